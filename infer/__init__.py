@@ -1,0 +1,1 @@
+"""Run a model offline over preprocessed samples, and measure its speed."""

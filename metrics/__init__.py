@@ -1,0 +1,1 @@
+"""Accuracy of results, comparison of two results, and throughput from logs."""

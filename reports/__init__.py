@@ -1,0 +1,1 @@
+"""Tables, documents and audits: what a reader sees, and how it is proved."""

@@ -1,0 +1,30 @@
+"""Text that comes from outside (file names, class names, log lines), made safe to print.
+
+Reports escape for their own format (Markdown, HTML, CSV) in their own modules.
+"""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""Control characters, terminal escapes, bidirectional overrides and lone surrogates made visible, so that a hostile name cannot
+    repaint a terminal.
+
+    >>> printable("a\x1b[31mb")
+    'a\\x1b[31mb'
+    >>> printable("表.jpg")
+    '表.jpg'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def listed(names: list[str], most: int = 5) -> str:
+    """A short list for an error sentence: the first few names and how many more there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    shown = ", ".join(printable(n) for n in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
