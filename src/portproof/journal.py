@@ -46,7 +46,7 @@ class Journal:
 
     def __enter__(self) -> Journal:
         """Rewrite the journal with what is finished, and keep it open for more."""
-        self._file = open(self.path, "wb")  # noqa: SIM115 - closed in __exit__
+        self._file = open(self.path, "wb")
         self._line({"fingerprint": self._fingerprint})
         for record in self.finished.values():
             self._line(record)

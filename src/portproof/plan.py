@@ -1,0 +1,115 @@
+"""The plan of a port: which commands run, in which order, in the run directory.
+
+Every step is a command that a user could type there; the report prints exactly these. Steps are made one by one, because later ones
+read what earlier ones wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from portproof.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED, InputError
+from portproof.provenance import proof_of
+from portproof.settings import Settings
+from portproof.yamlfile import data_folder
+
+REFERENCE = "eager"
+VERDICTS = (EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: ``portproof COMMAND ARGUMENTS``, or a Python file when ``command`` ends in ``.py``.
+
+    ``accepted``: exit codes after which the port goes on. ``show``: what it prints is for the user. ``reports``: it runs even after a
+    device or a tool failed, since a port that fails still gets its report.
+    """
+
+    name: str
+    command: str
+    arguments: tuple[str, ...]
+    accepted: tuple[int, ...] = (EXIT_DONE,)
+    show: bool = False
+    reports: bool = False
+    progress: bool = True
+
+
+def step(
+    name: str, command: str, *arguments: object, accepted: tuple[int, ...] = (EXIT_DONE,), show: bool = False, reports: bool = False
+) -> Step:
+    """A step, its arguments as text."""
+    return Step(name, command, tuple(str(a) for a in arguments), accepted, show, reports)
+
+
+def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[Step]:
+    """The steps of a port."""
+    if settings.demonstration:
+        yield from demonstration()
+    spread = ("--workers", workers) if workers else ()
+    card = settings.model
+    yield step("export", "export", settings.weights, "model.onnx", "--model", card)
+    yield step("preprocess", "preprocess", settings.images, "prep", "--model", card, *spread)
+    yield step("info", "get_info", "bin", "prep", "prep.info", *sample_size(run_dir / "prep"))
+    labels = [label_of(t) for t in settings.targets]
+    batch = accuracy_batch(settings.batches)
+    for label, backend, model in ((REFERENCE, REFERENCE, settings.weights), *((label, label, "model.onnx") for label in labels)):
+        yield from accuracy(label, backend, model, batch, settings)
+    for label in labels:
+        out = "compare.json" if label == labels[0] else f"{label}/compare.json"
+        yield step(f"compare {label}", "compare", f"{REFERENCE}/bs{batch}/result", f"{label}/bs{batch}/result", settings.labels,
+                   "--margin-pp", settings.margin_pp, "--out", out, accepted=VERDICTS, show=True)  # fmt: skip
+        subjects = (f"{label}={label}:model.onnx", f"{REFERENCE}={REFERENCE}:{settings.weights}")
+        yield step(f"bench {label}", "bench", *subjects, "--batch", ",".join(map(str, settings.batches)), "--model", card,
+                   "--out", f"{label}/perf.json", accepted=VERDICTS)  # fmt: skip
+    perf = [f"{label}={label}/perf.json" for label in labels]
+    yield step("table", "table", *perf, f"{REFERENCE}={labels[0]}/perf.json", "--out", "report/table", show=True, reports=True)
+    yield step("report", "readme", ".", "--lang", "en", "--out", "report/README.md", reports=True)
+
+
+def demonstration() -> Iterator[Step]:
+    """Make the demonstration's images, labels and weights: scikit-learn's digits, and a small network trained on them."""
+    folder = data_folder("examples") / "digits"
+    card = folder / "digits.yaml"
+    yield step("data", str(folder / "data.py"), "data")
+    yield step("preprocess train", "preprocess", "data/train", "prep_train", "--model", card)
+    yield step("train", str(folder / "train.py"), "prep_train", "data/train_label.txt", "weights.pth")
+
+
+def accuracy(label: str, backend: str, model: str, batch: int, settings: Settings) -> Iterator[Step]:
+    """The accuracy run of one label: infer offline, then Top-N."""
+    folder = f"{label}/bs{batch}"
+    yield step(f"infer {label}", "infer", model, "--info", "prep.info", "--out", f"{folder}/result", "--backend", backend, "--batch", batch,
+               "--model", settings.model, "--perf-file", f"{folder}/perf_vision_batchsize_{batch}_device_0.txt")  # fmt: skip
+    yield step(
+        f"topn {label}",
+        "topn",
+        f"{folder}/result",
+        settings.labels,
+        "--out",
+        f"{folder}/result.json",
+        "--outcomes",
+        f"{folder}/outcomes.csv",
+    )
+
+
+def label_of(target: str) -> str:
+    """The label of a target: the target's name; on the CPU, the backend that stands for it."""
+    return "ort" if target == "cpu" else target
+
+
+def accuracy_batch(batches: tuple[int, ...]) -> int:
+    """The batch size of the accuracy runs: the largest to bench that is not over 16, as ports report bs1 and bs16."""
+    return max((b for b in batches if b <= 16), default=min(batches))
+
+
+def sample_size(prep: Path) -> tuple[int, int]:
+    """Width and height of the preprocessed samples, in pixels, from the preprocessing's sidecar."""
+    proof = proof_of(prep)
+    shape = proof.facts.get("shape") if proof else None
+    if not proof or not shape or len(shape) != 3:
+        raise InputError(f"'{prep}' has no sidecar that says the shape of its samples; delete it and start again")
+    channels_last = proof.facts.get("layout") == "NHWC"
+    height, width = shape[:2] if channels_last else shape[1:]
+    return width, height

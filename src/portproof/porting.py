@@ -1,0 +1,167 @@
+"""Run a port: the lock, the steps one after the other, and the verdict at the end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import portproof
+from portproof import progress
+from portproof.card import find_card, read_card
+from portproof.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOOL, InputError
+from portproof.files import existing_file, existing_folder, write_text
+from portproof.judgement import judge
+from portproof.plan import Step, steps
+from portproof.rundir import locked
+from portproof.settings import FILE, Settings, read_settings, write_settings
+from portproof.yamlfile import data_folder
+
+DEFAULT_BATCHES = (1, 4, 8, 16, 32)
+_NEEDED = ("model", "weights", "images", "labels")
+
+
+def port(options: argparse.Namespace) -> int:
+    """Run or continue a port; returns the exit code of its verdict."""
+    run_dir = (options.run_dir or default_run_dir(options)).absolute()
+    settings = settings_from(options, run_dir)
+    with locked(run_dir) as lock:
+        write_settings(run_dir, settings)
+        started = time.monotonic()
+        code = Runner(run_dir, lock, options).run(steps(settings, run_dir, options.workers))
+        if code not in (EXIT_DONE, EXIT_TOOL):
+            return code
+        verdict = judge(run_dir, settings, options.gate, failed=code == EXIT_TOOL)
+    print(verdict.text)
+    print(f"report: {run_dir / 'report' / 'README.md'}")
+    progress.say(f"port: finished in {time.monotonic() - started:.0f} s")
+    return verdict.exit_code
+
+
+def default_run_dir(options: argparse.Namespace) -> Path:
+    """``runs/<model>-<targets>`` in the working directory."""
+    name = Path(options.model.replace(":", "-")).stem if options.model else "digits"
+    return Path("runs", f"{name}-{'-'.join(options.target)}")
+
+
+def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
+    """The settings that the options ask for: a user's model, or without one the demonstration."""
+    given = [name for name in _NEEDED if getattr(options, name)]
+    if not given:
+        if (run_dir / FILE).is_file() and not read_settings(run_dir).demonstration:
+            raise InputError(
+                f"'{run_dir}' holds the port of {read_settings(run_dir).model}; give its --model, --weights, --images and --labels again, "
+                "or another --run-dir for the demonstration"
+            )
+        card = data_folder("examples") / "digits" / "digits.yaml"
+        return Settings(targets=tuple(options.target), model=str(card), weights="weights.pth", images="data/val", labels="data/val_label.txt",
+                        batches=tuple(options.batch or DEFAULT_BATCHES), margin_pp=options.margin_pp, demonstration=True)  # fmt: skip
+    missing = [f"--{name}" for name in _NEEDED if name not in given]
+    if missing:
+        raise InputError(
+            f"{' and '.join(missing)} must be given too (or none of {', '.join('--' + n for n in _NEEDED)}, for the demonstration)"
+        )
+    existing_folder(options.images, "--images")
+    existing_file(options.labels, "--labels")
+    return Settings(targets=tuple(options.target), model=absolute_card(options.model), weights=os.path.abspath(options.weights),
+                    images=os.path.abspath(options.images), labels=os.path.abspath(options.labels),
+                    batches=tuple(options.batch or card_batches(options.model)), margin_pp=options.margin_pp)  # fmt: skip
+
+
+def card_batches(card: str) -> tuple[int, ...]:
+    """The batch sizes that a model card names; the usual ones for a model without a card file."""
+    if ":" in card:
+        return DEFAULT_BATCHES
+    return read_card(find_card(card)).batches
+
+
+def absolute_card(card: str) -> str:
+    """A card that is a path, made absolute, because the steps run in the run directory; a name stays a name."""
+    path, colon, function = card.rpartition(":")
+    if colon and path.endswith(".py"):
+        return f"{os.path.abspath(path)}:{function}"
+    return os.path.abspath(card) if card.endswith((".yaml", ".yml")) else card
+
+
+class Runner:
+    """Runs steps in a run directory, each as a process of its own, so that no runtime disturbs the next one's clock."""
+
+    def __init__(self, run_dir: Path, lock: int, options: argparse.Namespace) -> None:
+        self.run_dir, self.lock = run_dir, lock
+        self.flags = [flag for flag, on in (("--quiet", options.quiet), ("--log-json", options.log_json)) if on]
+        source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
+        path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+        self.environment = os.environ | {"PYTHONPATH": path}
+
+    def run(self, plan: Iterator[Step]) -> int:
+        """Run all steps: 0, the code of a step that ended the port, or 3 when a tool failed and the reports were written all the same."""
+        failed = False
+        for step in plan:
+            if failed and not step.reports:
+                continue
+            code = self._run(step)
+            if code in step.accepted or (failed and step.reports):
+                continue
+            if code != EXIT_TOOL:
+                return code if code > 0 else EXIT_TOOL
+            failed = True
+        return EXIT_TOOL if failed else EXIT_DONE
+
+    def _run(self, step: Step) -> int:
+        first = [step.command] if step.command.endswith(".py") else ["-m", "portproof", step.command]
+        command = [sys.executable, *first, *step.arguments, *(self.flags if step.progress else [])]
+        with _terminated_like_interrupted():
+            process = subprocess.Popen(command, cwd=self.run_dir, env=self.environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                       text=True, errors="replace", pass_fds=(self.lock,))  # fmt: skip
+            try:
+                output, _ = process.communicate()
+            except BaseException:
+                _stop(process)
+                raise
+        write_text(self.run_dir / "logs" / f"{step.name.replace(' ', '_')}.log", f"$ {spelled(step)}\n{output}")
+        if step.show and process.returncode != EXIT_BAD_INPUT:
+            print(output, flush=True)
+        if process.returncode == EXIT_INTERRUPTED:
+            raise KeyboardInterrupt
+        if process.returncode not in step.accepted:
+            progress.warn(f"the step '{step.name}' ended with exit code {process.returncode}: portproof {spelled(step)}")
+        return process.returncode
+
+
+def spelled(step: Step) -> str:
+    """A step as a user would type it in the run directory."""
+    import shlex
+
+    first = ["python", step.command] if step.command.endswith(".py") else ["portproof", step.command]
+    return shlex.join([*first, *step.arguments])
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a step as Ctrl-C does, so that it leaves a state from which it continues; kill it only when it does not listen."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM stops the running step too, instead of leaving it behind."""
+
+    def raise_interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, raise_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
