@@ -1,0 +1,82 @@
+"""Checks of a run's figures against each other. What does not fit becomes a warning that shows both figures.
+
+Checks that need one tool's own fields stand with that tool's parser in ``metrics/logs``.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+
+from portproof.metrics.runs import Figure, Run
+
+#: Groups of figures that share an order: min <= median <= max and min <= mean <= max.
+SPREADS = ("latency", "compute", "enqueue", "h2d", "d2h", "end_to_end")
+
+
+def check(run: Run) -> None:
+    """Add to the run's warnings what holds for every family: the order of min, mean, median and max."""
+    for group in SPREADS:
+        for stage in dict.fromkeys(f.stage for f in run.figures if f.name == f"{group}_min"):
+            _check_order(run, group, stage)
+
+
+def _check_order(run: Run, group: str, stage: str | None) -> None:
+    """Warn where a mean or a median lies outside min and max."""
+    low, high = (run.figure(f"{group}_{k}", stage=stage) for k in ("min", "max"))
+    for kind in ("mean", "median"):
+        middle = run.figure(f"{group}_{kind}", stage=stage)
+        for a, b in ((low, middle), (middle, high)):
+            if a and b and a.value is not None and b.value is not None and a.value > b.value * (1 + 1e-6):
+                run.warnings.append(f"{a.name} {seconds(a)} is greater than {b.name} {seconds(b)}")
+
+
+def seconds(figure: Figure) -> str:
+    """A time and its line, for a warning."""
+    return f"{figure.value:.6g} s (line {figure.line})"
+
+
+def near(a: float, b: float, tolerance: float) -> bool:
+    """Whether two figures agree within a fraction of the greater one."""
+    return math.isclose(a, b, rel_tol=tolerance)
+
+
+def across(runs: Iterable[Run]) -> list[str]:
+    """What does not fit between runs of one model on one device: a time per call that does not grow with the batch, and runs over
+    different numbers of samples."""
+    return [*_growth(runs), *_sample_counts(runs)]
+
+
+def call_time(run: Run) -> float | None:
+    """Seconds of one call of the whole batch on the device, or None when the log does not tell."""
+    mean = run.figure("compute_mean")
+    if mean is not None and mean.value:
+        return mean.value
+    rate = run.figure("throughput", unit="images/s", boundary="device") or run.figure("throughput", unit="images/s", boundary="call")
+    return run.batch / rate.best_value if run.batch and rate and rate.best_value else None
+
+
+def _growth(runs: Iterable[Run]) -> list[str]:
+    timed = [(run.batch, time, run) for run in runs if run.batch and run.status != "failed" and (time := call_time(run))]
+    timed.sort(key=lambda item: item[0])
+    found = []
+    for (small, less, a), (large, more, b) in zip(timed, timed[1:], strict=False):
+        if large > small and more <= less:
+            found.append(
+                f"the time of a call does not grow with the batch: {less:.6g} s at batch {small} ({a.source}), "
+                f"{more:.6g} s at batch {large} ({b.source}); are both logs what they are said to be?"
+            )
+    return found
+
+
+def _sample_counts(runs: Iterable[Run]) -> list[str]:
+    counted = [(figure.value, run) for run in runs if run.family == "benchmark" and (figure := run.figure("samples")) and figure.value]
+    if len(counted) < 3:
+        return []
+    usual = statistics.mode(n for n, _ in counted)
+    return [
+        f"{run.source}: rate x time gives {n:.0f} samples, the other logs give {usual:.0f}"
+        for n, run in counted
+        if not near(n, usual, 1e-4)
+    ]

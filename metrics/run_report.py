@@ -1,0 +1,79 @@
+"""The runs found in logs, written out: a table for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from portproof.metrics.checks import across
+from portproof.metrics.reading import logs_in, read, read_many
+from portproof.metrics.runs import Figure, Run
+from portproof.text import printable
+
+
+def expand(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
+    """The runs of logs and of folders of logs, and a sentence for each file named that holds none.
+
+    In a folder only what proves to be a log counts; the rest of it is not an error unless nothing is left.
+    """
+    runs: list[Run] = []
+    problems: list[str] = []
+    for path in paths:
+        if os.path.isdir(path):
+            found, _ = read_many(logs_in(path))
+            if not found:
+                problems.append(f"the folder '{path}' holds no log of a known tool")
+        else:
+            found, unreadable = read_many([path])
+            problems += unreadable
+        runs += found
+    return runs, problems
+
+
+def as_json(runs: list[Run]) -> str:
+    """A list of runs in the published form; not-a-number never occurs in it."""
+    return json.dumps([run.as_dict() for run in runs], indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def as_text(runs: list[Run]) -> str:
+    """One block a run: what it is, its figures in columns, its warnings; then what does not fit between runs of one folder."""
+    parts = [_block(run) for run in runs]
+    folders: dict[tuple[Path, str], list[Run]] = {}
+    for run in runs:
+        folders.setdefault((Path(run.source).parent, run.family), []).append(run)
+    between = [sentence for group in folders.values() if not any(r.facts.get("label") for r in group) for sentence in across(group)]
+    parts += [f"  ! {printable(sentence)}" for sentence in between]
+    return "\n".join(parts) if parts else "no runs"
+
+
+def _block(run: Run) -> str:
+    batch = f"batch {run.batch} ({run.batch_source})" if run.batch else "batch not known"
+    title = [f"{printable(run.source)}:{run.line}", run.family + (f" {run.tool_version}" if run.tool_version else ""), run.status, batch]
+    title += [f"{run.chips} chips"] if run.chips else []
+    title += [printable(str(run.facts["label"]))] if run.facts.get("label") else []
+    rows = [_row(one) for one in run.figures]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    lines = ["  ".join(title)]
+    lines += [
+        "  " + "  ".join(f"{cell:>{w}}" if i == 1 else f"{cell:<{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in rows
+    ]
+    lines += [f"  ! {printable(warning)}" for warning in run.warnings]
+    return "\n".join(lines)
+
+
+def _row(one: Figure) -> list[str]:
+    remark = "; ".join(filter(None, (f"= {one.derived}" if one.derived else "", one.note or "")))
+    shown = f"{one.value:.7g}" if one.value is not None else f"null ({one.recovered:.7g} recovered)" if one.recovered else "null"
+    return [
+        one.name,
+        shown,
+        one.unit,
+        one.boundary or "-",
+        one.stage or "-",
+        f"per {one.per}" if one.per else "-",
+        f"line {one.line}",
+        remark,
+    ]

@@ -1,0 +1,45 @@
+"""Read the figures of any vendor's log, with what each clock enclosed and what does not fit."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+    sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
+
+from portproof.arguments import Parser, positive, run_stage
+
+
+def parser() -> Parser:
+    """The command line."""
+    p = Parser(
+        "Read the figures of performance logs: benchmark, PureInfer, ais_bench, msame, trtexec, LoadGen and PortProof's own. "
+        "A log is recognised by its content. A file that holds no run is named on stderr, and the exit code is then 2.",
+        example="python metrics/throughput.py result/perf_vision_batchsize_1_device_0.txt --chips 4",
+    )
+    p.add_argument("log", metavar="LOG", nargs="+", help="a log, or a folder of logs")
+    p.add_argument("--chips", type=positive, metavar="N", help="chips on a card: adds per-card rates beside the printed ones")
+    p.add_argument("--json", action="store_true", help="a list of runs as JSON, on stdout")
+    return p
+
+
+def work(options: argparse.Namespace) -> int:
+    """Do the work; return the exit code."""
+    from portproof.errors import EXIT_BAD_INPUT, EXIT_DONE, say_error
+    from portproof.metrics.run_report import as_json, as_text, expand
+    from portproof.metrics.runs import add_card_figures
+
+    runs, problems = expand(options.log)
+    for run in runs:
+        if options.chips:
+            add_card_figures(run, options.chips)
+    print(as_json(runs) if options.json else as_text(runs))
+    for problem in problems:
+        say_error(problem)
+    return EXIT_BAD_INPUT if problems else EXIT_DONE
+
+
+if __name__ == "__main__":
+    run_stage(parser, work)
