@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from portproof.errors import InputError
-from portproof.recipe import Recipe
+from portproof.recipe import Recipe, find_recipe
 from portproof.yamlfile import data_folder, load_yaml, names_in
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+Dimension = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Weights(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -18,15 +21,15 @@ class Weights(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
 
     file: str | None = None
     url: str | None = None
-    md5: str | None = None
-    sha256: str | None = None
+    md5: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{32}$")] | None = None
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
 
 
 class Input(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A model input. ``shape`` is of one sample, without the batch."""
 
-    name: str
-    shape: tuple[int, ...]
+    name: Name
+    shape: tuple[Dimension, ...]
     dtype: str = "float32"
     layout: str = "NCHW"
 
@@ -34,8 +37,8 @@ class Input(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 class Output(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A model output. ``shape`` is of one sample, without the batch."""
 
-    name: str
-    shape: tuple[int, ...] | None = None
+    name: Name
+    shape: tuple[Dimension, ...] | None = None
     dtype: str = "float32"
 
 
@@ -43,47 +46,50 @@ class Published(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
     """The published accuracy, in percent as its source prints it, and that source."""
 
     source: str
-    top1: float | None = None
-    top5: float | None = None
+    top1: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
+    top5: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
 
 
 class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One model. ``builder`` is ``timm:NAME.TAG``, ``torchvision:NAME`` or ``FILE.py:CALLABLE`` (relative to the card's folder).
 
-    ``path`` is where the card was read, None for a card that was made from a builder's own data.
+    ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself. ``path`` is where the card was read,
+    None for a card that was made from a builder's own data.
     """
 
-    name: str
-    builder: str
-    inputs: tuple[Input, ...]
-    outputs: tuple[Output, ...]
+    name: Name
+    builder: Annotated[str, msgspec.Meta(pattern=r"^(timm:|torchvision:|.*\.py:).+")]
+    inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)]
+    outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     recipe: Recipe | str
     task: Literal["classification"] = "classification"
     weights: Weights = Weights()
     published: Published | None = None
-    batches: tuple[int, ...] = (1, 4, 8, 16, 32, 64)
+    batches: Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1)] = (1, 4, 8, 16, 32, 64)
     path: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [i.name for i in self.inputs] + [o.name for o in self.outputs]
+        if len(set(names)) != len(names):
+            raise ValueError(f"`outputs`: the names of inputs and outputs must differ from each other, they are {', '.join(names)}")
+        if isinstance(self.recipe, str) and self.recipe not in names_in("recipes"):
+            raise ValueError(f"`recipe`: there is no recipe '{self.recipe}', there are {', '.join(names_in('recipes'))}")
+        if len(self.inputs) == 1 and len(self.inputs[0].shape) == 3:
+            wanted, given = self.preprocessing.shape, tuple(self.inputs[0].shape)
+            if wanted != given:
+                raise ValueError(
+                    f"`inputs[0].shape`: the recipe makes samples of shape {wanted}, the input has {given}; correct one of them"
+                )
+
+    @property
+    def preprocessing(self) -> Recipe:
+        """The recipe, looked up when the card only names it."""
+        return find_recipe(self.recipe) if isinstance(self.recipe, str) else self.recipe
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:
     """Read a card from a YAML file; :class:`InputError` names the line and the reason when it is wrong."""
-    card = msgspec.structs.replace(load_yaml(path, Card, "model card"), path=str(path))
-    return check_card(card, f"model card '{path}'")
-
-
-def check_card(card: Card, what: str) -> Card:
-    """Refuse what a type cannot say: no inputs, names that stand twice, sizes below 1, checksums of the wrong length."""
-    names = [i.name for i in card.inputs] + [o.name for o in card.outputs]
-    if not card.inputs or not card.outputs:
-        raise InputError(f"{what}: at least one input and one output were expected under 'inputs' and 'outputs'")
-    if len(set(names)) != len(names):
-        raise InputError(f"{what}: the names of inputs and outputs must differ from each other, they are {names}")
-    if any(d < 1 for i in card.inputs for d in i.shape) or any(b < 1 for b in card.batches):
-        raise InputError(f"{what}: dimensions and batch sizes must be at least 1")
-    for name, value, length in (("md5", card.weights.md5, 32), ("sha256", card.weights.sha256, 64)):
-        if value is not None and (len(value) != length or set(value.lower()) - set("0123456789abcdef")):
-            raise InputError(f"{what}: weights.{name} must have {length} hexadecimal digits")
-    return card
+    return msgspec.structs.replace(load_yaml(path, Card, "model card"), path=str(path))
 
 
 def find_card(name: str) -> Path:
@@ -92,6 +98,7 @@ def find_card(name: str) -> Path:
         return Path(name)
     if name not in names_in("models"):
         raise InputError(
-            f"there is no model card '{name}'; there are {', '.join(names_in('models'))}; or give a card's path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE"
+            f"there is no model card '{name}'; there are {', '.join(names_in('models'))}; "
+            "or give a card's path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE"
         )
     return data_folder("models") / f"{name}.yaml"
