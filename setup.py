@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import setup
 
 STAGES = ("convert", "preprocess", "infer", "metrics", "reports")
-DATA = ("models", "targets", "suites", "examples")
+DATA = ("models", "recipes", "targets", "suites", "examples")
 
 
 def packages() -> dict[str, str]:
@@ -36,6 +36,7 @@ setup(
         "portproof": ["py.typed"],
         "portproof.models": ["*.yaml"],
         "portproof.targets": ["*.yaml"],
+        "portproof.recipes": ["*.yaml"],
         "portproof.suites": ["*.yaml"],
         "portproof.examples": ["**/*"],
         "portproof.reports": ["templates/*"],

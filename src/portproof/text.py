@@ -28,3 +28,28 @@ def listed(names: list[str], most: int = 5) -> str:
     """
     shown = ", ".join(printable(n) for n in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+_MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_[]|#~"} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
+
+
+def markdown(text: object) -> str:
+    r"""Text for Markdown prose or a table cell: nothing in it is markup any more, and it stays on its line.
+
+    >>> markdown("a|b <script>")
+    'a\\|b &lt;script&gt;'
+    """
+    return printable(" ".join(str(text).split())).translate(_MARKDOWN)
+
+
+def code_span(text: object) -> str:
+    """Text as a Markdown code span that its own backquotes cannot end.
+
+    >>> code_span("a`b")
+    '`` a`b ``'
+    """
+    line = printable(" ".join(str(text).split()))
+    if "`" not in line:
+        return f"`{line}`"
+    fence = "`" * (max(len(run) for run in "".join(c if c == "`" else " " for c in line).split()) + 1)
+    return f"{fence} {line} {fence}"
