@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 Status = Literal["ok", "failed", "incomplete"]
 DEVICE, DEVICE_COPIES, CALL, END_TO_END = "device", "device+copies", "call", "end_to_end"
+_OF_THE_DEVICE = (DEVICE, DEVICE_COPIES, CALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,10 @@ class Run:
 
 
 def add_card_figures(run: Run, chips: int) -> None:
-    """Add a ``per: card`` figure beside each rate that is ``per: chip`` or ``per: device``; no value is changed.
+    """Add a ``per: card`` figure beside each rate of one chip or device; no value is changed.
 
-    A tool times one chip; a card of ``chips`` chips does that many times the work. Latencies stay what they are.
+    A tool times one chip; a card of ``chips`` chips does that many times the work. That holds for the device's work, not for what the host
+    does around it, so stage rates and ``end_to_end`` have no card figure.
     """
     run.chips = chips
     added = [
@@ -90,6 +92,6 @@ def add_card_figures(run: Run, chips: int) -> None:
             derived=f"{one.best_value:.10g} x {chips} chips",
         )
         for one in run.figures
-        if one.name == "throughput" and one.per in ("chip", "device") and one.best_value is not None
+        if one.name == "throughput" and one.per in ("chip", "device") and one.best_value is not None and one.boundary in _OF_THE_DEVICE
     ]
     run.figures.extend(added)
