@@ -23,8 +23,7 @@ def packages() -> dict[str, str]:
         for folder in (Path(stage), *Path(stage).rglob("*")):
             if (folder / "__init__.py").is_file():
                 found["portproof." + ".".join(folder.parts)] = folder.as_posix()
-    for name in DATA:
-        found[f"portproof.{name}"] = name
+    found |= {f"portproof.{name}": name for name in DATA if Path(name).is_dir()}
     return found
 
 
