@@ -13,6 +13,7 @@ from pathlib import Path
 from portproof.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED, InputError
 from portproof.provenance import proof_of
 from portproof.settings import Settings
+from portproof.target import find_target
 from portproof.yamlfile import data_folder
 
 REFERENCE = "eager"
@@ -33,7 +34,6 @@ class Step:
     accepted: tuple[int, ...] = (EXIT_DONE,)
     show: bool = False
     reports: bool = False
-    progress: bool = True
 
 
 def step(
@@ -54,8 +54,8 @@ def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[St
     yield step("info", "get_info", "bin", "prep", "prep.info", *sample_size(run_dir / "prep"))
     labels = [label_of(t) for t in settings.targets]
     batch = accuracy_batch(settings.batches)
-    for label, backend, model in ((REFERENCE, REFERENCE, settings.weights), *((label, label, "model.onnx") for label in labels)):
-        yield from accuracy(label, backend, model, batch, settings)
+    for label in (REFERENCE, *labels):
+        yield from accuracy(label, settings.weights if label == REFERENCE else "model.onnx", batch, settings)
     for label in labels:
         out = "compare.json" if label == labels[0] else f"{label}/compare.json"
         yield step(f"compare {label}", "compare", f"{REFERENCE}/bs{batch}/result", f"{label}/bs{batch}/result", settings.labels,
@@ -77,10 +77,10 @@ def demonstration() -> Iterator[Step]:
     yield step("train", str(folder / "train.py"), "prep_train", "data/train_label.txt", "weights.pth")
 
 
-def accuracy(label: str, backend: str, model: str, batch: int, settings: Settings) -> Iterator[Step]:
-    """The accuracy run of one label: infer offline, then Top-N."""
+def accuracy(label: str, model: str, batch: int, settings: Settings) -> Iterator[Step]:
+    """The accuracy run of one label, whose name is its backend's: infer offline, then Top-N."""
     folder = f"{label}/bs{batch}"
-    yield step(f"infer {label}", "infer", model, "--info", "prep.info", "--out", f"{folder}/result", "--backend", backend, "--batch", batch,
+    yield step(f"infer {label}", "infer", model, "--info", "prep.info", "--out", f"{folder}/result", "--backend", label, "--batch", batch,
                "--model", settings.model, "--perf-file", f"{folder}/perf_vision_batchsize_{batch}_device_0.txt")  # fmt: skip
     yield step(
         f"topn {label}",
@@ -95,8 +95,9 @@ def accuracy(label: str, backend: str, model: str, batch: int, settings: Setting
 
 
 def label_of(target: str) -> str:
-    """The label of a target: the target's name; on the CPU, the backend that stands for it."""
-    return "ort" if target == "cpu" else target
+    """The label of a target: its name; on the CPU, the backend that stands for it."""
+    found = find_target(target)
+    return found.backend if found.vendor == "cpu" else found.name
 
 
 def accuracy_batch(batches: tuple[int, ...]) -> int:

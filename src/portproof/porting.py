@@ -22,6 +22,7 @@ from portproof.judgement import judge
 from portproof.plan import Step, steps
 from portproof.rundir import locked
 from portproof.settings import FILE, Settings, read_settings, write_settings
+from portproof.target import find_target
 from portproof.yamlfile import data_folder
 
 DEFAULT_BATCHES = (1, 4, 8, 16, 32)
@@ -53,6 +54,7 @@ def default_run_dir(options: argparse.Namespace) -> Path:
 
 def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
     """The settings that the options ask for: a user's model, or without one the demonstration."""
+    targets = tuple(find_target(t).name for t in options.target)
     given = [name for name in _NEEDED if getattr(options, name)]
     if not given:
         if (run_dir / FILE).is_file() and not read_settings(run_dir).demonstration:
@@ -61,7 +63,7 @@ def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
                 "or another --run-dir for the demonstration"
             )
         card = data_folder("examples") / "digits" / "digits.yaml"
-        return Settings(targets=tuple(options.target), model=str(card), weights="weights.pth", images="data/val", labels="data/val_label.txt",
+        return Settings(targets=targets, model=str(card), weights="weights.pth", images="data/val", labels="data/val_label.txt",
                         batches=tuple(options.batch or DEFAULT_BATCHES), margin_pp=options.margin_pp, demonstration=True)  # fmt: skip
     missing = [f"--{name}" for name in _NEEDED if name not in given]
     if missing:
@@ -70,7 +72,7 @@ def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
         )
     existing_folder(options.images, "--images")
     existing_file(options.labels, "--labels")
-    return Settings(targets=tuple(options.target), model=absolute_card(options.model), weights=os.path.abspath(options.weights),
+    return Settings(targets=targets, model=absolute_card(options.model), weights=os.path.abspath(options.weights),
                     images=os.path.abspath(options.images), labels=os.path.abspath(options.labels),
                     batches=tuple(options.batch or card_batches(options.model)), margin_pp=options.margin_pp)  # fmt: skip
 
@@ -116,7 +118,7 @@ class Runner:
 
     def _run(self, step: Step) -> int:
         first = [step.command] if step.command.endswith(".py") else ["-m", "portproof", step.command]
-        command = [sys.executable, *first, *step.arguments, *(self.flags if step.progress else [])]
+        command = [sys.executable, *first, *step.arguments, *self.flags]
         with _terminated_like_interrupted():
             process = subprocess.Popen(command, cwd=self.run_dir, env=self.environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                        text=True, errors="replace", pass_fds=(self.lock,))  # fmt: skip

@@ -1,0 +1,113 @@
+"""The demonstration, run as the README says, and what happens when it is run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run_cpu(root: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """``bash run_cpu.sh`` where its environment stands beside it; else the command that it ends in."""
+    command = ["bash", str(root / "run_cpu.sh")] if Path(sys.prefix) == root / ".venv" else [sys.executable, "-m", "portproof", "port"]
+    env = os.environ | {"PYTHONPATH": str(root / "src")}
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, env=env, timeout=900, check=False)
+
+
+@pytest.fixture(scope="module")
+def first(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    run_dir = tmp_path_factory.mktemp("port") / "run"
+    return run_dir, run_cpu(root, "--run-dir", run_dir, "--batch", "1,4")
+
+
+def test_the_demonstration_passes_and_leaves_a_report(first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    run_dir, done = first
+    assert done.returncode == 0, done.stderr
+    assert "verdict: PASS" in done.stdout
+    assert f"report: {run_dir / 'report' / 'README.md'}" in done.stdout
+    report = (run_dir / "report" / "README.md").read_text()
+    assert "Verdict: PASS" in report
+    for name in ("model.onnx", "weights.pth", "prep.info", "compare.json", "ort/perf.json", "data/val_label.txt"):
+        assert (run_dir / name).is_file()
+
+
+def test_the_model_is_good_and_the_port_agrees(first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    run_dir, _ = first
+    compared = json.loads((run_dir / "compare.json").read_text())
+    assert compared["samples"] >= 600
+    assert compared["reference_accuracy"] >= 0.95
+    assert compared["verdict"] == "PASS"
+    assert compared["gate_bound_pp"] < 1.0
+
+
+def test_the_accuracy_is_what_scikit_learn_counts(first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    import numpy as np
+    from sklearn.metrics import top_k_accuracy_score
+
+    run_dir, _ = first
+    rows = [line.split() for line in (run_dir / "data" / "val_label.txt").read_text().splitlines()]
+    folder = next((run_dir / "ort").glob("bs*/result"))
+    scores = np.stack([np.fromfile(folder / f"{name.split('.')[0]}_1.bin", np.float32) for name, _ in rows])
+    stated = {r["key"]: r["value"] for r in json.loads((folder.parent / "result.json").read_text())["value"]}
+    for k in (1, 2, 5):
+        expected = top_k_accuracy_score([int(label) for _, label in rows], scores, k=k, labels=range(10))
+        assert stated[f"Top{k} accuracy"] == f"{round(100 * expected, 2)}%"
+
+
+def test_a_second_run_does_nothing_and_says_so(root: Path, first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    run_dir, before = first
+    done = run_cpu(root, "--run-dir", run_dir, "--batch", "1,4")
+    assert done.returncode == 0, done.stderr
+    for stage in ("data", "train", "export", "preprocess", "infer", "topn", "compare", "bench"):
+        assert re.search(rf"^{stage}: .*up to date", done.stderr, re.M), (stage, done.stderr)
+    assert "running because" not in done.stderr
+    assert before.stdout.splitlines()[-2:] == done.stdout.splitlines()[-2:]
+
+
+def test_changed_weights_rerun_exactly_what_depends_on_them(root: Path, first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    import torch
+
+    run_dir, _ = first
+    state = torch.load(run_dir / "weights.pth", weights_only=True)
+    last = list(state)[-1]
+    state[last] = state[last] + 0.001
+    torch.save(state, run_dir / "weights.pth")
+    done = run_cpu(root, "--run-dir", run_dir, "--batch", "1,4")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^export: running because weights .*weights\.pth' changed", done.stderr, re.M), done.stderr
+    for stage in ("infer", "bench"):
+        assert re.search(rf"^{stage}: running because .*changed", done.stderr, re.M), done.stderr
+    for stage in ("data", "preprocess"):
+        assert re.search(rf"^{stage}: .*up to date", done.stderr, re.M), done.stderr
+        assert not re.search(rf"^{stage}: running", done.stderr, re.M)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "resnet18"], "--weights and --images and --labels must be given"),
+        (["--model", "resnet18", "--weights", "w", "--images", "nowhere", "--labels", "l"], "nowhere"),
+        (["--target", "abacus"], "abacus"),
+        (["--batch", "0"], "at least 1"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(root: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = run_cpu(root, "--run-dir", tmp_path / "run", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_missing_weights_say_what_to_download(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels.txt").write_text("a.JPEG 0\n")
+    done = run_cpu(root, "--model", "regnety_016", "--weights", tmp_path / "w.pth", "--images", tmp_path / "images", "--labels",
+                   tmp_path / "labels.txt", "--run-dir", tmp_path / "run")  # fmt: skip
+    assert done.returncode == 2
+    assert "regnety_016-54367f74.pth" in done.stderr
+    assert "fb4fc8ffd7cbf1a209d66a5ca621b451" in done.stderr
