@@ -1,18 +1,16 @@
 """The backend protocol: what executes a model in this process.
 
-A backend is one file, ``infer/backends/<name>.py``, found by its name. It defines ``SUFFIXES`` (the model files it opens) and
-``load(model, request) -> Session``. Nothing else changes when a backend is added.
+A backend is one file, ``infer/backends/<name>.py``, found by its name, that defines what :class:`Backend` lists. Nothing else changes
+when a backend is added. The module imports its runtime inside ``load``, so that finding it costs nothing.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -35,17 +33,22 @@ class TensorSpec:
 
     def nbytes(self, batch: int) -> int | None:
         """Bytes of this tensor for a batch; None when a dimension other than the batch is dynamic."""
-        rest = self.shape[1:]
-        if any(d is None for d in rest):
+        if any(d is None for d in self.shape[1:]):
             return None
-        return batch * int(np.prod([cast(int, d) for d in rest], dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return batch * int(np.prod(self.sample_shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample, without the batch; only for a tensor whose other dimensions are known."""
+        return tuple(cast(int, d) for d in self.shape[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
     """How to load: the batch that will be run, the device (``cpu``, ``cuda:0``, ``npu:0``; None is the backend's default), the precision
     (``fp32``, ``fp16``, ``bf16``; None is the model file's own), threads (None is the runtime's default), the model card (needed for
-    ``.pth``), and options that only this backend knows.
+    ``.pth``), and options that only this backend knows. ``spinning`` False: other threads work beside the runtime's, so these must not
+    burn the processor while they wait.
     """
 
     batch: int = 1
@@ -53,7 +56,15 @@ class LoadRequest:
     precision: str | None = None
     threads: int | None = None
     card: str | None = None
+    spinning: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
+
+    def refuse_other_options(self, backend: str, known: tuple[str, ...] = ()) -> None:
+        """:class:`InputError` for an option that the backend does not know: it would be ignored."""
+        unknown = sorted(set(self.options) - set(known))
+        if unknown:
+            there_are = f"it knows {', '.join(known)}" if known else "it has none"
+            raise InputError(f"the backend '{backend}' has no option '{unknown[0]}'; {there_are}")
 
 
 class Session(Protocol):
@@ -65,11 +76,15 @@ class Session(Protocol):
     #: What really runs, as the runtime reports it after loading: device, precision, provider.
     device: str
     precision: str
+    provider: str | None
     #: Timing boundaries that the backend itself can report after a run, beside ``call``, which the harness measures.
     boundaries: tuple[Boundary, ...]
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        """One batch: C-contiguous arrays by input name to host arrays by output name, batch first. Blocks until the results are there."""
+        """One batch: C-contiguous arrays by input name to host arrays by output name, batch first. Blocks until the results are there.
+
+        The harness has checked the feeds (:func:`check_feeds`). Outputs are new arrays, or stay as they are until the next run at least.
+        """
 
     def sync(self) -> None:
         """Wait for all work on the device; the harness calls it around a timed block."""
@@ -84,17 +99,26 @@ class Session(Protocol):
 class Backend(Protocol):
     """The module of a backend."""
 
-    #: Suffixes of the model files that it opens, with the dot.
+    #: Suffixes of the model files that it opens, with the dot; empty: any.
     SUFFIXES: tuple[str, ...]
+    #: Those of them for which it is the backend when none is named.
+    DEFAULT_FOR: tuple[str, ...]
+    #: The packages of its runtime, whose versions decide its numbers; import name and distribution name are the same.
+    PACKAGES: tuple[str, ...]
 
     def load(self, model: Path, request: LoadRequest) -> Session:
         """Load a model; :class:`InputError` for a wrong file or option, :class:`ToolError` when the runtime or the device fails."""
 
 
+#: Backends whose own name is a third-party module's, which none of our files may bear: name -> file.
+_FILES = {"openvino": "ov"}
+
+
 def names() -> list[str]:
     """The names of all backends, sorted. Imports none of them."""
     package = importlib.import_module("portproof.infer.backends")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    public = {file: name for name, file in _FILES.items()}
+    return sorted(public.get(m.name, m.name) for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
 
 
 def find(name: str) -> Backend:
@@ -102,11 +126,50 @@ def find(name: str) -> Backend:
     known = names()
     if name not in known:
         raise InputError(f"there is no backend '{name}'; there are {', '.join(known)}")
-    return cast(Backend, _import(name))
+    return cast(Backend, importlib.import_module(f"portproof.infer.backends.{_FILES.get(name, name)}"))
 
 
-def _import(name: str) -> ModuleType:
-    return importlib.import_module(f"portproof.infer.backends.{name}")
+def default_for(model: Path) -> str:
+    """The backend of a model file when none is named, by its suffix."""
+    for name in names():
+        if model.suffix in find(name).DEFAULT_FOR:
+            return name
+    raise InputError(f"'{model}': no backend is the usual one for '{model.suffix}' files; name one with --backend ({', '.join(names())})")
+
+
+def check_suffix(name: str, model: Path) -> None:
+    """Refuse a model file that the backend does not open."""
+    suffixes = find(name).SUFFIXES
+    if suffixes and model.suffix not in suffixes:
+        raise InputError(
+            f"the backend '{name}' opens {', '.join(suffixes)} files, '{model}' is none; choose another --backend or model file"
+        )
+
+
+def check_batch(model: Path, inputs: tuple[TensorSpec, ...], batch: int) -> None:
+    """Refuse a batch that a model with a fixed batch was not built for."""
+    for spec in inputs:
+        if not spec.shape:
+            raise InputError(f"'{model}': input '{spec.name}' is a scalar, a batch dimension was expected")
+        if spec.shape[0] not in (None, batch):
+            raise InputError(
+                f"'{model}' has the fixed batch {spec.shape[0]}, --batch asks for {batch}; use {spec.shape[0]} or a model with a dynamic batch"
+            )
+
+
+def complete(inputs: tuple[TensorSpec, ...], sample_shapes: Mapping[str, tuple[int, ...]]) -> tuple[TensorSpec, ...]:
+    """The inputs with every dimension beside the batch known: dynamic ones are filled from ``sample_shapes`` (a model card's), by input name."""
+    done = []
+    for spec in inputs:
+        shape = sample_shapes.get(spec.name)
+        if spec.nbytes(1) is None:
+            if shape is None or len(shape) != len(spec.shape) - 1:
+                raise InputError(
+                    f"input '{spec.name}' has the shape {spec.shape} (None: dynamic); give a model card with --model that has its shape"
+                )
+            spec = replace(spec, shape=(spec.shape[0], *(c if d is None else d for d, c in zip(spec.shape[1:], shape, strict=True))))
+        done.append(spec)
+    return tuple(done)
 
 
 def check_feeds(feeds: Feeds, inputs: tuple[TensorSpec, ...]) -> None:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import statistics
 from typing import Any, Literal
 
 import msgspec
@@ -25,7 +27,9 @@ class Measurement(msgspec.Struct, kw_only=True):
     ``blocks``: seconds per call, in the order taken, one list a block; subjects alternate block by block, so block *i* of two
     subjects of one run are neighbours in time. ``first_calls``: the first call of each block, recorded but not counted, since it
     pays for the switch between subjects. ``load_s`` and ``first_inference_s`` are the cold start. ``inputs``: ``random``, ``zeros`` or
-    ``real``. ``chips``: how many chips ran the batch. ``streams``: inferences in flight at a time on the device.
+    ``real``. ``clients``: processes that call in a closed loop at the same time, each with a session of its own; a block holds the calls of
+    all of them, and ``first_calls`` one call a client and block. ``chips``: how many chips ran the batch. ``streams``: inferences in flight
+    at a time on the device. ``threads`` None: the runtime's own choice. ``counters``: the host's and the device's, by name with the unit.
     """
 
     label: str
@@ -44,6 +48,9 @@ class Measurement(msgspec.Struct, kw_only=True):
     chips: int = 1
     streams: int = 1
     device: str | None = None
+    provider: str | None = None
+    threads: int | None = None
+    options: dict[str, str] = msgspec.field(default_factory=dict)
     simulated: bool = False
     counters: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -61,6 +68,31 @@ class Measurement(msgspec.Struct, kw_only=True):
         total = sum(self.samples)
         return self.clients * self.batch * len(self.samples) / total if total > 0 else None
 
+    @property
+    def median_s(self) -> float | None:
+        """Median latency of the counted calls; None without a call."""
+        return statistics.median(self.samples) if any(self.blocks) else None
+
+    def percentile_s(self, percent: float) -> float | None:
+        """Latency that ``percent`` of the counted calls do not exceed, by nearest rank; None with too few calls to know.
+
+        Needed are ln(0.01) / ln(percent / 100) calls, so that their largest exceeds the true percentile with 99 % confidence: 44 for p90, 90
+        for p95, 459 for p99 (MLPerf LoadGen's early-stopping rule with no query over the bound).
+        """
+        ordered = sorted(self.samples)
+        if len(ordered) < calls_needed(percent):
+            return None
+        return ordered[math.ceil(percent / 100 * len(ordered)) - 1]
+
+
+def calls_needed(percent: float) -> int:
+    """The least number of calls that can tell a percentile (see :meth:`Measurement.percentile_s`).
+
+    >>> [calls_needed(p) for p in (90, 95, 99)]
+    [44, 90, 459]
+    """
+    return math.ceil(math.log(0.01) / math.log(percent / 100))
+
 
 class Ratio(msgspec.Struct, kw_only=True):
     """``a``'s rate over ``b``'s at one batch and boundary, with a 95 % interval (None when there are too few blocks to give one)."""
@@ -71,6 +103,47 @@ class Ratio(msgspec.Struct, kw_only=True):
     boundary: Boundary
     ratio: float
     ci95: tuple[float, float] | None
+
+
+#: Fewer pairs of blocks give no interval.
+LEAST_PAIRS = 4
+
+
+def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
+    """``a``'s rate over ``b``'s, of one run, batch and boundary, from blocks taken in pairs.
+
+    The ratio is the quotient of the two rates (:attr:`Measurement.images_per_second`). Its 95 % interval is Student's t on the logarithm with
+    the delete-one-pair jackknife's standard error (Efron & Tibshirani 1993, chapter 11). The pair of neighbouring blocks is the unit that is
+    left out: calls within a block depend on each other, so the number of calls would promise too narrow an interval, and what disturbs both
+    blocks of a pair cancels. :class:`InputError` when the two are not comparable or one has no calls.
+    """
+    if (a.batch, a.boundary) != (b.batch, b.boundary):
+        raise InputError(
+            f"'{a.label}' (batch {a.batch}, {a.boundary}) and '{b.label}' (batch {b.batch}, {b.boundary}) have no common ratio"
+        )
+    pairs = [pair for pair in zip(a.blocks, b.blocks, strict=False) if all(pair)]
+    if not pairs or a.images_per_second is None or b.images_per_second is None:
+        raise InputError(f"'{a.label}' over '{b.label}' at batch {a.batch}: one of them has no timed call")
+    theta = math.log(a.images_per_second / b.images_per_second)
+    return Ratio(a=a.label, b=b.label, batch=a.batch, boundary=a.boundary, ratio=math.exp(theta), ci95=_interval(theta, a, b, len(pairs)))
+
+
+def _interval(theta: float, a: Measurement, b: Measurement, pairs: int) -> tuple[float, float] | None:
+    if pairs < LEAST_PAIRS:
+        return None
+    from scipy.special import stdtrit
+
+    left_out = [math.log(_rate_without(a, i) / _rate_without(b, i)) for i in range(pairs)]
+    centre = statistics.fmean(left_out)
+    error = math.sqrt((pairs - 1) / pairs * sum((t - centre) ** 2 for t in left_out))
+    half = float(stdtrit(pairs - 1, 0.975)) * error
+    return math.exp(theta - half), math.exp(theta + half)
+
+
+def _rate_without(measurement: Measurement, block: int) -> float:
+    """The rate of all blocks but one."""
+    kept = [s for i, calls in enumerate(measurement.blocks) if i != block for s in calls]
+    return measurement.clients * measurement.batch * len(kept) / sum(kept)
 
 
 class Performance(msgspec.Struct, kw_only=True):
@@ -101,5 +174,17 @@ def read_performance(path: str | os.PathLike[str]) -> Performance:
 
 
 def write_performance(path: str | os.PathLike[str], performance: Performance) -> None:
-    """Write a ``perf.json``, atomically, one line a measurement so that a diff stays readable."""
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(performance), indent=1) + b"\n")
+    """Write a ``perf.json``, atomically, one line a field, and a measurement or a ratio a line, so that a diff stays readable."""
+    write_bytes(path, _encoded(performance))
+
+
+def _encoded(performance: Performance) -> bytes:
+    """The JSON text: lists of records with a line for each."""
+    fields = []
+    for name in performance.__struct_fields__:
+        value = getattr(performance, name)
+        text = msgspec.json.encode(value)
+        if isinstance(value, list) and value and isinstance(value[0], msgspec.Struct):
+            text = b"[\n  " + b",\n  ".join(msgspec.json.encode(item) for item in value) + b"\n ]"
+        fields.append(b' "' + name.encode() + b'": ' + text)
+    return b"{\n" + b",\n".join(fields) + b"\n}\n"

@@ -19,7 +19,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,10 +195,10 @@ class Work:
         progress.say(f"{self.stage}: {self.artefact} is up to date" if reason is None else f"{self.stage}: running because {reason}")
         return reason is None
 
-    def begin(self) -> None:
-        """Hash the inputs and remove the old sidecar."""
+    def begin(self, hashed_later: Collection[str] = ()) -> None:
+        """Hash the inputs and remove the old sidecar. Roles of ``hashed_later`` are hashed while they are read, and given to :meth:`finish`."""
         self._started = time.time()
-        self._records = {role: [record_of(p, self.root) for p in paths] for role, paths in self.inputs.items()}
+        self._records = {role: [record_of(p, self.root) for p in paths] for role, paths in self.inputs.items() if role not in hashed_later}
         self.sidecar.unlink(missing_ok=True)
 
     def finish(

@@ -1,0 +1,132 @@
+"""Backend ``ort``: ONNX Runtime.
+
+The option ``provider`` names the execution provider (``cpu``, ``cuda``, ``tensorrt``, ``openvino``, ``cann``); the one that really serves
+the model is verified after loading, since ONNX Runtime falls back to the CPU in silence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
+from portproof.errors import InputError, MissingPackageError, ToolError
+from portproof.infer.onnxfile import OnnxHeader, read_header
+from portproof.measurement import Boundary
+
+SUFFIXES = (".onnx",)
+DEFAULT_FOR = (".onnx",)
+PACKAGES = ("onnxruntime",)
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider",
+              "openvino": "OpenVINOExecutionProvider", "cann": "CANNExecutionProvider"}  # fmt: skip
+_DEVICES = {"cpu": "cpu", "openvino": "cpu", "cuda": "cuda", "tensorrt": "cuda", "cann": "npu"}
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+class OrtSession:
+    """A loaded ONNX file. Inputs and outputs are copied between host and device inside ``run``."""
+
+    boundaries: tuple[Boundary, ...] = ()
+
+    def __init__(self, session: Any, header: OnnxHeader, device: str) -> None:
+        self._session: Any = session
+        self.inputs = tuple(_spec(node) for node in session.get_inputs())
+        self.outputs = tuple(_spec(node) for node in session.get_outputs())
+        self._names = [s.name for s in self.outputs]
+        self.device = device
+        self.provider: str | None = session.get_providers()[0]
+        self.precision = _precision(header, self.provider or "")
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """One batch."""
+        try:
+            return dict(zip(self._names, self._session.run(self._names, feeds), strict=True))
+        except Exception as error:  # ONNX Runtime's own exceptions have no common class
+            raise ToolError(f"ONNX Runtime failed while it ran the model: {_one_line(error)}") from error
+
+    def sync(self) -> None:
+        """``run`` returns host arrays: nothing is left to wait for."""
+
+    def reported_s(self, boundary: Boundary) -> float:
+        """Never asked: it knows no boundary of its own."""
+        raise NotImplementedError(boundary)
+
+    def close(self) -> None:
+        """Free the runtime's threads and memory."""
+        self._session = None
+
+
+def load(model: Path, request: LoadRequest) -> OrtSession:
+    """Load an ONNX file on one execution provider, with no other behind it."""
+    request.refuse_other_options("ort", ("provider",))
+    header = read_header(model)
+    header.refuse_outside_data(model)
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingPackageError("onnxruntime", "the backend 'ort'", "ort") from error
+    name = request.options.get("provider", "cpu")
+    provider, device, settings = _provider(name, request, onnxruntime.get_available_providers())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if request.threads:
+        options.intra_op_num_threads = request.threads
+    for pool in ("intra_op", "inter_op"):
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", "1" if request.spinning else "0")
+    try:
+        session = onnxruntime.InferenceSession(str(model), options, providers=[(provider, settings)])
+    except Exception as error:  # see run
+        raise InputError(
+            f"ONNX Runtime {onnxruntime.__version__} does not accept '{model}' (opset {header.opset}, IR version {header.ir_version}): {_one_line(error)}"
+        ) from error
+    session.disable_fallback()
+    if session.get_providers()[0] != provider:
+        raise ToolError(
+            f"ONNX Runtime was asked for {provider} and loaded '{model}' on {session.get_providers()[0]}; check that provider's libraries"
+        )
+    loaded = OrtSession(session, header, device)
+    if request.precision not in (None, loaded.precision):
+        raise InputError(
+            f"'{model}' runs in {loaded.precision} on ONNX Runtime, --precision asks for {request.precision}; convert the file instead"
+        )
+    return loaded
+
+
+def _provider(name: str, request: LoadRequest, available: list[str]) -> tuple[str, str, dict[str, str]]:
+    """ONNX Runtime's name of the provider, the device it uses, and its settings."""
+    if name not in _PROVIDERS:
+        raise InputError(f"there is no provider '{name}'; there are {', '.join(_PROVIDERS)}")
+    if _PROVIDERS[name] not in available:
+        here = ", ".join(k for k, v in _PROVIDERS.items() if v in available)
+        raise InputError(
+            f"this build of ONNX Runtime has no {_PROVIDERS[name]} (it has: {here}); install the build that has it, or choose another --provider"
+        )
+    kind, _, index = (request.device or _DEVICES[name]).partition(":")
+    if kind != _DEVICES[name]:
+        raise InputError(
+            f"the provider '{name}' runs on {_DEVICES[name]}, --device asks for {request.device}; give the --provider of that device"
+        )
+    settings = {"device_id": index or "0"} if kind != "cpu" else {}
+    if name == "cuda":
+        settings["use_tf32"] = "0"  # fp32 means fp32
+    return _PROVIDERS[name], kind if kind == "cpu" else f"{kind}:{index or '0'}", settings
+
+
+def _spec(node: Any) -> TensorSpec:
+    kind = node.type
+    if not kind.startswith("tensor(") or kind == "tensor(string)":
+        raise InputError(f"'{node.name}' is a {kind}, tensors of numbers were expected")
+    element = kind.removeprefix("tensor(").removesuffix(")")
+    return TensorSpec(node.name, _DTYPES.get(element, element), tuple(d if isinstance(d, int) else None for d in node.shape))
+
+
+def _precision(header: OnnxHeader, provider: str) -> str:
+    """What the arithmetic is done in: ONNX Runtime's CPU provider computes float16 files in float32."""
+    if header.quantized:
+        return "int8"
+    return "fp16" if header.half and provider != "CPUExecutionProvider" else "fp32"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]

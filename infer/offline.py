@@ -1,0 +1,198 @@
+"""Offline inference: every sample of an info list through a model, one result file a sample and output.
+
+Reading, inference and writing overlap: one thread reads ahead, one writes behind, and the session stays in the thread that loaded it.
+Batches are always cut at the same places of the list, so that an interrupted run that continues gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import portproof
+from portproof import backend as backends
+from portproof import progress
+from portproof.backend import Array, LoadRequest, Session, TensorSpec, check_batch, check_feeds, complete
+from portproof.errors import InputError
+from portproof.files import flush_to_disk, sha256_of, write_text
+from portproof.infer.inputs import card_files, model_files, packages, sample_shapes
+from portproof.infer.reading import Batch, ahead, check_files, padded, read_batch
+from portproof.infer.writing import FORMATS, ResultWriter, result_name
+from portproof.journal import Journal
+from portproof.manifest import Sample, read_info
+from portproof.provenance import FileRecord, Proof, Work, read_proof, record_of, stored_path
+from portproof.text import listed
+
+
+def run(
+    model: str | Path,
+    info: str | Path,
+    out: str | Path,
+    *,
+    backend: str | None = None,
+    batch: int = 1,
+    card: str | None = None,
+    form: str = "bin",
+    device: str | None = None,
+    precision: str | None = None,
+    threads: int | None = None,
+    options: Mapping[str, str] | None = None,
+    perf_file: str | Path | None = None,
+    simulated: bool = False,
+) -> Proof:
+    """Run a model over an info list and write ``out/<id>_<k>.<form>``; the sidecar of ``out``, which is up to date when nothing changed.
+
+    ``card``: name or path of the model card, needed for weights. The rate in the facts and in ``perf_file`` is ``end_to_end`` (file to
+    result) and never to be compared with a bench. Raises :class:`InputError` for bad input, before anything is run as far as possible.
+    """
+    path = Path(model)
+    name = backend or backends.default_for(path)
+    backends.check_suffix(name, path)
+    if form not in FORMATS:
+        raise InputError(f"the result format is '{form}', one of {', '.join(FORMATS)} was expected")
+    request = LoadRequest(batch, device, precision, threads, card, spinning=False, options=dict(options or {}))
+    samples = read_info(info)
+    work = Work(
+        "infer",
+        Path(out),
+        inputs={"model": model_files(path), **card_files(card), "info": [Path(info)], "samples": [Path(f) for s in samples for f in s.files]},
+        parameters={"backend": name, "batch": batch, "card": card, "format": form, "device": device, "precision": precision,
+                    "threads": threads, "options": request.options, "perf_file": str(perf_file) if perf_file else None},
+        packages=packages(name, card),
+        simulated=simulated,
+    )  # fmt: skip
+    if work.is_done():
+        return read_proof(work.sidecar)
+    with _session(name, path, request) as session:
+        inputs = complete(session.inputs, sample_shapes(card) if any(s.nbytes(1) is None for s in session.inputs) else {})
+        return _Run(work, session, inputs, samples, batch, form).to_the_end(Path(perf_file) if perf_file else None)
+
+
+@contextlib.contextmanager
+def _session(name: str, model: Path, request: LoadRequest) -> Iterator[Session]:
+    session = backends.find(name).load(model, request)
+    try:
+        check_batch(model, session.inputs, request.batch)
+        yield session
+    finally:
+        session.close()
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run over the list. ``new``, ``seconds`` and ``read_s`` (the reading thread's own time) are of this process alone."""
+
+    work: Work
+    session: Session
+    inputs: tuple[TensorSpec, ...]
+    samples: list[Sample]
+    batch: int
+    form: str
+    finished: set[str] = field(default_factory=set)
+    records: list[FileRecord] = field(default_factory=list)
+    with_nan: list[str] = field(default_factory=list)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    new: int = 0
+    seconds: float = 0.0
+    read_s: float = 0.0
+
+    @property
+    def rate(self) -> float | None:
+        """Samples per second from the first file read to the last result written; None when everything was finished before."""
+        return self.new / self.seconds if self.new else None
+
+    def to_the_end(self, perf_file: Path | None) -> Proof:
+        """From the check of the files to the sidecar."""
+        files = {role: [sha256_of(p) for p in paths] for role, paths in self.work.inputs.items() if role != "samples"}
+        with Journal(self.work, {"samples": check_files(self.samples, self.inputs), "files": files}) as journal:
+            self.work.begin(hashed_later=("samples",))
+            self._note_finished(journal)
+            self._infer(journal)
+            flush_to_disk()
+            records = list(journal.finished.values())
+            if perf_file:
+                self._write_perf_file(perf_file)
+                records.append(record_of(perf_file, self.work.root))
+            proof = self.work.finish(records, self._facts(), extra_inputs={"samples": self.records})
+        journal.remove()
+        self._say()
+        return proof
+
+    def _note_finished(self, journal: Journal) -> None:
+        numbers = range(1, len(self.session.outputs) + 1)
+        self.finished = {s.id for s in self.samples if all(result_name(s.id, k, self.form) in journal.finished for k in numbers)}
+        if self.finished:
+            progress.say(f"infer: continuing, {len(self.finished)} of {len(self.samples)} samples are finished")
+
+    def _infer(self, journal: Journal) -> None:
+        """Run every batch that holds an unfinished sample."""
+        starts = range(0, len(self.samples), self.batch)
+        parts = [self.samples[start : start + self.batch] for start in starts]
+        pending = [part for part in parts if any(s.id not in self.finished for s in part)]
+        writer = ResultWriter(journal, [s.name for s in self.session.outputs], self.form, self.work.root)
+        self.with_nan = writer.with_nan
+        began = time.perf_counter()
+        with progress.meter("infer", len(self.samples), "samples", done=len(self.finished)) as meter, writer:
+            for batch in ahead(lambda part: read_batch(part, self.inputs, self.work.root), pending):
+                results = self._run_one(batch)
+                self.outputs = self.outputs or [{"name": n, "dtype": a.dtype.name, "shape": list(a.shape[1:])} for n, a in results.items()]
+                writer.put(batch.samples, results)
+                new = sum(s.id not in self.finished for s in batch.samples)
+                self.records += batch.records
+                self.new += new
+                self.read_s += batch.read_s
+                meter.advance(new)
+        self.seconds = time.perf_counter() - began
+        if len(pending) < len(parts):
+            self._add_what_was_finished_before()
+
+    def _run_one(self, batch: Batch) -> dict[str, Array]:
+        """One batch; a short one is padded only for a model whose batch is fixed, and the padding's results are dropped."""
+        fixed = any(s.shape[0] is not None for s in self.inputs)
+        feeds = padded(batch.feeds, self.batch) if fixed else batch.feeds
+        check_feeds(feeds, self.inputs)
+        results = self.session.run(feeds)
+        return {n: a[: len(batch.samples)] if fixed else a for n, a in results.items()}
+
+    def _add_what_was_finished_before(self) -> None:
+        """Hash the sample files of batches that an earlier process finished: the journal vouches that their size, time and inode are what
+        they were when that process read them.
+        """
+        root, known = self.work.root, {r.path: r for r in self.records}
+        self.records = [known.get(stored_path(Path(f), root)) or record_of(f, root) for s in self.samples for f in s.files]
+        self.outputs = self.outputs or [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape[1:])} for s in self.session.outputs]
+
+    def _facts(self) -> dict[str, Any]:
+        rate = {"boundary": "end_to_end", "images_per_second": self.rate, "samples": self.new, "seconds": self.seconds}
+        return {
+            "samples": len(self.samples),
+            "continued_from": len(self.finished),
+            "samples_with_nan": None if self.finished else len(self.with_nan),
+            "outputs": self.outputs,
+            "device": self.session.device,
+            "precision": self.session.precision,
+            "provider": self.session.provider,
+            "end_to_end": rate,
+        }
+
+    def _write_perf_file(self, path: Path) -> None:
+        """The end-to-end rate in the form of the benchmark tool's perf file, under a first line that says what it is.
+
+        Only what was timed is there: ``[e2e]`` (samples per second, and milliseconds for all samples) and ``[data read]`` (the reading
+        thread's own time per sample, and its inverse). The interface rate, which the benchmark tool takes on the device, is not.
+        """
+        lines = [f"# PortProof {portproof.__version__} boundary=end_to_end"]
+        if self.new:
+            lines.append(f"[e2e] throughputRate: {self.rate:.6g}, latency: {1e3 * self.seconds:.6g}")
+            lines.append(f"[data read] throughputRate: {self.new / self.read_s:.6g}, moduleLatency: {1e3 * self.read_s / self.new:.6g}")
+        write_text(path, "\n".join(lines) + "\n")
+
+    def _say(self) -> None:
+        rate = "" if self.rate is None else f", {self.rate:.1f} samples/s end_to_end (file to result; not comparable with a bench)"
+        progress.say(f"infer: {len(self.samples)} samples in {self.work.artefact}{rate}")
+        if self.with_nan:
+            progress.warn(f"{len(self.with_nan)} of {self.new} samples have a NaN in an output ({listed(self.with_nan)})")

@@ -1,0 +1,60 @@
+"""Run a model over an info list and write one result file a sample and output."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+    sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
+
+from portproof.arguments import Parser, positive, run_stage
+from portproof.infer.options import add_backend_options, backend_options
+
+
+def parser() -> Parser:
+    """The command line."""
+    p = Parser(
+        "Run a model over an info list and write RESULT_DIR/<id>_<k>.bin, one file a sample and output, k from 1. The rate it prints is "
+        "end to end (file to result) and never comparable with a bench.",
+        example="python infer/run.py model.onnx --info prep.info --out result --backend ort --batch 16",
+    )
+    p.add_argument("model_file", metavar="MODEL_FILE", help=".onnx, .om, .plan, or .pth (then with --model)")
+    p.add_argument("--info", required=True, metavar="FILE", help="info list; its paths are relative to the working directory")
+    p.add_argument("--out", required=True, metavar="RESULT_DIR", help="result folder: sample files only, of one model only")
+    p.add_argument("--backend", metavar="NAME", help="what executes the model (default: by the model file's suffix)")
+    p.add_argument("--batch", type=positive, default=1, metavar="N", help="samples a call (default 1)")
+    p.add_argument("--model", metavar="CARD", help="model card: name, path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE")
+    p.add_argument("--format", choices=("bin", "txt", "npy"), default="bin", help="raw little-endian (default), text, or NumPy")
+    p.add_argument("--perf-file", metavar="FILE", help="write the end-to-end rate there too, in the benchmark tool's form")
+    add_backend_options(p)
+    p.add_progress_options()
+    return p
+
+
+def work(options: argparse.Namespace) -> int:
+    """Do the work; return the exit code."""
+    from portproof import progress
+    from portproof.infer.offline import run
+
+    progress.configure(options.quiet, options.log_json)
+    run(
+        options.model_file,
+        options.info,
+        options.out,
+        backend=options.backend,
+        batch=options.batch,
+        card=options.model,
+        form=options.format,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+        options=backend_options(options),
+        perf_file=options.perf_file,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    run_stage(parser, work)
