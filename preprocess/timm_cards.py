@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import importlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -31,15 +33,14 @@ def card_of(name: str) -> Card:
     if config is None:  # an architecture without published weights: timm's own defaults
         return image_card(name, f"timm:{name}", recipe_of_config({}, f"timm:{name}"), None)
     full_name = f"{name.partition('.')[0]}.{config.tag}" if config.tag else name
-    return image_card(name, f"timm:{full_name}", recipe_of_config(config.to_dict(), f"timm:{name}"), config.num_classes)
+    return image_card(name, f"timm:{full_name}", recipe_of_config(dataclasses.asdict(config), f"timm:{name}"), config.num_classes)
 
 
 def recipe_of_config(pretrained_cfg: Mapping[str, Any], what: str) -> Recipe:
     """The recipe of a timm ``pretrained_cfg``, resolved by timm itself."""
-    from timm.data import resolve_data_config
-
+    data: Any = importlib.import_module("timm.data")
     # An empty configuration is refused by timm's assertion; naming the size it would take anyway is not.
-    config = resolve_data_config(pretrained_cfg=dict(pretrained_cfg) or {"input_size": (3, 224, 224)})
+    config = data.resolve_data_config(pretrained_cfg=dict(pretrained_cfg) or {"input_size": (3, 224, 224)})
     return recipe_of_data_config(config, what)
 
 
