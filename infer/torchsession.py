@@ -72,7 +72,8 @@ class TorchSession:
 
     def _to_device(self, array: Array) -> torch.Tensor:
         tensor = self._torch.from_numpy(array)
-        return tensor.to(self.device, self._dtype if tensor.is_floating_point() else None)
+        moved: torch.Tensor = tensor.to(self.device, self._dtype if tensor.is_floating_point() else None)
+        return moved
 
     def _to_host(self, tensor: torch.Tensor) -> Array:
         array: Array = (tensor.float() if tensor.dtype == self._torch.bfloat16 else tensor).cpu().numpy()

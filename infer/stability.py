@@ -1,0 +1,53 @@
+"""Whether the clock of a bench can be trusted: why a measurement is unstable, in words. Nothing is thrown away for it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from portproof.measurement import Measurement
+
+#: Limits on the medians of blocks: their interquartile range over their median; their trend over the run, which must also be
+#: significant at SIGNIFICANCE, since a few blocks of noise have a slope too.
+SPREAD, DRIFT, SIGNIFICANCE = 0.10, 0.05, 0.01
+_LEAST_BLOCKS = 6
+
+
+def reasons(measurement: Measurement) -> list[str]:
+    """Why the times of a measurement are not those of a steady state; empty when they are, or when there are too few blocks to tell."""
+    medians = [statistics.median(block) for block in measurement.blocks if block]
+    if len(medians) < _LEAST_BLOCKS:
+        return []
+    where = f"{measurement.label}, batch {measurement.batch}, {measurement.boundary}"
+    found = []
+    spread = _spread(medians)
+    if spread > SPREAD:
+        found.append(f"{where}: the middle half of the block medians spreads over {100 * spread:.0f} % (limit {100 * SPREAD:.0f} %)")
+    drift, chance = _drift(medians)
+    if abs(drift) > DRIFT and chance < SIGNIFICANCE:
+        found.append(
+            f"{where}: calls became {100 * abs(drift):.0f} % {'slower' if drift > 0 else 'faster'} over the run (limit {100 * DRIFT:.0f} %)"
+        )
+    return found
+
+
+def _spread(medians: list[float]) -> float:
+    low, _, high = statistics.quantiles(medians, n=4, method="inclusive")
+    return (high - low) / statistics.median(medians)
+
+
+def _drift(medians: list[float]) -> tuple[float, float]:
+    """Relative change from the first to the last block by a least-squares line through the logarithms, and the probability of such a slope
+    without a trend (two-sided t test).
+    """
+    from scipy.special import stdtr
+
+    count, logs = len(medians), [math.log(m) for m in medians]
+    centre, mean = (count - 1) / 2, statistics.fmean(logs)
+    square = sum((i - centre) ** 2 for i in range(count))
+    slope = sum((i - centre) * (y - mean) for i, y in enumerate(logs)) / square
+    rest = sum((y - mean - slope * (i - centre)) ** 2 for i, y in enumerate(logs)) / (count - 2)
+    change = math.expm1(slope * (count - 1))
+    if rest == 0:
+        return change, 0.0 if slope else 1.0
+    return change, 2 * float(stdtr(count - 2, -abs(slope) / math.sqrt(rest / square)))
