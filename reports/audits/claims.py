@@ -1,0 +1,140 @@
+"""Throughputs stated in prose: worked from a log's figure (``263.872x4=1055.488``) or plainly (``batch4 310P吞吐率:2228.9fps``)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from portproof.reports.audits.context import NPUS, batches_in, device_in, device_spans
+from portproof.reports.audits.document import Document
+from portproof.reports.audits.expressions import Side, Worked, worked_in
+from portproof.reports.audits.figures import NUMBER, Figure, figure
+from portproof.reports.audits.logs_in_text import Log
+
+_KEYWORD = r"吞吐[率量]|throughput\s?Rate|throughput|单卡性能|(?:上|卡|gpu|npu|310P?|710|T4)(?:的)?性能|FPS"
+_UNIT = r"fps|samples?/s|qps|im(?:a)?ge?s?/s|张/秒|张/s|帧/s"
+_PLAIN = re.compile(
+    rf"(?:{_KEYWORD})\s{{0,2}}(?:[:=>-]|大约|约|达到|达|为|是|即){{0,3}}\s{{0,2}}(?<![\d.])({NUMBER})(?!\d|\.\d|\s?(?:ms|%|倍|[*/(]|x\s?\d|[PB]|单卡|npu))"
+    rf"|(?<![A-Za-z0-9_./-])({NUMBER})\s?(?:{_UNIT})(?![A-Za-z])"
+    rf"|(?<![A-Za-z0-9_./-])({NUMBER})\s?,?\s?(?:既是|即是|即为|就是|是)\s?(?:优化后)?的?\s?(?:batch|bs|310|710|T4)",
+    re.IGNORECASE,
+)
+_TALKS_OF_RATE = re.compile(r"吞吐|throughput|fps|性能|qps", re.IGNORECASE)
+#: Inside a code block only what is printed as a rate is one: the rest may be code.
+_PRINTED_RATE = re.compile(r"\bfps\s?[:=]\s?\d", re.IGNORECASE)
+_FIGURE = re.compile(r"\d\.\d|\d{3}")
+_CLAUSE = re.compile(r"[,;。]|\s{3,}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A stated throughput.
+
+    ``operand`` is the log's figure that it was worked from: a rate (``form`` "rate": one chip's, or queries a second) or a time in
+    ms ("latency"); "plain" claims have none. ``factor`` is what the operand was multiplied by (for a time: 1000 not counted), so the
+    value is ``operand * factor`` or ``1000 * factor / operand``. ``batches`` and ``device`` are what the line names.
+    """
+
+    line: int
+    text: str
+    form: str
+    value: float
+    figure: Figure | None
+    operand: Figure | None
+    factor: float
+    whole_factors: tuple[int, ...]
+    batches: tuple[int, ...]
+    device: str | None
+
+    @property
+    def batch(self) -> int | None:
+        """The batch, when the line names exactly one."""
+        return self.batches[0] if len(self.batches) == 1 else None
+
+    @property
+    def shown(self) -> str:
+        """The figure as printed, or the worked term where no result is printed."""
+        return self.figure.text if self.figure else self.text
+
+
+def claims_in(document: Document, logs: list[Log]) -> list[Claim]:
+    """All stated throughputs, in order; lines that belong to a log or a table state none."""
+    taken = {reading.line for log in logs for reading in log.readings.values()}
+    found: list[Claim] = []
+    for number, line in enumerate(document.lines):
+        if number in taken or "|" in document.raw[number]:
+            continue
+        worked = [w for w in worked_in(line) if any(s.is_worked for s in w.sides)]
+        claims = [claim for w in worked for claim in _worked_claims(w, line, number)]
+        found += claims or ([] if document.fenced[number] and not _PRINTED_RATE.search(line) else _plain_claims(line, number))
+    return found
+
+
+def _worked_claims(worked: Worked, line: str, number: int) -> Iterator[Claim]:
+    batches = tuple(batches_in(line))
+    for index, side in enumerate(worked.sides):
+        if not side.is_worked or not side.factors:
+            continue
+        follows = index < len(worked.relations) and worked.relations[index] == "="
+        result = worked.sides[index + 1].figure if follows else None
+        read = _operand(side)
+        if read is None:
+            continue
+        form, operand, factor, whole = read
+        device = _device_at(line, worked.start, worked.end)
+        if device is None and form == "rate" and factor == 4 and batches != (4,):
+            device = "310"
+        yield Claim(number, side.text, form, result.value if result else side.value, result, operand, factor, whole, batches, device)
+
+
+def _operand(side: Side) -> tuple[str, Figure, float, tuple[int, ...]] | None:
+    """Which factor of a product is the measured figure, and what it is multiplied by."""
+    thousands = [f for f, power in side.factors if f.text == "1000" and power == 1]
+    rest = [(f, power) for f, power in side.factors if f.text != "1000"]
+    measured = [(f, power) for f, power in rest if "." in f.text] or [(f, power) for f, power in rest if f.value >= 100]
+    if len(measured) != 1:
+        return None
+    operand, power = measured[0]
+    factor, whole = 1.0, []
+    for f, sign in rest:
+        if f is not operand:
+            if not f.value or "." in f.text:
+                return None
+            factor *= f.value**sign
+            whole.append(int(f.value))
+    if thousands and power == -1:
+        return "latency", operand, factor, tuple(whole)
+    if not thousands and power == 1 and len(rest) == 2 and rest[0][1] == rest[1][1] == 1 and whole[0] >= 1:
+        return "rate", operand, factor, tuple(whole)
+    return None
+
+
+def _device_at(line: str, start: int, end: int) -> str | None:
+    """The device of a figure: the only one of the line, else the last one named before it in its clause, else the first one after it."""
+    only = device_in(line)
+    if only:
+        return only
+    spans = device_spans(line)
+    before = [(at, name) for at, name in spans if at < start]
+    if before and not _CLAUSE.search(line, before[-1][0], start):
+        # "310P vs 310: 1635.3fps": of two devices with no figure between them, either may be meant.
+        pair = len(before) > 1 and before[-2][1] != before[-1][1] and not _FIGURE.search(line[before[-2][0] + 4 : before[-1][0]])
+        return None if pair else before[-1][1]
+    after = [(at, name) for at, name in spans if at >= end]
+    if after and not before and not _CLAUSE.search(line, end, after[0][0]):
+        return after[0][1]
+    return None
+
+
+def _plain_claims(line: str, number: int) -> Iterator[Claim]:
+    if not _TALKS_OF_RATE.search(line):
+        return
+    batches = tuple(batches_in(line))
+    for match in _PLAIN.finditer(line):
+        group = match.lastindex or 1
+        read = figure(match[group])
+        if read.digits < 2 or read.text in (*NPUS, "710"):
+            continue
+        device = _device_at(line, match.start(group), match.end(group))
+        yield Claim(number, read.text, "plain", read.value, read, None, 1.0, (), batches, device)

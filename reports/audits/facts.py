@@ -1,0 +1,206 @@
+"""Everything that one document shows, read once and used by all checks."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from portproof.reports.audits.cells import Table, tables_in
+from portproof.reports.audits.claims import Claim, claims_in
+from portproof.reports.audits.document import Document
+from portproof.reports.audits.figures import RESTATED, Figure, deviation, same, shown
+from portproof.reports.audits.logs_in_text import Log, Reading, logs_in
+from portproof.reports.audits.runs import Label, Run, labels_of_claim, runs_in, uses
+
+#: A README shows at most some dozens of logs; beyond this it is no README, and pairing everything with everything would not end.
+_MOST_RUNS = 300
+_MOST_CLAIMS = 3_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A throughput that a log or a worked figure of the document gives for a device and batch.
+
+    ``value`` is the card's rate in images/s; ``others`` are readings of the same source that are legitimate too (one chip's rate, the
+    rate by another of the log's clocks). ``line`` is an index from 0.
+    """
+
+    value: float
+    others: tuple[float, ...]
+    line: int
+    text: str
+    slack: float = 0.0
+
+    def gives(self, stated: Figure) -> bool:
+        """Whether the stated figure is one of the readings, as printed."""
+        return any(same(stated, value, self.slack) for value in (self.value, *self.others))
+
+    def distance(self, stated: Figure) -> float:
+        """How far the stated figure is from the nearest reading, as a fraction."""
+        return self.distance_of(stated.value)
+
+    def distance_of(self, value: float) -> float:
+        """How far a value is from the nearest reading, as a fraction."""
+        return min(deviation(value, reading) for reading in (self.value, *self.others))
+
+
+@dataclass(frozen=True)
+class Misquote:
+    """A conclusion below a log whose operand is not the log's figure."""
+
+    claim: Claim
+    run: Run
+    operand: Figure
+    correct: Figure
+    correct_line: int
+    derived: str
+
+
+class Facts:
+    """What a document shows: its logs with their batch and device, its claims, its tables, and the sources for a device and batch."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.logs: list[Log] = logs_in(document)[:_MOST_RUNS]
+        self.claims: list[Claim] = claims_in(document, self.logs)[:_MOST_CLAIMS]
+        self.runs: list[Run] = runs_in(document, self.logs, self.claims)
+        self.tables: list[Table] = tables_in(document)
+        for run in self.runs:
+            run.labels += [label for claim in run.conclusions[:1] for label in self._labels_in_tables(claim, run.device)]
+
+    def _labels_in_tables(self, claim: Claim, device: str | None) -> list[Label]:
+        """The batch in whose row, and no other of its column, a worked figure stands in a table."""
+        for table in self.tables:
+            for column in table.rates:
+                rows = [v for v in column.values if not v.best and v.batch]
+                holders = [v for v in rows if deviation(v.figure.value, claim.value) <= 1e-5 and v.figure.digits >= 4]
+                if len(holders) == 1 and len(rows) > 1 and device in (None, column.device):
+                    return [Label(holders[0].batch or 0, "table", holders[0].line)]
+        return []
+
+    @cached_property
+    def concluded(self) -> dict[int, Run]:
+        """The run that a claim (by its id) is drawn from."""
+        return {id(claim): run for run in self.runs for claim in run.conclusions}
+
+    @cached_property
+    def loose_labels(self) -> dict[int, list[Label]]:
+        """What says the batch of each worked time (by the claim's id) whose log is not shown."""
+        found: dict[int, list[Label]] = {}
+        floor = -1
+        lasts = sorted(log.last for log in self.logs)
+        for claim in self.claims:
+            if id(claim) not in self.concluded and claim.form == "latency":
+                log_above = lasts[bisect(lasts, claim.line) - 1] if lasts and lasts[0] <= claim.line else -1
+                labels = labels_of_claim(self.document, claim, max(floor, log_above))
+                found[id(claim)] = labels + self._labels_in_tables(claim, claim.device)
+            floor = claim.line
+        return found
+
+    def _batch_of(self, claim: Claim) -> int | None:
+        """The batch of a claim, None when the labels around it do not agree."""
+        run = self.concluded.get(id(claim))
+        if run:
+            return run.batch
+        batches = {label.batch for label in self.loose_labels.get(id(claim), [])}
+        if claim.batch:
+            batches.add(claim.batch)
+        return batches.pop() if len(batches) == 1 else None
+
+    @cached_property
+    def misquotes(self) -> list[Misquote]:
+        """Conclusions that work from a figure other than the log's, beyond half a percent."""
+        return [found for run in self.runs for claim in run.conclusions if (found := self._misquote(run, claim))]
+
+    def _misquote(self, run: Run, claim: Claim) -> Misquote | None:
+        principal = run.log.principal
+        if principal is None or uses(claim, run.log) or (claim.batch and run.batch and claim.batch != run.batch):
+            return None
+        operand = claim.operand
+        if operand is None and claim.form == "plain" and claim.figure and not run.log.is_latency:
+            operand = claim.figure
+        if operand is None or (claim.form == "latency") != run.log.is_latency or self._is_other_runs(operand, run):
+            return None
+        if claim.form == "plain" and deviation(operand.value, 4 * principal.value) <= RESTATED:
+            return None
+        if claim.form == "latency":
+            derived = f"{shown(1000 * claim.factor / principal.value)} = 1000*{claim.factor:g}/{principal.figure.text}"
+        else:
+            derived = f"{shown(claim.factor * principal.value)} = {principal.figure.text}*{claim.factor:g}"
+        return Misquote(claim, run, operand, principal.figure, principal.line, derived)
+
+    def _is_other_runs(self, operand: Figure, run: Run) -> bool:
+        """Whether the operand is the figure of another pasted log."""
+        return any(
+            other is not run and other.log.principal and same(operand, other.log.principal.value) and operand.digits >= 3
+            for other in self.runs
+        )
+
+    @cached_property
+    def sources(self) -> dict[tuple[str, int | None], list[Source]]:
+        """For a device and batch, what the document gives; under batch None, what it gives without saying a batch."""
+        found: dict[tuple[str, int | None], list[Source]] = defaultdict(list)
+        for run in self.runs:
+            source = _log_source(run)
+            if run.device and source:
+                found[run.device, run.batch].append(source)
+        wrong = {id(misquote.claim) for misquote in self.misquotes}
+        for claim in self.claims:
+            run = self.concluded.get(id(claim))
+            device, batch = claim.device or (run.device if run else None), self._batch_of(claim)
+            labelled = bool(claim.batches or (run and run.labels) or self.loose_labels.get(id(claim)))
+            sure = batch is not None or not labelled
+            stated_alone = claim.form == "plain" and run is None and claim.batch is None
+            if id(claim) not in wrong and device and sure and not stated_alone:
+                found[device, batch].append(_claim_source(claim))
+        return found
+
+    @cached_property
+    def times(self) -> dict[str, Reading]:
+        """The mean times of the logs as printed, where at least four digits make a coincidence unlikely."""
+        readings = (run.log.get(name) for run in self.runs for name in ("compute.mean", "latency"))
+        return {reading.figure.text: reading for reading in readings if reading and reading.figure.digits >= 4}
+
+    def all_sources(self, device: str) -> Iterator[tuple[int | None, Source]]:
+        """Every source of a device with its batch."""
+        for (name, batch), sources in self.sources.items():
+            if name == device:
+                yield from ((batch, source) for source in sources)
+
+
+def _log_source(run: Run) -> Source | None:
+    log, principal = run.log, run.log.principal
+    if principal is None or not principal.value:
+        return None
+    if not log.is_latency:
+        chip = principal.value
+        return Source(chip * run.chips_on_card, (chip,), principal.line, _term(principal.figure.text, run.chips_on_card))
+    if run.batch is None:
+        return None
+    rate = 1000 * run.batch / principal.value
+    others = [rate]
+    throughput = log.get("throughput")
+    if throughput:
+        others += [throughput.value, throughput.value * run.batch, throughput.value * run.chips_on_card]
+    others += [1000 * run.batch * run.chips_on_card / r.value for name in ("compute.median",) if (r := log.get(name)) and r.value]
+    text = f"1000*{run.batch}/{principal.figure.text}" + ("*4" if run.chips_on_card == 4 else "")
+    return Source(rate * run.chips_on_card, tuple(others), principal.line, text)
+
+
+def _term(text: str, chips: int) -> str:
+    return f"{text}*{chips}" if chips > 1 else text
+
+
+def _claim_source(claim: Claim) -> Source:
+    others: list[float] = []
+    if claim.operand and claim.form == "rate":
+        others = [claim.operand.value, claim.operand.value * claim.factor]
+    elif claim.operand and claim.operand.value:
+        others = [1000 * claim.factor / claim.operand.value]
+    elif claim.device == "310":
+        # A stated figure of a 310 may be one chip's or the card's; the number alone does not tell.
+        others = [claim.value * 4, claim.value / 4]
+    return Source(claim.value, tuple(others), claim.line, claim.text)

@@ -1,0 +1,80 @@
+"""What an audit says about one document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Verdict(Enum):
+    """What became of one stated figure."""
+
+    AGREES = "agrees"
+    CONTRADICTION = "contradiction"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One stated figure, re-derived. ``line`` and ``from_line`` count from 1; ``from_line`` is None when the line itself shows the source."""
+
+    verdict: Verdict
+    kind: str
+    line: int
+    stated: str
+    derived: str
+    from_line: int | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        """The object of the JSON output."""
+        return {"kind": self.kind, "line": self.line, "stated": self.stated, "derived": self.derived, "from_line": self.from_line}
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """Something stated that the document itself gives no means to check."""
+
+    line: int
+    why: str
+
+
+Outcome = Finding | Unchecked
+
+
+@dataclass
+class Audit:
+    """All that was found in one document; ``checked`` counts the stated figures that could be re-derived, agreeing ones included."""
+
+    document: str
+    checked: int = 0
+    contradictions: list[Finding] = field(default_factory=list)
+    ambiguous: list[Finding] = field(default_factory=list)
+    unchecked: list[Unchecked] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Sort one outcome into its list, once."""
+        if isinstance(outcome, Unchecked):
+            if outcome not in self.unchecked:
+                self.unchecked.append(outcome)
+            return
+        self.checked += 1
+        target = {Verdict.CONTRADICTION: self.contradictions, Verdict.AMBIGUOUS: self.ambiguous}.get(outcome.verdict)
+        if target is not None and outcome not in target:
+            target.append(outcome)
+
+    def in_order(self) -> Iterator[Finding]:
+        """Contradictions, then the ambiguous ones, each by line."""
+        yield from sorted(self.contradictions, key=lambda f: f.line)
+        yield from sorted(self.ambiguous, key=lambda f: f.line)
+
+    def as_record(self) -> dict[str, Any]:
+        """The object of the JSON output."""
+        return {
+            "document": self.document,
+            "checked": self.checked,
+            "contradictions": [f.as_record() for f in sorted(self.contradictions, key=lambda f: f.line)],
+            "ambiguous": [f.as_record() for f in sorted(self.ambiguous, key=lambda f: f.line)],
+            "unchecked": [{"line": u.line, "why": u.why} for u in sorted(self.unchecked, key=lambda u: u.line)],
+        }

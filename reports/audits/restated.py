@@ -1,0 +1,116 @@
+"""Figures of a log that the text restates: right below the log, and later for the same device and batch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from portproof.reports.audits.claims import Claim
+from portproof.reports.audits.expressions import worked_in
+from portproof.reports.audits.facts import Facts, Misquote
+from portproof.reports.audits.figures import OTHER_RUN, RESTATED, deviation, same, shown
+from portproof.reports.audits.findings import Finding, Outcome, Verdict
+from portproof.reports.audits.runs import USUAL_BATCHES, Run, uses
+
+KIND = "table-vs-log"
+#: A figure from before or after tuning may differ from a log that does not say which of the two it is.
+_TUNED = re.compile(r"优化[前后]|调优|auto[ _]?tun|aoe|使用", re.IGNORECASE)
+
+
+def check(facts: Facts) -> Iterator[Outcome]:
+    """Conclusions below their logs first; then the claims that stand elsewhere; last, later uses of what was found wrong."""
+    wrong: dict[str, Finding] = {}
+    for misquote in facts.misquotes:
+        finding = _misquoted(misquote)
+        yield finding
+        wrong |= {f.text: finding for f in (misquote.operand, misquote.claim.figure) if f and f.digits >= 5}
+    concluded = {id(claim) for run in facts.runs for claim in run.conclusions}
+    for run in facts.runs:
+        for claim in run.conclusions:
+            if uses(claim, run.log):
+                yield _conclusion(run, claim)
+            elif claim.form == "plain" and run.log.is_latency:
+                yield from _rate_of_time(run, claim)
+    for claim in facts.claims:
+        if id(claim) in concluded or (claim.operand or claim.figure or claim).text in wrong:
+            continue
+        finding_elsewhere = _elsewhere(facts, claim)
+        if finding_elsewhere:
+            yield finding_elsewhere
+            if finding_elsewhere.verdict is Verdict.CONTRADICTION and claim.figure and claim.figure.digits >= 5:
+                wrong[claim.figure.text] = finding_elsewhere
+    yield from _repeats(facts, wrong)
+
+
+def _misquoted(misquote: Misquote) -> Finding:
+    claim = misquote.claim
+    text = claim.text if claim.figure is None or claim.form == "plain" else f"{claim.text}={claim.figure.text}"
+    return Finding(Verdict.CONTRADICTION, KIND, claim.line + 1, text, misquote.derived, misquote.correct_line + 1)
+
+
+def _conclusion(run: Run, claim: Claim) -> Finding:
+    """A conclusion that uses the log's figure, perhaps with a slip below the tolerance, or the median for the mean."""
+    operand, log = claim.operand or claim.figure, run.log
+    readings = [r for name in ("throughput", "compute.mean") if (r := log.get(name))] + ([log.principal] if log.principal else [])
+    value = operand.value if operand else claim.value
+    exact = operand is None or any(same(operand, reading.value) for reading in readings)
+    nearest = min(readings, key=lambda reading: deviation(value, reading.value))
+    verdict = Verdict.AGREES if exact else Verdict.AMBIGUOUS
+    return Finding(verdict, KIND, claim.line + 1, claim.shown, f"{nearest.figure.text} in the log", nearest.line + 1)
+
+
+def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
+    """A rate stated below a log of times, at the batch that the text names."""
+    principal, batch = run.log.principal, claim.batch or run.batch
+    if principal is None or not principal.value or batch is None or run.batch not in (None, batch):
+        return
+    per_second = 1000 / principal.value
+    readings = [per_second * factor for factor in (batch, 4 * batch, 1, 4)]
+    throughput = run.log.get("throughput")
+    readings += [throughput.value, throughput.value * batch] if throughput else []
+    card = readings[1] if run.device == "310" else readings[0]
+    off = min(deviation(claim.value, reading) for reading in readings)
+    slack = 2 * claim.figure.slack if claim.figure else 0.0
+    verdict = Verdict.AGREES if off <= 0.001 + slack else Verdict.AMBIGUOUS if off <= OTHER_RUN + slack else Verdict.CONTRADICTION
+    chips = card / per_second / batch
+    other = next((b for b in USUAL_BATCHES if b != batch and deviation(claim.value, per_second * b * chips) <= 0.002), None)
+    text = f"{shown(card)} = 1000*{batch}/{principal.figure.text}" + ("*4" if chips > 1 else "")
+    if other and verdict is Verdict.CONTRADICTION:
+        yield Finding(verdict, "log-self", claim.line + 1, claim.shown, f"{text}; {claim.shown} is batch {other}", principal.line + 1)
+    else:
+        yield Finding(verdict, KIND, claim.line + 1, claim.shown, text, principal.line + 1)
+
+
+def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
+    """A claim for one device and batch, held against the logs and worked figures of the same device and batch above it."""
+    if claim.batch is None or claim.device is None or _TUNED.search(facts.document.lines[claim.line]):
+        return None
+    sources = [s for s in facts.sources.get((claim.device, claim.batch), []) if s.line < claim.line]
+    stated = claim.operand or claim.figure
+    if not sources or stated is None:
+        return None
+    value = claim.value
+    if claim.operand and claim.form == "rate":
+        value = claim.operand.value * claim.factor
+    elif claim.operand and claim.operand.value:
+        value = 1000 * claim.factor / claim.operand.value
+    distance, nearest = min(((s.distance_of(value), s) for s in sources), key=lambda pair: pair[0])
+    exact = distance <= stated.slack * 2 + 1e-5
+    tolerance = OTHER_RUN if claim.form == "plain" else RESTATED
+    verdict = Verdict.AGREES if exact else Verdict.AMBIGUOUS if distance <= tolerance else Verdict.CONTRADICTION
+    if verdict is Verdict.CONTRADICTION and _TUNED.search(facts.document.lines[nearest.line]):
+        verdict = Verdict.AMBIGUOUS
+    return Finding(verdict, KIND, claim.line + 1, claim.shown, f"{shown(nearest.value)} = {nearest.text}", nearest.line + 1)
+
+
+def _repeats(facts: Facts, wrong: dict[str, Finding]) -> Iterator[Outcome]:
+    """Worked arithmetic that goes on with a figure already found wrong, printed digit by digit the same."""
+    seen = {(finding.line, text) for text, finding in wrong.items()}
+    for number, line in enumerate(facts.document.lines if wrong else ()):
+        for worked in worked_in(line):
+            for side in worked.sides:
+                for factor, _ in side.factors:
+                    first = wrong.get(factor.text)
+                    if first and first.line < number + 1 and (number + 1, factor.text) not in seen:
+                        seen.add((number + 1, factor.text))
+                        yield Finding(Verdict.CONTRADICTION, KIND, number + 1, factor.text, first.derived, first.from_line)

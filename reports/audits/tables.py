@@ -1,0 +1,60 @@
+"""Cells of a table held against the logs and worked figures of the same device and batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from portproof.reports.audits.cells import Column, Table, Value
+from portproof.reports.audits.facts import Facts, Source
+from portproof.reports.audits.figures import OTHER_RUN, shown
+from portproof.reports.audits.findings import Finding, Outcome, Unchecked, Verdict
+
+KIND = "table-vs-log"
+
+
+def check(facts: Facts) -> Iterator[Outcome]:
+    """Every throughput cell whose device and batch are sure."""
+    for run in facts.runs if facts.tables else ():
+        if run.device is None:
+            yield Unchecked(run.log.first + 1, "nothing in the document says which device this log is from: no table was held against it")
+    for table in facts.tables:
+        without = []
+        for column in table.rates:
+            for value in column.values:
+                if value.best or column.latency or value.figure.text in facts.times:
+                    continue
+                sources = _sources(facts, table, column, value)
+                if sources:
+                    yield _compare(column, value, sources)
+                else:
+                    without.append(value)
+        if without:
+            why = f"{len(without)} throughputs of this table have no log or worked figure of their device and batch in the document"
+            yield Unchecked(table.line + 1, why)
+
+
+def _sources(facts: Facts, table: Table, column: Column, value: Value) -> list[Source]:
+    """What the cell can be held against; nothing when it is not sure which run it shows."""
+    if column.device is None or column.variant or len(table.of(column.device)) > 1:
+        return []
+    rows = Counter(v.batch for v in column.values if not v.best)
+    if rows[value.batch] > 1:
+        return []
+    if value.batch is not None:
+        return facts.sources.get((column.device, value.batch), [])
+    found = list(facts.all_sources(column.device))
+    batches = {batch for batch, _ in found}
+    return [source for _, source in found] if len(batches) == 1 else []
+
+
+def _compare(column: Column, value: Value, sources: list[Source]) -> Finding:
+    nearest = min(sources, key=lambda source: source.distance(value.figure))
+    if any(source.gives(value.figure) for source in sources):
+        verdict = Verdict.AGREES
+    elif nearest.distance(value.figure) <= OTHER_RUN:
+        verdict = Verdict.AMBIGUOUS
+    else:
+        verdict = Verdict.CONTRADICTION
+    derived = shown(nearest.value) if shown(nearest.value) == nearest.text else f"{shown(nearest.value)} = {nearest.text}"
+    return Finding(verdict, KIND, value.line + 1, value.figure.text, f"{derived} ({column.device})", nearest.line + 1)
