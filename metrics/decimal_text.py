@@ -39,6 +39,8 @@ def parse_texts(texts: Sequence[bytes], names: Sequence[str]) -> list[NDArray[np
 
 def _parse_any(text: bytes, name: str) -> NDArray[np.float64]:
     try:
+        if b"_" in text:  # Python reads 1_000 as a number; here it is damage
+            raise ValueError("it has an underscore")
         return np.array(text.split(), dtype=np.float64)
     except ValueError as error:
         raise InputError(f"result '{name}' is not a list of numbers between blanks ({error})") from error

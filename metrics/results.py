@@ -216,10 +216,10 @@ def _parse(files: ResultFiles, ids: Sequence[str], contents: Sequence[bytes]) ->
 
 def _parse_npy(content: bytes, name: str) -> Logits:
     try:
-        array = np.load(io.BytesIO(content), allow_pickle=False)
+        array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"result '{name}' is not a whole .npy file of numbers ({' '.join(str(error).split())})") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise InputError(f"result '{name}' holds {getattr(array, 'dtype', 'an archive')}, real numbers were expected")
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"result '{name}' holds {array.dtype}, real numbers were expected")
     narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
     return array.reshape(-1).astype(np.float32 if narrow else np.float64)
