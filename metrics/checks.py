@@ -5,6 +5,7 @@ Checks that need one tool's own fields stand with that tool's parser in ``metric
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterable
@@ -61,7 +62,7 @@ def _growth(runs: Iterable[Run]) -> list[str]:
     timed = [(run.batch, time, run) for run in runs if run.batch and run.status != "failed" and (time := call_time(run))]
     timed.sort(key=lambda item: item[0])
     found = []
-    for (small, less, a), (large, more, b) in zip(timed, timed[1:], strict=False):
+    for (small, less, a), (large, more, b) in itertools.pairwise(timed):
         if large > small and more <= less:
             found.append(
                 f"the time of a call does not grow with the batch: {less:.6g} s at batch {small} ({a.source}), "

@@ -27,6 +27,8 @@ MAX_JSON_BYTES = 512 << 20
 RESULT_FOLDERS = ("result", "prep", "outcomes", "profiler", "dump", ".git")
 LOG_SUFFIXES = ("", ".log", ".txt", ".json", ".out", ".err")
 
+_NAMED_BATCH = re.compile(r"(?:^|[^A-Za-z])(?:bs|batch|batch_?size)[_-]?([1-9][0-9]{0,3})(?![0-9])", re.IGNORECASE)
+_BATCH_FOLDER = re.compile(r"bs([1-9][0-9]{0,3})")
 _HEADING = re.compile(r"^#{1,6} +\S", re.MULTILINE)
 
 
@@ -48,10 +50,12 @@ def read(path: str | os.PathLike[str]) -> list[Run]:
     runs = _read_json(file, source) if _looks_like_json(file) else _read_text(file, source)
     if not runs:
         raise InputError(
-            f"'{source}' holds no run of a known tool ({', '.join(m.FAMILY for m in families())}); a log of one of them was expected"
+            f"'{source}' holds no run of a known tool ({', '.join(dict.fromkeys(m.FAMILY for m in families()))}); a log of one of them was expected"
         )
     for run in runs:
         check(run)
+    if len(runs) == 1 and runs[0].batch is None:
+        _hint_batch(runs[0], file)
     return runs
 
 
@@ -74,6 +78,13 @@ def logs_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
         for name in sorted(names):
             if not name.startswith(".") and not name.endswith(".proof.json") and Path(name).suffix in LOG_SUFFIXES:
                 yield Path(where, name)
+
+
+def _hint_batch(run: Run, file: Path) -> None:
+    """Note the batch that the name of the file, or of its folder ``bs16``, hints at; a hint is never the run's batch."""
+    named = _NAMED_BATCH.search(file.stem) or _BATCH_FOLDER.fullmatch(file.absolute().parent.name)
+    if named and run.status != "failed":
+        run.facts.setdefault("batch_hint", int(named[1]))
 
 
 def _looks_like_json(file: Path) -> bool:

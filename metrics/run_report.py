@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from portproof.metrics.checks import across
-from portproof.metrics.reading import logs_in, read, read_many
+from portproof.metrics.reading import logs_in, read_many
 from portproof.metrics.runs import Figure, Run
 from portproof.text import printable
 

@@ -7,11 +7,11 @@ ones. Every cell keeps the file and line that it comes from.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from portproof.errors import InputError
 from portproof.metrics.checks import across
-from portproof.metrics.runs import Figure, Run
+from portproof.metrics.runs import DEVICE, Figure, Run
 from portproof.target import match_target
 from portproof.text import listed
 
@@ -171,7 +171,7 @@ def _place(draft: _Draft, run: Run, boundary: str | None) -> str | None:
     printed, how = figure.best_value, []
     if figure.unit == "batches/s":
         printed *= batch
-        how.append(f"{figure.best_value:.10g} batches/s x {batch}")
+        how.append(f"{figure.derived or f'{figure.best_value:.10g} batches/s'} x {batch}")
     else:
         how.append(figure.derived or f"{printed:.10g}")
     if hinted or (run.batch_source or "").endswith("(a hint)"):
@@ -193,11 +193,25 @@ def _place(draft: _Draft, run: Run, boundary: str | None) -> str | None:
 
 
 def headline(run: Run, boundary: str | None = None) -> Figure | None:
-    """The rate that a tool reports, or its rate at ``boundary``: in images a second where it can be had."""
+    """The rate that a tool reports, or its rate at ``boundary``: in images a second where it can be had.
+
+    The device's own rate is also batch / mean compute time, where the tool prints that time and ran one stream.
+    """
     rates = [f for f in run.figures if f.name == "throughput" and f.boundary and f.best_value and f.per != "card"]
     rates = [f for f in rates if boundary is None or f.boundary == boundary]
     own = [f for f in rates if f.boundary == rates[0].boundary]
+    if not own and boundary == DEVICE:
+        return _device_rate(run)
     return next((f for f in own if f.unit == "images/s"), own[0] if own else None)
+
+
+def _device_rate(run: Run) -> Figure | None:
+    """Batch / mean compute time, or calls a second where only a hint tells the batch."""
+    mean, batch = run.figure("compute_mean"), run.batch or 1
+    if mean is None or not mean.value or run.facts.get("streams", 1) > 1:
+        return None
+    unit = "images/s" if run.batch else "batches/s"
+    return replace(mean, name="throughput", value=batch / mean.value, unit=unit, derived=f"{batch} / {mean.value * 1000:g} ms")
 
 
 def _refuse_rehearsal_beside_measurement(table: Table) -> None:

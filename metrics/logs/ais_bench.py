@@ -1,0 +1,209 @@
+"""``ais_bench`` and ``ais_infer`` (Ascend): the console of every generation.
+
+The clock encloses ``aclmdlExecute`` alone, so the rate is the device's own: 1000 x batch / mean of NPU_compute_time. Four generations word the
+line of the throughput differently, and that of May 2022 divided by the batch where it should multiply. Times are ms.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from portproof.metrics.checks import near
+from portproof.metrics.lines import NUMBER, Line
+from portproof.metrics.logs.ais_bench_summary import from_json, throughput_figure
+from portproof.metrics.runs import DEVICE, Figure, Run
+
+__all__ = ["FAMILY", "MARKS", "Reader", "from_json"]
+
+FAMILY = "ais_bench"
+MARKS = (
+    "NPU_compute_time",
+    "H2D_latency",
+    "D2H_latency",
+    "throughput",
+    '"m',
+    '"percentile(99%)"',
+    '"count"',
+    "get model batchsize",
+    "get filesperbatch",
+    "ais_bench",
+    "ais_infer",
+    "[ERROR]",
+    "Inference array Processing",
+    "Inference Processing task",
+)
+
+GROUPS = {"NPU_compute_time": ("compute", DEVICE), "H2D_latency": ("h2d", None), "D2H_latency": ("d2h", None)}
+_SPREAD = re.compile(r"(NPU_compute_time|H2D_latency|D2H_latency) \(ms\)\s*:(.*)")
+_STATISTIC = re.compile(rf"\b(min|max|mean|median|percentile\(([0-9.]{{1,8}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))")
+_THROUGHPUT = re.compile(rf"throughput\s*(\(?1000[^:]{{0,120}}?\)?)\s*:\s*({NUMBER})\s*$")
+_BATCH = re.compile(rf"batchsize(?:\.mean)?\(({NUMBER})\)")
+_MEAN = re.compile(rf"NPU_compute_time(?:\.mean)?\(({NUMBER})\)")
+_DIVIDED = re.compile(r"NPU_compute_time\s*/\s*batchsize")
+_DEVICE = re.compile(rf"\bi:(\d{{1,3}}) device_(\d{{1,3}}) throughput:({NUMBER})(?=\s)")
+_TOTAL = re.compile(rf"\bsummary throughput:({NUMBER})\s*$")
+_COMMAND = re.compile(r"(?:ais_bench|ais_infer)\S*\s.*--?(?:batchsize|dymBatch)[= ]+(\d{1,5})\b")
+_STARTED = re.compile(r"try get model batchsize|get filesperbatch|Inference array Processing|Inference Processing task|ais_bench/\S*\.py\"")
+_FILES = re.compile(r"get filesperbatch .{0,120}filesperbatch:(\d{1,6})\b")
+#: Digits of a double printed in full; fewer at the very end of a file may be a cut number.
+_WHOLE = 15
+
+
+class Reader:
+    """Statistics open a run, the line of the throughput closes it. Two devices' lines may come interleaved: the mean tells them apart."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.found: list[Run] = []
+        self.pending: list[Run] = []
+        self.commanded: int | None = None
+        self.files_per_batch: int | None = None
+        self.started: int | None = None
+        self.error: tuple[str, int] | None = None
+        self.fragment = JsonFragment(source)
+
+    def feed(self, line: Line) -> None:
+        """Take one line."""
+        if command := _COMMAND.search(line.text):
+            self.commanded = int(command[1])
+        if _STARTED.search(line.text):
+            self.started = self.started or line.number
+        if files := _FILES.search(line.text):
+            self.files_per_batch = int(files[1])
+        if "[ERROR]" in line.text:
+            self.error = self.error or (line.text.strip()[:200], line.number)
+        if spread := _SPREAD.search(line.text):
+            self._spread(GROUPS[spread[1]], spread[2], line)
+        elif throughput := _THROUGHPUT.search(line.text):
+            self._throughput(throughput, line)
+        elif device := _DEVICE.search(line.text):
+            self._device(int(device[2]), float(device[3]), line.number)
+        elif total := _TOTAL.search(line.text):
+            self._total(total[1], line)
+        elif '"' in line.text:
+            self.fragment.feed(line)
+
+    def _spread(self, group: tuple[str, str | None], text: str, line: Line) -> None:
+        name, boundary = group
+        run = self.pending[-1] if self.pending else None
+        if run is None or run.figure(f"{name}_mean") or run.figure(f"{name}_min"):
+            run = Run(self.source, FAMILY, line.number)
+            self.pending.append(run)
+            self.found.append(run)
+        for match in _STATISTIC.finditer(text):
+            if line.cut and match.end() == len(text):
+                continue
+            kind = f"p{float(match[2]):g}" if match[2] and match[2].count(".") < 2 else match[1]
+            value = float(match[3]) / 1000
+            if math.isfinite(value):
+                run.figures.append(Figure(f"{name}_{kind}", value, "s", boundary, "infer", "chip", line.number))
+
+    def _throughput(self, match: re.Match[str], line: Line) -> None:
+        formula, printed = match[1], float(match[2])
+        mean = _MEAN.search(formula)
+        run = self._of_mean(float(mean[1]) if mean else None, line.number)
+        if mean and run.figure("compute_mean") is None:
+            run.figures.append(Figure("compute_mean", float(mean[1]) / 1000, "s", DEVICE, "infer", "chip", line.number))
+        if batch := _BATCH.search(formula):
+            run.batch = round(float(batch[1])) if near(float(batch[1]), round(float(batch[1])), 1e-9) else None
+            run.batch_source = "throughput line" if run.batch else None
+        elif self.commanded:
+            run.batch, run.batch_source = self.commanded, "command line"
+        if line.cut and len(match[2].replace(".", "").lstrip("0")) < _WHOLE:
+            run.warnings.append(f"the file ends within the throughput {match[2]} (line {line.number}), which may be cut and is left out")
+        else:
+            run.status = "ok"
+            run.figures.insert(0, throughput_figure(run, printed, line.number, divided=bool(_DIVIDED.search(formula))))
+        if run.batch and self.files_per_batch and run.batch != self.files_per_batch:
+            run.warnings.append(
+                f"the throughput counts batch {run.batch}, each execution took {self.files_per_batch} files (--batchsize was wrong)"
+            )
+        if run in self.pending:
+            self.pending.remove(run)
+
+    def _of_mean(self, mean: float | None, line: int) -> Run:
+        """The open run whose compute mean the throughput's line names, else the last one, else a new one."""
+        for run in self.pending:
+            figure = run.figure("compute_mean")
+            if mean is not None and figure and figure.value is not None and near(figure.value * 1000, mean, 1e-6):
+                return run
+        if self.pending:
+            return self.pending[-1]
+        self.found.append(Run(self.source, FAMILY, line))
+        return self.found[-1]
+
+    def _device(self, device: int, value: float, line: int) -> None:
+        """The tail of a run on several devices repeats each device's rate; one that was not printed before is a run of its own."""
+        for run in self.found:
+            figure = run.figure("throughput")
+            if figure and figure.value == value and "device_id" not in run.facts:
+                run.facts["device_id"] = device
+                return
+        run = Run(self.source, FAMILY, line, status="ok", facts={"device_id": device})
+        run.figures.append(Figure("throughput", value, "images/s", DEVICE, "infer", "chip", line))
+        self.found.append(run)
+
+    def _total(self, text: str, line: Line) -> None:
+        """The sum over devices: a figure of no single chip, checked against the devices' own."""
+        if line.cut and len(text.replace(".", "").lstrip("0")) < _WHOLE:
+            return
+        parts = [f.value for run in self.found if "device_id" in run.facts and (f := run.figure("throughput")) and f.value]
+        run = Run(self.source, FAMILY, line.number, status="ok", facts={"devices": len(parts) or None})
+        run.figures.append(Figure("throughput_total", float(text), "images/s", DEVICE, "infer", None, line.number))
+        if parts and not near(sum(parts), float(text), 1e-6):
+            run.warnings.append(f"the devices' rates add up to {sum(parts):.7g}, the summary says {float(text):.7g}")
+        self.found.append(run)
+
+    def runs(self) -> list[Run]:
+        """The runs found; one failed run where the tool started, said an error and printed no figure."""
+        self.found += self.fragment.runs()
+        if not self.found and self.started:
+            run = Run(self.source, FAMILY, self.started, status="failed" if self.error else "incomplete")
+            run.warnings.append(f"{self.error[0]} (line {self.error[1]})" if self.error else "the log ends before its summary")
+            self.found.append(run)
+        elif self.error and self.found:
+            self.found[-1].warnings.append(f"the tool also said: {self.error[0]} (line {self.error[1]})")
+        return self.found
+
+
+class JsonFragment:
+    """A ``_summary.json`` pasted without its braces, or broken over lines: its keys are read as they stand."""
+
+    TOKEN = re.compile(
+        rf'"(?P<group>NPU_compute_time|H2D_latency|D2H_latency)"\s*:|"(?P<kind>min|max|mean|median|percentile\(99%\)|count)"\s*:\s*(?P<value>{NUMBER})'
+        rf'(?=\s*[,}}\]])|"throughput"\s*:\s*(?P<rate>{NUMBER})(?=\s*[,}}])'
+    )
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.run: Run | None = None
+        self.done: list[Run] = []
+        self.group: tuple[str, str | None] | None = None
+
+    def feed(self, line: Line) -> None:
+        """Take one line with quotation marks."""
+        for token in self.TOKEN.finditer(line.text):
+            if token["group"]:
+                self.group = GROUPS[token["group"]]
+                self.run = self.run or Run(self.source, FAMILY, line.number)
+            elif self.run is None:
+                continue
+            elif token["rate"]:
+                self.run.figures.insert(0, throughput_figure(self.run, float(token["rate"]), line.number))
+                self.run.status = "ok"
+                self.done.append(self.run)
+                self.run = self.group = None
+            elif self.group and token["kind"] != "count":
+                self._statistic(token["kind"], float(token["value"]), line.number)
+
+    def _statistic(self, kind: str, milliseconds: float, line: int) -> None:
+        if self.run is None or self.group is None or not math.isfinite(milliseconds):
+            return
+        name = f"{self.group[0]}_{'p99' if kind.startswith('percentile') else kind}"
+        if self.run.figure(name) is None:
+            self.run.figures.append(Figure(name, milliseconds / 1000, "s", self.group[1], "infer", "chip", line))
+
+    def runs(self) -> list[Run]:
+        """The runs found, the last one incomplete if its throughput is missing."""
+        return [*self.done, *([self.run] if self.run and self.run.figures else [])]
