@@ -24,7 +24,7 @@ def parser() -> Parser:
     p.add_argument("prep", metavar="PREP_DIR", type=Path, help="preprocessed training images, one .bin a sample")
     p.add_argument("labels", metavar="LABELS.txt", type=Path, help="one line a sample: file name, class")
     p.add_argument("weights", metavar="WEIGHTS.pth", type=Path, help="the state dict to write")
-    p.add_argument("--epochs", type=positive, default=12, help="passes over the training images (default: 12)")
+    p.add_argument("--epochs", type=positive, default=8, help="passes over the training images (default: 8)")
     p.add_progress_options()
     return p
 
@@ -72,6 +72,7 @@ def train(images, labels, weights: Path, epochs: int) -> float:  # type: ignore[
 
     torch.manual_seed(SEED)
     torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)  # the same weights on every host, and no threads to wait for with a network this small
     net = build()
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)

@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     import runpy
 
     sys.argv = [f"portproof {arguments[0]}", *arguments[1:]]
-    runpy.run_module(table[name][0], run_name="__main__", alter_sys=True)
+    runpy.run_module(table[name][0], run_name="__main__")
     sys.exit(0)
 
 

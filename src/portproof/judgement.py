@@ -84,7 +84,8 @@ def speed_gate(label: str, perf: Path) -> Gate:
     interval = "" if ratio.ci95 is None else f" ({ratio.ci95[0]:.2f} to {ratio.ci95[1]:.2f})"
     reason = f"best {best[1]:.1f} images/s at batch {best[0]}, {ratio.ratio:.2f}{interval} times {REFERENCE}"
     if performance.status == "unstable":
-        return Gate(label, "speed", Verdict.UNSTABLE, f"{reason}; {'; '.join(performance.reasons)}")
+        more = f" (and {len(performance.reasons) - 1} more, in {perf.parent.name}/{perf.name})" if len(performance.reasons) > 1 else ""
+        return Gate(label, "speed", Verdict.UNSTABLE, f"{reason}; {''.join(performance.reasons[:1])}{more}")
     return Gate(label, "speed", _speed_verdict(ratio), reason)
 
 

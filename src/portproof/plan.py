@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from portproof.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED, InputError
 from portproof.provenance import proof_of
+from portproof.recipe import Recipe
 from portproof.settings import Settings
 from portproof.target import find_target
 from portproof.yamlfile import data_folder
@@ -108,9 +111,8 @@ def accuracy_batch(batches: tuple[int, ...]) -> int:
 def sample_size(prep: Path) -> tuple[int, int]:
     """Width and height of the preprocessed samples, in pixels, from the preprocessing's sidecar."""
     proof = proof_of(prep)
-    shape = proof.facts.get("shape") if proof else None
-    if not proof or not shape or len(shape) != 3:
+    if proof is None or "recipe" not in proof.parameters:
         raise InputError(f"'{prep}' has no sidecar that says the shape of its samples; delete it and start again")
-    channels_last = proof.facts.get("layout") == "NHWC"
-    height, width = shape[:2] if channels_last else shape[1:]
+    recipe = msgspec.convert(proof.parameters["recipe"], Recipe)
+    height, width = recipe.shape[:2] if recipe.layout == "NHWC" else recipe.shape[1:]
     return width, height
