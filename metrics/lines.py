@@ -9,11 +9,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from portproof.errors import InputError
-from portproof.files import existing_file
 
 BLOCK = 1 << 20
 
@@ -39,24 +37,20 @@ class Block(NamedTuple):
     last: bool
 
 
-def blocks(path: str | Path) -> Iterator[Block]:
-    """A file's text in blocks of about 1 MiB that end at a newline (a longer line is split).
-
-    :class:`InputError` when it is missing, a folder, or binary.
-    """
+def blocks(file: IO[bytes], name: str) -> Iterator[Block]:
+    """An open file's text in blocks of about 1 MiB that end at a newline (a longer line is split); :class:`InputError` when it is binary."""
     first, rest = 1, ""
-    with existing_file(path, "log").open("rb") as file:
+    head = file.read(BLOCK)
+    decoder = codecs.getincrementaldecoder(_encoding(head, name))(errors="replace")
+    while head:
+        text = rest + _ESCAPE.sub("", decoder.decode(head)) if b"\x1b" in head else rest + decoder.decode(head)
         head = file.read(BLOCK)
-        decoder = codecs.getincrementaldecoder(_encoding(head, path))(errors="replace")
-        while head:
-            text = rest + _ESCAPE.sub("", decoder.decode(head)) if b"\x1b" in head else rest + decoder.decode(head)
-            head = file.read(BLOCK)
-            end = text.rfind("\n") + 1 if head else len(text)
-            end = end or max(text.rfind("\r") + 1, len(text) if len(text) > BLOCK else 0)
-            rest, text = text[end:], text[:end]
-            if text:
-                yield Block(first, text, not head)
-                first += text.count("\n")
+        end = text.rfind("\n") + 1 if head else len(text)
+        end = end or max(text.rfind("\r") + 1, len(text) if len(text) > BLOCK else 0)
+        rest, text = text[end:], text[:end]
+        if text:
+            yield Block(first, text, not head)
+            first += text.count("\n")
 
 
 def offered(block: Block, marks: dict[str, int]) -> Iterator[tuple[Line, int]]:
@@ -84,15 +78,15 @@ def offered(block: Block, marks: dict[str, int]) -> Iterator[tuple[Line, int]]:
                 yield Line(number, segment, cut), hits[start]
 
 
-def _encoding(head: bytes, path: str | Path) -> str:
+def _encoding(head: bytes, name: str) -> str:
     """The encoding of a file that begins with ``head``; :class:`InputError` for binary content."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     sample = head[:4096]
     if b"\0" in sample:
         # UTF-16 text without a mark: every second byte of ASCII is zero.
-        for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
             if sample[offset::2].count(0) > 0.8 * len(sample[offset::2]) and sample[1 - offset :: 2].count(0) == 0:
-                return name
-        raise InputError(f"'{path}' is a binary file, the text of a log was expected")
+                return encoding
+        raise InputError(f"'{name}' is a binary file, the text of a log was expected")
     return "utf-8-sig"

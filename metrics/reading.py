@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import importlib
 import json
@@ -11,10 +12,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import portproof.metrics.logs
-from portproof.errors import InputError
+from portproof.errors import InputError, sentence_for
 from portproof.files import existing_file
 from portproof.metrics.checks import check
 from portproof.metrics.lines import Block, blocks, offered
@@ -23,12 +24,17 @@ from portproof.metrics.runs import Run
 #: Larger JSON files are refused rather than loaded: trtexec writes about 20 MB for three seconds of a fast model.
 MAX_JSON_BYTES = 512 << 20
 
+#: From this many files on, starting processes costs less than it saves; each takes this many files at a time.
+MANY, CHUNK = 1000, 100
+
 #: Folders of results, never of logs; one holds as many files as the data set has images.
 RESULT_FOLDERS = ("result", "prep", "outcomes", "profiler", "dump", ".git")
 LOG_SUFFIXES = ("", ".log", ".txt", ".json", ".out", ".err")
 
 _NAMED_BATCH = re.compile(r"(?:^|[^A-Za-z])(?:bs|batch|batch_?size)[_-]?([1-9][0-9]{0,3})(?![0-9])", re.IGNORECASE)
 _BATCH_FOLDER = re.compile(r"bs([1-9][0-9]{0,3})")
+#: How a JSON object or an array of objects begins; a line of a log may begin with ``[`` too.
+_JSON_HEAD = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[{\]])")
 _HEADING = re.compile(r"^#{1,6} +\S", re.MULTILINE)
 
 
@@ -46,8 +52,11 @@ def read(path: str | os.PathLike[str]) -> list[Run]:
     Raises :class:`InputError` when the file is missing, binary, damaged JSON, or holds no run of any known tool.
     """
     source = os.fspath(path)
-    file = existing_file(path, "log")
-    runs = _read_json(file, source) if _looks_like_json(file) else _read_text(file, source)
+    try:
+        runs = _runs_in(source)
+    except (FileNotFoundError, IsADirectoryError):
+        existing_file(source, "log")  # says it in words
+        raise
     if not runs:
         raise InputError(
             f"'{source}' holds no run of a known tool ({', '.join(dict.fromkeys(m.FAMILY for m in families()))}); a log of one of them was expected"
@@ -55,12 +64,33 @@ def read(path: str | os.PathLike[str]) -> list[Run]:
     for run in runs:
         check(run)
     if len(runs) == 1 and runs[0].batch is None:
-        _hint_batch(runs[0], file)
+        _hint_batch(runs[0], Path(source))
     return runs
 
 
+def _runs_in(source: str) -> list[Run]:
+    with open(source, "rb") as file:
+        head = file.read(4096)
+        file.seek(0)
+        return _read_json(file, source) if _JSON_HEAD.match(head) else _read_text(file, source)
+
+
 def read_many(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Run], list[str]]:
-    """The runs of several logs, and one sentence for each file that could not be read."""
+    """The runs of several logs, and one sentence for each file that could not be read. Many files are read by several processes."""
+    every = [os.fspath(path) for path in paths]
+    workers = min(os.cpu_count() or 1, 8)
+    if len(every) < MANY or workers == 1:
+        return _read_each(every)
+    runs: list[Run] = []
+    problems: list[str] = []
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+        for found, unreadable in pool.map(_read_each, [every[i : i + CHUNK] for i in range(0, len(every), CHUNK)]):
+            runs += found
+            problems += unreadable
+    return runs, problems
+
+
+def _read_each(paths: list[str]) -> tuple[list[Run], list[str]]:
     runs: list[Run] = []
     problems: list[str] = []
     for path in paths:
@@ -68,6 +98,8 @@ def read_many(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Run], list[
             runs += read(path)
         except InputError as error:
             problems.append(str(error))
+        except OSError as error:
+            problems.append(sentence_for(error)[0])
     return runs, problems
 
 
@@ -87,41 +119,36 @@ def _hint_batch(run: Run, file: Path) -> None:
         run.facts.setdefault("batch_hint", int(named[1]))
 
 
-def _looks_like_json(file: Path) -> bool:
-    """Whether the file starts as a JSON object or array of objects does (a log line may start with ``[`` too)."""
-    with file.open("rb") as opened:
-        head = opened.read(4096)
-    return re.match(rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[{\]])", head) is not None
-
-
-def _read_json(file: Path, source: str) -> list[Run]:
-    if file.stat().st_size > MAX_JSON_BYTES:
+def _read_json(file: IO[bytes], source: str) -> list[Run]:
+    if os.fstat(file.fileno()).st_size > MAX_JSON_BYTES:
         raise InputError(f"'{source}' is a JSON file of more than {MAX_JSON_BYTES >> 20} MiB; a summary or a times file was expected")
-    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    text = file.read().decode("utf-8-sig", errors="replace")
     try:
         data: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
-        runs = _read_text(file, source)
-        if runs:
+        file.seek(0)
+        if runs := _read_text(file, source):
             return runs
         raise InputError(f"'{source}' begins as JSON but is damaged ({error}); write it again or give the tool's console log") from error
     for family in families():
-        runs = family.from_json(data, text, source) if hasattr(family, "from_json") else None
-        if runs is not None:
-            return list(runs)
+        found = family.from_json(data, text, source) if hasattr(family, "from_json") else None
+        if found is not None:
+            return list(found)
     return []
 
 
-def _read_text(file: Path, source: str) -> list[Run]:
-    readers = [(1 << i, m.Reader(source)) for i, m in enumerate(families()) if hasattr(m, "Reader")]
+def _read_text(file: IO[bytes], source: str) -> list[Run]:
+    readers: dict[int, Any] = {}
     headings = fences = 0
-    for block in blocks(file):
+    for block in blocks(file, source):
         for line, bits in offered(block, _marks()):
-            for bit, reader in readers:
-                if bits & bit:
-                    reader.feed(line)
+            for i, family in enumerate(families()):
+                if bits >> i & 1:
+                    if i not in readers:
+                        readers[i] = family.Reader(source)
+                    readers[i].feed(line)
         headings, fences = headings + _headings(block), fences + block.text.count("```")
-    runs = sorted((run for _, reader in readers for run in reader.runs()), key=lambda run: run.line)
+    runs = sorted((run for reader in readers.values() for run in reader.runs()), key=lambda run: run.line)
     if runs and headings >= 2 and fences >= 2:
         raise InputError(f"'{source}' is a document, not a log; reports/audit.py reads documents")
     return runs

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
+
+import msgspec
 
 from portproof.metrics.checks import across
 from portproof.metrics.reading import logs_in, read_many
@@ -20,21 +22,21 @@ def expand(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
     """
     runs: list[Run] = []
     problems: list[str] = []
-    for path in paths:
-        if os.path.isdir(path):
-            found, _ = read_many(logs_in(path))
-            if not found:
-                problems.append(f"the folder '{path}' holds no log of a known tool")
-        else:
-            found, unreadable = read_many([path])
-            problems += unreadable
-        runs += found
+    for is_folder, group in itertools.groupby(paths, key=os.path.isdir):
+        if not is_folder:
+            found, unreadable = read_many(group)
+            runs, problems = [*runs, *found], [*problems, *unreadable]
+            continue
+        for folder in group:
+            found, _ = read_many(logs_in(folder))
+            runs += found
+            problems += [] if found else [f"the folder '{folder}' holds no log of a known tool"]
     return runs, problems
 
 
 def as_json(runs: list[Run]) -> str:
-    """A list of runs in the published form; not-a-number never occurs in it."""
-    return json.dumps([run.as_dict() for run in runs], indent=1, ensure_ascii=False, allow_nan=False)
+    """A list of runs in the published form."""
+    return msgspec.json.format(msgspec.json.encode([run.as_dict() for run in runs]), indent=1).decode()
 
 
 def as_text(runs: list[Run]) -> str:

@@ -55,7 +55,8 @@ def from_json(data: Any, text: str, source: str) -> list[Run] | None:
         return None
     run = Run(source, "ais_bench", _line(text, "NPU_compute_time"), status="ok")
     for key, (group, boundary) in _GROUPS.items():
-        values = data.get(key) if isinstance(data.get(key), dict) else {}
+        found = data.get(key)
+        values: dict[str, Any] = found if isinstance(found, dict) else {}
         for kind, name in _KINDS.items():
             value = _number(values.get(kind))
             if value is not None:

@@ -101,7 +101,7 @@ class _Summary:
         return run
 
     def _rates(self) -> list[Figure]:
-        names = {key: "throughput" for key in _RATES} | {
+        names = dict.fromkeys(_RATES, "throughput") | {
             "QPS w/ loadgen overhead": "throughput",
             "QPS w/o loadgen overhead": "throughput_without_overhead",
             "Scheduled samples per second": "throughput_scheduled",

@@ -11,7 +11,7 @@ import math
 import re
 
 from portproof.metrics.lines import NUMBER, Line
-from portproof.metrics.logs.trtexec_facts import Facts, version_of
+from portproof.metrics.logs.trtexec_facts import version_of
 from portproof.metrics.logs.trtexec_figures import Summary, finish
 from portproof.metrics.runs import Run
 
@@ -53,7 +53,8 @@ _TOTALS = {
 _TRACE = re.compile(rf"Timing trace has (\d{{1,12}}) queries over ({NUMBER}) s")
 _BINDING = re.compile(r"\b[Ii]nput binding for \S.{0,200}? with dimensions (\d{1,9})(?:x|\b)")
 _OVERRIDDEN = re.compile(
-    r"(?:Dynamic dimensions required for input: |Shape missing for input with dynamic shape: )(.{1,200}?)(?:, but no shapes .{0,60}|\s*)Automatically (?:overriding|setting) shape to: (\d+(?:x\d+)*)"
+    r"(?:Dynamic dimensions required for input: |Shape missing for input with dynamic shape: )(.{1,200}?)(?:, but no shapes .{0,60}|\s*)"
+    r"Automatically (?:overriding|setting) shape to: (\d{1,9}(?:x\d{1,9})*)"
 )
 _UNSTABLE = re.compile(rf"GPU compute time is unstable, with coefficient of variance = ({NUMBER})%")
 _FATAL = re.compile(
@@ -95,7 +96,7 @@ class Reader:
         if banner[1] == "RUNNING":
             self._next()
         summary = self._summary(line)
-        if banner[2] and 7000 <= int(banner[2]):
+        if banner[2] and int(banner[2]) >= 7000:
             summary.facts.version = version_of(banner[2])
         summary.facts.command = summary.facts.command or banner[3]
         if banner[1] != "RUNNING":
@@ -143,21 +144,28 @@ class Reader:
         elif stamp and stamp[1] == "W" and ("[TRT]" in text or "* " in text):
             self._attach(line.number).active = True
         self._options(text)
-        if trace := _TRACE.search(text):
+        if "nput binding for" in text and (binding := _BINDING.search(text)):
+            self._summary(line.number).facts.bindings.append(int(binding[1]))
+        elif trace := _TRACE.search(text):
             self._summary(line.number).trace = (int(trace[1]), float(trace[2]), line.number)
-        if overridden := _OVERRIDDEN.search(text):
+        elif "Automatically" in text and (overridden := _OVERRIDDEN.search(text)):
             facts = self._summary(line.number).facts
             facts.overridden.append((overridden[1].strip(), overridden[2], line.number))
-        if unstable := _UNSTABLE.search(text):
+        if "* " in text:
+            self._remarks(line)
+        if "timing is not reported" in text:
+            self._summary(line.number).warnings.append(f"trtexec did not report times, since it was profiling (line {line.number})")
+
+    def _remarks(self, line: Line) -> None:
+        """The warnings that trtexec prints under its summary."""
+        if unstable := _UNSTABLE.search(line.text):
             self._attach(line.number).warnings.append(
                 f"the GPU compute time is unstable: coefficient of variance {unstable[1]} % (line {line.number})"
             )
-        if warning := _WARNING.search(text):
+        elif warning := _WARNING.search(line.text):
             summary = self._attach(line.number)
             summary.many_streams = summary.many_streams or warning[1].startswith("Multiple")
             summary.warnings.append(f"{warning[1].strip()} (line {line.number})")
-        if "timing is not reported" in text:
-            self._summary(line.number).warnings.append(f"trtexec did not report times, since it was profiling (line {line.number})")
 
     def _attach(self, line: int) -> Summary:
         """The run that a remark belongs to: the open one; after a verdict the last one, since stderr may come late; else a new one."""
@@ -172,8 +180,6 @@ class Reader:
 
     def _options(self, text: str) -> None:
         """Facts of the options blocks; they belong to a run whose banner was seen."""
-        if binding := _BINDING.search(text):
-            self._summary(0).facts.bindings.append(int(binding[1]))
         if self.open is None:
             return
         facts = self.open.facts

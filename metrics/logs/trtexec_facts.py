@@ -55,7 +55,7 @@ class Facts:
 
     def option(self, *names: str) -> str | None:
         """The value of the first of these flags on the command line."""
-        given = {flag: value for flag, value in _FLAG.findall(self.command or "")}
+        given = dict(_FLAG.findall(self.command or ""))
         return next((given[name] for name in names if name in given), None)
 
     @property
