@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -13,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
+
+from portproof.errors import InputError
+from portproof.infer.offline import run
 
 Stage = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -22,42 +28,46 @@ def results(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
 
+@pytest.fixture
+def here(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The tiny model's folder as the working directory, for calls in this process."""
+    monkeypatch.chdir(tiny.folder)
+    return tiny
+
+
 @pytest.mark.parametrize("batch", [1, 4, 16])
-def test_one_file_a_sample_and_output_in_its_own_dtype(tiny: Any, stage: Stage, batch: int) -> None:
-    done = stage("infer/run.py", "model.onnx", "--info", "prep.info", "--out", "result", "--batch", batch, cwd=tiny.folder)
-    assert done.returncode == 0, done.stderr
-    assert sorted(results(tiny.folder / "result")) == sorted(f"{s}_{k}.bin" for s in tiny.data for k in (1, 2))
-    for name in tiny.data:
-        logits = np.fromfile(tiny.folder / "result" / f"{name}_1.bin", "<f4")
-        np.testing.assert_allclose(logits, tiny.logits(name)[0], rtol=1e-5, atol=1e-6)
-        assert np.fromfile(tiny.folder / "result" / f"{name}_2.bin", "<i8").tolist() == [tiny.logits(name).argmax()]
+def test_one_file_a_sample_and_output_in_its_own_dtype(here: Any, batch: int) -> None:
+    run("model.onnx", "prep.info", "result", batch=batch)
+    assert sorted(results(Path("result"))) == sorted(f"{s}_{k}.bin" for s in here.data for k in (1, 2))
+    for name in here.data:
+        logits = np.fromfile(f"result/{name}_1.bin", "<f4")
+        np.testing.assert_allclose(logits, here.logits(name)[0], rtol=1e-5, atol=1e-6)
+        assert np.fromfile(f"result/{name}_2.bin", "<i8").tolist() == [here.logits(name).argmax()]
 
 
-def test_fixed_batch_is_padded_and_the_padding_dropped(tiny: Any, stage: Stage) -> None:
-    tiny.save_model("bs4.onnx", tiny.weight, batch=4)
-    assert stage("infer/run.py", "bs4.onnx", "--info", "prep.info", "--out", "fixed", "--batch", 4, cwd=tiny.folder).returncode == 0
-    assert stage("infer/run.py", "model.onnx", "--info", "prep.info", "--out", "dynamic", "--batch", 4, cwd=tiny.folder).returncode == 0
-    fixed, dynamic = results(tiny.folder / "fixed"), results(tiny.folder / "dynamic")
+def test_fixed_batch_is_padded_and_the_padding_dropped(here: Any) -> None:
+    here.save_model("bs4.onnx", here.weight, batch=4)
+    run("bs4.onnx", "prep.info", "fixed", batch=4)
+    run("model.onnx", "prep.info", "dynamic", batch=4)
+    fixed, dynamic = results(Path("fixed")), results(Path("dynamic"))
     assert list(fixed) == list(dynamic)
     for name in fixed:
         kind = "<f4" if name.endswith("_1.bin") else "<i8"
         np.testing.assert_allclose(np.frombuffer(fixed[name], kind), np.frombuffer(dynamic[name], kind), rtol=1e-5)
-    wrong = stage("infer/run.py", "bs4.onnx", "--info", "prep.info", "--out", "wrong", "--batch", 8, cwd=tiny.folder)
-    assert wrong.returncode == 2
-    assert "fixed batch 4" in wrong.stderr
+    with pytest.raises(InputError, match="fixed batch 4"):
+        run("bs4.onnx", "prep.info", "wrong", batch=8)
 
 
-def test_text_and_npy_hold_the_same_values(tiny: Any, stage: Stage) -> None:
+def test_text_and_npy_hold_the_same_values(here: Any) -> None:
     for form in ("bin", "txt", "npy"):
-        done = stage("infer/run.py", "model.onnx", "--info", "prep.info", "--out", form, "--format", form, "--batch", 3, cwd=tiny.folder)
-        assert done.returncode == 0, done.stderr
-    for name in tiny.data:
-        exact = np.fromfile(tiny.folder / "bin" / f"{name}_1.bin", "<f4")
-        line = (tiny.folder / "txt" / f"{name}_1.txt").read_text()
+        run("model.onnx", "prep.info", form, form=form, batch=3)
+    for name in here.data:
+        exact = np.fromfile(f"bin/{name}_1.bin", "<f4")
+        line = Path(f"txt/{name}_1.txt").read_text()
         assert line.count("\n") == 1
         assert np.array_equal(np.array(line.strip().split(" "), np.float32), exact)
-        assert np.array_equal(np.load(tiny.folder / "npy" / f"{name}_1.npy"), exact)
-        assert np.load(tiny.folder / "npy" / f"{name}_2.npy").shape == ()
+        assert np.array_equal(np.load(f"npy/{name}_1.npy"), exact)
+        assert np.load(f"npy/{name}_2.npy").shape == ()
 
 
 def test_second_run_does_nothing_and_a_changed_sample_runs_again(tiny: Any, stage: Stage) -> None:
@@ -74,19 +84,16 @@ def test_second_run_does_nothing_and_a_changed_sample_runs_again(tiny: Any, stag
     assert not np.fromfile(tiny.folder / "result" / "s3_1.bin", "<f4").any()
 
 
-def test_sidecar_names_what_was_fed_and_the_rate_is_labelled(tiny: Any, stage: Stage) -> None:
-    import hashlib
-
-    arguments = ("infer/run.py", "model.onnx", "--info", "prep.info", "--out", "result", "--batch", 4, "--perf-file", "perf.txt")
-    assert stage(*arguments, cwd=tiny.folder).returncode == 0
-    proof = json.loads((tiny.folder / "result.proof.json").read_text())
-    fed = {Path(r["path"]).name: r["sha256"] for r in proof["inputs"]["samples"]}
-    assert fed == {f"{n}.bin": hashlib.sha256(a.tobytes()).hexdigest() for n, a in tiny.data.items()}
-    assert proof["facts"]["end_to_end"]["boundary"] == "end_to_end"
-    assert proof["facts"]["outputs"][0] == {"name": "class", "dtype": "float32", "shape": [5]}
-    assert proof["facts"]["provider"] == "CPUExecutionProvider"
-    assert {Path(r["path"]).name for r in proof["outputs"]} == {*results(tiny.folder / "result"), "perf.txt"}
-    head, e2e, read = (tiny.folder / "perf.txt").read_text().splitlines()
+def test_sidecar_names_what_was_fed_and_the_rate_is_labelled(here: Any) -> None:
+    proof = run("model.onnx", "prep.info", "result", batch=4, perf_file="perf.txt")
+    assert json.loads(Path("result.proof.json").read_text())["facts"] == proof.facts
+    fed = {Path(r.path).name: r.sha256 for r in proof.inputs["samples"]}
+    assert fed == {f"{n}.bin": hashlib.sha256(a.tobytes()).hexdigest() for n, a in here.data.items()}
+    assert proof.facts["end_to_end"]["boundary"] == "end_to_end"
+    assert proof.facts["outputs"][0] == {"name": "class", "dtype": "float32", "shape": [5]}
+    assert proof.facts["provider"] == "CPUExecutionProvider"
+    assert {Path(r.path).name for r in proof.outputs} == {*results(Path("result")), "perf.txt"}
+    head, e2e, read = Path("perf.txt").read_text().splitlines()
     assert head.startswith("# PortProof ")
     assert head.endswith(" boundary=end_to_end")
     rate, latency = (float(part.rsplit(" ", 1)[1]) for part in e2e.split(","))
@@ -96,93 +103,76 @@ def test_sidecar_names_what_was_fed_and_the_rate_is_labelled(tiny: Any, stage: S
 
 
 @pytest.mark.parametrize(
-    ("damage", "sizes"),
-    [("missing", ["s7.bin", "missing"]), ("short", ["s7.bin", "47", "48"]), ("long", ["s7.bin", "49", "48"]), ("half", ["24", "float16"])],
+    ("size", "words"), [(None, ["missing"]), (47, ["47 bytes", "takes 48"]), (49, ["49 bytes", "takes 48"]), (24, ["24 bytes", "float16"])]
 )
-def test_wrong_sample_file_is_named_before_anything_runs(tiny: Any, stage: Stage, damage: str, sizes: list[str]) -> None:
-    path = tiny.folder / "prep" / "s7.bin"
-    if damage == "missing":
-        path.unlink()
-    else:
-        path.write_bytes(bytes({"short": 47, "long": 49, "half": 24}[damage]))
-    done = stage("infer/run.py", "model.onnx", "--info", "prep.info", "--out", "result", "--batch", 2, cwd=tiny.folder)
-    assert done.returncode == 2
-    assert all(s in done.stderr for s in sizes), done.stderr
-    assert not (tiny.folder / "result").exists()
+def test_wrong_sample_file_is_named_before_anything_runs(here: Any, size: int | None, words: list[str]) -> None:
+    path = Path("prep/s7.bin")
+    path.unlink() if size is None else path.write_bytes(bytes(size))
+    with pytest.raises(InputError) as caught:
+        run("model.onnx", "prep.info", "result", batch=2)
+    assert all(w in str(caught.value) for w in ("prep/s7.bin", *words)), caught.value
+    assert not Path("result").exists()
 
 
-def test_nan_is_allowed_and_counted(tiny: Any, stage: Stage) -> None:
-    np.full(12, np.nan, np.float32).tofile(tiny.folder / "prep" / "s2.bin")
-    done = stage("infer/run.py", "model.onnx", "--info", "prep.info", "--out", "result", "--batch", 4, "--quiet", cwd=tiny.folder)
-    assert done.returncode == 0
-    assert "1 of 11 samples have a NaN" in done.stderr
-    assert "s2" in done.stderr
+def test_nan_is_allowed_and_counted(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    np.full(12, np.nan, np.float32).tofile("prep/s2.bin")
+    assert run("model.onnx", "prep.info", "result", batch=4).facts["samples_with_nan"] == 1
+    assert "1 of 11 samples have a NaN in an output (s2)" in capsys.readouterr().err
 
 
-def test_folder_never_mixes_two_models(tiny: Any, stage: Stage) -> None:
-    arguments = ("infer/run.py", "model.onnx", "--info", "prep.info", "--out", "result", "--batch", 4)
-    assert stage(*arguments, cwd=tiny.folder).returncode == 0
-    tiny.save_model("model.onnx", -tiny.weight)
-    (tiny.folder / "prep.info").write_text("0 prep/s0.bin 2 2\n")
-    done = stage(*arguments, cwd=tiny.folder)
-    assert done.returncode == 0
-    assert "model" in done.stderr
-    assert sorted(results(tiny.folder / "result")) == ["s0_1.bin", "s0_2.bin"]
-    np.testing.assert_allclose(np.fromfile(tiny.folder / "result" / "s0_1.bin", "<f4"), -tiny.logits("s0")[0], rtol=1e-5)
-    (tiny.folder / "result" / "other_1.bin").write_bytes(b"1234")
-    (tiny.folder / "result.proof.json").unlink()
-    strange = stage(*arguments, cwd=tiny.folder)
-    assert strange.returncode == 2
-    assert (tiny.folder / "result" / "other_1.bin").exists()
+def test_folder_never_mixes_two_models(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run("model.onnx", "prep.info", "result", batch=4)
+    here.save_model("model.onnx", -here.weight)
+    Path("prep.info").write_text("0 prep/s0.bin 2 2\n")
+    run("model.onnx", "prep.info", "result", batch=4)
+    assert "model 'model.onnx' changed" in capsys.readouterr().err
+    assert sorted(results(Path("result"))) == ["s0_1.bin", "s0_2.bin"]
+    np.testing.assert_allclose(np.fromfile("result/s0_1.bin", "<f4"), -here.logits("s0")[0], rtol=1e-5)
+    Path("result/other_1.bin").write_bytes(b"1234")
+    Path("result.proof.json").unlink()
+    with pytest.raises(InputError, match="did not write"):
+        run("model.onnx", "prep.info", "result", batch=4)
+    assert Path("result/other_1.bin").exists()
 
 
-def test_samples_of_several_inputs(tmp_path: Path, stage: Stage) -> None:
-    import onnx
-    from onnx import TensorProto, helper
-
+def test_samples_of_several_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     graph = helper.make_graph(
         [helper.make_node("Sub", ["a", "b"], ["difference"])],
         "two",
         [helper.make_tensor_value_info(n, TensorProto.INT32, ["N", 3]) for n in ("a", "b")],
         [helper.make_tensor_value_info("difference", TensorProto.INT32, ["N", 3])],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=7), tmp_path / "two.onnx")
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=7), "two.onnx")
     lines = []
     for i in range(3):
         for name, value in (("a", 10 * i), ("b", i)):
-            np.full(3, value, np.int32).tofile(tmp_path / f"q{i}{name}.bin")
+            np.full(3, value, np.int32).tofile(f"q{i}{name}.bin")
             lines.append(f"{i} q{i}{name}.bin\n")
-    (tmp_path / "list.info").write_text("".join(lines))
-    done = stage("infer/run.py", "two.onnx", "--info", "list.info", "--out", "result", "--batch", 2, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert np.fromfile(tmp_path / "result" / "q2a_1.bin", "<i4").tolist() == [18, 18, 18]
-    (tmp_path / "list.info").write_text("0 q0a.bin\n1 q1a.bin\n")
-    wrong = stage("infer/run.py", "two.onnx", "--info", "list.info", "--out", "other", cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert "2 inputs" in wrong.stderr
+    Path("list.info").write_text("".join(lines))
+    run("two.onnx", "list.info", "result", batch=2)
+    assert np.fromfile("result/q2a_1.bin", "<i4").tolist() == [18, 18, 18]
+    Path("list.info").write_text("0 q0a.bin\n1 q1a.bin\n")
+    with pytest.raises(InputError, match="2 inputs"):
+        run("two.onnx", "list.info", "other")
 
 
-def test_eager_gives_what_the_module_gives(tiny: Any, stage: Stage) -> None:
+def test_eager_gives_what_the_module_gives(here: Any) -> None:
     import torch
 
     torch.manual_seed(3)
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5))
-    torch.save(module.state_dict(), tiny.folder / "weights.pth")
-    common = ("infer/run.py", "weights.pth", "--info", "prep.info", "--batch", 4)
-    done = stage(*common, "--out", "full", "--model", "card.yaml", cwd=tiny.folder)
-    assert done.returncode == 0, done.stderr
-    half = stage(*common, "--out", "half", "--model", "card.yaml", "--precision", "fp16", cwd=tiny.folder)
-    assert half.returncode == 0, half.stderr
-    for name, array in tiny.data.items():
+    torch.save(module.state_dict(), "weights.pth")
+    run("weights.pth", "prep.info", "full", batch=4, card="card.yaml")
+    run("weights.pth", "prep.info", "half", batch=4, card="card.yaml", precision="fp16")
+    for name, array in here.data.items():
         expected = module(torch.from_numpy(array)[None])[0].detach().numpy()
-        np.testing.assert_allclose(np.fromfile(tiny.folder / "full" / f"{name}_1.bin", "<f4"), expected, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(np.fromfile(tiny.folder / "half" / f"{name}_1.bin", "<f2"), expected, rtol=2e-2, atol=2e-2)
-    refused = stage(*common, "--out", "none", cwd=tiny.folder)
-    assert refused.returncode == 2
-    assert "--model" in refused.stderr
-    absent = stage(*common, "--out", "gpu", "--model", "card.yaml", "--device", "cuda:99", cwd=tiny.folder)
-    assert absent.returncode == 2
-    assert "nothing falls back" in absent.stderr
+        np.testing.assert_allclose(np.fromfile(f"full/{name}_1.bin", "<f4"), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(np.fromfile(f"half/{name}_1.bin", "<f2"), expected, rtol=2e-2, atol=2e-2)
+    with pytest.raises(InputError, match="--model"):
+        run("weights.pth", "prep.info", "none")
+    with pytest.raises(InputError, match="nothing falls back"):
+        run("weights.pth", "prep.info", "gpu", card="card.yaml", device="cuda:99")
 
 
 def test_killed_and_started_again_gives_the_same_bytes(tiny: Any, root: Path, stage: Stage) -> None:
@@ -213,13 +203,16 @@ def test_killed_and_started_again_gives_the_same_bytes(tiny: Any, root: Path, st
     assert proof["facts"]["continued_from"] >= 5
 
 
-def test_unknown_backend_option_and_wrong_suffix_are_refused(tiny: Any, stage: Stage) -> None:
-    common = ("infer/run.py", "model.onnx", "--info", "prep.info", "--out", "r")
-    for extra, word in (
-        (("--backend", "nope"), "there is no backend 'nope'"),
-        (("--option", "x=1"), "no option 'x'"),
-        (("--backend", "eager"), "opens"),
-    ):
-        done = stage(*common, *extra, cwd=tiny.folder)
-        assert done.returncode == 2
-        assert word in done.stderr
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [({"backend": "nope"}, "there is no backend 'nope'"), ({"options": {"x": "1"}}, "no option 'x'"), ({"backend": "eager"}, "opens .pth")],
+)
+def test_what_a_backend_does_not_know_is_refused(here: Any, extra: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run("model.onnx", "prep.info", "result", **extra)
+
+
+def test_bad_input_is_one_sentence_and_exit_code_2(tiny: Any, stage: Stage) -> None:
+    done = stage("infer/run.py", "absent.onnx", "--info", "prep.info", "--out", "result", cwd=tiny.folder)
+    assert done.returncode == 2
+    assert done.stderr == "portproof: error: model file: 'absent.onnx' does not exist; check the path\n"
