@@ -29,7 +29,7 @@ def parser() -> Parser:
     )
     p.add_argument("--warmup", type=positive, metavar="N", help="warm-up calls (default: until the calls no longer become faster)")
     p.add_argument("--blocks", type=positive, default=10, metavar="N", help="blocks a subject and batch (default 10; 4 give an interval)")
-    p.add_argument("--block-seconds", type=float, default=0.15, metavar="S", help="how long a block should last (default 0.15)")
+    p.add_argument("--block-seconds", type=float, default=0.1, metavar="S", help="how long a block should last (default 0.1)")
     p.add_argument("--clients", type=positive, default=1, metavar="N", help="processes a subject that call at the same time (default 1)")
     p.add_argument("--out", required=True, metavar="PERF.json", help="the measurement file")
     add_backend_options(p)

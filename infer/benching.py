@@ -28,7 +28,7 @@ from portproof.measurement import Boundary, Measurement, Performance, paired_rat
 from portproof.provenance import Work, environment, versions_of
 
 BLOCKS = 10
-BLOCK_S = 0.15
+BLOCK_S = 0.1
 #: Calls of a block at most: a model of microseconds would fill the file with millions of figures.
 MOST_CALLS = 2000
 

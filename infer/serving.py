@@ -25,7 +25,7 @@ from portproof.infer.feeding import Feeding
 from portproof.measurement import Boundary
 
 #: Warm-up goes on until a window of calls is not faster than the one before by more than 5 %, but not for longer than this.
-WARM_UP_LIMIT_S, WARM_UP_GAIN, WARM_UP_WINDOW_S = 5.0, 0.05, 0.05
+WARM_UP_LIMIT_S, WARM_UP_GAIN, WARM_UP_WINDOW_S = 3.0, 0.05, 0.05
 _REST_WINDOW_S, _REST_SHARE, _REST_LIMIT_S = 0.004, 0.25, 1.0
 
 
