@@ -1,0 +1,65 @@
+"""Build a model card's PyTorch model with its weights.
+
+What a card's ``builder`` begins with (``timm:``, ``torchvision:``) names a file ``builders/<prefix>_models.py``; anything else is
+``FILE.py:CALLABLE``. A builder defines ``PACKAGES`` (distributions that decide the model), ``build(card, weights)`` and ``files(card)``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from portproof.card import Card
+from portproof.convert.weights import check_weights
+from portproof.errors import InputError, MissingPackageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Builder(Protocol):
+    """The module of a builder. Importing it imports no framework."""
+
+    #: Distributions whose version decides what is built.
+    PACKAGES: tuple[str, ...]
+
+    def build(self, card: Card, weights: Path | None) -> nn.Module:
+        """The model with the weights loaded; random values when ``weights`` is None."""
+
+    def files(self, card: Card) -> list[Path]:
+        """The user's own code that the model is made of, as far as it is known now."""
+
+
+def builder_of(card: Card) -> Builder:
+    """The builder that a card names."""
+    prefix, colon, rest = card.builder.partition(":")
+    name = f"portproof.convert.builders.{prefix}_models"
+    if colon and rest and prefix.isidentifier() and importlib.util.find_spec(name):
+        return cast(Builder, importlib.import_module(name))
+    if ".py:" in card.builder:
+        return cast(Builder, importlib.import_module("portproof.convert.builders.python_file"))
+    raise InputError(
+        f"model card '{card.name}': the builder '{card.builder}' is not known; timm:NAME, torchvision:NAME or FILE.py:CALLABLE was expected"
+    )
+
+
+def build_model(card: Card, weights: Path | None) -> nn.Module:
+    """The card's model in evaluation mode, on the CPU, with the weights checked against the card and loaded completely.
+
+    ``weights=None`` leaves random values, for tests and benchmarks. Raises :class:`InputError` for a missing, wrong or unfit weights file
+    and for a builder that does not give a model.
+    """
+    builder = builder_of(card)
+    if weights is not None:
+        check_weights(card, weights)
+    if importlib.util.find_spec("torch") is None:
+        raise MissingPackageError("torch", "building a PyTorch model", "convert")
+    return builder.build(card, weights).eval()
+
+
+def class_count(card: Card) -> int | None:
+    """The number of classes that the card states, when it states a shape of one dimension for its first output."""
+    shape = card.outputs[0].shape
+    return shape[0] if shape is not None and len(shape) == 1 else None
