@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from portproof.metrics.runs import Figure, Run
 
@@ -43,10 +45,29 @@ def near(a: float, b: float, tolerance: float) -> bool:
     return math.isclose(a, b, rel_tol=tolerance)
 
 
-def across(runs: Iterable[Run]) -> list[str]:
-    """What does not fit between runs of one model on one device: a time per call that does not grow with the batch, and runs over
-    different numbers of samples."""
+def across(runs: Sequence[Run]) -> list[tuple[Run, str]]:
+    """What does not fit between runs of one model on one device, each with the run to doubt: a time per call that does not grow with the
+    batch, and runs over different numbers of samples."""
     return [*_growth(runs), *_sample_counts(runs)]
+
+
+def warn_across(runs: Iterable[Run]) -> None:
+    """Add those findings to the runs' warnings, for runs that belong together: of one tool, folder (``bs16`` folders of one) and model."""
+    groups: dict[tuple[object, ...], list[Run]] = {}
+    for run in runs:
+        folder = Path(run.source).absolute().parent
+        folder = folder.parent if re.fullmatch(r"bs\d+", folder.name) else folder
+        groups.setdefault((folder, run.family, run.facts.get("label"), _model_of(run)), []).append(run)
+    for group in groups.values():
+        for run, sentence in across(group):
+            run.warnings.append(sentence)
+
+
+def _model_of(run: Run) -> str:
+    """A model's name without its batch: what logs of one model at several batches share."""
+    named = re.search(r"--(?:onnx|loadEngine)[= ](\S+)", str(run.facts.get("command") or ""))
+    name = named[1] if named else str(run.facts.get("model") or "")
+    return re.sub(r"(?:bs|batch)_?\d+", "", Path(name).stem)
 
 
 def call_time(run: Run) -> float | None:
@@ -58,26 +79,27 @@ def call_time(run: Run) -> float | None:
     return run.batch / rate.best_value if run.batch and rate and rate.best_value else None
 
 
-def _growth(runs: Iterable[Run]) -> list[str]:
+def _growth(runs: Sequence[Run]) -> list[tuple[Run, str]]:
     timed = [(run.batch, time, run) for run in runs if run.batch and run.status != "failed" and (time := call_time(run))]
     timed.sort(key=lambda item: item[0])
     found = []
     for (small, less, a), (large, more, b) in itertools.pairwise(timed):
         if large > small and more <= less:
-            found.append(
+            sentence = (
                 f"the time of a call does not grow with the batch: {less:.6g} s at batch {small} ({a.source}), "
                 f"{more:.6g} s at batch {large} ({b.source}); are both logs what they are said to be?"
             )
+            found.append((b, sentence))
     return found
 
 
-def _sample_counts(runs: Iterable[Run]) -> list[str]:
+def _sample_counts(runs: Sequence[Run]) -> list[tuple[Run, str]]:
     counted = [(figure.value, run) for run in runs if run.family == "benchmark" and (figure := run.figure("samples")) and figure.value]
     if len(counted) < 3:
         return []
     usual = statistics.mode(n for n, _ in counted)
     return [
-        f"{run.source}: rate x time gives {n:.0f} samples, the other logs give {usual:.0f}"
+        (run, f"rate x time gives {n:.0f} samples here ({run.source}) and {usual:.0f} in the other logs")
         for n, run in counted
         if not near(n, usual, 1e-4)
     ]

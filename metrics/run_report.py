@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
-from portproof.metrics.checks import across
+from portproof.metrics.checks import warn_across
 from portproof.metrics.reading import logs_in, read_many
 from portproof.metrics.runs import Figure, Run
 from portproof.text import printable
@@ -18,7 +17,8 @@ from portproof.text import printable
 def expand(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
     """The runs of logs and of folders of logs, and a sentence for each file named that holds none.
 
-    In a folder only what proves to be a log counts; the rest of it is not an error unless nothing is left.
+    Runs that belong together are checked against each other. In a folder only what proves to be a log counts; the rest of it is not an
+    error unless nothing is left.
     """
     runs: list[Run] = []
     problems: list[str] = []
@@ -31,6 +31,7 @@ def expand(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
             found, _ = read_many(logs_in(folder))
             runs += found
             problems += [] if found else [f"the folder '{folder}' holds no log of a known tool"]
+    warn_across(runs)
     return runs, problems
 
 
@@ -40,14 +41,8 @@ def as_json(runs: list[Run]) -> str:
 
 
 def as_text(runs: list[Run]) -> str:
-    """One block a run: what it is, its figures in columns, its warnings; then what does not fit between runs of one folder."""
-    parts = [_block(run) for run in runs]
-    folders: dict[tuple[Path, str], list[Run]] = {}
-    for run in runs:
-        folders.setdefault((Path(run.source).parent, run.family), []).append(run)
-    between = [sentence for group in folders.values() if not any(r.facts.get("label") for r in group) for sentence in across(group)]
-    parts += [f"  ! {printable(sentence)}" for sentence in between]
-    return "\n".join(parts) if parts else "no runs"
+    """One block a run: what it is, its figures in columns, its warnings."""
+    return "\n".join(map(_block, runs)) if runs else "no runs"
 
 
 def _block(run: Run) -> str:

@@ -144,7 +144,7 @@ def _fill(label: str, runs: Sequence[Run], chips: int | None, allow_incomplete: 
         if reason is None:
             reason = _place(draft, run, boundary)
         if reason is not None:
-            draft.left_out.append(f"{label}: {run.source}:{run.line} is left out: {reason}")
+            draft.left_out.append(f"{label}: {run.source}:{run.line}: {reason}")
     if not draft.cells:
         why = "; ".join(draft.left_out) or "no run was found"
         raise InputError(f"the column '{label}' would be empty: {why}")
@@ -263,5 +263,5 @@ def _warnings(runs: Mapping[str, Sequence[Run]], allow_incomplete: bool) -> list
     for label, several in runs.items():
         usable = [run for run in several if _unusable(run, allow_incomplete) is None]
         found += [f"{label}: {run.source}: {warning}" for run in usable for warning in run.warnings]
-        found += [f"{label}: {sentence}" for sentence in across(usable)]
+        found += [f"{label}: {sentence}" for _, sentence in across(usable)]
     return found

@@ -8,6 +8,7 @@ full-width punctuation; each field is read alone, and a field that is not there 
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -75,11 +76,11 @@ class Reader:
         if own:
             self.own = (own[1], own[2], "REHEARSAL" in own[3])
         heads = list(_SECTION.finditer(line.text))
-        for head, following in zip(heads, [*heads[1:], None], strict=True):
+        for head, following in itertools.zip_longest(heads, heads[1:]):
             name = _NAMES[head[1]]
             text = line.text[head.end() : following.start() if following else len(line.text)]
             fields = self._fields(text, line, ends_file=line.cut and following is None)
-            if fields:
+            if fields.fields:
                 self._log_for(name, line.number).sections[name] = fields
 
     def _log_for(self, section: str, line: int) -> _Log:
@@ -115,7 +116,8 @@ class Reader:
 
 def _run(log: _Log, source: str) -> Run:
     run = Run(source, "portproof" if log.boundary else FAMILY, log.line, tool_version=log.version, simulated=log.simulated)
-    run.status = "ok" if set(log.sections) == set(ORDER) and log.value("infer", "interface") else "incomplete"
+    whole = log.value("e2e", "rate") if log.boundary else set(log.sections) == set(ORDER) and log.value("infer", "interface")
+    run.status = "ok" if whole else "incomplete"
     name = _FILE_NAME.search(os.path.basename(source))
     if name:
         run.facts = {"model_type": name[1], "device_id": int(name[3])}
@@ -133,18 +135,18 @@ def _run(log: _Log, source: str) -> Run:
 def _figures(log: _Log) -> list[Figure]:
     """The printed figures. The boundary of a section's own rate and latency is not documented, so it is None."""
     figures = []
-    device = log.boundary or DEVICE
+    device, per = log.boundary or DEVICE, "device" if log.boundary else "chip"
     for name, section in log.sections.items():
         for key, (value, line) in section.fields.items():
             if name == "e2e":
                 entry = ("throughput", value, "images/s") if key == "rate" else ("walltime", value / 1000, "s")
-                figures.append(Figure(*entry, END_TO_END, None, "chip", line))
+                figures.append(Figure(*entry, END_TO_END, None, per, line))
             elif key == "interface":
-                figures.insert(0, Figure("throughput", value, "images/s", device, "infer", "chip", line))
+                figures.insert(0, Figure("throughput", value, "images/s", device, "infer", per, line))
             elif key == "rate":
-                figures.append(Figure("throughput", value, "batches/s" if name == "post" else "images/s", None, name, "chip", line))
+                figures.append(Figure("throughput", value, "batches/s" if name == "post" else "images/s", None, name, per, line))
             else:
-                figures.append(Figure("latency_mean", value / 1000, "s", None, name, "chip", line))
+                figures.append(Figure("latency_mean", value / 1000, "s", None, name, per, line))
     return figures
 
 
