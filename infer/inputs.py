@@ -32,8 +32,12 @@ def card_files(card: str | None) -> dict[str, list[Path]]:
 def packages(backend: str, card: str | None) -> tuple[str, ...]:
     """The distributions whose versions decide the numbers: numpy, the runtime's, and those that build the card's model for PyTorch."""
     runtime = backends.find(backend).PACKAGES
-    builder = builder_of(_as_far_as_known(card)).PACKAGES if card is not None and "torch" in runtime else ()
-    return ("numpy", *runtime, *builder)
+    return ("numpy", *runtime, *(builder_packages(card) if card is not None and "torch" in runtime else ()))
+
+
+def builder_packages(card: str) -> tuple[str, ...]:
+    """The distributions that a card's model, and a zoo card's recipe, come from."""
+    return builder_of(_as_far_as_known(card)).PACKAGES
 
 
 def _as_far_as_known(card: str) -> Card:

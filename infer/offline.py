@@ -1,7 +1,7 @@
-"""Offline inference: every sample of an info list through a model, one result file a sample and output.
+"""Offline inference: every sample of a set through a model, one result file a sample and output.
 
 Reading, inference and writing overlap: one thread reads ahead, one writes behind, and the session stays in the thread that loaded it.
-Batches are always cut at the same places of the list, so that an interrupted run that continues gives the same bytes.
+Batches are always cut at the same places, so that an interrupted run that continues gives the same bytes.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from portproof.backend import Array, LoadRequest, Session, TensorSpec, check_bat
 from portproof.errors import InputError
 from portproof.files import flush_to_disk, sha256_of, write_text
 from portproof.infer.inputs import card_files, model_files, packages, sample_shapes
-from portproof.infer.reading import Batch, ahead, check_files, padded, read_batch
+from portproof.infer.reading import Batch, padded
+from portproof.infer.sources import Source, open_source
 from portproof.infer.writing import FORMATS, ResultWriter, result_name
 from portproof.journal import Journal
-from portproof.manifest import Sample, read_info
-from portproof.provenance import FileRecord, Proof, Work, read_proof, record_of, stored_path
+from portproof.provenance import FileRecord, Proof, Work, read_proof, record_of
 from portproof.text import listed
 
 
 def run(
     model: str | Path,
-    info: str | Path,
+    info: str | Path | None,
     out: str | Path,
     *,
+    images: str | Path | None = None,
     backend: str | None = None,
     batch: int = 1,
     card: str | None = None,
@@ -41,13 +42,16 @@ def run(
     precision: str | None = None,
     threads: int | None = None,
     options: Mapping[str, str] | None = None,
+    workers: int | None = None,
     perf_file: str | Path | None = None,
     simulated: bool = False,
 ) -> Proof:
-    """Run a model over an info list and write ``out/<id>_<k>.<form>``; the sidecar of ``out``, which is up to date when nothing changed.
+    """Run a model over samples and write ``out/<id>_<k>.<form>``; returns the sidecar of ``out``, which is up to date when nothing changed.
 
-    ``card``: name or path of the model card, needed for weights. The rate in the facts and in ``perf_file`` is ``end_to_end`` (file to
-    result) and never to be compared with a bench. Raises :class:`InputError` for bad input, before anything is run as far as possible.
+    ``info``: an info list, or a packed folder; or None, and ``images`` is a folder of images that ``workers`` threads preprocess by the
+    card's recipe meanwhile. ``card``: name or path of the model card, which weights and images need. The rate in the facts and in
+    ``perf_file`` is ``end_to_end`` (file to result) and never to be compared with a bench. Raises :class:`InputError` for bad input, before
+    anything is run as far as possible.
     """
     path = Path(model)
     name = backend or backends.default_for(path)
@@ -55,21 +59,21 @@ def run(
     if form not in FORMATS:
         raise InputError(f"the result format is '{form}', one of {', '.join(FORMATS)} was expected")
     request = LoadRequest(batch, device, precision, threads, card, spinning=False, options=dict(options or {}))
-    samples = read_info(info)
+    source = open_source(info, images, card, workers)
     work = Work(
         "infer",
         Path(out),
-        inputs={"model": model_files(path), **card_files(card), "info": [Path(info)], "samples": [Path(f) for s in samples for f in s.files]},
+        inputs={"model": model_files(path), **card_files(card), **source.files},
         parameters={"backend": name, "batch": batch, "card": card, "format": form, "device": device, "precision": precision,
-                    "threads": threads, "options": request.options, "perf_file": str(perf_file) if perf_file else None},
-        packages=packages(name, card),
+                    "threads": threads, "options": request.options, "perf_file": str(perf_file) if perf_file else None, **source.parameters},
+        packages=(*packages(name, card), *source.packages),
         simulated=simulated,
     )  # fmt: skip
     if work.is_done():
         return read_proof(work.sidecar)
     with _session(name, path, request) as session:
         inputs = complete(session.inputs, sample_shapes(card) if any(s.nbytes(1) is None for s in session.inputs) else {})
-        return _Run(work, session, inputs, samples, batch, form).to_the_end(Path(perf_file) if perf_file else None)
+        return _Run(work, session, inputs, source, batch, form).to_the_end(Path(perf_file) if perf_file else None)
 
 
 @contextlib.contextmanager
@@ -84,12 +88,12 @@ def _session(name: str, model: Path, request: LoadRequest) -> Iterator[Session]:
 
 @dataclass(slots=True)
 class _Run:
-    """One run over the list. ``new``, ``seconds`` and ``read_s`` (the reading thread's own time) are of this process alone."""
+    """One run over the samples. ``new`` and ``seconds`` are of this process alone."""
 
     work: Work
     session: Session
     inputs: tuple[TensorSpec, ...]
-    samples: list[Sample]
+    source: Source
     batch: int
     form: str
     finished: set[str] = field(default_factory=set)
@@ -98,7 +102,6 @@ class _Run:
     outputs: list[dict[str, Any]] = field(default_factory=list)
     new: int = 0
     seconds: float = 0.0
-    read_s: float = 0.0
 
     @property
     def rate(self) -> float | None:
@@ -107,9 +110,10 @@ class _Run:
 
     def to_the_end(self, perf_file: Path | None) -> Proof:
         """From the check of the files to the sidecar."""
-        files = {role: [sha256_of(p) for p in paths] for role, paths in self.work.inputs.items() if role != "samples"}
-        with Journal(self.work, {"samples": check_files(self.samples, self.inputs), "files": files}) as journal:
-            self.work.begin(hashed_later=("samples",))
+        hashed = self.source.hashed
+        files = {role: [sha256_of(p) for p in paths] for role, paths in self.work.inputs.items() if role != hashed}
+        with Journal(self.work, {"samples": self.source.check(self.inputs), "files": files}) as journal:
+            self.work.begin(hashed_later=(hashed,))
             self._note_finished(journal)
             self._infer(journal)
             flush_to_disk()
@@ -117,38 +121,37 @@ class _Run:
             if perf_file:
                 self._write_perf_file(perf_file)
                 records.append(record_of(perf_file, self.work.root))
-            proof = self.work.finish(records, self._facts(), extra_inputs={"samples": self.records})
+            fed = self.source.records(self.records, self.work.root)
+            proof = self.work.finish(records, self._facts(), extra_inputs={hashed: fed})
         journal.remove()
         self._say()
         return proof
 
     def _note_finished(self, journal: Journal) -> None:
         numbers = range(1, len(self.session.outputs) + 1)
-        self.finished = {s.id for s in self.samples if all(result_name(s.id, k, self.form) in journal.finished for k in numbers)}
+        self.finished = {i for i in self.source.ids if all(result_name(i, k, self.form) in journal.finished for k in numbers)}
         if self.finished:
-            progress.say(f"infer: continuing, {len(self.finished)} of {len(self.samples)} samples are finished")
+            progress.say(f"infer: continuing, {len(self.finished)} of {len(self.source.ids)} samples are finished")
 
     def _infer(self, journal: Journal) -> None:
         """Run every batch that holds an unfinished sample."""
-        starts = range(0, len(self.samples), self.batch)
-        parts = [self.samples[start : start + self.batch] for start in starts]
-        pending = [part for part in parts if any(s.id not in self.finished for s in part)]
+        ids = self.source.ids
+        spans = [range(start, min(start + self.batch, len(ids))) for start in range(0, len(ids), self.batch)]
+        pending = [span for span in spans if any(ids[i] not in self.finished for i in span)]
         writer = ResultWriter(journal, [s.name for s in self.session.outputs], self.form, self.work.root)
         self.with_nan = writer.with_nan
         began = time.perf_counter()
-        with progress.meter("infer", len(self.samples), "samples", done=len(self.finished)) as meter, writer:
-            for batch in ahead(lambda part: read_batch(part, self.inputs, self.work.root), pending):
+        with progress.meter("infer", len(ids), "samples", done=len(self.finished)) as meter, writer:
+            for batch in self.source.batches(pending, self.inputs, self.work.root):
                 results = self._run_one(batch)
                 self.outputs = self.outputs or [{"name": n, "dtype": a.dtype.name, "shape": list(a.shape[1:])} for n, a in results.items()]
-                writer.put(batch.samples, results)
-                new = sum(s.id not in self.finished for s in batch.samples)
+                writer.put(batch.ids, results)
                 self.records += batch.records
+                new = sum(i not in self.finished for i in batch.ids)
                 self.new += new
-                self.read_s += batch.read_s
                 meter.advance(new)
         self.seconds = time.perf_counter() - began
-        if len(pending) < len(parts):
-            self._add_what_was_finished_before()
+        self.outputs = self.outputs or [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape[1:])} for s in self.session.outputs]
 
     def _run_one(self, batch: Batch) -> dict[str, Array]:
         """One batch; a short one is padded only for a model whose batch is fixed, and the padding's results are dropped."""
@@ -156,20 +159,12 @@ class _Run:
         feeds = padded(batch.feeds, self.batch) if fixed else batch.feeds
         check_feeds(feeds, self.inputs)
         results = self.session.run(feeds)
-        return {n: a[: len(batch.samples)] if fixed else a for n, a in results.items()}
-
-    def _add_what_was_finished_before(self) -> None:
-        """Hash the sample files of batches that an earlier process finished: the journal vouches that their size, time and inode are what
-        they were when that process read them.
-        """
-        root, known = self.work.root, {r.path: r for r in self.records}
-        self.records = [known.get(stored_path(Path(f), root)) or record_of(f, root) for s in self.samples for f in s.files]
-        self.outputs = self.outputs or [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape[1:])} for s in self.session.outputs]
+        return {n: a[: len(batch.ids)] if fixed else a for n, a in results.items()}
 
     def _facts(self) -> dict[str, Any]:
         rate = {"boundary": "end_to_end", "images_per_second": self.rate, "samples": self.new, "seconds": self.seconds}
         return {
-            "samples": len(self.samples),
+            "samples": len(self.source.ids),
             "continued_from": len(self.finished),
             "samples_with_nan": None if self.finished else len(self.with_nan),
             "outputs": self.outputs,
@@ -182,17 +177,16 @@ class _Run:
     def _write_perf_file(self, path: Path) -> None:
         """The end-to-end rate in the form of the benchmark tool's perf file, under a first line that says what it is.
 
-        Only what was timed is there: ``[e2e]`` (samples per second, and milliseconds for all samples) and ``[data read]`` (the reading
-        thread's own time per sample, and its inverse). The interface rate, which the benchmark tool takes on the device, is not.
+        ``[e2e]`` is all there is: samples per second, and milliseconds for all samples. Reading, inference and writing overlap, so they have
+        no rates of their own here, and the interface rate is one that the benchmark tool takes on the device.
         """
         lines = [f"# PortProof {portproof.__version__} boundary=end_to_end"]
         if self.new:
             lines.append(f"[e2e] throughputRate: {self.rate:.6g}, latency: {1e3 * self.seconds:.6g}")
-            lines.append(f"[data read] throughputRate: {self.new / self.read_s:.6g}, moduleLatency: {1e3 * self.read_s / self.new:.6g}")
         write_text(path, "\n".join(lines) + "\n")
 
     def _say(self) -> None:
         rate = "" if self.rate is None else f", {self.rate:.1f} samples/s end_to_end (file to result; not comparable with a bench)"
-        progress.say(f"infer: {len(self.samples)} samples in {self.work.artefact}{rate}")
+        progress.say(f"infer: {len(self.source.ids)} samples in {self.work.artefact}{rate}")
         if self.with_nan:
             progress.warn(f"{len(self.with_nan)} of {self.new} samples have a NaN in an output ({listed(self.with_nan)})")

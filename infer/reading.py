@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,12 +24,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some samples: their inputs by name (batch first), the records of the files read, and the seconds that reading took."""
+    """Some samples: their ids, their inputs by name (batch first), and the records of the files read for them."""
 
-    samples: Sequence[Sample]
+    ids: Sequence[str]
     feeds: dict[str, Array]
     records: list[FileRecord]
-    read_s: float
 
 
 def check_files(samples: Sequence[Sample], inputs: Sequence[TensorSpec]) -> str:
@@ -78,14 +76,13 @@ def _wrong_size(path: str, size: int, spec: TensorSpec, wanted: int) -> str:
 
 def read_batch(samples: Sequence[Sample], inputs: Sequence[TensorSpec], root: Path) -> Batch:
     """Read some samples into one array an input, and hash each file's bytes as they are read."""
-    began = time.perf_counter()
     feeds = {s.name: np.empty((len(samples), *s.sample_shape), s.dtype) for s in inputs}
     records = [
         _read_into(feeds[spec.name][row : row + 1], path, spec, root)
         for row, sample in enumerate(samples)
         for path, spec in zip(sample.files, inputs, strict=True)
     ]
-    return Batch(samples, feeds, records, time.perf_counter() - began)
+    return Batch([s.id for s in samples], feeds, records)
 
 
 def _read_into(array: Array, path: str, spec: TensorSpec, root: Path) -> FileRecord:

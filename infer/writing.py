@@ -20,7 +20,6 @@ from portproof.backend import Array
 from portproof.errors import ToolError
 from portproof.files import atomic_writer
 from portproof.journal import Journal
-from portproof.manifest import Sample
 from portproof.provenance import record_of
 
 FORMATS = ("bin", "txt", "npy")
@@ -48,8 +47,8 @@ class ResultWriter:
         if error is None:
             self._wait_for(0)
 
-    def put(self, samples: Sequence[Sample], results: Mapping[str, Array]) -> None:
-        """Hand over one batch: every output's first dimension is the samples. Blocks while too many batches wait."""
+    def put(self, samples: Sequence[str], results: Mapping[str, Array]) -> None:
+        """Hand over one batch: the ids of its samples, and outputs whose first dimension they are. Blocks while too many batches wait."""
         for name in self._outputs:
             if results[name].ndim == 0 or len(results[name]) != len(samples):
                 raise ToolError(
@@ -62,13 +61,13 @@ class ResultWriter:
         while len(self._waiting) > most:
             self._waiting.popleft().result()
 
-    def _write(self, samples: Sequence[Sample], results: Mapping[str, Array]) -> None:
+    def _write(self, samples: Sequence[str], results: Mapping[str, Array]) -> None:
         arrays = [np.ascontiguousarray(results[name]) for name in self._outputs]
         for row, sample in enumerate(samples):
             if any(a.dtype.kind == "f" and np.isnan(a[row]).any() for a in arrays):
-                self.with_nan.append(sample.id)
+                self.with_nan.append(sample)
             for number, array in enumerate(arrays, start=1):
-                name = result_name(sample.id, number, self._form)
+                name = result_name(sample, number, self._form)
                 if name not in self._journal.finished:
                     self._write_one(name, array[row])
 
