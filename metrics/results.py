@@ -28,7 +28,8 @@ FORMATS = ("bin", "txt", "npy")
 DTYPES = ("float32", "float16")
 
 #: Files read before they are looked at: with 1000 classes they still lie in the processor's cache.
-_CHUNK = {"bin": 256, "txt": 8, "npy": 256}
+_CHUNK = {"bin": 256, "txt": 16, "npy": 256}
+_READ_SIZE = 1 << 16
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)  # a named pipe must not make us wait
 
 #: A result's name after its last underscore: output number and format.
@@ -52,15 +53,14 @@ class ResultFiles:
 
     def path(self, sample: str) -> str:
         """The path of a sample's file."""
-        return os.path.join(self.folder, self.name(sample))
+        return f"{self.folder}{os.sep}{self.name(sample)}"
 
     def listing_digest(self) -> str:
-        """SHA-256 over id, size, time and inode of every file: it changes when a file is replaced, added or removed."""
-        digest = hashlib.sha256(f"{self.output}.{self.format}\n".encode())
-        for sample in sorted(self.ids):
-            stat = os.stat(self.path(sample))
-            digest.update(f"{sample}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}\n".encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+        """SHA-256 over name, size, time and inode of every file: it changes when a file is replaced, added or removed."""
+        ids = sorted(self.ids)
+        stats = [os.stat(self.path(sample)) for sample in ids]
+        facts = np.array([(s.st_size, s.st_mtime_ns, s.st_ino) for s in stats], dtype="<i8")
+        return hashlib.sha256("\n".join([self.name(""), *ids, ""]).encode("utf-8", "surrogateescape") + facts.tobytes()).hexdigest()
 
 
 def list_results(folder: str | os.PathLike[str], output: int | None = None) -> ResultFiles:
@@ -152,7 +152,7 @@ def _read_bin(files: ResultFiles, ids: Sequence[str], classes: int, dtype: np.dt
     rows = np.frombuffer(content, dtype=dtype).reshape(chunk, classes)
     # One spare byte after each row: a file that fills it is too long, and no further call is needed to know.
     places: list[list[memoryview | bytearray]] = [[memoryview(content)[i * size : (i + 1) * size], bytearray(1)] for i in range(chunk)]
-    prefix, ending = os.path.join(files.folder, ""), files.name("")
+    prefix, ending = f"{files.folder}{os.sep}", files.name("")
     for first in range(0, len(ids), chunk):
         part = ids[first : first + chunk]
         wrong = False
@@ -203,8 +203,16 @@ def _read_parsed(files: ResultFiles, ids: Sequence[str], classes: int, digest: A
 
 def _content(path: str) -> bytes:
     handle = os.open(path, _FLAGS)
-    with open(handle, "rb", buffering=0) as file:
-        return file.readall()
+    try:
+        content = os.read(handle, _READ_SIZE)
+        while len(content) % _READ_SIZE == 0 and (part := os.read(handle, _READ_SIZE)):
+            content += part
+        return content
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(handle)
 
 
 def _parse(files: ResultFiles, ids: Sequence[str], contents: Sequence[bytes]) -> list[Logits]:
