@@ -80,7 +80,7 @@ def _rates(summary: Summary, run: Run, transfers: bool) -> list[Figure]:
 
 def _both_units(figure: Figure, batch: int | None) -> list[Figure]:
     """A rate, and the same in the other unit where the batch is known."""
-    if not batch:
+    if not batch or figure.best_value is None:
         return [figure]
     to_images = figure.unit == "batches/s"
     factor = batch if to_images else 1 / batch
