@@ -19,8 +19,24 @@ def check(facts: Facts) -> Iterator[Outcome]:
             rows = [v for v in column.values if not v.best and v.batch is not None]
             bests = [v for v in column.values if v.best]
             if len(bests) == 1 and len(rows) >= 2 and not column.latency:
-                yield _best(table, column, rows, bests[0])
-                yield from _named_batch(rows, bests[0])
+                if _is_batch(rows, bests[0]):
+                    yield _batch_of_best(rows, bests[0])
+                else:
+                    yield _best(table, column, rows, bests[0])
+                    yield from _named_batch(rows, bests[0])
+
+
+def _is_batch(rows: list[Value], best: Value) -> bool:
+    """Whether the best row names batches and not throughputs."""
+    return best.figure.value in {v.batch for v in rows} and best.figure.value < min(v.figure.value for v in rows)
+
+
+def _batch_of_best(rows: list[Value], best: Value) -> Finding:
+    top = max(v.figure.value for v in rows)
+    right = any(v.batch == best.figure.value and v.figure.value == top for v in rows)
+    holder = next(v for v in rows if v.figure.value == top)
+    verdict = Verdict.AGREES if right else Verdict.CONTRADICTION
+    return Finding(verdict, KIND, best.line + 1, f"bs{best.figure.text}", f"bs{holder.batch} with {holder.figure.text}", holder.line + 1)
 
 
 def _best(table: Table, column: Column, rows: list[Value], best: Value) -> Finding:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from portproof.reports.audits.context import LARGEST_BATCH, batch_in, batches_in, device_in, devices_in
+from portproof.reports.audits.context import LARGEST_BATCH, NPUS, batch_in, batches_in, device_in, device_spans, devices_in
 from portproof.reports.audits.document import Document
 from portproof.reports.audits.figures import NUMBER, Figure, figure
 from portproof.reports.audits.grids import Cell, Grid, grids
@@ -21,7 +20,10 @@ _OTHER_HEADER = re.compile(
     r"精度|acc|top[ -]?\d|map\b|iou|psnr|ssim|f1|wer|cer|时延|耗时|latency|\bms\b|time|内存|memory|显存|功耗|大小|params|flops|数据集|dataset|loss|err",
     re.IGNORECASE,
 )
-_VARIANT = re.compile(r"aoe|auto[ _]?tune|调优|优化|int8|fp32|量化|quant|在线|online|多线程|动态|dynamic", re.IGNORECASE)
+_RATIO_WORD = re.compile(r"比值|性能比|加速比|倍数|\bratio\b|speed-?up", re.IGNORECASE)
+#: Stands for the divisor of a ratio column that names no devices.
+ANY_TWO = "any two"
+_VARIANT = re.compile(r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant|在线|online|多线程|动态|dynamic", re.IGNORECASE)
 _BARE_BATCH = re.compile(r"(\d{1,4})")
 _LABELLED = re.compile(rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})", re.IGNORECASE)
 _TRAILING = re.compile(rf"({NUMBER})[^\d()]{{0,12}}\(\s?(?:bs|batch\s?(?:size)?)\s?[:=]?\s?(\d{{1,3}})\s?\)", re.IGNORECASE)
@@ -85,10 +87,21 @@ def tables_in(document: Document) -> list[Table]:
     """The document's tables that hold throughputs by device."""
     found = []
     for grid in grids(document):
-        table = _read(_upright(grid))
+        table = _read(_upright(grid), _is_of_rates(document, grid))
         if table and table.rates:
             found.append(table)
     return found
+
+
+def _is_of_rates(document: Document, grid: Grid) -> bool:
+    """Whether a column that only names a device can be taken for throughputs: nothing around the table speaks of another quantity."""
+    above = [line for line in document.lines[max(0, grid.line - 4) : grid.line] if line.strip()][-1:]
+    headings = document.headings_above(grid.line)
+    for text in (grid.rows[0][0].text, *above, *(h.text for h in headings[:1])):
+        rate, other = bool(_RATE_HEADER.search(text)), bool(_OTHER_HEADER.search(text))
+        if rate != other:
+            return rate
+    return True
 
 
 def _upright(grid: Grid) -> Grid:
@@ -111,7 +124,7 @@ def _batch_of(text: str, bare: bool) -> int | None:
     return batch
 
 
-def _read(grid: Grid) -> Table | None:
+def _read(grid: Grid, of_rates: bool) -> Table | None:
     headers = [cell.text for cell in grid.rows[0]]
     by_batch = next((i for i, text in enumerate(headers) if text and _BATCH_HEADER.fullmatch(text) and "through" not in text.lower()), None)
     by_device = next((i for i, text in enumerate(headers) if _DEVICE_HEADER.search(text) and not _RATE_HEADER.search(text)), None)
@@ -121,28 +134,32 @@ def _read(grid: Grid) -> Table | None:
     columns = []
     for index, header in enumerate(headers):
         if index != first:
-            column = _column(grid, index, header, first)
+            column = _column(grid, index, first, of_rates)
             if column and column.values:
                 columns.append(column)
     return Table(grid.line, tuple(columns)) if columns else None
 
 
-def _column(grid: Grid, index: int, header: str, first: int) -> Column | None:
-    named = devices_in(header)
-    over = None
+def _column(grid: Grid, index: int, first: int, of_rates: bool) -> Column | None:
+    header = grid.rows[0][index].text
+    named = _devices(header)
+    says_rate = bool(_RATE_HEADER.search(header))
+    device, over = named[0] if named else None, None
     if len(named) == 2 and _RATIO.search(header):
-        device, over = named
-    elif len(named) == 1 and not (_OTHER_HEADER.search(header) and not _RATE_HEADER.search(header)):
-        device = named[0]
-    else:
+        over = named[1]
+    elif not named and _RATIO_WORD.search(header):
+        over = ANY_TWO
+    elif len(named) != 1 or not (says_rate or (of_rates and not _OTHER_HEADER.search(header))):
         return None
     latency = bool(re.search(r"时延|latency|\bms\b|耗时", header, re.IGNORECASE))
     values = []
     for row, cells in enumerate(grid.rows[1:], start=1):
         title = cells[first].text
+        if over is None and not says_rate and _OTHER_HEADER.search(title) and not _RATE_HEADER.search(title):
+            continue
         batch, best = _batch_of(title, _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None), bool(_BEST.search(title))
         value = _value(cells[index], row, None if best else batch, best)
-        if value:
+        if value and (over or not value.percent) and (over or best or batch or says_rate or _RATE_HEADER.search(title)):
             values.append(value)
     return Column(header, grid.rows[0][index].line, device, over, bool(_VARIANT.search(header)), latency, tuple(values))
 
@@ -181,8 +198,10 @@ def _value(cell: Cell, row: int, batch: int | None, best: bool) -> Value | None:
     return Value(figure(match[1]), cell.line, row, batch, best, None, match[2] == "%") if match else None
 
 
-def rate_values(table: Table) -> Iterator[tuple[Column, Value]]:
-    """Every throughput of a table with its column."""
-    for column in table.rates:
-        for value in column.values:
-            yield column, value
+def _devices(header: str) -> list[str]:
+    """The devices of a column title; "npu" is one where no NPU is named more exactly."""
+    named = devices_in(header)
+    if not any(name in NPUS for name in named) and re.search("npu", header, re.IGNORECASE):
+        at = header.lower().index("npu")
+        named = ["NPU", *named] if not named or device_spans(header)[0][0] > at else [*named, "NPU"]
+    return named

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from portproof.reports.audits.context import NPUS, batches_in, device_in, device_spans
 from portproof.reports.audits.document import Document
-from portproof.reports.audits.expressions import Side, Worked, worked_in
+from portproof.reports.audits.expressions import Side, Worked
 from portproof.reports.audits.figures import NUMBER, Figure, figure
 from portproof.reports.audits.logs_in_text import Log
 
@@ -23,6 +24,7 @@ _PLAIN = re.compile(
 _TALKS_OF_RATE = re.compile(r"吞吐|throughput|fps|性能|qps", re.IGNORECASE)
 #: Inside a code block only what is printed as a rate is one: the rest may be code.
 _PRINTED_RATE = re.compile(r"\bfps\s?[:=]\s?\d", re.IGNORECASE)
+_MOST_IN_A_LINE = 12
 _FIGURE = re.compile(r"\d\.\d|\d{3}")
 _CLAUSE = re.compile(r"[,;。]|\s{3,}")
 
@@ -58,20 +60,27 @@ class Claim:
         return self.figure.text if self.figure else self.text
 
 
-def claims_in(document: Document, logs: list[Log]) -> list[Claim]:
-    """All stated throughputs, in order; lines that belong to a log or a table state none."""
+def claims_in(document: Document, logs: list[Log], worked_on: dict[int, list[Worked]]) -> Iterator[Claim]:
+    """All stated throughputs, in order; ``worked_on`` is each line's arithmetic. Lines that belong to a log or a table state none."""
     taken = {reading.line for log in logs for reading in log.readings.values()}
-    found: list[Claim] = []
     for number, line in enumerate(document.lines):
         if number in taken or "|" in document.raw[number]:
             continue
-        worked = [w for w in worked_in(line) if any(s.is_worked for s in w.sides)]
-        claims = [claim for w in worked for claim in _worked_claims(w, line, number)]
-        found += claims or ([] if document.fenced[number] and not _PRINTED_RATE.search(line) else _plain_claims(line, number))
-    return found
+        worked = worked_on.get(number, [])
+        on_gpu = bool(worked) and _is_on_gpu(document, number)
+        claims = [claim for w in worked for claim in _worked_claims(w, line, number, on_gpu)]
+        if not claims and (not document.fenced[number] or _PRINTED_RATE.search(line)):
+            claims = list(islice(_plain_claims(line, number), _MOST_IN_A_LINE))
+        yield from claims
 
 
-def _worked_claims(worked: Worked, line: str, number: int) -> Iterator[Claim]:
+def _is_on_gpu(document: Document, number: int) -> bool:
+    """Whether the nearest heading that names devices names a GPU only."""
+    named = next((found for heading in document.headings_above(number) if (found := device_in(heading.text))), None)
+    return named in ("GPU", "other GPU")
+
+
+def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iterator[Claim]:
     batches = tuple(batches_in(line))
     for index, side in enumerate(worked.sides):
         if not side.is_worked or not side.factors:
@@ -83,7 +92,7 @@ def _worked_claims(worked: Worked, line: str, number: int) -> Iterator[Claim]:
             continue
         form, operand, factor, whole = read
         device = _device_at(line, worked.start, worked.end)
-        if device is None and form == "rate" and factor == 4 and batches != (4,):
+        if device is None and form == "rate" and factor == 4 and batches != (4,) and not on_gpu:
             device = "310"
         yield Claim(number, side.text, form, result.value if result else side.value, result, operand, factor, whole, batches, device)
 

@@ -11,9 +11,9 @@ from functools import cached_property
 from portproof.files import existing_file
 
 #: Real READMEs are below 200 KB. What lies beyond these limits is not read, and the audit says so.
-MOST_BYTES = 4 << 20
-MOST_LINES = 40_000
-LONGEST_LINE = 4_000
+MOST_BYTES = 1 << 19
+MOST_LINES = 20_000
+LONGEST_LINE = 2_000
 
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if chr(code) not in "＊｜～"}
 _SIGNS = {ord("＊"): "*", ord("×"): "*", ord("✖"): "*", ord("✕"): "*", ord("·"): "·", ord("÷"): "/", ord("　"): " ", ord("\xa0"): " ", ord("\t"): " "}
@@ -110,7 +110,7 @@ def parse(data: bytes) -> Document:
         # A character may be cut in two at the limit: end at a line where there is one.
         end = data.rfind(b"\n", 0, MOST_BYTES)
         data = data[: end if end > 0 else MOST_BYTES]
-        cut.append((1, f"the document is longer than {MOST_BYTES >> 20} MiB: only its beginning was read"))
+        cut.append((1, f"the document is longer than {MOST_BYTES >> 10} KiB: only its beginning was read"))
     lines = re.split("\r\n|\n|\r", decode(data))
     if len(lines) > MOST_LINES:
         lines = lines[:MOST_LINES]

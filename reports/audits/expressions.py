@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from portproof.reports.audits.figures import NUMBER, Figure, figure
 
-_TOKEN = re.compile(rf"\s*(?:({NUMBER})|([-+*/()])|([xX])(?=\s*[\d(])|([=<>]+))")
+_TOKEN = re.compile(rf"\s*(?:({NUMBER})(?:\s?(?:fps|FPS|qps)(?![A-Za-z]))?|([-+*/()])|([xX])(?=\s*[\d(])|([=<>]+))")
+_OPERATOR = re.compile(r"[*/=<>+]|\d\s?[xX]\s?[\d(]")
 _START = re.compile(r"[\d(]")
 #: A number that continues a word, a path, a version or a date is not an operand.
 _GLUED = re.compile(r"[A-Za-z0-9_.\-/\\]")
@@ -56,6 +57,8 @@ def worked_in(text: str) -> Iterator[Worked]:
     >>> [w.sides[0].value for w in worked_in("263.872x4=1055.488既是batch1")]
     [1055.488]
     """
+    if not _OPERATOR.search(text):
+        return
     position = 0
     while start := _START.search(text, position):
         position = start.start()

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from portproof.reports.audits.cells import Table, tables_in
 from portproof.reports.audits.claims import Claim, claims_in
 from portproof.reports.audits.document import Document
+from portproof.reports.audits.expressions import Worked, worked_in
 from portproof.reports.audits.figures import RESTATED, Figure, deviation, same, shown
 from portproof.reports.audits.logs_in_text import Log, Reading, logs_in
 from portproof.reports.audits.runs import Label, Run, labels_of_claim, runs_in, uses
 
 #: A README shows at most some dozens of logs; beyond this it is no README, and pairing everything with everything would not end.
-_MOST_RUNS = 300
-_MOST_CLAIMS = 3_000
+_MOST_RUNS = 100
+_MOST_CLAIMS = 400
+_MOST_WORKED = 1_000
+_MOST_SOURCES = 20
+_MOST_TABLES = 100
+
+
+_NAMES_THE_RATE = re.compile(r"interface|吞吐|through?put", re.IGNORECASE)
+#: A figure from before or after tuning may differ from a log that does not say which of the two it is.
+TUNED = re.compile(r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}后|纯推理|端到端", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,9 +76,10 @@ class Facts:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.logs: list[Log] = logs_in(document)[:_MOST_RUNS]
-        self.claims: list[Claim] = claims_in(document, self.logs)[:_MOST_CLAIMS]
+        self.worked = _worked_by_line(document)
+        self.claims: list[Claim] = list(islice(claims_in(document, self.logs, self.worked), _MOST_CLAIMS))
         self.runs: list[Run] = runs_in(document, self.logs, self.claims)
-        self.tables: list[Table] = tables_in(document)
+        self.tables: list[Table] = tables_in(document)[:_MOST_TABLES]
         for run in self.runs:
             run.labels += [label for claim in run.conclusions[:1] for label in self._labels_in_tables(claim, run.device)]
 
@@ -120,9 +132,12 @@ class Facts:
         if principal is None or uses(claim, run.log) or (claim.batch and run.batch and claim.batch != run.batch):
             return None
         operand = claim.operand
-        if operand is None and claim.form == "plain" and claim.figure and not run.log.is_latency:
+        line = self.document.lines[claim.line]
+        if operand is None and claim.figure and not run.log.is_latency and _NAMES_THE_RATE.search(line) and not TUNED.search(line):
             operand = claim.figure
         if operand is None or (claim.form == "latency") != run.log.is_latency or self._is_other_runs(operand, run):
+            return None
+        if self._is_other_reading(operand, run, line):
             return None
         if claim.form == "plain" and deviation(operand.value, 4 * principal.value) <= RESTATED:
             return None
@@ -131,6 +146,14 @@ class Facts:
         else:
             derived = f"{shown(claim.factor * principal.value)} = {principal.figure.text}*{claim.factor:g}"
         return Misquote(claim, run, operand, principal.figure, principal.line, derived)
+
+    def _is_other_reading(self, operand: Figure, run: Run, line: str) -> bool:
+        """Whether the operand is another clock's figure of the same run, and the text does not call it by the wrong name."""
+        if run.log.is_latency:
+            around = self.document.lines[max(0, run.log.first - 15) : run.log.last + 12]
+            return operand.digits >= 4 and any(operand.text in text for text in around if "min" in text or "mean" in text or "med" in text)
+        others = [reading.value for name, reading in run.log.readings.items() if name.endswith("rate")]
+        return "interface" not in line.lower() and any(same(operand, value) or same(operand, 4 * value) for value in others)
 
     def _is_other_runs(self, operand: Figure, run: Run) -> bool:
         """Whether the operand is the figure of another pasted log."""
@@ -156,7 +179,7 @@ class Facts:
             stated_alone = claim.form == "plain" and run is None and claim.batch is None
             if id(claim) not in wrong and device and sure and not stated_alone:
                 found[device, batch].append(_claim_source(claim))
-        return found
+        return defaultdict(list, {key: sources[:_MOST_SOURCES] for key, sources in found.items()})
 
     @cached_property
     def times(self) -> dict[str, Reading]:
@@ -169,6 +192,15 @@ class Facts:
         for (name, batch), sources in self.sources.items():
             if name == device:
                 yield from ((batch, source) for source in sources)
+
+
+def _worked_by_line(document: Document) -> dict[int, list[Worked]]:
+    """The worked arithmetic of each line that has some."""
+    pairs = ((number, worked) for number, line in enumerate(document.lines) for worked in islice(worked_in(line), 20))
+    found: dict[int, list[Worked]] = {}
+    for number, worked in islice(pairs, _MOST_WORKED):
+        found.setdefault(number, []).append(worked)
+    return found
 
 
 def _log_source(run: Run) -> Source | None:

@@ -52,16 +52,19 @@ class Audit:
     contradictions: list[Finding] = field(default_factory=list)
     ambiguous: list[Finding] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
+    _seen: set[Outcome] = field(default_factory=set, repr=False)
 
     def add(self, outcome: Outcome) -> None:
         """Sort one outcome into its list, once."""
+        if outcome in self._seen:
+            return
+        self._seen.add(outcome)
         if isinstance(outcome, Unchecked):
-            if outcome not in self.unchecked:
-                self.unchecked.append(outcome)
+            self.unchecked.append(outcome)
             return
         self.checked += 1
         target = {Verdict.CONTRADICTION: self.contradictions, Verdict.AMBIGUOUS: self.ambiguous}.get(outcome.verdict)
-        if target is not None and outcome not in target:
+        if target is not None:
             target.append(outcome)
 
     def in_order(self) -> Iterator[Finding]:

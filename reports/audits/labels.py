@@ -30,7 +30,7 @@ def _judge(facts: Facts, labels: list[Label]) -> Iterator[Outcome]:
             continue
         against = [other for other in labels if other.batch == best]
         lead = weights[best] - weights[label.batch]
-        sure = lead >= 1 and len({other.source for other in against}) >= 2 and label.source not in ("table", "log", "division")
+        sure = lead >= 1 and len({other.source for other in against}) >= 2 and label.source in ("text", "file name", "conclusion")
         verdict = Verdict.CONTRADICTION if sure else Verdict.AMBIGUOUS
         derived = f"batch {best}, by " + ", ".join(f"{other.source} (line {other.line + 1})" for other in against)
         stated = facts.document.lines[label.line].strip()[:80]

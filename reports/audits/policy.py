@@ -1,4 +1,4 @@
-"""Ratios and thresholds claimed in prose: ``310P性能达到了310的1.339倍``, ``均高于T4性能1.2倍``."""
+"""Ratios and thresholds claimed in prose: ``310P性能达到了310的1.339倍``, ``均高于T4性能1.2倍``, "1.3 times"."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from portproof.reports.audits.facts import Facts
 from portproof.reports.audits.figures import NUMBER, RATIO, Figure, deviation, figure, same, shown
 from portproof.reports.audits.findings import Finding, Outcome, Verdict
 
-_TIMES = re.compile(rf"(?<![\d.])({NUMBER})\s?倍")
+_TIMES = re.compile(rf"(?<![\d.])({NUMBER})\s?(?:倍|times\b|x(?![\w])|×(?!\s?\d))")
 _CLAUSE = re.compile(r"[,;。]")
 _RULE_ONLY = re.compile(r"要求|如果|若|应|需|当.*时|标准|目标|should|must|\bif\b")
 _NEGATED = re.compile(r"未|没有|不到|不足|不能|无法")
@@ -35,7 +35,7 @@ class _Rate:
 def check(facts: Facts) -> Iterator[Outcome]:
     """Every "N times" in a line of prose that names two devices and a batch or the best."""
     for number, line in enumerate(facts.document.lines):
-        if "倍" not in line or "|" in facts.document.raw[number] or len(line) > 400:
+        if "|" in facts.document.raw[number] or len(line) > 400:
             continue
         for match in _TIMES.finditer(line):
             if _RULE_ONLY.search(line) is None:
@@ -59,7 +59,9 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
     for batch in [None] if best else batches:
         pairs = list(product(*(_rates(facts, device, batch, number) for device in named)))
         if pairs:
-            findings = [_judge(number, match[0], stated, bound, top, bottom, batch) for top, bottom in pairs]
+            # "Compared with T4, 310P reaches N times": the order of the words does not tell what is divided by what.
+            pairs += [(bottom, top) for top, bottom in pairs]
+            findings = [_judge(number, match[0], stated, bound, top, bottom, batch) for top, bottom in pairs if bottom.value]
             yield min(findings, key=lambda finding: _SEVERITY.index(finding.verdict))
 
 

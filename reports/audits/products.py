@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from portproof.reports.audits.expressions import Side, Worked, worked_in
+from portproof.reports.audits.expressions import Side
 from portproof.reports.audits.facts import Facts
 from portproof.reports.audits.figures import RESTATED, Figure, deviation, judge, same, shown
 from portproof.reports.audits.findings import Finding, Outcome, Verdict
@@ -14,24 +14,24 @@ from portproof.reports.audits.findings import Finding, Outcome, Verdict
 def check(facts: Facts) -> Iterator[Outcome]:
     """Every worked equation and comparison outside commands and logs."""
     taken = {reading.line for log in facts.logs for reading in log.readings.values()}
-    for number, line in enumerate(facts.document.lines):
-        if number in taken:
-            continue
-        for worked in worked_in(line):
+    for number, found in facts.worked.items():
+        line = facts.document.lines[number]
+        for worked in found if number not in taken else ():
             for index, relation in enumerate(worked.relations):
                 left, right = worked.sides[index], worked.sides[index + 1]
                 if relation == "=" and left.is_worked and right.figure:
-                    percent = line[worked.end : worked.end + 1] == "%"
-                    yield _equation(number, worked, left, right.figure, percent)
+                    yield _equation(number, left, right.figure, line[worked.end : worked.end + 1])
                 elif relation in "<>" and not facts.document.fenced[number]:
-                    yield from _comparison(number, worked, left, right, relation)
+                    yield from _comparison(number, left, right, relation)
 
 
-def _equation(number: int, worked: Worked, left: Side, stated: Figure, percent: bool) -> Finding:
+def _equation(number: int, left: Side, stated: Figure, after: str) -> Finding:
+    """The verdict on one equation; ``after`` is the character behind it, which may change the right side's scale."""
+    percent, suffixed = after == "%", after in tuple("kKMGTW万亿")
     readings = [left.value, left.value * 100] if percent else [left.value]
     nearest = min(readings, key=lambda value: deviation(stated.value, value))
     verdict = judge(stated, nearest, RESTATED, left.slack)
-    if verdict is Verdict.CONTRADICTION and _is_other_unit(stated, nearest, left.slack):
+    if verdict is Verdict.CONTRADICTION and (suffixed or _is_other_unit(stated, nearest, left.slack)):
         verdict = Verdict.AMBIGUOUS
     text = f"{left.text}={stated.text}"
     return Finding(verdict, "product", number + 1, text, f"{shown(nearest)} = {left.text}", number + 1)
@@ -45,7 +45,7 @@ def _is_other_unit(stated: Figure, derived: float, slack: float) -> bool:
     return power != 0 and same(stated, derived * 10.0**power, slack)
 
 
-def _comparison(number: int, worked: Worked, left: Side, right: Side, relation: str) -> Iterator[Outcome]:
+def _comparison(number: int, left: Side, right: Side, relation: str) -> Iterator[Outcome]:
     if not any("." in side.text for side in (left, right)):
         return
     holds = left.value > right.value if relation == ">" else left.value < right.value

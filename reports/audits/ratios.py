@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portproof.reports.audits.cells import Column, Table, Value
+from portproof.reports.audits.cells import ANY_TWO, Column, Table, Value
 from portproof.reports.audits.facts import Facts
 from portproof.reports.audits.figures import RATIO, Figure, deviation, same, shown
 from portproof.reports.audits.findings import Finding, Outcome, Verdict
@@ -22,7 +22,9 @@ def _with_doubt(column: Column, findings: list[tuple[Finding, float]]) -> Iterat
     wrong = [finding for finding, _ in findings if finding.verdict is Verdict.CONTRADICTION]
     factors = [factor for finding, factor in findings if finding.verdict is Verdict.CONTRADICTION]
     constant = len(factors) > 1 and max(factors) - min(factors) <= RATIO * max(factors)
-    doubtful = len(wrong) > 1 and (constant or len(wrong) > 0.6 * len(findings))
+    # One chip's rate divided by a card's, or the reverse, is off by the four chips of a 310 card.
+    by_chips = bool(factors) and all(deviation(factor, 4) <= RATIO or deviation(factor, 0.25) <= RATIO for factor in factors)
+    doubtful = by_chips or (len(wrong) > 1 and (constant or len(wrong) > 0.6 * len(findings)))
     for finding, _ in findings:
         if doubtful and finding.verdict is Verdict.CONTRADICTION:
             why = f"{finding.derived}; most of the column '{column.header}' does not fit its header"
@@ -31,18 +33,27 @@ def _with_doubt(column: Column, findings: list[tuple[Finding, float]]) -> Iterat
             yield finding
 
 
-def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] | None:
-    """The verdict on one ratio, and stated over derived."""
+def _operands(table: Table, column: Column, value: Value) -> list[tuple[Value, Value]]:
+    """The cells that the ratio may be the quotient of."""
+    if column.over == ANY_TWO:
+        cells = [v for c in table.rates if (v := c.at(value.row))]
+        return [(cells[0], cells[1]), (cells[1], cells[0])] if len(cells) == 2 else []
     tops = [v for c in table.of(column.device or "") if (v := c.at(value.row))]
     bottoms = [v for c in table.of(column.over or "") if (v := c.at(value.row))]
-    quotients = [(t.figure, b.figure) for t in tops for b in bottoms if t.figure.value and b.figure.value]
+    return [(top, bottom) for top in tops for bottom in bottoms]
+
+
+def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] | None:
+    """The verdict on one ratio, and stated over derived."""
+    quotients = [(t.figure, b.figure) for t, b in _operands(table, column, value) if t.figure.value and b.figure.value]
     if not quotients:
         return None
     stated = value.figure
     if value.percent:
         stated = Figure(stated.text, stated.value / 100, stated.ulp / 100)
     top, bottom = min(quotients, key=lambda pair: deviation(stated.value, pair[0].value / pair[1].value))
-    derived, slack = top.value / bottom.value, top.slack + bottom.slack
+    # Cells printed as whole numbers are rounded too.
+    derived, slack = top.value / bottom.value, 0.5 * top.ulp / top.value + 0.5 * bottom.ulp / bottom.value
     grows = any(word in column.header for word in ("提升", "增", "加速")) and same(stated, derived - 1, slack)
     if grows or same(stated, derived, slack):
         verdict = Verdict.AGREES

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from portproof.reports.audits.claims import Claim
-from portproof.reports.audits.expressions import worked_in
-from portproof.reports.audits.facts import Facts, Misquote
+from portproof.reports.audits.facts import TUNED, Facts, Misquote
 from portproof.reports.audits.figures import OTHER_RUN, RESTATED, deviation, same, shown
 from portproof.reports.audits.findings import Finding, Outcome, Verdict
 from portproof.reports.audits.runs import USUAL_BATCHES, Run, uses
 
 KIND = "table-vs-log"
-#: A figure from before or after tuning may differ from a log that does not say which of the two it is.
-_TUNED = re.compile(r"优化[前后]|调优|auto[ _]?tun|aoe|使用", re.IGNORECASE)
 
 
 def check(facts: Facts) -> Iterator[Outcome]:
@@ -83,7 +79,7 @@ def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
 
 def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     """A claim for one device and batch, held against the logs and worked figures of the same device and batch above it."""
-    if claim.batch is None or claim.device is None or _TUNED.search(facts.document.lines[claim.line]):
+    if claim.batch is None or claim.device is None or TUNED.search(facts.document.lines[claim.line]):
         return None
     sources = [s for s in facts.sources.get((claim.device, claim.batch), []) if s.line < claim.line]
     stated = claim.operand or claim.figure
@@ -98,7 +94,7 @@ def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     exact = distance <= stated.slack * 2 + 1e-5
     tolerance = OTHER_RUN if claim.form == "plain" else RESTATED
     verdict = Verdict.AGREES if exact else Verdict.AMBIGUOUS if distance <= tolerance else Verdict.CONTRADICTION
-    if verdict is Verdict.CONTRADICTION and _TUNED.search(facts.document.lines[nearest.line]):
+    if verdict is Verdict.CONTRADICTION and TUNED.search(facts.document.lines[nearest.line]):
         verdict = Verdict.AMBIGUOUS
     return Finding(verdict, KIND, claim.line + 1, claim.shown, f"{shown(nearest.value)} = {nearest.text}", nearest.line + 1)
 
@@ -106,8 +102,8 @@ def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
 def _repeats(facts: Facts, wrong: dict[str, Finding]) -> Iterator[Outcome]:
     """Worked arithmetic that goes on with a figure already found wrong, printed digit by digit the same."""
     seen = {(finding.line, text) for text, finding in wrong.items()}
-    for number, line in enumerate(facts.document.lines if wrong else ()):
-        for worked in worked_in(line):
+    for number, found in facts.worked.items() if wrong else ():
+        for worked in found:
             for side in worked.sides:
                 for factor, _ in side.factors:
                     first = wrong.get(factor.text)

@@ -81,7 +81,7 @@ def runs_in(document: Document, logs: list[Log], claims: list[Claim]) -> list[Ru
         run.labels += _labels_above(document, run.log, floor)
         run.labels += _labels_measured(run)
         run.labels += _labels_concluded(run)
-        run.device = _device(document, run)
+        run.device = _device(document, run, {claim.line for claim in claims})
     return runs
 
 
@@ -100,6 +100,7 @@ def _labels_above(document: Document, log: Log, floor: int) -> list[Label]:
     """The nearest heading or sentence, file name and command above a log that name one batch each."""
     found: dict[str, Label] = {}
     stop = max(floor, log.first - _ABOVE)
+    headings = {heading.line for heading in document.headings}
     for number in range(log.first - 1, stop, -1):
         line = document.lines[number]
         file, command = _PERF_FILE.search(line), _COMMAND.search(line)
@@ -113,8 +114,9 @@ def _labels_above(document: Document, log: Log, floor: int) -> list[Label]:
         rest = line[: file.start()] if file else line
         batch = batch_in(rest) if len(rest) < _BOILERPLATE else None
         if batch:
-            found.setdefault("text", Label(batch, "text", number))
-        if any(heading.line == number for heading in document.headings):
+            found["text"] = Label(batch, "text", number)
+        if batch or number in headings:
+            # What stands above a title belongs to something else.
             break
     own = document.lines[log.first]
     inline = _PERF_FILE.search(own)
@@ -159,6 +161,8 @@ def _conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int
     found = []
     for claim in claims:
         if not log.last < claim.line < heading or principal is None:
+            continue
+        if (claim.device in ("GPU", "other GPU")) != (log.family == "trtexec") and claim.device is not None:
             continue
         adjacent = not found and not any(_leads_on(document.lines[n]) for n in range(log.last + 1, claim.line))
         if uses(claim, log) or adjacent:
@@ -211,14 +215,14 @@ def divisor(claim: Claim) -> int | None:
     return whole[0] if len(whole) == 1 else None
 
 
-def _device(document: Document, run: Run) -> str | None:
+def _device(document: Document, run: Run, stated: set[int]) -> str | None:
     """The device of a run, when nothing in the document says otherwise."""
     if run.log.family == "trtexec":
         return "GPU"
     concluded = {claim.device for claim in run.conclusions if claim.device and (uses(claim, run.log) or claim is run.conclusions[0])}
     concluded -= {"GPU", "other GPU"}
     above = device_in(document.lines[run.log.first]) if run.log.family == "msame" else None
-    above = above or _device_above(document, run.log)
+    above = above or _device_above(document, run.log, stated)
     if len(concluded) > 1:
         return None
     if concluded:
@@ -227,14 +231,14 @@ def _device(document: Document, run: Run) -> str | None:
     return above
 
 
-def _device_above(document: Document, log: Log) -> str | None:
-    """The device that the nearest enclosing heading, or a short title line below it, names."""
+def _device_above(document: Document, log: Log, stated: set[int]) -> str | None:
+    """The device that the nearest enclosing heading, or a short title line below it that states no figure, names."""
     path = document.headings_above(log.first)
     floor = path[0].line if path else -1
     for number in range(log.first - 1, max(floor, log.first - 80), -1):
         line = document.lines[number].strip()
         found = [name for name in devices_in(line) if "GPU" not in name]
-        if found and len(line) < 40 and not _COMMAND.search(line):
+        if found and len(line) < 40 and number not in stated and not _COMMAND.search(line):
             return found[0] if len(found) == 1 else None
     for heading in path:
         if devices_in(heading.text):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from portproof.reports.audits.cells import Column, Table, Value
-from portproof.reports.audits.facts import Facts, Source
+from portproof.reports.audits.facts import TUNED, Facts, Source
 from portproof.reports.audits.figures import OTHER_RUN, shown
 from portproof.reports.audits.findings import Finding, Outcome, Unchecked, Verdict
 
@@ -26,12 +26,22 @@ def check(facts: Facts) -> Iterator[Outcome]:
                     continue
                 sources = _sources(facts, table, column, value)
                 if sources:
-                    yield _compare(column, value, sources)
+                    yield _with_doubt(facts, table, _compare(column, value, sources))
                 else:
                     without.append(value)
         if without:
             why = f"{len(without)} throughputs of this table have no log or worked figure of their device and batch in the document"
             yield Unchecked(table.line + 1, why)
+
+
+def _with_doubt(facts: Facts, table: Table, finding: Finding) -> Finding:
+    """Where the source or the table's title speaks of tuning, the two may be of different models."""
+    titles = facts.document.lines[max(0, table.line - 3) : table.line]
+    source = facts.document.lines[finding.from_line - 1] if finding.from_line else ""
+    if finding.verdict is Verdict.CONTRADICTION and any(TUNED.search(text) for text in [source, *titles]):
+        why = f"{finding.derived}; before or after tuning is not told apart"
+        return Finding(Verdict.AMBIGUOUS, KIND, finding.line, finding.stated, why, finding.from_line)
+    return finding
 
 
 def _sources(facts: Facts, table: Table, column: Column, value: Value) -> list[Source]:
@@ -56,5 +66,11 @@ def _compare(column: Column, value: Value, sources: list[Source]) -> Finding:
         verdict = Verdict.AMBIGUOUS
     else:
         verdict = Verdict.CONTRADICTION
-    derived = shown(nearest.value) if shown(nearest.value) == nearest.text else f"{shown(nearest.value)} = {nearest.text}"
+    ranked = sorted(sources, key=lambda source: source.distance(value.figure))
+    derived = "; or ".join(dict.fromkeys(_term(source) for source in ranked[:3]))
     return Finding(verdict, KIND, value.line + 1, value.figure.text, f"{derived} ({column.device})", nearest.line + 1)
+
+
+def _term(source: Source) -> str:
+    value = shown(source.value)
+    return value if value == source.text else f"{value} = {source.text}"

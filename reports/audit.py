@@ -1,0 +1,65 @@
+"""Check the figures of a port's README against the logs, products and tables that it shows itself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+    sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
+
+from portproof.arguments import Parser, run_stage
+from portproof.errors import EXIT_DONE, EXIT_FAIL
+
+if TYPE_CHECKING:
+    from portproof.reports.audits.findings import Audit
+
+
+def parser() -> Parser:
+    """The command line."""
+    p = Parser(
+        "Re-derive every figure of a port's README from what the README itself shows: its logs, products, tables and ratios.\n"
+        "Exit code 1 when a contradiction was found, 0 when none was.",
+        example="python reports/audit.py README.md",
+    )
+    p.add_argument("documents", metavar="README.md", nargs="+", help="a README in Markdown, Chinese or English")
+    p.add_argument("--json", action="store_true", help="print one JSON list, with one object a document")
+    return p
+
+
+def work(options: argparse.Namespace) -> int:
+    """Audit the documents; return 1 when any of them contradicts itself."""
+    import json
+
+    from portproof.reports.auditing import audit
+
+    audits = [audit(path) for path in options.documents]
+    if options.json:
+        print(json.dumps([result.as_record() for result in audits], ensure_ascii=False, indent=2))
+    else:
+        for result in audits:
+            show(result)
+    return EXIT_FAIL if any(result.contradictions for result in audits) else EXIT_DONE
+
+
+def show(result: Audit) -> None:
+    """Print one document's findings for people."""
+    from portproof.text import printable
+
+    print(
+        f"{printable(result.document)}: {result.checked} figures checked, {len(result.contradictions)} contradictions, "
+        f"{len(result.ambiguous)} that cannot be told, {len(result.unchecked)} notes on what was not checked"
+    )
+    for finding in result.in_order():
+        mark = "CONTRADICTION" if finding in result.contradictions else "cannot tell"
+        source = "" if finding.from_line in (None, finding.line) else f" (from line {finding.from_line})"
+        print(f"  line {finding.line:>5}  {mark:<13}  {finding.kind:<12}  stated {printable(finding.stated)}")
+        print(f"  {'':<11}  {'':<13}  {'':<12}  follows {printable(finding.derived)}{source}")
+    for note in sorted(result.unchecked, key=lambda u: u.line):
+        print(f"  line {note.line:>5}  not checked    {printable(note.why)}")
+
+
+if __name__ == "__main__":
+    run_stage(parser, work)
