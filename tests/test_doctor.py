@@ -1,0 +1,116 @@
+"""What the doctor says of this host, and of hosts with other hardware."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from portproof.checks import huawei, nvidia
+from portproof.diagnosis import Host, diagnose
+from portproof.target import find_target, target_names
+
+NPU_SMI = """
++--------------------------------------------------------------------------------------------+
+| npu-smi 22.0.0                       Version: 22.0.2                                       |
++-------------------+-----------------+------------------------------------------------------+
+| NPU     Name      | Health          | Power(W)     Temp(C)           Hugepages-Usage(page) |
+| Chip    Device    | Bus-Id          | AICore(%)    Memory-Usage(MB)                        |
++===================+=================+======================================================+
+| 0       {name:<9} | OK              | 15.8         42                0    / 0              |
+| 0       0         | 0000:82:00.0    | 0            1074 / 21534                            |
++===================+=================+======================================================+
+"""
+
+
+def doctor(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PYTHONPATH": str(root / "src")} | environment
+    return subprocess.run(
+        [sys.executable, "-m", "portproof", "doctor", *arguments], capture_output=True, text=True, env=env, timeout=300, check=False
+    )
+
+
+def test_json_says_of_every_target_what_it_can_do(root: Path) -> None:
+    done = doctor(root, "--json")
+    assert done.returncode == 0, done.stderr
+    checks = json.loads(done.stdout)
+    assert {c["target"] for c in checks} == set(target_names())
+    assert all(set(c) == {"target", "capability", "ok", "why"} and c["why"] for c in checks)
+    cpu = {c["capability"]: c["ok"] for c in checks if c["target"] == "cpu"}
+    assert cpu["port"] and cpu["infer"] and cpu["export"]
+
+
+def test_text_names_what_is_missing_and_how_to_get_it(root: Path, tmp_path: Path) -> None:
+    done = doctor(root, "--target", "310p", PATH=str(tmp_path))
+    assert done.returncode == 0
+    assert "MISSING convert" in done.stdout
+    assert "set_env.sh" in done.stdout
+
+
+def test_an_unknown_target_is_bad_input(root: Path) -> None:
+    done = doctor(root, "--target", "abacus")
+    assert done.returncode == 2
+    assert "abacus" in done.stderr
+
+
+def put_program(folder: Path, name: str, prints: str) -> None:
+    (folder / "answer.txt").write_text(prints)
+    program = folder / name
+    program.write_text(f"#!/bin/sh\ncat '{folder}/answer.txt'\n")
+    program.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("chip", "target", "ok"),
+    [("310P3", "310p", True), ("310", "310p", False), ("310", "310", True), ("310B4", "310b", True), ("310P3", "310", False)],
+)
+def test_an_npu_counts_only_for_its_own_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chip: str, target: str, ok: bool) -> None:
+    put_program(tmp_path, "npu-smi", NPU_SMI.format(name=chip))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = huawei.device(find_target(target), Host())
+    assert found.ok is ok
+    assert chip in found.text
+
+
+@pytest.mark.parametrize(
+    ("listing", "target", "ok"),
+    [
+        ("Tesla T4, 7.5\n", "t4", True),
+        ("NVIDIA A10, 8.6\nNVIDIA A10, 8.6\n", "a10", True),
+        ("NVIDIA A100-SXM4-80GB, 8.0\n", "a10", False),
+        ("NVIDIA A100-SXM4-80GB, 8.0\n", "a100", True),
+        ("NVIDIA H200, 9.0\n", "h100", False),
+    ],
+)
+def test_a_gpu_counts_only_for_its_own_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: str, target: str, ok: bool) -> None:
+    put_program(tmp_path, "nvidia-smi", listing)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert nvidia.device(find_target(target), Host()).ok is ok
+
+
+def test_a_package_that_is_installed_and_broken_is_not_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "aclruntime.py").write_text("raise ImportError('libascend_hal.so: cannot open shared object file')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    found = Host().package("aclruntime", None)
+    assert not found.ok
+    assert "libascend_hal.so" in found.text
+
+
+def test_a_missing_package_says_how_to_get_it() -> None:
+    found = Host().package("no_such_package_at_all", "convert")
+    assert not found.ok
+    assert "pip install 'portproof[convert]'" in found.text
+
+
+def test_a_port_needs_everything_that_is_missing_by_name() -> None:
+    checks = diagnose(["t4"])
+    port = next(c for c in checks if c.capability == "port")
+    missing = {c.capability for c in checks if not c.ok} - {"port", "vendor-tool"}
+    assert port.ok is (not missing)
+    for name in missing:
+        assert name in port.why
