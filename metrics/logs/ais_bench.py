@@ -29,6 +29,8 @@ MARKS = (
     "get filesperbatch",
     "ais_bench",
     "ais_infer",
+    "--batchsize",
+    "--dymBatch",
     "[ERROR]",
     "Inference array Processing",
     "Inference Processing task",
@@ -43,7 +45,7 @@ _MEAN = re.compile(rf"NPU_compute_time(?:\.mean)?\(({NUMBER})\)")
 _DIVIDED = re.compile(r"NPU_compute_time\s*/\s*batchsize")
 _DEVICE = re.compile(rf"\bi:(\d{{1,3}}) device_(\d{{1,3}}) throughput:({NUMBER})(?=\s)")
 _TOTAL = re.compile(rf"\bsummary throughput:({NUMBER})\s*$")
-_COMMAND = re.compile(r"(?:ais_bench|ais_infer)\S*\s.*--?(?:batchsize|dymBatch)[= ]+(\d{1,5})\b")
+_COMMAND = re.compile(r"\s--?(?:batchsize|dymBatch)[= ]+(\d{1,5})\b")
 _STARTED = re.compile(r"try get model batchsize|get filesperbatch|Inference array Processing|Inference Processing task|ais_bench/\S*\.py\"")
 _FILES = re.compile(r"get filesperbatch .{0,120}filesperbatch:(\d{1,6})\b")
 #: Digits of a double printed in full; fewer at the very end of a file may be a cut number.
@@ -65,7 +67,8 @@ class Reader:
 
     def feed(self, line: Line) -> None:
         """Take one line."""
-        if command := _COMMAND.search(line.text):
+        command = _COMMAND.search(line.text)
+        if command and any(name in line.text[: command.start()] for name in ("ais_bench", "ais_infer", "main.py")):
             self.commanded = int(command[1])
         if _STARTED.search(line.text):
             self.started = self.started or line.number

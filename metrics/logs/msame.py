@@ -16,7 +16,7 @@ MARKS = ("Inference average time", "Execute sample", "--dymBatch")
 
 _AVERAGE = re.compile(rf"^(?:.{{0,60}}[\]|]\s*)?\s*Inference average time( without first time)?\s*:\s*({NUMBER})\s*ms\s*$")
 _VERDICT = re.compile(r"Execute sample (success|fail)")
-_DYMBATCH = re.compile(r"\bmsame\b.*--dymBatch[= ]+\"?(\d{1,5})\b")
+_DYMBATCH = re.compile(r"\s--dymBatch[= ]+\"?(\d{1,5})\b")
 
 
 class Reader:
@@ -30,7 +30,8 @@ class Reader:
 
     def feed(self, line: Line) -> None:
         """Take one line."""
-        if command := _DYMBATCH.search(line.text):
+        command = _DYMBATCH.search(line.text)
+        if command and "msame" in line.text[: command.start()]:
             self.batch = int(command[1])
         if average := _AVERAGE.match(line.text):
             self._average("latency_mean_without_first" if average[1] else "latency_mean", float(average[2]), line.number)

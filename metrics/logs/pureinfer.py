@@ -23,7 +23,7 @@ _LATENCY = re.compile(rf"[,，\ufffd]*\s*ave_latency\s*[:=]\s*({NUMBER})\s*ms\b"
 _CUT = re.compile(r"[,，\ufffd]*\s*(?:a(?:v(?:e(?:_\w*)?)?)?)?\s*[:=]?\s*[0-9.]*m?\s*$")
 _COST = re.compile(rf"Dataset number: (\d{{1,6}}) finished cost ({NUMBER})\s*ms")
 _SAVED = re.compile(r"PureInfer_perf_of_(\S{1,200}?)_in_device_(\d{1,3})")
-_COMMAND = re.compile(r"benchmark\S*\s.*-batch_size[= ](\d{1,5})\b")
+_COMMAND = re.compile(r"\s-batch_size[= ](\d{1,5})\b")
 #: Executions before which a mean cost says nothing about the batch.
 _ENOUGH = 10
 
@@ -51,7 +51,8 @@ class Reader:
             if cost[1] == "0":
                 self._forget()
             self.costs.append(float(cost[2]))
-        if command := _COMMAND.search(line.text):
+        command = _COMMAND.search(line.text)
+        if command and "benchmark" in line.text[: command.start()]:
             self.batch = int(command[1])
         if rate := _RATE.match(line.text):
             self._take(rate, line)
