@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from portproof.errors import InputError, MissingPackageError
 from portproof.preprocess.geometry import plan
@@ -37,9 +36,8 @@ def decode(data: bytes) -> Pixels:
     return np.ascontiguousarray(bgr[:, :, ::-1])
 
 
-def crop_resized(image: Pixels | Image.Image, recipe: Recipe) -> Pixels:
+def crop_resized(pixels: Pixels, recipe: Recipe) -> Pixels:
     """Resize and crop an RGB image by OpenCV: (height, width, 3) bytes of the recipe's size, in RGB order."""
-    pixels: Pixels = np.asarray(image)
     steps = plan(recipe, *pixels.shape[:2])
     if recipe.resize:
         resized: Any = cv2.resize(pixels, (steps.width, steps.height), interpolation=_FLAGS[recipe.resize.interpolation])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,43 +11,61 @@ from PIL import Image
 from portproof.preprocess.images import CLIPPED_MODES, Pixels, crop_resized, open_image, to_rgb
 from portproof.recipe import Recipe
 
+if TYPE_CHECKING:
+    from portproof.preprocess.compiled import CompiledRecipe
+
 Sample = npt.NDArray[Any]
 
 
 class Preprocessor:
     """Applies one recipe to one image after the other; safe to call from several threads.
 
-    ``core`` names what computes the bits: ``pillow`` or ``opencv``.
+    ``core`` says what computes the bits, and why it is not the compiled core when it is not: they are the same bits. ``use_compiled=False``
+    leaves the compiled core out.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, use_compiled: bool = True) -> None:
         self.recipe = recipe
-        self.core = recipe.resizer
-        self._pixels = self._pixel_function()
+        self._compiled: CompiledRecipe | None = None
+        if "opencv" in (recipe.decoder, recipe.resizer):
+            self.core = "opencv"
+        elif not use_compiled:
+            self.core = "pillow (the compiled core was not wanted)"
+        else:
+            self.core = self._use_compiled()
+
+    def _use_compiled(self) -> str:
+        from portproof.preprocess.compiled import CompiledRecipe, proven_core
+        from portproof.preprocess.native import CoreUnavailable
+
+        try:
+            core = proven_core()
+            self._compiled = CompiledRecipe(self.recipe, core)
+        except CoreUnavailable as reason:
+            return f"pillow ({reason})"
+        return "compiled" if core.decodes_jpeg else "compiled, JPEG decoded by Pillow"
 
     def __call__(self, data: bytes) -> tuple[Sample, bool]:
         """One sample, contiguous, of the recipe's shape and dtype, and whether the image's values were clipped to 8 bits.
 
         :class:`InputError`, to be prefixed with the file's name, when the bytes are not a whole image or the recipe cannot take it.
         """
-        pixels, clipped = self._pixels(data)
-        return values_of(pixels, self.recipe), clipped
+        image = open_image(data)
+        clipped = self.recipe.decoder == "pillow" and image.mode in CLIPPED_MODES
+        if self._compiled is not None:
+            sample = self._compiled(image, data)
+            if sample is not None:
+                return sample, clipped
+        return values_of(self._pixels(image, data), self.recipe), clipped
 
-    def _pixel_function(self) -> Callable[[bytes], tuple[Pixels, bool]]:
+    def _pixels(self, image: Image.Image, data: bytes) -> Pixels:
         recipe = self.recipe
-        if recipe.decoder == "pillow" and recipe.resizer == "pillow":
-            return lambda data: _with_pillow(data, recipe)
+        if (recipe.decoder, recipe.resizer) == ("pillow", "pillow"):
+            return crop_resized(to_rgb(image), recipe)
         from portproof.preprocess import opencv_images
 
-        def by_opencv(data: bytes) -> tuple[Pixels, bool]:
-            image = open_image(data)
-            clipped = recipe.decoder == "pillow" and image.mode in CLIPPED_MODES
-            source = to_rgb(image) if recipe.decoder == "pillow" else opencv_images.decode(data)
-            if recipe.resizer == "opencv":
-                return opencv_images.crop_resized(source, recipe), clipped
-            return crop_resized(Image.fromarray(np.asarray(source)), recipe), clipped
-
-        return by_opencv
+        rgb = opencv_images.decode(data) if recipe.decoder == "opencv" else np.asarray(to_rgb(image))
+        return opencv_images.crop_resized(rgb, recipe) if recipe.resizer == "opencv" else crop_resized(Image.fromarray(rgb), recipe)
 
 
 def values_of(pixels: Pixels, recipe: Recipe) -> Sample:
@@ -69,9 +86,3 @@ def values_of(pixels: Pixels, recipe: Recipe) -> Sample:
         sample -= np.array(recipe.mean, np.float32).reshape(each)
         sample /= np.array(recipe.std, np.float32).reshape(each)
     return sample.astype(recipe.dtype, copy=False)
-
-
-def _with_pillow(data: bytes, recipe: Recipe) -> tuple[Pixels, bool]:
-    image = open_image(data)
-    clipped = image.mode in CLIPPED_MODES
-    return crop_resized(to_rgb(image), recipe), clipped
