@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,3 +101,100 @@ def ported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return run_dir
+
+
+@pytest.fixture(scope="session")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The demonstration, run as the README says with fewer batches: its run directory and the finished process."""
+    run_dir = tmp_path_factory.mktemp("demonstration") / "run"
+    return run_dir, run_cpu("--run-dir", run_dir, "--batch", "1,4")
+
+
+def run_cpu(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """``bash run_cpu.sh`` where its environment stands beside it; else the command that it ends in."""
+    command = ["bash", str(ROOT / "run_cpu.sh")] if Path(sys.prefix) == ROOT / ".venv" else [sys.executable, "-m", "portproof", "port"]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, env=env, timeout=900, check=False)
+
+
+@pytest.fixture(scope="session")
+def port_command() -> Command:
+    """Run ``bash run_cpu.sh`` with more options."""
+    return run_cpu
+
+
+_SHAPE = (3, 4, 4)
+_CLASSES = 10
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``image`` (batch, 3, 4, 4) to ``class`` (batch, 10), the last node ``/fc/Gemm``, like an exported classifier."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(3)
+    weight = numpy_helper.from_array(rng.normal(size=(48, _CLASSES)).astype(np.float32) / 4, "w")
+    bias = numpy_helper.from_array(rng.normal(size=_CLASSES).astype(np.float32), "b")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["image"], ["flat"], name="/Flatten"),
+            helper.make_node("Gemm", ["flat", "w", "b"], ["class"], name="/fc/Gemm"),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", *_SHAPE])],
+        [helper.make_tensor_value_info("class", TensorProto.FLOAT, ["batch", _CLASSES])],
+        [weight, bias],
+    )
+    path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8), str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def two_input_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of the samples with two inputs and five outputs: x float32 [n, 4] and y int64 [n, 1]."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    def cast(source: str, out: str, to: int, name: str) -> Any:
+        return helper.make_node("Cast", [source], [out], name=name, to=to)
+
+    nodes = [
+        cast("y", "yf", TensorProto.FLOAT, "cast_y"),
+        helper.make_node("Add", ["x", "yf"], ["total"], name="add_1"),
+        cast("total", "half", TensorProto.FLOAT16, "cast_h"),
+        helper.make_node("Add", ["y", "y"], ["twice"], name="add_2"),
+        helper.make_node("Greater", ["total", "x"], ["more"], name="greater_1"),
+        cast("total", "dbl", TensorProto.DOUBLE, "cast_d"),
+    ]
+    kinds = {"total": (TensorProto.FLOAT, 4), "half": (TensorProto.FLOAT16, 4), "twice": (TensorProto.INT64, 1), "more": (TensorProto.BOOL, 4),
+             "dbl": (TensorProto.DOUBLE, 4)}  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "multi",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4]), helper.make_tensor_value_info("y", TensorProto.INT64, ["n", 1])],
+        [helper.make_tensor_value_info(name, kind, ["n", width]) for name, (kind, width) in kinds.items()],
+    )
+    path = tmp_path_factory.mktemp("multi") / "multi.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8), str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def om_models(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Path, two_input_onnx: Path) -> Path:
+    """A folder with ``bs1.om``, ``bs4.om``, ``dymbatch.om``, ``dymdims.om``, ``dymshape.om``, ``multi.om`` and ``garbage.om``."""
+    from portproof.rehearsal.om import write_om
+
+    folder = tmp_path_factory.mktemp("om") / "models"
+    folder.mkdir()
+    for batch in (1, 4):
+        write_om(tiny_onnx, folder / f"bs{batch}.om", "Ascend310P3", {"image": (batch, *_SHAPE)}, half=False)
+    dynamic = {"image": (-1, *_SHAPE)}
+    write_om(tiny_onnx, folder / "dymbatch.om", "Ascend310P3", dynamic, kind="batch", gears=[[1], [4], [8], [16]], half=False)
+    write_om(tiny_onnx, folder / "dymdims.om", "Ascend310P3", dynamic, kind="dims", gears=[[n, *_SHAPE] for n in (1, 4, 8)], half=False)
+    write_om(tiny_onnx, folder / "dymshape.om", "Ascend310P3", dynamic, kind="shape", half=False)
+    write_om(two_input_onnx, folder / "multi.om", "Ascend310P3", {"x": (2, 4), "y": (2, 1)}, half=False)
+    (folder / "garbage.om").write_bytes(b"no model")
+    return folder

@@ -69,9 +69,9 @@ CASES = read_cases()
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory, root: Path, models: Path) -> dict[str, str]:
+def answers(tmp_path_factory: pytest.TempPathFactory, root: Path, om_models: Path) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("cases")
-    (folder / "models").symlink_to(models)
+    (folder / "models").symlink_to(om_models)
     (folder / "cases.json").write_text(json.dumps({name: code for name, (code, _) in CASES.items()}))
     environment = os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(
@@ -121,7 +121,7 @@ def test_the_librarys_own_lines_come_late_in_a_pipe(run: Run) -> None:
     assert run(code).splitlines()[:3] == ["one", "[INFO] acl init success", "[INFO] open device 0 success"]
 
 
-def test_outputs_are_those_of_onnx_runtime(models: Path, onnx_model: Path) -> None:
+def test_outputs_are_those_of_onnx_runtime(om_models: Path, tiny_onnx: Path) -> None:
     import numpy as np
     import onnxruntime
 
@@ -129,13 +129,13 @@ def test_outputs_are_those_of_onnx_runtime(models: Path, onnx_model: Path) -> No
 
     options = aclruntime.session_options()
     options.log_level = 4
-    session = aclruntime.InferenceSession(str(models / "bs4.om"), 0, options)
+    session = aclruntime.InferenceSession(str(om_models / "bs4.om"), 0, options)
     images = np.random.default_rng(1).normal(size=(4, 3, 4, 4)).astype(np.float32)
     feed = aclruntime.Tensor(images)
     feed.to_device(0)
     (out,) = session.run(["/fc/Gemm:0:class"], [feed])
     out.to_host()
-    expected = onnxruntime.InferenceSession(str(onnx_model)).run(None, {"image": images})[0]
+    expected = onnxruntime.InferenceSession(str(tiny_onnx)).run(None, {"image": images})[0]
     np.testing.assert_array_equal(np.array(out), expected)
 
 

@@ -71,6 +71,7 @@ class Acl:
         self.executions = 0
         self.unload_all: Callable[[], None] = lambda: None
         self._context = threading.local()
+        atexit.register(self._at_exit)  # now, before anything of a user's: the real library cleans up after Python's own exit handlers
 
     def log(self, level: int, text: str) -> None:
         """A line of the library's own log, if the level is shown."""
@@ -116,7 +117,6 @@ class Acl:
             return
         self.initialised = True
         self.out.write("[INFO] acl init success\n")
-        atexit.register(self._at_exit)
 
     def not_initialised(self, device: int) -> None:
         """What is printed when a device is needed before the first session, or after the end."""
