@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from portproof.reports.audits.facts import Facts
 from portproof.reports.audits.figures import NUMBER, Figure, figure
@@ -43,15 +44,13 @@ def _blocks(facts: Facts) -> list[dict[int, _Stated]]:
 def _ascending(block: dict[int, _Stated]) -> Iterator[Outcome]:
     """Top-k accuracy cannot fall when k grows."""
     ordered = [block[k] for k in sorted(block)]
-    for (low, line), (high, other) in zip(ordered, ordered[1:], strict=False):
+    for (low, line), (high, other) in pairwise(ordered):
         verdict = Verdict.CONTRADICTION if low.value > high.value else Verdict.AGREES
         yield Finding(verdict, KIND, line + 1, f"{low.text}%", f"not above {high.text}%, the accuracy of the next k", other + 1)
 
 
 def _claim(facts: Facts, blocks: list[dict[int, _Stated]]) -> Iterator[Outcome]:
-    claim = next(
-        (n for n, line in enumerate(facts.document.lines) if _WITHIN.search(line) and not _RULE_ONLY.search(line)), None
-    )
+    claim = next((n for n, line in enumerate(facts.document.lines) if _WITHIN.search(line) and not _RULE_ONLY.search(line)), None)
     published = _published(facts)
     if claim is None:
         return

@@ -21,13 +21,19 @@ _OTHER_HEADER = re.compile(
     re.IGNORECASE,
 )
 _RATIO_WORD = re.compile(r"比值|性能比|加速比|倍数|\bratio\b|speed-?up", re.IGNORECASE)
+_LONGEST_TITLE = 60
 #: Stands for the divisor of a ratio column that names no devices.
 ANY_TWO = "any two"
 _VARIANT = re.compile(r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant|在线|online|多线程|动态|dynamic", re.IGNORECASE)
 _BARE_BATCH = re.compile(r"(\d{1,4})")
-_LABELLED = re.compile(rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})", re.IGNORECASE)
+_LABELLED = re.compile(
+    rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})", re.IGNORECASE
+)
 _TRAILING = re.compile(rf"({NUMBER})[^\d()]{{0,12}}\(\s?(?:bs|batch\s?(?:size)?)\s?[:=]?\s?(\d{{1,3}})\s?\)", re.IGNORECASE)
-_VALUE = re.compile(rf"(?:[a-z]{{2,4}}\s?[:=]\s?)?({NUMBER})\s?(%|倍|x)?\s*(?:fps|qps|samples?/s|im(?:a)?ge?s?/s|张/s|/s|s/s|wavs?/s|条/s|it/s)?", re.IGNORECASE)
+_VALUE = re.compile(
+    rf"(?:[a-z]{{2,4}}\s?[:=]\s?)?({NUMBER})\s?(%|倍|x)?\s*(?:fps|qps|samples?/s|im(?:a)?ge?s?/s|张/s|/s|s/s|wavs?/s|条/s|it/s)?",
+    re.IGNORECASE,
+)
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
@@ -97,7 +103,8 @@ def _is_of_rates(document: Document, grid: Grid) -> bool:
     """Whether a column that only names a device can be taken for throughputs: nothing around the table speaks of another quantity."""
     above = [line for line in document.lines[max(0, grid.line - 4) : grid.line] if line.strip()][-1:]
     headings = document.headings_above(grid.line)
-    for text in (grid.rows[0][0].text, *above, *(h.text for h in headings[:1])):
+    title = [line for line in above if len(line) < _LONGEST_TITLE]
+    for text in (grid.rows[0][0].text, *title, *(h.text for h in headings[:1])):
         rate, other = bool(_RATE_HEADER.search(text)), bool(_OTHER_HEADER.search(text))
         if rate != other:
             return rate
@@ -132,7 +139,7 @@ def _read(grid: Grid, of_rates: bool) -> Table | None:
         return _listed(grid, headers, by_batch, by_device)
     first = 0 if by_batch is None else by_batch
     columns = []
-    for index, header in enumerate(headers):
+    for index in range(len(headers)):
         if index != first:
             column = _column(grid, index, first, of_rates)
             if column and column.values:

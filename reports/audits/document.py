@@ -16,8 +16,28 @@ MOST_LINES = 20_000
 LONGEST_LINE = 2_000
 
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if chr(code) not in "＊｜～"}
-_SIGNS = {ord("＊"): "*", ord("×"): "*", ord("✖"): "*", ord("✕"): "*", ord("·"): "·", ord("÷"): "/", ord("　"): " ", ord("\xa0"): " ", ord("\t"): " "}
-_SIGNS |= {ord("﹣"): "-", ord("–"): "-", ord("—"): "-", ord("≥"): ">", ord("≧"): ">", ord("≤"): "<", ord("≦"): "<", ord("、"): ",", ord("\ufeff"): ""}
+_SIGNS = {
+    ord("＊"): "*",
+    ord("×"): "*",
+    ord("✖"): "*",
+    ord("✕"): "*",
+    ord("·"): "·",
+    ord("÷"): "/",
+    ord("　"): " ",
+    ord("\xa0"): " ",
+    ord("\t"): " ",
+}
+_SIGNS |= {
+    ord("﹣"): "-",
+    ord("–"): "-",
+    ord("—"): "-",
+    ord("≥"): ">",
+    ord("≧"): ">",
+    ord("≤"): "<",
+    ord("≦"): "<",
+    ord("、"): ",",
+    ord("\ufeff"): "",
+}
 _TRANSLATION = _FULL_WIDTH | _SIGNS
 
 _STRUCK = re.compile(r"~~[^~]*~~")

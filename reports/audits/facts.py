@@ -172,11 +172,11 @@ class Facts:
                 found[run.device, run.batch].append(source)
         wrong = {id(misquote.claim) for misquote in self.misquotes}
         for claim in self.claims:
-            run = self.concluded.get(id(claim))
-            device, batch = claim.device or (run.device if run else None), self._batch_of(claim)
-            labelled = bool(claim.batches or (run and run.labels) or self.loose_labels.get(id(claim)))
+            of_run = self.concluded.get(id(claim))
+            device, batch = claim.device or (of_run.device if of_run else None), self._batch_of(claim)
+            labelled = bool(claim.batches or (of_run and of_run.labels) or self.loose_labels.get(id(claim)))
             sure = batch is not None or not labelled
-            stated_alone = claim.form == "plain" and run is None and claim.batch is None
+            stated_alone = claim.form == "plain" and of_run is None and claim.batch is None
             if id(claim) not in wrong and device and sure and not stated_alone:
                 found[device, batch].append(_claim_source(claim))
         return defaultdict(list, {key: sources[:_MOST_SOURCES] for key, sources in found.items()})

@@ -81,59 +81,74 @@ def _split(line: str, number: int) -> list[Cell]:
 
 def _html(document: Document) -> Iterator[Grid]:
     """Tables of ``<tr>`` and ``<td>``; spans are filled with the cell that spans."""
-    rows: list[list[Cell]] = []
-    row: dict[int, Cell] = {}
-    pending: dict[int, tuple[int, Cell]] = {}
-    opened: tuple[str, list[str], int] | None = None
-    inside = False
-
-    def close_cell() -> None:
-        nonlocal opened
-        if opened:
-            attributes, parts, at = opened
-            spans = {name.lower(): min(int(size), _WIDEST_SPAN) for name, size in _SPAN.findall(attributes)}
-            cell = Cell(" ".join(plain(" ".join(parts)).split()), at)
-            for _ in range(max(spans.get("col", 1), 1)):
-                column = next(i for i in range(len(row) + 1) if i not in row)
-                row[column] = cell
-                if spans.get("row", 1) > 1:
-                    pending[column] = (spans["row"] - 1, cell)
-            opened = None
-
-    def close_row(number: int) -> None:
-        nonlocal row
-        close_cell()
-        if row:
-            rows.append([row.get(i, Cell("", number)) for i in range(max(row) + 1)])
-        row = {column: replace(cell, line=number) for column, (left, cell) in pending.items() if left > 0}
-        for column, (left, cell) in list(pending.items()):
-            if left > 1:
-                pending[column] = (left - 1, cell)
-            else:
-                del pending[column]
-
+    table: _HtmlTable | None = None
     for number, line in enumerate(document.raw):
         at = 0
         for match in _HTML.finditer(line):
-            if opened:
-                opened[1].append(line[at : match.start()])
+            if table:
+                table.text(line[at : match.start()])
             at = match.end()
             closing, tag = bool(match[1]), match[2].lower()
             if tag == "table":
-                if closing or inside:
-                    close_row(number)
-                    grid = _squared([r for r in rows if r])
-                    if grid:
-                        yield grid
-                rows, row, pending, opened, inside = [], {}, {}, None, not closing
-            elif not inside:
-                continue
-            elif tag == "tr":
-                if closing or row or opened:
-                    close_row(number)
-            else:
-                close_cell()
+                grid = table.finished(number) if table else None
+                if grid:
+                    yield grid
+                table = None if closing else _HtmlTable()
+            elif table and tag == "tr":
+                table.close_row(number)
+            elif table:
+                table.close_cell()
                 if not closing:
-                    opened = (match[3], [], number)
-        if opened:
-            opened[1].append(line[at:])
+                    table.open_cell(match[3], number)
+        if table:
+            table.text(line[at:])
+
+
+class _HtmlTable:
+    """The table that is being read."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[Cell]] = []
+        self.row: dict[int, Cell] = {}
+        #: For each column, how many more rows its cell spans.
+        self.spanning: dict[int, tuple[int, Cell]] = {}
+        self.opened: tuple[str, list[str], int] | None = None
+        self.has_own_cell = False
+
+    def open_cell(self, attributes: str, number: int) -> None:
+        """Begin a cell with the attributes of its tag."""
+        self.opened = (attributes, [], number)
+
+    def text(self, part: str) -> None:
+        """Add text to the open cell; text between cells is dropped."""
+        if self.opened:
+            self.opened[1].append(part)
+
+    def close_cell(self) -> None:
+        """Put the open cell into the first free columns of the row."""
+        if self.opened is None:
+            return
+        attributes, parts, at = self.opened
+        self.opened, self.has_own_cell = None, True
+        spans = {name.lower(): min(int(size), _WIDEST_SPAN) for name, size in _SPAN.findall(attributes)}
+        cell = Cell(" ".join(plain(" ".join(parts)).split()), at)
+        for _ in range(max(spans.get("col", 1), 1)):
+            column = next(i for i in range(len(self.row) + 1) if i not in self.row)
+            self.row[column] = cell
+            if spans.get("row", 1) > 1:
+                self.spanning[column] = (spans["row"], cell)
+
+    def close_row(self, number: int) -> None:
+        """End a row; before its first cell there is nothing to end (both ``<tr>`` and ``</tr>`` come here)."""
+        self.close_cell()
+        if not self.has_own_cell:
+            return
+        self.has_own_cell = False
+        self.rows.append([self.row.get(i, Cell("", number)) for i in range(max(self.row) + 1)])
+        self.spanning = {column: (left - 1, cell) for column, (left, cell) in self.spanning.items() if left > 1}
+        self.row = {column: replace(cell, line=number) for column, (_, cell) in self.spanning.items()}
+
+    def finished(self, number: int) -> Grid | None:
+        """The table as a grid, None when it is none."""
+        self.close_row(number)
+        return _squared(self.rows)

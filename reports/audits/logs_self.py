@@ -69,11 +69,9 @@ def _samples(log: Log, usual: float | None) -> Iterator[Outcome]:
     e2e, latency, samples = log.get("e2e.rate"), log.get("e2e.latency"), log.samples
     if e2e is None or latency is None or samples is None or usual is None:
         return
-    if deviation(samples, usual) <= RESTATED:
-        verdict = Verdict.AGREES
-    else:
-        # A run over another data set is consistent in itself.
-        verdict = Verdict.CONTRADICTION if _is_edited(log) else Verdict.AMBIGUOUS
+    # A run over another data set is consistent in itself.
+    other = Verdict.CONTRADICTION if _is_edited(log) else Verdict.AMBIGUOUS
+    verdict = Verdict.AGREES if deviation(samples, usual) <= RESTATED else other
     stated = f"[e2e] throughputRate: {e2e.figure.text}, latency: {latency.figure.text}"
     yield Finding(verdict, KIND, e2e.line + 1, stated, f"{shown(samples)} samples; the other logs show {shown(usual)}", e2e.line + 1)
 
@@ -84,10 +82,8 @@ def _post(run: Run, usual: float | None) -> Iterator[Outcome]:
     if post is None or effective is None or batch is None or usual is None or usual < 20 * batch:
         return
     off = deviation(effective, batch)
-    if off <= 0.05:
-        verdict = Verdict.AGREES
-    else:
-        verdict = Verdict.CONTRADICTION if _is_edited(log) and off > _POST_EDITED else Verdict.AMBIGUOUS
+    strays = Verdict.CONTRADICTION if _is_edited(log) and off > _POST_EDITED else Verdict.AMBIGUOUS
+    verdict = Verdict.AGREES if off <= 0.05 else strays
     stated = f"[post] throughputRate: {post.figure.text}"
     yield Finding(verdict, KIND, post.line + 1, stated, f"infer rate / post rate = {effective:.4g}, the batch is {batch}", post.line + 1)
 

@@ -45,6 +45,9 @@ def check(facts: Facts) -> Iterator[Outcome]:
 def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterator[Outcome]:
     start = max((m.end() for m in _CLAUSE.finditer(line, 0, match.start())), default=0)
     clause = line[start : match.start()]
+    if not match[0].endswith("倍"):
+        # English names the divisor after the number: "reaches 2.6 times T4".
+        clause += " " + _CLAUSE.split(line[match.end() :], maxsplit=1)[0]
     named = _devices(facts, clause)
     if len(named) == 1:
         # "..., and reaches 2.036 times T4": the subject stands in the clause before.
@@ -61,7 +64,12 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
         if pairs:
             # "Compared with T4, 310P reaches N times": the order of the words does not tell what is divided by what.
             pairs += [(bottom, top) for top, bottom in pairs]
-            findings = [_judge(number, match[0], stated, bound, top, bottom, batch) for top, bottom in pairs if bottom.value]
+            findings = [
+                Finding(verdict, "policy" if bound else "ratio", number + 1, match[0], derived, top.line + 1)
+                for top, bottom in pairs
+                if bottom.value
+                for verdict, derived in [_judge(stated, bound, top, bottom)]
+            ]
             yield min(findings, key=lambda finding: _SEVERITY.index(finding.verdict))
 
 
@@ -90,7 +98,8 @@ def _rates(facts: Facts, device: str, batch: int | None, number: int) -> list[_R
     return found
 
 
-def _judge(number: int, text: str, stated: Figure, bound: bool, top: _Rate, bottom: _Rate, batch: int | None) -> Finding:
+def _judge(stated: Figure, bound: bool, top: _Rate, bottom: _Rate) -> tuple[Verdict, str]:
+    """The verdict on a stated quotient, and what follows instead; a ``bound`` is reached when the quotient is larger."""
     derived, slack = top.value / bottom.value, top.slack + bottom.slack
     if same(stated, derived, slack) or (bound and derived >= stated.value):
         verdict = Verdict.AGREES
@@ -98,6 +107,4 @@ def _judge(number: int, text: str, stated: Figure, bound: bool, top: _Rate, bott
         verdict = Verdict.AMBIGUOUS
     else:
         verdict = Verdict.CONTRADICTION
-    where = "best" if batch is None else f"bs{batch}"
-    shown_as = f"{shown(derived)} = {shown(top.value)}/{shown(bottom.value)} ({where})"
-    return Finding(verdict, "policy" if bound else "ratio", number + 1, text, shown_as, top.line + 1)
+    return verdict, f"{shown(derived)} = {shown(top.value)}/{shown(bottom.value)}"

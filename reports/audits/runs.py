@@ -158,7 +158,7 @@ def _conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int
     principal = log.principal
     stop = min(ceiling, log.last + 1 + _BELOW)
     heading = next((h.line for h in document.headings if log.last < h.line < stop), stop)
-    found = []
+    found: list[Claim] = []
     for claim in claims:
         if not log.last < claim.line < heading or principal is None:
             continue
@@ -189,9 +189,8 @@ def _labels_concluded(run: Run) -> list[Label]:
     """The batches that the conclusions name, and the one that they divide by."""
     found: list[Label] = []
     for claim in run.conclusions[:2]:
-        if claim.batch and uses(claim, run.log):
-            found.append(Label(claim.batch, "conclusion", claim.line))
-        elif claim.batch and claim.form == "plain" and run.log.is_latency:
+        restates_time = claim.form == "plain" and run.log.is_latency
+        if claim.batch and (uses(claim, run.log) or restates_time):
             found.append(Label(claim.batch, "conclusion", claim.line))
         batch = divisor(claim)
         if batch and claim.form == "latency":

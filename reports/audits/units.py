@@ -33,14 +33,18 @@ def _columns(grid: Grid) -> Iterator[Outcome]:
         if not rates or not _TIME.search(header) or milli == seconds:
             continue
         partner = min(rates, key=lambda i: _unlike(headers[i], header))
-        pairs = [(rate, time, row[index].line) for row in grid.rows[1:] if (rate := _lone(row[partner].text)) and (time := _lone(row[index].text))]
+        pairs = [
+            (rate, time, row[index].line)
+            for row in grid.rows[1:]
+            if (rate := _lone(row[partner].text)) and (time := _lone(row[index].text))
+        ]
         if pairs:
             yield _column(grid.rows[0][index].line, header, pairs, 1e-3 if milli else 1.0)
 
 
 def _unlike(rate_header: str, time_header: str) -> int:
     """0 when both are means or both are medians: figures of one statistic belong together."""
-    statistic = rate_header.split("(")[0].split("-")[0].strip().lower()
+    statistic = re.split(r"[(-]", rate_header, maxsplit=1)[0].strip().lower()
     return 0 if statistic and time_header.lower().startswith(statistic) else 1
 
 
@@ -64,7 +68,9 @@ def _column(header_line: int, header: str, pairs: list[tuple[Figure, Figure, int
 
 def _latency_as_rate(facts: Facts) -> Iterator[Outcome]:
     """A stated throughput that is, digit by digit, the mean time of a log and not its rate."""
-    cells = [(value.figure, value.line) for table in facts.tables for column in table.rates if not column.latency for value in column.values]
+    cells = [
+        (value.figure, value.line) for table in facts.tables for column in table.rates if not column.latency for value in column.values
+    ]
     claims = [(claim.figure, claim.line) for claim in facts.claims if claim.form == "plain" and claim.figure]
     for stated, line in cells + claims:
         time = facts.times.get(stated.text)
