@@ -1,6 +1,6 @@
 """Offline inference: every sample of a set through a model, one result file a sample and output.
 
-Reading, inference and writing overlap: one thread reads ahead, one writes behind, and the session stays in the thread that loaded it.
+Reading, inference and writing overlap: threads read ahead, one writes behind, and the session stays in the thread that loaded it.
 Batches are always cut at the same places, so that an interrupted run that continues gives the same bytes.
 """
 

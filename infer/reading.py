@@ -103,14 +103,14 @@ def padded(feeds: dict[str, Array], batch: int) -> dict[str, Array]:
     return {name: np.concatenate([a, np.repeat(a[:1], batch - len(a), axis=0)]) if len(a) < batch else a for name, a in feeds.items()}
 
 
-def ahead(work: Callable[[T], R], items: Iterable[T], depth: int = 2) -> Iterator[R]:
-    """``map(work, items)`` by one thread that runs at most ``depth`` items ahead; an error is raised where its item is due."""
-    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+def ahead(work: Callable[[T], R], items: Iterable[T], workers: int = 2) -> Iterator[R]:
+    """``map(work, items)`` by threads that run at most two items each ahead of who asks; an error is raised where its item is due."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
         waiting: deque[Future[R]] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > depth:
+                if len(waiting) >= 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

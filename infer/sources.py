@@ -85,7 +85,7 @@ class ListedFiles(_Files):
         return check_files(self._samples, inputs)
 
     def batches(self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path) -> Iterator[Batch]:
-        """Read by one thread."""
+        """Read by several threads."""
         return ahead(lambda span: read_batch(self._samples[span.start : span.stop], inputs, root), spans)
 
 
@@ -114,7 +114,7 @@ class PackedSamples:
         """Copied out of the memory map by one thread, which hashes them as they pass."""
         with open(self._path, "rb") as file:
             self._hash.update(file.read(self._path.stat().st_size - self._rows.nbytes))
-        return ahead(functools.partial(self._batch, inputs[0].name), spans)
+        return ahead(functools.partial(self._batch, inputs[0].name), spans, workers=1)
 
     def _batch(self, name: str, span: range) -> Batch:
         rows = np.array(self._rows[span.start : span.stop])

@@ -1,0 +1,27 @@
+"""Backend ``inductor``: the PyTorch model compiled by ``torch.compile``; compiling is part of the first inference at each batch size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from portproof.backend import LoadRequest
+from portproof.infer.backends import eager
+from portproof.infer.torchsession import TorchSession, load_module
+
+SUFFIXES = eager.SUFFIXES
+DEFAULT_FOR: tuple[str, ...] = ()
+PACKAGES = eager.PACKAGES
+
+
+def load(model: Path, request: LoadRequest) -> TorchSession:
+    """Build the card's model, load the weights, and have it compiled when it is first run.
+
+    The option ``mode`` is that of ``torch.compile`` (``default``, ``reduce-overhead``, ``max-autotune``).
+    """
+    import torch
+
+    request.refuse_other_options("inductor", ("mode",))
+    module, card, device, precision = load_module(model, request)
+    # Compiled for the one batch that is run, as engines of the other backends are; a short last batch is compiled again.
+    compiled = torch.compile(module, mode=request.options.get("mode"), dynamic=False)
+    return TorchSession(compiled, card, device, precision)
