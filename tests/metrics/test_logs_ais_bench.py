@@ -90,6 +90,21 @@ def test_no_cut_invents_a_figure(tmp_path: Path) -> None:
         assert {(f.name, f.value) for r in found for f in r.figures} <= whole, CONSOLE[:cut][-60:]
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(0.66): 1512.85", 1512.85),
+        ("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(225.57000732421875): 4.4332134926194735", 4.4332134926194735),
+        ("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(225.57000732421875): 4.43321", None),
+        ("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(0.66): 151", None),
+    ],
+)
+def test_a_throughput_that_ends_the_file_counts_if_it_is_whole(tmp_path: Path, line: str, value: float | None) -> None:
+    (run,) = runs(tmp_path, line)
+    figure = run.figure("throughput")
+    assert (figure.value if figure else None) == value and run.status == ("ok" if value else "incomplete")
+
+
 def test_two_devices_interleaved(tmp_path: Path) -> None:
     other = SPREAD.replace("mean = 4.0", "mean = 4.1")
     text = (
