@@ -20,7 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 #: Modes whose conversion to RGB clips values above 255 instead of scaling them (as the reference does).
 CLIPPED_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
-_RESAMPLING = {name.lower(): Image.Resampling[name] for name in ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")}
+RESAMPLING = {name.lower(): Image.Resampling[name] for name in ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")}
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -58,7 +58,7 @@ def crop_resized(image: Image.Image, recipe: Recipe) -> Pixels:
     """Resize and crop an RGB image by Pillow: (height, width, 3) bytes of the recipe's size, in RGB order."""
     steps = plan(recipe, image.height, image.width)
     if recipe.resize and (steps.width, steps.height) != image.size:
-        image = image.resize((steps.width, steps.height), _RESAMPLING[recipe.resize.interpolation])
+        image = image.resize((steps.width, steps.height), RESAMPLING[recipe.resize.interpolation])
     rows, columns = steps.rows, steps.columns
     box = (columns.start, rows.start, columns.start + columns.length, rows.start + rows.length)
     return on_canvas(np.asarray(image.crop(box)), steps, recipe)
