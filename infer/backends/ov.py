@@ -79,7 +79,9 @@ def load(model: Path, request: LoadRequest) -> OpenVinoSession:
     except RuntimeError as error:
         raise InputError(f"OpenVINO {openvino.__version__} does not accept '{model}': {_one_line(error)}") from error
     if loaded.precision != precision:
-        raise InputError(f"OpenVINO runs '{model}' in {loaded.precision} on {device}, {precision} was asked for; choose what the device has")
+        raise InputError(
+            f"OpenVINO runs '{model}' in {loaded.precision} on {device}, {precision} was asked for; choose what the device has"
+        )
     return loaded
 
 

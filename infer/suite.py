@@ -1,0 +1,50 @@
+"""Bench several models with the same subjects, and write one table of all of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+    sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
+
+from portproof.arguments import Parser, positive, run_stage
+
+
+def parser() -> Parser:
+    """The command line."""
+    p = Parser(
+        "Bench the models of a suite, each in a folder of its own, and write OUT/README.md; started again, it continues.",
+        example="python infer/suite.py suites/cpu.yaml --out suite_cpu",
+    )
+    p.add_argument("suite", metavar="SUITE.yaml", help="models, subjects and batch sizes")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder for the models, measurements and the table")
+    p.add_values("--models", metavar="CARD", help="only these of its models, as the suite names them")
+    p.add_argument(
+        "--iterations", type=positive, metavar="N", help="counted calls a subject and batch (default: as many as fill the blocks)"
+    )
+    p.add_argument("--blocks", type=positive, default=10, metavar="N", help="blocks a subject and batch (default 10)")
+    p.add_argument("--block-seconds", type=float, default=0.1, metavar="S", help="how long a block should last (default 0.1)")
+    p.add_progress_options()
+    return p
+
+
+def work(options: argparse.Namespace) -> int:
+    """Do the work; return the exit code: 3 when a model failed."""
+    from pathlib import Path
+
+    from portproof import progress
+    from portproof.errors import EXIT_DONE, EXIT_TOOL
+    from portproof.infer.benching import Plan
+    from portproof.infer.suites import run_suite
+
+    progress.configure(options.quiet, options.log_json)
+    plan = Plan(options.blocks, options.block_seconds, options.iterations)
+    failures = run_suite(options.suite, Path(options.out), options.models, plan)
+    print(f"the table is {Path(options.out) / 'README.md'}")
+    return EXIT_TOOL if failures else EXIT_DONE
+
+
+if __name__ == "__main__":
+    run_stage(parser, work)
