@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import IO, Any
 
 import portproof.metrics.logs
+from portproof import rehearsal
 from portproof.errors import InputError, sentence_for
 from portproof.files import existing_file
 from portproof.metrics.checks import check
@@ -133,14 +134,16 @@ def _read_json(file: IO[bytes], source: str) -> list[Run]:
     for family in families():
         found = family.from_json(data, text, source) if hasattr(family, "from_json") else None
         if found is not None:
-            return list(found)
+            return _noted(list(found), rehearsal.MARK in text)
     return []
 
 
 def _read_text(file: IO[bytes], source: str) -> list[Run]:
     readers: dict[int, Any] = {}
     headings = fences = 0
+    rehearsed = False
     for block in blocks(file, source):
+        rehearsed = rehearsed or rehearsal.MARK in block.text
         for line, bits in offered(block, _marks()):
             for i, family in enumerate(families()):
                 if bits >> i & 1:
@@ -151,6 +154,15 @@ def _read_text(file: IO[bytes], source: str) -> list[Run]:
     runs = sorted((run for reader in readers.values() for run in reader.runs()), key=lambda run: run.line)
     if runs and headings >= 2 and fences >= 2:
         raise InputError(f"'{source}' is a document, not a log; reports/audit.py reads documents")
+    return _noted(runs, rehearsed)
+
+
+def _noted(runs: list[Run], rehearsed: bool) -> list[Run]:
+    """The runs, noted as simulated where a simulated tool marked its log."""
+    for run in runs:
+        if rehearsed and not run.simulated:
+            run.simulated = True
+            run.warnings.append(f"{rehearsal.MARK}: these times come from a simulated device")
     return runs
 
 

@@ -31,6 +31,7 @@ _SUFFIXES = (".npy", ".NPY", ".bin", ".BIN")
 def main() -> None:
     """Run the tool; what goes wrong is a traceback and exit status 1, as in the real one."""
     options = parser().parse_args()
+    print(f"[{MARK}] a simulated tool; its times mean nothing", flush=True)
     if options.profiler and options.dump:
         _say("ERROR", "parameter --profiler cannot be true at the same time as parameter --dump, please check them!\n")
         raise RuntimeError("error bad parameters --profiler and --dump")
@@ -222,7 +223,7 @@ class Tool:
         _say("INFO", "------------------------------------------------------")
         if folder is None:
             return
-        args = ["site-packages/ais_bench/__main__.py", *sys.argv[1:]]
+        args = [f"{MARK}/ais_bench/__main__.py", *sys.argv[1:]]
         summary = {"filesinfo": info, "args": args, "NPU_compute_time": npu, **{k: _statistics(v) for k, v in copies.items()}, "throughput": throughput,
                    "npu_compute_time_list": times, "pid": os.getpid()}  # fmt: skip
         Path(f"{folder}_summary.json").write_text(json.dumps(summary), encoding="utf-8")

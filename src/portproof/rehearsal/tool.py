@@ -1,0 +1,69 @@
+"""What the simulated ``benchmark`` and ``msame`` share: a loaded model that is fed bytes, and the output forms."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from portproof.rehearsal import MARK, device_count, has_fault
+from portproof.rehearsal.acl import acl
+from portproof.rehearsal.om import Executable, NotAnOm, read_om
+
+
+class ToolFailed(Exception):
+    """The tool ends here; its text is what it prints."""
+
+
+class Chip:
+    """A model on one chip."""
+
+    def __init__(self, path: str, device: int) -> None:
+        if not 0 <= device < device_count():
+            raise ToolFailed(f"[ERROR] acl open device {device} failed")
+        try:
+            self.header, data = read_om(Path(path))
+        except (OSError, NotAnOm):
+            raise ToolFailed(f"[ERROR] load model from file failed, model file is {path}") from None
+        self.path, self.device = Path(path), device
+        self._model = Executable(self.header, data)
+
+    @property
+    def batch(self) -> int:
+        """The batch that the model was built for."""
+        return self.header.largest[0][0]
+
+    def sizes(self) -> list[int]:
+        """Bytes of each input."""
+        extra = 2 if has_fault("size-mismatch", self.device) else 1
+        shapes = zip(self.header.largest, self.header.inputs, strict=True)
+        return [extra * int(np.prod(shape)) * np.dtype(t.dtype).itemsize for shape, t in shapes]
+
+    def execute(self, data: Sequence[bytes]) -> tuple[list[np.ndarray[Any, Any]], float]:
+        """One execution; milliseconds."""
+        shapes = zip(data, self.header.inputs, self.header.largest, strict=True)
+        return acl.execute(self._model, [np.frombuffer(d, t.dtype).reshape(s) for d, t, s in shapes], self.device)
+
+
+def significant(value: float) -> str:
+    """A number as C++ streams print it: six significant digits.
+
+    >>> significant(205733.4), significant(2817840), significant(0.5)
+    ('205733', '2.81784e+06', '0.5')
+    """
+    return f"{value:g}"
+
+
+def run_tool(main: Callable[[], int]) -> NoReturn:
+    """Run the tool and leave with its exit code; a :class:`ToolFailed` is printed on stdout."""
+    print(f"[{MARK}] a simulated tool; its times mean nothing", flush=True)
+    try:
+        code = main()
+    except ToolFailed as error:
+        print(error, flush=True)
+        code = 1
+    sys.stdout.flush()
+    sys.exit(code)
