@@ -27,8 +27,8 @@ Positions = NDArray[np.int64]
 def parse_texts(texts: Sequence[bytes], names: Sequence[str]) -> list[NDArray[np.float64]]:
     r"""The numbers of every text, as float64; :class:`InputError` names the text that holds something else.
 
-    >>> parse_texts([b"0.500000 -1.250000 \n", b"1e-3 2"], ["a", "b"])
-    [array([ 0.5 , -1.25]), array([0.001, 2.   ])]
+    >>> parse_texts([b"0.500000 -1.250000 \n", b"5e-1 2"], ["a", "b"])
+    [array([ 0.5 , -1.25]), array([0.5, 2. ])]
     """
     together = _parse_fixed(b" ".join(texts))
     if together is None:
