@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-
-def run_cpu(root: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """``bash run_cpu.sh`` where its environment stands beside it; else the command that it ends in."""
-    command = ["bash", str(root / "run_cpu.sh")] if Path(sys.prefix) == root / ".venv" else [sys.executable, "-m", "portproof", "port"]
-    env = os.environ | {"PYTHONPATH": str(root / "src")}
-    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, env=env, timeout=900, check=False)
+Demonstration = tuple[Path, subprocess.CompletedProcess[str]]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="module")
-def first(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    run_dir = tmp_path_factory.mktemp("port") / "run"
-    return run_dir, run_cpu(root, "--run-dir", run_dir, "--batch", "1,4")
-
-
-def test_the_demonstration_passes_and_leaves_a_report(first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    run_dir, done = first
+def test_the_demonstration_passes_and_leaves_a_report(demonstration: Demonstration) -> None:
+    run_dir, done = demonstration
     assert done.returncode == 0, done.stderr
     assert "verdict: PASS" in done.stdout
     assert f"report: {run_dir / 'report' / 'README.md'}" in done.stdout
@@ -36,8 +25,8 @@ def test_the_demonstration_passes_and_leaves_a_report(first: tuple[Path, subproc
         assert (run_dir / name).is_file()
 
 
-def test_the_model_is_good_and_the_port_agrees(first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    run_dir, _ = first
+def test_the_model_is_good_and_the_port_agrees(demonstration: Demonstration) -> None:
+    run_dir, _ = demonstration
     compared = json.loads((run_dir / "compare.json").read_text())
     assert compared["samples"] >= 600
     assert compared["reference_accuracy"] >= 0.95
@@ -45,11 +34,11 @@ def test_the_model_is_good_and_the_port_agrees(first: tuple[Path, subprocess.Com
     assert compared["gate_bound_pp"] < 1.0
 
 
-def test_the_accuracy_is_what_scikit_learn_counts(first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_the_accuracy_is_what_scikit_learn_counts(demonstration: Demonstration) -> None:
     import numpy as np
     from sklearn.metrics import top_k_accuracy_score
 
-    run_dir, _ = first
+    run_dir, _ = demonstration
     rows = [line.split() for line in (run_dir / "data" / "val_label.txt").read_text().splitlines()]
     folder = next((run_dir / "ort").glob("bs*/result"))
     scores = np.stack([np.fromfile(folder / f"{name.split('.')[0]}_1.bin", np.float32) for name, _ in rows])
@@ -59,9 +48,9 @@ def test_the_accuracy_is_what_scikit_learn_counts(first: tuple[Path, subprocess.
         assert stated[f"Top{k} accuracy"] == f"{round(100 * expected, 2)}%"
 
 
-def test_a_second_run_does_nothing_and_says_so(root: Path, first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    run_dir, before = first
-    done = run_cpu(root, "--run-dir", run_dir, "--batch", "1,4")
+def test_a_second_run_does_nothing_and_says_so(port_command: Command, demonstration: Demonstration) -> None:
+    run_dir, before = demonstration
+    done = port_command("--run-dir", run_dir, "--batch", "1,4")
     assert done.returncode == 0, done.stderr
     for stage in ("data", "train", "export", "preprocess", "infer", "topn", "compare", "bench"):
         assert re.search(rf"^{stage}: .*up to date", done.stderr, re.M), (stage, done.stderr)
@@ -69,15 +58,15 @@ def test_a_second_run_does_nothing_and_says_so(root: Path, first: tuple[Path, su
     assert before.stdout.splitlines()[-2:] == done.stdout.splitlines()[-2:]
 
 
-def test_changed_weights_rerun_exactly_what_depends_on_them(root: Path, first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_changed_weights_rerun_exactly_what_depends_on_them(port_command: Command, demonstration: Demonstration) -> None:
     import torch
 
-    run_dir, _ = first
+    run_dir, _ = demonstration
     state = torch.load(run_dir / "weights.pth", weights_only=True)
     last = list(state)[-1]
     state[last] = state[last] + 0.001
     torch.save(state, run_dir / "weights.pth")
-    done = run_cpu(root, "--run-dir", run_dir, "--batch", "1,4")
+    done = port_command("--run-dir", run_dir, "--batch", "1,4")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^export: running because weights .*weights\.pth' changed", done.stderr, re.M), done.stderr
     for stage in ("infer", "bench"):
@@ -96,17 +85,17 @@ def test_changed_weights_rerun_exactly_what_depends_on_them(root: Path, first: t
         (["--batch", "0"], "at least 1"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_2(root: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
-    done = run_cpu(root, "--run-dir", tmp_path / "run", *arguments)
+def test_bad_input_is_one_sentence_and_exit_2(port_command: Command, tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = port_command("--run-dir", tmp_path / "run", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_missing_weights_say_what_to_download(root: Path, tmp_path: Path) -> None:
+def test_missing_weights_say_what_to_download(port_command: Command, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "labels.txt").write_text("a.JPEG 0\n")
-    done = run_cpu(root, "--model", "regnety_016", "--weights", tmp_path / "w.pth", "--images", tmp_path / "images", "--labels",
+    done = port_command("--model", "regnety_016", "--weights", tmp_path / "w.pth", "--images", tmp_path / "images", "--labels",
                    tmp_path / "labels.txt", "--run-dir", tmp_path / "run")  # fmt: skip
     assert done.returncode == 2
     assert "regnety_016-54367f74.pth" in done.stderr
