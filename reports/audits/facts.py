@@ -131,6 +131,9 @@ class Facts:
         principal = run.log.principal
         if principal is None or uses(claim, run.log) or (claim.batch and run.batch and claim.batch != run.batch):
             return None
+        if claim.device and claim.device != run.device:
+            # The text around the log and the conclusion speak of two devices: it may not be drawn from this log.
+            return None
         operand = claim.operand
         line = self.document.lines[claim.line]
         if operand is None and claim.figure and not run.log.is_latency and _NAMES_THE_RATE.search(line) and not TUNED.search(line):

@@ -19,6 +19,8 @@ _NEGATED = re.compile(r"未|没有|不到|不足|不能|无法")
 _MORE = re.compile(r"高于|大于|超过|超|以上|不低于|达到|满足|>|均")
 _BEST = re.compile(r"最优|最佳|best", re.IGNORECASE)
 _NPU = re.compile("npu", re.IGNORECASE)
+_GOES_ON = re.compile(r"\s*(?:且|并|约)?(?:是|为|达|高于|大于|超过|and\b|which\b)")
+_COMPARED = re.compile(r"相比|相较|对比|compared", re.IGNORECASE)
 _VARIANT = re.compile(r"aoe|tune|优化|调优", re.IGNORECASE)
 
 
@@ -49,7 +51,7 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
         # English names the divisor after the number: "reaches 2.6 times T4".
         clause += " " + _CLAUSE.split(line[match.end() :], maxsplit=1)[0]
     named = _devices(facts, clause)
-    if len(named) == 1:
+    if len(named) == 1 and (_GOES_ON.match(clause) or _COMPARED.search(line, 0, start) or _TIMES.search(line, 0, start)):
         # "..., and reaches 2.036 times T4": the subject stands in the clause before.
         before = [name for name in _devices(facts, line[:start]) if name != named[0]]
         named = before[:1] + named
@@ -70,7 +72,7 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
                 if bottom.value
                 for verdict, derived in [_judge(stated, bound, top, bottom)]
             ]
-            yield min(findings, key=lambda finding: _SEVERITY.index(finding.verdict))
+            yield from sorted(findings, key=lambda finding: _SEVERITY.index(finding.verdict))[:1]
 
 
 def _devices(facts: Facts, text: str) -> list[str]:

@@ -18,8 +18,8 @@ USUAL_BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256)
 #: How far above a log its heading, file name and command may stand, and how far below it its conclusion, in lines.
 _ABOVE, _BELOW = 16, 8
 _BOILERPLATE = 130
-#: Below this many samples the last, short batch decides the measured batch.
-_ENOUGH_SAMPLES = 1000
+#: With fewer samples the last, short batch and the start of the pipeline weigh more; below the least they decide.
+_ENOUGH_SAMPLES, _LEAST_SAMPLES = 1000, 50
 
 _PERF_FILE = re.compile(r"perf_[a-z]+_batchsize_(\d{1,4})_device_\d+|PureInfer_perf_of_[^\s/]{0,120}?bs_?(\d{1,4})_", re.IGNORECASE)
 _COMMAND = re.compile(r"benchmark\S*\s+--?\w|ais_(?:infer|bench)\S*\s+--?\w|msame\s+--|trtexec\s+--|--shapes|-om_path|--model[ =]")
@@ -143,13 +143,13 @@ def _labels_measured(run: Run) -> list[Label]:
     if log.printed_batch:
         return [Label(log.printed_batch, "log", log.last, 2)]
     effective, samples, post = log.effective_batch, log.samples, log.get("post.rate")
-    if effective is None or samples is None or samples < _ENOUGH_SAMPLES or post is None:
+    if effective is None or samples is None or samples < _LEAST_SAMPLES or post is None:
         return []
     for batch in USUAL_BATCHES:
         # The tool ends with one short batch: N / ceil(N / batch) samples a batch on average.
         expected = samples / math.ceil(round(samples) / batch) if samples > batch else samples
         if deviation(effective, expected) <= 0.01:
-            return [Label(batch, "log", post.line, 2)]
+            return [Label(batch, "log", post.line, 2 if samples >= _ENOUGH_SAMPLES else 1)]
     return []
 
 

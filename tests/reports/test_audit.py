@@ -294,7 +294,13 @@ def test_claims_in_prose_follow_from_the_table(right: str, wrong: str, kind: str
 
 
 @pytest.mark.parametrize(
-    "text", ["要求最优bs: 310P性能达到310的1.5倍", "当310P最优性能不低于310最优的1.5倍时达标", "bs1: 310P性能未达到310的1.5倍"]
+    "text",
+    [
+        "要求最优bs: 310P性能达到310的1.5倍",
+        "当310P最优性能不低于310最优的1.5倍时达标",
+        "bs1: 310P性能未达到310的1.5倍",
+        "bs1精度比310低0.1%，310P性能提升2.5倍",
+    ],
 )
 def test_rules_and_denials_are_no_claims(text: str) -> None:
     assert found(RATES + text) == []
@@ -335,3 +341,8 @@ def test_command_line(tmp_path: Path, stage) -> None:
     missing = stage("reports/audit.py", tmp_path / "none.md")
     assert missing.returncode == 2
     assert "none.md" in missing.stderr
+
+
+def test_a_figure_used_under_another_batch_than_its_logs() -> None:
+    assert found(TWO_LOGS + "batch1：263.872x4 > 500.5\n") == []
+    assert [(kind, line) for kind, line, _ in found(TWO_LOGS + "batch4：263.872x4 > 500.5\n")] == [("log-self", 23)]
