@@ -12,12 +12,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import portproof
 from portproof import progress
 from portproof.clock import Times
 from portproof.errors import InputError
 from portproof.files import existing_file
+from portproof.infer.counters import OTHERS_LIMIT, summary
 from portproof.infer.feeding import KINDS, Feeding, Kind
 from portproof.infer.inputs import card_files, model_files, packages, sample_shapes
 from portproof.infer.serving import Block, Loaded, Warm
@@ -186,7 +188,7 @@ class _Contest:
 
     def _warm_up(self, subject: Subject, side: Side) -> list[Warm]:
         answers: list[Warm] = side.ask("warm_up", self._job.plan.warmup)
-        if not all(w.settled for w in answers):
+        if any(w.settled is False for w in answers):
             self._doubts.append(f"{subject.label}, batch {self._batch}: calls were still becoming faster when the warm-up ended")
         return answers
 
@@ -195,6 +197,7 @@ class _Contest:
         subject, first = self._job.subjects[index], loaded[0]
         if not all(b.rested for block in blocks for b in block):
             self._doubts.append(f"{subject.label}, batch {self._batch}: its threads used the processor while others were timed")
+        counters = self._counters(subject, loaded, blocks)
         for boundary in first.boundaries:
             yield Measurement(
                 label=subject.label,
@@ -215,7 +218,22 @@ class _Contest:
                 threads=subject.threads,
                 options=dict(subject.options),
                 simulated=self._job.simulated,
+                counters=counters,
             )
+
+    def _counters(self, subject: Subject, loaded: list[Loaded], blocks: list[list[Block]]) -> dict[str, Any]:
+        """The host's counters of one subject; its clients' memory together. Null is what was not measured."""
+        found = summary([[b.usage for b in block] for block in blocks])
+        before = [x.memory_before_bytes for x in loaded if x.memory_before_bytes is not None]
+        found["memory_before_bytes"] = sum(before) if len(before) == len(loaded) else None
+        found["memory_peak_bytes"] = sum(b.memory_peak_bytes for b in blocks[-1])
+        others = found["other_cpu_fraction"]
+        if others is not None and others > OTHERS_LIMIT:
+            self._doubts.append(
+                f"{subject.label}, batch {self._batch}: other processes used {100 * others:.0f} % of the host's processors meanwhile "
+                f"(limit {100 * OTHERS_LIMIT:.0f} %)"
+            )
+        return found
 
 
 def turns(count: int, number: int) -> list[int]:

@@ -21,6 +21,7 @@ from portproof import backend as backends
 from portproof.backend import Array, LoadRequest, Session, check_batch, check_feeds, complete
 from portproof.clock import Times, time_calls
 from portproof.errors import PortProofError
+from portproof.infer.counters import Meter, Usage, memory_bytes, peak_memory_bytes
 from portproof.infer.feeding import Feeding
 from portproof.measurement import Boundary
 
@@ -39,24 +40,27 @@ class Loaded:
     precision: str
     provider: str | None
     boundaries: tuple[Boundary, ...]
+    memory_before_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """The warm-up: seconds of its calls, whether they had settled, and the seconds of a settled call."""
+    """The warm-up: seconds of its calls, whether they had settled (None: too few to tell), and the seconds of a settled call."""
 
     calls: list[float]
-    settled: bool
+    settled: bool | None
     call_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block: the first call apart, and whether the threads came to rest after it."""
+    """One block: the first call apart, whether the threads came to rest after it, what it used, and the most memory so far."""
 
     first: Times
     times: Times
     rested: bool
+    usage: Usage
+    memory_peak_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Server:
         for name in module.PACKAGES:
             if importlib.util.find_spec(name):
                 importlib.import_module(name)
+        before = memory_bytes()
         began = time.perf_counter()
         session = self._session = module.load(Path(model), request)
         loaded = time.perf_counter()
@@ -90,8 +95,17 @@ class Server:
         self._feeds = feeding.batches(inputs, request.batch)
         for feeds in self._feeds:
             check_feeds(feeds, inputs)
-        first = time_calls(session, self._feeds, 1)
-        return Loaded(loaded - began, first["call"][0], session.device, session.precision, session.provider, ("call", *session.boundaries))
+        first = time_calls(session, self._feeds, 1)["call"][0]
+        self._rest()
+        return Loaded(
+            load_s=loaded - began,
+            first_inference_s=first,
+            device=session.device,
+            precision=session.precision,
+            provider=session.provider,
+            boundaries=("call", *session.boundaries),
+            memory_before_bytes=before,
+        )
 
     def warm_up(self, count: int | None) -> Warm:
         """``count`` calls, or as many as it takes to settle."""
@@ -107,20 +121,22 @@ class Server:
             over = len(calls) >= count if count is not None else settled or time.perf_counter() - began > WARM_UP_LIMIT_S
             if over:
                 self._rest()
-                return Warm(calls, settled, medians[-1])
+                return Warm(calls, settled if len(calls) >= 4 else None, medians[-1])
 
     def _window(self, calls: list[float], count: int | None) -> int:
         """Calls of the next warm-up window: half of a given count, else as many as fill the window's time."""
         if count is not None:
             return min(max(1, count // 2), count - len(calls)) or 1
-        return max(2, min(1000, int(WARM_UP_WINDOW_S / calls[-1]))) if calls else 2
+        return max(2, min(1000, int(WARM_UP_WINDOW_S / max(calls[-1], 1e-7)))) if calls else 2
 
     def block(self, count: int) -> Block:
         """One block of counted calls after one that is not counted, since it pays for the switch."""
         assert self._session is not None
         first = time_calls(self._session, self._feeds, 1)
+        meter = Meter()
         times = time_calls(self._session, self._feeds, count)
-        return Block(first, times, self._rest())
+        usage = meter.usage()
+        return Block(first, times, self._rest(), usage, peak_memory_bytes())
 
     def unload(self) -> None:
         """Free the session."""

@@ -21,6 +21,7 @@ from portproof.backend import Array, Feeds, LoadRequest, TensorSpec, check_feeds
 from portproof.errors import InputError, ToolError
 from portproof.files import existing_file
 from portproof.infer.aclerrors import explained
+from portproof.infer.npu import device_index
 from portproof.measurement import Boundary
 from portproof.provenance import proof_of
 
@@ -135,7 +136,7 @@ def load(model: Path, request: LoadRequest) -> OmSession:
     """Load an ``.om`` on one NPU device (``npu:N``, default ``npu:0``) and choose its batch, dimensions or shape."""
     request.refuse_other_options("om", _OPTIONS)
     existing_file(model, "offline model")
-    device = _device(request.device)
+    device = device_index(request.device)
     if request.threads:
         raise InputError("the backend 'om' runs on the NPU and has no --threads; leave it out")
     module = _module()
@@ -179,13 +180,6 @@ def _module() -> Any:
             f"the aclruntime found here is the simulated one; it works in a rehearsal only (port --rehearse, or {rehearsal.ACTIVE}=1)"
         )
     return module
-
-
-def _device(name: str | None) -> int:
-    kind, _, index = (name or "npu:0").partition(":")
-    if kind != "npu" or not (index or "0").isdigit():
-        raise InputError(f"the backend 'om' runs on an NPU: the device is '{name}', 'npu:0' (or another number) was expected")
-    return int(index or 0)
 
 
 def _choose(native: Any, model: Path, request: LoadRequest) -> list[int] | None:

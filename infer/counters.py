@@ -1,0 +1,92 @@
+"""Counters of the host while a block is timed: whose processor time it was, and how much memory the process took.
+
+The host's own times come from psutil; without it they are null, and so is what is derived from them.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: Share of the host's processors that others may use while a subject is timed, before its clock is called unstable.
+OTHERS_LIMIT = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Processor seconds while a block ran: of all processes of the host (None without psutil), of this one, and the wall clock's."""
+
+    host_s: float | None
+    own_s: float
+    wall_s: float
+
+
+class Meter:
+    """Counts from when it is made."""
+
+    def __init__(self) -> None:
+        self._host, self._own, self._wall = _host_busy_s(), time.process_time(), time.perf_counter()
+
+    def usage(self) -> Usage:
+        """What was used since."""
+        host = _host_busy_s()
+        used = None if host is None or self._host is None else host - self._host
+        return Usage(used, time.process_time() - self._own, time.perf_counter() - self._wall)
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has had resident since it began (getrusage: KiB on Linux, bytes on macOS)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def memory_bytes() -> int | None:
+    """The memory that this process has resident now; None without psutil."""
+    psutil = _psutil()
+    return None if psutil is None else int(psutil.Process().memory_info().rss)
+
+
+def summary(blocks: Sequence[Sequence[Usage]]) -> dict[str, Any]:
+    """Counters of a measurement from its blocks (of each, the usage that every client saw).
+
+    ``cpu_fraction``: of the host's processors, used by the subject; ``other_cpu_fraction``: by everybody else. Medians over the blocks; the
+    host's times tick every 10 ms, so a single short block says little.
+    """
+    processors = os.cpu_count() or 1
+    own = [sum(u.own_s for u in block) / (processors * max(u.wall_s for u in block)) for block in blocks]
+    hosts = [[u.host_s for u in block if u.host_s is not None] for block in blocks]
+    others = [
+        max(0.0, statistics.fmean(host) / (processors * max(u.wall_s for u in block)) - mine)
+        for block, host, mine in zip(blocks, hosts, own, strict=True)
+        if host
+    ]
+    return {
+        "cpu_fraction": statistics.median(own) if own else None,
+        "other_cpu_fraction": statistics.median(others) if others else None,
+        "processors": processors,
+    }
+
+
+def _host_busy_s() -> float | None:
+    """Processor seconds of all processes since the host started, without idle and waiting; what a hypervisor stole counts as used."""
+    psutil = _psutil()
+    if psutil is None:
+        return None
+    times = psutil.cpu_times()
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # Linux counts them in user and nice already
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - guests)
+
+
+def _psutil() -> Any:
+    """The package, or None where it is not installed."""
+    try:
+        import psutil  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        return None
+    return psutil

@@ -1,0 +1,68 @@
+"""Vendor tools that execute an ``.om`` in a process of their own: one file each, found by its name, that defines what :class:`Tool` lists."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from portproof.errors import InputError
+from portproof.manifest import Sample
+
+#: Modules of this package that are no tools.
+_HELPERS = ("measuring", "running", "scratch")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a tool is to do: a model (absolute path) of a batch on a device, in a scratch folder of its own that is empty."""
+
+    model: Path
+    batch: int
+    device: int
+    scratch: Path
+    form: str = "bin"
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a tool did: result files by sample id, outputs in the model's order; its log; its own file of figures, if any; the rate that it
+    measured, in images per second of device time; and how the results were assigned to samples.
+    """
+
+    results: dict[str, list[Path]]
+    log: Path
+    figures: Path | None
+    images_per_second: float
+    facts: dict[str, Any]
+
+
+class Tool(Protocol):
+    """The module of a tool."""
+
+    #: Result forms that it can write.
+    FORMS: tuple[str, ...]
+    #: Kinds of input that it can be timed with.
+    INPUTS: tuple[str, ...]
+
+    def infer(self, job: Job, samples: Sequence[Sample]) -> Outcome:
+        """Run the model over samples; :class:`ToolError` with the end of the log unless the tool succeeded and every result is there."""
+
+    def time_calls(self, job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
+        """Seconds of ``count`` executions on the device, one file a model input that holds the whole batch; none: the tool makes its own."""
+
+
+def names() -> list[str]:
+    """The names of all tools, sorted. Imports none of them."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _HELPERS)
+
+
+def find(name: str) -> Tool:
+    """The tool of that name; :class:`InputError` lists the names there are."""
+    if name not in names():
+        raise InputError(f"there is no vendor tool '{name}'; there are {', '.join(names())}")
+    return cast(Tool, importlib.import_module(f"portproof.infer.vendor.{name}"))

@@ -1,0 +1,101 @@
+"""``msame``: one file a batch in, one file an output out, in a folder named after the time. Its exit code says nothing; its last line does.
+
+It combines and pads nothing, so whole batches are written for it, and its results are cut into samples afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from portproof.errors import InputError, ToolError
+from portproof.infer.vendor import Job, Outcome
+from portproof.manifest import Sample
+from portproof.shell import Finished, find_program, run_program
+
+FORMS: tuple[str, ...] = ("bin",)
+INPUTS: tuple[str, ...] = ("random", "zeros", "real")
+
+_SUCCESS = "Execute sample success"
+_CALL = re.compile(r"Inference time:\s*([\d.e+-]+)\s*ms")
+_MOST_LOOPS = 100
+
+
+def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
+    """Run the model over samples."""
+    groups = [samples[i : i + job.batch] for i in range(0, len(samples), job.batch)]
+    folders = _write_batches(job, groups)
+    done = _run(job, "--input", ",".join(f.name for f in folders), "--output", "out")
+    times = [float(ms) / 1000 for ms in _CALL.findall(done.output)]
+    if len(times) != len(groups):
+        raise done.failure(f"msame was given {len(groups)} batches and printed the times of {len(times)}")
+    return Outcome(
+        _results(job, groups, done), done.log, None, job.batch * len(times) / sum(times), {"padded_samples": -len(samples) % job.batch}
+    )
+
+
+def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
+    """Seconds of each execution, one run of the tool a hundred; without inputs it runs on zeros."""
+    given = ("--input", ",".join(str(p) for p in inputs)) if inputs else ()
+    times: list[float] = []
+    while len(times) < count:
+        loops = min(count - len(times), _MOST_LOOPS)
+        done = _run(job, *given, "--loop", str(loops))
+        found = [float(ms) / 1000 for ms in _CALL.findall(done.output)]
+        if len(found) != loops:
+            raise done.failure(f"msame was asked for {loops} executions and printed the times of {len(found)}")
+        times += found
+    return times
+
+
+def _run(job: Job, *arguments: str) -> Finished:
+    program = find_program(["msame"], [os.getcwd()], "build it from Ascend/tools, or use --runner ais_bench")
+    command = [str(program), "--model", str(job.model), "--device", str(job.device), "--outfmt", "BIN", *arguments]
+    done = run_program(command, job.scratch / "msame.log", cwd=job.scratch, timeout_s=job.timeout_s)
+    if done.exit_code != 0 or _SUCCESS not in done.output:
+        raise done.failure(f"msame {done.how}" + ("" if done.exit_code else f" but without its line '{_SUCCESS}'"))
+    return done
+
+
+def _write_batches(job: Job, groups: Sequence[Sequence[Sample]]) -> list[Path]:
+    """A folder for each input with one file a batch, the last one filled up with its own first sample; names sort in the order of the samples."""
+    folders = [job.scratch / f"input{k}" for k in range(len(groups[0][0].files))]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        for index, group in enumerate(groups):
+            with open(folder / f"{_stem(index)}.bin", "wb") as file:
+                for sample in [*group, *[group[0]] * (job.batch - len(group))]:
+                    file.write(Path(sample.files[number]).read_bytes())
+    return folders
+
+
+def _stem(index: int) -> str:
+    return f"batch{index:09}"
+
+
+def _results(job: Job, groups: Sequence[Sequence[Sample]], done: Finished) -> dict[str, list[Path]]:
+    """Each batch's outputs cut into one file a sample."""
+    made = list((job.scratch / "out").iterdir())
+    if len(made) != 1:
+        raise ToolError(f"msame made {len(made)} output folders, one was expected; run it again")
+    cut = job.scratch / "cut"
+    cut.mkdir()
+    results: dict[str, list[Path]] = {s.id: [] for group in groups for s in group}
+    for index, group in enumerate(groups):
+        number = 0
+        while (path := made[0] / f"{_stem(index)}_output_{number}.bin").is_file():
+            data = path.read_bytes()
+            if len(data) % job.batch:
+                raise InputError(
+                    f"output {number} of '{job.model}' has {len(data)} bytes for a batch of {job.batch}: it cannot be cut into samples"
+                )
+            size = len(data) // job.batch
+            for row, sample in enumerate(group):
+                results[sample.id].append(cut / f"{sample.id}_{number}")
+                results[sample.id][-1].write_bytes(data[row * size : (row + 1) * size])
+            number += 1
+        if not number:
+            raise done.failure(f"msame wrote no output for batch {index}")
+    return results

@@ -1,0 +1,58 @@
+"""A tool's scratch folder: ours alone, empty at the beginning, gone at the end, except for the logs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from portproof.errors import InputError
+from portproof.manifest import Sample
+
+_OURS = ".made-by-portproof"
+
+
+@contextlib.contextmanager
+def scratch_beside(artefact: Path) -> Iterator[Path]:
+    """An empty folder beside an artefact, removed afterwards. What a killed run left in it is removed first; a folder of anyone else is refused."""
+    folder = artefact.absolute().with_name(f".{artefact.name}.tool")
+    if folder.exists() and not (folder / _OURS).is_file():
+        raise InputError(f"'{folder}' is there and was not made by this command; remove it or choose another --out")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _OURS).touch()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_sizes(samples: Sequence[Sample]) -> list[int]:
+    """Bytes of a sample, for each input; :class:`InputError` when samples differ, since tools look at the first file only."""
+    sizes = [_size(path) for path in samples[0].files]
+    for sample in samples:
+        for path, size in zip(sample.files, sizes, strict=True):
+            if _size(path) != size:
+                raise InputError(
+                    f"the sample file '{path}' has {_size(path)} bytes, '{samples[0].id}' has {size}: all samples must be of one size; preprocess again"
+                )
+    return sizes
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        raise InputError(f"the sample file '{path}' is missing (paths in an info list are relative to the working directory)") from None
+
+
+def link_samples(folder: Path, samples: Sequence[Sample]) -> list[Path]:
+    """One folder for each input with a link ``<id>.bin`` for each sample: no name can collide, be cut, or hold a blank."""
+    folders = [folder / f"input{k}" for k in range(len(samples[0].files))]
+    for number, target in enumerate(folders):
+        target.mkdir()
+        for sample in samples:
+            (target / f"{sample.id}.bin").symlink_to(os.path.abspath(sample.files[number]))
+    return folders
