@@ -264,4 +264,4 @@ def _warnings(runs: Mapping[str, Sequence[Run]], allow_incomplete: bool) -> list
         usable = [run for run in several if _unusable(run, allow_incomplete) is None]
         found += [f"{label}: {run.source}: {warning}" for run in usable for warning in run.warnings]
         found += [f"{label}: {sentence}" for _, sentence in across(usable)]
-    return found
+    return list(dict.fromkeys(found))

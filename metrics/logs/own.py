@@ -50,7 +50,7 @@ def _run(measurement: Measurement, performance: Performance, source: str, line: 
     )
     run.facts["measured_chips"] = measurement.chips
     if performance.status == "unstable":
-        run.warnings.append(f"the clock was unstable: {'; '.join(performance.reasons) or 'no reason is recorded'}")
+        run.warnings += [f"the clock was unstable: {reason}" for reason in _reasons(measurement, performance)]
     if run.simulated:
         run.warnings.append("REHEARSAL: these times come from a simulated device")
     samples = measurement.samples
@@ -60,6 +60,13 @@ def _run(measurement: Measurement, performance: Performance, source: str, line: 
         return run
     run.figures = _figures(measurement, samples, line)
     return run
+
+
+def _reasons(measurement: Measurement, performance: Performance) -> list[str]:
+    """Why the clock was unstable: of this measurement, and of the run as a whole. A reason begins with the subject that it is about."""
+    subjects = [f"{m.label}, batch {m.batch}, {m.boundary}:" for m in performance.measurements]
+    own = f"{measurement.label}, batch {measurement.batch}, {measurement.boundary}:"
+    return [r for r in performance.reasons if r.startswith(own) or not r.startswith(tuple(subjects))]
 
 
 def _figures(measurement: Measurement, samples: list[float], line: int) -> list[Figure]:
