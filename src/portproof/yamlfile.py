@@ -37,6 +37,9 @@ def load_yaml(path: str | os.PathLike[str], kind: type[T], what: str) -> T:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `")
+        # A record's own check names the field that is wrong first: "`size`: ...".
+        if field := re.match(r"`([\w.\[\]]+)`: ", reason):
+            reason, place = reason[field.end() :], f"{place.rstrip('`') or '$'}.{field.group(1)}"
         raise InputError(f"{what} '{path}', line {_line_of(root, place, reason)}: {reason}{_readable(place)}; correct the file") from error
 
 
