@@ -9,7 +9,7 @@ from pathlib import Path
 
 from portproof.errors import InputError
 from portproof.files import write_text
-from portproof.metrics.scoring import Reading, Scored, score
+from portproof.metrics.scoring import Reading, Scored, is_simulated, score
 from portproof.outcome import write_outcomes
 from portproof.provenance import Work, read_proof, stored_path
 from portproof.text import listed
@@ -24,6 +24,7 @@ class TopN:
     hits: list[int]
     ties: int
     missing: list[str]
+    simulated: bool = False
 
     @property
     def accuracy(self) -> list[float]:
@@ -42,7 +43,8 @@ class TopN:
 
     def to_text(self) -> str:
         """The figures for people, a line each, with what was left out."""
-        lines = [
+        lines = ["REHEARSAL: the results are simulated"] if self.simulated else []
+        lines += [
             f"Top-{k} accuracy {100 * a:6.2f} %  ({h} of {self.samples})"
             for k, (a, h) in enumerate(zip(self.accuracy, self.hits, strict=True), start=1)
         ]
@@ -67,12 +69,14 @@ def topn(
     """Top-1 to Top-``n`` of a result folder (see :func:`portproof.metrics.scoring.score` for what it refuses).
 
     Writes ``result.json`` to ``out`` and the table of outcomes to ``outcomes``, where given, and the sidecar of the first of them; asked
-    again with the same inputs it says so and gives the figures from the sidecar. ``simulated``: the results are a rehearsal's.
+    again with the same inputs it says so and gives the figures from the sidecar. ``simulated``: the results are a rehearsal's, which is also
+    known when their own sidecar says so.
     """
     reading = reading or Reading()
+    simulated = simulated or is_simulated(Path(result))
     targets = [Path(path) for path in (out, outcomes) if path is not None]
     if not targets:
-        return _figures(score(result, labels, reading), n)
+        return _figures(score(result, labels, reading), n, simulated)
     for target in targets:
         if target.resolve().is_relative_to(Path(result).resolve()):
             raise InputError(f"'{target}' would stand among the results in '{result}', which holds sample files only; write it elsewhere")
@@ -81,7 +85,7 @@ def topn(
         return TopN(**read_proof(work.sidecar).facts["figures"])
     work.begin()
     scored = score(result, labels, reading, digest=True)
-    figures = _figures(scored, n)
+    figures = _figures(scored, n, simulated)
     if out is not None:
         write_text(out, figures.to_json())
     if outcomes is not None:
@@ -90,9 +94,9 @@ def topn(
     return figures
 
 
-def _figures(scored: Scored, n: int) -> TopN:
+def _figures(scored: Scored, n: int, simulated: bool) -> TopN:
     hits = scored.outcomes.hits(min(n, scored.classes))
-    return TopN(len(scored.outcomes), scored.classes, hits, scored.ties, list(scored.missing))
+    return TopN(len(scored.outcomes), scored.classes, hits, scored.ties, list(scored.missing), simulated)
 
 
 def _work(result: Path, labels: Path, reading: Reading, *, targets: list[Path], n: int, simulated: bool) -> Work:

@@ -17,7 +17,7 @@ from portproof.errors import InputError
 from portproof.files import write_bytes
 from portproof.metrics.paired import judge_loss, loss_bounds, mcnemar_p, samples_to_decide
 from portproof.metrics.pairing import Sides
-from portproof.metrics.scoring import Reading
+from portproof.metrics.scoring import Reading, is_simulated
 from portproof.outcome import Outcomes
 from portproof.provenance import Work
 from portproof.text import printable
@@ -130,13 +130,15 @@ def compare(
 
     Pairs by sample id; :class:`InputError` when one side lacks a sample that the other or the label file has (unless ``allow_missing``), or
     for anything that :func:`portproof.metrics.scoring.score` refuses. Writes the JSON to ``out``, with its sidecar, when given; asked again
-    with the same inputs it says so and returns what it wrote.
+    with the same inputs it says so and returns what it wrote. ``simulated``: one side is a rehearsal's, which is also known when its sidecar
+    says so.
     """
     if not 0 < margin_pp < 100:
         raise InputError(f"the margin is {margin_pp:g} percentage points, more than 0 and less than 100 was expected")
     if Path(reference).resolve() == Path(port).resolve():
         progress.warn(f"the reference and the port are the same, '{port}': this comparison proves nothing")
     sides = Sides(Path(reference), Path(port), Path(labels), reference_reading or Reading(), port_reading or Reading(), allow_missing)
+    simulated = simulated or is_simulated(sides.reference) or is_simulated(sides.port)
     if out is None:
         return _comparison(sides, margin_pp, simulated)
     inputs, parameters = sides.inputs()

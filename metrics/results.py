@@ -24,9 +24,6 @@ from portproof.files import existing_folder
 from portproof.metrics.decimal_text import parse_texts
 from portproof.text import listed
 
-FORMATS = ("bin", "txt", "npy")
-DTYPES = ("float32", "float16")
-
 #: Files read before they are looked at: with 1000 classes they still lie in the processor's cache.
 _CHUNK = {"bin": 256, "txt": 16, "npy": 256}
 _READ_SIZE = 1 << 16
@@ -40,7 +37,7 @@ Logits = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """The files of one output in a result folder: ``<id><ending>`` for every id. ``format`` is one of :data:`FORMATS`."""
+    """The files of one output in a result folder, ``<id>_<output>.<format>`` for every id. ``format`` is ``bin``, ``txt`` or ``npy``."""
 
     folder: Path
     output: int
@@ -113,8 +110,8 @@ def _choose(path: Path, groups: dict[tuple[int, str], list[str]], output: int | 
 
 
 def class_count(files: ResultFiles, dtype: str = "float32", classes: int | None = None) -> int:
-    """How many classes each result holds: ``classes`` where given, else what one file holds (all are checked as they are read)."""
-    sample = next(iter(files.ids))
+    """How many classes each result holds: ``classes`` where given, else what the first holds (all are checked as they are read)."""
+    sample = min(files.ids)
     if classes is not None:
         count = classes
     elif files.format == "bin":

@@ -17,7 +17,7 @@ from portproof.errors import InputError
 from portproof.metrics.labels_file import read_labels
 from portproof.metrics.results import Logits, ResultFiles, class_count, list_results, read_results
 from portproof.outcome import Outcomes
-from portproof.provenance import sidecar_of
+from portproof.provenance import proof_of, sidecar_of
 from portproof.text import listed
 
 #: Models with a background class at index 0 (TF-slim, NASNet) have one output more than ImageNet has classes.
@@ -37,6 +37,10 @@ class Reading:
     output: int | None = None
     allow_missing: bool = False
 
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "float16"):
+            raise InputError(f"the dtype of results is '{self.dtype}', float32 or float16 was expected")
+
     def inputs(self, role: str, folder: Path) -> tuple[dict[str, list[Path]], dict[str, Any]]:
         """What a sidecar says of a result folder that was read so: files to hash, and parameters.
 
@@ -45,6 +49,12 @@ class Reading:
         sidecar = sidecar_of(folder)
         files = {role: [sidecar]} if sidecar.is_file() else {}
         return files, {f"{role} files": list_results(folder, self.output).listing_digest(), f"{role} reading": asdict(self)}
+
+
+def is_simulated(source: Path) -> bool:
+    """Whether a result folder or a table of outcomes has a sidecar that says it comes from a rehearsal."""
+    proof = proof_of(source)
+    return proof is not None and proof.simulated
 
 
 @dataclass(frozen=True)

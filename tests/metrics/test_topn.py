@@ -16,10 +16,12 @@ from sklearn.metrics import top_k_accuracy_score
 
 from portproof.errors import InputError
 from portproof.metrics.accuracy import TopN, topn
+from portproof.metrics.comparison import compare
 from portproof.metrics.decimal_text import parse_texts
 from portproof.metrics.labels_file import read_labels
 from portproof.metrics.results import list_results, read_results
 from portproof.metrics.scoring import Reading, judge, score
+from portproof.provenance import Work, read_proof
 
 Stage = Callable[..., object]
 
@@ -320,6 +322,21 @@ def test_missing_samples_may_be_left_out_and_are_counted(
     assert proof["facts"]["figures"]["missing"] == ["img_3", "img_9"]
     kept = np.delete(np.arange(300), [3, 9])
     assert proof["facts"]["figures"]["hits"][0] == np.count_nonzero(logits.argmax(axis=1)[kept] == truth[kept])
+
+
+def test_results_of_a_rehearsal_are_marked(data: tuple[Path, Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    result, labels, logits, _ = data
+    fill(result, logits)
+    Work("infer", result, inputs={}, parameters={}, simulated=True).finish([])
+    assert topn(result, labels).to_text().startswith("REHEARSAL")
+    topn(result, labels, out=tmp_path / "result.json")
+    assert read_proof(tmp_path / "result.json.proof.json").simulated
+    assert compare(result, result, labels).to_text().startswith("REHEARSAL")
+
+
+def test_an_unknown_dtype_is_refused() -> None:
+    with pytest.raises(InputError, match="float32 or float16"):
+        Reading(dtype="bfloat16")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\x03\x04", b"not an array"])
