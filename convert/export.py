@@ -167,7 +167,7 @@ def _trace(network: nn.Module, card: Card, request: Request, draft: Path) -> Non
     _check_outputs(parity.run_torch(network, feeds, [request.batch or 2]), card)
     names = [o.name for o in card.outputs]
     dynamic = None if request.batch else {name: {0: "batch"} for name in [*feeds, *names]}
-    newer = {"dynamo": False} if torch.__version__ >= "2.5" else {}
+    newer: dict[str, Any] = {"dynamo": False} if torch.__version__ >= "2.5" else {}
     with _quiet_exporter(), later_symbolics(request.opset):
         torch.onnx.export(
             network,

@@ -36,9 +36,12 @@ def with_normalisation(model: nn.Module, card: Card) -> nn.Module:
 
     recipe = card.preprocessing
     shape = (3, 1, 1) if recipe.layout == "NCHW" else (3,)
-    mean, std = np.float64(recipe.mean), np.float64(recipe.std)
+    mean, std = np.asarray(recipe.mean, dtype=np.float64), np.asarray(recipe.std, dtype=np.float64)
 
     class Normalised(nn.Module):
+        offset: torch.Tensor
+        factor: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.model = model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,8 @@ def _is_image(spec: Input, recipe: Recipe) -> bool:
 def _samples(spec: Input, recipe: Recipe | None, count: int, rng: np.random.Generator) -> Array:
     dtype = np.dtype(spec.dtype)
     if recipe is not None:
-        values = (_pictures((count, *recipe.size), rng) / np.float32(recipe.divide) - np.float32(recipe.mean)) / np.float32(recipe.std)
+        mean, std = np.asarray(recipe.mean, dtype=np.float32), np.asarray(recipe.std, dtype=np.float32)
+        values = (_pictures((count, *recipe.size), rng) / np.float32(recipe.divide) - mean) / std
         return np.ascontiguousarray(values if recipe.layout == "NHWC" else values.transpose(0, 3, 1, 2)).astype(dtype)
     shape = (count, *spec.shape)
     if dtype.kind == "f":
@@ -99,7 +101,8 @@ def _pictures(shape: tuple[int, int, int], rng: np.random.Generator) -> npt.NDAr
     phase = 2 * np.pi * (waves[..., 0, None, None] * y + waves[..., 1, None, None] * x + rng.random((count, 4, 1, 1)))
     colours = rng.uniform(-50, 50, (count, 4, 3))
     value = np.einsum("nkhw,nkc->nhwc", np.sin(phase), colours) + rng.uniform(60, 195, (count, 1, 1, 3))
-    return np.clip(value + rng.normal(0, 12, value.shape), 0, 255).astype(np.uint8)
+    pictures: npt.NDArray[np.uint8] = np.clip(value + rng.normal(0, 12, value.shape), 0, 255).astype(np.uint8)
+    return pictures
 
 
 def run_onnx(path: Path, feeds: dict[str, Array], batches: Sequence[int]) -> list[Array]:
@@ -167,4 +170,4 @@ def _badness(parity: Parity) -> tuple[bool, bool, float]:
 
 def _parts(feeds: dict[str, Array], batches: Sequence[int]) -> list[dict[str, Array]]:
     edges = np.cumsum([0, *batches])
-    return [{name: values[a:b] for name, values in feeds.items()} for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [{name: values[a:b] for name, values in feeds.items()} for a, b in itertools.pairwise(edges)]

@@ -19,19 +19,18 @@ def later_symbolics(opset: int) -> Iterator[None]:
 
     What the user's code registered for such an operator is left as it is.
     """
-    import torch
-
+    utils = _exporter_module("utils")
     added = []
     for operator, introduced in LATER.items():
         if EARLIEST <= opset < introduced and not _registry().is_registered_op(operator, opset):
             symbolic = getattr(_exporter_module(f"symbolic_opset{introduced}"), operator.removeprefix("aten::"))
-            torch.onnx.register_custom_op_symbolic(operator, symbolic, opset)
+            utils.register_custom_op_symbolic(operator, symbolic, opset)
             added.append(operator)
     try:
         yield
     finally:
         for operator in added:
-            torch.onnx.unregister_custom_op_symbolic(operator, opset)
+            utils.unregister_custom_op_symbolic(operator, opset)
 
 
 def lowest_opset(operator: str) -> int | None:

@@ -33,19 +33,19 @@ def build(card: Card, weights: Path | None) -> nn.Module:
 
     name = card.builder.removeprefix("timm:")
     _check_name(name)
-    options = _options(card, timm.get_pretrained_cfg(name, allow_unregistered=True))
+    default: Any = timm.get_pretrained_cfg(name)
+    options = _options(card, default)
     if weights is None:
         model: nn.Module = timm.create_model(name, pretrained=False, **options)
         return model
     # With the source cleared and its class count made the model's, timm neither downloads nor drops the classifier's weights.
     overlay: dict[str, Any] = {"state_dict": unprefixed(read_state_dict(weights)), "source": "", "custom_load": False}
-    overlay["num_classes"] = options.get("num_classes", timm.get_pretrained_cfg(name).num_classes)
+    overlay["num_classes"] = options.get("num_classes", default.num_classes if default else 1000)
     overlay["input_size"] = card.inputs[0].shape
     with always_strict(str(weights)):
-        model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
-    for kept in (model.pretrained_cfg, getattr(model, "default_cfg", {})):
-        kept.pop("state_dict", None)  # a second copy of the weights
-    return model
+        loaded: Any = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+    loaded.pretrained_cfg.pop("state_dict")  # a second copy of the weights
+    return loaded  # type: ignore[no-any-return]
 
 
 def _check_name(name: str) -> None:

@@ -45,7 +45,7 @@ def build(card: Card, weights: Path | None) -> nn.Module:
         state = unprefixed(read_state_dict(weights), model.state_dict())
         load_strictly(model, _renamed(model, state), str(weights))
         if hasattr(model, "transform_input"):  # Inception v3 and GoogLeNet: torchvision's own weights were trained on other inputs
-            model.transform_input = _is_published(name, weights)
+            setattr(model, "transform_input", _is_published(name, weights))  # noqa: B010 - a plain attribute, which nn.Module's type hides
     return model
 
 

@@ -27,6 +27,11 @@ class Normalisation(msgspec.Struct, frozen=True, kw_only=True):
     channels: Literal["RGB", "BGR"]
     layout: Literal["NCHW", "NHWC"]
 
+    @property
+    def normalises(self) -> bool:
+        """Whether the formula changes a pixel at all."""
+        return (self.divide, self.mean, self.std) != (1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
 
 def normalisation_by(recipe: Recipe, folded: bool) -> Normalisation:
     """The normalisation of a float recipe, done inside the model (``folded``) or by who prepares the input."""
@@ -60,34 +65,27 @@ def from_proof(proof: Proof | None) -> Normalisation | None:
         raise InputError(f"the sidecar's fact '{FACT}' cannot be read ({error}); make the model again") from error
 
 
-def check_normalisation(model: Normalisation | None, prepared: Recipe, model_name: str, prepared_name: str) -> None:
-    """Refuse a pair of model and prepared samples that would be normalised twice, not at all, or by other numbers.
+def check_normalisation(model: Normalisation | None, prep: Proof | None, model_name: str, prep_name: str) -> None:
+    """Refuse a model and prepared samples that together would be normalised twice, not at all, or by other numbers.
 
-    ``prepared`` is the recipe by which the samples were written. Nothing is known of a model without a record (None): it is let through.
+    ``prep`` is the sidecar of the samples. Where either says nothing (a file from elsewhere) nothing can be judged, and it is let through.
     """
-    if model is None:
+    if model is None or prep is None or "recipe" not in prep.facts:
         return
+    prepared = msgspec.convert(prep.facts["recipe"], Recipe)
     remedy = f"prepare the samples with --dtype {'uint8' if model.where == 'in the model' else 'float32'}, or use the model exported "
     if model.where == "in the model" and prepared.normalises:
+        raise InputError(f"'{model_name}' normalises its input, and '{prep_name}' is normalised already: {remedy}without --fold-normalize")
+    if model.where == "in the input" and model.normalises and not prepared.normalises:
+        raise InputError(f"'{model_name}' expects normalised samples, and '{prep_name}' holds raw pixels: {remedy}with --fold-normalize")
+    if (prepared.channels, prepared.layout) != (model.channels, model.layout):
         raise InputError(
-            f"'{model_name}' normalises its input, and '{prepared_name}' is normalised already: {remedy}without --fold-normalize"
-        )
-    if model.where == "in the input" and not prepared.normalises and normalises(model):
-        raise InputError(
-            f"'{model_name}' expects normalised samples, and '{prepared_name}' holds raw pixels: {remedy}with --fold-normalize"
-        )
-    if prepared.channels != model.channels or prepared.layout != model.layout:
-        raise InputError(
-            f"'{model_name}' takes {model.channels} {model.layout}, and '{prepared_name}' holds {prepared.channels} {prepared.layout}: "
+            f"'{model_name}' takes {model.channels} {model.layout}, and '{prep_name}' holds {prepared.channels} {prepared.layout}: "
             "prepare the samples by the model's own card"
         )
-    if prepared.normalises and (prepared.divide, prepared.mean, prepared.std) != (model.divide, model.mean, model.std):
+    numbers, wanted = (prepared.divide, prepared.mean, prepared.std), (model.divide, model.mean, model.std)
+    if prepared.normalises and numbers != wanted:
         raise InputError(
-            f"'{model_name}' expects samples normalised by {(model.divide, model.mean, model.std)} (divide, mean, std), and "
-            f"'{prepared_name}' was by {(prepared.divide, prepared.mean, prepared.std)}: prepare the samples by the model's own card"
+            f"'{model_name}' expects samples normalised by {wanted} (divide, mean, std), and '{prep_name}' was by {numbers}: "
+            "prepare the samples by the model's own card"
         )
-
-
-def normalises(record: Normalisation) -> bool:
-    """Whether the record's formula changes a pixel at all."""
-    return (record.divide, record.mean, record.std) != (1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
