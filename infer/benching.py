@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import portproof
-from portproof import progress
+from portproof import progress, rehearsal
 from portproof.clock import Times
 from portproof.errors import InputError
 from portproof.files import existing_file
@@ -66,7 +66,6 @@ def bench(
     threads: int | None = None,
     options: Mapping[str, str] | None = None,
     out: str | Path | None = None,
-    simulated: bool = False,
 ) -> Performance:
     """Time subjects (``LABEL=BACKEND:FILE`` or :class:`Subject`) against each other at every batch.
 
@@ -81,7 +80,7 @@ def bench(
         raise InputError(f"the inputs are '{inputs}', one of {', '.join(KINDS)} was expected")
     if info is None and inputs == "real":
         raise InputError("real inputs need an info list: give one with --info")
-    job = _Job(sides, tuple(dict.fromkeys(batches)), card, Feeding(inputs, str(info) if info else None, {}), plan, simulated)
+    job = _Job(sides, tuple(dict.fromkeys(batches)), card, Feeding(inputs, str(info) if info else None, {}), plan)
     if out is None:
         return job.measure()
     work = job.work(Path(out))
@@ -103,7 +102,6 @@ class _Job:
     card: str | None
     feeding: Feeding
     plan: Plan
-    simulated: bool
 
     def work(self, out: Path) -> Work:
         """What decides the measurement, for the sidecar."""
@@ -121,7 +119,7 @@ class _Job:
                 "plan": self.plan,
             },
             packages=self._packages(),
-            simulated=self.simulated,
+            simulated=rehearsal.is_active(),
         )
 
     def _packages(self) -> tuple[str, ...]:
@@ -133,7 +131,7 @@ class _Job:
             for batch in self.batches:
                 existing_file(subject.model(batch), f"model file of '{subject.label}'")
         feeding = Feeding(self.feeding.kind, self.feeding.info, sample_shapes(self.card))
-        performance = Performance(measurements=[], environment=environment(), simulated=self.simulated)
+        performance = Performance(measurements=[], environment=environment(), simulated=rehearsal.is_active())
         performance.versions = {"portproof": portproof.__version__, **versions_of(self._packages())}
         total = len(self.batches) * len(self.subjects) * self.plan.blocks
         with _sides(self.subjects, self.plan.clients) as sides, progress.meter("bench", total, "blocks") as meter:
@@ -217,7 +215,7 @@ class _Contest:
                 provider=first.provider,
                 threads=subject.threads,
                 options=dict(subject.options),
-                simulated=self._job.simulated,
+                simulated=rehearsal.is_active(),
                 counters=counters,
             )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import portproof
 from portproof import backend as backends
-from portproof import progress
+from portproof import progress, rehearsal
 from portproof.backend import Array, LoadRequest, Session, TensorSpec, check_batch, check_feeds, complete
 from portproof.errors import InputError
 from portproof.files import flush_to_disk, sha256_of, write_text
@@ -44,7 +44,6 @@ def run(
     options: Mapping[str, str] | None = None,
     workers: int | None = None,
     perf_file: str | Path | None = None,
-    simulated: bool = False,
 ) -> Proof:
     """Run a model over samples and write ``out/<id>_<k>.<form>``; returns the sidecar of ``out``, which is up to date when nothing changed.
 
@@ -67,7 +66,7 @@ def run(
         parameters={"backend": name, "batch": batch, "card": card, "format": form, "device": device, "precision": precision,
                     "threads": threads, "options": request.options, "perf_file": str(perf_file) if perf_file else None, **source.parameters},
         packages=(*packages(name, card), *source.packages),
-        simulated=simulated,
+        simulated=rehearsal.is_active(),
     )  # fmt: skip
     if work.is_done():
         return read_proof(work.sidecar)
@@ -180,7 +179,8 @@ class _Run:
         ``[e2e]`` is all there is: samples per second, and milliseconds for all samples. Reading, inference and writing overlap, so they have
         no rates of their own here, and the interface rate is one that the benchmark tool takes on the device.
         """
-        lines = [f"# PortProof {portproof.__version__} boundary=end_to_end"]
+        mark = f" {rehearsal.MARK}" if self.work.simulated else ""
+        lines = [f"# PortProof {portproof.__version__} boundary=end_to_end{mark}"]
         if self.new:
             lines.append(f"[e2e] throughputRate: {self.rate:.6g}, latency: {1e3 * self.seconds:.6g}")
         write_text(path, "\n".join(lines) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portproof.measurement import Measurement, Performance, Ratio
+from portproof.rehearsal import MARK
 from portproof.text import printable
 
 _HEAD = ("label", "batch", "boundary", "images/s", "median ms", "p90 ms", "p99 ms", "first ms", "load s")
@@ -16,6 +17,8 @@ def table(performance: Performance) -> str:
         "  ".join(cell.ljust(w) if i in (0, 2) else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
         for row in rows
     ]
+    if performance.simulated:
+        lines.insert(0, f"{MARK}: a simulated device, nothing here was measured")
     lines += [_ratio(r) for r in performance.ratios]
     lines += [f"unstable: {printable(why)}" for why in performance.reasons]
     return "\n".join(lines)

@@ -23,6 +23,7 @@ from portproof.infer.inputs import builder_packages
 from portproof.infer.subjects import Subject
 from portproof.measurement import Measurement, Performance
 from portproof.provenance import Work
+from portproof.rehearsal import MARK
 from portproof.text import printable
 from portproof.yamlfile import load_yaml
 
@@ -137,7 +138,8 @@ def _weights(suite: Suite, model: str, folder: Path) -> Path:
 def table(suite: Suite, done: dict[str, Performance], failures: list[str]) -> str:
     """The Markdown table: one section a model, one column a subject, mean latency in milliseconds."""
     any_done = next(iter(done.values()), None)
-    lines = ["# Benchmark", "", printable(suite.about), "", "## Environment", ""]
+    mark = f" ({MARK}: a simulated device)" if any(p.simulated for p in done.values()) else ""
+    lines = [f"# Benchmark{mark}", "", printable(suite.about), "", "## Environment", ""]
     if any_done:
         lines += ["| Package | Version |", "|---|---|"]
         lines += [f"| {name} | {version} |" for name, version in (any_done.versions | any_done.environment).items()]

@@ -18,24 +18,26 @@ _HELPERS = ("measuring", "running", "scratch")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a tool is to do: a model (absolute path) of a batch on a device, in a scratch folder of its own that is empty."""
+    """What a tool is to do: a model (absolute path) of a batch on a device, in a scratch folder of its own that is empty. ``log``: where what it
+    prints is kept.
+    """
 
     model: Path
     batch: int
     device: int
     scratch: Path
+    log: Path
     form: str = "bin"
     timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tool did: result files by sample id, outputs in the model's order; its log; its own file of figures, if any; the rate that it
-    measured, in images per second of device time; and how the results were assigned to samples.
+    """What a tool did: result files by sample id, outputs in the model's order; its own file of figures, if any; the rate that it measured, in
+    images per second of device time; and what else it said of itself.
     """
 
     results: dict[str, list[Path]]
-    log: Path
     figures: Path | None
     images_per_second: float
     facts: dict[str, Any]

@@ -38,7 +38,7 @@ def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
     summary, path = _summary(done, job.scratch)
     results = _results(summary, done, job.scratch)
     facts = {"npu_compute_time": summary.get("NPU_compute_time"), "padded_samples": -len(samples) % job.batch}
-    return Outcome(results, done.log, path, float(summary["throughput"]), facts)
+    return Outcome(results, path, float(summary["throughput"]), facts)
 
 
 def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
@@ -62,7 +62,7 @@ def _run(job: Job, *arguments: str) -> Finished:
                "--output", "out", "--output_dirname", _DIRNAME, *arguments]  # fmt: skip
     # Unbuffered, the lines of its C++ part come where they belong, so that a failure's reason stands at the end of the log.
     environment = vendor_environment() | {"PYTHONUNBUFFERED": "1"}
-    done = run_program(command, job.scratch / "ais_bench.log", cwd=job.scratch, environment=environment, timeout_s=job.timeout_s)
+    done = run_program(command, job.log, cwd=job.scratch, environment=environment, timeout_s=job.timeout_s)
     if done.exit_code != 0:
         raise done.failure(f"ais_bench {done.how}")
     if not _SUCCESS.search(done.output):

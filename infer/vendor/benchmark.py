@@ -42,7 +42,7 @@ def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
     perf = job.scratch / "result" / f"perf_{kind}_batchsize_{job.batch}_device_{job.device}.txt"
     rate, checks = _checked(perf, done, len(samples), job)
     folder = job.scratch / "result" / f"dumpOutput_device{job.device}"
-    return Outcome(_results(folder, samples), done.log, perf, rate, checks)
+    return Outcome(_results(folder, samples), perf, rate, checks)
 
 
 def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
@@ -62,7 +62,7 @@ def _run(job: Job, *arguments: str) -> Finished:
         [f"benchmark.{machine}"], [os.getcwd()], "put the benchmark tool of your CANN release on the PATH or beside your data"
     )
     command = [str(program), f"-device_id={job.device}", f"-batch_size={job.batch}", f"-om_path={job.model}", *arguments]
-    done = run_program(command, job.scratch / "benchmark.log", cwd=job.scratch, timeout_s=job.timeout_s)
+    done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
     if done.exit_code != 0:
         raise done.failure(f"benchmark {done.how}")
     return done

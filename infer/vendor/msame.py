@@ -31,9 +31,7 @@ def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
     times = [float(ms) / 1000 for ms in _CALL.findall(done.output)]
     if len(times) != len(groups):
         raise done.failure(f"msame was given {len(groups)} batches and printed the times of {len(times)}")
-    return Outcome(
-        _results(job, groups, done), done.log, None, job.batch * len(times) / sum(times), {"padded_samples": -len(samples) % job.batch}
-    )
+    return Outcome(_results(job, groups, done), None, job.batch * len(times) / sum(times), {"padded_samples": -len(samples) % job.batch})
 
 
 def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
@@ -53,7 +51,7 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
 def _run(job: Job, *arguments: str) -> Finished:
     program = find_program(["msame"], [os.getcwd()], "build it from Ascend/tools, or use --runner ais_bench")
     command = [str(program), "--model", str(job.model), "--device", str(job.device), "--outfmt", "BIN", *arguments]
-    done = run_program(command, job.scratch / "msame.log", cwd=job.scratch, timeout_s=job.timeout_s)
+    done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
     if done.exit_code != 0 or _SUCCESS not in done.output:
         raise done.failure(f"msame {done.how}" + ("" if done.exit_code else f" but without its line '{_SUCCESS}'"))
     return done

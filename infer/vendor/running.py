@@ -17,6 +17,7 @@ from portproof.infer.writing import result_name
 from portproof.journal import Journal
 from portproof.manifest import Sample, read_info
 from portproof.provenance import Proof, Work, read_proof, record_of
+from portproof.shell import tail_of
 from portproof.text import listed
 
 
@@ -51,12 +52,13 @@ def run_with_tool(
     if work.is_done():
         return read_proof(work.sidecar)
     check_sizes(samples)
+    log = target.absolute().parent / "logs" / f"{runner}.log"
     with Journal(work) as journal, scratch_beside(target) as scratch:
         work.begin()
         progress.say(f"infer: {runner} runs {len(samples)} samples in batches of {batch}")
-        outcome = tool.infer(Job(path.absolute(), batch, device_index(device), scratch, form), samples)
-        outputs = _check_results(outcome, samples)
-        _keep_logs(outcome, target, perf_file)
+        outcome = tool.infer(Job(path.absolute(), batch, device_index(device), scratch, log, form), samples)
+        outputs = _check_results(outcome, samples, log)
+        _keep_figures(outcome, log, perf_file)
         for sample in samples:
             for number, found in enumerate(outcome.results[sample.id], start=1):
                 final = target / result_name(sample.id, number, form)
@@ -72,12 +74,12 @@ def run_with_tool(
     return proof
 
 
-def _check_results(outcome: Outcome, samples: Sequence[Sample]) -> int:
+def _check_results(outcome: Outcome, samples: Sequence[Sample], log: Path) -> int:
     """The number of outputs, after a check that every sample has each of them, of one size."""
     missing = [s.id for s in samples if not outcome.results.get(s.id)]
     if missing:
         raise ToolError(
-            f"the tool left no result for {len(missing)} of {len(samples)} samples ({listed(missing)}); its log is lost with its folder"
+            f"the tool left no result for {len(missing)} of {len(samples)} samples ({listed(missing)}); its log is {log}", tail_of(log)
         )
     first = outcome.results[samples[0].id]
     sizes = [_size(path) for path in first]
@@ -95,12 +97,9 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _keep_logs(outcome: Outcome, target: Path, perf_file: str | Path | None) -> None:
-    """Copy the log and the tool's own figures out of the scratch folder, into ``logs`` beside the result folder."""
-    logs = target.absolute().parent / "logs"
-    logs.mkdir(exist_ok=True)
-    shutil.copyfile(outcome.log, logs / outcome.log.name)
+def _keep_figures(outcome: Outcome, log: Path, perf_file: str | Path | None) -> None:
+    """Copy the tool's own figures out of the scratch folder, beside its log, and to where they were asked for."""
     if outcome.figures:
-        shutil.copyfile(outcome.figures, logs / outcome.figures.name)
+        shutil.copyfile(outcome.figures, log.parent / outcome.figures.name)
     if perf_file:
-        write_bytes(perf_file, (outcome.figures or outcome.log).read_bytes())
+        write_bytes(perf_file, (outcome.figures or log).read_bytes())

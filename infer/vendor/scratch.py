@@ -1,4 +1,4 @@
-"""A tool's scratch folder: ours alone, empty at the beginning, gone at the end, except for the logs."""
+"""A tool's scratch folder: ours alone, empty at the beginning, gone at the end."""
 
 from __future__ import annotations
 

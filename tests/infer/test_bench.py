@@ -170,3 +170,20 @@ def test_api_writes_what_it_returns(here: Any) -> None:
 
     performance = portproof.bench(["a=ort:model.onnx"], [1], plan=QUICK, out="perf.json")  # type: ignore[operator]
     assert read_performance("perf.json") == performance
+
+
+def test_a_rehearsal_is_marked_wherever_it_leaves_a_trace(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from portproof.infer.offline import run
+    from portproof.infer.showing import table
+    from portproof.provenance import proof_of
+
+    monkeypatch.setenv("PORTPROOF_REHEARSAL", "1")
+    performance = bench(["n=null:model.onnx"], [1], card="card.yaml", plan=QUICK, out="perf.json")
+    assert performance.simulated
+    assert all(m.simulated for m in performance.measurements)
+    assert table(performance).startswith("REHEARSAL")
+    proof = proof_of("perf.json")
+    assert proof is not None
+    assert proof.simulated
+    assert run("model.onnx", "prep.info", "result", backend="null", card="card.yaml", perf_file="perf.txt").simulated
+    assert Path("perf.txt").read_text().splitlines()[0].endswith("boundary=end_to_end REHEARSAL")
