@@ -35,7 +35,7 @@ def audit_document(document: Document, name: str) -> Audit:
     """Audit a document that is already read; ``name`` is what the report calls it."""
     facts = Facts(document)
     result = Audit(name)
-    for line, why in document.cut:
+    for line, why in document.cut + [(1, why) for why in facts.left_out]:
         result.add(Unchecked(line, why))
     for check in checks().values():
         for outcome in check(facts):

@@ -24,6 +24,7 @@ _PLAIN = re.compile(
 _TALKS_OF_RATE = re.compile(r"吞吐|throughput|fps|性能|qps", re.IGNORECASE)
 #: Inside a code block only what is printed as a rate is one: the rest may be code.
 _PRINTED_RATE = re.compile(r"\bfps\s?[:=]\s?\d", re.IGNORECASE)
+_TOOL_LINE = re.compile(r"\[(?:INFO|I|DEBUG|WARN(?:ING)?)\]|device_\d+ throughput|(?:summary |avg_)throughput")
 _MOST_IN_A_LINE = 12
 _FIGURE = re.compile(r"\d\.\d|\d{3}")
 _CLAUSE = re.compile(r"[,;。]|\s{3,}")
@@ -137,7 +138,7 @@ def _device_at(line: str, start: int, end: int) -> str | None:
 
 
 def _plain_claims(line: str, number: int) -> Iterator[Claim]:
-    if not _TALKS_OF_RATE.search(line):
+    if not _TALKS_OF_RATE.search(line) or _TOOL_LINE.search(line):
         return
     batches = tuple(batches_in(line))
     for match in _PLAIN.finditer(line):

@@ -44,7 +44,6 @@ class Worked:
     relations: tuple[str, ...]
     start: int
     end: int
-    text: str
 
 
 class _Unreadable(ValueError):
@@ -64,7 +63,7 @@ def worked_in(text: str) -> Iterator[Worked]:
         position = start.start()
         tokens, end = _run(text, position)
         if not (position and _GLUED.match(text[position - 1])):
-            worked = _read(tokens, text, position, end)
+            worked = _read(tokens, position, end)
             if worked:
                 yield worked
         position = max(end, position + 1)
@@ -87,7 +86,7 @@ def _is_number(token: str) -> bool:
     return token[0].isdigit()
 
 
-def _read(tokens: list[str], text: str, start: int, end: int) -> Worked | None:
+def _read(tokens: list[str], start: int, end: int) -> Worked | None:
     groups: list[list[str]] = [[]]
     relations: list[str] = []
     for token in tokens:
@@ -104,7 +103,7 @@ def _read(tokens: list[str], text: str, start: int, end: int) -> Worked | None:
             break
     if not sides or not any(side.is_worked for side in sides):
         return None
-    return Worked(tuple(sides), tuple(relations[: len(sides) - 1]), start, end, text[start:end].strip())
+    return Worked(tuple(sides), tuple(relations[: len(sides) - 1]), start, end)
 
 
 def _side(tokens: list[str]) -> Side:

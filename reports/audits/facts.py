@@ -75,11 +75,17 @@ class Facts:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.logs: list[Log] = logs_in(document)[:_MOST_RUNS]
+        logs = logs_in(document)
+        self.logs: list[Log] = logs[:_MOST_RUNS]
         self.worked = _worked_by_line(document)
-        self.claims: list[Claim] = list(islice(claims_in(document, self.logs, self.worked), _MOST_CLAIMS))
+        claims = list(islice(claims_in(document, self.logs, self.worked), _MOST_CLAIMS + 1))
+        self.claims: list[Claim] = claims[:_MOST_CLAIMS]
         self.runs: list[Run] = runs_in(document, self.logs, self.claims)
-        self.tables: list[Table] = tables_in(document)[:_MOST_TABLES]
+        tables = tables_in(document)
+        self.tables: list[Table] = tables[:_MOST_TABLES]
+        full = {"logs": logs[_MOST_RUNS:], "stated throughputs": claims[_MOST_CLAIMS:], "tables": tables[_MOST_TABLES:]}
+        #: What was left out because there is more of it than any README has.
+        self.left_out = [f"there are too many {what}: only the first were read" for what, rest in full.items() if rest]
         for run in self.runs:
             run.labels += [label for claim in run.conclusions[:1] for label in self._labels_in_tables(claim, run.device)]
 

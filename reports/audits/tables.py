@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from portproof.reports.audits.cells import Column, Table, Value
 from portproof.reports.audits.facts import TUNED, Facts, Source
-from portproof.reports.audits.figures import OTHER_RUN, shown
+from portproof.reports.audits.figures import OTHER_RUN, same, shown
 from portproof.reports.audits.findings import Finding, Outcome, Unchecked, Verdict
 
 KIND = "table-vs-log"
@@ -60,7 +60,8 @@ def _sources(facts: Facts, table: Table, column: Column, value: Value) -> list[S
 
 def _compare(column: Column, value: Value, sources: list[Source]) -> Finding:
     nearest = min(sources, key=lambda source: source.distance(value.figure))
-    if any(source.gives(value.figure) for source in sources):
+    mean = sum(source.value for source in sources) / len(sources)
+    if any(source.gives(value.figure) for source in sources) or same(value.figure, mean):
         verdict = Verdict.AGREES
     elif nearest.distance(value.figure) <= OTHER_RUN:
         verdict = Verdict.AMBIGUOUS

@@ -168,6 +168,7 @@ def test_two_runs_of_one_batch_are_both_legitimate() -> None:
     text = TWO_LOGS.replace("## 7.4", pure + "## 7.4") + HEADER
     assert found(text + "| bs1 | 1055.488 | | | | |\n") == []
     assert found(text + "| bs1 | 1082 | | | | |\n") == []
+    assert found(text + "| bs1 | 1068.7 | | | | |\n") == []  # their mean: 1055.488, 1055.488, 1082 and 1082
     assert kinds(text + "| bs1 | 1182 | | | | |\n") == {"table-vs-log"}
 
 
@@ -234,6 +235,12 @@ def test_a_log_is_held_against_itself() -> None:
     assert kinds(good.replace("24205.7", "23205.7")) == {"log-self"}
     divided = AIS + "[INFO] throughput (1000/NPU_compute_time/batchsize(16)): 94.5\n"
     assert found(divided) == []
+
+
+def test_a_tools_own_lines_are_no_claims() -> None:
+    tail = "[INFO] throughput 1000*batchsize(1)/NPU_compute_time.mean(0.661): 1512.86\n"
+    devices = "i:0 device_1 throughput:281.38 start_time:1 end_time:2\n[INFO] summary throughput:557.93\n"
+    assert found(AIS + tail + devices) == []
 
 
 def test_another_data_set_in_one_log_cannot_be_told() -> None:
