@@ -169,6 +169,20 @@ def test_a_text_result_is_read_whole_and_exactly(tmp_path: Path) -> None:
     assert numbers.tolist() == [[0.1, 0.3, -0.2, 12.000001]]
 
 
+def test_real_text_dumps_of_ais_bench(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    dumps = sorted((shared / "samples/ais_bench/bs16_txt_64").glob("example_n*_0.txt"))
+    for dump in dumps:
+        (tmp_path / "r" / dump.name).write_bytes(dump.read_bytes())
+    expected = [np.array(dump.read_text(encoding="ascii").split(), dtype=float) for dump in dumps]
+    lines = [f"{dump.stem.removesuffix('_0')}.JPEG {row.argmax()}\n" for dump, row in zip(dumps, expected, strict=True)]
+    (tmp_path / "l.txt").write_text("".join(lines), encoding="ascii")
+    figures = topn(tmp_path / "r", tmp_path / "l.txt")
+    assert (figures.samples, figures.classes, figures.hits[0], figures.ties) == (3, 1000, 3, 0)
+    ((_, rows),) = read_results(list_results(tmp_path / "r"), [dump.stem.removesuffix("_0") for dump in dumps], 1000)
+    np.testing.assert_array_equal(rows, expected)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(arrays(np.float64, st.integers(1, 6), elements=st.floats(-1e9, 1e9)), min_size=1, max_size=4),
