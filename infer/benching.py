@@ -117,6 +117,7 @@ class _Job:
                 "card": self.card,
                 "inputs": self.feeding.kind,
                 "plan": self.plan,
+                "host": {key: environment()[key] for key in ("machine", "processor", "cpus")},
             },
             packages=self._packages(),
             simulated=rehearsal.is_active(),

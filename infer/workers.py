@@ -16,6 +16,7 @@ from portproof.infer.serving import Failure
 
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from portproof.infer.serving import serve; serve(int(sys.argv[2]))"
 _TAIL_LINES = 20
+_PATIENCE_S = 3.0
 
 
 class Worker:
@@ -52,20 +53,24 @@ class Worker:
         sentence = f"{self.label}: {answer.sentence}"
         raise InputError(sentence) if answer.exit_code == EXIT_BAD_INPUT else ToolError(sentence, answer.log_tail)
 
-    def close(self) -> None:
-        """End the process, whatever it is doing."""
+    def hang_up(self) -> None:
+        """Close the pipe: the process ends by itself when it has done what it is doing, and can free its device."""
         self._pipe.close()
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+
+    def close(self) -> None:
+        """End the process, in a few seconds at most."""
+        self.hang_up()
+        for insist in (self._process.terminate, self._process.kill):
+            try:
+                self._process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                insist()
+        self._process.wait()
         self._log.close()
 
     def _raise_death(self) -> NoReturn:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
+            self._process.wait(_PATIENCE_S)
         code = self._process.returncode
         how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
         raise ToolError(f"the process that ran '{self.label}' {how}; its last lines stand above", self._tail())
@@ -95,5 +100,7 @@ class Side:
 
     def close(self) -> None:
         """End all processes."""
+        for worker in self.workers:
+            worker.hang_up()
         for worker in self.workers:
             worker.close()
