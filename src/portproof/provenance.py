@@ -14,7 +14,6 @@ do nothing the second time; whatever does not match is the reason that it gives 
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import os
 import platform
 import sys
@@ -128,6 +127,8 @@ def is_same_file(record: FileRecord, path: Path, paranoid: bool = False) -> bool
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
     """Versions of installed distributions, read without importing them; an absent one is left out."""
+    import importlib.metadata  # 0.07 s of imports, which many a command needs only when there is something to do
+
     found = {}
     for name in packages:
         try:
