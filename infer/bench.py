@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.arguments import Parser, positive, run_stage
+from portproof.infer.elsewhere import add_runner_option, bench_by_tool, wants_tool
 from portproof.infer.options import add_backend_options, backend_options
+
+if TYPE_CHECKING:
+    from portproof.measurement import Performance
 
 
 def parser() -> Parser:
@@ -33,6 +38,7 @@ def parser() -> Parser:
     p.add_argument("--clients", type=positive, default=1, metavar="N", help="processes a subject that call at the same time (default 1)")
     p.add_argument("--out", required=True, metavar="PERF.json", help="the measurement file")
     add_backend_options(p)
+    add_runner_option(p)
     p.add_progress_options()
     return p
 
@@ -41,11 +47,19 @@ def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from portproof import progress
     from portproof.errors import EXIT_DONE, EXIT_UNDECIDED
-    from portproof.infer.benching import Plan, bench
     from portproof.infer.showing import table
 
     progress.configure(options.quiet, options.log_json)
-    performance = bench(
+    performance = bench_by_tool(options) if wants_tool(options) else bench_here(options)
+    print(table(performance))
+    return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
+
+
+def bench_here(options: argparse.Namespace) -> Performance:
+    """Bench by backends, in worker processes."""
+    from portproof.infer.benching import Plan, bench
+
+    return bench(
         options.subjects,
         options.batch,
         card=options.model,
@@ -58,8 +72,6 @@ def work(options: argparse.Namespace) -> int:
         options=backend_options(options),
         out=options.out,
     )
-    print(table(performance))
-    return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
 
 
 if __name__ == "__main__":

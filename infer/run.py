@@ -10,6 +10,7 @@ if not __package__:  # run from a clone: make `portproof` importable, and nothin
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.arguments import Parser, positive, run_stage
+from portproof.infer.elsewhere import add_runner_option, infer_by_tool, wants_tool
 from portproof.infer.options import add_backend_options, backend_options
 
 
@@ -32,6 +33,7 @@ def parser() -> Parser:
     p.add_argument("--workers", type=positive, metavar="N", help="threads that preprocess --images (default: one a processor)")
     p.add_argument("--perf-file", metavar="FILE", help="write the end-to-end rate there too, in the benchmark tool's form")
     add_backend_options(p)
+    add_runner_option(p)
     p.add_progress_options()
     return p
 
@@ -42,6 +44,9 @@ def work(options: argparse.Namespace) -> int:
     from portproof.infer.offline import run
 
     progress.configure(options.quiet, options.log_json)
+    if wants_tool(options):
+        infer_by_tool(options)
+        return 0
     run(
         options.model_file,
         options.info,

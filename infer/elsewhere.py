@@ -1,0 +1,55 @@
+"""``--runner`` and ``--devices`` of ``run.py`` and ``bench.py``: work that a vendor tool does, or several chips."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from portproof.arguments import Parser
+from portproof.errors import InputError
+
+if TYPE_CHECKING:
+    from portproof.measurement import Performance
+
+
+def add_runner_option(parser: Parser) -> None:
+    """Add ``--runner``."""
+    group = parser.add_argument_group("Ascend")
+    group.add_argument(
+        "--runner", metavar="TOOL", help="who executes .om models: om (this process, default), ais_bench, benchmark or msame"
+    )
+
+
+def wants_tool(options: argparse.Namespace) -> bool:
+    """Whether a vendor tool is to do the work."""
+    return options.runner not in (None, "om")
+
+
+def infer_by_tool(options: argparse.Namespace) -> None:
+    """``run.py`` by a vendor tool."""
+    from portproof.infer.vendor.running import run_with_tool
+
+    if options.images or options.info is None or Path(options.info).is_dir():
+        raise InputError(f"--runner {options.runner} reads single files: give an info list with --info")
+    _refuse(options, ("backend", "precision", "threads", "provider", "option"))
+    run_with_tool(options.runner, options.model_file, options.info, options.out, batch=options.batch, form=options.format, device=options.device,
+                  perf_file=options.perf_file)  # fmt: skip
+
+
+def bench_by_tool(options: argparse.Namespace) -> Performance:
+    """``bench.py`` by a vendor tool."""
+    from portproof.infer.vendor.measuring import ROUNDS, ToolBench, bench_with_tool
+
+    _refuse(options, ("precision", "threads", "provider", "option"))
+    if options.clients != 1:
+        raise InputError(f"--runner {options.runner} has one client; leave --clients out")
+    plan = ToolBench(options.runner, options.subjects, tuple(dict.fromkeys(options.batch)), options.model, options.inputs, options.info, options.device,
+                     options.iterations or ROUNDS, options.blocks)  # fmt: skip
+    return bench_with_tool(plan, Path(options.out))
+
+
+def _refuse(options: argparse.Namespace, names: tuple[str, ...]) -> None:
+    given = [name for name in names if getattr(options, name, None)]
+    if given:
+        raise InputError(f"--{given[0]} is for backends in this process and has no meaning for --runner {options.runner}; leave it out")
