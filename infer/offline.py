@@ -15,16 +15,17 @@ from typing import Any
 
 import portproof
 from portproof import backend as backends
-from portproof import progress, rehearsal
+from portproof import normalisation, progress, rehearsal
 from portproof.backend import Array, LoadRequest, Session, TensorSpec, check_batch, check_feeds, complete
 from portproof.errors import InputError
 from portproof.files import flush_to_disk, sha256_of, write_text
 from portproof.infer.inputs import card_files, model_files, packages, sample_shapes
+from portproof.infer.onnxfile import read_header
 from portproof.infer.reading import Batch, padded
 from portproof.infer.sources import Source, open_source
 from portproof.infer.writing import FORMATS, ResultWriter, result_name
 from portproof.journal import Journal
-from portproof.provenance import FileRecord, Proof, Work, read_proof, record_of
+from portproof.provenance import FileRecord, Proof, Work, proof_of, read_proof, record_of
 from portproof.text import listed
 
 
@@ -70,9 +71,20 @@ def run(
     )  # fmt: skip
     if work.is_done():
         return read_proof(work.sidecar)
+    _check_prepared(path, source)
     with _session(name, path, request) as session:
         inputs = complete(session.inputs, sample_shapes(card) if any(s.nbytes(1) is None for s in session.inputs) else {})
         return _Run(work, session, inputs, source, batch, form).to_the_end(Path(perf_file) if perf_file else None)
+
+
+def _check_prepared(model: Path, source: Source) -> None:
+    """Refuse samples that the model would normalise a second time, or that nobody normalises, as far as sidecars and metadata say."""
+    if source.prepared is None or not source.prepared.name:
+        return
+    expected = normalisation.from_proof(proof_of(model))
+    if expected is None and model.suffix == ".onnx":
+        expected = normalisation.from_metadata(read_header(model).metadata.get(normalisation.METADATA_KEY), str(model))
+    normalisation.check_normalisation(expected, proof_of(source.prepared), str(model), str(source.prepared))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from portproof.files import existing_file
 
 #: Message -> field number -> the message inside. Every tensor that a model can hold is reached by these.
 _INSIDE = {
-    "model": {7: "graph", 20: "training", 25: "function"},
+    "model": {7: "graph", 14: "entry", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "function": {7: "node", 11: "attribute"},
@@ -46,12 +46,13 @@ _DEEPEST = 64
 
 @dataclass(slots=True)
 class OnnxHeader:
-    """Opset of the default domain, IR version, where tensors keep their data outside the file, whether tensors are float16, and whether
-    operators are quantized.
+    """Opset of the default domain, IR version, the file's own metadata, where tensors keep their data outside the file, whether tensors are
+    float16, and whether operators are quantized.
     """
 
     opset: int | None = None
     ir_version: int | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
     external: set[str] = field(default_factory=set)
     half: bool = False
     quantized: bool = False
@@ -93,9 +94,11 @@ def _walk(data: mmap.mmap, span: tuple[int, int], message: str, header: OnnxHead
         if isinstance(value, int):
             _note_number(message, number, value, header)
         elif inside.get(number) == "entry":
-            key, text = _pair(data, *value)
-            if key == b"location":
-                header.external.add(text.decode("utf-8", "surrogateescape"))
+            key, text = (part.decode("utf-8", "surrogateescape") for part in _pair(data, *value))
+            if message == "model":
+                header.metadata[key] = text
+            elif key == "location":
+                header.external.add(text)
         elif number in inside:
             _walk(data, value, inside[number], header, depth + 1)
         elif message == "node" and number == 4:

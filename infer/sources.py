@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,8 @@ class Source(Protocol):
     #: What else decides the samples' bytes: JSON values, and distributions.
     parameters: dict[str, Any]
     packages: tuple[str, ...]
+    #: The folder of prepared samples, whose sidecar says how they were prepared; None when they are not from one.
+    prepared: Path | None
 
     def check(self, inputs: Sequence[TensorSpec]) -> str:
         """:class:`InputError` when the samples do not fit the model's inputs; else a digest that stays while the files do."""
@@ -76,6 +79,8 @@ class ListedFiles(_Files):
     def __init__(self, info: Path) -> None:
         self._samples = read_info(info)
         self.ids = [s.id for s in self._samples]
+        folders = {os.path.dirname(s.files[0]) for s in self._samples}
+        self.prepared: Path | None = Path(folders.pop()) if len(folders) == 1 else None
         self.files = {"info": [info], "samples": [Path(f) for s in self._samples for f in s.files]}
         self.parameters: dict[str, Any] = {}
         self.packages: tuple[str, ...] = ()
@@ -99,6 +104,7 @@ class PackedSamples:
 
         self.ids, self._rows = open_packed(folder)
         self._path = folder / SAMPLES
+        self.prepared: Path | None = folder
         self.files = {"ids": [folder / IDS], "samples": [self._path]}
         self.parameters: dict[str, Any] = {}
         self.packages: tuple[str, ...] = ()
@@ -133,6 +139,7 @@ class Images(_Files):
     """Images preprocessed while the model works, by the card's recipe; nothing is written to disk between."""
 
     hashed = "images"
+    prepared: Path | None = None
 
     def __init__(self, folder: Path, card: str, workers: int | None) -> None:
         from portproof.manifest import sample_id

@@ -34,7 +34,11 @@ def external(location: str) -> Any:
 
 def test_facts_of_a_plain_file(tmp_path: Path) -> None:
     save(tmp_path / "m.onnx", [numpy_helper.from_array(np.ones(2, np.float32), "w")])
+    model = onnx.load(tmp_path / "m.onnx")
+    helper.set_model_props(model, {"a key": "a value", "location": "../no/tensor"})
+    onnx.save(model, tmp_path / "m.onnx")
     header = read_header(tmp_path / "m.onnx")
+    assert header.metadata == {"a key": "a value", "location": "../no/tensor"}
     assert (header.opset, header.ir_version, header.external, header.half, header.quantized) == (13, 8, set(), False, False)
 
 

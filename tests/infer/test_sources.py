@@ -6,7 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -14,6 +16,7 @@ from portproof.errors import InputError
 from portproof.infer.offline import run
 from portproof.infer.sources import PackedSamples
 from portproof.manifest import write_info
+from portproof.normalisation import METADATA_KEY, normalisation_by
 from portproof.preprocess.cards import resolve_card
 from portproof.preprocess.listing import bin_samples
 from portproof.preprocess.making import make_bins
@@ -96,3 +99,17 @@ def test_what_does_not_fit_is_refused(pictures: Any, tmp_path: Path) -> None:
     Path("card.yaml").write_text(Path("card.yaml").read_text().replace("4, 4]", "2, 2]"))
     with pytest.raises(InputError, match=r"p3\.png"):
         run("model.onnx", None, "r", images="images", card="card.yaml")
+
+
+def test_a_model_that_normalises_by_itself_takes_no_normalised_samples(pictures: Any) -> None:
+    """By the metadata of the ONNX file: it says that scale, mean and std are in the model, and the prepared samples have them already."""
+    recipe = resolve_card("card.yaml").preprocessing
+    model = onnx.load("model.onnx")
+    for folded in (False, True):
+        said = msgspec.json.encode(normalisation_by(recipe, folded)).decode()
+        onnx.helper.set_model_props(model, {METADATA_KEY: said})
+        onnx.save(model, f"folded_{folded}.onnx")
+    run("folded_False.onnx", "prep2.info", "fits", batch=3)
+    for samples in ("prep2.info", "packed"):
+        with pytest.raises(InputError, match="normalised already"):
+            run("folded_True.onnx", samples, "twice", batch=3)
