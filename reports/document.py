@@ -1,49 +1,108 @@
 """The README of a port, rendered from what its run directory says.
 
-The template decides words and order; this module hands it the data and the formatters. Rounding is done here, once, and nowhere before.
+A template decides the order, ``words.<language>.yaml`` the words; this module hands them the data and the formatters. Rounding is done
+here, once, and nowhere before.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from portproof.errors import MissingPackageError
-from portproof.measurement import Measurement, Performance
+import yaml
+
+from portproof.errors import InputError, MissingPackageError
+from portproof.lineage import Stage, makers
+from portproof.measurement import Performance
 from portproof.plan import REFERENCE
-from portproof.reports.rundata import RunData, accuracy_folder
-from portproof.text import code_span, markdown
+from portproof.provenance import FileRecord
+from portproof.reports.figures import PERCENTILES, Figure, figures_of, percentile
+from portproof.reports.rundata import RunData
+from portproof.text import code_span, markdown, printable
 
-#: Percentiles that are printed, and how many samples each needs so that at least ten lie beyond it.
-PERCENTILES = ((50, 20), (90, 100), (99, 1000))
+TEMPLATES = Path(__file__).parent / "templates"
+
+#: Distributions that are frameworks and runtimes; the source document lists these apart from other packages.
+_FRAMEWORKS = ("torch", "torchvision", "onnx", "onnxruntime", "tensorrt", "openvino", "aclruntime")
+
+#: Inputs that come from outside and are named one by one; images are counted instead.
+_NAMED_ROLES = ("weights", "card", "code")
 
 
-def render(data: RunData, language: str) -> str:
-    """The README as Markdown, in ``language`` (a template ``readme.<language>.md.j2``)."""
+def languages() -> list[str]:
+    """The languages that there are words for, sorted."""
+    return sorted(p.suffixes[0].lstrip(".") for p in TEMPLATES.glob("words.*.yaml"))
+
+
+def words_of(language: str) -> dict[str, Any]:
+    """The words of a language; :class:`InputError` lists the languages there are."""
+    if language not in languages():
+        raise InputError(f"there is no report in '{language}', there is {', '.join(languages())}")
+    words: dict[str, Any] = yaml.safe_load((TEMPLATES / f"words.{language}.yaml").read_text(encoding="utf-8"))
+    return words
+
+
+def render(data: RunData, language: str, template: str = "readme", plots: Mapping[str, Mapping[str, str]] | None = None) -> str:
+    """The document as Markdown. ``plots``: name -> ``link`` and ``text`` (what it shows) of each plot that stands beside the document."""
+    environment = _environment(f"{template}.md.j2")
+    figures = figures_of(data)
+    text = environment.get_template(f"{template}.md.j2").render(**_context(data, language, figures), plots=plots or {})
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _environment(template: str) -> Any:
     try:
         import jinja2
     except ImportError:
         raise MissingPackageError("Jinja2", "writing reports", "report") from None
     loader = jinja2.PackageLoader("portproof.reports", "templates")
-    # What is written is Markdown, so the templates escape with `md`, not with Jinja's HTML rules.
-    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
-    environment.filters |= {"md": markdown, "code": code_span, "percent": percent, "rate": rate, "milliseconds": milliseconds}
-    template = environment.get_template(f"readme.{language}.md.j2")
-    return template.render(run=data, card=data.card, settings=data.settings, reference=REFERENCE, command=command_of, folder=accuracy_folder,
-                           conversion=conversion_rows(data), recipe=recipe_text(data), performance=performance_rows, ratios=ratio_of,
-                           top_names=top_names(data), speed=speed_table(data))  # fmt: skip
+    # HTML escapes by Jinja's rules; Markdown has none of its own, so those templates escape with `md`, `code` and `line`.
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+                                     autoescape=template.endswith(".html.j2"))  # fmt: skip
+    environment.filters |= {"md": markdown, "code": code_span, "line": one_line, "percent": percent, "rate": rate,
+                            "milliseconds": milliseconds, "fill": fill, "given": given}  # fmt: skip
+    return environment
+
+
+def render_html(data: RunData, context: Mapping[str, Any]) -> str:
+    """The self-contained HTML page, of ``report.html.j2``."""
+    environment = _environment("report.html.j2")
+    page: str = environment.get_template("report.html.j2").render(**_context(data, "en", figures_of(data)), **context)
+    return page.strip() + "\n"
+
+
+def _context(data: RunData, language: str, figures: list[Figure]) -> dict[str, Any]:
+    by_id = {figure.id: figure for figure in figures}
+    prep = data.stage("prep")
+    packages = list(data.versions.items())
+    return {
+        "t": words_of(language), "run": data, "reference": REFERENCE, "figure": by_id.get, "command": command_of,
+        "roots": named_roots(data), "host": data.stages[-1].proof.environment if data.stages else None,
+        "frameworks": [p for p in packages if p[0] in _FRAMEWORKS], "packages": [p for p in packages if p[0] not in _FRAMEWORKS],
+        "conversion": conversion_rows(data), "recipe": recipe_text(data), "sample": sample_of(data),
+        "image_count": len(prep.proof.inputs.get("images", [])) if prep else 0, "end_to_end": end_to_end, "performance": performance_rows,
+        "ratios": ratio_of, "speed": speed_table(data), "zoo_rows": list(zoo_rows(data)), "figures": figures,
+    }  # fmt: skip
 
 
 def command_of(data: RunData, artefact: str) -> str:
     """The command line that made an artefact, as it was typed in the run directory; an empty string when the artefact is not there."""
     stage = data.stage(artefact)
-    if stage is None:
-        return ""
-    program, *rest = stage.proof.command
-    first = program if program.startswith("portproof ") else f"python {program}"
-    return f"{first} {shlex.join(rest)}".replace("`", "'")
+    return one_line(shlex.join(stage.command)).replace("`", "'") if stage else ""
+
+
+def one_line(text: object) -> str:
+    """Text for a line of a code block."""
+    return printable(" ".join(str(text).split()))
+
+
+def fill(sentence: str, **values: object) -> str:
+    """A sentence of the words with its gaps filled. Values are put in as they are: escape them first."""
+    return sentence.format(**values)
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
@@ -53,6 +112,11 @@ def percent(fraction: float | None, digits: int = 2) -> str:
     '98.57 %'
     """
     return "-" if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def given(value: float | None) -> str:
+    """A percentage as its source prints it; a dash when it gives none."""
+    return "-" if value is None else f"{value:g} %"
 
 
 def rate(value: float | None) -> str:
@@ -71,13 +135,15 @@ def milliseconds(seconds: float | None) -> str:
     return "-" if seconds is None else rate(1000 * seconds)
 
 
-def top_names(data: RunData) -> list[str]:
-    """The accuracy rows there are (``Top1 accuracy`` ...), in the order of the result files."""
-    names: dict[str, None] = {}
-    for batches in data.results.values():
-        for rows in batches.values():
-            names |= dict.fromkeys(key for key in rows if key.startswith("Top"))
-    return list(names)
+def named_roots(data: RunData) -> list[tuple[str, FileRecord]]:
+    """Role and record of the files that the port began with: weights, model card and code. Images are too many to be named."""
+    made = makers(data.stages)
+    found: dict[str, tuple[str, FileRecord]] = {}
+    for stage in data.stages:
+        for role, record in stage.records:
+            if role in _NAMED_ROLES and (record.path not in made or role == "weights"):
+                found.setdefault(record.path, (role, record))
+    return list(found.values())
 
 
 def conversion_rows(data: RunData) -> list[tuple[str, str]]:
@@ -91,24 +157,36 @@ def conversion_rows(data: RunData) -> list[tuple[str, str]]:
 
 def recipe_text(data: RunData) -> str:
     """The preprocessing recipe, as compact YAML, from the sidecar of ``prep``; an empty string when there is none."""
-    import yaml
-
-    stage = data.stage("prep")
-    recipe = stage.proof.parameters.get("recipe") if stage else None
+    recipe = _recipe(data.stage("prep"))
     return yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None).strip() if recipe else ""
+
+
+def sample_of(data: RunData) -> dict[str, str]:
+    """Shape and dtype of a preprocessed sample, for people."""
+    recipe = _recipe(data.stage("prep"))
+    if not recipe:
+        return {}
+    height, width = recipe["crop"] or recipe["resize"]["size"]
+    shape = (3, height, width) if recipe["layout"] == "NCHW" else (height, width, 3)
+    return {"shape": " x ".join(map(str, shape)), "dtype": recipe["dtype"]}
+
+
+def _recipe(stage: Stage | None) -> dict[str, Any]:
+    return dict(stage.proof.parameters.get("recipe") or {}) if stage else {}
+
+
+def end_to_end(data: RunData, artefact: str) -> float | None:
+    """The rate of an inference run from file to result, in images per second, from its sidecar."""
+    stage = data.stage(artefact)
+    timed = stage.proof.facts.get("end_to_end") if stage else None
+    return timed.get("images_per_second") if isinstance(timed, dict) else None
 
 
 def performance_rows(performance: Performance) -> Iterable[dict[str, Any]]:
     """A row for each measurement: label, batch, boundary, rate, percentiles of a call (None with too few samples), calls."""
     for m in performance.measurements:
         yield {"label": m.label, "batch": m.batch, "boundary": m.boundary, "rate": m.images_per_second, "calls": len(m.samples),
-               "percentiles": [percentile(m, p) if len(m.samples) >= needed else None for p, needed in PERCENTILES]}  # fmt: skip
-
-
-def percentile(measurement: Measurement, p: int) -> float:
-    """The p-th percentile of the counted calls, in seconds (nearest rank)."""
-    ordered = sorted(measurement.samples)
-    return ordered[max(0, math.ceil(p / 100 * len(ordered)) - 1)]
+               "percentiles": [percentile(m, p) for p, _ in PERCENTILES]}  # fmt: skip
 
 
 def ratio_of(performance: Performance, label: str) -> list[Any]:
@@ -120,6 +198,26 @@ def speed_table(data: RunData) -> str:
     """The comparison table that ``reports/table.py`` wrote, as Markdown; an empty string when it is not there."""
     path = data.root / "report" / "table.md"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+
+def zoo_rows(data: RunData) -> Iterator[dict[str, Any]]:
+    """A row of ModelZoo's newer table for each label and batch: accuracy where it was measured at that batch, and the ``call`` rate."""
+    rates: dict[tuple[str, int], float | None] = {}
+    for performance in data.performances.values():
+        for m in performance.measurements:
+            if m.boundary == "call":
+                rates.setdefault((m.label, m.batch), m.images_per_second)
+    accuracies = {(label, batch): rows for label, batches in data.results.items() for batch, rows in batches.items()}
+    for label, batch in sorted(rates.keys() | accuracies.keys(), key=lambda key: (data.labels.index(key[0]), key[1])):
+        rows = accuracies.get((label, batch), {})
+        tops = [f"top-{k}: {rows[name]}" for k in (1, 5) if (name := f"Top{k} accuracy") in rows]
+        yield {
+            "label": label,
+            "batch": batch,
+            "data": data.settings.images,
+            "accuracy": ", ".join(tops) or "-",
+            "rate": rates.get((label, batch)),
+        }
 
 
 def _plain(value: object) -> str:

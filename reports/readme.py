@@ -15,11 +15,19 @@ from portproof.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Write the README of a port from its run directory.", example="python reports/readme.py runs/digits-cpu --lang en --out README.md"
+        "Write the README of a port from its run directory. An existing file is updated in place: only what stands between its "
+        "'<!-- portproof:begin ... -->' and '<!-- portproof:end ... -->' lines is replaced.",
+        example="python reports/readme.py runs/digits-cpu --lang zh --out README.md",
     )
     p.add_argument("run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port'")
-    p.add_argument("--lang", choices=("en",), default="en", help="language (default: en)")
-    p.add_argument("--out", metavar="FILE", help="where to write it (default: RUN_DIR/report/README.md)")
+    p.add_argument("--lang", choices=("en", "zh"), default="en", help="language (default: en)")
+    p.add_argument(
+        "--template",
+        choices=("readme", "modelzoo"),
+        default="readme",
+        help="readme: seven chapters, from the model to its performance; modelzoo: the shorter form of today's ModelZoo (default: readme)",
+    )
+    p.add_argument("--out", metavar="FILE", help="where to write it (default: RUN_DIR/report/README.md, README.zh.md for zh)")
     p.add_progress_options()
     return p
 
@@ -29,14 +37,14 @@ def work(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from portproof import progress
-    from portproof.files import existing_folder, write_text
-    from portproof.reports.document import render
+    from portproof.files import existing_folder
     from portproof.reports.rundata import read_run
+    from portproof.reports.writing import README_NAMES, write_readme
 
     progress.configure(options.quiet, options.log_json)
     run_dir = existing_folder(options.run_dir, "run directory").absolute()
-    out = Path(options.out) if options.out else run_dir / "report" / "README.md"
-    write_text(out, render(read_run(run_dir), options.lang))
+    out = Path(options.out) if options.out else run_dir / "report" / README_NAMES[options.lang]
+    write_readme(read_run(run_dir), out, options.lang, options.template)
     progress.say(f"report: wrote {out}")
     return 0
 

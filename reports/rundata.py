@@ -11,18 +11,13 @@ import msgspec
 from portproof.card import Card, find_card, read_card
 from portproof.errors import InputError
 from portproof.judgement import Judgement, judge
+from portproof.lineage import Stage, read_stages
 from portproof.measurement import Performance, read_performance
 from portproof.plan import REFERENCE, accuracy_batch, label_of
-from portproof.provenance import SUFFIX, Proof, read_proof
 from portproof.settings import Settings, read_settings
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A finished stage: its artefact (relative to the run directory) and its sidecar."""
-
-    artefact: str
-    proof: Proof
+#: The model card as it was when the report was written, so that a copied run directory is whole without it.
+CARD_COPY = "report/card.yaml"
 
 
 @dataclass(frozen=True)
@@ -43,13 +38,24 @@ class RunData:
     judgement: Judgement
 
     @property
+    def targets(self) -> list[str]:
+        """The labels of the targets."""
+        return [label_of(t) for t in self.settings.targets]
+
+    @property
     def labels(self) -> list[str]:
         """The reference, then the labels of the targets."""
-        return [REFERENCE, *(label_of(t) for t in self.settings.targets)]
+        return [REFERENCE, *self.targets]
 
-    def stage(self, artefact: str) -> Stage | None:
-        """The stage that made an artefact."""
-        return next((s for s in self.stages if s.artefact == artefact), None)
+    @property
+    def model_name(self) -> str:
+        """The card's name, or else what the port was started with."""
+        return self.card.name if self.card else self.settings.model
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any stage was a rehearsal."""
+        return any(s.proof.simulated for s in self.stages) or any(p.simulated for p in self.performances.values())
 
     @property
     def versions(self) -> dict[str, str]:
@@ -59,17 +65,29 @@ class RunData:
             merged |= stage.proof.versions
         return dict(sorted(merged.items(), key=lambda item: item[0].lower()))
 
+    def stage(self, artefact: str) -> Stage | None:
+        """The stage that made an artefact."""
+        return next((s for s in self.stages if s.artefact == artefact), None)
+
+    def comparison_file(self, label: str) -> str:
+        """Where a target's comparison stands, relative to the run directory."""
+        return comparison_file(label, self.targets)
+
+    def accuracy_folder(self, label: str) -> str:
+        """Where the accuracy run of a label stands, relative to the run directory."""
+        return f"{label}/bs{accuracy_batch(self.settings.batches)}"
+
 
 def read_run(run_dir: Path) -> RunData:
     """Read a run directory; :class:`InputError` when it is none, or when a file in it is damaged."""
     settings = read_settings(run_dir)
     labels = [label_of(t) for t in settings.targets]
-    compared = {label: run_dir / ("compare.json" if label == labels[0] else f"{label}/compare.json") for label in labels}
+    compared = {label: run_dir / comparison_file(label, labels) for label in labels}
     measured = {label: run_dir / label / "perf.json" for label in labels}
     return RunData(
         root=run_dir,
         settings=settings,
-        card=card_of(settings.model),
+        card=card_of(run_dir, settings.model),
         stages=read_stages(run_dir),
         results={label: read_results(run_dir / label) for label in (REFERENCE, *labels)},
         comparisons={label: decode(path) for label, path in compared.items() if path.is_file()},
@@ -78,21 +96,27 @@ def read_run(run_dir: Path) -> RunData:
     )
 
 
-def card_of(model: str) -> Card | None:
-    """The card of a name or a path; None for a card that only its builder's package can make (a report must not need that package)."""
+def comparison_file(label: str, targets: list[str]) -> str:
+    """Where a target's comparison stands, relative to the run directory: the first target's at its top."""
+    return "compare.json" if label == targets[0] else f"{label}/compare.json"
+
+
+def card_file(model: str) -> Path | None:
+    """The card's file on this host; None for a card that only its builder's package can make (a report must not need that package)."""
     if ":" in model:
         return None
-    path = find_card(model)
-    return read_card(path) if path.is_file() else None
+    try:
+        path = find_card(model)
+    except InputError:
+        return None
+    return path if path.is_file() else None
 
 
-def read_stages(run_dir: Path) -> list[Stage]:
-    """Every sidecar of the run directory, in the order in which the stages began; ties keep the order of their paths."""
-    found = []
-    for sidecar in sorted(run_dir.rglob(f"*{SUFFIX}")):
-        artefact = sidecar.relative_to(run_dir).as_posix().removesuffix(SUFFIX)
-        found.append(Stage(artefact, read_proof(sidecar)))
-    return sorted(found, key=lambda stage: stage.proof.started)
+def card_of(run_dir: Path, model: str) -> Card | None:
+    """The card: the run directory's own copy, else the file that the port was started with, else None."""
+    copy = run_dir / CARD_COPY
+    path = copy if copy.is_file() else card_file(model)
+    return read_card(path) if path else None
 
 
 def read_results(folder: Path) -> dict[int, dict[str, str]]:
@@ -101,8 +125,11 @@ def read_results(folder: Path) -> dict[int, dict[str, str]]:
     for path in sorted(folder.glob("bs*/result.json")):
         number = path.parent.name.removeprefix("bs")
         if number.isdigit():
-            rows = decode(path).get("value", [])
-            found[int(number)] = {row["key"]: row["value"] for row in rows}
+            rows = decode(path).get("value")
+            try:
+                found[int(number)] = {str(row["key"]): str(row["value"]) for row in rows or []}
+            except (KeyError, TypeError):
+                raise InputError(f"'{path}' is damaged (a row without 'key' or 'value'); delete it and run the port again") from None
     return dict(sorted(found.items()))
 
 
@@ -110,11 +137,6 @@ def decode(path: Path) -> dict[str, Any]:
     """A JSON object from a file; :class:`InputError` names a file that is damaged."""
     try:
         value: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InputError(f"'{path}' is damaged ({error}); delete it and run the port again") from error
     return value
-
-
-def accuracy_folder(data: RunData, label: str) -> str:
-    """Where the accuracy run of a label stands, relative to the run directory."""
-    return f"{label}/bs{accuracy_batch(data.settings.batches)}"

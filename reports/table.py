@@ -36,13 +36,16 @@ def parser() -> Parser:
     p.add_values("--policy", default=[], help="judge the best rates: modelzoo-310p, modelzoo-310; exit code 1 when one is not met")
     p.add_argument("--accuracy", metavar="MEASURED/PUBLISHED", help="judge an accuracy too, both in percent: 77.85/77.862")
     p.add_argument("--level-file", metavar="FILE", help="write what the policies found as a modelzoo_level.txt")
+    p.add_progress_options()
     return p
 
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
+    from portproof import progress
     from portproof.reports.table_command import run
 
+    progress.configure(options.quiet, options.log_json)
     return run(options)
 
 

@@ -169,7 +169,7 @@ def read_performance(path: str | os.PathLike[str]) -> Performance:
                 f"'{path}' has the schema {head.get('schema')!r}, this version reads {SCHEMA!r}; measure again with this version"
             )
         return msgspec.convert(head, Performance)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InputError(f"'{path}' is not a performance file of PortProof: {error}") from error
 
 

@@ -66,9 +66,14 @@ def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[St
         subjects = (f"{label}={label}:model.onnx", f"{REFERENCE}={REFERENCE}:{settings.weights}")
         yield step(f"bench {label}", "bench", *subjects, "--batch", ",".join(map(str, settings.batches)), "--model", card,
                    "--out", f"{label}/perf.json", accepted=VERDICTS)  # fmt: skip
-    perf = [f"{label}={label}/perf.json" for label in labels]
-    yield step("table", "table", *perf, f"{REFERENCE}={labels[0]}/perf.json", "--out", "report/table", show=True, reports=True)
-    yield step("report", "readme", ".", "--lang", "en", "--out", "report/README.md", reports=True)
+    yield step("table", "table", *table_columns(settings), "--out", "report/table", show=True, reports=True)
+    yield step("report", "report", ".", reports=True)
+
+
+def table_columns(settings: Settings) -> list[str]:
+    """The columns of the comparison table as ``table`` takes them: each target, then the reference as it was timed with the first."""
+    labels = [label_of(t) for t in settings.targets]
+    return [*(f"{label}={label}/perf.json" for label in labels), f"{REFERENCE}={labels[0]}/perf.json"]
 
 
 def demonstration() -> Iterator[Step]:

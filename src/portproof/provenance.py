@@ -85,7 +85,7 @@ def read_proof(sidecar: str | os.PathLike[str]) -> Proof:
                 f"sidecar '{path}' has the schema {head.get('schema')!r}, this version reads {SCHEMA!r}; make the artefact again"
             )
         return msgspec.convert(head, Proof)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InputError(f"sidecar '{path}' is damaged ({error}); delete it and run the stage again") from error
 
 

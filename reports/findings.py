@@ -1,0 +1,46 @@
+"""What a verification finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something about a file (relative to the run directory; outside it, absolute) or a figure in it.
+
+    ``changed``: it is not what it was, or not what the files below it give. ``not derived``: nobody can say, and why.
+    """
+
+    kind: Literal["changed", "not derived"]
+    file: str
+    what: str
+
+
+def changed(file: str, what: str) -> Finding:
+    """A change."""
+    return Finding("changed", file, what)
+
+
+def not_derived(file: str, what: str) -> Finding:
+    """Something that cannot be derived again here."""
+    return Finding("not derived", file, what)
+
+
+def differences(file: str, stated: Any, derived: Any, place: str = "") -> Iterator[Finding]:
+    """Where two JSON values differ, by the place in them; numbers must be equal to the last digit."""
+    if isinstance(stated, dict) and isinstance(derived, dict):
+        for key in dict.fromkeys([*derived, *stated]):
+            yield from differences(file, stated.get(key), derived.get(key), f"{place}.{key}".lstrip("."))
+    elif isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
+        for index, (one, other) in enumerate(zip(stated, derived, strict=True)):
+            yield from differences(file, one, other, f"{place}[{index}]")
+    elif stated != derived or type(stated) is not type(derived):
+        yield changed(file, f"{place or 'it'} says {_short(stated)}, the files below it give {_short(derived)}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,0 +1,48 @@
+"""Derive every number of a report again, and follow the hashes back to the weights and the images."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+    sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
+
+from portproof.arguments import Parser, run_stage
+
+
+def parser() -> Parser:
+    """The command line."""
+    p = Parser(
+        "Derive every number of a port's report again from the raw artefacts, hash every file, and make every report anew. "
+        "Exit code 1 when anything is not as it was; what cannot be derived again here is listed.",
+        example="python reports/verify.py runs/digits-cpu",
+    )
+    p.add_argument("run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port', or a copy of it")
+    p.add_argument("--json", action="store_true", help="the findings as one JSON object on stdout")
+    p.add_progress_options()
+    return p
+
+
+def work(options: argparse.Namespace) -> int:
+    """Print what was found; return the exit code."""
+    from portproof import progress
+    from portproof.errors import EXIT_DONE, EXIT_FAIL
+    from portproof.files import existing_folder
+    from portproof.reports.verifying import verify
+    from portproof.text import printable
+
+    progress.configure(options.quiet, options.log_json)
+    found = verify(existing_folder(options.run_dir, "run directory").absolute())
+    if options.json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+    else:
+        print("\n".join(printable(line) for line in found.text.splitlines()))
+    return EXIT_FAIL if found.changed else EXIT_DONE
+
+
+if __name__ == "__main__":
+    run_stage(parser, work)
