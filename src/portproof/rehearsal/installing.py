@@ -13,7 +13,14 @@ from portproof.files import write_text
 from portproof.rehearsal import ACTIVE, SOC
 
 #: Program -> module of this package. A program is simulated as soon as its module is there.
-PROGRAMS = {"atc": "atc", "npu-smi": "npu_smi", "msame": "msame", "benchmark.x86_64": "benchmark", "benchmark.aarch64": "benchmark"}
+PROGRAMS = {
+    "atc": "atc",
+    "aoe": "atc",
+    "npu-smi": "npu_smi",
+    "msame": "msame",
+    "benchmark.x86_64": "benchmark",
+    "benchmark.aarch64": "benchmark",
+}
 
 
 def install(folder: Path, soc_version: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:

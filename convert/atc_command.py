@@ -1,0 +1,154 @@
+"""What ``atc`` is asked: from a request to its exact command lines. Flags as in Huawei's documentation and in public command lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from portproof.convert.onnx_inputs import OnnxInput
+from portproof.errors import InputError
+
+#: Our precision -> ``--precision_mode`` of older releases, ``--precision_mode_v2`` of newer ones.
+_PRECISIONS = {
+    "fp16": ("force_fp16", "fp16"),
+    "fp32": ("must_keep_origin_dtype", "origin"),
+    "mixed": ("allow_mix_precision", "mixed_float16"),
+}
+_SHAPE = re.compile(r"^(?P<name>.+):(?P<dims>\s*-?\d+(?:\s*,\s*-?\d+)*\s*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be converted. ``out`` may hold ``{batch}``; the dynamic settings exclude each other and are spelled as atc takes them."""
+
+    model: str
+    out: str
+    target: str
+    soc_version: str | None = None
+    batches: tuple[int, ...] = (1,)
+    dynamic_batch: bool = False
+    image_sizes: str | None = None
+    dims: str | None = None
+    shape_range: str | None = None
+    input_shape: str | None = None
+    aipp: str | None = None
+    precision: str | None = None
+    output_type: str | None = None
+    tune: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """One ``.om``: its file without the suffix, the flags that decide it beside model, output and chip, and those of tuning."""
+
+    stem: Path
+    flags: tuple[str, ...]
+    shape_flags: tuple[str, ...]
+
+    @property
+    def file(self) -> Path:
+        """The ``.om``."""
+        return self.stem.with_name(self.stem.name + ".om")
+
+    def command(self, program: str, model: Path, output: Path, soc_version: str) -> list[str]:
+        """atc's command line. atc adds the suffix ``.om`` itself."""
+        return [program, "--framework=5", f"--model={model}", f"--output={output}", f"--soc_version={soc_version}", *self.shape_flags, *self.flags,
+                "--log=error"]  # fmt: skip
+
+    def tuning(self, program: str, model: Path, output: Path) -> list[str]:
+        """aoe's command line, for operators; the chip is that of the host."""
+        return [program, "--framework=5", f"--model={model}", "--job_type=2", f"--output={output}", *self.shape_flags, "--log=error"]
+
+
+def conversions(request: Request, inputs: Sequence[OnnxInput], new_precision: bool) -> list[Conversion]:
+    """The conversions of a request. ``new_precision``: this atc knows ``--precision_mode_v2``."""
+    common = []
+    if request.aipp:
+        common.append(f"--insert_op_conf={Path(request.aipp).absolute()}")
+    if request.precision:
+        old, new = _PRECISIONS[request.precision]
+        common.append(f"--precision_mode_v2={new}" if new_precision else f"--precision_mode={old}")
+    if request.output_type:
+        common.append(f"--output_type={request.output_type}")
+    name = Path(request.model).stem
+    if not _is_dynamic(request):
+        return [_static(request, inputs, name, batch, tuple(common)) for batch in dict.fromkeys(request.batches)]
+    if "{batch}" in request.out:
+        raise InputError("one .om with dynamic dimensions serves every batch: OUT_DIR cannot hold {batch}")
+    kind, flag = _dynamic(request, inputs)
+    shapes = () if request.shape_range else (_shape_flag(_shapes(request, inputs, -1)),)
+    form = "ND" if request.dims else _format(inputs)
+    return [Conversion(Path(request.out) / f"{name}_{kind}", tuple(common), (f"--input_format={form}", *shapes, flag))]
+
+
+def _is_dynamic(request: Request) -> bool:
+    return bool(request.dynamic_batch or request.image_sizes or request.dims or request.shape_range)
+
+
+def _dynamic(request: Request, inputs: Sequence[OnnxInput]) -> tuple[str, str]:
+    """The name of the kind of model and the flag that makes it."""
+    if request.dynamic_batch:
+        return "dymbatch", f"--dynamic_batch_size={','.join(map(str, sorted(set(request.batches))))}"
+    if request.image_sizes:
+        return "dymhw", f"--dynamic_image_size={request.image_sizes}"
+    if request.dims:
+        return "dymdims", f"--dynamic_dims={request.dims}"
+    return "dymshape", f"--input_shape_range={request.shape_range}"
+
+
+def _static(request: Request, inputs: Sequence[OnnxInput], name: str, batch: int, common: tuple[str, ...]) -> Conversion:
+    shapes = _shapes(request, inputs, batch)
+    open_ = [n for n, shape in shapes if -1 in shape]
+    if open_:
+        raise InputError(
+            f"input '{open_[0]}' has more dynamic dimensions than the batch: give --input-shape, or one of the --dynamic options"
+        )
+    stem = Path(request.out.replace("{batch}", str(batch))) / f"{name}_bs{batch}"
+    return Conversion(stem, common, (f"--input_format={_format(inputs)}", _shape_flag(shapes)))
+
+
+def _shapes(request: Request, inputs: Sequence[OnnxInput], batch: int) -> list[tuple[str, list[int]]]:
+    """Name and shape of each input: as given, else the model's with the batch in place of a dynamic first dimension."""
+    given = parse_shapes(request.input_shape) if request.input_shape else {}
+    strangers = [n for n in given if n not in {i.name for i in inputs}]
+    if strangers:
+        raise InputError(f"--input-shape names '{strangers[0]}', the model's inputs are {', '.join(i.name for i in inputs)}")
+    shapes = []
+    for one in inputs:
+        shape = given.get(one.name) or [batch if d is None and k == 0 else -1 if d is None else d for k, d in enumerate(one.shape)]
+        _check_shape(one, shape)
+        if not request.input_shape and batch > 0 and shape and shape[0] != batch:
+            raise InputError(f"input '{one.name}' has the fixed batch {shape[0]}, --batch asks for {batch}; export with a dynamic batch")
+        shapes.append((one.name, shape))
+    return shapes
+
+
+def _check_shape(one: OnnxInput, shape: Sequence[int]) -> None:
+    fits = len(shape) == len(one.shape) and all(want in (None, -1, got) or got == -1 for want, got in zip(one.shape, shape, strict=True))
+    if not fits:
+        raise InputError(f"input '{one.name}' has the shape {one.shape} in the model (None: dynamic), {list(shape)} was asked for")
+
+
+def parse_shapes(text: str) -> dict[str, list[int]]:
+    """``name:1,3,224,224;other:1,10``. Names may hold dots, digits and colons; blanks after commas are allowed.
+
+    >>> parse_shapes("input.1:1, 3,8,8;a:0:-1,4")
+    {'input.1': [1, 3, 8, 8], 'a:0': [-1, 4]}
+    """
+    found = {}
+    for part in filter(None, (p.strip() for p in text.split(";"))):
+        match = _SHAPE.match(part)
+        if not match:
+            raise InputError(f"'{part}' is no input shape: NAME:D,D,... was expected, inputs joined by ';'")
+        found[match["name"]] = [int(d) for d in match["dims"].split(",")]
+    return found
+
+
+def _shape_flag(shapes: Sequence[tuple[str, Sequence[int]]]) -> str:
+    return "--input_shape=" + ";".join(f"{name}:{','.join(map(str, shape))}" for name, shape in shapes)
+
+
+def _format(inputs: Sequence[OnnxInput]) -> str:
+    return {4: "NCHW", 5: "NCDHW"}.get(len(inputs[0].shape), "ND")

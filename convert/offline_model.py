@@ -1,0 +1,163 @@
+"""ONNX to ``.om`` with ``atc``: found, asked, and believed only when exit code, success line and file agree."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from portproof import npusmi, progress, rehearsal
+from portproof.convert.atc_command import Conversion, Request, conversions
+from portproof.convert.onnx_inputs import read_facts
+from portproof.errors import InputError, ToolError
+from portproof.files import existing_file
+from portproof.provenance import Proof, Work, read_proof
+from portproof.shell import Finished, find_program, run_program, spelled, tail_of
+from portproof.target import Target, find_target, match_target
+
+_SUCCESS = "ATC run success"
+_CODE = re.compile(r"^\s*(E[A-Z0-9]\d{4}|EL\d{3}):", re.MULTILINE)
+_HINT = "source /usr/local/Ascend/ascend-toolkit/set_env.sh first, or rehearse with port --rehearse"
+_MEANINGS = {
+    "E10001": "a value is invalid", "E10003": "a value is invalid", "E10014": "a value is invalid", "E10015": "a value is invalid",
+    "E10007": "a required parameter is missing", "E10013": "a value is out of range",
+    "E10016": "a node of --out_nodes is not in the model (names change with the version of torch)", "E10054": "--model is empty; check its quotes",
+    "E19010": "the parser does not know an operator at this opset: export with opset 11, or use a newer CANN", "E19999": "an inner error of atc",
+    "E40000": "atc's own Python packages cannot be imported: check set_env.sh and PYTHONPATH",
+    "EC0010": "atc's own Python packages cannot be imported: check set_env.sh and PYTHONPATH", "EC0005": "the soc_version is wrong for this CANN",
+    "E90003": "an operator could not be compiled", "EZ3003": "an operator is not supported on this chip", "EZ9999": "an error on the AI core",
+}  # fmt: skip
+
+
+def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool = False) -> list[Proof]:
+    """Make every ``.om`` of a request; the sidecar of each (none with ``dry_run``, which prints the commands).
+
+    Raises :class:`InputError` for a request that does not fit the model, before atc is called, and :class:`ToolError` when atc fails.
+    """
+    target = find_target(request.target)
+    if target.converter != "onnx2om":
+        raise InputError(f"the target '{target.name}' takes no .om files; use 310 or 310p")
+    model = existing_file(request.model, "ONNX model")
+    facts = read_facts(model)
+    for warning in facts.warnings:
+        progress.warn(warning)
+    if request.aipp:
+        existing_file(request.aipp, "AIPP configuration")
+    soc_version = _soc_version(request, target)
+    atc = "atc" if dry_run and not _is_here("atc") else _program("atc")
+    new_precision = bool(request.precision) and atc != "atc" and _knows_new_precision(atc, Path(request.out.replace("{batch}", "0")))
+    plan = conversions(request, facts.inputs, new_precision)
+    if dry_run:
+        for one in plan:
+            if request.tune:
+                print(spelled(one.tuning("aoe", model, one.stem)))
+            print(spelled(one.command(atc, model, one.stem, soc_version)))
+        return []
+    return [_make(one, request, model, soc_version, timeout_s) for one in plan]
+
+
+def _make(one: Conversion, request: Request, model: Path, soc_version: str, timeout_s: float | None) -> Proof:
+    """One ``.om``."""
+    inputs = {"model": [model], "aipp": [Path(request.aipp)] if request.aipp else []}
+    parameters = {
+        "soc_version": soc_version,
+        "flags": [*one.shape_flags, *one.flags],
+        "precision": request.precision or "fp16",
+        "tune": request.tune,
+    }
+    work = Work("onnx2om", one.file, inputs=inputs, parameters=parameters, simulated=rehearsal.is_active())
+    if work.is_done():
+        return read_proof(work.sidecar)
+    work.begin()
+    folder = one.file.absolute().parent
+    scratch = folder / f".{one.stem.name}.atc"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        if request.tune:
+            _tune(one, model, scratch, folder / "logs" / f"aoe_{one.stem.name}.log")
+        command = one.command(_program("atc"), model.absolute(), scratch / one.stem.name, soc_version)
+        done = run_program(command, folder / "logs" / f"atc_{one.stem.name}.log", cwd=scratch, timeout_s=timeout_s)
+        os.replace(_made(done, scratch, one.stem.name), one.file)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    progress.say(f"onnx2om: {one.file} is made, in {done.seconds:.0f} s")
+    return work.finish([one.file], {"command": list(done.command), "seconds": done.seconds, "soc_version": soc_version})
+
+
+def _tune(one: Conversion, model: Path, scratch: Path, log: Path) -> None:
+    """Tune the operators; what aoe learns is kept in the user's CANN repository, where atc finds it."""
+    program = find_program(["aoe"], _folders(), _HINT)
+    done = run_program(one.tuning(str(program), model.absolute(), scratch / "tuned"), log, cwd=scratch)
+    if done.exit_code != 0:
+        raise done.failure(f"aoe {done.how}")
+
+
+def _made(done: Finished, scratch: Path, name: str) -> Path:
+    """The file that atc made; :class:`ToolError` with the code's meaning unless exit code, success line and file all say so.
+
+    Newer releases name a host-dependent model after the host: ``<name>_linux_x86_64.om``.
+    """
+    output = done.output
+    files = sorted(scratch.glob("*.om"))
+    ours = [f for f in files if f.stem == name or f.stem.startswith(f"{name}_linux_")]
+    if done.exit_code == 0 and _SUCCESS in output and ours:
+        return ours[0]
+    if "error while loading shared libraries" in output:
+        raise done.failure(f"atc could not be started: a library of the driver or of CANN is missing; {_HINT}")
+    codes = list(dict.fromkeys(_CODE.findall(output)))
+    if codes:
+        meanings = [f"{code} ({_MEANINGS.get(code, 'see the log')})" for code in codes]
+        raise done.failure(f"atc failed with {', '.join(meanings)}")
+    missing = "" if _SUCCESS in output else f" without its line '{_SUCCESS}'"
+    raise done.failure(f"atc {done.how}{missing or ' but made no .om file'}")
+
+
+def _soc_version(request: Request, target: Target) -> str:
+    """What atc is told: as given (it must be of the target's family), else the chip of this host if it is, else the target's."""
+    if request.soc_version:
+        family = match_target(request.soc_version)
+        if family is None or family.name != target.name:
+            raise InputError(f"--soc-version {request.soc_version} is not of the target {target.name}; {target.soc_version} was expected")
+        return request.soc_version
+    with suppress(InputError, ToolError):
+        found = [c.soc_version for c in npusmi.query()]
+        fitting = [s for s in found if (family := match_target(s)) is not None and family.name == target.name]
+        if fitting:
+            return fitting[0]
+        progress.warn(f"this host has {', '.join(dict.fromkeys(found))}, the model is converted for {target.soc_version}")
+    return str(target.soc_version)
+
+
+def _is_here(name: str) -> bool:
+    with suppress(InputError):
+        find_program([name], _folders())
+        return True
+    return False
+
+
+def _program(name: str) -> str:
+    return str(find_program([name], _folders(), _HINT))
+
+
+def _folders() -> Sequence[str]:
+    """The usual places of CANN, when ``set_env.sh`` was not sourced."""
+    roots = [os.environ.get(n) for n in ("ASCEND_TOOLKIT_HOME", "ASCEND_HOME_PATH")]
+    roots += [
+        f"{base}/{part}/latest"
+        for base in ("/usr/local/Ascend", os.path.expanduser("~/Ascend"))
+        for part in ("ascend-toolkit", "cann", "nnae")
+    ]
+    return [f"{root}/{sub}" for root in roots if root for sub in ("bin", "compiler/bin", "atc/bin", "tools/aoe/bin")]
+
+
+def _knows_new_precision(atc: str, folder: Path) -> bool:
+    """Whether this atc spells it ``--precision_mode_v2``: its help says so."""
+    log = folder / "logs" / "atc_help.log"
+    done = run_program([atc, "--help"], log, timeout_s=60)
+    if done.exit_code != 0:
+        raise ToolError(f"'atc --help' {done.how}; {_HINT}", tail_of(log))
+    return "precision_mode_v2" in done.output

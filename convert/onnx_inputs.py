@@ -1,0 +1,66 @@
+"""What a converter must know of an ONNX file before it is called: inputs, opset, and operators that the vendor's parser is known to lack."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from portproof.errors import InputError, MissingPackageError
+from portproof.files import existing_file
+from portproof.text import listed
+
+#: Operators of control flow, sequences, strings and sizes that depend on data: atc for 310 and 310P compiles static graphs of tensors.
+_DOUBTFUL = frozenset({"If", "Loop", "Scan", "Optional", "OptionalGetElement", "OptionalHasElement", "SequenceAt", "SequenceConstruct", "SequenceEmpty",
+                       "SequenceInsert", "SplitToSequence", "ConcatFromSequence", "StringNormalizer", "TfIdfVectorizer", "Unique", "NonZero"})  # fmt: skip
+#: What every release of atc parses; later opsets need later releases.
+_SAFE_OPSET = 11
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxInput:
+    """An input: its name, and its shape with None where it is dynamic."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFacts:
+    """Inputs in order, opset of the default domain, and warnings for a converter."""
+
+    inputs: tuple[OnnxInput, ...]
+    opset: int
+    warnings: tuple[str, ...]
+
+
+def read_facts(path: Path) -> OnnxFacts:
+    """Read an ONNX file; :class:`InputError` when it is none or has no inputs."""
+    existing_file(path, "ONNX model")
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingPackageError("onnx", "checking a model before its conversion", "ascend") from error
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # protobuf's errors have no common class
+        raise InputError(f"'{path}' is not an ONNX file, or is cut short; export it again") from error
+    weights = {i.name for i in model.graph.initializer}
+    inputs = tuple(
+        OnnxInput(v.name, tuple(d.dim_value if d.HasField("dim_value") else None for d in v.type.tensor_type.shape.dim))
+        for v in model.graph.input
+        if v.name not in weights
+    )
+    if not inputs:
+        raise InputError(f"'{path}' has no inputs; export it again")
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    domains = sorted({n.domain for n in model.graph.node} - {"", "ai.onnx"})
+    doubtful = Counter(n.op_type for n in model.graph.node if n.op_type in _DOUBTFUL)
+    warnings = []
+    if opset > _SAFE_OPSET:
+        warnings.append(f"the model has opset {opset}; every atc parses {_SAFE_OPSET}, later ones only newer releases (failure: E19010)")
+    if domains:
+        warnings.append(f"the model uses operators of {listed(domains)}, which atc does not know; export without them")
+    if doubtful:
+        warnings.append(f"the model uses {listed(sorted(doubtful))}, which atc for 310 and 310P may not support (failure: EZ3003)")
+    return OnnxFacts(inputs, opset, tuple(warnings))
