@@ -19,6 +19,22 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+class Named(Protocol):
+    """What is enough of a card to find its builder: a model zoo's card is known in full only to the zoo's package."""
+
+    @property
+    def name(self) -> str:
+        """The card's name."""
+
+    @property
+    def builder(self) -> str:
+        """What builds the model."""
+
+    @property
+    def path(self) -> str | None:
+        """Where the card was read."""
+
+
 class Builder(Protocol):
     """The module of a builder. Importing it imports no framework."""
 
@@ -28,11 +44,11 @@ class Builder(Protocol):
     def build(self, card: Card, weights: Path | None) -> nn.Module:
         """The model with the weights loaded; random values when ``weights`` is None."""
 
-    def files(self, card: Card) -> list[Path]:
+    def files(self, card: Named) -> list[Path]:
         """The user's own code that the model is made of, as far as it is known now."""
 
 
-def builder_of(card: Card) -> Builder:
+def builder_of(card: Named) -> Builder:
     """The builder that a card names."""
     prefix, colon, rest = card.builder.partition(":")
     name = f"portproof.convert.builders.{prefix}_models"

@@ -5,11 +5,12 @@ Found without importing any of these packages, so that "nothing changed" is said
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from portproof import backend as backends
-from portproof.card import Card, find_card, read_card
-from portproof.convert.building import builder_of
+from portproof.card import find_card, read_card
+from portproof.convert.building import Named, builder_of
 from portproof.files import existing_file
 from portproof.infer.onnxfile import read_header
 
@@ -40,10 +41,19 @@ def builder_packages(card: str) -> tuple[str, ...]:
     return builder_of(_as_far_as_known(card)).PACKAGES
 
 
-def _as_far_as_known(card: str) -> Card:
+@dataclass(frozen=True, slots=True)
+class _Zoo:
+    """A card that has no file: its text names its builder."""
+
+    name: str
+    builder: str
+    path: str | None = None
+
+
+def _as_far_as_known(card: str) -> Named:
     """A card without asking a model zoo: its file where it has one, else just its builder."""
     if ":" in card and not card.endswith((".yaml", ".yml")):
-        return Card(name=card, builder=card, inputs=(), outputs=(), recipe="")
+        return _Zoo(card, card)
     return read_card(find_card(card))
 
 

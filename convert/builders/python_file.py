@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portproof.card import Card
+from portproof.convert.building import Named
 from portproof.convert.weights import load_strictly, read_state_dict, unprefixed
 from portproof.errors import InputError
 from portproof.usercode import imported_files, load_callable, own_folder, source_of
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 PACKAGES: tuple[str, ...] = ()
 
 
-def files(card: Card) -> list[Path]:
+def files(card: Named) -> list[Path]:
     """The file, and after it those of its folder that it has imported in this process."""
     return imported_files(source_of(card.builder, card.path)[0])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portproof.card import Card
-from portproof.convert.building import class_count
+from portproof.convert.building import Named, class_count
 from portproof.convert.weights import always_strict, read_state_dict, unprefixed
 from portproof.errors import InputError, MissingPackageError
 from portproof.text import listed
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PACKAGES = ("timm",)
 
 
-def files(card: Card) -> list[Path]:
+def files(card: Named) -> list[Path]:
     """None: the package's version stands for its code."""
     return []
 

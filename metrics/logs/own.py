@@ -64,9 +64,9 @@ def _run(measurement: Measurement, performance: Performance, source: str, line: 
 
 def _reasons(measurement: Measurement, performance: Performance) -> list[str]:
     """Why the clock was unstable: of this measurement, and of the run as a whole. A reason begins with the subject that it is about."""
-    subjects = [f"{m.label}, batch {m.batch}, {m.boundary}:" for m in performance.measurements]
-    own = f"{measurement.label}, batch {measurement.batch}, {measurement.boundary}:"
-    return [r for r in performance.reasons if r.startswith(own) or not r.startswith(tuple(subjects))]
+    subjects = tuple(f"{m.label}, batch {m.batch}{end}" for m in performance.measurements for end in (":", ","))
+    own = (f"{measurement.label}, batch {measurement.batch}:", f"{measurement.label}, batch {measurement.batch}, {measurement.boundary}:")
+    return [r for r in performance.reasons if r.startswith(own) or not r.startswith(subjects)]
 
 
 def _figures(measurement: Measurement, samples: list[float], line: int) -> list[Figure]:
