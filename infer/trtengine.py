@@ -1,0 +1,133 @@
+"""TensorRT engines: reading the version off a plan, deserialising it, and what the engine itself says about its layers.
+
+Only what both TensorRT 10 and 11 have is used. Nothing raises there: a failure is a None, and its reason goes to the logger, so the logger's
+words are kept and end up in the error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from portproof.errors import InputError, MissingPackageError, ToolError
+from portproof.files import existing_file
+from portproof.provenance import proof_of
+
+#: The head of a plan, as trtexec's --getPlanVersionOnly reads it: a tag, the serialisation's version 0, and TensorRT's version in bytes 24 to 27.
+PLAN_TAG = b"ftrt"
+_VERSION_AT = slice(24, 28)
+_OLDEST = 10
+#: Words of the inspector's "Format/Datatype" -> precision, the narrowest first.
+_PRECISIONS = {
+    "fp4": r"FP4",
+    "int4": r"Int4|INT4",
+    "fp8": r"FP8",
+    "int8": r"Int8|INT8",
+    "bf16": r"BF16|BFloat16",
+    "fp16": r"Half|FP16",
+    "fp32": r"Float|FP32",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A deserialised engine. ``runtime`` and ``messages`` (TensorRT's logger) must live as long as it does."""
+
+    trt: Any
+    engine: Any
+    runtime: Any
+    messages: Any
+
+
+def tensorrt() -> Any:
+    """The package; :class:`InputError` when it is missing or older than 10."""
+    try:
+        trt = importlib.import_module("tensorrt")
+    except ImportError as error:
+        if error.name != "tensorrt":
+            raise ToolError(f"tensorrt is installed but cannot be loaded ({error}): check its libraries and LD_LIBRARY_PATH") from error
+        raise MissingPackageError("tensorrt", "the backend 'trt'", "trt") from error
+    version = getattr(trt, "__version__", "0")
+    if int(version.partition(".")[0]) < _OLDEST:
+        raise InputError(
+            f"the backend 'trt' drives TensorRT 10 and 11, this is {version}; bench by trtexec instead, or install a newer one"
+        )
+    return trt
+
+
+def plan_version(head: bytes) -> str | None:
+    """The TensorRT version that built a plan, from its first 28 bytes; None when they are no plan's or of another form.
+
+    >>> plan_version(b"ftrt" + bytes(20) + bytes([10, 3, 0, 26]))
+    '10.3.0.26'
+    """
+    if head[:4] != PLAN_TAG or head[4:8] != bytes(4) or len(head) < _VERSION_AT.stop:
+        return None
+    return ".".join(map(str, head[_VERSION_AT]))
+
+
+def open_engine(model: Path, compute_capability: str, version_compatible: bool) -> Engine:
+    """Deserialise a plan on the current device, whose compute capability is given.
+
+    ``version_compatible`` lets plans run that bring their own runtime, which means running code from the plan; so only when asked.
+    """
+    plan = existing_file(model, "TensorRT engine").read_bytes()
+    trt = tensorrt()
+    messages = _messages(trt)
+    runtime = trt.Runtime(messages)
+    if version_compatible:
+        runtime.engine_host_code_allowed = True
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise InputError(_why_refused(model, plan, trt.__version__, compute_capability, messages.last))
+    return Engine(trt, engine, runtime, messages)
+
+
+def _why_refused(model: Path, plan: bytes, version: str, compute_capability: str, said: str) -> str:
+    """One sentence: what built the engine, and what is here."""
+    built_by = plan_version(plan[: _VERSION_AT.stop])
+    if plan[:4] != PLAN_TAG:
+        return f"'{model}' is not a TensorRT engine (a plan begins with '{PLAN_TAG.decode()}'); build one with convert/onnx2trt.py"
+    proof = proof_of(model)
+    capability = proof.parameters.get("compute_capability") if proof else None
+    built = f"TensorRT {built_by or 'of unknown version'}" + (f" for compute capability {capability}" if capability else "")
+    return (
+        f"'{model}' was built by {built} and does not load here, in TensorRT {version} on a GPU of compute capability {compute_capability} "
+        f"(TensorRT says: {said or 'nothing'}): an engine runs only in the version and on the kind of GPU that it was built for; build it again "
+        "here, or give --option version_compatible=on when it was built so"
+    )
+
+
+def _messages(trt: Any) -> Any:
+    class Messages(trt.ILogger):  # type: ignore[misc]
+        """Keeps the last error that TensorRT logged."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)  # pybind11 asks for the explicit call
+            self.last = ""
+
+        def log(self, severity: Any, msg: str) -> None:
+            """Called by TensorRT."""
+            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+                self.last = " ".join(msg.split())[:300]
+
+    return Messages()
+
+
+def precision_of(opened: Engine, model: Path) -> str:
+    """What its layers compute in: the narrowest type among their tensors, as the engine's inspector lists them.
+
+    An engine that was built without detailed profiling verbosity lists only names; then it is what its sidecar says, or ``unknown``.
+    """
+    text = opened.engine.create_engine_inspector().get_engine_information(opened.trt.LayerInformationFormat.JSON)
+    layers = json.loads(text, strict=False).get("Layers", [])
+    kinds = {tensor.get("Format/Datatype", "") for layer in layers if isinstance(layer, dict) for tensor in layer.get("Outputs", [])}
+    for precision, words in _PRECISIONS.items():
+        if any(re.search(rf"\b(?:{words})\b", kind) for kind in kinds):
+            return precision
+    proof = proof_of(model)
+    return str((proof.parameters.get("precision") if proof else None) or "unknown")
