@@ -33,7 +33,7 @@ from PIL import Image
 
 from portproof.preprocess.cards import resolve_card
 from portproof.preprocess.dataset import find_images
-from portproof.preprocess.pipeline import Prepared, in_order, prepare, write_bin
+from portproof.preprocess.pipeline import Prepared, in_order, pending, prepare, write_bin
 from portproof.preprocess.transform import Preprocessor
 from portproof.recipe import Recipe, with_output
 
@@ -146,8 +146,10 @@ def portproof(recipe: Recipe, dtype: Any, workers: int, use_compiled: bool) -> R
         def make(path: Path) -> Prepared:
             return write_bin(prepare(path, folder, preprocessor), folder, folder)
 
-        for _ in in_order(make, images, workers):
-            pass
+        for prepared in in_order(make, images, workers):
+            assert prepared.written is not None
+            path = folder / prepared.written.path
+            pending(path).replace(path)
 
     return run
 

@@ -98,7 +98,9 @@ def _classes_of_ids(meta: Path) -> dict[int, int]:
     try:
         synsets = loadmat(meta, squeeze_me=True)["synsets"]
         leaves = [(int(s["ILSVRC2012_ID"]), str(s["WNID"])) for s in synsets if int(s["num_children"]) == 0]
-    except (KeyError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+    except (
+        Exception
+    ) as error:  # a damaged file ends in any of SciPy's own errors, KeyError, ValueError, TypeError, IndexError, struct.error
         raise InputError(
             f"'{meta}' is not the meta.mat of the ILSVRC2012 devkit ({error}); take it from ILSVRC2012_devkit_t12/data"
         ) from error

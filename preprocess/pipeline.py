@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from portproof import progress
 from portproof.errors import InputError
-from portproof.files import atomic_writer
 from portproof.manifest import sample_id
 from portproof.preprocess.dataset import find_images
 from portproof.preprocess.transform import Preprocessor, Sample
-from portproof.provenance import FileRecord, record_of
+from portproof.provenance import FileRecord, record_of, stored_path
 from portproof.recipe import Recipe
 
 T = TypeVar("T")
@@ -82,14 +83,27 @@ def sample_of(prepared: Prepared) -> Sample:
 
 
 def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
-    """Write ``<id>.bin``, whole or not at all, and keep its record instead of the sample. A bad image writes nothing."""
+    """Write the sample under a temporary name (:func:`pending`), and keep the record of the ``<id>.bin`` that it will be instead of the
+    sample. Whoever keeps the journal notes the record, then renames the file: a kill in between leaves nothing unaccounted for. A bad image
+    writes nothing.
+    """
     if prepared.sample is None:
         return prepared
-    path = folder / f"{sample_id(prepared.path)}.bin"
-    with atomic_writer(path, durable=False) as file:
-        file.write(prepared.sample.data)
-    written = record_of(path, root, hashlib.sha256(prepared.sample.data).hexdigest())
+    final = folder / f"{sample_id(prepared.path)}.bin"
+    temporary = pending(final)
+    try:
+        temporary.write_bytes(prepared.sample.data)
+        record = record_of(temporary, root, hashlib.sha256(prepared.sample.data).hexdigest())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    written = msgspec.structs.replace(record, path=stored_path(final, root))
     return replace(prepared, sample=None, written=written)
+
+
+def pending(path: Path) -> Path:
+    """The name of a file that is not yet noted as finished; the journal removes such files when a run begins."""
+    return path.with_name(f".{path.stem}.tmp")
 
 
 class ClippingWarner:

@@ -321,7 +321,9 @@ static void skip(struct jpeg_decompress *jpeg, long bytes) {
 }
 
 /* Decode the rows and columns that the crop needs. Columns are decoded with a margin: at the edge of a cropped line the library has no
- * neighbour to interpolate colour from. Rows below are skipped, not left unread, so that a file cut off there is found out. */
+ * neighbour to interpolate colour from.
+ * Rows below are skipped but for the last one, which is read: skipping to the very end reads no data at all, and a file that is cut off there
+ * must be found out. */
 static void decode(struct reader *r, const struct jpeg_functions *f, struct state *s, uint8_t *row) {
     struct jpeg_decompress *jpeg = &r->jpeg;
     const unsigned int margin = 32;
@@ -335,7 +337,11 @@ static void decode(struct reader *r, const struct jpeg_functions *f, struct stat
         if (f->read_scanlines(jpeg, &row, 1) != 1) give_up(jpeg);
         take_row(s, y, row, (int)offset);
     }
-    if (jpeg->output_scanline < jpeg->output_height) f->skip_scanlines(jpeg, jpeg->output_height - jpeg->output_scanline);
+    if (jpeg->output_scanline < jpeg->output_height) {
+        const unsigned int left = jpeg->output_height - jpeg->output_scanline;
+        if (left > 1) f->skip_scanlines(jpeg, left - 1);
+        if (f->read_scanlines(jpeg, &row, 1) != 1) give_up(jpeg);
+    }
     f->finish(jpeg);
 }
 

@@ -78,13 +78,14 @@ def kinds() -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def make_images() -> Callable[..., list[Path]]:
-    """Write small JPEG files into a folder; returns their paths."""
+    """Write JPEG files into a folder, the first eight different, and then these again; returns their paths."""
 
     def make(folder: Path, count: int = 6, height: int = 50, width: int = 64) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"img_{number:03d}.JPEG" for number in range(count)]
+        files = [encoded(Image.fromarray(picture(height + number, width, number)), "JPEG") for number in range(min(count, 8))]
         for number, path in enumerate(paths):
-            path.write_bytes(encoded(Image.fromarray(picture(height + number, width, number)), "JPEG"))
+            path.write_bytes(files[number % 8])
         return paths
 
     return make
