@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -49,10 +51,14 @@ def test_a_killed_holder_s_lock_is_stale(holder: subprocess.Popen[str], tmp_path
 
 
 def test_a_child_that_outlives_its_parent_still_guards_the_folder(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    ended = gone.pid
+    gone.wait()
     with locked(tmp_path / "run") as lock:
         child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=(lock,))
     try:
-        with pytest.raises(InputError, match="is in use"), locked(tmp_path / "run"):
+        (tmp_path / "run" / LOCK).write_text(json.dumps({"host": socket.gethostname(), "pid": ended, "started": "2026"}))
+        with pytest.raises(InputError, match="is in use.* a step that it started is still at work"), locked(tmp_path / "run"):
             pass
     finally:
         child.kill()

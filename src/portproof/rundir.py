@@ -43,7 +43,8 @@ def locked(run_dir: Path) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"'{run_dir}' is in use: {_describe(holder)}; wait for it, or give another --run-dir") from None
+            orphan = ", which has ended, but a step that it started is still at work" if holder and not _is_alive(holder) else ""
+            raise InputError(f"'{run_dir}' is in use: {_describe(holder)}{orphan}; wait for it, or give another --run-dir") from None
         if holder:
             progress.say(f"port: the lock in '{run_dir}' is stale ({_describe(holder)}, it has ended); continuing")
         _write_holder(descriptor)
@@ -70,6 +71,19 @@ def _read_holder(descriptor: int) -> dict[str, Any]:
     except ValueError:
         return {}
     return holder if isinstance(holder, dict) else {}
+
+
+def _is_alive(holder: dict[str, Any]) -> bool:
+    """Whether the holder's process is there; one on another host is believed to be."""
+    if holder.get("host") != socket.gethostname() or not isinstance(holder.get("pid"), int):
+        return True
+    try:
+        os.kill(holder["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _describe(holder: dict[str, Any]) -> str:
