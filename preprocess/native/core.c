@@ -38,7 +38,7 @@ struct job {
 
 /* One axis: the source pixels that each kept pixel is made of, and their weights. */
 struct axis {
-    int size;        /* weights a pixel, even */
+    int size;        /* weights a pixel, a multiple of four */
     int *first;      /* first source pixel of each kept pixel */
     int *count;      /* number of source pixels */
     int32_t *weight; /* size weights a kept pixel, zero beyond count */
@@ -90,7 +90,7 @@ static void free_axis(struct axis *axis) {
 static int make_axis(struct axis *axis, int in, int out, int start, int kept, int filter) {
     const double scale = (double)in / out, stretch = scale < 1.0 ? 1.0 : scale;
     const double support = FILTERS[filter].support * stretch, inverse = 1.0 / stretch;
-    axis->size = ((int)ceil(support) * 2 + 1 + 1) & ~1;
+    axis->size = ((int)ceil(support) * 2 + 1 + 3) & ~3;
     axis->first = malloc(sizeof(int) * kept);
     axis->count = malloc(sizeof(int) * kept);
     axis->weight = calloc((size_t)axis->size * kept, sizeof(int32_t));
@@ -118,6 +118,26 @@ static int make_axis(struct axis *axis, int in, int out, int start, int kept, in
     }
     free(exact);
     return OK;
+}
+
+/* Rearrange the weights as `weigh` reads them. */
+static void split_weights(struct axis *axis, int kept) {
+#if defined(__AVX2__)
+    for (size_t i = 0; i < (size_t)axis->size * kept; i += 4) {
+        int32_t *w = axis->weight + i, high[4], low[4];
+        for (int j = 0; j < 4; j++) {
+            low[j] = w[j] & 2047;
+            high[j] = (w[j] - low[j]) / 2048;
+        }
+        for (int j = 0; j < 2; j++) {
+            w[j] = (int32_t)((uint32_t)high[2 * j + 1] << 16 | ((uint32_t)high[2 * j] & 0xffff));
+            w[j + 2] = low[2 * j + 1] << 16 | low[2 * j];
+        }
+    }
+#else
+    (void)axis;
+    (void)kept;
+#endif
 }
 
 static uint8_t clip(int32_t sum) {
@@ -148,6 +168,7 @@ static int open_state(struct state *s, const struct job *job) {
     s->end_column = job->left + job->kept_width;
     if (s->resize_across) {
         if (make_axis(&s->across, job->width, job->new_width, job->left, job->kept_width, job->filter)) return NO_MEMORY;
+        split_weights(&s->across, job->kept_width);
         const int last = job->kept_width - 1;
         s->first_column = s->across.first[0];
         s->end_column = s->across.first[last] + s->across.count[last];
@@ -172,17 +193,24 @@ static void close_state(struct state *s) {
     free(s->levels);
 }
 
-/* The levels of one resized pixel: weighted sums of the channels of RGBX pixels, two of them at a time, rounded to 8 bits. The sums are of
+/* The levels of one resized pixel: weighted sums of the channels of RGBX pixels, four at a time, rounded to 8 bits. The sums are of
  * integers: the order of the additions changes nothing. */
 #if defined(__AVX2__)
-static inline void weigh(const uint8_t *source, const int32_t *weight, int pairs, uint8_t levels[4]) {
-    const __m256i first_or_second = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
-    __m256i total = _mm256_setzero_si256();
-    for (int j = 0; j < pairs; j++, source += 8, weight += 2) {
-        const __m256i pixels = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)source));
-        const __m256i weights = _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(_mm_loadl_epi64((const __m128i *)weight)), first_or_second);
-        total = _mm256_add_epi32(total, _mm256_mullo_epi32(pixels, weights));
+/* A weight w of 22 bits is split into w = high * 2048 + low, so that one instruction adds the 16-bit products of two pixels. Of every four
+ * weights, `weight` holds the high parts of the first and the last two, and then their low parts (split_weights). */
+static inline void weigh(const uint8_t *source, const int32_t *weight, int fours, uint8_t levels[4]) {
+    const __m256i by_channel = _mm256_setr_epi8(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7, -1, /* pixels 0 and 1 */
+                                                8, -1, 12, -1, 9, -1, 13, -1, 10, -1, 14, -1, 11, -1, 15, -1);
+    __m256i high = _mm256_setzero_si256(), low = _mm256_setzero_si256();
+    for (int j = 0; j < fours; j++, source += 16, weight += 4) {
+        const __m256i four = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)source));
+        const __m256i pixels = _mm256_shuffle_epi8(four, by_channel);
+        const __m256i highs = _mm256_blend_epi32(_mm256_set1_epi32(weight[0]), _mm256_set1_epi32(weight[1]), 0xf0);
+        const __m256i lows = _mm256_blend_epi32(_mm256_set1_epi32(weight[2]), _mm256_set1_epi32(weight[3]), 0xf0);
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(pixels, highs));
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(pixels, lows));
     }
+    const __m256i total = _mm256_add_epi32(_mm256_slli_epi32(high, 11), low);
     __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
     sums = _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(1 << (BITS - 1))), BITS);
     sums = _mm_packs_epi32(sums, sums);
@@ -190,15 +218,15 @@ static inline void weigh(const uint8_t *source, const int32_t *weight, int pairs
     memcpy(levels, &packed, 4);
 }
 #else
-static inline void weigh(const uint8_t *source, const int32_t *weight, int pairs, uint8_t levels[4]) {
+static inline void weigh(const uint8_t *source, const int32_t *weight, int fours, uint8_t levels[4]) {
     int32_t sums[4] = {1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 0};
-    for (int j = 0; j < 2 * pairs; j++)
+    for (int j = 0; j < 4 * fours; j++)
         for (int c = 0; c < 4; c++) sums[c] += source[4 * j + c] * weight[j];
     for (int c = 0; c < 3; c++) levels[c] = clip(sums[c]);
 }
 #endif
 
-/* Take source row y. `row` is RGBX from source column `column` on, readable for 8 bytes beyond its last needed pixel. */
+/* Take source row y. `row` is RGBX from source column `column` on, readable for 16 bytes beyond its last needed pixel. */
 static void take_row(struct state *s, int y, const uint8_t *row, int column) {
     const int width = s->job->kept_width;
     uint8_t *red = s->rows + (size_t)(y - s->first_row) * 3 * width, *green = red + width, *blue = green + width;
@@ -209,8 +237,8 @@ static void take_row(struct state *s, int y, const uint8_t *row, int column) {
     }
     for (int x = 0; x < width; x++) {
         uint8_t levels[4];
-        const int pairs = (s->across.count[x] + 1) / 2;
-        weigh(row + 4 * (size_t)(s->across.first[x] - column), s->across.weight + (size_t)x * s->across.size, pairs, levels);
+        const int fours = (s->across.count[x] + 3) / 4;
+        weigh(row + 4 * (size_t)(s->across.first[x] - column), s->across.weight + (size_t)x * s->across.size, fours, levels);
         red[x] = levels[0];
         green[x] = levels[1];
         blue[x] = levels[2];
@@ -281,7 +309,7 @@ int portproof_resample(const uint8_t *pixels, ptrdiff_t stride, const struct job
     struct state s;
     int code = open_state(&s, job);
     const int columns = s.end_column - s.first_column;
-    uint8_t *row = code == OK ? calloc((size_t)columns * 4 + 8, 1) : NULL;
+    uint8_t *row = code == OK ? calloc((size_t)columns * 4 + 16, 1) : NULL;
     if (code == OK && !row) code = NO_MEMORY;
     if (code == OK) {
         for (int y = s.first_row; y < s.end_row; y++) {
