@@ -78,7 +78,7 @@ def _figures(measurement: Measurement, samples: list[float], line: int) -> list[
         "median": statistics.median(ordered),
         "min": ordered[0],
         "max": ordered[-1],
-        **{f"p{p}": ordered[max(-(-calls * p // 100) - 1, 0)] for p in (90, 95, 99)},
+        **{f"p{p}": measurement.percentile_s(p) for p in (90, 95, 99)},
     }
 
     def figure(name: str, value: float | None, unit: str, how: str) -> Figure:
