@@ -25,6 +25,7 @@ from portproof.infer.inputs import card_files, model_files, packages, sample_sha
 from portproof.infer.serving import Block, Loaded, Warm
 from portproof.infer.stability import reasons
 from portproof.infer.subjects import Subject, check_subjects, configured, parse_subject
+from portproof.infer.watch import Devices, Watch, device_counters, device_doubts
 from portproof.infer.workers import Side
 from portproof.measurement import Boundary, Measurement, Performance, paired_ratio, read_performance, write_performance
 from portproof.provenance import Work, environment, versions_of
@@ -135,9 +136,10 @@ class _Job:
         performance = Performance(measurements=[], environment=environment(), simulated=rehearsal.is_active())
         performance.versions = {"portproof": portproof.__version__, **versions_of(self._packages())}
         total = len(self.batches) * len(self.subjects) * self.plan.blocks
+        devices = Devices(s.device for s in self.subjects)
         with _sides(self.subjects, self.plan.clients) as sides, progress.meter("bench", total, "blocks") as meter:
             for batch in self.batches:
-                found, doubts = _Contest(self, sides, batch, feeding).run(meter)
+                found, doubts = _Contest(self, sides, batch, feeding).run(devices, meter)
                 performance.measurements += found
                 performance.reasons += doubts
         performance.reasons += [why for m in performance.measurements for why in reasons(m)]
@@ -165,19 +167,22 @@ class _Contest:
         self._job, self._sides, self._batch, self._feeding = job, sides, batch, feeding
         self._doubts: list[str] = []
 
-    def run(self, meter: progress.Meter) -> tuple[list[Measurement], list[str]]:
+    def run(self, devices: Devices, meter: progress.Meter) -> tuple[list[Measurement], list[str]]:
         """The measurements, and what casts doubt on them beside the times themselves."""
         loaded = [self._load(subject, side) for subject, side in zip(self._job.subjects, self._sides, strict=True)]
         warm = [self._warm_up(subject, side) for subject, side in zip(self._job.subjects, self._sides, strict=True)]
+        watches = [devices.watch(answers[0].device) for answers in loaded]
         calls = [self._job.plan.calls(max(w.call_s for w in answers)) for answers in warm]
         blocks: list[list[list[Block]]] = [[] for _ in self._sides]
         for number in range(max(len(c) for c in calls)):
             for index in turns(len(self._sides), number):
-                blocks[index].append(self._sides[index].ask("block", calls[index][number]))
+                with watches[index].block():
+                    blocks[index].append(self._sides[index].ask("block", calls[index][number]))
                 meter.advance()
         for side in self._sides:
             side.ask("unload")
-        measurements = [m for i in range(len(self._sides)) for m in self._measurements(i, loaded[i], warm[i], blocks[i])]
+        counters = [self._counters(*sides) for sides in zip(self._job.subjects, loaded, blocks, watches, strict=True)]
+        measurements = [m for i in range(len(self._sides)) for m in self._measurements(i, loaded[i], warm[i], blocks[i], counters[i])]
         return measurements, self._doubts
 
     def _load(self, subject: Subject, side: Side) -> list[Loaded]:
@@ -191,12 +196,13 @@ class _Contest:
             self._doubts.append(f"{subject.label}, batch {self._batch}: calls were still becoming faster when the warm-up ended")
         return answers
 
-    def _measurements(self, index: int, loaded: list[Loaded], warm: list[Warm], blocks: list[list[Block]]) -> Iterator[Measurement]:
+    def _measurements(
+        self, index: int, loaded: list[Loaded], warm: list[Warm], blocks: list[list[Block]], counters: dict[str, Any]
+    ) -> Iterator[Measurement]:
         """One measurement a timing boundary that the backend knows."""
         subject, first = self._job.subjects[index], loaded[0]
         if not all(b.rested for block in blocks for b in block):
             self._doubts.append(f"{subject.label}, batch {self._batch}: its threads used the processor while others were timed")
-        counters = self._counters(subject, loaded, blocks)
         for boundary in first.boundaries:
             yield Measurement(
                 label=subject.label,
@@ -220,8 +226,8 @@ class _Contest:
                 counters=counters,
             )
 
-    def _counters(self, subject: Subject, loaded: list[Loaded], blocks: list[list[Block]]) -> dict[str, Any]:
-        """The host's counters of one subject; its clients' memory together. Null is what was not measured."""
+    def _counters(self, subject: Subject, loaded: list[Loaded], blocks: list[list[Block]], watch: Watch) -> dict[str, Any]:
+        """The host's and the device's counters of one subject; its clients' memory together. Null is what was not measured."""
         found = summary([[b.usage for b in block] for block in blocks])
         before = [x.memory_before_bytes for x in loaded if x.memory_before_bytes is not None]
         found["memory_before_bytes"] = sum(before) if len(before) == len(loaded) else None
@@ -232,7 +238,10 @@ class _Contest:
                 f"{subject.label}, batch {self._batch}: other processes used {100 * others:.0f} % of the host's processors meanwhile "
                 f"(limit {100 * OTHERS_LIMIT:.0f} %)"
             )
-        return found
+        workers = [worker.pid for side in self._sides for worker in side.workers]
+        self._doubts += [f"{subject.label}, batch {self._batch}: {why}" for why in device_doubts(watch, workers)]
+        images = self._batch * sum(len(b.times["call"]) + 1 for block in blocks for b in block)
+        return found | device_counters(watch, sum(max(b.usage.wall_s for b in block) for block in blocks), images)
 
 
 def turns(count: int, number: int) -> list[int]:

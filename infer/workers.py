@@ -35,6 +35,11 @@ class Worker:
                 pass_fds=[theirs.fileno()],
             )
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
     def send(self, order: str, *arguments: Any) -> None:
         """Give an order; the answer is taken by :meth:`answer`."""
         try:

@@ -1,0 +1,161 @@
+"""Watching the device of a subject while its blocks are timed, from the process that waits for them, and what to make of what was seen."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from portproof.infer.watching import Reading, Source, kinds, source_for
+from portproof.text import listed
+
+#: Spread of the clock, (highest - lowest) / highest, above which times are not of one speed.
+CLOCK_SPREAD = 0.05
+#: Seconds of watching below which the energy counter, which steps every 20 to 100 ms, says too little.
+_LEAST_ENERGY_S = 2.0
+
+
+class Devices:
+    """The devices of this host as they were before anything was loaded: those named, and the first of each kind that has counters."""
+
+    def __init__(self, named: Iterable[str | None]) -> None:
+        self._found: dict[str, _Device] = {}
+        for device in {name for name in named if name} | {f"{kind}:0" for kind in kinds()}:
+            source = source_for(device)
+            if source is not None:
+                self._found[device] = _Device(source, source.facts(device), source.read(device))
+
+    def watch(self, device: str) -> Watch:
+        """A watch over one device; it sees nothing where the device has no counters."""
+        return Watch(device, self._found.get(device))
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    source: Source
+    facts: dict[str, Any]
+    before: Reading
+
+
+class Watch:
+    """One device under watch. ``blocks``: the readings of each block, the first and the last of them outside it."""
+
+    def __init__(self, name: str, found: _Device | None) -> None:
+        self.device = name
+        self.blocks: list[list[Reading]] = []
+        self._source = found.source if found else None
+        self.facts = found.facts if found else {}
+        self.before = found.before if found else Reading()
+        self.throttles = found.source.throttles if found else frozenset()
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """Read before, every interval during, and after what runs inside."""
+        source = self._source
+        if source is None:
+            yield
+            return
+        readings: list[Reading] = []
+        over = threading.Event()
+        if source.interval_s is None:
+            yield
+        else:
+            readings.append(source.read(self.device))
+            sampler = threading.Thread(target=_sample, args=(source, self.device, source.interval_s, over, readings), daemon=True)
+            sampler.start()
+            try:
+                yield
+            finally:
+                over.set()
+                sampler.join()
+        readings.append(source.read(self.device))
+        self.blocks.append(readings)
+
+
+def _sample(source: Source, device: str, interval_s: float, over: threading.Event, readings: list[Reading]) -> None:
+    while not over.wait(interval_s):
+        readings.append(source.read(device))
+
+
+def device_counters(watch: Watch, calls_s: float, images: int) -> dict[str, Any]:
+    """The counters of a measurement: ``calls_s`` seconds in all blocks, in which ``images`` were inferred. Null is what was not measured."""
+    if not watch.facts:
+        return {}
+    seen = [r for block in watch.blocks for r in block]
+    memory, temperatures = _known(seen, "memory_used_bytes"), _known(seen, "temperature_c")
+    clocks = _known(_inside(watch), "clock_hz")
+    return {
+        "device": watch.facts,
+        "device_utilisation": _mean(_known(_inside(watch), "utilisation")),
+        "device_memory_before_bytes": watch.before.memory_used_bytes,
+        "device_memory_peak_bytes": max(memory, default=None),
+        "power_w": _mean(_known(_inside(watch) or seen, "power_w")),
+        "energy_per_image_j": _energy(watch, calls_s, images),
+        "clock_lowest_hz": min(clocks, default=None),
+        "clock_highest_hz": max(clocks, default=None),
+        "memory_clock_hz": _mean(_known(_inside(watch), "memory_clock_hz")),
+        "temperature_before_c": watch.before.temperature_c,
+        "temperature_highest_c": max(temperatures, default=None),
+        "limits": sorted({name for r in _inside(watch) for name in r.limits}),
+    }
+
+
+def device_doubts(watch: Watch, ours: Collection[int]) -> list[str]:
+    """Why the device's times cannot be trusted: it was throttled, not in its fastest state, of changing clock, or shared. ``ours``: process ids of
+    all workers of the bench.
+    """
+    found = []
+    held = sorted({name for block in watch.blocks for r in block for name in r.limits} & watch.throttles)
+    if held:
+        found.append(f"{watch.device} was throttled meanwhile ({listed(held)})")
+    states = [int(s) for s in _known(_inside(watch), "performance_state") if s]
+    if states:
+        found.append(f"{watch.device} was in performance state P{max(states)} meanwhile, P0 was expected")
+    clocks = _known(_inside(watch), "clock_hz")
+    if clocks and (max(clocks) - min(clocks)) / max(clocks) > CLOCK_SPREAD:
+        found.append(
+            f"the clock of {watch.device} went from {min(clocks) / 1e6:.0f} to {max(clocks) / 1e6:.0f} MHz meanwhile (limit {CLOCK_SPREAD:.0%})"
+        )
+    strangers = _strangers(watch, set(ours))
+    if strangers:
+        found.append(f"other programs used {watch.device} meanwhile ({listed(strangers)})")
+    return found
+
+
+def _strangers(watch: Watch, ours: set[int]) -> list[str]:
+    """Programs on the device that are not ours. In a container the ids are the host's, and none of ours is among them: then only what was there
+    before our workers, or more programs than workers, is strange.
+    """
+    seen = [set(r.processes) for block in watch.blocks for r in block if r.processes is not None]
+    everybody = set().union(*seen) if seen else set()
+    if everybody & ours:
+        return [f"process {pid}" for pid in sorted(everybody - ours)]
+    earlier = everybody & set(watch.before.processes or ())
+    more = max(0, len(everybody - earlier) - len(ours))
+    return [f"process {pid}" for pid in sorted(earlier)] + ([f"{more} more than this bench has"] if more else [])
+
+
+def _energy(watch: Watch, calls_s: float, images: int) -> float | None:
+    """Joule an image, over all blocks; None where the counter is missing or the blocks are too short for it."""
+    used = [
+        block[-1].energy_j - block[0].energy_j for block in watch.blocks if block[0].energy_j is not None and block[-1].energy_j is not None
+    ]
+    if len(used) < len(watch.blocks) or calls_s < _LEAST_ENERGY_S or not images:
+        return None
+    return sum(used) / images
+
+
+def _inside(watch: Watch) -> list[Reading]:
+    """The readings taken while calls were timed."""
+    return [r for block in watch.blocks for r in block[1:-1]]
+
+
+def _known(readings: Sequence[Reading], name: str) -> list[float]:
+    return [value for r in readings if (value := getattr(r, name)) is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
