@@ -15,10 +15,11 @@ from portproof.files import existing_folder
 from portproof.manifest import files_in, sample_id
 from portproof.preprocess.changes import Change, single_changes
 from portproof.preprocess.dataset import find_images
+from portproof.preprocess.fingerprint import fingerprint
 from portproof.preprocess.packed import SAMPLES, open_packed
 from portproof.preprocess.transform import Preprocessor, Sample
 from portproof.provenance import proof_of, root_of
-from portproof.recipe import Recipe, describe
+from portproof.recipe import Recipe, describe, recipe_hash
 from portproof.text import listed
 
 #: So many of the samples that differ are enough to tell one explanation from another.
@@ -63,7 +64,7 @@ def check_folder(prep: Path, recipe: Recipe, images_dir: str | None, samples: in
         "differing": differing,
         "max_difference": largest,
         "explanation": None,
-        "notes": notes_on(prep, stored, images, recipe, images_dir),
+        "notes": notes_on(prep, stored, images, preprocessor, images_dir),
     }
     if differing:
         result["explanation"] = explain(recipe, differing[:_EXPLAINED_BY], images, stored)
@@ -141,8 +142,9 @@ def explain(recipe: Recipe, names: list[str], images: dict[str, Path], stored: S
     return {"change": change.part, "asked": change.asked, "found": change.found, "explains": count, "of": len(names)}
 
 
-def notes_on(prep: Path, stored: Stored, images: dict[str, Path], recipe: Recipe, images_dir: str | None) -> list[str]:
-    """What else a reader should know: images without samples, sizes that cannot be right, another Pillow."""
+def notes_on(prep: Path, stored: Stored, images: dict[str, Path], preprocessor: Preprocessor, images_dir: str | None) -> list[str]:
+    """What else a reader should know: images without samples, sizes that cannot be right, another Pillow, another fingerprint."""
+    recipe = preprocessor.recipe
     notes = []
     missing = sorted(images.keys() - stored.keys())
     if missing and images_dir is not None:
@@ -154,6 +156,8 @@ def notes_on(prep: Path, stored: Stored, images: dict[str, Path], recipe: Recipe
     then = proof.versions.get("Pillow") if proof else None
     if then and then != PIL.__version__:
         notes.append(f"made with Pillow {then}, checked with {PIL.__version__}")
+    if proof and proof.facts.get("recipe_sha256") == recipe_hash(recipe) and proof.facts.get("fingerprint") != fingerprint(preprocessor):
+        notes.append("by the sidecar's fingerprint, the libraries that made it have other bits for this recipe than the ones here")
     return notes
 
 

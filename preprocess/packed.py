@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from portproof import progress
 from portproof.errors import InputError
-from portproof.files import existing_file, read_text
+from portproof.files import existing_file, read_text, write_text
 from portproof.manifest import check_unique, sample_id
 from portproof.preprocess.dataset import find_images
 from portproof.preprocess.making import Tally, finish, images_digest, work_of
@@ -77,6 +77,7 @@ def make_packed(images_dir: Path, prep: Path, recipe: Recipe, *, workers: int, s
         if writer.ids:
             tally.written = [record_of(path, work.root) for path in writer.close()]
     finish(work, tally, preprocessor, model)
+    writer.remove()
 
 
 class PackedWriter:
@@ -97,6 +98,8 @@ class PackedWriter:
         """Open the partial files where the last whole row ends, or new ones."""
         self._refuse_strangers()
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._ids_path.exists() and (self.folder / SAMPLES).exists():  # killed between the last row and the sidecar
+            (self.folder / SAMPLES).replace(self._samples_path)
         for name in (SAMPLES, IDS):
             (self.folder / name).unlink(missing_ok=True)
         self.ids = self._whole_rows()
@@ -125,19 +128,19 @@ class PackedWriter:
         self.ids.append(sample)
 
     def close(self) -> list[Path]:
-        """Write the header, flush everything to disk, give the files their names, and return them."""
-        assert self._samples is not None and self._id_file is not None
+        """Write the header and the ids, flush them to disk, give the files their names, and return them."""
+        assert self._samples is not None
         self._samples.seek(0)
         self._samples.write(npy_header((len(self.ids), *self.recipe.shape), np.dtype(self.recipe.dtype)))
-        self._id_file.seek(0)
-        self._id_file.truncate()
-        self._id_file.write("".join(f"{i}\n" for i in self.ids).encode())
-        for file in (self._samples, self._id_file):
-            file.flush()
-            os.fsync(file.fileno())
+        self._samples.flush()
+        os.fsync(self._samples.fileno())
+        write_text(self.folder / IDS, "".join(f"{i}\n" for i in self.ids))
         self._samples_path.replace(self.folder / SAMPLES)
-        self._ids_path.replace(self.folder / IDS)
         return [self.folder / SAMPLES, self.folder / IDS]
+
+    def remove(self) -> None:
+        """Delete the partial list of ids: called after the sidecar was written, which vouches for the folder from then on."""
+        self._ids_path.unlink(missing_ok=True)
 
     def _whole_rows(self) -> list[str]:
         """Ids of the rows of the same run that are whole on disk."""
@@ -150,7 +153,9 @@ class PackedWriter:
     def _refuse_strangers(self) -> None:
         if not self.folder.exists():
             return
-        ours = {self._samples_path.name, self._ids_path.name} | ({SAMPLES, IDS} if proof_of(self.folder) else set())
+        ours = {self._samples_path.name, self._ids_path.name}
+        if self._ids_path.exists() or proof_of(self.folder):
+            ours |= {SAMPLES, IDS}
         strangers = sorted(p.name for p in self.folder.iterdir() if p.name not in ours)
         if strangers:
             raise InputError(f"'{self.folder}' holds {strangers[0]!r}, which --pack did not write; give an empty or a new folder")

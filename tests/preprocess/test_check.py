@@ -148,3 +148,15 @@ def test_bad_input(tmp_path: Path, images: Path, recipe: Recipe, stage: Stage) -
     assert done.returncode == 2 and "1 samples without an image (img_3)" in done.stderr
     assert stage("preprocess/check.py", "images", "--recipe", "small.yaml", "--images", "images", cwd=tmp_path).returncode == 2
     assert stage("preprocess/check.py", "prep", cwd=tmp_path).returncode == 2
+
+
+def test_another_fingerprint_is_noted(tmp_path: Path, images: Path, recipe: Recipe, stage: Stage) -> None:
+    assert stage("preprocess/imagenet.py", "images", "prep", "--recipe", "small.yaml", cwd=tmp_path).returncode == 0
+    sidecar = tmp_path / "prep.proof.json"
+    proof = json.loads(sidecar.read_text())
+    assert check_folder(tmp_path / "prep", recipe, None, 2, 0)["notes"] == []
+    proof["facts"]["fingerprint"] = "0" * 64
+    proof["versions"]["Pillow"] = "8.2.0"
+    sidecar.write_text(json.dumps(proof))
+    notes = check_folder(tmp_path / "prep", recipe, None, 2, 0)["notes"]
+    assert "made with Pillow 8.2.0" in notes[0] and "fingerprint" in notes[1]

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from portproof.errors import InputError
+from portproof.preprocess import packed
 from portproof.preprocess.packed import open_packed
 from portproof.preprocess.pipeline import stream
 from portproof.preprocess.transform import Preprocessor
@@ -188,6 +189,39 @@ def test_packed_rows_equal_the_small_files(stage: Stage, tmp_path: Path, recipe:
     assert [row.tobytes() for row in rows] == [expected(path, recipe) for path in images]
     assert isinstance(rows, np.memmap) and not rows.flags.writeable
     assert "up to date" in stage("preprocess/imagenet.py", "images", "packed", "--recipe", "small.yaml", "--pack", cwd=tmp_path).stderr
+
+
+def test_packing_stopped_before_its_sidecar(tmp_path: Path, recipe: Recipe, make_images: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows are there, and nothing vouches for them yet: they are taken up again, not refused and not made again."""
+    images = make_images(tmp_path / "images")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(packed, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            packed.make_packed(tmp_path / "images", tmp_path / "prep", recipe, workers=1)
+    monkeypatch.setattr(packed, "prepare", stop)
+    packed.make_packed(tmp_path / "images", tmp_path / "prep", recipe, workers=1)
+    ids, rows = open_packed(tmp_path / "prep")
+    assert [row.tobytes() for row in rows] == [expected(path, recipe) for path in images] and len(ids) == len(images)
+    assert sorted(p.name for p in (tmp_path / "prep").iterdir()) == ["ids.txt", "samples.npy"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "ids", "header"])
+def test_packed_folders_that_are_not_whole_are_refused(tmp_path: Path, recipe: Recipe, make_images: Make, damage: str) -> None:
+    make_images(tmp_path / "images", 3)
+    packed.make_packed(tmp_path / "images", tmp_path / "prep", recipe, workers=1)
+    samples, ids = tmp_path / "prep" / "samples.npy", tmp_path / "prep" / "ids.txt"
+    if damage == "cut":
+        samples.write_bytes(samples.read_bytes()[:-1])
+    elif damage == "ids":
+        ids.write_text("img_000\n")
+    else:
+        samples.write_bytes(b"nothing" + samples.read_bytes())
+    with pytest.raises(InputError, match="make it again with --pack"):
+        open_packed(tmp_path / "prep")
 
 
 def test_stream_gives_the_same_samples_in_order(tmp_path: Path, recipe: Recipe, make_images: Make) -> None:
