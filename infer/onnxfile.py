@@ -1,53 +1,27 @@
-"""The header of an ONNX file, read without the ``onnx`` package, which device hosts need not have.
-
-Source of the field numbers: ``onnx.proto`` of the ONNX project. Only what lies on the way to the facts wanted is decoded; tensor data is
-skipped, so a file of gigabytes is read in milliseconds.
-"""
+"""What an ONNX file says about itself, read without its weights, before any runtime opens it."""
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from portproof.errors import InputError
+from portproof.errors import InputError, MissingPackageError
 from portproof.files import existing_file
 
-#: Message -> field number -> the message inside. Every tensor that a model can hold is reached by these.
-_INSIDE = {
-    "model": {7: "graph", 14: "entry", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node", 11: "attribute"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "entry"},
-}
-_FLOAT16, _INT8_OPS = (
-    10,
-    frozenset(
-        {
-            b"QuantizeLinear",
-            b"DequantizeLinear",
-            b"QLinearConv",
-            b"QLinearMatMul",
-            b"MatMulInteger",
-            b"ConvInteger",
-            b"DynamicQuantizeLinear",
-        }
-    ),
-)
-_DEEPEST = 64
+if TYPE_CHECKING:
+    import onnx
+
+_INT8_OPS = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "MatMulInteger", "ConvInteger", "DynamicQuantizeLinear"}
+_FLOAT16, _EXTERNAL = 10, 1  # onnx.TensorProto.FLOAT16 and .EXTERNAL
 
 
 @dataclass(slots=True)
 class OnnxHeader:
-    """Opset of the default domain, IR version, the file's own metadata, where tensors keep their data outside the file, whether tensors are
-    float16, and whether operators are quantized.
+    """Opset of the default domain, IR version, the file's own key-value notes, where tensors keep their data outside the file, whether
+    tensors are float16, and whether operators are quantized.
     """
 
     opset: int | None = None
@@ -75,93 +49,49 @@ class OnnxHeader:
 def read_header(model: Path) -> OnnxHeader:
     """Read the header; :class:`InputError` when the file is not ONNX (or is cut short)."""
     existing_file(model, "ONNX model")
-    header = OnnxHeader()
     try:
-        with open(model, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _walk(data, (0, len(data)), "model", header)
-    except (ValueError, IndexError) as error:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise MissingPackageError("onnx", "reading an ONNX file", "ort") from error
+    try:
+        proto = onnx.load(str(model), load_external_data=False)
+    except DecodeError as error:
         raise InputError(f"'{model}' is not an ONNX file, or is cut short; export it again") from error
-    if header.ir_version is None:
-        raise InputError(f"'{model}' is not an ONNX file: it has no IR version; export it again")
+    if not proto.ir_version or not proto.graph.node:
+        raise InputError(f"'{model}' is not an ONNX file: it has no IR version or no graph; export it again")
+    header = OnnxHeader(ir_version=proto.ir_version, metadata={entry.key: entry.value for entry in proto.metadata_props})
+    header.opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), None)
+    for tensor in _tensors(proto):
+        header.half |= tensor.data_type == _FLOAT16
+        if tensor.data_location == _EXTERNAL:
+            header.external |= {entry.value for entry in tensor.external_data if entry.key == "location"}
+    header.quantized = any(node.op_type in _INT8_OPS for node in _nodes(proto))
     return header
 
 
-def _walk(data: mmap.mmap, span: tuple[int, int], message: str, header: OnnxHeader, depth: int = 0) -> None:
-    if depth > _DEEPEST:
-        raise ValueError("nested too deep")
-    inside = _INSIDE.get(message, {})
-    for number, value in _fields(data, *span):
-        if isinstance(value, int):
-            _note_number(message, number, value, header)
-        elif inside.get(number) == "entry":
-            key, text = (part.decode("utf-8", "surrogateescape") for part in _pair(data, *value))
-            if message == "model":
-                header.metadata[key] = text
-            elif key == "location":
-                header.external.add(text)
-        elif number in inside:
-            _walk(data, value, inside[number], header, depth + 1)
-        elif message == "node" and number == 4:
-            header.quantized |= data[value[0] : value[1]] in _INT8_OPS
-        elif message == "model" and number == 8:
-            domain, version = _opset(data, *value)
-            if domain in (b"", b"ai.onnx"):
-                header.opset = version
+def _graphs(proto: onnx.ModelProto) -> Iterator[Any]:
+    """The main graph, the functions, training graphs, and every graph inside a node of one of them."""
+    waiting = [proto.graph, *proto.functions, *(g for t in proto.training_info for g in (t.initialization, t.algorithm))]
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        waiting += [g for node in graph.node for a in node.attribute for g in ([a.g] if a.HasField("g") else a.graphs)]
 
 
-def _note_number(message: str, number: int, value: int, header: OnnxHeader) -> None:
-    if message == "model" and number == 1:
-        header.ir_version = value
-    elif message == "tensor" and number == 2:
-        header.half |= value == _FLOAT16
+def _nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    for graph in _graphs(proto):
+        yield from graph.node
 
 
-def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, Any]]:
-    """(field number, number or (start, end) of the bytes) of each field of a message."""
-    at = start
-    while at < end:
-        tag, at = _varint(data, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, at = _varint(data, at)
-            yield number, value
-        elif kind == 2:
-            length, at = _varint(data, at)
-            if at + length > end:
-                raise ValueError("a field is longer than its message")
-            yield number, (at, at + length)
-            at += length
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            raise ValueError("not a protocol buffer")
-    if at != end or start == end == 0:
-        raise ValueError("the message is cut short")
-
-
-def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number is too long")
-
-
-def _pair(data: mmap.mmap, start: int, end: int) -> tuple[bytes, bytes]:
-    fields = {n: data[v[0] : v[1]] for n, v in _fields(data, start, end) if not isinstance(v, int)}
-    return fields.get(1, b""), fields.get(2, b"")
-
-
-def _opset(data: mmap.mmap, start: int, end: int) -> tuple[bytes, int | None]:
-    domain, version = b"", None
-    for number, value in _fields(data, start, end):
-        if isinstance(value, int):
-            version = value if number == 2 else version
-        elif number == 1:
-            domain = data[value[0] : value[1]]
-    return domain, version
+def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that a model can hold: initializers, sparse ones, and those of attributes."""
+    for graph in _graphs(proto):
+        yield from getattr(graph, "initializer", ())
+        for sparse in getattr(graph, "sparse_initializer", ()):
+            yield from (sparse.values, sparse.indices)
+    for node in _nodes(proto):
+        for attribute in node.attribute:
+            yield from ([attribute.t] if attribute.HasField("t") else attribute.tensors)
+            for sparse in [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else attribute.sparse_tensors:
+                yield from (sparse.values, sparse.indices)
