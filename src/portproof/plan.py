@@ -7,43 +7,21 @@ read what earlier ones wrote.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from portproof.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED, InputError
+from portproof import ascend_plan
+from portproof.errors import InputError
+from portproof.measurement import Boundary
 from portproof.provenance import proof_of
 from portproof.recipe import Recipe
 from portproof.settings import Settings
+from portproof.step import VERDICTS, Step, step
 from portproof.target import find_target
 from portproof.yamlfile import data_folder
 
 REFERENCE = "eager"
-VERDICTS = (EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command: ``portproof COMMAND ARGUMENTS``, or a Python file when ``command`` ends in ``.py``.
-
-    ``accepted``: exit codes after which the port goes on. ``show``: what it prints is for the user. ``reports``: it runs even after a
-    device or a tool failed, since a port that fails still gets its report.
-    """
-
-    name: str
-    command: str
-    arguments: tuple[str, ...]
-    accepted: tuple[int, ...] = (EXIT_DONE,)
-    show: bool = False
-    reports: bool = False
-
-
-def step(
-    name: str, command: str, *arguments: object, accepted: tuple[int, ...] = (EXIT_DONE,), show: bool = False, reports: bool = False
-) -> Step:
-    """A step, its arguments as text."""
-    return Step(name, command, tuple(str(a) for a in arguments), accepted, show, reports)
 
 
 def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[Step]:
@@ -52,44 +30,71 @@ def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[St
         yield from demonstration()
     spread = ("--workers", workers) if workers else ()
     card = settings.model
-    yield step("export", "export", settings.weights, "model.onnx", "--model", card)
-    yield step("preprocess", "preprocess", settings.images, "prep", "--model", card, *spread)
+    yield step("export", "export", settings.weights, "model.onnx", "--model", card, artefact="model.onnx")
+    yield step("preprocess", "preprocess", settings.images, "prep", "--model", card, *spread, artefact="prep")
     yield step("info", "get_info", "bin", "prep", "prep.info", *sample_size(run_dir / "prep"))
     labels = [label_of(t) for t in settings.targets]
     batch = accuracy_batch(settings.batches)
-    for label in (REFERENCE, *labels):
-        yield from accuracy(label, settings.weights if label == REFERENCE else "model.onnx", batch, settings)
-    for label in labels:
+    yield from accuracy(REFERENCE, settings.weights, batch, settings)
+    for name, label in zip(settings.targets, labels, strict=True):
+        if is_offline(name):
+            yield from ascend_plan.steps(settings, name, accuracy_batches(settings.batches))
+        else:
+            yield from accuracy(label, "model.onnx", batch, settings)
+    for name, label in zip(settings.targets, labels, strict=True):
         out = "compare.json" if label == labels[0] else f"{label}/compare.json"
         yield step(f"compare {label}", "compare", f"{REFERENCE}/bs{batch}/result", f"{label}/bs{batch}/result", settings.labels,
                    "--margin-pp", settings.margin_pp, "--out", out, accepted=VERDICTS, show=True)  # fmt: skip
+        if is_offline(name):
+            yield from ascend_plan.benches(settings, name)
+            continue
         subjects = (f"{label}={label}:model.onnx", f"{REFERENCE}={REFERENCE}:{settings.weights}")
         yield step(f"bench {label}", "bench", *subjects, "--batch", ",".join(map(str, settings.batches)), "--model", card,
                    "--out", f"{label}/perf.json", accepted=VERDICTS)  # fmt: skip
-    yield step("table", "table", *table_columns(settings), "--out", "report/table", show=True, reports=True)
+    boundary = ("--boundary", table_boundary(settings)) if table_boundary(settings) else ()
+    yield step("table", "table", *table_columns(settings), *boundary, "--out", "report/table", show=True, reports=True)
     yield step("report", "report", ".", reports=True)
 
 
 def table_columns(settings: Settings) -> list[str]:
-    """The columns of the comparison table as ``table`` takes them: each target, then the reference as it was timed with the first."""
-    labels = [label_of(t) for t in settings.targets]
-    return [*(f"{label}={label}/perf.json" for label in labels), f"{REFERENCE}={labels[0]}/perf.json"]
+    """The columns of the comparison table as ``table`` takes them: each target, then the reference as it was timed with the first that was
+    timed against it. A device is timed alone, since its host's processor is no measure for it.
+    """
+    columns, reference = [], []
+    for name in settings.targets:
+        label = label_of(name)
+        columns += [f"{column}={column}/perf.json" for column in (ascend_plan.labels(settings, name) if is_offline(name) else [label])]
+        reference += [] if is_offline(name) else [f"{REFERENCE}={label}/perf.json"]
+    return [*columns, *reference[:1]]
+
+
+def table_boundary(settings: Settings) -> Boundary | None:
+    """The timing boundary of the table: the device's own where every target is timed by a vendor's runtime; the host call where one is not,
+    which vendor tools do not know; None, what each column has, where there is no choice.
+    """
+    offline = [is_offline(name) for name in settings.targets]
+    return "device" if all(offline) else "call" if any(offline) else None
+
+
+def is_offline(target: str) -> bool:
+    """Whether the target runs ``.om`` files, which are made and run by the vendor's tools."""
+    return find_target(target).converter == "onnx2om"
 
 
 def demonstration() -> Iterator[Step]:
     """Make the demonstration's images, labels and weights: scikit-learn's digits, and a small network trained on them."""
     folder = data_folder("examples") / "digits"
     card = folder / "digits.yaml"
-    yield step("data", str(folder / "data.py"), "data")
-    yield step("preprocess train", "preprocess", "data/train", "prep_train", "--model", card)
-    yield step("train", str(folder / "train.py"), "prep_train", "data/train_label.txt", "weights.pth")
+    yield step("data", str(folder / "data.py"), "data", artefact="data")
+    yield step("preprocess train", "preprocess", "data/train", "prep_train", "--model", card, artefact="prep_train")
+    yield step("train", str(folder / "train.py"), "prep_train", "data/train_label.txt", "weights.pth", artefact="weights.pth")
 
 
 def accuracy(label: str, model: str, batch: int, settings: Settings) -> Iterator[Step]:
     """The accuracy run of one label, whose name is its backend's: infer offline, then Top-N."""
     folder = f"{label}/bs{batch}"
     yield step(f"infer {label}", "infer", model, "--info", "prep.info", "--out", f"{folder}/result", "--backend", label, "--batch", batch,
-               "--model", settings.model, "--perf-file", f"{folder}/perf_vision_batchsize_{batch}_device_0.txt")  # fmt: skip
+               "--model", settings.model, "--perf-file", f"{folder}/perf_vision_batchsize_{batch}_device_0.txt", artefact=f"{folder}/result")  # fmt: skip
     yield step(
         f"topn {label}",
         "topn",
@@ -111,6 +116,11 @@ def label_of(target: str) -> str:
 def accuracy_batch(batches: tuple[int, ...]) -> int:
     """The batch size of the accuracy runs: the largest to bench that is not over 16, as ports report bs1 and bs16."""
     return max((b for b in batches if b <= 16), default=min(batches))
+
+
+def accuracy_batches(batches: tuple[int, ...]) -> list[int]:
+    """The batch sizes of a device's accuracy runs, bs1 and bs16 where both are to be timed; the last one is compared."""
+    return sorted({min(batches), accuracy_batch(batches)})
 
 
 def sample_size(prep: Path) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.arguments import Parser, not_negative, positive, run_stage
 
 
 def parser() -> Parser:
@@ -21,11 +21,18 @@ def parser() -> Parser:
     p.add_argument("--labels", metavar="FILE", help="one line an image: file name, class")
     p.add_argument("--run-dir", metavar="DIR", type=Path, help="where everything is written (default: runs/<model>-<target>)")
     p.add_values("--batch", type=positive, help="batch sizes to bench (default: the model card's, or 1,4,8,16,32)")
-    p.add_argument("--margin-pp", type=float, default=1.0, help="the accuracy loss that may be, in percentage points (default: 1.0)")
+    p.add_argument("--margin-pp", type=float, help="the accuracy loss that may be, in percentage points (default: 1.0)")
     p.add_argument(
         "--gate", choices=["accuracy", "speed", "all"], default="accuracy", help="what decides the exit code (default: accuracy)"
     )
     p.add_argument("--workers", type=positive, help="preprocessing processes (default: one a processor)")
+    group = p.add_argument_group("Ascend targets")
+    group.add_argument(
+        "--runner", choices=["om", "ais_bench", "benchmark", "msame"], help="who executes the model (default: om, in-process)"
+    )
+    p.add_values("--devices", type=not_negative, metavar="N", help="NPU devices, as npu-smi's Device column has them (default: 0)")
+    group.add_argument("--tune", action="store_true", help="also convert and time with operators tuned by aoe, as a column of its own")
+    group.add_argument("--rehearse", action="store_true", help="simulate the device and the vendor's tools; nothing is measured")
     p.add_progress_options()
     return p
 

@@ -12,16 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+import msgspec
 
 import portproof
-from portproof import progress
+from portproof import progress, rehearsal
 from portproof.card import find_card, read_card
+from portproof.elsewhere import made_elsewhere
 from portproof.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOOL, InputError
 from portproof.files import existing_file, existing_folder, write_text
 from portproof.judgement import judge
-from portproof.plan import Step, steps
+from portproof.plan import steps
+from portproof.rehearsal.installing import install
 from portproof.rundir import locked
 from portproof.settings import FILE, Settings, read_settings, write_settings
+from portproof.step import Step
 from portproof.target import find_target
 from portproof.yamlfile import data_folder
 
@@ -31,12 +37,12 @@ _NEEDED = ("model", "weights", "images", "labels")
 
 def port(options: argparse.Namespace) -> int:
     """Run or continue a port; returns the exit code of its verdict."""
-    run_dir = (options.run_dir or default_run_dir(options)).absolute()
+    run_dir = marked((options.run_dir or default_run_dir(options)).absolute(), options.rehearse)
     settings = settings_from(options, run_dir)
     with locked(run_dir) as lock:
         write_settings(run_dir, settings)
         started = time.monotonic()
-        code = Runner(run_dir, lock, options).run(steps(settings, run_dir, options.workers))
+        code = Runner(run_dir, lock, options, settings).run(steps(settings, run_dir, options.workers))
         if code not in (EXIT_DONE, EXIT_TOOL):
             return code
         verdict = judge(run_dir, settings, options.gate, failed=code == EXIT_TOOL)
@@ -52,19 +58,30 @@ def default_run_dir(options: argparse.Namespace) -> Path:
     return Path("runs", f"{name}-{'-'.join(options.target)}")
 
 
+def marked(run_dir: Path, rehearse: bool) -> Path:
+    """The run directory; a rehearsal's says so in its name, and a rehearsal's is not used for anything else."""
+    if rehearse:
+        return run_dir if rehearsal.MARK in run_dir.name else run_dir.with_name(f"{run_dir.name}-{rehearsal.MARK}")
+    if rehearsal.MARK in run_dir.name:
+        raise InputError(f"'{run_dir}' is the run directory of a rehearsal: give another --run-dir, or --rehearse")
+    return run_dir
+
+
 def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
-    """The settings that the options ask for: a user's model, or without one the demonstration."""
-    targets = tuple(find_target(t).name for t in options.target)
-    given = [name for name in _NEEDED if getattr(options, name)]
+    """The settings that the options ask for: a user's model, the port that the run directory holds, or without either the demonstration."""
+    chosen = {"margin_pp": options.margin_pp, "runner": options.runner, "devices": tuple(options.devices or ()), "tune": options.tune,
+              "batches": tuple(options.batch or ())}  # fmt: skip
+    common: dict[str, Any] = {name: value for name, value in chosen.items() if value}
+    common |= {"targets": tuple(find_target(t).name for t in options.target), "rehearse": options.rehearse}
+    given: dict[str, Any] = {name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)}
+    held = read_settings(run_dir) if (run_dir / FILE).is_file() else None
+    if held and not held.demonstration and len(given) < len(_NEEDED):
+        # Begun elsewhere: what was given there is in the run directory, and may not be on this host.
+        return msgspec.structs.replace(held, **common, **given)
     if not given:
-        if (run_dir / FILE).is_file() and not read_settings(run_dir).demonstration:
-            raise InputError(
-                f"'{run_dir}' holds the port of {read_settings(run_dir).model}; give its --model, --weights, --images and --labels again, "
-                "or another --run-dir for the demonstration"
-            )
         card = data_folder("examples") / "digits" / "digits.yaml"
-        return Settings(targets=targets, model=str(card), weights="weights.pth", images="data/val", labels="data/val_label.txt",
-                        batches=tuple(options.batch or DEFAULT_BATCHES), margin_pp=options.margin_pp, demonstration=True)  # fmt: skip
+        return Settings(model=str(card), weights="weights.pth", images="data/val", labels="data/val_label.txt",
+                        demonstration=True, **{"batches": DEFAULT_BATCHES} | common)  # fmt: skip
     missing = [f"--{name}" for name in _NEEDED if name not in given]
     if missing:
         raise InputError(
@@ -72,9 +89,11 @@ def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
         )
     existing_folder(options.images, "--images")
     existing_file(options.labels, "--labels")
-    return Settings(targets=targets, model=absolute_card(options.model), weights=os.path.abspath(options.weights),
-                    images=os.path.abspath(options.images), labels=os.path.abspath(options.labels),
-                    batches=tuple(options.batch or card_batches(options.model)), margin_pp=options.margin_pp)  # fmt: skip
+    return Settings(**{"batches": card_batches(options.model)} | given | common)
+
+
+def _absolute(name: str, value: str) -> str:
+    return absolute_card(value) if name == "model" else os.path.abspath(value)
 
 
 def card_batches(card: str) -> tuple[int, ...]:
@@ -95,12 +114,13 @@ def absolute_card(card: str) -> str:
 class Runner:
     """Runs steps in a run directory, each as a process of its own, so that no runtime disturbs the next one's clock."""
 
-    def __init__(self, run_dir: Path, lock: int, options: argparse.Namespace) -> None:
+    def __init__(self, run_dir: Path, lock: int, options: argparse.Namespace, settings: Settings) -> None:
         self.run_dir, self.lock = run_dir, lock
         self.flags = [flag for flag, on in (("--quiet", options.quiet), ("--log-json", options.log_json)) if on]
         source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         self.environment = os.environ | {"PYTHONPATH": path}
+        self.rehearse = settings.rehearse
 
     def run(self, plan: Iterator[Step]) -> int:
         """Run all steps: 0, the code of a step that ended the port, or 3 when a tool failed and the reports were written all the same."""
@@ -116,11 +136,20 @@ class Runner:
             failed = True
         return EXIT_TOOL if failed else EXIT_DONE
 
+    def _environment(self, step: Step) -> dict[str, str]:
+        """A rehearsal's steps find the simulated programs first; what is made before a device is needed is marked all the same."""
+        if not self.rehearse:
+            return self.environment
+        soc_version = find_target(step.target).soc_version if step.target else None
+        return install(self.run_dir / ".rehearsal", soc_version or "", self.environment)
+
     def _run(self, step: Step) -> int:
+        if made_elsewhere(step, self.run_dir):
+            return EXIT_DONE
         first = [step.command] if step.command.endswith(".py") else ["-m", "portproof", step.command]
         command = [sys.executable, *first, *step.arguments, *self.flags]
         with _terminated_like_interrupted():
-            process = subprocess.Popen(command, cwd=self.run_dir, env=self.environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            process = subprocess.Popen(command, cwd=self.run_dir, env=self._environment(step), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                        text=True, errors="replace", pass_fds=(self.lock,))  # fmt: skip
             try:
                 output, _ = process.communicate()
@@ -133,7 +162,7 @@ class Runner:
         if process.returncode == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
         if process.returncode not in step.accepted:
-            progress.warn(f"the step '{step.name}' ended with exit code {process.returncode}: portproof {spelled(step)}")
+            progress.warn(f"the step '{step.name}' ended with exit code {process.returncode}: {spelled(step)}")
         return process.returncode
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 import portproof
-from portproof import progress
+from portproof import progress, rehearsal
 from portproof.errors import InputError
 from portproof.files import sha256_of, write_bytes
 
@@ -156,7 +156,7 @@ class Work:
     """One stage's work on one artefact (a file or a folder), done once.
 
     ``inputs``: role -> files read. ``parameters``: what else decides the bytes (JSON values). ``packages``: distributions whose version
-    decides them too. ``revision``: raised by a stage whose code comes to write other bytes. ``simulated``: a rehearsal.
+    decides them too. ``revision``: raised by a stage whose code comes to write other bytes. ``simulated``: a rehearsal, as everything made during one is.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Work:
         revision: int = 1,
         simulated: bool = False,
     ) -> None:
-        self.stage, self.artefact, self.revision, self.simulated = stage, artefact, revision, simulated
+        self.stage, self.artefact, self.revision, self.simulated = stage, artefact, revision, simulated or rehearsal.is_active()
         self.inputs = {role: [Path(p) for p in paths] for role, paths in inputs.items()}
         # A round trip through JSON, so that what is compared is what is stored (tuples become lists, and so on).
         self.parameters: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(dict(parameters)))

@@ -19,7 +19,8 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The settings of a port. Paths are absolute, or relative to the run directory when inside it.
 
     ``demonstration``: the model, the images and the labels are made by the run itself. ``batches``: sizes to bench. ``margin_pp``: the
-    accuracy loss that may be, in percentage points.
+    accuracy loss that may be, in percentage points. For Ascend targets: ``runner`` executes the model (``om`` or a vendor tool) on ``devices``,
+    ``tune`` tunes the operators before the conversion, ``rehearse`` simulates the device and its tools.
     """
 
     schema: str = SCHEMA
@@ -31,6 +32,10 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     batches: tuple[int, ...]
     margin_pp: float = 1.0
     demonstration: bool = False
+    runner: str = "om"
+    devices: tuple[int, ...] = (0,)
+    tune: bool = False
+    rehearse: bool = False
 
 
 def read_settings(run_dir: Path) -> Settings:
