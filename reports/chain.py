@@ -17,6 +17,8 @@ from portproof.lineage import Stage, makers, sidecars_in
 from portproof.provenance import SUFFIX, FileRecord, read_proof
 from portproof.reports.findings import Finding, changed, not_derived
 
+#: More absent files than these in one folder are told as one.
+_MANY = 10
 #: Threads that hash: more do not help, since a disk feeds them.
 _HASHERS = 4
 
@@ -148,7 +150,7 @@ def _grouped(findings: list[Finding]) -> list[Finding]:
     """Findings of files outside the run directory, one a folder: images come in thousands."""
     outside = [f for f in findings if f.kind == "not derived" and Path(f.file).is_absolute()]
     counts = Counter(str(Path(f.file).parent) for f in outside)
-    many = {folder for folder, count in counts.items() if count > 3}
+    many = {folder for folder, count in counts.items() if count > _MANY}
     kept = [f for f in findings if f not in outside or str(Path(f.file).parent) not in many]
     return [
         *kept,

@@ -6,6 +6,7 @@ here, once, and nowhere before.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import shlex
@@ -48,21 +49,22 @@ def words_of(language: str) -> dict[str, Any]:
 
 def render(data: RunData, language: str, template: str = "readme", plots: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """The document as Markdown. ``plots``: name -> ``link`` and ``text`` (what it shows) of each plot that stands beside the document."""
-    environment = _environment(f"{template}.md.j2")
+    environment = _environment(escaping=False)
     figures = figures_of(data)
     text = environment.get_template(f"{template}.md.j2").render(**_context(data, language, figures), plots=plots or {})
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def _environment(template: str) -> Any:
+@functools.cache
+def _environment(escaping: bool) -> Any:
     try:
         import jinja2
     except ImportError:
         raise MissingPackageError("Jinja2", "writing reports", "report") from None
     loader = jinja2.PackageLoader("portproof.reports", "templates")
     # HTML escapes by Jinja's rules; Markdown has none of its own, so those templates escape with `md`, `code` and `line`.
-    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-                                     autoescape=template.endswith(".html.j2"))  # fmt: skip
+    options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, "autoescape": escaping}
+    environment = jinja2.Environment(loader=loader, **options)  # noqa: S701
     environment.filters |= {"md": markdown, "code": code_span, "line": one_line, "percent": percent, "rate": rate,
                             "milliseconds": milliseconds, "fill": fill, "given": given}  # fmt: skip
     return environment
@@ -70,7 +72,7 @@ def _environment(template: str) -> Any:
 
 def render_html(data: RunData, context: Mapping[str, Any]) -> str:
     """The self-contained HTML page, of ``report.html.j2``."""
-    environment = _environment("report.html.j2")
+    environment = _environment(escaping=True)
     page: str = environment.get_template("report.html.j2").render(**_context(data, "en", figures_of(data)), **context)
     return page.strip() + "\n"
 

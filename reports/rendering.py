@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from portproof.errors import InputError
 from portproof.files import read_text
-from portproof.plan import table_columns
+from portproof.plan import table_boundary, table_columns
 from portproof.reports.blocks import blocks_in
-from portproof.reports.comparison_table import build
+from portproof.reports.comparison_table import Table, build
 from portproof.reports.document import render
 from portproof.reports.findings import Finding, changed
 from portproof.reports.junit import junit_xml
@@ -33,18 +34,16 @@ def report_files(data: RunData) -> dict[str, Check]:
     for name, svg in drawn.items():
         found[plot_file(name)] = _whole(plot_file(name), svg.decode)
     if data.performances:
-        for ending in FORMATS:
-            found[f"report/table.{ending}"] = _whole(f"report/table.{ending}", _table(data, ending))
+        table = functools.cache(lambda: _table(data))
+        for ending, form in FORMATS.items():
+            found[f"report/table.{ending}"] = _whole(f"report/table.{ending}", lambda form=form: form(table(), []))  # type: ignore[misc]
     return found
 
 
-def _table(data: RunData, ending: str) -> Callable[[], str]:
-    def text() -> str:
-        # The table names its sources as they were typed, relative to the run directory.
-        with contextlib.chdir(data.root):
-            return FORMATS[ending](build(columns(table_columns(data.settings))), [])
-
-    return text
+def _table(data: RunData) -> Table:
+    # The table names its sources as they were typed, relative to the run directory.
+    with contextlib.chdir(data.root):
+        return build(columns(table_columns(data.settings)), boundary=table_boundary(data.settings))
 
 
 def _whole(name: str, text: Callable[[], str]) -> Check:

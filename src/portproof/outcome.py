@@ -1,6 +1,7 @@
 """Outcomes: what became of every sample, in columns, since a validation set has 50,000 of them.
 
-The file form is CSV with the header ``id,label,predicted,rank,margin``, one row a sample.
+The file form is CSV with the header ``id,label,predicted,rank,margin``, one row a sample. An id that a spreadsheet would take for a formula
+has an apostrophe before it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from portproof.errors import InputError
 from portproof.files import read_text, write_text
 from portproof.manifest import check_unique
+from portproof.text import csv_field, from_csv_field
 
 COLUMNS = ("id", "label", "predicted", "rank", "margin")
 
@@ -66,7 +68,8 @@ class Outcomes:
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(COLUMNS)
         margins = [f"{m:.9g}" for m in self.margin.tolist()]
-        writer.writerows(zip(self.ids, self.label.tolist(), self.predicted.tolist(), self.rank.tolist(), margins, strict=True))
+        ids = map(csv_field, self.ids)
+        writer.writerows(zip(ids, self.label.tolist(), self.predicted.tolist(), self.rank.tolist(), margins, strict=True))
         return buffer.getvalue()
 
 
@@ -98,7 +101,7 @@ def read_outcomes(path: str | os.PathLike[str]) -> Outcomes:
 def _row(row: list[str], path: str | os.PathLike[str], line: int) -> tuple[Any, ...]:
     try:
         name, label, predicted, rank, margin = row
-        values = (name, int(label), int(predicted), int(rank), float(margin))
+        values = (from_csv_field(name), int(label), int(predicted), int(rank), float(margin))
         sound = bool(name) and values[1] >= 0 and values[2] >= 0 and values[3] >= 1 and values[4] == values[4]
         # A right sample is the predicted one, strictly ahead of the others; anything else is not a table of ours.
         sound = sound and (values[3] == 1) == (values[4] > 0) and (values[3] > 1 or values[1] == values[2])

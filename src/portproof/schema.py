@@ -29,6 +29,8 @@ FORMATS: dict[str, Format] = {
     "target": Format("portproof.target:Target", "targets/<name>.yaml"),
     "perf": Format("portproof.measurement:Performance", "<label>/perf.json"),
     "compare": Format("portproof.metrics.comparison:Comparison", "compare.json"),
+    "report": Format("portproof.reports.sealing:Report", "report/report.json"),
+    "verify": Format("portproof.reports.verifying:Verification", "what 'portproof verify --json' prints"),
     "throughput": Format("portproof.metrics.runs:Run", "what 'portproof throughput --json' prints", a_list=True),
     "doctor": Format("portproof.diagnosis:Check", "what 'portproof doctor --json' prints", a_list=True),
     "why": Format("portproof.staleness:Answer", "what 'portproof why --json' prints", a_list=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Annotated, Literal
 
@@ -54,6 +55,7 @@ def find_target(name: str) -> Target:
     return found
 
 
+@functools.cache
 def match_target(name: str) -> Target | None:
     """The target of a name or an alias, or None.
 

@@ -42,6 +42,28 @@ def markdown(text: object) -> str:
     return printable(" ".join(str(text).split())).translate(_MARKDOWN)
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_field(text: str) -> str:
+    """Text for a CSV file that no spreadsheet takes for a formula: an apostrophe stands before what would be one. :func:`from_csv_field`
+    takes it away again.
+
+    >>> csv_field("=1+1"), csv_field("img_1"), csv_field("'quoted")
+    ("'=1+1", 'img_1', "''quoted")
+    """
+    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+
+
+def from_csv_field(text: str) -> str:
+    """What :func:`csv_field` was given.
+
+    >>> from_csv_field("'=1+1"), from_csv_field("it's")
+    ('=1+1', "it's")
+    """
+    return text[1:] if text.startswith("'") else text
+
+
 def code_span(text: object) -> str:
     """Text as a Markdown code span that its own backquotes cannot end.
 

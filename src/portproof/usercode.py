@@ -26,10 +26,18 @@ from portproof.text import listed
 def source_of(text: str, card_path: str | None = None) -> tuple[Path, str]:
     """The file and the callable's name of ``FILE.py:CALLABLE``; a relative path is relative to the folder of the card at ``card_path``,
     or to the working directory when there is no card file.
+
+    A card names code of its own folder only: what a card from somebody else can run is then what came with it, and can be read beforehand.
     """
     file, _, attribute = text.rpartition(":")
     path = Path(card_path).parent / file if card_path else Path(file)
-    return existing_file(path, "the model's Python file").resolve(), attribute
+    source = existing_file(path, "the model's Python file").resolve()
+    if card_path and not source.is_relative_to(Path(card_path).parent.resolve()):
+        raise InputError(
+            f"the model card '{card_path}' names code outside its own folder ('{file}'); that is refused: put the file beside the card, "
+            f"or give --model {file}:{attribute} yourself"
+        )
+    return source, attribute
 
 
 def load_callable(source: Path, attribute: str) -> tuple[Any, ModuleType]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from portproof.diagnosis import Check, Finding, Host, needs
+from portproof.npusmi import parse
 from portproof.target import Target
 
 _CANN = "install the CANN toolkit and run 'source /usr/local/Ascend/ascend-toolkit/set_env.sh' first"
-#: A chip's row of ``npu-smi info``: number and name, then the health. Widths and the columns after them differ between versions.
-_CHIP = re.compile(r"^\|\s*\d+\s+(\d{3}\w*)\s*\|\s*[A-Za-z]+\s*\|", re.MULTILINE)
 _TOOLS = ("benchmark.x86_64", "benchmark.aarch64", "ais_bench", "msame")
 
 
@@ -33,7 +31,7 @@ def device(target: Target, host: Host) -> Finding:
     listing = host.output(("npu-smi", "info"))
     if listing is None:
         return Finding(False, "'npu-smi info' does not run here; use a host with the Ascend driver, or measure there and bring the logs")
-    chips = _CHIP.findall(listing)
+    chips = [chip.name for chip in parse(listing)]
     known = {target.name, *target.aliases, str(target.soc_version).lower()}
     fitting = [chip for chip in chips if chip.lower() in known or f"ascend{chip.lower()}" in known]
     if fitting:
