@@ -1,7 +1,7 @@
 """The compiled core: C, built where a compiler is, with bits identical to Pillow's.
 
-``core.c`` is compiled once into a cache folder, by the system's compiler, and loaded with ctypes. Before it is used it must reproduce Pillow's
-own results on images made for the purpose; whatever keeps it from being used is told by :class:`CoreUnavailable`.
+The C files beside this one are compiled once into a cache folder, by the system's compiler, and loaded with ctypes. Before the core is used
+it must reproduce Pillow's own results on images made for the purpose; whatever keeps it from being used is told by :class:`CoreUnavailable`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_SOURCES = ("core.c", "jpeg62.h")
+_SOURCES = ("core.c", "weights.c", "jpeg.c")
+_HEADERS = ("core.h", "jpeg62.h")
 
 #: No fused multiply-add: Pillow's coefficients are computed without.
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
 _COMPILE_SECONDS = 120
 
-#: Filters in the order of core.c.
+#: Filters in the order of weights.c.
 FILTERS = ("box", "bilinear", "hamming", "bicubic", "lanczos")
 
 #: What ``portproof_jpeg`` answers when Pillow must decode the file.
@@ -51,7 +52,7 @@ class CoreUnavailable(Exception):
 
 
 class Job(ctypes.Structure):
-    """``struct job`` of core.c."""
+    """``struct job`` of core.h."""
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("width", "height", "new_width", "new_height", "left", "top", "kept_width", "kept_height")),
@@ -125,21 +126,24 @@ def _compiled() -> Path:
         raise CoreUnavailable("no C compiler is installed (cc, gcc or clang)")
     here = Path(__file__).parent
     digest = hashlib.sha256(repr((compiler, _FLAGS, platform.machine(), _processor_features())).encode())
-    for name in _SOURCES:
-        digest.update((here / name).read_bytes())
+    try:
+        for name in (*_SOURCES, *_HEADERS):
+            digest.update((here / name).read_bytes())
+    except OSError as error:
+        raise CoreUnavailable(f"its source is missing from this installation: {error}") from error
     library = _cache_folder() / f"core-{digest.hexdigest()[:32]}.so"
     if not library.is_file():
-        _compile(compiler, here / "core.c", library)
+        _compile(compiler, [str(here / name) for name in _SOURCES], library)
     return library
 
 
-def _compile(compiler: str, source: Path, library: Path) -> None:
+def _compile(compiler: str, sources: list[str], library: Path) -> None:
     handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
     os.close(handle)
     try:
         # The cache is of this processor alone, so its own instructions may be used; a compiler that does not know them does without.
         for tuning in (("-march=native",), ()):
-            command = [compiler, *_FLAGS, *tuning, str(source), "-o", name, "-lm"]
+            command = [compiler, *_FLAGS, *tuning, *sources, "-o", name, "-lm"]
             result = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)
             if result.returncode == 0:
                 os.replace(name, library)

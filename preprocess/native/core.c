@@ -6,158 +6,20 @@
  *
  * All functions return 0, or a negative reason; they keep no state and may run in several threads.
  */
-#include "jpeg62.h"
+#include "core.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
-#define BITS (32 - 8 - 2)
-#define PI 3.14159265358979323846
-
-enum { OK = 0, NO_MEMORY = -1, USE_PILLOW = -2 };
-enum { BOX, BILINEAR, HAMMING, BICUBIC, LANCZOS };
-
-/* One image's work. Sizes in pixels; the order of the fields is the caller's ctypes structure. */
-struct job {
-    int32_t width, height;                     /* of the image */
-    int32_t new_width, new_height;             /* after the resize */
-    int32_t left, top, kept_width, kept_height; /* what the crop keeps of the resized image */
-    int32_t place_left, place_top;             /* where that lies in the sample */
-    int32_t sample_width, sample_height;
-    int32_t filter;
-    int32_t bgr, nhwc, item_size;              /* item_size: bytes of one value (4, 2 or 1) */
-    uint8_t fill[4];                           /* R, G, B of what the image does not cover */
-    const void *tables;                        /* 3 x 256 values, in the order of the sample's channels */
-};
-
-/* One axis: the source pixels that each kept pixel is made of, and their weights. */
-struct axis {
-    int size;        /* weights a pixel, a multiple of four */
-    int *first;      /* first source pixel of each kept pixel */
-    int *count;      /* number of source pixels */
-    int32_t *weight; /* size weights a kept pixel, zero beyond count */
-};
-
-static double box(double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }
-
-static double bilinear(double x) {
-    x = fabs(x);
-    return x < 1.0 ? 1.0 - x : 0.0;
-}
-
-static double hamming(double x) {
-    x = fabs(x);
-    if (x == 0.0) return 1.0;
-    if (x >= 1.0) return 0.0;
-    x *= PI;
-    return sin(x) / x * (0.54f + 0.46f * cos(x));
-}
-
-static double bicubic(double x) {
-    const double a = -0.5;
-    x = fabs(x);
-    if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
-    if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
-    return 0.0;
-}
-
-static double sinc(double x) {
-    if (x == 0.0) return 1.0;
-    x *= PI;
-    return sin(x) / x;
-}
-
-static double lanczos(double x) { return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0; }
-
-static const struct {
-    double (*of)(double);
-    double support;
-} FILTERS[] = {{box, 0.5}, {bilinear, 1.0}, {hamming, 1.0}, {bicubic, 2.0}, {lanczos, 3.0}};
-
-static void free_axis(struct axis *axis) {
-    free(axis->first);
-    free(axis->count);
-    free(axis->weight);
-}
-
-/* Weights of the kept pixels start .. start + kept of an axis resized from in to out; precompute_coeffs and normalize_coeffs_8bpc there. */
-static int make_axis(struct axis *axis, int in, int out, int start, int kept, int filter) {
-    const double scale = (double)in / out, stretch = scale < 1.0 ? 1.0 : scale;
-    const double support = FILTERS[filter].support * stretch, inverse = 1.0 / stretch;
-    axis->size = ((int)ceil(support) * 2 + 1 + 3) & ~3;
-    axis->first = malloc(sizeof(int) * kept);
-    axis->count = malloc(sizeof(int) * kept);
-    axis->weight = calloc((size_t)axis->size * kept, sizeof(int32_t));
-    double *exact = malloc(sizeof(double) * axis->size);
-    if (!axis->first || !axis->count || !axis->weight || !exact) {
-        free(exact);
-        return NO_MEMORY;
-    }
-    for (int i = 0; i < kept; i++) {
-        const double centre = (start + i + 0.5) * scale;
-        double sum = 0.0;
-        int first = (int)(centre - support + 0.5), end = (int)(centre + support + 0.5);
-        if (first < 0) first = 0;
-        if (end > in) end = in;
-        axis->first[i] = first;
-        axis->count[i] = end - first;
-        for (int j = 0; j < end - first; j++) {
-            exact[j] = FILTERS[filter].of((j + first - centre + 0.5) * inverse);
-            sum += exact[j];
-        }
-        for (int j = 0; j < end - first; j++) {
-            if (sum != 0.0) exact[j] /= sum;
-            axis->weight[(size_t)i * axis->size + j] = (int32_t)((exact[j] < 0 ? -0.5 : 0.5) + exact[j] * (1 << BITS));
-        }
-    }
-    free(exact);
-    return OK;
-}
-
-/* Rearrange the weights as `weigh` reads them. */
-static void split_weights(struct axis *axis, int kept) {
-#if defined(__AVX2__)
-    for (size_t i = 0; i < (size_t)axis->size * kept; i += 4) {
-        int32_t *w = axis->weight + i, high[4], low[4];
-        for (int j = 0; j < 4; j++) {
-            low[j] = w[j] & 2047;
-            high[j] = (w[j] - low[j]) / 2048;
-        }
-        for (int j = 0; j < 2; j++) {
-            w[j] = (int32_t)((uint32_t)high[2 * j + 1] << 16 | ((uint32_t)high[2 * j] & 0xffff));
-            w[j + 2] = low[2 * j + 1] << 16 | low[2 * j];
-        }
-    }
-#else
-    (void)axis;
-    (void)kept;
-#endif
-}
-
 static uint8_t clip(int32_t sum) {
     sum >>= BITS;
     return sum < 0 ? 0 : sum > 255 ? 255 : (uint8_t)sum;
 }
 
-/* The work in progress: rows arrive one by one, are resized horizontally, and kept as three planes a row until the last one is there. */
-struct state {
-    const struct job *job;
-    struct axis across, down;
-    int resize_across, resize_down;
-    int first_row, end_row;       /* source rows that the kept rows need */
-    int first_column, end_column; /* source columns that the kept columns need */
-    uint8_t *rows;                /* (end_row - first_row) x 3 x kept_width */
-    int32_t *sums;                /* kept_width */
-    uint8_t *levels;              /* one line of the sample */
-};
-
-static int open_state(struct state *s, const struct job *job) {
+int open_state(struct state *s, const struct job *job) {
     memset(s, 0, sizeof *s);
     s->job = job;
     s->resize_across = job->new_width != job->width;
@@ -185,7 +47,7 @@ static int open_state(struct state *s, const struct job *job) {
     return s->rows && s->sums && s->levels ? OK : NO_MEMORY;
 }
 
-static void close_state(struct state *s) {
+void close_state(struct state *s) {
     free_axis(&s->across);
     free_axis(&s->down);
     free(s->rows);
@@ -227,7 +89,7 @@ static inline void weigh(const uint8_t *source, const int32_t *weight, int fours
 #endif
 
 /* Take source row y. `row` is RGBX from source column `column` on, readable for 16 bytes beyond its last needed pixel. */
-static void take_row(struct state *s, int y, const uint8_t *row, int column) {
+void take_row(struct state *s, int y, const uint8_t *row, int column) {
     const int width = s->job->kept_width;
     uint8_t *red = s->rows + (size_t)(y - s->first_row) * 3 * width, *green = red + width, *blue = green + width;
     if (!s->resize_across) {
@@ -278,7 +140,7 @@ static void fill(const struct job *job, uint8_t *line, void *out) {
 }
 
 /* The vertical pass over the rows that were taken, into the sample. */
-static void finish_rows(struct state *s, void *out) {
+void finish_rows(struct state *s, void *out) {
     const struct job *job = s->job;
     const int width = job->kept_width;
     fill(job, s->levels, out);
@@ -321,93 +183,6 @@ int portproof_resample(const uint8_t *pixels, ptrdiff_t stride, const struct job
     }
     free(row);
     close_state(&s);
-    return code;
-}
-
-/* A JPEG file in memory. Whatever is not a plain, whole, faultless file ends in USE_PILLOW, which then decodes it or says what is wrong. */
-struct reader {
-    struct jpeg_decompress jpeg;
-    struct jpeg_error error;
-    struct jpeg_source source;
-    jmp_buf gave_up;
-};
-
-static void give_up(struct jpeg_decompress *jpeg) { longjmp(((struct reader *)jpeg->client_data)->gave_up, 1); }
-static int no_more(struct jpeg_decompress *jpeg) {
-    give_up(jpeg);
-    return 0;
-}
-static void on_message(struct jpeg_decompress *jpeg, int level) {
-    if (level < 0) give_up(jpeg); /* a warning: the data is damaged */
-}
-static void nothing(struct jpeg_decompress *jpeg) { (void)jpeg; }
-static void skip(struct jpeg_decompress *jpeg, long bytes) {
-    if (bytes <= 0) return;
-    if ((size_t)bytes > jpeg->src->bytes_in_buffer) give_up(jpeg);
-    jpeg->src->next_input_byte += bytes;
-    jpeg->src->bytes_in_buffer -= (size_t)bytes;
-}
-
-/* Decode the rows and columns that the crop needs. Columns are decoded with a margin: at the edge of a cropped line the library has no
- * neighbour to interpolate colour from.
- * Rows below are skipped but for the last one, which is read: skipping to the very end reads no data at all, and a file that is cut off there
- * must be found out. */
-static void decode(struct reader *r, const struct jpeg_functions *f, struct state *s, uint8_t *row) {
-    struct jpeg_decompress *jpeg = &r->jpeg;
-    const unsigned int margin = 32;
-    unsigned int offset = (unsigned int)s->first_column > margin ? (unsigned int)s->first_column - margin : 0;
-    unsigned int end = (unsigned int)s->end_column + margin;
-    if (end > jpeg->output_width) end = jpeg->output_width;
-    unsigned int width = end - offset;
-    if (offset > 0 || width < jpeg->output_width) f->crop_scanline(jpeg, &offset, &width);
-    if (s->first_row > 0) f->skip_scanlines(jpeg, (unsigned int)s->first_row);
-    for (int y = s->first_row; y < s->end_row; y++) {
-        if (f->read_scanlines(jpeg, &row, 1) != 1) give_up(jpeg);
-        take_row(s, y, row, (int)offset);
-    }
-    if (jpeg->output_scanline < jpeg->output_height) {
-        const unsigned int left = jpeg->output_height - jpeg->output_scanline;
-        if (left > 1) f->skip_scanlines(jpeg, left - 1);
-        if (f->read_scanlines(jpeg, &row, 1) != 1) give_up(jpeg);
-    }
-    f->finish(jpeg);
-}
-
-/* Decode, resize and crop a JPEG file into a sample. The job's width and height are what the caller read in the header. */
-int portproof_jpeg(const uint8_t *data, size_t size, const struct jpeg_functions *f, const struct job *job, void *out) {
-    struct state s;
-    struct reader *r = calloc(1, sizeof *r);
-    uint8_t *row = calloc((size_t)job->width + 64, 4);
-    volatile int code = open_state(&s, job);
-    if (!r || !row) code = NO_MEMORY;
-    if (code == OK) {
-        r->jpeg.err = f->std_error(&r->error);
-        r->error.error_exit = give_up;
-        r->error.emit_message = on_message;
-        r->error.output_message = nothing;
-        r->jpeg.client_data = r;
-        if (setjmp(r->gave_up)) {
-            code = USE_PILLOW;
-        } else {
-            f->create(&r->jpeg, JPEG_VERSION, sizeof r->jpeg);
-            r->jpeg.client_data = r;
-            r->source = (struct jpeg_source){data, size, nothing, no_more, skip, f->resync, nothing};
-            r->jpeg.src = &r->source;
-            const int header = f->read_header(&r->jpeg, 1);
-            const int colours = r->jpeg.jpeg_color_space;
-            if (header != JPEG_HEADER_OK || (colours != JPEG_YCBCR && colours != JPEG_GREYSCALE) || r->jpeg.data_precision != 8 ||
-                r->jpeg.image_width != (unsigned int)job->width || r->jpeg.image_height != (unsigned int)job->height)
-                give_up(&r->jpeg);
-            r->jpeg.out_color_space = JPEG_EXT_RGBX;
-            if (!f->start(&r->jpeg)) give_up(&r->jpeg);
-            decode(r, f, &s, row);
-        }
-        f->destroy(&r->jpeg);
-        if (code == OK) finish_rows(&s, out);
-    }
-    close_state(&s);
-    free(row);
-    free(r);
     return code;
 }
 

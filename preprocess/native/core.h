@@ -1,0 +1,56 @@
+/* What the parts of the compiled core share; core.c says what it is. */
+#ifndef PORTPROOF_CORE_H
+#define PORTPROOF_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BITS (32 - 8 - 2) /* of a weight's fraction, as in Pillow */
+
+enum { OK = 0, NO_MEMORY = -1, USE_PILLOW = -2 };
+
+/* One image's work. Sizes in pixels; the order of the fields is the caller's ctypes structure. */
+struct job {
+    int32_t width, height;                     /* of the image */
+    int32_t new_width, new_height;             /* after the resize */
+    int32_t left, top, kept_width, kept_height; /* what the crop keeps of the resized image */
+    int32_t place_left, place_top;             /* where that lies in the sample */
+    int32_t sample_width, sample_height;
+    int32_t filter;
+    int32_t bgr, nhwc, item_size;              /* item_size: bytes of one value (4, 2 or 1) */
+    uint8_t fill[4];                           /* R, G, B of what the image does not cover */
+    const void *tables;                        /* 3 x 256 values, in the order of the sample's channels */
+};
+
+/* One axis: the source pixels that each kept pixel is made of, and their weights. */
+struct axis {
+    int size;        /* weights a pixel, a multiple of four */
+    int *first;      /* first source pixel of each kept pixel */
+    int *count;      /* number of source pixels */
+    int32_t *weight; /* size weights a kept pixel, zero beyond count */
+};
+
+/* The work in progress: rows arrive one by one, are resized horizontally, and kept as three planes a row until the last one is there. */
+struct state {
+    const struct job *job;
+    struct axis across, down;
+    int resize_across, resize_down;
+    int first_row, end_row;       /* source rows that the kept rows need */
+    int first_column, end_column; /* source columns that the kept columns need */
+    uint8_t *rows;                /* (end_row - first_row) x 3 x kept_width */
+    int32_t *sums;                /* kept_width */
+    uint8_t *levels;              /* one line of the sample */
+};
+
+/* weights.c */
+int make_axis(struct axis *axis, int in, int out, int start, int kept, int filter);
+void split_weights(struct axis *axis, int kept);
+void free_axis(struct axis *axis);
+
+/* core.c */
+int open_state(struct state *s, const struct job *job);
+void take_row(struct state *s, int y, const uint8_t *row, int column);
+void finish_rows(struct state *s, void *out);
+void close_state(struct state *s);
+
+#endif

@@ -1,0 +1,93 @@
+/* The core straight from a JPEG file, with the decoder that is inside Pillow. */
+#include "core.h"
+#include "jpeg62.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+
+/* A JPEG file in memory. Whatever is not a plain, whole, faultless file ends in USE_PILLOW, which then decodes it or says what is wrong. */
+struct reader {
+    struct jpeg_decompress jpeg;
+    struct jpeg_error error;
+    struct jpeg_source source;
+    jmp_buf gave_up;
+};
+
+static void give_up(struct jpeg_decompress *jpeg) { longjmp(((struct reader *)jpeg->client_data)->gave_up, 1); }
+static int no_more(struct jpeg_decompress *jpeg) {
+    give_up(jpeg);
+    return 0;
+}
+static void on_message(struct jpeg_decompress *jpeg, int level) {
+    if (level < 0) give_up(jpeg); /* a warning: the data is damaged */
+}
+static void nothing(struct jpeg_decompress *jpeg) { (void)jpeg; }
+static void skip(struct jpeg_decompress *jpeg, long bytes) {
+    if (bytes <= 0) return;
+    if ((size_t)bytes > jpeg->src->bytes_in_buffer) give_up(jpeg);
+    jpeg->src->next_input_byte += bytes;
+    jpeg->src->bytes_in_buffer -= (size_t)bytes;
+}
+
+/* Decode the rows and columns that the crop needs. Columns are decoded with a margin: at the edge of a cropped line the library has no
+ * neighbour to interpolate colour from.
+ * Rows below are skipped but for the last one, which is read: skipping to the very end reads no data at all, and a file that is cut off there
+ * must be found out. */
+static void decode(struct reader *r, const struct jpeg_functions *f, struct state *s, uint8_t *row) {
+    struct jpeg_decompress *jpeg = &r->jpeg;
+    const unsigned int margin = 32;
+    unsigned int offset = (unsigned int)s->first_column > margin ? (unsigned int)s->first_column - margin : 0;
+    unsigned int end = (unsigned int)s->end_column + margin;
+    if (end > jpeg->output_width) end = jpeg->output_width;
+    unsigned int width = end - offset;
+    if (offset > 0 || width < jpeg->output_width) f->crop_scanline(jpeg, &offset, &width);
+    if (s->first_row > 0) f->skip_scanlines(jpeg, (unsigned int)s->first_row);
+    for (int y = s->first_row; y < s->end_row; y++) {
+        if (f->read_scanlines(jpeg, &row, 1) != 1) give_up(jpeg);
+        take_row(s, y, row, (int)offset);
+    }
+    if (jpeg->output_scanline < jpeg->output_height) {
+        const unsigned int left = jpeg->output_height - jpeg->output_scanline;
+        if (left > 1) f->skip_scanlines(jpeg, left - 1);
+        if (f->read_scanlines(jpeg, &row, 1) != 1) give_up(jpeg);
+    }
+    f->finish(jpeg);
+}
+
+/* Decode, resize and crop a JPEG file into a sample. The job's width and height are what the caller read in the header. */
+int portproof_jpeg(const uint8_t *data, size_t size, const struct jpeg_functions *f, const struct job *job, void *out) {
+    struct state s;
+    struct reader *r = calloc(1, sizeof *r);
+    uint8_t *row = calloc((size_t)job->width + 64, 4);
+    volatile int code = open_state(&s, job);
+    if (!r || !row) code = NO_MEMORY;
+    if (code == OK) {
+        r->jpeg.err = f->std_error(&r->error);
+        r->error.error_exit = give_up;
+        r->error.emit_message = on_message;
+        r->error.output_message = nothing;
+        r->jpeg.client_data = r;
+        if (setjmp(r->gave_up)) {
+            code = USE_PILLOW;
+        } else {
+            f->create(&r->jpeg, JPEG_VERSION, sizeof r->jpeg);
+            r->jpeg.client_data = r;
+            r->source = (struct jpeg_source){data, size, nothing, no_more, skip, f->resync, nothing};
+            r->jpeg.src = &r->source;
+            const int header = f->read_header(&r->jpeg, 1);
+            const int colours = r->jpeg.jpeg_color_space;
+            if (header != JPEG_HEADER_OK || (colours != JPEG_YCBCR && colours != JPEG_GREYSCALE) || r->jpeg.data_precision != 8 ||
+                r->jpeg.image_width != (unsigned int)job->width || r->jpeg.image_height != (unsigned int)job->height)
+                give_up(&r->jpeg);
+            r->jpeg.out_color_space = JPEG_EXT_RGBX;
+            if (!f->start(&r->jpeg)) give_up(&r->jpeg);
+            decode(r, f, &s, row);
+        }
+        f->destroy(&r->jpeg);
+        if (code == OK) finish_rows(&s, out);
+    }
+    close_state(&s);
+    free(row);
+    free(r);
+    return code;
+}
