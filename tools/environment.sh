@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# Sourced by run_*.sh: makes .venv beside them with what a command needs, once. Usage: prepare_environment EXTRA
+# Sourced by run_*.sh: makes .venv beside them with what a command needs, once. Usage: prepare_environment EXTRA [OPTION OF venv]...
 #   PORTPROOF_PYTHON   the interpreter to build it from (default: python3; 3.11 or newer)
 
 prepare_environment() {
     local extra=$1 root python stamp wanted
+    shift
     root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     python=${PORTPROOF_PYTHON:-python3}
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -18,8 +19,8 @@ prepare_environment() {
         (
             flock 9
             if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-                echo "Setting up $root/.venv ($extra): a few minutes and about 6 GB with torch; only the first time." >&2
-                [ -x "$root/.venv/bin/python" ] || "$python" -m venv "$root/.venv"
+                echo "Setting up $root/.venv ($extra): a few minutes and up to 6 GB, with torch; only the first time." >&2
+                [ -x "$root/.venv/bin/python" ] || "$python" -m venv "$@" "$root/.venv"
                 "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "${root}[$extra]" >&2
                 printf '%s\n' "$wanted" >"$stamp"
             fi

@@ -66,7 +66,7 @@ def run_with_tool(
                 journal.add(record_of(final, work.root))
         flush_to_disk()
         records = [*journal.finished.values(), *([record_of(perf_file, work.root)] if perf_file else [])]
-        facts = {"samples": len(samples), "outputs": outputs, "device": f"npu:{device_index(device)}", "runner": runner, "checks": outcome.facts,
+        facts = {"samples": len(samples), "output_count": outputs, "device": f"npu:{device_index(device)}", "runner": runner, "checks": outcome.facts,
                  "rate": {"boundary": "device", "images_per_second": outcome.images_per_second}}  # fmt: skip
         proof = work.finish(records, facts)
     journal.remove()
