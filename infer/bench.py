@@ -11,7 +11,7 @@ if not __package__:  # run from a clone: make `portproof` importable, and nothin
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.arguments import Parser, positive, run_stage
-from portproof.infer.elsewhere import add_runner_option, bench_by_tool, wants_tool
+from portproof.infer.elsewhere import add_runner_option, bench_by_tool, bench_on_devices, wants_tool
 from portproof.infer.options import add_backend_options, backend_options
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ def work(options: argparse.Namespace) -> int:
     from portproof.infer.showing import table
 
     progress.configure(options.quiet, options.log_json)
+    if options.devices:
+        from portproof.infer.card_bench import summary
+
+        print(summary(bench_on_devices(options)))
+        return EXIT_DONE
     performance = bench_by_tool(options) if wants_tool(options) else bench_here(options)
     print(table(performance))
     return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED

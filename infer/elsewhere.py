@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from portproof.arguments import Parser
+from portproof.arguments import Parser, not_negative
 from portproof.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,11 +14,42 @@ if TYPE_CHECKING:
 
 
 def add_runner_option(parser: Parser) -> None:
-    """Add ``--runner``."""
+    """Add ``--runner`` and ``--devices``."""
     group = parser.add_argument_group("Ascend")
     group.add_argument(
         "--runner", metavar="TOOL", help="who executes .om models: om (this process, default), ais_bench, benchmark or msame"
     )
+    parser.add_values("--devices", type=not_negative, metavar="N", help="several NPU devices at the same time, such as a card's: 0 1 2 3")
+
+
+def infer_on_devices(options: argparse.Namespace) -> None:
+    """``run.py`` on several devices: a run of its own for each."""
+    from portproof.infer.sharding import run_sharded
+
+    if options.device or options.perf_file or options.images or options.info is None:
+        raise InputError(
+            "--devices needs an info list (--info), and neither --device nor --perf-file; each device's rate is in the sidecar"
+        )
+    same = {"--runner": options.runner, "--backend": options.backend, "--model": options.model, "--precision": options.precision}
+    words = ["--batch", str(options.batch), "--format", options.format]
+    words += [word for flag, value in same.items() if value for word in (flag, value)]
+    words += [word for name, value in options.option for word in ("--option", f"{name}={value}")]
+    run_sharded(options.model_file, options.info, options.out, options.devices, words)
+
+
+def bench_on_devices(options: argparse.Namespace) -> Performance:
+    """``bench.py`` on several devices that work together."""
+    from portproof.infer.card_bench import CardBench, bench_card
+    from portproof.infer.feeding import Feeding
+    from portproof.infer.subjects import Subject, configured, parse_subject
+
+    if len(options.subjects) != 1 or options.device or wants_tool(options) or options.clients != 1:
+        raise InputError("--devices times one subject in this process (--runner om), without --device and --clients")
+    common = Subject("", "", "", None, options.precision, None, dict(options.option))
+    (subject,) = configured([parse_subject(options.subjects[0])], common)
+    feeding = Feeding(options.inputs, options.info, {})
+    batches = tuple(dict.fromkeys(options.batch))
+    return bench_card(CardBench(subject, batches, tuple(options.devices), options.model, feeding), Path(options.out))
 
 
 def wants_tool(options: argparse.Namespace) -> bool:

@@ -10,7 +10,7 @@ if not __package__:  # run from a clone: make `portproof` importable, and nothin
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.arguments import Parser, positive, run_stage
-from portproof.infer.elsewhere import add_runner_option, infer_by_tool, wants_tool
+from portproof.infer.elsewhere import add_runner_option, infer_by_tool, infer_on_devices, wants_tool
 from portproof.infer.options import add_backend_options, backend_options
 
 
@@ -44,8 +44,9 @@ def work(options: argparse.Namespace) -> int:
     from portproof.infer.offline import run
 
     progress.configure(options.quiet, options.log_json)
-    if wants_tool(options):
-        infer_by_tool(options)
+    if options.devices or wants_tool(options):
+        infer_elsewhere = infer_on_devices if options.devices else infer_by_tool
+        infer_elsewhere(options)
         return 0
     run(
         options.model_file,

@@ -52,6 +52,10 @@ def benches(settings: Settings, target: str) -> Iterator[Step]:
         bench = step(f"bench {label}", "bench", subject, "--batch", ",".join(map(str, settings.batches)), "--model", settings.model,
                      "--device", f"npu:{settings.devices[0]}", *_runner(settings), "--out", f"{label}/perf.json", accepted=VERDICTS)  # fmt: skip
         yield _on(target, bench)
+        if len(settings.devices) > 1:
+            card = step(f"card {label}", "bench", subject, "--batch", ",".join(map(str, settings.batches)), "--model", settings.model,
+                        "--devices", *settings.devices, "--out", f"{label}/card.json", show=True)  # fmt: skip
+            yield _on(target, card)
 
 
 def _runner(settings: Settings) -> tuple[str, ...]:

@@ -1,0 +1,131 @@
+"""Several chips of a card timed together: what each does while the others work, what they do in all, and what one of them does alone.
+
+A tool times one chip, and a card's rate is usually stated as that times its chips; here the card is measured, beside that product.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import portproof
+from portproof import rehearsal
+from portproof.errors import InputError
+from portproof.files import existing_file
+from portproof.infer.benching import Plan
+from portproof.infer.feeding import Feeding
+from portproof.infer.inputs import card_files, sample_shapes
+from portproof.infer.serving import Block, Loaded
+from portproof.infer.subjects import Subject
+from portproof.infer.workers import Worker
+from portproof.measurement import Measurement, Performance, read_performance, write_performance
+from portproof.provenance import Work, environment
+
+#: Blocks long enough that the chips' starts, milliseconds apart, do not matter.
+PLAN = Plan(blocks=5, block_s=0.5)
+ALONE, TOGETHER = "alone", "card"
+
+
+@dataclass(frozen=True, slots=True)
+class CardBench:
+    """A subject on several devices of one card, at several batches."""
+
+    subject: Subject
+    batches: tuple[int, ...]
+    devices: tuple[int, ...]
+    card: str | None
+    feeding: Feeding
+    plan: Plan = PLAN
+
+
+def bench_card(job: CardBench, out: Path) -> Performance:
+    """Time and write ``out`` with its sidecar. Labels: ``L@npu:N`` for each device while all work, ``L card`` for all, ``L alone`` for the first alone."""
+    if len(set(job.devices)) < 2 or len(set(job.devices)) != len(job.devices):
+        raise InputError("--devices of a bench names the chips of a card that work together: at least two, each once")
+    models = [existing_file(job.subject.model(b), "model file") for b in job.batches]
+    parameters = {
+        "subject": job.subject,
+        "batches": job.batches,
+        "devices": job.devices,
+        "card": job.card,
+        "inputs": job.feeding.kind,
+        "plan": job.plan,
+    }
+    info = [Path(job.feeding.info)] if job.feeding.info else []
+    work = Work("bench", out, inputs={"model": models, **card_files(job.card), "info": info}, parameters=parameters)
+    if work.is_done():
+        return read_performance(out)
+    work.begin()
+    performance = Performance(
+        measurements=[], environment=environment(), versions={"portproof": portproof.__version__}, simulated=rehearsal.is_active()
+    )
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(contextlib.closing(Worker(f"{job.subject.label}@npu:{d}"))) for d in job.devices]
+        for batch in job.batches:
+            performance.measurements += _measure(job, workers, batch)
+    write_performance(out, performance)
+    work.finish([out], {"status": performance.status, "reasons": performance.reasons})
+    return performance
+
+
+def _measure(job: CardBench, workers: Sequence[Worker], batch: int) -> list[Measurement]:
+    """One batch: blocks of the first chip alone and of all chips take turns."""
+    feeding = Feeding(job.feeding.kind, job.feeding.info, sample_shapes(job.card))
+    for worker, device in zip(workers, job.devices, strict=True):
+        request = job.subject.request(batch, job.card)
+        request = type(request)(batch, f"npu:{device}", request.precision, None, job.card, options=request.options)
+        worker.send("load", job.subject.backend, str(job.subject.model(batch)), request, feeding)
+    loaded: list[Loaded] = [worker.answer() for worker in workers]
+    warm = _ask(workers, "warm_up", None)
+    calls = job.plan.calls(max(w.call_s for w in warm))
+    alone: list[list[Block]] = []
+    together: list[list[Block]] = []
+    for count in calls:
+        alone.append(_ask(workers[:1], "block", count))
+        together.append(_ask(workers, "block", count))
+    _ask(workers, "unload")
+    found = []
+    for boundary in loaded[0].boundaries:
+        common = {"model": str(job.subject.model(batch)), "backend": job.subject.backend, "batch": batch, "boundary": boundary,
+                  "precision": loaded[0].precision, "inputs": job.feeding.kind, "provider": loaded[0].provider, "simulated": rehearsal.is_active()}  # fmt: skip
+        found.append(_one(f"{job.subject.label} {ALONE}", [[b[0]] for b in alone], f"npu:{job.devices[0]}", common))
+        for k, device in enumerate(job.devices):
+            found.append(_one(f"{job.subject.label}@npu:{device}", [[b[k]] for b in together], f"npu:{device}", common))
+        found.append(_one(f"{job.subject.label} {TOGETHER}", together, "npu:" + "+".join(map(str, job.devices)), common))
+    return found
+
+
+def _ask(workers: Sequence[Worker], order: str, *arguments: Any) -> list[Any]:
+    """An order goes to all before any answer is awaited."""
+    for worker in workers:
+        worker.send(order, *arguments)
+    return [worker.answer() for worker in workers]
+
+
+def _one(label: str, blocks: Sequence[Sequence[Block]], device: str, common: dict[str, Any]) -> Measurement:
+    """A measurement of one or several chips; several are clients side by side."""
+    boundary, chips = common["boundary"], len(blocks[0])
+    series = [[round(s, 9) for b in block for s in b.times[boundary]] for block in blocks]
+    return Measurement(label=label, clients=chips, chips=chips, device=device, blocks=series,
+                       first_calls=[s for block in blocks for b in block for s in b.first[boundary]], **common)  # fmt: skip
+
+
+def summary(performance: Performance) -> str:
+    """The card's rate at each batch and boundary, beside one chip's times the number of chips."""
+    rates = {(m.label.rpartition(" ")[2], m.batch, m.boundary): m for m in performance.measurements}
+    rows = [f"{rehearsal.MARK}: a simulated device, nothing here was measured"] if performance.simulated else []
+    for (kind, batch, boundary), card in rates.items():
+        one = rates.get((ALONE, batch, boundary))
+        if kind != TOGETHER or one is None or not card.images_per_second or not one.images_per_second:
+            continue
+        each = [m for m in performance.measurements if "@" in m.label and (m.batch, m.boundary) == (batch, boundary)]
+        chips = ", ".join(f"{m.device} {m.images_per_second or 0:.1f}" for m in each)
+        product = one.images_per_second * card.chips
+        rows.append(
+            f"batch {batch}, {boundary}: {card.chips} chips together {card.images_per_second:.1f} images/s ({chips}); one alone "
+            f"{one.images_per_second:.1f}, times {card.chips} = {product:.1f}; the card does {card.images_per_second / product:.3f} of that"
+        )
+    return "\n".join(rows)
