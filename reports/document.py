@@ -63,10 +63,17 @@ def _environment(escaping: bool) -> Any:
         raise MissingPackageError("Jinja2", "writing reports", "report") from None
     loader = jinja2.PackageLoader("portproof.reports", "templates")
     # HTML escapes by Jinja's rules; Markdown has none of its own, so those templates escape with `md`, `code` and `line`.
-    options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, "autoescape": escaping}
-    environment = jinja2.Environment(loader=loader, **options)  # noqa: S701
+    environment = jinja2.Environment(
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=escaping,  # noqa: S701
+        finalize=_visible,
+    )
     environment.filters |= {"md": markdown, "code": code_span, "line": one_line, "percent": percent, "rate": rate,
-                            "milliseconds": milliseconds, "fill": fill, "given": given}  # fmt: skip
+                            "milliseconds": milliseconds, "fill": fill, "given": given,
+                            "md_values": lambda values: {key: markdown(value) for key, value in values.items()}}  # fmt: skip
     return environment
 
 
@@ -95,6 +102,13 @@ def command_of(data: RunData, artefact: str) -> str:
     """The command line that made an artefact, as it was typed in the run directory; an empty string when the artefact is not there."""
     stage = data.stage(artefact)
     return one_line(shlex.join(stage.command)).replace("`", "'") if stage else ""
+
+
+def _visible(value: object) -> object:
+    """What a template puts out, its control characters made visible; line by line, since some values have lines."""
+    if not isinstance(value, str) or all(c.isprintable() or c in "\n\t" for c in value):
+        return value
+    return "\n".join(printable(line) for line in value.split("\n"))
 
 
 def one_line(text: object) -> str:
@@ -210,7 +224,8 @@ def zoo_rows(data: RunData) -> Iterator[dict[str, Any]]:
             if m.boundary == "call":
                 rates.setdefault((m.label, m.batch), m.images_per_second)
     accuracies = {(label, batch): rows for label, batches in data.results.items() for batch, rows in batches.items()}
-    for label, batch in sorted(rates.keys() | accuracies.keys(), key=lambda key: (data.labels.index(key[0]), key[1])):
+    order = {label: at for at, label in enumerate(data.labels)}
+    for label, batch in sorted(rates.keys() | accuracies.keys(), key=lambda key: (order.get(key[0], len(order)), *key)):
         rows = accuracies.get((label, batch), {})
         tops = [f"top-{k}: {rows[name]}" for k in (1, 5) if (name := f"Top{k} accuracy") in rows]
         yield {

@@ -90,9 +90,8 @@ def _accuracy(data: RunData) -> Iterator[Figure]:
 def _comparisons(data: RunData) -> Iterator[Figure]:
     for label, compared in data.comparisons.items():
         for name, unit in _COMPARED.items():
-            interval = compared["ci95_pp"] if name == "difference_pp" else None
-            yield Figure(id=f"{label}/compare/{name}", value=compared[name], unit=unit, file=data.comparison_file(label), how=name,
-                         ci95=tuple(interval) if interval else None)  # fmt: skip
+            yield Figure(id=f"{label}/compare/{name}", value=getattr(compared, name), unit=unit, file=data.comparison_file(label), how=name,
+                         ci95=compared.ci95_pp if name == "difference_pp" else None)  # fmt: skip
 
 
 def _end_to_end(data: RunData) -> Iterator[Figure]:

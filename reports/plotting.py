@@ -70,7 +70,7 @@ def svg_of(plot: Plot, simulated: bool) -> bytes:
 
 def _described(svg: str, plot: Plot) -> str:
     """The text alternative as the SVG's own title and description, which screen readers tell."""
-    words = f"<title>{html.escape(plot.title)}</title>\n <desc>{html.escape(plot.text)}</desc>\n"
+    words = f"<title>{html.escape(printable(plot.title))}</title>\n <desc>{html.escape(printable(plot.text))}</desc>\n"
     return re.sub(r"<svg ([^>]*)>\n", lambda m: f'<svg role="img" {m[1]}>\n {words}', svg, count=1)
 
 

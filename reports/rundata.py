@@ -13,6 +13,7 @@ from portproof.errors import InputError
 from portproof.judgement import Judgement, judge
 from portproof.lineage import Stage, read_stages
 from portproof.measurement import Performance, read_performance
+from portproof.metrics.comparison import Comparison
 from portproof.plan import REFERENCE, accuracy_batch, label_of
 from portproof.settings import Settings, read_settings
 
@@ -33,7 +34,7 @@ class RunData:
     card: Card | None
     stages: list[Stage]
     results: dict[str, dict[int, dict[str, str]]]
-    comparisons: dict[str, dict[str, Any]]
+    comparisons: dict[str, Comparison]
     performances: dict[str, Performance]
     judgement: Judgement
 
@@ -90,7 +91,7 @@ def read_run(run_dir: Path) -> RunData:
         card=card_of(run_dir, settings.model),
         stages=read_stages(run_dir),
         results={label: read_results(run_dir / label) for label in (REFERENCE, *labels)},
-        comparisons={label: decode(path) for label, path in compared.items() if path.is_file()},
+        comparisons={label: read_comparison(path) for label, path in compared.items() if path.is_file()},
         performances={label: read_performance(path) for label, path in measured.items() if path.is_file()},
         judgement=judge(run_dir, settings),
     )
@@ -131,6 +132,14 @@ def read_results(folder: Path) -> dict[int, dict[str, str]]:
             except (KeyError, TypeError):
                 raise InputError(f"'{path}' is damaged (a row without 'key' or 'value'); delete it and run the port again") from None
     return dict(sorted(found.items()))
+
+
+def read_comparison(path: Path) -> Comparison:
+    """A ``compare.json``; :class:`InputError` when it is damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Comparison)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path}' is damaged ({error}); delete it and run the port again") from error
 
 
 def decode(path: Path) -> dict[str, Any]:

@@ -8,8 +8,8 @@ against the raw artefacts (:mod:`portproof.reports.rechecks`), and the reports a
 from __future__ import annotations
 
 import importlib
-import importlib.util
-from collections.abc import Iterator, Mapping
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import portproof
 from portproof.errors import InputError, PortProofError
 from portproof.lineage import Stage
 from portproof.provenance import versions_of
+from portproof.reports import rechecks
 from portproof.reports.chain import uncovered, walk
 from portproof.reports.findings import Finding, changed, differences, not_derived
 from portproof.reports.rendering import Check, report_files
@@ -97,20 +98,27 @@ def _stated(run_dir: Path) -> tuple[dict[str, Any] | None, str]:
 def _rechecked(stages: list[Stage], run_dir: Path) -> Iterator[Finding]:
     """Each stage's figures from what lies below, by the module of its name; a stage without one has only its hashes."""
     for stage in stages:
-        name = f"portproof.reports.rechecks.{stage.proof.stage}"
-        if not stage.proof.stage.isidentifier() or importlib.util.find_spec(name) is None:
+        recheck = _recheck_of(stage)
+        if recheck is None:
             continue
         try:
-            yield from importlib.import_module(name).recheck(stage, run_dir)
+            yield from recheck(stage, run_dir)
         except _UNREADABLE as error:
             yield changed(stage.sidecar, f"its figures cannot be derived again ({type(error).__name__}: {error})")
+
+
+def _recheck_of(stage: Stage) -> Callable[[Stage, Path], Iterator[Finding]] | None:
+    """The function that derives a stage's figures again. The name comes from a sidecar, so nothing but a file of that folder is imported."""
+    known = {m.name for m in pkgutil.iter_modules(rechecks.__path__)}
+    if stage.proof.stage not in known:
+        return None
+    return getattr(importlib.import_module(f"portproof.reports.rechecks.{stage.proof.stage}"), "recheck", None)
 
 
 def _not_run_again(stages: list[Stage]) -> Iterator[Finding]:
     """What only running a stage again could show: its outputs are held by their hashes alone."""
     for stage in stages:
-        name = f"portproof.reports.rechecks.{stage.proof.stage}"
-        if not stage.proof.stage.isidentifier() or importlib.util.find_spec(name) is None:
+        if _recheck_of(stage) is None:
             yield not_derived(stage.artefact, f"'{stage.proof.stage}' was not run again; its inputs and outputs are held by their hashes")
 
 

@@ -1,6 +1,6 @@
 """YAML files of facts (model cards, targets, recipes, suites), read into typed records with errors that name the line.
 
-Only the safe subset is read: no tags, no duplicate keys.
+Only the safe subset is read: no tags, no aliases, no duplicate keys.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def load_yaml(path: str | os.PathLike[str], kind: type[T], what: str) -> T:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:
-            _refuse_duplicates(root)
+            _refuse_duplicates(root, set())
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -67,17 +67,21 @@ def _line_of(root: yaml.Node | None, place: str, reason: str) -> int:
     return line
 
 
-def _refuse_duplicates(node: yaml.Node) -> None:
+def _refuse_duplicates(node: yaml.Node, known: set[int]) -> None:
+    """Refuse a key that stands there twice, and aliases: a few lines of them can stand for more values than any memory holds."""
+    if id(node) in known:
+        raise yaml.MarkedYAMLError(problem="aliases (*name) are not read here; write the value out", problem_mark=node.start_mark)
+    known.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands there twice", problem_mark=key.start_mark)
             seen.add(key.value)
-            _refuse_duplicates(value)
+            _refuse_duplicates(value, known)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _refuse_duplicates(item)
+            _refuse_duplicates(item, known)
 
 
 def data_folder(name: str) -> Path:
