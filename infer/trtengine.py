@@ -6,21 +6,21 @@ words are kept and end up in the error.
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from portproof.errors import InputError, MissingPackageError, ToolError
+from portproof.convert.trt_package import collecting_logger, tensorrt
+from portproof.errors import InputError
 from portproof.files import existing_file
 from portproof.provenance import proof_of
 
 #: The head of a plan, as trtexec's --getPlanVersionOnly reads it: a tag, the serialisation's version 0, and TensorRT's version in bytes 24 to 27.
 PLAN_TAG = b"ftrt"
 _VERSION_AT = slice(24, 28)
-_OLDEST = 10
+NEEDED_FOR = "the backend 'trt'"
 #: Words of the inspector's "Format/Datatype" -> precision, the narrowest first.
 _PRECISIONS = {
     "fp4": r"FP4",
@@ -43,22 +43,6 @@ class Engine:
     messages: Any
 
 
-def tensorrt() -> Any:
-    """The package; :class:`InputError` when it is missing or older than 10."""
-    try:
-        trt = importlib.import_module("tensorrt")
-    except ImportError as error:
-        if error.name != "tensorrt":
-            raise ToolError(f"tensorrt is installed but cannot be loaded ({error}): check its libraries and LD_LIBRARY_PATH") from error
-        raise MissingPackageError("tensorrt", "the backend 'trt'", "trt") from error
-    version = getattr(trt, "__version__", "0")
-    if int(version.partition(".")[0]) < _OLDEST:
-        raise InputError(
-            f"the backend 'trt' drives TensorRT 10 and 11, this is {version}; bench by trtexec instead, or install a newer one"
-        )
-    return trt
-
-
 def plan_version(head: bytes) -> str | None:
     """The TensorRT version that built a plan, from its first 28 bytes; None when they are no plan's or of another form.
 
@@ -76,8 +60,8 @@ def open_engine(model: Path, compute_capability: str, version_compatible: bool) 
     ``version_compatible`` lets plans run that bring their own runtime, which means running code from the plan; so only when asked.
     """
     plan = existing_file(model, "TensorRT engine").read_bytes()
-    trt = tensorrt()
-    messages = _messages(trt)
+    trt = tensorrt(NEEDED_FOR)
+    messages = collecting_logger(trt)
     runtime = trt.Runtime(messages)
     if version_compatible:
         runtime.engine_host_code_allowed = True
@@ -93,29 +77,13 @@ def _why_refused(model: Path, plan: bytes, version: str, compute_capability: str
     if plan[:4] != PLAN_TAG:
         return f"'{model}' is not a TensorRT engine (a plan begins with '{PLAN_TAG.decode()}'); build one with convert/onnx2trt.py"
     proof = proof_of(model)
-    capability = proof.parameters.get("compute_capability") if proof else None
+    capability = proof.facts.get("compute_capability") if proof else None
     built = f"TensorRT {built_by or 'of unknown version'}" + (f" for compute capability {capability}" if capability else "")
     return (
         f"'{model}' was built by {built} and does not load here, in TensorRT {version} on a GPU of compute capability {compute_capability} "
         f"(TensorRT says: {said or 'nothing'}): an engine runs only in the version and on the kind of GPU that it was built for; build it again "
         "here, or give --option version_compatible=on when it was built so"
     )
-
-
-def _messages(trt: Any) -> Any:
-    class Messages(trt.ILogger):  # type: ignore[misc]
-        """Keeps the last error that TensorRT logged."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)  # pybind11 asks for the explicit call
-            self.last = ""
-
-        def log(self, severity: Any, msg: str) -> None:
-            """Called by TensorRT."""
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.last = " ".join(msg.split())[:300]
-
-    return Messages()
 
 
 def precision_of(opened: Engine, model: Path) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
+from portproof.convert.trt_package import tensorrt
 from portproof.errors import InputError, ToolError
 from portproof.infer.gpu import Gpu, open_gpu
-from portproof.infer.trtengine import Engine, open_engine, precision_of, tensorrt
+from portproof.infer.trtengine import NEEDED_FOR, Engine, open_engine, precision_of
 from portproof.infer.trtmemory import Buffer, output_allocator
 from portproof.measurement import Boundary
 
@@ -188,7 +189,7 @@ def load(model: Path, request: LoadRequest) -> TrtSession:
         )
     if request.threads:
         raise InputError("the backend 'trt' runs on the GPU and has no --threads; leave it out")
-    tensorrt()  # said before anything else: it is what is missing most often
+    tensorrt(NEEDED_FOR)  # said before anything else: it is what is missing most often
     gpu = open_gpu(int(number or 0), request.options.get("buffers"))
     opened = open_engine(model, gpu.compute_capability, switches["version_compatible"] == "on")
     precision = precision_of(opened, model)

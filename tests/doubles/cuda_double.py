@@ -216,10 +216,18 @@ def cudaGraphLaunch(graph: GraphExec, stream: Stream) -> tuple[Any, ...]:
 
 def install() -> None:
     """Be ``cuda.bindings.runtime`` in this process; where the real package is there, nothing else of it is touched."""
-    this = sys.modules[__name__]
     for name in ("cuda", "cuda.bindings"):
         try:
             importlib.import_module(name)
         except ImportError:
             sys.modules[name] = types.ModuleType(name)
-    sys.modules["cuda.bindings"].runtime = sys.modules["cuda.bindings.runtime"] = this  # type: ignore[attr-defined]
+    sys.modules["cuda.bindings"].runtime = sys.modules["cuda.bindings.runtime"] = sys.modules[__name__]  # type: ignore[attr-defined]
+
+
+def forget() -> None:
+    """Take all doubles out of this process; what is imported next is what is installed."""
+    bindings = sys.modules.get("cuda.bindings")
+    if bindings is not None and hasattr(bindings, "runtime"):
+        del bindings.runtime
+    for name in ("cuda.bindings.runtime", "tensorrt", "tensorrt_plans", "cuda_double", "pynvml"):
+        sys.modules.pop(name, None)

@@ -37,18 +37,10 @@ def double(version: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The double of CUDA, with that of TensorRT installed beside it."""
     monkeypatch.setenv("TENSORRT_DOUBLE", version)
     monkeypatch.syspath_prepend(str(DOUBLES))
-    for name in ("tensorrt", "cuda_double", "tensorrt_plans", "cuda.bindings.runtime"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    before = getattr(sys.modules.get("cuda.bindings"), "runtime", None)
     importlib.import_module("tensorrt")
-    yield importlib.import_module("cuda_double")
-    for name in ("tensorrt", "cuda_double", "tensorrt_plans", "cuda.bindings.runtime"):
-        sys.modules.pop(name, None)
-    bindings: Any = sys.modules["cuda.bindings"]
-    if before is None:
-        del bindings.runtime
-    else:
-        bindings.runtime = before
+    double = importlib.import_module("cuda_double")
+    yield double
+    double.forget()
 
 
 Plan = Callable[..., Path]
@@ -248,7 +240,7 @@ def test_without_tensorrt_or_with_an_old_one_it_says_so(monkeypatch: pytest.Monk
     old = type(os)("tensorrt")
     old.__version__ = "8.6.1"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tensorrt", old)
-    with pytest.raises(InputError, match=r"drives TensorRT 10 and 11, this is 8\.6\.1"):
+    with pytest.raises(InputError, match=r"drives TensorRT 10 and 11 from Python, this is 8\.6\.1"):
         find("trt").load(tmp_path / "model.plan", LoadRequest())
 
 

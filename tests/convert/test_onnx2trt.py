@@ -1,0 +1,158 @@
+"""Engines from ONNX by the doubles of trtexec and of TensorRT's Python API, run afterwards by the backend ``trt``."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portproof.convert.engines import Request, convert
+from portproof.errors import InputError, ToolError
+
+DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
+IMAGE = (3, 4, 4)
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """``tool("10.16.1")``: that version of trtexec and of the Python package is here."""
+    monkeypatch.syspath_prepend(str(DOUBLES))
+    install = importlib.import_module("trtexec_fixture").install
+
+    def use(version: str) -> None:
+        importlib.import_module("cuda_double").forget()
+        install(monkeypatch, tmp_path / "bin", version)
+
+    monkeypatch.chdir(tmp_path)
+    yield use
+    importlib.import_module("cuda_double").forget()
+
+
+def plan_of(engine: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(engine.read_bytes()[28:].rpartition(b"\0")[2])
+    return found
+
+
+VERSIONS = ["8.2.1", "8.4.0", "8.6.1", "10.16.1", "11.1.0"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_trtexec_of_every_version_takes_its_command_line(tool: Any, tiny_onnx: Path, tmp_path: Path, version: str) -> None:
+    tool(version)
+    proofs = convert(Request(tiny_onnx, "engines", (1, 4)))
+    assert [p.outputs[0].path for p in proofs] == ["tiny_bs1.plan", "tiny_bs4.plan"]
+    assert proofs[1].parameters["tensorrt"] == version
+    assert proofs[1].parameters["shapes"] == {"image": [[4, *IMAGE]] * 3}
+    assert proofs[1].facts["compute_capability"] == "7.5"
+    engine = tmp_path / "engines" / "tiny_bs4.plan"
+    assert plan_of(engine)["profiles"] == [{"image": [[4, *IMAGE]] * 3}]
+    made = engine.stat().st_mtime_ns
+    convert(Request(tiny_onnx, "engines", (4,)))
+    assert engine.stat().st_mtime_ns == made, "it was built again although nothing changed"
+
+
+@pytest.mark.parametrize("version", ["10.16.1", "11.1.0"])
+@pytest.mark.parametrize("via", ["trtexec", "python"])
+def test_what_is_built_runs(tool: Any, tiny_onnx: Path, tmp_path: Path, version: str, via: str) -> None:
+    import numpy as np
+
+    from portproof.backend import LoadRequest, find
+
+    tool(version)
+    request = Request(tiny_onnx, "e{batch}", via=via, shapes=("image:1x3x4x4,2x3x4x4,4x3x4x4",))
+    (proof,) = convert(request)
+    assert proof.facts["timing_cache_sha256"]["after"]
+    importlib.import_module("tensorrt")
+    session = find("trt").load(tmp_path / "edynamic" / "tiny_dynamic.plan", LoadRequest(batch=3))
+    feeds = {"image": np.random.default_rng(1).normal(size=(3, *IMAGE)).astype(np.float32)}
+    np.testing.assert_array_equal(session.run(feeds)["class"], find("ort").load(tiny_onnx, LoadRequest()).run(feeds)["class"])
+    assert session.precision == "fp32"
+    session.close()
+
+
+@pytest.mark.parametrize("via", ["trtexec", "python"])
+def test_fp16_is_a_flag_up_to_ten_and_the_files_matter_from_eleven(tool: Any, tiny_onnx: Path, via: str) -> None:
+    tool("10.16.1")
+    (proof,) = convert(Request(tiny_onnx, "engines", precision="fp16", via=via))
+    assert "--fp16" in str(proof.facts)
+    assert plan_of(Path("engines/tiny_bs1.plan"))["layers"][0]["Outputs"][0]["Format/Datatype"] == "Half"
+    tool("11.1.0")
+    with pytest.raises(InputError, match="takes the precision from the file"):
+        convert(Request(tiny_onnx, "engines", precision="fp16", via=via))
+
+
+def test_dry_run_prints_the_command_and_makes_nothing(tool: Any, tiny_onnx: Path, stage: Any, tmp_path: Path) -> None:
+    tool("8.6.1")
+    done = stage("convert/onnx2trt.py", tiny_onnx, "engines", "--batch", "1,4", "--precision", "fp16", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert "--shapes=image:4x3x4x4" in lines[1]
+    assert "--fp16" in lines[1]
+    assert not (tmp_path / "engines").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"shapes": ("image:1x3x4x4",)}, "NAME:MIN,OPT,MAX was expected"),
+        ({"shapes": ("picture:1x3x4x4,2x3x4x4,4x3x4x4",)}, "the inputs are image"),
+        ({"shapes": ("image:4x3x4x4,2x3x4x4,8x3x4x4",)}, "does not fit the input 'image'"),
+        ({"shapes": ("image:1x1x4x4,2x1x4x4,8x1x4x4",)}, "does not fit the input 'image'"),
+        ({"precision": "fp8"}, "the precision is 'fp8'"),
+        ({"precision": "int8"}, r"convert/quantize\.py"),
+    ],
+)
+def test_a_request_that_does_not_fit_is_refused_before_anything_is_built(
+    tool: Any, tiny_onnx: Path, changes: dict[str, Any], words: str
+) -> None:
+    tool("10.16.1")
+    with pytest.raises(InputError, match=words):
+        convert(Request(tiny_onnx, "engines", **changes))
+    assert not Path("engines").exists()
+
+
+def test_a_fixed_batch_is_another_engines_batch_only(tool: Any, tiny_onnx: Path, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(tiny_onnx)
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 2
+    onnx.save(model, tmp_path / "fixed.onnx")
+    tool("10.16.1")
+    with pytest.raises(InputError, match="fixed batch 2 in 'image', --batch asks for 4"):
+        convert(Request(tmp_path / "fixed.onnx", "engines", (4,)))
+    (proof,) = convert(Request(tmp_path / "fixed.onnx", "engines", (2,)))
+    assert not any("hapes=" in word for word in proof.facts["command"])
+
+
+@pytest.mark.parametrize(("fault", "words"), [("oom", r"built no engine: Error\[1\].*out of memory"), ("no-verdict", "without a verdict")])
+def test_a_build_that_fails_leaves_no_engine(tool: Any, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, fault: str, words: str) -> None:
+    tool("10.16.1")
+    monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", fault)
+    with pytest.raises(ToolError, match=words):
+        convert(Request(tiny_onnx, "engines"))
+    assert not list(Path("engines").glob("*.plan*"))
+    assert not list(Path("engines").glob(".*"))
+
+
+def test_an_operator_that_tensorrt_lacks_is_named(tool: Any, tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 2]) for n in "xy"]
+    graph = helper.make_graph([helper.make_node("Odd", ["x"], ["y"], domain="odd")], "g", value[:1], value[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid("odd", 1)]), tmp_path / "odd.onnx")
+    tool("11.1.0")
+    with pytest.raises(ToolError, match="No importer registered for op: Odd"):
+        convert(Request(tmp_path / "odd.onnx", "engines", via="python"))
+
+
+def test_without_trtexec_it_says_where_to_get_it(tiny_onnx: Path, stage: Any, tmp_path: Path) -> None:
+    done = stage("convert/onnx2trt.py", tiny_onnx, tmp_path / "engines", env={"PATH": "/nowhere"})
+    assert done.returncode == 2
+    assert "'trtexec' was not found" in done.stderr

@@ -1,0 +1,134 @@
+"""A double of trtexec: it knows which flags its version has, builds plans for the double of TensorRT, and times ONNX Runtime.
+
+``TRTEXEC_DOUBLE`` is its version (default 10.16.1), ``TRTEXEC_DOUBLE_FAULT`` one of ``oom``, ``no-verdict``, ``capture``, ``shapes``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+VERSION = os.environ.get("TRTEXEC_DOUBLE", "10.16.1")
+NUMBERS = tuple(map(int, VERSION.split(".")))
+FAULT = os.environ.get("TRTEXEC_DOUBLE_FAULT", "")
+COMMON = {"onnx", "saveEngine", "loadEngine", "shapes", "minShapes", "optShapes", "maxShapes", "noTF32", "timingCacheFile", "percentile", "exportTimes",
+          "warmUp", "duration", "iterations"}  # fmt: skip
+SINCE = {"memPoolSize": (8, 4), "skipInference": (8, 6), "profilingVerbosity": (8, 2), "exportLayerInfo": (8, 2), "stronglyTyped": (9, 0),
+         "noCudaGraph": (11, 0), "noSpinWait": (11, 0), "includeDataTransfers": (11, 0)}  # fmt: skip
+UNTIL = {"workspace": (10, 0), "buildOnly": (10, 0), "fp16": (11, 0), "int8": (11, 0), "useCudaGraph": (12, 0), "useSpinWait": (12, 0),
+         "noDataTransfers": (12, 0)}  # fmt: skip
+
+
+def banner(word: str) -> str:
+    number = NUMBERS[0] * 10000 + NUMBERS[1] * 100 + NUMBERS[2] if NUMBERS[0] >= 10 else NUMBERS[0] * 1000 + NUMBERS[1] * 100 + NUMBERS[2]
+    return f"&&&& {word} TensorRT.trtexec [TensorRT v{number}] # {' '.join(sys.argv)}"
+
+
+def say(text: str, kind: str = "I") -> None:
+    print(f"[11/22/2026-04:00:00] [{kind}] {text}", file=sys.stderr if kind in "WE" else sys.stdout, flush=True)
+
+
+def shapes_of(text: str) -> dict[str, list[int]]:
+    return {item.rpartition(":")[0]: [int(d) for d in item.rpartition(":")[2].split("x")] for item in text.split(",") if item}
+
+
+def main() -> int:
+    given = {w.removeprefix("--").partition("=")[0]: w.partition("=")[2] for w in sys.argv[1:]}
+    print(banner("RUNNING"), flush=True)
+    if "help" in given:
+        return 0
+    for name in given:
+        known = name in COMMON or NUMBERS[:2] >= SINCE.get(name, (99, 0)) or (name in UNTIL and NUMBERS[:2] < UNTIL[name])
+        if not known:
+            say(f"Unknown option: --{name} {given[name]}", "E")
+            print(banner("FAILED"))
+            return 1
+    say("Compute Capability: 7.5")
+    code = build(given) if "onnx" in given else bench(given)
+    if FAULT != "no-verdict":
+        print(banner("FAILED" if code else "PASSED"))
+    return code
+
+
+def build(given: dict[str, str]) -> int:
+    import onnx
+    from tensorrt_plans import write_plan
+
+    if FAULT == "oom":
+        say("Error[1]: [defaultAllocator.cpp::allocate::20] Error Code 1: Cuda Runtime (out of memory)", "E")
+        say("Engine could not be created from network", "E")
+        return 1
+    model = onnx.load(given["onnx"])
+    dynamic = [v.name for v in model.graph.input if any(d.dim_param for d in v.type.tensor_type.shape.dim)]
+    texts = [given[f"{k}Shapes"] for k in ("min", "opt", "max")] if "minShapes" in given else [given.get("shapes", "")] * 3
+    profile = [shapes_of(t) for t in texts]
+    assert all(set(p) == set(dynamic) for p in profile), (dynamic, profile)
+    half = "fp16" in given or any(w.data_type == onnx.TensorProto.FLOAT16 for w in model.graph.initializer)
+    int8 = any(n.op_type == "QuantizeLinear" for n in model.graph.node)
+    kind = "Int8" if int8 else "Half" if half else "Float"
+    layers = [{"Name": n.name, "Outputs": [{"Name": n.output[0], "Format/Datatype": kind}]} for n in model.graph.node]
+    profiles = [{name: [p[name] for p in profile] for name in dynamic}] if dynamic else []
+    write_plan(Path(given["saveEngine"]), Path(given["onnx"]).resolve(), version=VERSION, profiles=profiles, layers=layers)
+    Path(given["timingCacheFile"]).write_bytes(b"cache")
+    if "exportLayerInfo" in given:
+        Path(given["exportLayerInfo"]).write_text(json.dumps({"Layers": layers, "Bindings": []}))
+    say("Engine built in 0.1 sec.")
+    return 0
+
+
+def bench(given: dict[str, str]) -> int:
+    import numpy as np
+    import onnxruntime
+
+    plan = json.loads(Path(given["loadEngine"]).read_bytes()[28:].rpartition(b"\0")[2])
+    session = onnxruntime.InferenceSession(plan["onnx"], providers=["CPUExecutionProvider"])
+    asked = shapes_of(given.get("shapes", "")) if FAULT != "shapes" else {}
+    graph = (NUMBERS[0] >= 11 and "noCudaGraph" not in given) or "useCudaGraph" in given
+    transfers = "includeDataTransfers" in given if NUMBERS[0] >= 11 else "noDataTransfers" not in given
+    spin = (NUMBERS[0] >= 11 and "noSpinWait" not in given) or "useSpinWait" in given
+    for name, on in (("Data transfers", transfers), ("Spin-wait", spin), ("CUDA Graph", graph)):
+        say(f"{name}: {'Enabled' if on else 'Disabled'}")
+    feeds = {}
+    for node in session.get_inputs():
+        shape = asked.get(node.name) or [d if isinstance(d, int) else 1 for d in node.shape]
+        if node.name not in asked and any(not isinstance(d, int) for d in node.shape):
+            shown = "x".join(map(str, shape))
+            say(f"Shape missing for input with dynamic shape: {node.name}Automatically setting shape to: {shown}", "W")
+        feeds[node.name] = np.zeros(shape, np.float32)
+        say(f"Input binding for {node.name} with dimensions {'x'.join(map(str, shape))} and type fp32 is created.")
+    if FAULT == "capture" and graph:
+        say("The CUDA graph capture on the stream has failed.", "W")
+    rows, began = [], time.perf_counter()
+    for _ in range(30):
+        start = 1e3 * (time.perf_counter() - began)
+        session.run(None, feeds)
+        compute = 1e3 * (time.perf_counter() - began) - start
+        copy = 0.01 if transfers else 0.0
+        rows.append({"startEnqMs": start, "endEnqMs": start, "startComputeMs": start + copy, "endComputeMs": start + copy + compute, "startH2dMs": start,
+                     "endH2dMs": start + copy, "startD2hMs": start + copy + compute, "endD2hMs": start + 2 * copy + compute, "h2dMs": copy,
+                     "computeMs": compute, "d2hMs": copy, "latencyMs": compute + 2 * copy})  # fmt: skip
+    wall = time.perf_counter() - began
+    Path(given["exportTimes"]).write_text(json.dumps(rows))
+    summary(rows, wall)
+    return 0
+
+
+def summary(rows: list[dict[str, float]], wall: float) -> None:
+    say(f"Timing trace has {len(rows)} queries over {wall:g} s")
+    say("=== Performance summary ===")
+    say(f"Throughput: {len(rows) / wall:g} qps")
+    for title, key in (("Latency", "latencyMs"), ("H2D Latency", "h2dMs"), ("GPU Compute Time", "computeMs"), ("D2H Latency", "d2hMs")):
+        values = [r[key] for r in rows]
+        mean, middle = sum(values) / len(values), sorted(values)[len(values) // 2]
+        say(
+            f"{title}: min = {min(values):g} ms, max = {max(values):g} ms, mean = {mean:g} ms, median = {middle:g} ms, percentile(99%) = {max(values):g} ms"
+        )
+    say(f"Total Host Walltime: {wall:g} s")
+    say(f"Total GPU Compute Time: {sum(r['computeMs'] for r in rows) / 1e3:g} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
