@@ -35,7 +35,6 @@ TIMM = (
     "vit_base_patch16_224",
     "inception_v4",
     "coat_lite_medium_384.in1k",
-    "tf_efficientnet_b3.ns_jft_in1k",
 )
 TORCHVISION = ("resnet50", "resnet18", "efficientnet_b0", "efficientnet_b3")
 
@@ -95,7 +94,7 @@ def test_torchvision_recipes_equal_the_preset(name: str, kinds: dict[str, bytes]
 
 def test_every_published_timm_recipe_on_one_image() -> None:
     """All different recipes of timm's published models: their geometry and statistics, on an image small enough to be quick."""
-    data = {"jpeg": encoded(Image.fromarray(picture(61, 83)), "JPEG"), "tall": encoded(Image.fromarray(picture(90, 40)), "PNG")}
+    data = {"jpeg": encoded(Image.fromarray(picture(61, 83)), "JPEG")}
     seen: dict[Recipe, dict[str, Any]] = {}
     for name in timm.list_models(pretrained=True):
         config = dataclasses.asdict(timm.models.get_pretrained_cfg(name))
