@@ -21,7 +21,7 @@ from portproof.errors import InputError
 from portproof.manifest import sample_id
 from portproof.preprocess.dataset import find_images
 from portproof.preprocess.transform import Preprocessor, Sample
-from portproof.provenance import FileRecord, record_of, stored_path
+from portproof.provenance import FileRecord, record_of
 from portproof.recipe import Recipe
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    written = msgspec.structs.replace(record, path=stored_path(final, root))
+    written = msgspec.structs.replace(record, path=record.path.removesuffix(temporary.name) + final.name)
     return replace(prepared, sample=None, written=written)
 
 
