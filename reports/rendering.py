@@ -9,7 +9,7 @@ from pathlib import Path
 
 from portproof.errors import InputError
 from portproof.files import read_text
-from portproof.plan import table_boundary, table_columns
+from portproof.plan import table_boundary, table_chips, table_columns
 from portproof.reports.blocks import blocks_in
 from portproof.reports.comparison_table import Table, build
 from portproof.reports.document import render
@@ -43,7 +43,7 @@ def report_files(data: RunData) -> dict[str, Check]:
 def _table(data: RunData) -> Table:
     # The table names its sources as they were typed, relative to the run directory.
     with contextlib.chdir(data.root):
-        return build(columns(table_columns(data.settings)), boundary=table_boundary(data.settings))
+        return build(columns(table_columns(data.settings)), table_chips(data.settings), boundary=table_boundary(data.settings))
 
 
 def _whole(name: str, text: Callable[[], str]) -> Check:

@@ -51,8 +51,9 @@ def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[St
         subjects = (f"{label}={label}:model.onnx", f"{REFERENCE}={REFERENCE}:{settings.weights}")
         yield step(f"bench {label}", "bench", *subjects, "--batch", ",".join(map(str, settings.batches)), "--model", card,
                    "--out", f"{label}/perf.json", accepted=VERDICTS)  # fmt: skip
-    boundary = ("--boundary", table_boundary(settings)) if table_boundary(settings) else ()
-    yield step("table", "table", *table_columns(settings), *boundary, "--out", "report/table", show=True, reports=True)
+    chosen = ["--boundary", table_boundary(settings)] if table_boundary(settings) else []
+    chosen += [word for label, count in table_chips(settings).items() for word in ("--chips", f"{label}={count}")]
+    yield step("table", "table", *table_columns(settings), *chosen, "--out", "report/table", show=True, reports=True)
     yield step("report", "report", ".", reports=True)
 
 
@@ -74,6 +75,12 @@ def table_boundary(settings: Settings) -> Boundary | None:
     """
     offline = [is_offline(name) for name in settings.targets]
     return "device" if all(offline) else "call" if any(offline) else None
+
+
+def table_chips(settings: Settings) -> dict[str, int]:
+    """Chips on a card, for the labels that are no target's own name: a tuned model's are its target's."""
+    targets = {label: find_target(name) for name in settings.targets if is_offline(name) for label in ascend_plan.labels(settings, name)}
+    return {label: target.chips_per_card for label, target in targets.items() if label != target.name}
 
 
 def is_offline(target: str) -> bool:
