@@ -146,7 +146,11 @@ def _latency_plot(label: str, timed: list[Measurement]) -> Plot:
             box.set(facecolor=COLOURS[names.index(m.label) % len(COLOURS)], alpha=0.5)
         axes.set_xticks(range(1, len(rows) + 1), [f"{printable(m.label)}\nbs{m.batch}" for m in rows])
         axes.set_yscale("log")
-        axes.set_ylabel("ms for a call (box: quartiles; whiskers: 5 % and 95 %)")
+        # The usual labels of a logarithmic axis are mathematics, which is switched off: names from outside must not be read as such.
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
+        axes.set_ylabel("ms for a call")
+        axes.set_xlabel("box: quartiles and median; whiskers: 5th and 95th percentile")
 
     text = f"Time of a call in milliseconds, median and in brackets the 5th and 95th percentile: {'; '.join(parts)}."
     return Plot(f"{label}-latency", f"Latency distributions of {label}", text, draw)
