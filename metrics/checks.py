@@ -19,17 +19,17 @@ SPREADS = ("latency", "compute", "enqueue", "h2d", "d2h", "end_to_end")
 
 
 def check(run: Run) -> None:
-    """Add to the run's warnings what holds for every family: the order of min, mean, median and max."""
+    """Add to the run's warnings what holds for every family: the order of min, mean, median, percentiles and max."""
     for group in SPREADS:
         for stage in dict.fromkeys(f.stage for f in run.figures if f.name == f"{group}_min"):
             _check_order(run, group, stage)
 
 
 def _check_order(run: Run, group: str, stage: str | None) -> None:
-    """Warn where a mean or a median lies outside min and max."""
+    """Warn where a mean, a median or a percentile lies outside min and max."""
     low, high = (run.figure(f"{group}_{k}", stage=stage) for k in ("min", "max"))
-    for kind in ("mean", "median"):
-        middle = run.figure(f"{group}_{kind}", stage=stage)
+    inner = re.compile(rf"{group}_(?:mean|median|p[\d.]+)")
+    for middle in [f for f in run.figures if f.stage == stage and inner.fullmatch(f.name)]:
         for a, b in ((low, middle), (middle, high)):
             if a and b and a.value is not None and b.value is not None and a.value > b.value * (1 + 1e-6):
                 run.warnings.append(f"{a.name} {seconds(a)} is greater than {b.name} {seconds(b)}")

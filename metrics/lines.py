@@ -41,7 +41,7 @@ def blocks(file: IO[bytes], name: str) -> Iterator[Block]:
     """An open file's text in blocks of about 1 MiB that end at a newline (a longer line is split); :class:`InputError` when it is binary."""
     first, rest = 1, ""
     head = file.read(BLOCK)
-    decoder = codecs.getincrementaldecoder(_encoding(head, name))(errors="replace")
+    decoder = codecs.getincrementaldecoder(encoding_of(head, name))(errors="replace")
     while head:
         text = rest + _ESCAPE.sub("", decoder.decode(head)) if b"\x1b" in head else rest + decoder.decode(head)
         head = file.read(BLOCK)
@@ -78,7 +78,7 @@ def offered(block: Block, marks: dict[str, int]) -> Iterator[tuple[Line, int]]:
                 yield Line(number, segment, cut), hits[start]
 
 
-def _encoding(head: bytes, name: str) -> str:
+def encoding_of(head: bytes, name: str) -> str:
     """The encoding of a file that begins with ``head``; :class:`InputError` for binary content."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"

@@ -19,7 +19,7 @@ from portproof import rehearsal
 from portproof.errors import InputError, sentence_for
 from portproof.files import existing_file
 from portproof.metrics.checks import check
-from portproof.metrics.lines import Block, blocks, offered
+from portproof.metrics.lines import Block, blocks, encoding_of, offered
 from portproof.metrics.runs import Run
 
 #: Larger JSON files are refused rather than loaded: trtexec writes about 20 MB for three seconds of a fast model.
@@ -35,7 +35,7 @@ LOG_SUFFIXES = ("", ".log", ".txt", ".json", ".out", ".err")
 _NAMED_BATCH = re.compile(r"(?:^|[^A-Za-z])(?:bs|batch|batch_?size)[_-]?([1-9][0-9]{0,3})(?![0-9])", re.IGNORECASE)
 _BATCH_FOLDER = re.compile(r"bs([1-9][0-9]{0,3})")
 #: How a JSON object or an array of objects begins; a line of a log may begin with ``[`` too.
-_JSON_HEAD = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[{\]])")
+_JSON_HEAD = re.compile(r"\ufeff?\s*(?:\{\s*[\"}]|\[\s*[{\]])")
 _HEADING = re.compile(r"^#{1,6} +\S", re.MULTILINE)
 
 
@@ -73,7 +73,9 @@ def _runs_in(source: str) -> list[Run]:
     with open(source, "rb") as file:
         head = file.read(4096)
         file.seek(0)
-        return _read_json(file, source) if _JSON_HEAD.match(head) else _read_text(file, source)
+        encoding = encoding_of(head, source)
+        is_json = _JSON_HEAD.match(head.decode(encoding, errors="replace"))
+        return _read_json(file, source, encoding) if is_json else _read_text(file, source)
 
 
 def read_many(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Run], list[str]]:
@@ -120,10 +122,10 @@ def _hint_batch(run: Run, file: Path) -> None:
         run.facts.setdefault("batch_hint", int(named[1]))
 
 
-def _read_json(file: IO[bytes], source: str) -> list[Run]:
+def _read_json(file: IO[bytes], source: str, encoding: str) -> list[Run]:
     if os.fstat(file.fileno()).st_size > MAX_JSON_BYTES:
         raise InputError(f"'{source}' is a JSON file of more than {MAX_JSON_BYTES >> 20} MiB; a summary or a times file was expected")
-    text = file.read().decode("utf-8-sig", errors="replace")
+    text = file.read().decode(encoding, errors="replace").removeprefix("\ufeff")
     try:
         data: Any = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from portproof.errors import InputError
 from portproof.metrics.checks import across
-from portproof.metrics.runs import DEVICE, Figure, Run
+from portproof.metrics.runs import DEVICE, END_TO_END, Figure, Run
 from portproof.target import match_target
 from portproof.text import listed
 
@@ -176,10 +176,14 @@ def _place(draft: _Draft, run: Run, boundary: str | None) -> str | None:
         how.append(figure.derived or f"{printed:.10g}")
     if hinted or (run.batch_source or "").endswith("(a hint)"):
         draft.notes.append(f"{draft.label}: the batch of {run.source} is known from the name only")
+    if run.status == "incomplete":
+        draft.notes.append(f"{draft.label} bs{batch}: the log of this figure is incomplete")
     if figure.recovered is not None:
         draft.notes.append(f"{draft.label} bs{batch}: the tool printed no rate; it is recovered from its times")
     timed = run.facts.get("measured_chips", 1)
     factor = draft.chips / timed
+    if factor != 1 and figure.boundary == END_TO_END:
+        return f"a rate from file to result is the host's and does not multiply by chips: {timed} timed, {draft.chips} on a card"
     if factor != 1:
         how.append(f"x {draft.chips} chips" if timed == 1 else f"x {draft.chips} / {timed} chips")
     cell = Cell(printed * factor, printed, batch, figure.boundary, run.source, figure.line, " ".join(how), run.simulated)
@@ -200,14 +204,16 @@ def headline(run: Run, boundary: str | None = None) -> Figure | None:
     rates = [f for f in run.figures if f.name == "throughput" and f.boundary and f.best_value and f.per != "card"]
     rates = [f for f in rates if boundary is None or f.boundary == boundary]
     own = [f for f in rates if f.boundary == rates[0].boundary]
-    if not own and boundary == DEVICE:
-        return _device_rate(run)
+    if not own and boundary in (DEVICE, None):
+        return _device_rate(run, boundary)
     return next((f for f in own if f.unit == "images/s"), own[0] if own else None)
 
 
-def _device_rate(run: Run) -> Figure | None:
-    """Batch / mean compute time, or calls a second where only a hint tells the batch."""
-    mean, batch = run.figure("compute_mean"), run.batch or 1
+def _device_rate(run: Run, boundary: str | None) -> Figure | None:
+    """Batch / mean compute time, or calls a second where only a hint tells the batch. msame, which prints no rate, reports that time."""
+    mean, batch = run.figure("compute_mean") if boundary else None, run.batch or 1
+    if mean is None and run.family == "msame":
+        mean = run.figure("latency_mean_without_first") or run.figure("latency_mean")
     if mean is None or not mean.value or run.facts.get("streams", 1) > 1:
         return None
     unit = "images/s" if run.batch else "batches/s"

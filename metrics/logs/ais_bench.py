@@ -32,14 +32,17 @@ MARKS = (
     "--batchsize",
     "--dymBatch",
     "[ERROR]",
+    "Traceback (most recent call last)",
+    "RuntimeError",
+    "dymshape:",
     "Inference array Processing",
     "Inference Processing task",
 )
 
 GROUPS = {"NPU_compute_time": ("compute", DEVICE), "H2D_latency": ("h2d", None), "D2H_latency": ("d2h", None)}
-_SPREAD = re.compile(r"(NPU_compute_time|H2D_latency|D2H_latency) \(ms\)\s*:(.*)")
+_SPREAD = re.compile(r"(NPU_compute_time|H2D_latency|D2H_latency) \(ms\)\s*[:：](.*)")
 _STATISTIC = re.compile(rf"\b(min|max|mean|median|percentile\(([0-9.]{{1,8}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))")
-_THROUGHPUT = re.compile(rf"throughput\s*(\(?1000[^:]{{0,120}}?\)?)\s*:\s*({NUMBER})\s*$")
+_THROUGHPUT = re.compile(rf"throughput\s*(\(?1000[^:：]{{0,120}}?\)?)\s*[:：]\s*({NUMBER}|-?nan|inf)\s*$")
 _BATCH = re.compile(rf"batchsize(?:\.mean)?\(({NUMBER})\)")
 _MEAN = re.compile(rf"NPU_compute_time(?:\.mean)?\(({NUMBER})\)")
 _DIVIDED = re.compile(r"NPU_compute_time\s*/\s*batchsize")
@@ -47,6 +50,8 @@ _DEVICE = re.compile(rf"\bi:(\d{{1,3}}) device_(\d{{1,3}}) throughput:({NUMBER})
 _TOTAL = re.compile(rf"\bsummary throughput:({NUMBER})\s*$")
 _COMMAND = re.compile(r"\s--?(?:batchsize|dymBatch)[= ]+(\d{1,5})\b")
 _STARTED = re.compile(r"try get model batchsize|get filesperbatch|Inference array Processing|Inference Processing task|ais_bench/\S*\.py\"")
+_DERIVED = re.compile(r"try get model batchsize:(\d{1,6})\s*$")
+_DYMSHAPE = re.compile(rf"\bdymshape:(\S.{{0,300}}?) result:(\w+) throughput:({NUMBER})\s*$")
 _FILES = re.compile(r"get filesperbatch .{0,120}filesperbatch:(\d{1,6})\b")
 #: Digits of a double printed in full; fewer at the very end of a file may be a cut number.
 _WHOLE = 15
@@ -61,6 +66,7 @@ class Reader:
         self.pending: list[Run] = []
         self.commanded: int | None = None
         self.files_per_batch: int | None = None
+        self.derived: int | None = None
         self.started: int | None = None
         self.error: tuple[str, int] | None = None
         self.fragment = JsonFragment(source)
@@ -74,14 +80,18 @@ class Reader:
             self.started = self.started or line.number
         if files := _FILES.search(line.text):
             self.files_per_batch = int(files[1])
-        if "[ERROR]" in line.text:
-            self.error = self.error or (line.text.strip()[:200], line.number)
+        if derived := _DERIVED.search(line.text):
+            self.derived = int(derived[1])
+        if "[ERROR]" in line.text or (self.started and line.text.startswith(("Traceback", "RuntimeError:"))):
+            self._error(line)
         if spread := _SPREAD.search(line.text):
             self._spread(GROUPS[spread[1]], spread[2], line)
         elif throughput := _THROUGHPUT.search(line.text):
             self._throughput(throughput, line)
         elif device := _DEVICE.search(line.text):
             self._device(int(device[2]), float(device[3]), line.number)
+        elif shape := _DYMSHAPE.search(line.text):
+            self._dymshape(shape, line)
         elif total := _TOTAL.search(line.text):
             self._total(total[1], line)
         elif '"' in line.text:
@@ -102,6 +112,11 @@ class Reader:
             if math.isfinite(value):
                 run.figures.append(Figure(f"{name}_{kind}", value, "s", boundary, "infer", "chip", line.number))
 
+    def _error(self, line: Line) -> None:
+        """Keep the first error; the reason of a traceback stands in a later line."""
+        if self.error is None or self.error[0].startswith("Traceback"):
+            self.error = (line.text.strip()[:200], line.number)
+
     def _throughput(self, match: re.Match[str], line: Line) -> None:
         formula, printed = match[1], float(match[2])
         mean = _MEAN.search(formula)
@@ -113,14 +128,17 @@ class Reader:
             run.batch_source = "throughput line" if run.batch else None
         elif self.commanded:
             run.batch, run.batch_source = self.commanded, "command line"
-        if line.cut and not _is_whole(match[2], mean[1] if mean else None, run.batch):
+        if not math.isfinite(printed):
+            run.warnings.append(f"the throughput printed is '{match[2]}' (line {line.number}), which is not a number")
+        elif line.cut and not _is_whole(match[2], mean[1] if mean else None, run.batch):
             run.warnings.append(f"the file ends within the throughput {match[2]} (line {line.number}), which may be cut and is left out")
         else:
             run.status = "ok"
             run.figures.insert(0, throughput_figure(run, printed, line.number, divided=bool(_DIVIDED.search(formula))))
-        if run.batch and self.files_per_batch and run.batch != self.files_per_batch:
+        if run.batch and self.files_per_batch and run.batch not in (self.files_per_batch, self.derived):
+            whole = "" if self.files_per_batch > run.batch else ", unless each file holds several samples"
             run.warnings.append(
-                f"the throughput counts batch {run.batch}, each execution took {self.files_per_batch} files (--batchsize was wrong)"
+                f"the throughput counts batch {run.batch}, each execution took {self.files_per_batch} files (--batchsize was wrong{whole})"
             )
         if run in self.pending:
             self.pending.remove(run)
@@ -145,6 +163,23 @@ class Reader:
                 return
         run = Run(self.source, FAMILY, line, status="ok", facts={"device_id": device})
         run.figures.append(Figure("throughput", value, "images/s", DEVICE, "infer", "chip", line))
+        self.found.append(run)
+
+    def _dymshape(self, match: re.Match[str], line: Line) -> None:
+        """A line of the tail of ``--dymShape_range`` repeats the rate of one shape; one that was not printed before is a run of its own."""
+        shape, result, printed = match[1], match[2], float(match[3])
+        if line.cut and len(match[3].replace(".", "").lstrip("0")) < _WHOLE:
+            return
+        for run in self.found:
+            figure = run.figure("throughput")
+            if figure and figure.value == printed and "dymshape" not in run.facts:
+                run.facts["dymshape"] = shape
+                return
+        run = Run(self.source, FAMILY, line.number, status="ok" if result == "OK" else "failed", facts={"dymshape": shape})
+        if run.status == "ok":
+            run.figures.append(Figure("throughput", printed, "images/s", DEVICE, "infer", "chip", line.number))
+        else:
+            run.warnings.append(f"the tool says '{result}' for the shape {shape} (line {line.number})")
         self.found.append(run)
 
     def _total(self, text: str, line: Line) -> None:
@@ -189,7 +224,7 @@ class JsonFragment:
 
     TOKEN = re.compile(
         rf'"(?P<group>NPU_compute_time|H2D_latency|D2H_latency)"\s*:|"(?P<kind>min|max|mean|median|percentile\(99%\)|count)"\s*:\s*(?P<value>{NUMBER})'
-        rf'(?=\s*[,}}\]])|"throughput"\s*:\s*(?P<rate>{NUMBER})(?=\s*[,}}])'
+        rf'(?=\s*(?:[,}}\]]|$))|"throughput"\s*:\s*(?P<rate>{NUMBER})(?=\s*(?:[,}}]|$))'
     )
 
     def __init__(self, source: str) -> None:
@@ -201,6 +236,8 @@ class JsonFragment:
     def feed(self, line: Line) -> None:
         """Take one line with quotation marks."""
         for token in self.TOKEN.finditer(line.text):
+            if line.cut and token.end() == len(line.text) and not token["group"]:
+                continue
             if token["group"]:
                 self.group = GROUPS[token["group"]]
                 self.run = self.run or Run(self.source, FAMILY, line.number)

@@ -10,29 +10,55 @@ from portproof.metrics.checks import near
 from portproof.metrics.runs import DEVICE, Figure, Run
 
 _GROUPS = {"NPU_compute_time": ("compute", DEVICE), "H2D_latency": ("h2d", None), "D2H_latency": ("d2h", None)}
+#: How far a throughput may be from batch / mean where both are printed in full.
+_EXACT = 1e-3
 _KINDS = {"mean": "mean", "median": "median", "min": "min", "max": "max", "percentile(99%)": "p99"}
 
 
 def throughput_figure(run: Run, printed: float, line: int, divided: bool = False) -> Figure:
     """The printed throughput as a figure, checked against 1000 x batch / mean; sets the batch where only the two together tell it.
 
-    ``divided``: the formula of May 2022, 1000 / mean / batch, which is a rate only at batch 1. Then the value is None and the true rate
-    stands as recovered where the batch is known.
+    ``divided``: the formula of May 2022, 1000 / mean / batch, which is a rate only at batch 1; a summary file does not show its formula, so it
+    is also known by a rate that only this one gives. Then the value is None and the true rate stands as recovered where the batch is known.
     """
     figure = Figure("throughput", printed if math.isfinite(printed) and printed > 0 else None, "images/s", DEVICE, "infer", "chip", line)
     mean = run.figure("compute_mean")
     if mean is None or not mean.value or figure.value is None:
         return figure
-    if divided:
+    batch, slack = printed * mean.value, _rounding(mean.value)
+    if divided or _is_divided(batch, run.batch, slack):
         return _undivided(run, printed, mean.value, figure)
-    if run.batch is None:
-        batch = printed * mean.value
-        if batch > 0.5 and near(batch, round(batch), 1e-4):
-            run.batch, run.batch_source = round(batch), "throughput x mean compute time"
-    elif not near(printed, run.batch / mean.value, 1e-3):
-        expected = f"{run.batch} / {mean.value:.7g} s = {run.batch / mean.value:.7g}"
-        run.warnings.append(f"the throughput printed, {printed:.7g}, is not batch / mean: {expected}")
+    if run.batch is not None:
+        if not near(batch, run.batch, slack):
+            expected = f"{run.batch} / {mean.value:.7g} s = {run.batch / mean.value:.7g}"
+            run.warnings.append(f"the throughput printed, {printed:.7g}, is not batch / mean: {expected}")
+    elif batch > 0.5 and near(batch, round(batch), min(slack, 0.1 / round(batch)) if slack > _EXACT else 1e-4):
+        run.batch, run.batch_source = round(batch), "throughput x mean compute time"
+    elif batch < 1 - slack:
+        run.warnings.append(
+            f"the throughput printed, {printed:.7g}, times the mean of {mean.value:.7g} s is {batch:.4g}, less than one sample in an execution"
+        )
     return figure
+
+
+def _rounding(mean: float) -> float:
+    """How far the throughput may be from batch / mean, as a fraction: half of the mean's last digit, where a log was shortened by hand.
+
+    >>> _rounding(0.0006610000133514404), round(_rounding(0.00066), 6)
+    (0.001, 0.007576)
+    """
+    shown = f"{mean * 1000:.10g}"
+    decimals = len(shown.partition(".")[2]) if "e" not in shown else 10
+    return min(max(_EXACT, 0.5 * 10.0**-decimals / (mean * 1000)), 0.02)
+
+
+def _is_divided(batch: float, known: int | None, slack: float) -> bool:
+    """Whether rate x mean is 1 / batch, as the formula of May 2022 makes it: of the known batch, or of some batch up to 128."""
+    if batch <= 0 or batch > 0.6 or known == 1:
+        return False
+    if known is not None:
+        return near(1 / batch, known, slack)
+    return batch * 128 >= 1 and near(1 / batch, round(1 / batch), 1e-4)
 
 
 def _undivided(run: Run, printed: float, mean: float, figure: Figure) -> Figure:
@@ -70,6 +96,7 @@ def from_json(data: Any, text: str, source: str) -> list[Run] | None:
         run.figures.insert(0, throughput_figure(run, printed, _line(text, "throughput")))
     _check_list(run, data)
     files = data.get("filesinfo")
+    _check_files(run, data, len(files) if isinstance(files, dict) else 0)
     if isinstance(files, dict) and files:
         how = f"{len(files)} entries of filesinfo"
         run.figures.append(Figure("samples", len(files), "1", None, None, None, _line(text, "filesinfo"), derived=how))
@@ -95,6 +122,16 @@ def _check_list(run: Run, data: dict[str, Any]) -> None:
     if values and mean and mean.value is not None and not near(statistics.fmean(values) / 1000, mean.value, 1e-4):
         run.warnings.append(
             f"the mean is {mean.value:.7g} s, the list of {len(values)} times gives {statistics.fmean(values) / 1000:.7g} s"
+        )
+
+
+def _check_files(run: Run, data: dict[str, Any], samples: int) -> None:
+    """More samples than the executions can have held: the batch that the throughput counts is too small."""
+    times = data.get("npu_compute_time_list")
+    executions = len(times) if isinstance(times, list) else 0
+    if run.batch and executions and samples > run.batch * executions:
+        run.warnings.append(
+            f"the throughput counts batch {run.batch}, but {executions} executions took {samples} samples (--batchsize was wrong)"
         )
 
 

@@ -13,6 +13,7 @@ import math
 import os
 import re
 
+from portproof.errors import InputError
 from portproof.metrics.checks import near
 from portproof.metrics.lines import NUMBER, Line
 from portproof.metrics.runs import DEVICE, END_TO_END, Figure, Run
@@ -23,10 +24,13 @@ MARKS = ("[e2e", "[data read", "[preprocess", "[infer", "[post", "# PortProof ")
 ORDER = ("e2e", "read", "preprocess", "infer", "post")
 _NAMES = {"e2e": "e2e", "data read": "read", "preprocess": "preprocess", "infer": "infer", "inference": "infer"}
 _NAMES |= {"post": "post", "postprocess": "post"}
-_SECTION = re.compile(r"\[{1,2}\s?(e2e|data read|preprocess|inference|infer|postprocess|post)\s?\]\s?")
-_OWN = re.compile(r"^# PortProof (\S+) boundary=(call|end_to_end)\b(.*)")
+#: Not after a quotation mark: that is a program's text and not a log.
+_SECTION = re.compile(r"(?<![\"'])\[{1,2}\s?(e2e|data read|preprocess|inference|infer|postprocess|post)\s?\]\s?")
+_OWN = re.compile(r"# PortProof (\S+) boundary=(call|end_to_end)(?![\w+|])(.*)")
 _FILE_NAME = re.compile(r"perf_(\w+?)_batchsize_(\d{1,5})_device_(\d{1,3})")
 _SIGNIFICANT = 6
+#: How far a product of two figures of six digits may be off.
+_ROUNDING = 1.1e-5
 
 
 def _label(name: str) -> str:
@@ -68,13 +72,15 @@ class Reader:
         self.source = source
         self.logs: list[_Log] = []
         self.own: tuple[str, str, bool] | None = None
+        self.unknown_head: Line | None = None
         self.cut: list[str] = []
 
     def feed(self, line: Line) -> None:
         """Take one line; it may hold all five sections."""
-        own = _OWN.match(line.text)
-        if own:
-            self.own = (own[1], own[2], "REHEARSAL" in own[3])
+        if "# PortProof " in line.text:
+            own = _OWN.search(line.text)
+            self.own = (own[1], own[2], "REHEARSAL" in own[3]) if own else None
+            self.unknown_head = None if own else line
         heads = list(_SECTION.finditer(line.text))
         for head, following in itertools.zip_longest(heads, heads[1:]):
             name = _NAMES[head[1]]
@@ -86,6 +92,11 @@ class Reader:
     def _log_for(self, section: str, line: int) -> _Log:
         current = self.logs[-1] if self.logs else None
         if current is None or any(ORDER.index(met) >= ORDER.index(section) for met in current.sections):
+            if self.unknown_head:
+                raise InputError(
+                    f"'{self.source}', line {self.unknown_head.number}: '{self.unknown_head.text.strip()[:80]}' is not how PortProof heads its perf "
+                    "files (boundary=call or boundary=end_to_end was expected); measure again with this version"
+                )
             version, boundary, simulated = self.own or (None, None, False)
             current = _Log(line, version, boundary, simulated)
             self.logs.append(current)
@@ -95,13 +106,12 @@ class Reader:
     def _fields(self, text: str, line: Line, ends_file: bool) -> _Section:
         section = _Section()
         for match in _FIELD.finditer(text):
-            number = match["value"]
-            digits = len(re.sub(r"[^0-9]", "", number).lstrip("0"))
-            if ends_file and match.end() == len(text) and (digits < _SIGNIFICANT or "." not in number):
+            number, key = match["value"], _KEYS[re.sub(r"\s", "", match["name"]).lower()]
+            rate = section.fields.get("rate", (0.0, 0))[0] if key == "latency" else 0.0
+            if ends_file and match.end() == len(text) and not _is_whole(number, rate):
                 self.cut.append(f"the file ends within '{match['name']}: {number}' (line {line.number}), which may be cut and is left out")
                 continue
             value = float(number)
-            key = _KEYS[re.sub(r"\s", "", match["name"]).lower()]
             if math.isfinite(value) and value > 0:
                 section.fields.setdefault(key, (value, line.number))
         return section
@@ -112,6 +122,15 @@ class Reader:
         if found:
             found[-1].warnings += self.cut
         return found
+
+
+def _is_whole(number: str, rate: float) -> bool:
+    """Whether a number that ends the file has all its digits: six, or so few that it would not fit its section's rate (their product is
+    one second) if more were cut off."""
+    digits = len(re.sub(r"[^0-9]", "", number).lstrip("0"))
+    if digits >= _SIGNIFICANT:
+        return "." in number
+    return digits <= _SIGNIFICANT - 2 and near(rate * float(number), 1000, _ROUNDING)
 
 
 def _run(log: _Log, source: str) -> Run:
@@ -156,7 +175,7 @@ def _sample_count(log: _Log, run: Run) -> Figure | None:
     if rate is None or latency is None:
         return None
     product = rate * latency / 1000
-    slack = product * 1.1e-5 + 1e-3
+    slack = product * _ROUNDING + 1e-3
     if abs(product - round(product)) > slack:
         run.warnings.append(f"rate x time is not a whole number of samples: {rate:g}/s x {latency / 1000:g} s = {product:.6g}")
         return None

@@ -14,7 +14,10 @@ from portproof.metrics.runs import DEVICE, Figure, Run
 FAMILY = "msame"
 MARKS = ("Inference average time", "Execute sample", "--dymBatch")
 
-_AVERAGE = re.compile(rf"^(?:.{{0,60}}[\]|]\s*)?\s*Inference average time( without first time)?\s*:\s*({NUMBER})\s*ms\s*$")
+#: At the beginning of a line, after a wrapper's mark or time, or after another average on one pasted line; what follows is no sentence.
+_AVERAGE = re.compile(
+    rf"(?:^|[\]|]|\d\s|(?<=ms))\s*Inference average time( without first time)?\s*[:：]\s*({NUMBER})\s*ms(?=\s*(?:$|\[|`|Inference ))"
+)
 _VERDICT = re.compile(r"Execute sample (success|fail)")
 _DYMBATCH = re.compile(r"\s--dymBatch[= ]+\"?(\d{1,5})\b")
 
@@ -33,9 +36,9 @@ class Reader:
         command = _DYMBATCH.search(line.text)
         if command and "msame" in line.text[: command.start()]:
             self.batch = int(command[1])
-        if average := _AVERAGE.match(line.text):
+        for average in _AVERAGE.finditer(line.text):
             self._average("latency_mean_without_first" if average[1] else "latency_mean", float(average[2]), line.number)
-        elif (verdict := _VERDICT.search(line.text)) and (verdict[1] == "fail" or self.open):
+        if (verdict := _VERDICT.search(line.text)) and (verdict[1] == "fail" or self.open):
             run = self._opened(line.number)
             run.status = "ok" if verdict[1] == "success" else "failed"
             if run.status == "failed":

@@ -8,6 +8,7 @@ goes on to multiply by the chips of a card is a document's statement and not the
 from __future__ import annotations
 
 import math
+import os
 import re
 import statistics
 
@@ -18,14 +19,24 @@ from portproof.metrics.runs import DEVICE, Figure, Run
 FAMILY = "pureinfer"
 MARKS = ("ave_th", "PureInfer", "Dataset number:", "-batch_size")
 
-_RATE = re.compile(rf"^[\x20-\x7e\t]{{0,200}}?ave_th\w{{0,5}}ughputRate\s*[:=]\s*({NUMBER})\s*(samples/s)?\s*")
-_LATENCY = re.compile(rf"[,，\ufffd]*\s*ave_latency\s*[:=]\s*({NUMBER})\s*ms\b")
+#: After ASCII only (a document's own words are not), or after the tool's own mark.
+_RATE = re.compile(rf"(?:^[\x20-\x7e\t]*?|\[INFO\]\s?)ave_th\w{{0,5}}ughputRate\s*[:：=]\s*({NUMBER})\s*(samples/s)?\s*")
+_LATENCY = re.compile(rf"[,，\ufffd]*\s*ave_latency\s*[:：=]\s*({NUMBER})\s*ms(?![A-Za-z])")
 _CUT = re.compile(r"[,，\ufffd]*\s*(?:a(?:v(?:e(?:_\w*)?)?)?)?\s*[:=]?\s*[0-9.]*m?\s*$")
 _COST = re.compile(rf"Dataset number: (\d{{1,6}}) finished cost ({NUMBER})\s*ms")
 _SAVED = re.compile(r"PureInfer_perf_of_(\S{1,200}?)_in_device_(\d{1,3})")
-_COMMAND = re.compile(r"\s-batch_size[= ](\d{1,5})\b")
+_COMMAND = re.compile(r"\s--?batch_size[= ](\d{1,5})\b")
 #: Executions before which a mean cost says nothing about the batch.
 _ENOUGH = 10
+
+
+def _named(text: str) -> dict[str, object]:
+    """Model, device and the batch that the model's name hints at, from the name of a result file."""
+    saved = _SAVED.search(text)
+    if not saved:
+        return {}
+    batch = re.search(r"(?:^|_)(?:bs|batch)_?(\d{1,4})(?:_|$)", saved[1])
+    return {"model": saved[1], "device_id": int(saved[2])} | ({"batch_hint": int(batch[1])} if batch else {})
 
 
 class Reader:
@@ -37,24 +48,21 @@ class Reader:
         self._forget()
 
     def _forget(self) -> None:
-        self.facts: dict[str, object] = {}
+        self.facts = _named(os.path.basename(self.source))
         self.batch: int | None = None
         self.costs: list[float] = []
 
     def feed(self, line: Line) -> None:
         """Take one line."""
-        if saved := _SAVED.search(line.text):
-            self.facts |= {"model": saved[1], "device_id": int(saved[2])}
-            if named := re.search(r"(?:^|_)(?:bs|batch)_?(\d{1,4})(?:_|$)", saved[1]):
-                self.facts["batch_hint"] = int(named[1])
-        if cost := _COST.search(line.text):
-            if cost[1] == "0":
+        self.facts |= _named(line.text)
+        for cost in _COST.finditer(line.text):
+            if cost[1] == "0" and self.costs:
                 self._forget()
             self.costs.append(float(cost[2]))
         command = _COMMAND.search(line.text)
         if command and "benchmark" in line.text[: command.start()]:
             self.batch = int(command[1])
-        if rate := _RATE.match(line.text):
+        if rate := _RATE.search(line.text):
             self._take(rate, line)
 
     def _take(self, rate: re.Match[str], line: Line) -> None:

@@ -25,15 +25,18 @@ MARKS = (
 )
 
 _BANNER = re.compile(r"&&&& (RUNNING|PASSED|FAILED) TensorRT\.trtexec(?: \[TensorRT v(\d{4,7})\])?(?: \[b\d{1,5}\])?(?: # (.{0,8000}))?")
+_PARTS = re.compile(r"(?=&&&& |\[\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\])")
 _STAMP = re.compile(r"\[\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\]\s?\[([IWEFV])\]")
+#: A number, or what C++ prints in its place when no timings remain.
+_PRINTED = rf"{NUMBER}|-?inf|-?nan"
 _TOKEN = re.compile(
-    r"(?:^|\])\s*(?P<head>End-to-End Host Latency|Enqueue Time|H2D Latency|D2H Latency|GPU Compute Time|Latency)\s?:"
+    r"(?:^|\])\s*(?P<head>End-to-End Host Latency|Enqueue Time|H2D Latency|D2H Latency|GPU Compute Time|Latency)\s?[:：]"
     r"|(?:^|\])\s*(?P<old>Host [Ll]atency|Enqueue Time|GPU Compute)\s*(?=$|\[)"
-    rf"|\b(?P<kind>min|max|mean|median)\s*[:=]\s*(?P<value>{NUMBER})\s*ms\b"
-    rf"|\bpercentile\((?P<p>[0-9.]{{1,8}})%\)\s*[:=]\s*(?P<pvalue>{NUMBER})\s*ms\b"
-    rf"|\bpercentile\s*:\s*(?P<oldvalue>{NUMBER})\s*ms at (?P<oldp>[0-9.]{{1,8}})\s*%"
-    rf"|(?:^|\])\s*(?P<rate>[Tt]hroughput)\s*:\s*(?P<qps>{NUMBER})\s*qps\b"
-    rf"|(?:^|\])\s*(?P<total>Total Host Walltime|walltime|Total GPU Compute Time|total compute time)\s*:\s*(?P<seconds>{NUMBER})\s*s\b"
+    rf"|\b(?P<kind>min|max|mean|median)\s*[:：=]\s*(?P<value>{_PRINTED})\s*ms\b"
+    rf"|\bpercentile\((?P<p>[0-9.]{{1,8}})%\)\s*[:：=]\s*(?P<pvalue>{_PRINTED})\s*ms\b"
+    rf"|\bpercentile\s*[:：]\s*(?P<oldvalue>{_PRINTED})\s*ms at (?P<oldp>[0-9.]{{1,8}})\s*%"
+    rf"|(?:^|\])\s*(?P<rate>[Tt]hroughput)\s*[:：]\s*(?P<qps>{_PRINTED})\s*qps\b(?!\s*[,，.。;；*x×=(（])"
+    rf"|(?:^|\])\s*(?P<total>Total Host Walltime|walltime|Total GPU Compute Time|total compute time)\s*[:：]\s*(?P<seconds>{_PRINTED})\s*s\b"
 )
 _HEADS = {"End-to-End Host Latency": "end_to_end", "Enqueue Time": "enqueue", "H2D Latency": "h2d", "D2H Latency": "d2h"}
 _HEADS |= {
@@ -74,13 +77,15 @@ class Reader:
         self.section: str | None = None
 
     def feed(self, line: Line) -> None:
-        """Take one line."""
-        if banner := _BANNER.search(line.text):
-            self._banner(banner, line.number)
-        elif "Average on" not in line.text:
-            self._facts(line)
-            for token in _TOKEN.finditer(line.text):
-                self._token(token, line.number)
+        """Take one line, which may be a whole log pasted on one."""
+        for text in _PARTS.split(line.text):
+            if banner := _BANNER.search(text):
+                self._banner(banner, line.number)
+            elif text and "Average on" not in text:
+                self._facts(Line(line.number, text, line.cut))
+                for token in _TOKEN.finditer(text):
+                    if token["rate"] != "throughput" or self.section or _STAMP.search(text):  # other tools write it so, too
+                        self._token(token, line.number)
 
     def _summary(self, line: int) -> Summary:
         if self.open is None:
@@ -93,14 +98,16 @@ class Reader:
         self.open = self.section = None
 
     def _banner(self, banner: re.Match[str], line: int) -> None:
-        if banner[1] == "RUNNING":
+        if banner[1] == "RUNNING" and not (self.open and self.open.only_stderr):
             self._next()
         summary = self._summary(line)
+        summary.only_stderr = False
         if banner[2] and int(banner[2]) >= 7000:
             summary.facts.version = version_of(banner[2])
         summary.facts.command = summary.facts.command or banner[3]
         if banner[1] != "RUNNING":
             summary.verdict = banner[1]
+            summary.active = summary.active or banner[1] == "FAILED" or summary.facts.does_work()
             self._next()
 
     def _token(self, token: re.Match[str], line: int) -> None:
@@ -124,12 +131,15 @@ class Reader:
     def _put(self, name: str, number: str, line: int) -> None:
         value = float(number)
         if not math.isfinite(value):
+            self._summary(line).not_numbers.setdefault(name, (number, line))
             return
         if self.open is not None and name in self.open.numbers:
             section = self.section
             self._next()
             self.section = section
-        self._summary(line).numbers[name] = (value, line)
+        summary = self._summary(line)
+        summary.numbers[name] = (value, line)
+        summary.only_stderr = False
 
     def _facts(self, line: Line) -> None:
         """What a line says besides figures."""
@@ -139,6 +149,8 @@ class Reader:
         stamp = _STAMP.search(text)
         if stamp and ("=== Model Options" in text or "Starting inference" in text):
             self._summary(line.number).active = True
+        if stamp and stamp[1] in "IV" and self.open:
+            self.open.only_stderr = False
         if stamp and stamp[1] in "EF":
             self._error(text[stamp.end() :].strip()[:200], line.number)
         elif stamp and stamp[1] == "W" and ("[TRT]" in text or "* " in text):

@@ -53,10 +53,17 @@ class Facts:
         """Whether the command line has a flag."""
         return re.search(rf"--{name}\b", self.command or "") is not None
 
+    def does_work(self) -> bool:
+        """Whether the command line asks for more than the help text, which ends with PASSED in some versions."""
+        return re.search(r"\s--\w", self.command or "") is not None and re.search(r"\s(--help|-h)\b", self.command or "") is None
+
     def option(self, *names: str) -> str | None:
-        """The value of the first of these flags on the command line."""
-        given = dict(_FLAG.findall(self.command or ""))
-        return next((given[name] for name in names if name in given), None)
+        """The value of the first of these flags on the command line, or None where it stands there with several (a profile each)."""
+        given: dict[str, set[str]] = {}
+        for name, value in _FLAG.findall(self.command or ""):
+            given.setdefault(name, set()).add(value)
+        found = next((given[name] for name in names if name in given), set())
+        return next(iter(found)) if len(found) == 1 else None
 
     @property
     def major(self) -> int | None:

@@ -17,20 +17,24 @@ from dataclasses import dataclass, field, replace
 from portproof.metrics.checks import near
 from portproof.metrics.logs.trtexec_facts import Facts
 from portproof.metrics.runs import CALL, DEVICE, DEVICE_COPIES, Figure, Run
+from portproof.text import listed
 
 
 @dataclass(slots=True)
 class Summary:
-    """What was read of one run. ``numbers``: name -> (value as printed, line); ms for statistics, seconds for totals."""
+    """What was read of one run. ``numbers``: name -> (value as printed, line); ms for statistics, seconds for totals. ``not_numbers``: what was
+    printed as ``inf`` or ``nan``. ``only_stderr``: nothing of stdout was met yet; where stderr was written first, it belongs to the next banner."""
 
     line: int
     verdict: str | None = None
     active: bool = False
     fatal: bool = False
     many_streams: bool = False
+    only_stderr: bool = True
     error: str | None = None
     facts: Facts = field(default_factory=Facts)
     numbers: dict[str, tuple[float, int]] = field(default_factory=dict)
+    not_numbers: dict[str, tuple[str, int]] = field(default_factory=dict)
     trace: tuple[int, float, int] | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -50,6 +54,9 @@ def finish(summary: Summary, source: str) -> Run:
     run.status = "ok" if summary.verdict == "PASSED" else "incomplete"
     run.batch, run.batch_source, warnings = facts.batch()
     run.warnings = [*warnings, *summary.warnings]
+    if summary.not_numbers:
+        printed = [f"{name} {number} (line {line})" for name, (number, line) in summary.not_numbers.items()]
+        run.warnings.append(f"trtexec printed no number for {listed(printed)}")
     if not summary.numbers:
         run.warnings.append("the log holds no performance summary" + (f"; {summary.error}" if summary.error else ""))
         return run
@@ -67,6 +74,8 @@ def _copies_all_zero(summary: Summary) -> bool:
 
 def _rates(summary: Summary, run: Run, transfers: bool) -> list[Figure]:
     """The printed rate, in batches and, where the batch is known, in images a second."""
+    if "qps" in summary.not_numbers:
+        return [Figure("throughput", None, "batches/s", CALL if transfers else DEVICE, "infer", "device", summary.not_numbers["qps"][1])]
     if "qps" not in summary.numbers:
         return []
     value, line = summary.numbers["qps"]

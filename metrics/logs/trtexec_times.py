@@ -1,7 +1,7 @@
 """``trtexec --exportTimes``: a JSON array, one object a query, times in ms. Every figure is derived from the raw times.
 
-Up to 8.4 the array holds the warm-up queries too (7.x and 8.0 to 8.2 are known by their keys). Percentiles follow trtexec: ascending, index
-max(n - 1 - int((1 - p / 100) n), 0).
+Up to 8.4 the array holds the warm-up queries too (7.x and 8.0 to 8.2 are known by their keys): those whose compute starts within the first
+``--warmUp`` milliseconds, 200 unless it was given. Percentiles follow trtexec: ascending, index max(n - 1 - int((1 - p / 100) n), 0).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from portproof.metrics.runs import CALL, DEVICE, DEVICE_COPIES, Figure, Run
 
 FAMILY = "trtexec"
 
+WARM_UP_MS = 200
 _KEYS = {"latency": ("latencyMs",), "compute": ("computeMs",), "h2d": ("h2dMs", "inMs"), "d2h": ("d2hMs", "outMs")}
 _OTHER = {"timeMs": "a layer profile (--exportProfile)", "dimensions": "outputs (--exportOutput)"}
 
@@ -40,9 +41,19 @@ def from_json(data: Any, text: str, source: str) -> list[Run] | None:
     for group, column in columns.items():
         run.figures += _statistics(group, column, boundaries.get(group))
     run.figures.append(Figure("samples", len(rows), "1", None, "infer", None, 1, derived=f"{len(rows)} queries in the file"))
-    if any(key in rows[0] for key in ("endToEndMs", "inMs")):
-        run.warnings.append("written by trtexec 8.2 or older: warm-up queries are among the times")
+    run.warnings += _warm_up(rows, old=any(key in rows[0] for key in ("endToEndMs", "inMs")))
     return [run]
+
+
+def _warm_up(rows: list[dict[str, Any]], old: bool) -> list[str]:
+    """Whether warm-up queries are among the times; trtexec 8.4 writes them under the keys of later versions."""
+    early = sum(start < WARM_UP_MS for start in _column(rows, ("startComputeMs",)) or [])
+    if early == len(rows):  # a short run, which only --warmUp=0 makes
+        early = 0
+    shown = f"{early} of {len(rows)} queries start within the {WARM_UP_MS} ms that trtexec warms up by default"
+    if old:
+        return ["written by trtexec 8.2 or older: warm-up queries are among the times" + (f"; {shown}" if early else "")]
+    return [f"{shown}: unless --warmUp was given, trtexec 8.4 wrote this and warm-up queries are among the times"] if early else []
 
 
 def _column(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[float] | None:
@@ -56,7 +67,8 @@ def _column(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[float] | 
 
 def _rate(rows: list[dict[str, Any]], boundary: str) -> list[Figure]:
     """Queries over the time from the first start to the last end, where both are written."""
-    starts = _column(rows, ("startEnqMs",)) or _column(rows, ("startInMs",))
+    # 7.2.1 writes the two starts under each other's key.
+    starts = [*(_column(rows, ("startEnqMs",)) or ()), *(_column(rows, ("startInMs",)) or ())]
     ends = _column(rows, ("endD2hMs", "endOutMs"))
     if not starts or not ends or max(ends) <= min(starts):
         return []

@@ -166,7 +166,23 @@ def test_incomplete_runs_enter_only_when_asked_for_and_failed_ones_never() -> No
     runs = {"310": [run(1, 10.0), run(4, 30.0, status="incomplete"), run(8, 50.0, status="failed")]}
     shown = build(runs)
     assert shown.batches == [1] and "--allow-incomplete" in shown.left_out[0] and "failed" in shown.left_out[1]
-    assert build(runs, allow_incomplete=True).batches == [1, 4]
+    taken = build(runs, allow_incomplete=True)
+    assert taken.batches == [1, 4] and taken.notes == ("310 bs4: the log of this figure is incomplete",)
+
+
+def test_msame_prints_no_rate_and_has_one_all_the_same() -> None:
+    times = [Figure(name, 0.01, "s", "device", "infer", "chip", 3) for name in ("latency_mean", "latency_mean_without_first")]
+    hinted = Run("bs16/msame.log", "msame", 1, status="ok", figures=times, facts={"batch_hint": 16})
+    cell = build({"310": [hinted]}).columns[0].cells[16]
+    assert (cell.value, cell.boundary, cell.how) == (pytest.approx(4 * 1600), "device", "1 / 10 ms x 16 x 4 chips")
+
+
+def test_the_hosts_rate_from_file_to_result_is_not_multiplied_by_chips() -> None:
+    rate = Figure("throughput", 200.0, "images/s", "end_to_end", None, "chip", 1)
+    log = Run("a.log", "benchmark", 1, status="ok", batch=1, figures=[rate])
+    assert build({"310P": [log]}, boundary="end_to_end").columns[0].cells[1].value == 200.0
+    with pytest.raises(InputError, match="1 timed, 4 on a card"):
+        build({"310": [log]}, boundary="end_to_end")
 
 
 def test_two_runs_for_one_cell_are_refused_unless_they_agree() -> None:
