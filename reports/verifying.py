@@ -31,6 +31,10 @@ from portproof.settings import FILE, read_settings
 _UNREADABLE = (PortProofError, OSError, KeyError, IndexError, TypeError, ValueError, msgspec.MsgspecError)
 
 
+#: How many files of one folder with the same finding are told one by one.
+_SHOWN = 10
+
+
 class Verification(msgspec.Struct, frozen=True):
     """What was found. ``verdict``: ``UNCHANGED`` or ``CHANGED``; ``checked``: how much was looked at, by kind."""
 
@@ -42,11 +46,22 @@ class Verification(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """The findings for people, a line each, the verdict last."""
-        lines = [f"CHANGED      {f.file}: {f.what}" for f in self.changed]
+        lines = list(_grouped(self.changed))
         lines += [f"not derived  {f.file}: {f.what}" for f in self.not_derived]
         counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
         verdict = f"{len(self.changed)} changes" if self.changed else "nothing was changed"
         return "\n".join([*lines, f"verify: {verdict}; checked: {counts}"])
+
+
+def _grouped(findings: list[Finding]) -> Iterator[str]:
+    """A line a finding; of many files of one folder with one finding, the first few and how many more: a lost folder is thousands of lines."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((str(Path(finding.file).parent), finding.what), []).append(finding)
+    for (folder, what), found in groups.items():
+        yield from (f"CHANGED      {f.file}: {f.what}" for f in found[:_SHOWN])
+        if len(found) > _SHOWN:
+            yield f"CHANGED      {len(found) - _SHOWN} more files in '{folder}': {what}"
 
 
 def verify(run_dir: Path) -> Verification:

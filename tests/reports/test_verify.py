@@ -217,6 +217,18 @@ def test_a_sidecar_cannot_make_it_read_outside_or_forever(base: Path) -> None:
     assert any(file == "prep.proof.json" and "outside the run directory" in what for file, what in found)
 
 
+def test_a_lost_folder_is_told_in_few_lines(base: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "prep"
+    shutil.move(base / "prep", moved)
+    try:
+        found = verify(base)
+    finally:
+        shutil.move(moved, base / "prep")
+    assert sum(f.what == "it is missing" for f in found.changed) == 40
+    assert "30 more files in 'prep': it is missing" in found.text
+    assert found.text.count("it is missing") == 11
+
+
 def test_what_is_not_covered_is_listed_and_no_change(base: Path) -> None:
     (base / "notes.txt").write_text("mine")
     try:
