@@ -36,6 +36,7 @@ setup(
         "portproof.models": ["*.yaml"],
         "portproof.targets": ["*.yaml"],
         "portproof.recipes": ["*.yaml"],
+        "portproof.preprocess.native": ["*.c", "*.h"],
         "portproof.suites": ["*.yaml"],
         "portproof.examples": ["**/*"],
         "portproof.reports": ["templates/*"],

@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import portproof
 from portproof import progress
 from portproof.errors import EXIT_BAD_INPUT, InputError, ToolError
 from portproof.files import existing_file, flush_to_disk
-from portproof.journal import Journal
+from portproof.journal import Journal, pending
 from portproof.manifest import Sample, read_info, write_info
-from portproof.provenance import FileRecord, Proof, Work, read_proof, record_of, sidecar_of
+from portproof.provenance import FileRecord, Proof, Work, read_proof, record_of, sidecar_of, stored_path
 
 _TAIL_LINES = 20
 
@@ -56,7 +58,7 @@ def run_sharded(model: str, info: str, out: str, devices: Sequence[int], options
         proofs = [read_proof(sidecar_of(shard.result)) for shard in shards]
         for shard, proof in zip(shards, proofs, strict=True):
             for record in proof.outputs:
-                journal.add(_joined(shard.result / Path(record.path).name, target, record, work.root))
+                journal.publish(_joined(shard.result / Path(record.path).name, target, record, work.root))
         flush_to_disk()
         proof = work.finish(journal.finished.values(), _facts(devices, proofs, len(samples), wall_s))
     journal.remove()
@@ -143,14 +145,14 @@ def _stop(processes: Sequence[subprocess.Popen[str]]) -> None:
 
 
 def _joined(part: Path, target: Path, record: FileRecord, root: Path) -> FileRecord:
-    """A result of a part under its final name; the part keeps it too until all is done, so that a kill loses nothing."""
+    """A result of a part under its pending name; the part keeps it too until all is done, so that a kill loses nothing."""
     final = target / part.name
-    final.unlink(missing_ok=True)
+    temporary = pending(final)
     try:
-        os.link(part, final)
+        os.link(part, temporary)
     except OSError:  # a file system without hard links
-        shutil.copyfile(part, final)
-    return record_of(final, root, record.sha256)
+        shutil.copyfile(part, temporary)
+    return msgspec.structs.replace(record_of(temporary, root, record.sha256), path=stored_path(final, root))
 
 
 def _facts(devices: Sequence[int], proofs: Sequence[Proof], samples: int, wall_s: float) -> dict[str, Any]:

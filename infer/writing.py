@@ -6,7 +6,6 @@ separated by single spaces, with as many digits as the dtype needs to come back 
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -18,9 +17,7 @@ import numpy as np
 
 from portproof.backend import Array
 from portproof.errors import ToolError
-from portproof.files import atomic_writer
-from portproof.journal import Journal
-from portproof.provenance import record_of
+from portproof.journal import Journal, write_pending
 
 FORMATS = ("bin", "txt", "npy")
 _DIGITS = {"float16": "%.5g", "float32": "%.9g", "float64": "%.17g"}
@@ -72,11 +69,7 @@ class ResultWriter:
                     self._write_one(name, array[row])
 
     def _write_one(self, name: str, array: Array) -> None:
-        path = self._journal.folder / name
-        data = encoded(array, self._form)
-        with atomic_writer(path, durable=False) as file:
-            file.write(data)
-        self._journal.add(record_of(path, self._root, hashlib.sha256(data).hexdigest()))
+        self._journal.publish(write_pending(self._journal.folder / name, encoded(array, self._form), self._root))
 
 
 def result_name(sample: str, number: int, form: str) -> str:

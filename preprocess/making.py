@@ -15,7 +15,7 @@ from portproof.journal import Journal
 from portproof.manifest import sample_id
 from portproof.preprocess.dataset import find_images
 from portproof.preprocess.fingerprint import decoders, fingerprint
-from portproof.preprocess.pipeline import ClippingWarner, Prepared, in_order, pending, prepare, sample_of, write_bin
+from portproof.preprocess.pipeline import ClippingWarner, Prepared, in_order, prepare, sample_of, write_bin
 from portproof.preprocess.transform import Preprocessor
 from portproof.provenance import FileRecord, Work, record_of
 from portproof.recipe import Recipe, recipe_hash
@@ -76,9 +76,7 @@ def make_bins(images_dir: Path, prep: Path, recipe: Recipe, *, workers: int, ski
             for prepared in in_order(make, images, workers):
                 tally.add(prepared, skip_bad)
                 if prepared.written is not None and Path(prepared.written.path).name not in finished:
-                    path = prep / Path(prepared.written.path).name
-                    journal.add(prepared.written)
-                    pending(path).replace(path)
+                    journal.publish(prepared.written)
                     meter.advance()
     finish(work, tally, preprocessor, model)
     journal.remove()

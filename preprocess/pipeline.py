@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from portproof import progress
 from portproof.errors import InputError
+from portproof.journal import write_pending
 from portproof.manifest import sample_id
 from portproof.preprocess.dataset import find_images
 from portproof.preprocess.transform import Preprocessor, Sample
@@ -83,27 +82,13 @@ def sample_of(prepared: Prepared) -> Sample:
 
 
 def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
-    """Write the sample under a temporary name (:func:`pending`), and keep the record of the ``<id>.bin`` that it will be instead of the
-    sample. Whoever keeps the journal notes the record, then renames the file: a kill in between leaves nothing unaccounted for. A bad image
-    writes nothing.
+    """Write the sample under its pending name, and keep the record of the ``<id>.bin`` that it will be, for the journal, instead of the sample.
+    A bad image writes nothing.
     """
     if prepared.sample is None:
         return prepared
     final = folder / f"{sample_id(prepared.path)}.bin"
-    temporary = pending(final)
-    try:
-        temporary.write_bytes(prepared.sample.data)
-        record = record_of(temporary, root, hashlib.sha256(prepared.sample.data).hexdigest())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    written = msgspec.structs.replace(record, path=record.path.removesuffix(temporary.name) + final.name)
-    return replace(prepared, sample=None, written=written)
-
-
-def pending(path: Path) -> Path:
-    """The name of a file that is not yet noted as finished; the journal removes such files when a run begins."""
-    return path.with_name(f".{path.stem}.tmp")
+    return replace(prepared, sample=None, written=write_pending(final, prepared.sample.data, root))
 
 
 class ClippingWarner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from portproof.errors import InputError
-from portproof.journal import Journal, journal_of
-from portproof.provenance import Work, proof_of, record_of, sidecar_of
+from portproof.journal import Journal, journal_of, pending, write_pending
+from portproof.provenance import Work, proof_of, sidecar_of
 
 
 def work(folder: Path, **parameters: object) -> Work:
@@ -102,8 +103,7 @@ def fill(base: Path, names: list[str], **parameters: object) -> Work:
     job = folder_work(base, **parameters)
     with Journal(job) as journal:
         for name in names:
-            (base / "prep" / name).write_text(f"{name} {parameters}")
-            journal.add(record_of(base / "prep" / name, job.root))
+            journal.publish(write_pending(base / "prep" / name, f"{name} {parameters}".encode(), job.root))
     return job
 
 
@@ -115,6 +115,32 @@ def test_a_killed_run_continues_where_it_was(tmp_path: Path) -> None:
     journal = Journal(folder_work(tmp_path, size=1))
     assert sorted(journal.finished) == ["a", "b"]
     assert sorted(os.listdir(tmp_path / "prep")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("moment", ["written", "noted"])
+def test_a_kill_between_writing_noting_and_renaming_leaves_no_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    job = folder_work(tmp_path, size=1)
+    with pytest.raises(KeyboardInterrupt), Journal(job) as journal:
+        record = write_pending(tmp_path / "prep" / "a", b"whole", job.root)
+        if moment == "noted":
+            monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            journal.publish(record)
+        raise KeyboardInterrupt
+    assert pending(tmp_path / "prep" / "a").exists()
+    assert Journal(folder_work(tmp_path, size=1)).finished == {}
+    assert os.listdir(tmp_path / "prep") == []
+
+
+def test_a_file_from_elsewhere_is_taken_with_its_hash(tmp_path: Path) -> None:
+    (tmp_path / "dump.bin").write_bytes(b"result")
+    job = folder_work(tmp_path, size=1)
+    with Journal(job) as journal:
+        journal.take(tmp_path / "dump.bin", "a_1.bin", job.root)
+    again = Journal(folder_work(tmp_path, size=1)).finished["a_1.bin"]
+    assert (again.path, again.sha256) == ("prep/a_1.bin", hashlib.sha256(b"result").hexdigest())
+    assert not (tmp_path / "dump.bin").exists()
 
 
 def test_a_finished_file_that_changed_is_done_again(tmp_path: Path) -> None:

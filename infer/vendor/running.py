@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,9 +60,7 @@ def run_with_tool(
         _keep_figures(outcome, log, perf_file)
         for sample in samples:
             for number, found in enumerate(outcome.results[sample.id], start=1):
-                final = target / result_name(sample.id, number, form)
-                os.replace(found, final)
-                journal.add(record_of(final, work.root))
+                journal.take(found, result_name(sample.id, number, form), work.root)
         flush_to_disk()
         records = [*journal.finished.values(), *([record_of(perf_file, work.root)] if perf_file else [])]
         facts = {"samples": len(samples), "output_count": outputs, "device": f"npu:{device_index(device)}", "runner": runner, "checks": outcome.facts,

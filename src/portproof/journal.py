@@ -16,7 +16,7 @@ from typing import IO, Any
 import msgspec
 
 from portproof.errors import InputError
-from portproof.provenance import FileRecord, Work, proof_of
+from portproof.provenance import FileRecord, Work, proof_of, record_of, stored_path
 from portproof.text import listed
 
 
@@ -57,8 +57,19 @@ class Journal:
         if self._file:
             self._file.close()
 
-    def add(self, record: FileRecord) -> None:
-        """Note a file that is now finished under its final name."""
+    def publish(self, record: FileRecord) -> None:
+        """Note a file that :func:`write_pending` wrote, then give it its final name: a kill in between leaves nothing that nobody vouches for."""
+        final = self.folder / Path(record.path).name
+        self._note(record)
+        pending(final).replace(final)
+
+    def take(self, file: Path, name: str, root: Path, sha256: str | None = None) -> None:
+        """Note a finished file that stands elsewhere on the same file system as ``name``, then move it there."""
+        final = self.folder / name
+        self._note(msgspec.structs.replace(record_of(file, root, sha256), path=stored_path(final, root)))
+        file.replace(final)
+
+    def _note(self, record: FileRecord) -> None:
         self.finished[Path(record.path).name] = record
         self._line(record)
 
@@ -95,6 +106,23 @@ class Journal:
                 f"'{self.folder}' holds {len(strangers)} files that this command did not write ({listed(strangers)}); "
                 "give an empty or a new folder, or remove them"
             )
+
+
+def pending(final: Path) -> Path:
+    """The name of a file that is not yet noted as finished; the journal removes such files when a run begins."""
+    return final.with_name(f".{final.stem}.tmp")
+
+
+def write_pending(final: Path, data: bytes | memoryview[int], root: Path) -> FileRecord:
+    """Write ``data`` under the pending name of ``final``, and return the record of the file that it will be (see :meth:`Journal.publish`)."""
+    temporary = pending(final)
+    try:
+        temporary.write_bytes(data)
+        record = record_of(temporary, root, hashlib.sha256(data).hexdigest())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return msgspec.structs.replace(record, path=record.path.removesuffix(temporary.name) + final.name)
 
 
 def journal_of(folder: Path) -> Path:
