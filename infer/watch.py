@@ -134,8 +134,8 @@ def _strangers(watch: Watch, ours: set[int]) -> list[str]:
     if everybody & ours:
         return [f"process {pid}" for pid in sorted(everybody - ours)]
     earlier = everybody & set(watch.before.processes or ())
-    more = max(0, len(everybody - earlier) - len(ours))
-    return [f"process {pid}" for pid in sorted(earlier)] + ([f"{more} more than this bench has"] if more else [])
+    more = max((len(at_once - earlier) for at_once in seen), default=0) - len(ours)
+    return [f"process {pid}" for pid in sorted(earlier)] + ([f"{more} more than this bench has"] if more > 0 else [])
 
 
 def _energy(watch: Watch, calls_s: float, images: int) -> float | None:
