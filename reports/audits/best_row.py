@@ -45,7 +45,7 @@ def _best(table: Table, column: Column, rows: list[Value], best: Value) -> Findi
     coarser = best.figure.ulp > top.figure.ulp
     if best.figure.value == top.figure.value or (coarser and abs(best.figure.value - top.figure.value) <= precision):
         verdict = Verdict.AGREES
-    elif best.figure.value == min(v.figure.value for v in rows) or best.figure.value > top.figure.value:
+    elif best.figure.value == min(v.figure.value for v in rows) or (best.figure.value > top.figure.value and not _others_fit(table, best)):
         # The least of a column is the best of a latency; a value above all rows may come from a batch that is not shown.
         verdict = Verdict.AMBIGUOUS
     elif _is_one_row(table, best):
@@ -56,6 +56,17 @@ def _best(table: Table, column: Column, rows: list[Value], best: Value) -> Findi
         verdict = Verdict.AMBIGUOUS
     derived = f"{top.figure.text} (bs{top.batch}, the column's largest)"
     return Finding(verdict, KIND, best.line + 1, best.figure.text, derived, top.line + 1)
+
+
+def _others_fit(table: Table, best: Value) -> bool:
+    """Whether the best row has other cells, each of them the largest of its column: then the rows shown are all there are."""
+    pairs = [
+        (cell.figure.value, max((v.figure.value for v in column.values if not v.best), default=0.0))
+        for column in table.rates
+        for cell in column.values
+        if cell.row == best.row and cell is not best
+    ]
+    return bool(pairs) and all(cell == largest for cell, largest in pairs)
 
 
 def _is_one_row(table: Table, best: Value) -> bool:

@@ -11,7 +11,7 @@ from portproof.reports.audits.document import Document
 from portproof.reports.audits.figures import NUMBER, Figure, figure
 from portproof.reports.audits.grids import Cell, Grid, grids
 
-_RATIO = re.compile(r"[/÷:]|与|比")
+_RATIO = re.compile(r"[/÷:]|与|比|\bvs\b|\bover\b", re.IGNORECASE)
 _BEST = re.compile(r"最优|最佳|最好|最高|\bbest\b|\bmax\b", re.IGNORECASE)
 _BATCH_HEADER = re.compile(r"\s*(?:b[ae]t?ch[ _-]?(?:s[iz]{2}e)?|bs|批次大小|批大小|throughput|)\s*", re.IGNORECASE)
 _DEVICE_HEADER = re.compile(r"芯片|设备|硬件|device|chip|型号|平台", re.IGNORECASE)
@@ -25,6 +25,8 @@ _LONGEST_TITLE = 60
 #: Stands for the divisor of a ratio column that names no devices.
 ANY_TWO = "any two"
 _VARIANT = re.compile(r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant|在线|online|多线程|动态|dynamic", re.IGNORECASE)
+#: "基准性能" is what the port is measured against: the GPU's throughput.
+_BASELINE = re.compile(r"基准(?:性能|吞吐)")
 _BARE_BATCH = re.compile(r"(\d{1,4})")
 _LABELLED = re.compile(
     rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})", re.IGNORECASE
@@ -113,7 +115,7 @@ def _is_of_rates(document: Document, grid: Grid) -> bool:
 
 def _upright(grid: Grid) -> Grid:
     """The table with batches down and devices across."""
-    across = [_batch_of(cell.text, True) or _BEST.search(cell.text) for cell in grid.rows[0][1:]]
+    across = [batch_of(cell.text, True) or _BEST.search(cell.text) for cell in grid.rows[0][1:]]
     first = grid.rows[0][0].text
     down = [row[0].text for row in grid.rows[1:]]
     named = sum(bool(batches_in(cell.text)) for cell in grid.rows[0][1:])
@@ -122,7 +124,7 @@ def _upright(grid: Grid) -> Grid:
     return grid
 
 
-def _batch_of(text: str, bare: bool) -> int | None:
+def batch_of(text: str, bare: bool) -> int | None:
     """The batch that a row or column title names; a bare number counts where the title's place says that it is one."""
     batch = batch_in(text)
     if batch is None and bare:
@@ -164,7 +166,7 @@ def _column(grid: Grid, index: int, first: int, of_rates: bool) -> Column | None
         title = cells[first].text
         if over is None and not says_rate and _OTHER_HEADER.search(title) and not _RATE_HEADER.search(title):
             continue
-        batch, best = _batch_of(title, _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None), bool(_BEST.search(title))
+        batch, best = batch_of(title, _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None), bool(_BEST.search(title))
         value = _value(cells[index], row, None if best else batch, best)
         if value and (over or not value.percent) and (over or best or batch or says_rate or _RATE_HEADER.search(title)):
             values.append(value)
@@ -173,13 +175,14 @@ def _column(grid: Grid, index: int, first: int, of_rates: bool) -> Column | None
 
 def _listed(grid: Grid, headers: list[str], by_batch: int | None, by_device: int) -> Table | None:
     """The form with one row a device and batch: ``芯片型号 | Batch Size | 数据集 | 精度 | 性能``."""
-    rate = [i for i, text in enumerate(headers) if _RATE_HEADER.search(text) and not _OTHER_HEADER.search(text)]
+    rates = [i for i, text in enumerate(headers) if _RATE_HEADER.search(text) and not _OTHER_HEADER.search(text)]
+    rate = [i for i in rates if not _BASELINE.search(headers[i])]
     if len(rate) != 1:
         return None
     found: dict[str, list[Value]] = {}
     for row, cells in enumerate(grid.rows[1:], start=1):
         device = device_in(cells[by_device].text)
-        batch = None if by_batch is None else _batch_of(cells[by_batch].text, True)
+        batch = None if by_batch is None else batch_of(cells[by_batch].text, True)
         value = _value(cells[rate[0]], row, batch, False)
         if device and value:
             found.setdefault(device, []).append(value)
@@ -208,6 +211,8 @@ def _value(cell: Cell, row: int, batch: int | None, best: bool) -> Value | None:
 def _devices(header: str) -> list[str]:
     """The devices of a column title; "npu" is one where no NPU is named more exactly."""
     named = devices_in(header)
+    if not named and _BASELINE.search(header):
+        return ["GPU"]
     if not any(name in NPUS for name in named) and re.search("npu", header, re.IGNORECASE):
         at = header.lower().index("npu")
         named = ["NPU", *named] if not named or device_spans(header)[0][0] > at else [*named, "NPU"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from portproof.reports.audits.context import NPUS, batches_in, device_in, device_spans
@@ -27,6 +27,8 @@ _PRINTED_RATE = re.compile(r"\bfps\s?[:=]\s?\d", re.IGNORECASE)
 _TOOL_LINE = re.compile(r"\[(?:INFO|I|DEBUG|WARN(?:ING)?)\]|device_\d+ throughput|(?:summary |avg_)throughput")
 _MOST_IN_A_LINE = 12
 _FIGURE = re.compile(r"\d\.\d|\d{3}")
+_ITEM = re.compile(r"([ \t]*)[-*+] ")
+_LONGEST_LIST = 20
 _CLAUSE = re.compile(r"[,;。]|\s{3,}")
 
 
@@ -71,8 +73,23 @@ def claims_in(document: Document, logs: list[Log], worked_on: dict[int, list[Wor
         on_gpu = bool(worked) and _is_on_gpu(document, number)
         claims = [claim for w in worked for claim in _worked_claims(w, line, number, on_gpu)]
         if not claims and (not document.fenced[number] or _PRINTED_RATE.search(line)):
-            claims = list(islice(_plain_claims(line, number), _MOST_IN_A_LINE))
+            item = _device_of_item(document, number)
+            claims = [replace(claim, device=claim.device or item) for claim in islice(_plain_claims(line, number), _MOST_IN_A_LINE)]
         yield from claims
+
+
+def _device_of_item(document: Document, number: int) -> str | None:
+    """The device that the item of a list names, for the items below and within it."""
+    match = _ITEM.match(document.raw[number])
+    if match is None or document.fenced[number]:
+        return None
+    for above in range(number - 1, max(-1, number - _LONGEST_LIST), -1):
+        outer = _ITEM.match(document.raw[above])
+        if outer is None:
+            return None
+        if len(outer[1]) < len(match[1]):
+            return device_in(document.lines[above])
+    return None
 
 
 def _is_on_gpu(document: Document, number: int) -> bool:
@@ -95,7 +112,17 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
         device = _device_at(line, worked.start, worked.end)
         if device is None and form == "rate" and factor == 4 and batches != (4,) and not on_gpu:
             device = "310"
+        elif device is None and form == "latency" and _is_against_card(worked, index):
+            device = "GPU"
         yield Claim(number, side.text, form, result.value if result else side.value, result, operand, factor, whole, batches, device)
+
+
+def _is_against_card(worked: Worked, index: int) -> bool:
+    """Whether a side is compared with four times a chip's rate: a 310 card is held against a GPU."""
+    relation = worked.relations[index - 1] if index else worked.relations[0] if worked.relations else ""
+    other = worked.sides[index - 1] if index else worked.sides[1] if len(worked.sides) > 1 else None
+    read = _operand(other) if other and other.is_worked and other.factors and relation in ("<", ">") else None
+    return read is not None and read[0] == "rate" and read[2] == 4
 
 
 def _operand(side: Side) -> tuple[str, Figure, float, tuple[int, ...]] | None:
@@ -137,13 +164,19 @@ def _device_at(line: str, start: int, end: int) -> str | None:
     return None
 
 
+def _clause_before(line: str, end: int) -> str:
+    return _CLAUSE.split(line[:end])[-1]
+
+
 def _plain_claims(line: str, number: int) -> Iterator[Claim]:
     if not _TALKS_OF_RATE.search(line) or _TOOL_LINE.search(line):
         return
-    batches = tuple(batches_in(line))
+    named = tuple(batches_in(line))
     for match in _PLAIN.finditer(line):
         group = match.lastindex or 1
         read = figure(match[group])
+        # "bs1 213.98 fps, bs16 275.32 fps": with several batches in a line, the clause tells.
+        batches = (tuple(batches_in(_clause_before(line, match.start(group)))) or named) if len(named) > 1 else named
         if read.digits < 2 or read.text in (*NPUS, "710"):
             continue
         device = _device_at(line, match.start(group), match.end(group))

@@ -45,6 +45,7 @@ _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _TIMES = re.compile(r"乘以?\s*(?=\d)")
+_PRODUCT_IS = re.compile(r"(?<=\d)(\s?\*\s?\d{1,3}\s?)(?:即为|等于|得到|为|是|得)\s?(?=\d)")
 _HEADING = re.compile(r"\s{0,3}(#{1,6})\s*(.*)")
 
 
@@ -58,7 +59,8 @@ def plain(text: str) -> str:
     text = text.translate(_TRANSLATION)
     text = _LINK.sub(r"\1", _STRUCK.sub("", text))
     text = _TAG.sub("", _BREAK.sub(" ", text))
-    return _TIMES.sub("*", text).replace("**", "").replace("`", " ").replace("\\_", "_").replace("\\*", "*").strip("\r\n")
+    text = _TIMES.sub("*", text).replace("**", "")
+    return _PRODUCT_IS.sub(r"\1=", text).replace("`", " ").replace("\\_", "_").replace("\\*", "*").strip("\r\n")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,9 @@ class Document:
         """For each line, whether it stands inside a fenced code block (or is its fence)."""
         inside, result = False, []
         for line in self.raw:
-            fence = line.lstrip(" >\t").startswith(("```", "~~~"))
+            # "bs1: ```" at the end of a line of prose is a fence that its author meant.
+            bare = line.strip(" >\t\r")
+            fence = bare.startswith(("```", "~~~")) or (bare.endswith("```") and bare.count("```") % 2 == 1)
             result.append(inside or fence)
             inside = inside != fence
         return result

@@ -10,6 +10,8 @@ from portproof.reports.audits.figures import NUMBER, Figure, figure
 
 _TOKEN = re.compile(rf"\s*(?:({NUMBER})(?:\s?(?:fps|FPS|qps)(?![A-Za-z]))?|([-+*/()])|([xX])(?=\s*[\d(])|([=<>]+))")
 _OPERATOR = re.compile(r"[*/=<>+]|\d\s?[xX]\s?[\d(]")
+_UNIT = re.compile(r"\d\s?(?:fps|qps)", re.IGNORECASE)
+_COMPARED_DEVICE = re.compile(r"(?<=[<>])\s?(?:T4|310P?|710|GPU|NPU)\s?:?(?=\s?\d{1,9}(?:\.\d|fps))", re.IGNORECASE)
 _START = re.compile(r"[\d(]")
 #: A number that continues a word, a path, a version or a date is not an operand.
 _GLUED = re.compile(r"[A-Za-z0-9_.\-/\\]")
@@ -58,12 +60,14 @@ def worked_in(text: str) -> Iterator[Worked]:
     """
     if not _OPERATOR.search(text):
         return
+    # "310 48.2fps > T4 42.2fps": the device between the sign and its figure is no operand.
+    text = _COMPARED_DEVICE.sub(lambda name: " " * len(name[0]), text)
     position = 0
     while start := _START.search(text, position):
         position = start.start()
         tokens, end = _run(text, position)
         if not (position and _GLUED.match(text[position - 1])):
-            worked = _read(tokens, position, end)
+            worked = _read(tokens, position, end, _UNIT.search(text, position, end) is not None)
             if worked:
                 yield worked
         position = max(end, position + 1)
@@ -86,7 +90,8 @@ def _is_number(token: str) -> bool:
     return token[0].isdigit()
 
 
-def _read(tokens: list[str], start: int, end: int) -> Worked | None:
+def _read(tokens: list[str], start: int, end: int, units: bool) -> Worked | None:
+    """The run as sides and relations. Lone numbers are compared only where they bear units of throughput."""
     groups: list[list[str]] = [[]]
     relations: list[str] = []
     for token in tokens:
@@ -101,7 +106,7 @@ def _read(tokens: list[str], start: int, end: int) -> Worked | None:
             sides.append(_side(group))
         except (_Unreadable, ZeroDivisionError, OverflowError):
             break
-    if not sides or not any(side.is_worked for side in sides):
+    if not sides or not (any(side.is_worked for side in sides) or (units and len(sides) > 1 and relations[0] in "<>")):
         return None
     return Worked(tuple(sides), tuple(relations[: len(sides) - 1]), start, end)
 

@@ -12,6 +12,7 @@ from itertools import islice
 
 from portproof.reports.audits.cells import Table, tables_in
 from portproof.reports.audits.claims import Claim, claims_in
+from portproof.reports.audits.context import NPUS
 from portproof.reports.audits.document import Document
 from portproof.reports.audits.expressions import Worked, worked_in
 from portproof.reports.audits.figures import RESTATED, Figure, deviation, same, shown
@@ -114,9 +115,15 @@ class Facts:
             if id(claim) not in self.concluded and claim.form == "latency":
                 log_above = lasts[bisect(lasts, claim.line) - 1] if lasts and lasts[0] <= claim.line else -1
                 labels = labels_of_claim(self.document, claim, max(floor, log_above))
-                found[id(claim)] = labels + self._labels_in_tables(claim, claim.device)
+                found[id(claim)] = labels + self._labels_in_tables(claim, claim.device) + self._labels_of_uses(claim)
             floor = claim.line
         return found
+
+    def _labels_of_uses(self, claim: Claim) -> list[Label]:
+        """The batches under which the same time, printed digit by digit, is worked with elsewhere."""
+        text = claim.operand.text if claim.operand and claim.operand.digits >= 5 else None
+        uses = [c for c in self.claims if text and c.line != claim.line and c.operand and c.operand.text == text and c.batch]
+        return [Label(c.batch or 0, "another use", c.line) for c in uses[:1]]
 
     def _batch_of(self, claim: Claim) -> int | None:
         """The batch of a claim, None when the labels around it do not agree."""
@@ -189,6 +196,12 @@ class Facts:
             if id(claim) not in wrong and device and sure and not stated_alone:
                 found[device, batch].append(_claim_source(claim))
         return defaultdict(list, {key: sources[:_MOST_SOURCES] for key, sources in found.items()})
+
+    @cached_property
+    def only_npu(self) -> str | None:
+        """The NPU that the logs and worked figures are of, when it is one; "npu" then means this one."""
+        npus = {device for device, _ in self.sources if device in NPUS}
+        return npus.pop() if len(npus) == 1 else None
 
     @cached_property
     def times(self) -> dict[str, Reading]:

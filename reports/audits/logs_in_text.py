@@ -21,6 +21,8 @@ _RATE = re.compile(rf"throughput\s?Rate\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.IG
 _LATENCY = re.compile(rf"Latency\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.IGNORECASE)
 _PURE_RATE = re.compile(rf"ave_tho?roughputRate\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.IGNORECASE)
 _PURE_LATENCY = re.compile(rf"ave_latency\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.IGNORECASE)
+#: "ave_throughputRate = 974.27, 974.27x4=3897.08fps" restates a log and works on.
+_WORKED = re.compile(r"\d\s?[*xX]\s?4(?![\d.])")
 _MSAME = re.compile(rf"Inference average time\s?:\s?({NUMBER})\s?ms", re.IGNORECASE)
 _STATISTIC = re.compile(
     rf"(?P<section>GPU[ _]Compute(?:[ _]Time)?|End-to-End Host Latency|Host Latency|Enqueue Time|H2D[_ ]Latency|D2H[_ ]Latency|NPU_compute_time"
@@ -129,6 +131,8 @@ def _pure(document: Document) -> Iterator[Log]:
             log.put("rate", rate[1], number)
             after = document.lines[number + 1] if number + 1 < len(document.lines) else ""
             latency = _PURE_LATENCY.search(line, rate.end()) or _PURE_LATENCY.search(after)
+            if latency is None and _WORKED.search(line, rate.end(1)):
+                continue
             if latency:
                 log.put("latency", latency[1], number)
             yield log

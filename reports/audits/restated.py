@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from portproof.reports.audits.claims import Claim
 from portproof.reports.audits.facts import TUNED, Facts, Misquote
-from portproof.reports.audits.figures import OTHER_RUN, RESTATED, deviation, same, shown
+from portproof.reports.audits.figures import NUMBER, OTHER_RUN, RESTATED, deviation, figure, same, shown
 from portproof.reports.audits.findings import Finding, Outcome, Verdict
 from portproof.reports.audits.runs import USUAL_BATCHES, Run, uses
 
 KIND = "table-vs-log"
+_OTHER_CONDITION = re.compile(
+    r"分辨率|尺寸|int8|fp32|量化|onnx|pytorch|在线|\d{3,4}\s?[*xX]\s?\d{3,4}|同类|其他模型|resolution", re.IGNORECASE
+)
+_NAMED_RATE = re.compile(
+    rf"(?:Interface\s{{0,3}}throughput\s?Rate|ave_throughputRate)\s?[:=]?\s?({NUMBER})(?!\d|\.\d|\s?[*xX]\s?\d)", re.IGNORECASE
+)
 
 
 def check(facts: Facts) -> Iterator[Outcome]:
@@ -36,6 +43,25 @@ def check(facts: Facts) -> Iterator[Outcome]:
             if finding_elsewhere.verdict is Verdict.CONTRADICTION and claim.figure and claim.figure.digits >= 5:
                 wrong[claim.figure.text] = finding_elsewhere
     yield from _repeats(facts, wrong)
+    for claim in facts.claims:
+        if claim.form == "rate" and claim.operand:
+            yield from _named(facts, claim)
+
+
+def _named(facts: Facts, claim: Claim) -> Iterator[Outcome]:
+    """The log's figure printed by its name before the product that is worked from it: ``Interface throughputRate: 37.17, 37.17x4=148.68``."""
+    match = _NAMED_RATE.search(facts.document.lines[claim.line])
+    if match is None or claim.operand is None:
+        return
+    stated, run = figure(match[1]), facts.concluded.get(id(claim))
+    if same(stated, claim.operand.value):
+        # Whether the product's own operand is the log's is judged with the product.
+        return
+    principal = run.log.principal if run and not run.log.is_latency else None
+    right, line = (principal.figure, principal.line) if principal else (claim.operand, claim.line)
+    off = deviation(stated.value, right.value)
+    verdict = Verdict.AGREES if same(stated, right.value) else Verdict.AMBIGUOUS if off <= RESTATED else Verdict.CONTRADICTION
+    yield Finding(verdict, KIND, claim.line + 1, match[0], right.text, line + 1)
 
 
 def _misquoted(misquote: Misquote) -> Finding:
@@ -79,7 +105,8 @@ def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
 
 def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     """A claim for one device and batch, held against the logs and worked figures of the same device and batch above it."""
-    if claim.batch is None or claim.device is None or TUNED.search(facts.document.lines[claim.line]):
+    line = facts.document.lines[claim.line]
+    if claim.batch is None or claim.device is None or TUNED.search(line) or _OTHER_CONDITION.search(line):
         return None
     sources = [s for s in facts.sources.get((claim.device, claim.batch), []) if s.line < claim.line]
     stated = claim.operand or claim.figure

@@ -164,7 +164,9 @@ def _conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int
             continue
         if (claim.device in ("GPU", "other GPU")) != (log.family == "trtexec") and claim.device is not None:
             continue
-        adjacent = not found and not any(_leads_on(document.lines[n]) for n in range(log.last + 1, claim.line))
+        # A line that gives the figures of several batches sums several logs up.
+        sums_up = claim.form == "plain" and any(c.line == claim.line and c.batches != claim.batches for c in claims)
+        adjacent = not found and not sums_up and not any(_leads_on(document.lines[n]) for n in range(log.last + 1, claim.line))
         if uses(claim, log) or adjacent:
             found.append(claim)
     return found

@@ -51,9 +51,12 @@ def _sources(facts: Facts, table: Table, column: Column, value: Value) -> list[S
     rows = Counter(v.batch for v in column.values if not v.best)
     if rows[value.batch] > 1:
         return []
+    device = facts.only_npu if column.device == "NPU" else column.device
+    if device is None:
+        return []
     if value.batch is not None:
-        return facts.sources.get((column.device, value.batch), [])
-    found = list(facts.all_sources(column.device))
+        return facts.sources.get((device, value.batch), [])
+    found = list(facts.all_sources(device))
     batches = {batch for batch, _ in found}
     return [source for _, source in found] if len(batches) == 1 else []
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from portproof.reports.audits.cells import batch_of
+from portproof.reports.audits.context import devices_in
 from portproof.reports.audits.facts import Facts
-from portproof.reports.audits.figures import NUMBER, Figure, deviation, figure, shown
+from portproof.reports.audits.figures import NUMBER, OTHER_RUN, Figure, deviation, figure, shown
 from portproof.reports.audits.findings import Finding, Outcome, Verdict
 from portproof.reports.audits.grids import Grid, grids
 
@@ -15,6 +17,11 @@ _RATE = re.compile(r"fps|qps|samples/s|im(?:a)?ge?s?/s|吞吐", re.IGNORECASE)
 _TIME = re.compile(r"latency|时延|延迟|耗时|\btime\b", re.IGNORECASE)
 _MILLISECONDS = re.compile(r"[(\[/ ](?:ms|毫秒)\b", re.IGNORECASE)
 _SECONDS = re.compile(r"[(\[/ ](?:s|sec|秒)[)\]]|[(\[/ ](?:s|sec|秒)$", re.IGNORECASE)
+_MICROSECONDS = re.compile(r"[(\[/ ](?:us|μs|µs|微秒)(?![A-Za-z])", re.IGNORECASE)
+_UNITS = {1e-3: _MILLISECONDS, 1.0: _SECONDS, 1e-6: _MICROSECONDS}
+#: What the figures are in when they do not fit the unit of their header.
+_LARGER = {1e-3: "seconds", 1.0: "milliseconds", 1e-6: "milliseconds"}
+_FEWEST_ROWS = 3
 _NUMBER = re.compile(NUMBER)
 
 
@@ -29,8 +36,8 @@ def _columns(grid: Grid) -> Iterator[Outcome]:
     headers = [cell.text for cell in grid.rows[0]]
     rates = [i for i, text in enumerate(headers) if _RATE.search(text) and not _TIME.search(text)]
     for index, header in enumerate(headers):
-        milli, seconds = bool(_MILLISECONDS.search(header)), bool(_SECONDS.search(header))
-        if not rates or not _TIME.search(header) or milli == seconds:
+        units = [unit for unit, pattern in _UNITS.items() if pattern.search(header)]
+        if not rates or not _TIME.search(header) or len(units) != 1:
             continue
         partner = min(rates, key=lambda i: _unlike(headers[i], header))
         pairs = [
@@ -39,13 +46,33 @@ def _columns(grid: Grid) -> Iterator[Outcome]:
             if (rate := _lone(row[partner].text)) and (time := _lone(row[index].text))
         ]
         if pairs:
-            yield _column(grid.rows[0][index].line, header, pairs, 1e-3 if milli else 1.0)
+            finding = _column(grid.rows[0][index].line, header, pairs, units[0])
+            yield finding
+            if finding.verdict is Verdict.AGREES:
+                yield from _strays(grid, pairs)
 
 
-def _unlike(rate_header: str, time_header: str) -> int:
-    """0 when both are means or both are medians: figures of one statistic belong together."""
+def _strays(grid: Grid, pairs: list[tuple[Figure, Figure, int]]) -> Iterator[Outcome]:
+    """The one row whose rate x time is not what it is in all others: one image, or its batch, in all of them alike."""
+    batches = {row[0].line: batch_of(row[0].text, True) for row in grid.rows[1:]}
+    for divisors in ([1] * len(pairs), [batches.get(line) for _, _, line in pairs]):
+        if len(pairs) < _FEWEST_ROWS or not all(divisors):
+            continue
+        under_way = [rate.value * time.value / (divisor or 1) for (rate, time, _), divisor in zip(pairs, divisors, strict=True)]
+        usual = sorted(under_way)[len(under_way) // 2]
+        strays = [i for i, value in enumerate(under_way) if deviation(value, usual) > OTHER_RUN + pairs[i][0].slack + 2 * pairs[i][1].slack]
+        if len(strays) == 1:
+            rate, time, line = pairs[strays[0]]
+            derived = f"rate x time = {shown(under_way[strays[0]])}, {shown(usual)} in the other rows"
+            off = deviation(under_way[strays[0]], usual)
+            verdict = Verdict.CONTRADICTION if off > 2 * OTHER_RUN else Verdict.AMBIGUOUS
+            yield Finding(verdict, KIND, line + 1, f"{rate.text}, {time.text}", derived, line + 1)
+
+
+def _unlike(rate_header: str, time_header: str) -> tuple[bool, int]:
+    """Least when both are of one device, and both means or both medians: figures of one statistic belong together."""
     statistic = re.split(r"[(-]", rate_header, maxsplit=1)[0].strip().lower()
-    return 0 if statistic and time_header.lower().startswith(statistic) else 1
+    return devices_in(rate_header) != devices_in(time_header), 0 if statistic and time_header.lower().startswith(statistic) else 1
 
 
 def _lone(text: str) -> Figure | None:
@@ -57,12 +84,12 @@ def _lone(text: str) -> Figure | None:
 def _column(header_line: int, header: str, pairs: list[tuple[Figure, Figure, int]], unit: float) -> Finding:
     """rate x time is the number of images under way: at least 1, and a whole batch where nothing overlaps."""
     under_way = [rate.value * time.value * unit for rate, time, _ in pairs]
-    other = 1.0 / unit if unit < 1 else 1e-3
+    other = 1e3 if unit < 1 else 1e-3
     fits_other = all(round(u * other) >= 1 and deviation(u * other, round(u * other)) <= 0.1 for u in under_way)
     impossible = max(under_way) < 0.1 if unit < 1 else min(under_way) > 100
     verdict = Verdict.CONTRADICTION if impossible and fits_other else Verdict.AGREES
     rate, time, line = pairs[0]
-    derived = f"{'seconds' if unit < 1 else 'milliseconds'}: {rate.text}/s x {time.text} = {shown(rate.value * time.value)}"
+    derived = f"{_LARGER[unit]}: {rate.text}/s x {time.text} = {shown(rate.value * time.value)}"
     return Finding(verdict, KIND, header_line + 1, header, derived, line + 1)
 
 
