@@ -53,9 +53,9 @@ def test_what_it_says_is_what_the_commands_do(root: Path, ported: Path, copy: Pa
     labels, images, card = (ported.parent / name for name in ("labels.txt", "images", "colours.yaml"))
     commands = {
         "prep": ["preprocess", images, "prep", "--model", card],
+        "prep.info": ["get_info", "bin", "prep", "prep.info", "8", "8"],
         "ort/bs2/result.json": ["topn", "ort/bs2/result", labels, "--out", "ort/bs2/result.json", "--outcomes", "ort/bs2/outcomes.csv"],
         "eager/bs2/result.json": ["topn", "eager/bs2/result", labels, "--out", "eager/bs2/result.json", "--outcomes", "eager/bs2/outcomes.csv"],
-        "prep.info": ["get_info", "bin", "prep", "prep.info", "8", "8"],
     }  # fmt: skip
     for artefact, command in commands.items():
         assert why(root, copy)[artefact][0] == "would run"
