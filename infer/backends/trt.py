@@ -7,6 +7,7 @@ engine is launched as one CUDA graph), ``version_compatible=on`` (engines that b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,14 @@ class TrtSession:
         if not self._context.set_optimization_profile_async(index, self._gpu.stream):
             raise self._failure(f"profile {index} was refused")
         self._gpu.synchronize()
+        self.inputs = tuple(self._narrowed(s, index) for s in self.inputs)
+
+    def _narrowed(self, spec: TensorSpec, profile: int) -> TensorSpec:
+        """An input with the dimensions that its profile leaves no choice of: an engine for one batch is of a fixed batch."""
+        if None not in spec.shape:
+            return spec
+        low, _, high = self._opened.engine.get_tensor_profile_shape(spec.name, profile)
+        return replace(spec, shape=tuple(d if d is not None or a != b else int(a) for d, a, b in zip(spec.shape, low, high, strict=True)))
 
     def _probe(self, batch: int) -> None:
         """Find outputs whose shape depends on the data: they are what is not known once all inputs' shapes are."""

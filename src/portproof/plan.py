@@ -6,12 +6,13 @@ read what earlier ones wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from portproof import ascend_plan
+from portproof import ascend_plan, nvidia_plan
 from portproof.errors import InputError
 from portproof.measurement import Boundary
 from portproof.provenance import proof_of
@@ -22,10 +23,15 @@ from portproof.target import find_target
 from portproof.yamlfile import data_folder
 
 REFERENCE = "eager"
+#: Converter of a target -> the steps of targets that run what it makes.
+_OFFLINE: dict[str, Offline] = {"onnx2om": ascend_plan, "onnx2trt": nvidia_plan}
 
 
 def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[Step]:
-    """The steps of a port."""
+    """The steps of a port. :class:`InputError` for a rehearsal of a target that has no simulated tools."""
+    real = [t for t in settings.targets if find_target(t).converter == "onnx2trt"]
+    if settings.rehearse and real:
+        raise InputError(f"only Ascend targets can be rehearsed, and '{real[0]}' is none; leave --rehearse out")
     if settings.demonstration:
         yield from demonstration()
     spread = ("--workers", workers) if workers else ()
@@ -38,7 +44,7 @@ def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[St
     yield from accuracy(REFERENCE, settings.weights, batch, settings)
     for name, label in zip(settings.targets, labels, strict=True):
         if is_offline(name):
-            yield from ascend_plan.steps(settings, name, accuracy_batches(settings.batches))
+            yield from offline_plan(name).steps(settings, name, accuracy_batches(settings.batches))
         else:
             yield from accuracy(label, "model.onnx", batch, settings)
     for name, label in zip(settings.targets, labels, strict=True):
@@ -46,7 +52,7 @@ def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[St
         yield step(f"compare {label}", "compare", f"{REFERENCE}/bs{batch}/result", f"{label}/bs{batch}/result", settings.labels,
                    "--margin-pp", settings.margin_pp, "--out", out, accepted=VERDICTS, show=True)  # fmt: skip
         if is_offline(name):
-            yield from ascend_plan.benches(settings, name)
+            yield from offline_plan(name).benches(settings, name)
             continue
         subjects = (f"{label}={label}:model.onnx", f"{REFERENCE}={REFERENCE}:{settings.weights}")
         yield step(f"bench {label}", "bench", *subjects, "--batch", ",".join(map(str, settings.batches)), "--model", card,
@@ -64,7 +70,9 @@ def table_columns(settings: Settings) -> list[str]:
     columns, reference = [], []
     for name in settings.targets:
         label = label_of(name)
-        columns += [f"{column}={column}/perf.json" for column in (ascend_plan.labels(settings, name) if is_offline(name) else [label])]
+        columns += [
+            f"{column}={column}/perf.json" for column in (offline_plan(name).labels(settings, name) if is_offline(name) else [label])
+        ]
         reference += [] if is_offline(name) else [f"{REFERENCE}={label}/perf.json"]
     return [*columns, *reference[:1]]
 
@@ -84,8 +92,26 @@ def table_chips(settings: Settings) -> dict[str, int]:
 
 
 def is_offline(target: str) -> bool:
-    """Whether the target runs ``.om`` files, which are made and run by the vendor's tools."""
-    return find_target(target).converter == "onnx2om"
+    """Whether the target runs files of its vendor's own (``.om``, ``.plan``), which are made and timed by the vendor's tools."""
+    return find_target(target).converter in _OFFLINE
+
+
+def offline_plan(target: str) -> Offline:
+    """The steps of such a target."""
+    return _OFFLINE[find_target(target).converter or ""]
+
+
+class Offline(Protocol):
+    """The module of one vendor's steps."""
+
+    def labels(self, settings: Settings, target: str) -> list[str]:
+        """The labels of a target's figures."""
+
+    def steps(self, settings: Settings, target: str, accuracy_batches: Sequence[int]) -> Iterator[Step]:
+        """From ``model.onnx`` to the results at the accuracy batches."""
+
+    def benches(self, settings: Settings, target: str) -> Iterator[Step]:
+        """Time every batch."""
 
 
 def demonstration() -> Iterator[Step]:

@@ -154,6 +154,11 @@ def test_the_profile_made_for_the_batch_is_taken(plan: Plan, tiny_onnx: Path) ->
         find("trt").load(engine, LoadRequest(batch=9))
 
 
+def test_an_engine_for_one_batch_has_a_fixed_batch(plan: Plan, tiny_onnx: Path) -> None:
+    session = find("trt").load(plan(tiny_onnx, profiles=[{"image": [[4, *IMAGE]] * 3}]), LoadRequest(batch=4))
+    assert session.inputs[0].shape == (4, *IMAGE)
+
+
 def test_a_shape_outside_the_profile_is_one_sentence(plan: Plan, tiny_onnx: Path) -> None:
     session = find("trt").load(plan(tiny_onnx, profiles=[PROFILE]), LoadRequest())
     with pytest.raises(InputError, match=r"does not take the shape \(9, 3, 4, 4\) for input 'image'"):
