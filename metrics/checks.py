@@ -52,7 +52,8 @@ def across(runs: Sequence[Run]) -> list[tuple[Run, str]]:
 
 
 def warn_across(runs: Iterable[Run]) -> None:
-    """Add those findings to the runs' warnings, for runs that belong together: of one tool, folder (``bs16`` folders of one) and model."""
+    """Add those findings to the runs' warnings, for runs that belong together: of one tool, folder (``bs16`` folders of one) and model, or, where
+    the log does not name its model, of files whose names differ in the batch alone. A folder may hold the logs of many models."""
     groups: dict[tuple[object, ...], list[Run]] = {}
     for run in runs:
         folder = Path(run.source).absolute().parent
@@ -64,10 +65,10 @@ def warn_across(runs: Iterable[Run]) -> None:
 
 
 def _model_of(run: Run) -> str:
-    """A model's name without its batch: what logs of one model at several batches share."""
+    """A model's name, or else the file's, without its batch: what logs of one model at several batches share."""
     named = re.search(r"--(?:onnx|loadEngine)[= ](\S+)", str(run.facts.get("command") or ""))
-    name = named[1] if named else str(run.facts.get("model") or "")
-    return re.sub(r"(?:bs|batch)_?\d+", "", Path(name).stem)
+    name = named[1] if named else str(run.facts.get("model") or Path(run.source).name)
+    return re.sub(r"(?:bs|batch_?size|batch)[_-]?\d+", "", Path(name).stem, flags=re.IGNORECASE)
 
 
 def call_time(run: Run) -> float | None:

@@ -101,10 +101,14 @@ def judge(table: Table, policy: str) -> Judgement:
         raise InputError(f"policy '{policy}' compares rates within one timing boundary; give --boundary instead of --allow-mixed")
     if table.simulated:
         raise InputError(f"policy '{policy}' judges measured rates; these are a REHEARSAL")
-    best = {}
+    best: dict[str, tuple[float, str]] = {}
     for column in table.columns:
         target, cell = match_target(column.label), column.best
         if target is not None and cell is not None:
+            if target.name in best:
+                raise InputError(
+                    f"policy '{policy}': {best[target.name][1]} and {column.label} are both the target {target.name}; give one of them"
+                )
             best[target.name] = (cell.value, f"{column.label} (bs{cell.batch})")
     return judge_speed(policy, best)
 
@@ -117,6 +121,8 @@ def _accuracy(text: str) -> Judgement:
         figures = (-1.0, -1.0)
     if not separator or not all(0 <= figure <= 100 for figure in figures):
         raise InputError(f"--accuracy '{text}' is not MEASURED/PUBLISHED in percent, for example 77.85/77.862")
+    if 0 < max(figures) <= 1:
+        raise InputError(f"--accuracy '{text}' looks like fractions; percent was expected, for example 77.85/77.862")
     return judge_accuracy(*figures)
 
 

@@ -28,6 +28,8 @@ _NAMES |= {"post": "post", "postprocess": "post"}
 _SECTION = re.compile(r"(?<![\"'])\[{1,2}\s?(e2e|data read|preprocess|inference|infer|postprocess|post)\s?\]\s?")
 _OWN = re.compile(r"# PortProof (\S+) boundary=(call|end_to_end)(?![\w+|])(.*)")
 _FILE_NAME = re.compile(r"perf_(\w+?)_batchsize_(\d{1,5})_device_(\d{1,3})")
+#: Samples below which a run is so short that its sections' times differ by some percent.
+_FEW = 1000
 _SIGNIFICANT = 6
 #: How far a product of two figures of six digits may be off.
 _ROUNDING = 1.1e-5
@@ -189,6 +191,8 @@ def _find_batch(log: _Log, run: Run, named: int | None, samples: float | None) -
     measured = None
     if infer and post:
         fitting = _batches_for(infer / post, samples)
+        if named and samples and samples < _FEW and near(_per_batch(named, samples), infer / post, 0.05):
+            fitting.append(named)
         measured = named if named in fitting else fitting[0] if len(fitting) == 1 else None
         if named is not None and named not in fitting:
             run.warnings.append(
@@ -208,19 +212,19 @@ def _batches_for(ratio: float, samples: float | None) -> list[int]:
     """
     if not 0.9 <= ratio <= 65536:
         return []
-    count = int(samples) if samples else None
-
-    def expected(batch: int) -> float:
-        return count / -(-count // batch) if count else batch
-
     around = range(max(int(ratio), 1), int(ratio) + 2)
-    best = min(around, key=lambda batch: abs(expected(batch) - ratio))
-    if not near(expected(best), ratio, 0.01):
+    best = min(around, key=lambda batch: abs(_per_batch(batch, samples) - ratio))
+    if not near(_per_batch(best, samples), ratio, 0.01):
         return []
     found = [best]
-    while count and len(found) < 4096 and expected(found[-1] + 1) == expected(best):
+    while samples and len(found) < 4096 and _per_batch(found[-1] + 1, samples) == _per_batch(best, samples):
         found.append(found[-1] + 1)
     return found
+
+
+def _per_batch(batch: int, samples: float | None) -> float:
+    """Samples in a batch on average: N / ceil(N / batch), or the batch where N is not known."""
+    return samples / math.ceil(samples / batch) if samples else batch
 
 
 def _check_sections(log: _Log, run: Run) -> None:

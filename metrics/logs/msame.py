@@ -16,7 +16,7 @@ MARKS = ("Inference average time", "Execute sample", "--dymBatch")
 
 #: At the beginning of a line, after a wrapper's mark or time, or after another average on one pasted line; what follows is no sentence.
 _AVERAGE = re.compile(
-    rf"(?:^|[\]|]|\d\s|(?<=ms))\s*Inference average time( without first time)?\s*[:：]\s*({NUMBER})\s*ms(?=\s*(?:$|\[|`|Inference ))"
+    rf"(?:^|[\])|]|\d\s|(?<=ms))\s*Inference average time( without first time)?\s*[:：]\s*({NUMBER})\s*ms(?=\s*(?:$|\[|`|Inference ))"
 )
 _VERDICT = re.compile(r"Execute sample (success|fail)")
 _DYMBATCH = re.compile(r"\s--dymBatch[= ]+\"?(\d{1,5})\b")

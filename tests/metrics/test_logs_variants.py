@@ -10,6 +10,7 @@ import pytest
 from portproof.errors import InputError
 from portproof.metrics.checks import check
 from portproof.metrics.reading import read
+from portproof.metrics.run_report import expand
 from portproof.metrics.runs import Figure, Run
 
 STAMP = "[11/22/2026-10:00:00] [I] "
@@ -50,6 +51,30 @@ def test_a_last_latency_of_few_digits_is_whole_where_it_fits_its_rate(tmp_path: 
     assert post and post.value == 0.04 and run.warnings == []
     (cut,) = runs(tmp_path, FIVE.replace("moduleLatency: 40", "moduleLatency: 4"))
     assert cut.figure("latency_mean", stage="post") is None and cut.warnings
+
+
+def test_a_short_run_is_not_doubted_for_its_jitter(tmp_path: Path) -> None:
+    text = (
+        "[e2e] throughputRate: 6.8, latency: 10000\n[infer] throughputRate: {}, Interface throughputRate: 9.5\n[post] throughputRate: {}\n"
+    )
+    (short,) = runs(tmp_path, text.format(6.9, 7), "perf_vision_batchsize_1_device_0.txt")
+    assert (short.batch, short.warnings) == (1, [])
+    (long,) = runs(tmp_path, text.replace("10000", "1e+07").format(6.9, 7), "perf_vision_batchsize_1_device_0.txt")
+    assert "0.9857" in long.warnings[0]
+
+
+def test_only_logs_of_one_model_are_compared(tmp_path: Path) -> None:
+    small = FIVE.replace("500000", "5000")
+    for name, text in (
+        ("a.txt", FIVE),
+        ("b.txt", FIVE),
+        ("c.txt", small),
+        *((f"m_bs{n}.txt", small if n == 8 else FIVE) for n in (1, 4, 8)),
+    ):
+        (tmp_path / name).write_text(text + "\n")
+    found, _ = expand([str(tmp_path)])
+    said = {Path(r.source).name: [w for w in r.warnings if "500 samples here" in w and "50000 in" in w] for r in found}
+    assert [name for name, warnings in said.items() if warnings] == ["m_bs8.txt"]
 
 
 def test_a_head_of_our_own_that_is_not_understood_never_makes_an_npus_figures(tmp_path: Path) -> None:
@@ -144,6 +169,11 @@ def test_json_in_utf_16_and_broken_over_lines(tmp_path: Path) -> None:
     for content in (pretty.encode("utf-16"), pretty[2:].encode()):
         (run,) = runs(tmp_path, content, "s.json")
         assert (value(run, "throughput"), value(run, "compute_p99"), run.batch) == (8000.0, pytest.approx(0.0006), 4)
+
+
+def test_msame_labelled_by_a_script(tmp_path: Path) -> None:
+    (run,) = runs(tmp_path, "(310 bs16) Inference average time: 313.39 ms\n(310 bs16) FPS:204.218\n")
+    assert (value(run, "latency_mean"), run.status) == (pytest.approx(0.31339), "incomplete")
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,8 @@ def test_hostile_labels_do_nothing_in_any_format(label: str) -> None:
         [COLUMNS[0], "--chips", "310=0"],
         [COLUMNS[0], "--out", "table.xlsx"],
         [COLUMNS[0], "--accuracy", "high"],
+        [COLUMNS[0], "--accuracy", "0.61/0.78"],
+        [COLUMNS[0], COLUMNS[1], f"710={DATA / '310p'}", "--policy", "modelzoo-310p"],
         [COLUMNS[0], "--policy", "none"],
         [f"310={DATA / 'README.txt'}"],
     ],
