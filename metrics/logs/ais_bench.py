@@ -39,10 +39,11 @@ MARKS = (
     "Inference Processing task",
 )
 
+_PARTS = re.compile(r"(?=\[INFO\])|(?=\b(?:H2D_latency|NPU_compute_time|D2H_latency) \(ms\))|(?=\bthroughput\s*\(?1000)")
 GROUPS = {"NPU_compute_time": ("compute", DEVICE), "H2D_latency": ("h2d", None), "D2H_latency": ("d2h", None)}
 _SPREAD = re.compile(r"(NPU_compute_time|H2D_latency|D2H_latency) \(ms\)\s*[:：](.*)")
 _STATISTIC = re.compile(rf"\b(min|max|mean|median|percentile\(([0-9.]{{1,8}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))")
-_THROUGHPUT = re.compile(rf"throughput\s*(\(?1000[^:：]{{0,120}}?\)?)\s*[:：]\s*({NUMBER}|-?nan|inf)\s*$")
+_THROUGHPUT = re.compile(rf"throughput\s*(\(?1000[^:：]{{0,120}}?\)?)\s*[:：]\s*({NUMBER}|-?nan|inf)\s*(?:-{{5,}}\s*)?$")
 _BATCH = re.compile(rf"batchsize(?:\.mean)?\(({NUMBER})\)")
 _MEAN = re.compile(rf"NPU_compute_time(?:\.mean)?\(({NUMBER})\)")
 _DIVIDED = re.compile(r"NPU_compute_time\s*/\s*batchsize")
@@ -72,7 +73,12 @@ class Reader:
         self.fragment = JsonFragment(source)
 
     def feed(self, line: Line) -> None:
-        """Take one line."""
+        """Take one line, which may be a whole summary pasted on one."""
+        parts = _PARTS.split(line.text)
+        for i, text in enumerate(parts):
+            self._feed(Line(line.number, text, line.cut and i == len(parts) - 1))
+
+    def _feed(self, line: Line) -> None:
         command = _COMMAND.search(line.text)
         if command and any(name in line.text[: command.start()] for name in ("ais_bench", "ais_infer", "main.py")):
             self.commanded = int(command[1])

@@ -42,7 +42,7 @@ def _label(name: str) -> str:
 
 _FIELD = re.compile(
     rf"(?P<name>{_label('Interface')}\s{{0,3}}{_label('throughputRate')}|{_label('throughputRate')}|{_label('moduleLatency')}|{_label('latency')})"
-    rf"\s{{0,4}}[:：=]\s{{0,4}}(?P<value>{NUMBER})"
+    rf"\s{{0,4}}[:：=\ufffd]{{1,3}}\s{{0,4}}(?P<value>{NUMBER})"
 )
 _KEYS = {"interfacethroughputrate": "interface", "throughputrate": "rate", "modulelatency": "latency", "latency": "latency"}
 

@@ -20,8 +20,8 @@ FAMILY = "pureinfer"
 MARKS = ("ave_th", "PureInfer", "Dataset number:", "-batch_size")
 
 #: After ASCII only (a document's own words are not), or after the tool's own mark.
-_RATE = re.compile(rf"(?:^[\x20-\x7e\t]*?|\[INFO\]\s?)ave_th\w{{0,5}}ughputRate\s*[:：=]\s*({NUMBER})\s*(samples/s)?\s*")
-_LATENCY = re.compile(rf"[,，\ufffd]*\s*ave_latency\s*[:：=]\s*({NUMBER})\s*ms(?![A-Za-z])")
+_RATE = re.compile(rf"(?:^[\x20-\x7e\t]*?|\[INFO\]\s?)ave_th\w{{0,5}}ughputRate\s*[:：=\ufffd]{{1,3}}\s*({NUMBER})\s*(samples/s)?\s*")
+_LATENCY = re.compile(rf"[,，\ufffd]*\s*ave_latency\s*[:：=\ufffd]{{1,3}}\s*({NUMBER})\s*ms(?![A-Za-z])")
 _CUT = re.compile(r"[,，\ufffd]*\s*(?:a(?:v(?:e(?:_\w*)?)?)?)?\s*[:=]?\s*[0-9.]*m?\s*$")
 _COST = re.compile(rf"Dataset number: (\d{{1,6}}) finished cost ({NUMBER})\s*ms")
 _SAVED = re.compile(r"PureInfer_perf_of_(\S{1,200}?)_in_device_(\d{1,3})")

@@ -38,6 +38,7 @@ _TOKEN = re.compile(
     rf"|(?:^|\])\s*(?P<rate>[Tt]hroughput)\s*[:：]\s*(?P<qps>{_PRINTED})\s*qps\b(?!\s*[,，.。;；*x×=(（])"
     rf"|(?:^|\])\s*(?P<total>Total Host Walltime|walltime|Total GPU Compute Time|total compute time)\s*[:：]\s*(?P<seconds>{_PRINTED})\s*s\b"
 )
+_UNKNOWN_HEAD = re.compile(r"[A-Za-z]\s?[:：]\s*$")
 _HEADS = {"End-to-End Host Latency": "end_to_end", "Enqueue Time": "enqueue", "H2D Latency": "h2d", "D2H Latency": "d2h"}
 _HEADS |= {
     "GPU Compute Time": "compute",
@@ -83,6 +84,7 @@ class Reader:
                 self._banner(banner, line.number)
             elif text and "Average on" not in text:
                 self._facts(Line(line.number, text, line.cut))
+                self._follow(text)
                 for token in _TOKEN.finditer(text):
                     if token["rate"] != "throughput" or self.section or _STAMP.search(text):  # other tools write it so, too
                         self._token(token, line.number)
@@ -109,6 +111,12 @@ class Reader:
             summary.verdict = banner[1]
             summary.active = summary.active or banner[1] == "FAILED" or summary.facts.does_work()
             self._next()
+
+    def _follow(self, text: str) -> None:
+        """Leave the section where a line's first statistic stands under a head that is not known, one torn by another stream's line, say."""
+        first = _TOKEN.search(text)
+        if first and not (first["head"] or first["old"]) and _UNKNOWN_HEAD.search(text, 0, first.start()):
+            self.section = None
 
     def _token(self, token: re.Match[str], line: int) -> None:
         if head := token["head"] or token["old"]:

@@ -100,6 +100,7 @@ def test_the_command_before_the_executions_tells_the_batch_of_pure_inference(tmp
     "text",
     [
         "[INFO] ave_throughputRate： 20.7samples/s，ave_latency： 48.5ms\n",
+        "[INFO] ave_throughputRate\ufffd\ufffd20.7samples/s\ufffd\ufffdave_latency\ufffd\ufffd48.5ms\n",
         "输出：[INFO] ave_throughputRate: 20.7samples/s, ave_latency: 48.5ms\n",
         "[INFO] Dataset number: 0 finished cost 48.1ms" * 9 + "[INFO] ave_throughputRate: 20.7samples/s, ave_latency: 48.5ms-----",
     ],
@@ -140,6 +141,15 @@ def test_a_batch_derived_from_the_model_is_right_where_each_file_holds_a_batch(t
     (derived,) = runs(tmp_path, f"[INFO] try get model batchsize:16\n{files}{tail}")
     (given,) = runs(tmp_path, files + tail)
     assert derived.warnings == [] and "unless each file holds several samples" in given.warnings[0]
+
+
+def test_a_summary_of_ais_bench_on_one_line_keeps_its_groups_apart(tmp_path: Path) -> None:
+    h2d = SPREAD.replace("NPU_compute_time", "H2D_latency").replace("0.6", "0.1")
+    text = f"{h2d}{SPREAD}[INFO] throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(0.66): 1515.1515\n[INFO] ------"
+    for joint in (" ", ""):
+        (run,) = runs(tmp_path, text.replace("\n", joint) + "\n")
+        assert (value(run, "h2d_mean"), value(run, "compute_mean")) == (pytest.approx(0.00016), pytest.approx(0.00066))
+        assert (run.status, value(run, "throughput"), run.warnings) == ("ok", 1515.1515, [])
 
 
 def test_the_tail_of_a_range_of_shapes(tmp_path: Path) -> None:
@@ -232,6 +242,14 @@ def test_stderr_may_stand_before_stdout(tmp_path: Path) -> None:
     (run,) = runs(tmp_path, UNSTABLE + shape + trtexec(SUMMARY, command="--loadEngine=m.plan"))
     assert run.batch == 1 and value(run, "throughput") == 166.041
     assert [any(word in w for w in run.warnings) for word in ("6.58751 %", "no shapes were given")] == [True, True]
+
+
+def test_a_line_torn_by_stderr_gives_no_figure_of_another_section(tmp_path: Path) -> None:
+    torn = f"{STAMP}D2H La{UNSTABLE}tency: min = 0.03 ms, max = 0.05 ms, mean = 0.04 ms\n"
+    (run,) = runs(tmp_path, trtexec(SUMMARY + torn))
+    assert run.status == "ok" and value(run, "compute_mean") == 0.006 and run.figure("d2h_mean") is None
+    (wrapped,) = runs(tmp_path, trtexec(SUMMARY.replace("mean = 6 ms", "\n  mean = 6 ms")))
+    assert value(wrapped, "compute_mean") == 0.006
 
 
 def test_inf_and_nan_are_null_and_said(tmp_path: Path) -> None:
