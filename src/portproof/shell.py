@@ -6,6 +6,7 @@ Vendor programs get an environment without our virtual environment: ``atc`` brin
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shlex
 import shutil
@@ -27,6 +28,9 @@ _TAIL_LINES = 20
 _TAIL_BYTES = 1 << 16
 #: Seconds that a program gets to end after SIGINT, and again after SIGTERM, before it is killed.
 _GRACE_S = 10.0
+#: From Linux's <sys/prctl.h>; loaded beforehand, since little may be done between fork and exec.
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def run_program(
         errors = stack.enter_context(open(errors_log, "wb")) if errors_log else subprocess.STDOUT
         try:
             process = subprocess.Popen(words, cwd=cwd, env=dict(vendor_environment() if environment is None else environment), stdout=output,
-                                       stderr=errors, stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+                                       stderr=errors, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent)  # fmt: skip # noqa: PLW1509 - one system call
         except OSError as error:
             raise ToolError(f"'{words[0]}' could not be started ({error.strerror}): check that it is installed and executable") from error
         stack.enter_context(_signals_end(process))
@@ -147,6 +151,12 @@ def tail_of(log: Path, lines: int = _TAIL_LINES) -> str:
 def spelled(command: Sequence[str]) -> str:
     """A command as a user would type it."""
     return shlex.join(command)
+
+
+def _die_with_parent() -> None:
+    """Runs in the new process: when we are killed, Linux kills it too, so that it does not go on using the device and writing files."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager
