@@ -109,7 +109,8 @@ def encoded(report: Report) -> str:
 def sealed_paths(run_dir: Path) -> list[str]:
     """What the report seals, sorted: sidecars, settings, logs and the reports, except what is written after it."""
     sidecars = [p.relative_to(run_dir).as_posix() for p in run_dir.rglob(f"*{SUFFIX}")]
-    others = [p.relative_to(run_dir).as_posix() for folder in ("logs", "report") for p in (run_dir / folder).rglob("*") if p.is_file()]
+    found = [*run_dir.rglob("logs/*"), *(run_dir / "report").rglob("*")]
+    others = [p.relative_to(run_dir).as_posix() for p in found if p.is_file()]
     chosen = {FILE, *sidecars, *others} - set(UNSEALED)
     return sorted(path for path in chosen if not Path(path).name.startswith("."))
 

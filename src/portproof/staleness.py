@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -12,11 +13,15 @@ import msgspec
 
 from portproof.errors import InputError
 from portproof.lineage import Stage, makers, sidecars_in
-from portproof.plan import Step, steps
+from portproof.plan import steps
 from portproof.provenance import SUFFIX, is_same_file, read_proof, versions_of
 from portproof.settings import read_settings
+from portproof.step import Step
 
 State = Literal["up to date", "would run", "may run"]
+
+#: Commands that look at the host and write nothing.
+_WITHOUT_SIDECAR = ("npu_check",)
 
 #: Options of a command that decide no byte, and whether a value follows.
 _WITHOUT_EFFECT = {"--quiet": 0, "--log-json": 0, "--workers": 1}
@@ -87,7 +92,7 @@ def _plan(run_dir: Path) -> tuple[list[Step], str]:
     settings, plan = read_settings(run_dir), []
     try:
         for step in steps(settings, run_dir, None):
-            if not step.reports and not step.command.endswith(".py"):
+            if not step.reports and not step.command.endswith(".py") and step.command not in _WITHOUT_SIDECAR:
                 plan.append(step)
     except InputError as error:
         return plan, str(error)
@@ -142,7 +147,12 @@ def _other_command(stage: Stage, plan: list[Step], run_dir: Path) -> str | None:
 
 
 def _makes(step: Step, stage: Stage) -> bool:
-    return stage.artefact in step.arguments and stage.command[:2] == ["portproof", step.command]
+    if stage.command[:2] != ["portproof", step.command]:
+        return False
+    places = (stage.artefact, os.path.dirname(stage.artefact))
+    # A folder for every batch is written with {batch} in its name.
+    patterns = [re.escape(word).replace(re.escape("{batch}"), r"\d+") for word in step.arguments if "{batch}" in word]
+    return stage.artefact in step.arguments or any(re.fullmatch(pattern, place) for pattern in patterns for place in places)
 
 
 def _effective(arguments: list[str]) -> list[str]:
