@@ -32,6 +32,7 @@ _PRINTED = rf"{NUMBER}|-?inf|-?nan"
 _TOKEN = re.compile(
     r"(?:^|\])\s*(?P<head>End-to-End Host Latency|Enqueue Time|H2D Latency|D2H Latency|GPU Compute Time|Latency)\s?[:：]"
     r"|(?:^|\])\s*(?P<old>Host [Ll]atency|Enqueue Time|GPU Compute)\s*(?=$|\[)"
+    r"|\b(?P<flat>Host [Ll]atency|Enqueue Time|GPU Compute)\s+(?=min\s?[:：])"
     rf"|\b(?P<kind>min|max|mean|median)\s*[:：=]\s*(?P<value>{_PRINTED})\s*ms\b"
     rf"|\bpercentile\((?P<p>[0-9.]{{1,8}})%\)\s*[:：=]\s*(?P<pvalue>{_PRINTED})\s*ms\b"
     rf"|\bpercentile\s*[:：]\s*(?P<oldvalue>{_PRINTED})\s*ms at (?P<oldp>[0-9.]{{1,8}})\s*%"
@@ -115,12 +116,12 @@ class Reader:
     def _follow(self, text: str) -> None:
         """Leave the section where a line's first statistic stands under a head that is not known, one torn by another stream's line, say."""
         first = _TOKEN.search(text)
-        if first and not (first["head"] or first["old"]) and _UNKNOWN_HEAD.search(text, 0, first.start()):
+        if first and not (first["head"] or first["old"] or first["flat"]) and _UNKNOWN_HEAD.search(text, 0, first.start()):
             self.section = None
 
     def _token(self, token: re.Match[str], line: int) -> None:
-        if head := token["head"] or token["old"]:
-            if token["old"] in ("Host Latency", "Host latency") and self.open and self.open.numbers:
+        if head := token["head"] or token["old"] or token["flat"]:
+            if head in ("Host Latency", "Host latency") and self.open and self.open.numbers:
                 self._next()
             self.section = _HEADS[head]
         elif token["rate"]:

@@ -237,6 +237,12 @@ def test_a_whole_trtexec_log_on_one_line(tmp_path: Path, joint: str) -> None:
     assert value(run, "compute_mean") == 0.006 and len(run.warnings) == 1
 
 
+def test_sections_of_7_x_on_one_line_without_their_stamps(tmp_path: Path) -> None:
+    text = "Host Latency min: 8 ms max: 9 ms mean: 8.5 ms median: 8.4 ms GPU Compute min: 4 ms max: 5 ms mean: 4.2 ms median: 4.1 ms\n"
+    (run,) = runs(tmp_path, text)
+    assert (value(run, "latency_mean"), value(run, "compute_mean")) == (pytest.approx(0.0085), pytest.approx(0.0042))
+
+
 def test_stderr_may_stand_before_stdout(tmp_path: Path) -> None:
     shape = "[11/22/2026-10:00:00] [W] Shape missing for input with dynamic shape: xAutomatically setting shape to: 1x3\n"
     (run,) = runs(tmp_path, UNSTABLE + shape + trtexec(SUMMARY, command="--loadEngine=m.plan"))
