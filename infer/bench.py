@@ -53,8 +53,9 @@ def work(options: argparse.Namespace) -> int:
     if options.devices:
         from portproof.infer.card_bench import summary
 
-        print(summary(bench_on_devices(options)))
-        return EXIT_DONE
+        performance = bench_on_devices(options)
+        print(summary(performance))
+        return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
     performance = bench_by_tool(options) if wants_tool(options) else bench_here(options)
     print(table(performance))
     return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED

@@ -19,6 +19,7 @@ from portproof.infer.benching import Plan
 from portproof.infer.feeding import Feeding
 from portproof.infer.inputs import card_files, sample_shapes
 from portproof.infer.serving import Block, Loaded
+from portproof.infer.stability import reasons
 from portproof.infer.subjects import Subject
 from portproof.infer.workers import Worker
 from portproof.measurement import Measurement, Performance, read_performance, write_performance
@@ -66,6 +67,8 @@ def bench_card(job: CardBench, out: Path) -> Performance:
         workers = [stack.enter_context(contextlib.closing(Worker(f"{job.subject.label}@npu:{d}"))) for d in job.devices]
         for batch in job.batches:
             performance.measurements += _measure(job, workers, batch)
+    performance.reasons = [why for m in performance.measurements for why in reasons(m)]
+    performance.status = "unstable" if performance.reasons else "ok"
     write_performance(out, performance)
     work.finish([out], {"status": performance.status, "reasons": performance.reasons})
     return performance
@@ -128,4 +131,4 @@ def summary(performance: Performance) -> str:
             f"batch {batch}, {boundary}: {card.chips} chips together {card.images_per_second:.1f} images/s ({chips}); one alone "
             f"{one.images_per_second:.1f}, times {card.chips} = {product:.1f}; the card does {card.images_per_second / product:.3f} of that"
         )
-    return "\n".join(rows)
+    return "\n".join([*rows, *(f"unstable: {why}" for why in performance.reasons)])

