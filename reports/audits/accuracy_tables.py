@@ -22,6 +22,11 @@ _DIFFERENCE = re.compile(
     rf"精度[^,;。]{{0,24}}?(?:相差|下降|降低|损失|差距|高出?|提升|低)了?(?:约|仅)?为?\s?({NUMBER})\s?%(?!\s?(?:之?内|以内|范围))"
 )
 _SHARE = re.compile(rf"精度[^,;。]{{0,24}}?精度的\s?({NUMBER})\s?%(?!\s?(?:以上|之上))")
+_TWO_AND_DROP = re.compile(
+    rf"(?<![\d.])({NUMBER})\s?%[^。;%]{{0,24}}?(?<![\d.])({NUMBER})\s?%\)?[,;]\s?(?:精度)?(?:仅|只)?(?:下降|相差|降低|损失|低)了?约?"
+    rf"\s?({NUMBER})\s?(?:%|个百?分?点)(?!\s?(?:之?内|以内))"
+)
+_LONGEST = 300
 _RULE = re.compile(r"要求|不超过|小于|大于|以内|之内|范围|应|需|<|>")
 #: Points by which devices and batches of one model differ in honest tables.
 _ANOTHER_RUN = 0.3
@@ -44,7 +49,24 @@ def check(facts: Facts) -> Iterator[Outcome]:
     if pairs:
         yield from _within(facts, pairs)
         yield from _stated(facts, pairs)
+    yield from _sentences(facts)
     yield from _restated(facts)
+
+
+def _sentences(facts: Facts) -> Iterator[Outcome]:
+    """Two accuracies and their difference in one sentence: ``310P Top1 75.43%, official 75.61%, a drop of 0.18%``."""
+    for number, line in enumerate(facts.document.lines):
+        match = _TWO_AND_DROP.search(line) if "%" in line and len(line) < _LONGEST and "|" not in line else None
+        if match is None or not _ACCURACY.search(line[: match.start(2)]):
+            continue
+        first, second, stated = (figure(match[group]) for group in (1, 2, 3))
+        points = abs(first.value - second.value)
+        possible = [points, *(100 * points / f.value for f in (first, second) if f.value)]
+        slack = first.ulp + second.ulp + stated.ulp
+        off = min(abs(stated.value - value) for value in possible)
+        verdict = Verdict.AGREES if off <= slack else Verdict.AMBIGUOUS if off <= 2 * slack + 0.05 else Verdict.CONTRADICTION
+        derived = f"{points:.4g} points = {first.text} against {second.text}"
+        yield Finding(verdict, KIND, number + 1, f"{stated.text}%", derived, number + 1)
 
 
 def _pairs(grid: Grid) -> Iterator[_Reached]:

@@ -15,7 +15,9 @@ from portproof.reports.audits.known_rates import devices_named
 KIND = "best-row"
 _BEST = re.compile(r"最优|最佳|最高|\bbest\b|\bhighest\b", re.IGNORECASE)
 #: A comma, but not the one of "1,203.2fps".
-_CLAUSE = re.compile(r"[;。]|,(?!\d{3}(?:\.\d|\s?fps))")
+_CLAUSE = re.compile(r"[;。]|\.(?=\s|$)|,(?!\d{3}(?:\.\d|\s?fps))")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:\.\d{1,9})?\s?fps)", re.IGNORECASE)
+_BATCH_OF = re.compile(r"best batch(?: size)? (?:of|for|on) [^,;。]{2,16}? is (\d{1,3})(?![\d.])", re.IGNORECASE)
 _RATE = re.compile(rf"(?<![A-Za-z0-9_.])({NUMBER})\s?(?:fps|qps|samples/s)(?![A-Za-z])", re.IGNORECASE)
 _ONE_BATCH = re.compile(r"单卡|时的?精度|精度")
 _LONGEST = 200
@@ -32,19 +34,26 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 def _line(facts: Facts, number: int, line: str) -> Iterator[Outcome]:
     device: list[str] = []
-    spoken_of_best = False
+    #: What the clause that spoke of the best has not said yet: the next clause may.
+    open_batch = open_rate = False
     for part in _parts(line):
         device = devices_named(facts, part) or device
-        names_best = bool(_BEST.search(part))
-        batches, rates = batches_in(part), [figure(m[1]) for m in _RATE.finditer(part)]
-        if (names_best or spoken_of_best) and len(device) == 1 and not _ONE_BATCH.search(part):
-            yield from _statement(facts, number, device[0], batches, rates)
-        spoken_of_best = names_best or (spoken_of_best and not batches and not rates)
+        batches = batches_in(part) or [int(m[1]) for m in _BATCH_OF.finditer(part)]
+        rates = [figure(m[1]) for m in _RATE.finditer(part)]
+        if _BEST.search(part):
+            open_batch = open_rate = True
+        elif (batches and not open_batch) or (rates and not open_rate):
+            # Another batch than the best is spoken of.
+            open_batch = open_rate = False
+        if (open_batch or open_rate) and len(device) == 1 and not _ONE_BATCH.search(part):
+            yield from _statement(facts, number, device[0], batches if open_batch else [], rates if open_rate else [])
+        open_batch, open_rate = open_batch and not batches, open_rate and not rates
 
 
 def _parts(line: str) -> list[str]:
     """The clauses; what stands in brackets belongs to the clause before it."""
-    text = re.sub(r"\([^()]*\)", lambda bracket: bracket[0].replace(",", " "), line)
+    text = _THOUSANDS.sub("", line)
+    text = re.sub(r"\([^()]*\)", lambda bracket: bracket[0].replace(",", " "), text)
     return [part for part in _CLAUSE.split(text) if part.strip()]
 
 

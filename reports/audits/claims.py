@@ -27,6 +27,7 @@ _PRINTED_RATE = re.compile(r"\bfps\s?[:=]\s?\d", re.IGNORECASE)
 _TOOL_LINE = re.compile(r"\[(?:INFO|I|DEBUG|WARN(?:ING)?)\]|device_\d+ throughput|(?:summary |avg_)throughput")
 _MOST_IN_A_LINE = 12
 _FIGURE = re.compile(r"\d\.\d|\d{3}")
+_BEST = re.compile(r"最优|最佳|best", re.IGNORECASE)
 _ITEM = re.compile(r"([ \t]*)[-*+] ")
 _LONGEST_LIST = 20
 _CLAUSE = re.compile(r"[,;。]|\s{3,}")
@@ -119,10 +120,9 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
 
 def _is_against_card(worked: Worked, index: int) -> bool:
     """Whether a side is compared with four times a chip's rate: a 310 card is held against a GPU."""
-    relation = worked.relations[index - 1] if index else worked.relations[0] if worked.relations else ""
-    other = worked.sides[index - 1] if index else worked.sides[1] if len(worked.sides) > 1 else None
-    read = _operand(other) if other and other.is_worked and other.factors and relation in ("<", ">") else None
-    return read is not None and read[0] == "rate" and read[2] == 4
+    others = [side for at, side in enumerate(worked.sides) if at != index and side.is_worked and side.factors]
+    reads = [read for side in others if (read := _operand(side))]
+    return any(r in "<>" for r in worked.relations) and any(form == "rate" and factor == 4 for form, _, factor, _ in reads)
 
 
 def _operand(side: Side) -> tuple[str, Figure, float, tuple[int, ...]] | None:
@@ -175,8 +175,10 @@ def _plain_claims(line: str, number: int) -> Iterator[Claim]:
     for match in _PLAIN.finditer(line):
         group = match.lastindex or 1
         read = figure(match[group])
-        # "bs1 213.98 fps, bs16 275.32 fps": with several batches in a line, the clause tells.
-        batches = (tuple(batches_in(_clause_before(line, match.start(group)))) or named) if len(named) > 1 else named
+        # "bs1 213.98 fps, bs16 275.32 fps": with several batches in a line, the clause tells; the best may be of any batch.
+        clause = _clause_before(line, match.start(group))
+        own = tuple(batches_in(clause))
+        batches = own or (() if _BEST.search(clause) else named)
         if read.digits < 2 or read.text in (*NPUS, "710"):
             continue
         device = _device_at(line, match.start(group), match.end(group))

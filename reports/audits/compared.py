@@ -49,7 +49,7 @@ def _sides(facts: Facts, number: int, line: str, worked: Worked) -> Iterator[Out
             continue
         if any(deviation(stated.value, k.value) <= OTHER_RUN + 2 * stated.slack for k in known):
             yield Finding(Verdict.AGREES, KIND, number + 1, stated.text, stated.text)
-        elif matched and len({k.device for k in others}) == 1 and not _stands_elsewhere(facts, number, stated):
+        elif matched and others and not _stands_elsewhere(facts, number, stated):
             nearest = min(others, key=lambda k: deviation(stated.value, k.value))
             derived = f"{shown(nearest.value)} ({nearest.device})"
             yield Finding(Verdict.CONTRADICTION, KIND, number + 1, stated.text, derived, nearest.line + 1)

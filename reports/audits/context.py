@@ -15,9 +15,9 @@ _BATCH = re.compile(
 _MORE = re.compile(r"\d{1,3}")
 
 _DEVICES = (
-    ("310B", re.compile(r"(?<![\d.])310\s?B\d?", re.IGNORECASE)),
-    ("310P", re.compile(r"(?<![\d.])310\s?P\d?|(?<![\d.])710(?!\d|\.\d)", re.IGNORECASE)),
-    ("310", re.compile(r"(?<![\d.])310(?!\d|\.\d|\s?[BP])", re.IGNORECASE)),
+    ("310B", re.compile(r"(?<![\d.])310\s?B\d?(?![A-Za-z])", re.IGNORECASE)),
+    ("310P", re.compile(r"(?<![\d.])310\s?P\d?(?![A-Za-z])|(?<![\d.])710(?!\d|\.\d)", re.IGNORECASE)),
+    ("310", re.compile(r"(?<![\d.])310(?!\d|\.\d|\s?[BP]\d?(?![A-Za-z]))", re.IGNORECASE)),
     ("910", re.compile(r"(?<![\d.])910[AB]?\d?(?!\d|\.\d)", re.IGNORECASE)),
     ("GPU", re.compile(r"(?<![A-Za-z0-9])T4(?![0-9])|(?<![A-Za-z])gpu", re.IGNORECASE)),
     ("other GPU", re.compile(r"(?<![A-Za-z0-9])(?:[AVP]100|A10|A30|RTX\s?\d{4})(?![0-9A-Za-z])")),
@@ -55,6 +55,8 @@ def devices_in(text: str) -> list[str]:
 
     >>> devices_in("batch1 310P单卡吞吐率"), devices_in("710上的性能达到了T4上的1.6倍"), devices_in("310.731")
     (['310P'], ['310P', 'GPU'], [])
+    >>> devices_in("310 bs1"), devices_in("310B1 bs1"), devices_in("310 performance")
+    (['310'], ['310B'], ['310'])
     """
     return list(dict.fromkeys(name for _, name in device_spans(text)))
 

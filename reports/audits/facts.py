@@ -25,11 +25,18 @@ _MOST_CLAIMS = 400
 _MOST_WORKED = 1_000
 _MOST_SOURCES = 20
 _MOST_TABLES = 100
+#: A figure so few lines below a log is this log's, tuned or not.
+_ADJACENT = 3
 
 
 _NAMES_THE_RATE = re.compile(r"interface|吞吐|through?put", re.IGNORECASE)
 #: A figure from before or after tuning may differ from a log that does not say which of the two it is.
 TUNED = re.compile(r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}后|纯推理|端到端", re.IGNORECASE)
+
+#: A plain figure for another input, precision, model or runtime is not the one that the tables show.
+OTHER_CONDITION = re.compile(
+    r"分辨率|尺寸|int8|fp32|量化|onnx|pytorch|在线|\d{3,4}\s?[*xX]\s?\d{3,4}|同类|其他模型|resolution", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -148,8 +155,14 @@ class Facts:
             # The text around the log and the conclusion speak of two devices: it may not be drawn from this log.
             return None
         operand = claim.operand
-        line = self.document.lines[claim.line]
-        if operand is None and claim.figure and not run.log.is_latency and _NAMES_THE_RATE.search(line) and not TUNED.search(line):
+        line, adjacent = self.document.lines[claim.line], claim.line <= run.log.last + _ADJACENT
+        if (
+            operand is None
+            and claim.figure
+            and not run.log.is_latency
+            and _NAMES_THE_RATE.search(line)
+            and (adjacent or not TUNED.search(line))
+        ):
             operand = claim.figure
         if operand is None or (claim.form == "latency") != run.log.is_latency or self._is_other_runs(operand, run):
             return None
@@ -192,7 +205,8 @@ class Facts:
             device, batch = claim.device or (of_run.device if of_run else None), self._batch_of(claim)
             labelled = bool(claim.batches or (of_run and of_run.labels) or self.loose_labels.get(id(claim)))
             sure = batch is not None or not labelled
-            stated_alone = claim.form == "plain" and of_run is None and claim.batch is None
+            other = bool(OTHER_CONDITION.search(self.document.lines[claim.line]))
+            stated_alone = claim.form == "plain" and of_run is None and (claim.batch is None or other)
             if id(claim) not in wrong and device and sure and not stated_alone:
                 found[device, batch].append(_claim_source(claim))
         return defaultdict(list, {key: sources[:_MOST_SOURCES] for key, sources in found.items()})

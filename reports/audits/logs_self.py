@@ -20,6 +20,7 @@ _ONE_SAMPLE = {"read": "data read", "preprocess": "preprocess", "post": "post"}
 _READ_USUAL, _READ_EDITED = 0.005, 0.02
 #: Infer over post rate strays where the post stage is the bottleneck, by up to 15 %; alone it proves nothing.
 _POST_EDITED = 0.15
+_LARGEST_TOLD = 40
 
 
 def check(facts: Facts) -> Iterator[Outcome]:
@@ -139,6 +140,12 @@ def _throughput(log: Log) -> Iterator[Outcome]:
     derived = [value for b in batches for value in (1000 * b / mean.value, 1000 / b / mean.value)]
     nearest = min(derived, key=lambda value: deviation(throughput.value, value))
     off = deviation(throughput.value, nearest)
-    verdict = Verdict.AGREES if off <= 0.001 else Verdict.AMBIGUOUS if off <= RESTATED or not log.printed_batch else Verdict.CONTRADICTION
+    other_batch = not log.printed_batch and _may_be_whole(throughput.value * mean.value / 1000)
+    verdict = Verdict.AGREES if off <= 0.001 else Verdict.AMBIGUOUS if off <= RESTATED or other_batch else Verdict.CONTRADICTION
     text = f"{shown(nearest)} = 1000 x batch / {mean.figure.text}"
     yield Finding(verdict, KIND, throughput.line + 1, f"throughput {throughput.figure.text}", text, mean.line + 1)
+
+
+def _may_be_whole(batch: float) -> bool:
+    """Whether a quotient may be some batch, or one over it: a large one is near a whole number in any case."""
+    return not 1 / _LARGEST_TOLD < batch < _LARGEST_TOLD or any(deviation(b, max(round(b), 1)) <= RESTATED for b in (batch, 1 / batch))

@@ -12,10 +12,11 @@ from portproof.reports.audits.findings import Finding, Outcome, Verdict
 from portproof.reports.audits.known_rates import BEST, Rate, common_batches, devices_named, rates
 
 _TIMES = re.compile(rf"(?<![\d.])({NUMBER})\s?(?:倍|times\b|x(?![\w])|×(?!\s?\d))")
-_CLAUSE = re.compile(r"[,;。]")
-_SENTENCE = re.compile(r"[;。]")
+_CLAUSE = re.compile(r"[,;。]|\.(?=\s|$)")
+_SENTENCE = re.compile(r"[;。]|\.(?=\s|$)")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _RULE = re.compile(r"要求|如果|若|(?<![响对相])应(?!用)|(?<![无不])需|标准|目标|should|must|\bif\b|target|require|at least|threshold")
+_BRACKET_AFTER = re.compile(r"\s?\([^()]{1,30}\)")
 _RULE_MET = re.compile(
     r"(?:满足|符合|达到|通过)[^,;。]{0,40}?(?:要求|标准|目标)|(?:target|requirement)[^,;。]{0,60}? (?:is|are|was|were) (?:met|reached)"
 )
@@ -76,7 +77,7 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
         and stated.digits <= 3
         and (stated.digits <= 2 or stated.ulp >= 0.1)
     )
-    for choices in _choices(facts, line, clause, start, named):
+    for choices in _choices(facts, line, start, match, named):
         pairs = [pair for batch in choices for pair in _pairs(facts, named, batch, number)]
         # "Compared with T4, 310P reaches N times": the order of the words does not tell what is divided by what.
         pairs += [(bottom, top) for top, bottom in pairs]
@@ -100,6 +101,12 @@ def _operands(facts: Facts, line: str, start: int, match: re.Match[str]) -> list
             return subject[:1] + divisor
     clause = line[start : match.start()]
     named = devices_named(facts, clause)
+    if len(named) == 3 and _TIMES.search(clause):
+        # "310P reaches N times 310 and M times T4": one subject for both.
+        named = [named[0], named[2]]
+    elif not named and start and (_GOES_ON.match(clause) or batches_in(clause)):
+        # "..., more than 1.6 times": the same two as in the clause before.
+        named = devices_named(facts, _CLAUSE.split(line[: start - 1])[-1])
     if len(named) == 1 and (_GOES_ON.match(clause) or _COMPARED.search(line, 0, start) or _TIMES.search(line, 0, start)):
         # "..., and reaches 2.036 times T4": the subject stands in the clause before.
         before = [name for name in devices_named(facts, line[:start]) if name != named[0]]
@@ -107,9 +114,11 @@ def _operands(facts: Facts, line: str, start: int, match: re.Match[str]) -> list
     return named
 
 
-def _choices(facts: Facts, line: str, clause: str, start: int, named: list[str]) -> list[list[int | None]]:
+def _choices(facts: Facts, line: str, start: int, match: re.Match[str], named: list[str]) -> list[list[int | None]]:
     """The batches that the claim is about. Each entry is one claim, and holds the batches that it may mean (BEST: each device's best)."""
-    own = batches_in(clause)
+    clause = line[start : match.start()]
+    bracket = _BRACKET_AFTER.match(line, match.end())
+    own = (batches_in(bracket[0]) if bracket else []) or batches_in(clause)
     if _BEST_WORD.search(clause):
         return [[BEST, *own]]
     if own:

@@ -6,15 +6,14 @@ import re
 from collections.abc import Iterator
 
 from portproof.reports.audits.claims import Claim
-from portproof.reports.audits.facts import TUNED, Facts, Misquote
+from portproof.reports.audits.facts import OTHER_CONDITION, TUNED, Facts, Misquote
 from portproof.reports.audits.figures import NUMBER, OTHER_RUN, RESTATED, deviation, figure, same, shown
 from portproof.reports.audits.findings import Finding, Outcome, Verdict
 from portproof.reports.audits.runs import USUAL_BATCHES, Run, uses
 
 KIND = "table-vs-log"
-_OTHER_CONDITION = re.compile(
-    r"分辨率|尺寸|int8|fp32|量化|onnx|pytorch|在线|\d{3,4}\s?[*xX]\s?\d{3,4}|同类|其他模型|resolution", re.IGNORECASE
-)
+_RIGHT_BELOW = 6
+_COMPARES = re.compile("[<>]|高于|低于|大于|小于")
 _NAMED_RATE = re.compile(
     rf"(?:Interface\s{{0,3}}throughput\s?Rate|ave_throughputRate)\s?[:=]?\s?({NUMBER})(?!\d|\.\d|\s?[*xX]\s?\d)", re.IGNORECASE
 )
@@ -106,9 +105,10 @@ def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
 def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     """A claim for one device and batch, held against the logs and worked figures of the same device and batch above it."""
     line = facts.document.lines[claim.line]
-    if claim.batch is None or claim.device is None or TUNED.search(line) or _OTHER_CONDITION.search(line):
+    device = claim.device or _device_of_log_above(facts, claim)
+    if claim.batch is None or device is None or TUNED.search(line) or OTHER_CONDITION.search(line):
         return None
-    sources = [s for s in facts.sources.get((claim.device, claim.batch), []) if s.line < claim.line]
+    sources = [s for s in facts.sources.get((device, claim.batch), []) if s.line < claim.line]
     stated = claim.operand or claim.figure
     if not sources or stated is None:
         return None
@@ -124,6 +124,14 @@ def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     if verdict is Verdict.CONTRADICTION and TUNED.search(facts.document.lines[nearest.line]):
         verdict = Verdict.AMBIGUOUS
     return Finding(verdict, KIND, claim.line + 1, claim.shown, f"{shown(nearest.value)} = {nearest.text}", nearest.line + 1)
+
+
+def _device_of_log_above(facts: Facts, claim: Claim) -> str | None:
+    """The device of the log right above, for a line that names its batch and no device."""
+    if _COMPARES.search(facts.document.lines[claim.line]):
+        return None
+    above = [run for run in facts.runs if run.log.last < claim.line <= run.log.last + _RIGHT_BELOW]
+    return above[-1].device if above and claim.batch and claim.batch == above[-1].batch else None
 
 
 def _repeats(facts: Facts, wrong: dict[str, Finding]) -> Iterator[Outcome]:

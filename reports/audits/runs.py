@@ -26,6 +26,7 @@ _COMMAND = re.compile(r"benchmark\S*\s+--?\w|ais_(?:infer|bench)\S*\s+--?\w|msam
 _COMMAND_BATCH = re.compile(
     r"--?batch_?size[ =](\d{1,4})(?![\d.])|--shapes=\S{0,60}?:(\d{1,4})x|--batch=(\d{1,4})(?!\d)|--dymBatch[ =](\d{1,4})", re.IGNORECASE
 )
+_TOOL_SAYS = re.compile(r"try get model batchsize:\s?\d")
 _MODEL_BATCH = re.compile(r"[_-](?:bs|batch)_?(\d{1,4})(?![\d.]*\d)", re.IGNORECASE)
 
 
@@ -110,6 +111,9 @@ def _labels_above(document: Document, log: Log, floor: int) -> list[Label]:
             batch = _command_batch(line)
             if batch:
                 found.setdefault("command", Label(batch, "command", number))
+            continue
+        if _TOOL_SAYS.search(line):
+            found.setdefault("log", Label(batch_in(line) or 1, "log line", number, 2))
             continue
         rest = line[: file.start()] if file else line
         batch = batch_in(rest) if len(rest) < _BOILERPLATE else None
