@@ -71,9 +71,13 @@ class Run:
 
     def as_dict(self) -> dict[str, Any]:
         """The run in its published JSON form."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain["figures"] = [{f.name: getattr(one, f.name) for f in fields(one)} for one in self.figures]
+        plain = {name: getattr(self, name) for name in _RUN_KEYS}
+        plain["figures"] = [{name: getattr(one, name) for name in _FIGURE_KEYS} for one in self.figures]
         return plain
+
+
+_RUN_KEYS = tuple(f.name for f in fields(Run))
+_FIGURE_KEYS = tuple(f.name for f in fields(Figure))
 
 
 def add_card_figures(run: Run, chips: int) -> None:

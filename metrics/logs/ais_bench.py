@@ -39,7 +39,7 @@ MARKS = (
     "Inference Processing task",
 )
 
-_PARTS = re.compile(r"(?=\[INFO\])|(?=\b(?:H2D_latency|NPU_compute_time|D2H_latency) \(ms\))|(?=\bthroughput\s*\(?1000)")
+_PARTS = re.compile(r"(?=\[INFO\])|(?<!\[INFO\] )(?=\b(?:(?:H2D_latency|NPU_compute_time|D2H_latency) \(ms\)|throughput\s*\(?1000))")
 GROUPS = {"NPU_compute_time": ("compute", DEVICE), "H2D_latency": ("h2d", None), "D2H_latency": ("d2h", None)}
 _SPREAD = re.compile(r"(NPU_compute_time|H2D_latency|D2H_latency) \(ms\)\s*[:：](.*)")
 _STATISTIC = re.compile(rf"\b(min|max|mean|median|percentile\(([0-9.]{{1,8}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))")
@@ -76,7 +76,8 @@ class Reader:
         """Take one line, which may be a whole summary pasted on one."""
         parts = _PARTS.split(line.text)
         for i, text in enumerate(parts):
-            self._feed(Line(line.number, text, line.cut and i == len(parts) - 1))
+            if text:
+                self._feed(Line(line.number, text, line.cut and i == len(parts) - 1))
 
     def _feed(self, line: Line) -> None:
         command = _COMMAND.search(line.text)

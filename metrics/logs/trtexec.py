@@ -81,12 +81,14 @@ class Reader:
     def feed(self, line: Line) -> None:
         """Take one line, which may be a whole log pasted on one."""
         for text in _PARTS.split(line.text):
-            if banner := _BANNER.search(text):
+            if "&&&& " in text and (banner := _BANNER.search(text)):
                 self._banner(banner, line.number)
             elif text and "Average on" not in text:
                 self._facts(Line(line.number, text, line.cut))
-                self._follow(text)
-                for token in _TOKEN.finditer(text):
+                tokens = list(_TOKEN.finditer(text))
+                if tokens:
+                    self._follow(tokens[0], text)
+                for token in tokens:
                     if token["rate"] != "throughput" or self.section or _STAMP.search(text):  # other tools write it so, too
                         self._token(token, line.number)
 
@@ -113,10 +115,9 @@ class Reader:
             summary.active = summary.active or banner[1] == "FAILED" or summary.facts.does_work()
             self._next()
 
-    def _follow(self, text: str) -> None:
+    def _follow(self, first: re.Match[str], text: str) -> None:
         """Leave the section where a line's first statistic stands under a head that is not known, one torn by another stream's line, say."""
-        first = _TOKEN.search(text)
-        if first and not (first["head"] or first["old"] or first["flat"]) and _UNKNOWN_HEAD.search(text, 0, first.start()):
+        if not (first["head"] or first["old"] or first["flat"]) and _UNKNOWN_HEAD.search(text, 0, first.start()):
             self.section = None
 
     def _token(self, token: re.Match[str], line: int) -> None:
