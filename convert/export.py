@@ -86,12 +86,20 @@ def export(
     network = build_model(card, source)
     with tempfile.TemporaryDirectory(prefix=".export-", suffix=".tmp", dir=_made(target.parent)) as folder:
         draft = Path(folder, target.name)
-        simplified = _write_draft(network, card, request, draft)
-        onnx_check.check_form(draft, opset)
-        result = _check_numbers(network, card, request, draft)
+        simplified, result = write_checked(network, card, request, draft)
         outputs = _publish(draft, target)
     code = [record_of(p, job.root) for p in builder_of(card).files(card)]
     return job.finish(outputs, _facts(card, request, result, simplified), {"code": code})
+
+
+def write_checked(network: nn.Module, card: Card, request: Request, path: Path) -> tuple[bool, parity.Parity]:
+    """Write a model to an ONNX file in a folder of its own, and check its form and its numbers.
+
+    Returns whether the graph was simplified, and the result of the numerical check; raises as :func:`export` does.
+    """
+    simplified = _write_draft(network, card, request, path)
+    onnx_check.check_form(path, request.opset)
+    return simplified, _check_numbers(network, card, request, path)
 
 
 def _made(folder: Path) -> Path:
