@@ -21,10 +21,8 @@ class TorchSession:
     """A module in one precision on one device. Inputs arrive in the card's dtype; the cast and the copies are inside ``run``.
 
     On CUDA the boundary ``device`` is the forward pass between two CUDA events; TF32 is off, so fp32 means fp32. bf16 outputs come back as
-    float32 (numpy has no bfloat16), fp16 as float16.
+    float32 (numpy has no bfloat16), fp16 as float16. ``provider`` says on CUDA whether TF32 is on, as PyTorch tells it.
     """
-
-    provider = None
 
     def __init__(self, module: Callable[..., Any], card: Card, device: str, precision: str) -> None:
         import torch
@@ -37,6 +35,7 @@ class TorchSession:
         on_cuda = device.startswith("cuda")
         self.boundaries: tuple[Boundary, ...] = ("device",) if on_cuda else ()
         self._events = [self._torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_cuda else []
+        self.provider: str | None = f"CUDA {torch.version.cuda}, TF32 {'on' if _tf32_allowed(torch) else 'off'}" if on_cuda else None
         self._names = [o.name for o in card.outputs]
         self.outputs = self._outputs(card)
 
@@ -118,6 +117,10 @@ def _check(torch: Any, device: str, precision: str) -> None:
         if not (index or "0").isdigit() or int(index or 0) >= count:
             raise InputError(f"PyTorch sees {count} CUDA devices, --device asks for {device}; nothing falls back to the CPU")
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def _tf32_allowed(torch: Any) -> bool:
+    return bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
 
 
 def _in_order(answer: Any, names: Sequence[str]) -> list[Any]:

@@ -111,7 +111,7 @@ class Backend(Protocol):
 
 
 #: Backends whose own name is a third-party module's, which none of our files may bear: name -> file.
-_FILES = {"openvino": "ov"}
+_FILES = {"openvino": "ov", "torch-tensorrt": "torchtrt"}
 
 
 def names() -> list[str]:

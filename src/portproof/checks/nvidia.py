@@ -12,13 +12,15 @@ _TENSORRT = "install TensorRT from https://developer.nvidia.com/tensorrt and put
 
 
 def checks(target: Target, host: Host) -> Iterator[Check]:
-    """What an NVIDIA target needs: the GPU itself, an engine builder, a runtime, and the vendor's own measuring tool."""
+    """What an NVIDIA target needs: the GPU itself, an engine builder, a runtime, the vendor's own measuring tool, and the GPU's counters."""
     yield needs(target, "device", [device(target, host)])
     trtexec = host.program("trtexec", _TENSORRT)
     package = host.package("tensorrt", "trt", distribution="tensorrt")
-    yield needs(target, "convert", [trtexec if trtexec.ok else package])
+    # A port converts and times by trtexec; the package alone can convert too (onnx2trt --via python).
+    yield needs(target, "convert", [trtexec])
     yield needs(target, "infer", [package, host.package("torch", "convert")])
     yield needs(target, "vendor-tool", [trtexec])
+    yield needs(target, "counters", [host.package("pynvml", "trt", distribution="nvidia-ml-py")])
 
 
 def device(target: Target, host: Host) -> Finding:
