@@ -23,8 +23,8 @@ _DIFFERENCE = re.compile(
 )
 _SHARE = re.compile(rf"精度[^,;。]{{0,24}}?精度的\s?({NUMBER})\s?%(?!\s?(?:以上|之上))")
 _TWO_AND_DROP = re.compile(
-    rf"(?<![\d.])({NUMBER})\s?%[^。;%]{{0,24}}?(?<![\d.])({NUMBER})\s?%\)?[,;]\s?(?:精度)?(?:仅|只)?(?:下降|相差|降低|损失|低)了?约?"
-    rf"\s?({NUMBER})\s?(?:%|个百?分?点)(?!\s?(?:之?内|以内))"
+    rf"(?<![\d.])({NUMBER})\s?%[^。;%]{{0,24}}?(?<![\d.])({NUMBER})\s?%(?: published)?\)?[,;]\s?(?:精度)?(?:仅|只)?"
+    rf"(?:下降|相差|降低|损失|低|a (?:drop|loss|difference) of)了?约?\s?({NUMBER})\s?(?:%|个百?分?点)(?!\s?(?:之?内|以内))"
 )
 _LONGEST = 300
 _RULE = re.compile(r"要求|不超过|小于|大于|以内|之内|范围|应|需|<|>")

@@ -21,12 +21,13 @@ _PLAIN = re.compile(
     rf"|(?<![A-Za-z0-9_./-])({NUMBER})\s?,?\s?(?:既是|即是|即为|就是|是)\s?(?:优化后)?的?\s?(?:batch|bs|310|710|T4)",
     re.IGNORECASE,
 )
-_TALKS_OF_RATE = re.compile(r"吞吐|throughput|fps|性能|qps", re.IGNORECASE)
+_TALKS_OF_RATE = re.compile(r"吞吐|throughput|fps|性能|qps|s/s\b", re.IGNORECASE)
 #: Inside a code block only what is printed as a rate is one: the rest may be code.
 _PRINTED_RATE = re.compile(r"\bfps\s?[:=]\s?\d", re.IGNORECASE)
 _TOOL_LINE = re.compile(r"\[(?:INFO|I|DEBUG|WARN(?:ING)?)\]|device_\d+ throughput|(?:summary |avg_)throughput")
 _MOST_IN_A_LINE = 12
 _FIGURE = re.compile(r"\d\.\d|\d{3}")
+_IN_BRACKETS = re.compile(r"\([^()]*\)")
 _BEST = re.compile(r"最优|最佳|best", re.IGNORECASE)
 _ITEM = re.compile(r"([ \t]*)[-*+] ")
 _LONGEST_LIST = 20
@@ -172,6 +173,7 @@ def _plain_claims(line: str, number: int) -> Iterator[Claim]:
     if not _TALKS_OF_RATE.search(line) or _TOOL_LINE.search(line):
         return
     named = tuple(batches_in(line))
+    line = _IN_BRACKETS.sub(lambda bracket: bracket[0].replace(",", " "), line)
     for match in _PLAIN.finditer(line):
         group = match.lastindex or 1
         read = figure(match[group])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from portproof.reports.audits.context import batches_in, device_spans
 from portproof.reports.audits.expressions import Side, Worked
@@ -16,6 +16,7 @@ KIND = "table-vs-log"
 #: Thresholds such as 1.2 and 1.6; no throughput in these documents is compared by a smaller figure.
 _LARGEST_THRESHOLD, _LEAST_DIGITS = 4.0, 3
 _TITLE_ABOVE = 3
+_MOST_LINES = 100
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,19 @@ class _Known:
 
 def check(facts: Facts) -> Iterator[Outcome]:
     """Every lone figure, or figure times a threshold, on either side of ``<`` and ``>``."""
-    for number, found in facts.worked.items():
+    text = "\n".join(facts.document.lines)
+    comparing = ((n, found) for n, found in facts.worked.items() if any(r in "<>" for worked in found for r in worked.relations))
+    for number, found in islice(comparing, _MOST_LINES):
         line = facts.document.lines[number]
         if facts.document.fenced[number] or TUNED.search(line):
             continue
         for worked in found:
             if any(relation in "<>" for relation in worked.relations):
-                yield from _sides(facts, number, line, worked)
+                yield from _sides(facts, number, worked, text)
 
 
-def _sides(facts: Facts, number: int, line: str, worked: Worked) -> Iterator[Outcome]:
+def _sides(facts: Facts, number: int, worked: Worked, text: str) -> Iterator[Outcome]:
+    line = facts.document.lines[number]
     figures = [_restated(side) for index, side in enumerate(worked.sides) if index == 0 or worked.relations[index - 1] != "="]
     known = _known(facts, number, _batches(facts, number, line))
     devices = {device for _, device in device_spans(line)}
@@ -49,7 +53,7 @@ def _sides(facts: Facts, number: int, line: str, worked: Worked) -> Iterator[Out
             continue
         if any(deviation(stated.value, k.value) <= OTHER_RUN + 2 * stated.slack for k in known):
             yield Finding(Verdict.AGREES, KIND, number + 1, stated.text, stated.text)
-        elif matched and others and not _stands_elsewhere(facts, number, stated):
+        elif matched and others and text.count(stated.text) == line.count(stated.text):
             nearest = min(others, key=lambda k: deviation(stated.value, k.value))
             derived = f"{shown(nearest.value)} ({nearest.device})"
             yield Finding(Verdict.CONTRADICTION, KIND, number + 1, stated.text, derived, nearest.line + 1)
@@ -91,8 +95,3 @@ def _known(facts: Facts, number: int, batches: list[int]) -> list[_Known]:
                 for value in (source.value, *source.others)
             ]
     return found
-
-
-def _stands_elsewhere(facts: Facts, number: int, stated: Figure) -> bool:
-    pattern = re.compile(rf"(?<![\d.]){re.escape(stated.text)}")
-    return any(pattern.search(line) for at, line in enumerate(facts.document.lines) if at != number)

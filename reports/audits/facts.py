@@ -35,7 +35,8 @@ TUNED = re.compile(r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}
 
 #: A plain figure for another input, precision, model or runtime is not the one that the tables show.
 OTHER_CONDITION = re.compile(
-    r"分辨率|尺寸|int8|fp32|量化|onnx|pytorch|在线|\d{3,4}\s?[*xX]\s?\d{3,4}|同类|其他模型|resolution", re.IGNORECASE
+    r"分辨率|尺寸|int8|fp32|量化|onnx|pytorch|在线|\d{3,4}\s?[*xX]\s?\d{3,4}|同类|其他模型|resolution|TensorRT.{0,200}TensorRT",
+    re.IGNORECASE,
 )
 
 
@@ -216,6 +217,12 @@ class Facts:
         """The NPU that the logs and worked figures are of, when it is one; "npu" then means this one."""
         npus = {device for device, _ in self.sources if device in NPUS}
         return npus.pop() if len(npus) == 1 else None
+
+    @cached_property
+    def npu_meant(self) -> str | None:
+        """What "npu" means in prose: the only NPU of the tables, or else of the logs and worked figures."""
+        listed = {column.device for table in self.tables for column in table.rates if column.device in NPUS}
+        return listed.pop() if len(listed) == 1 else None if listed else self.only_npu
 
     @cached_property
     def times(self) -> dict[str, Reading]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from portproof.reports.audits.context import NPUS, device_spans
+from portproof.reports.audits.context import device_spans
 from portproof.reports.audits.facts import Facts
 
 _NPU = re.compile("npu", re.IGNORECASE)
@@ -29,10 +29,8 @@ class Rate:
 def devices_named(facts: Facts, text: str) -> list[str]:
     """The devices named in a text, in order; "npu" is the only NPU that the document has figures of, if it is one."""
     spans = device_spans(text)
-    npus = {column.device for table in facts.tables for column in table.rates if column.device in NPUS}
-    npus = npus or ({facts.only_npu} if facts.only_npu else set())
-    if len(npus) == 1:
-        spans += [(match.start(), device) for match in _NPU.finditer(text) for device in npus if device]
+    if facts.npu_meant:
+        spans += [(match.start(), facts.npu_meant) for match in _NPU.finditer(text)]
     return list(dict.fromkeys(name for _, name in sorted(spans)))
 
 

@@ -24,11 +24,14 @@ _WHEN = re.compile(r"[^,;。]{0,8}时")
 _NEGATED = re.compile(r"未|没有|不到|不足|不能|无法")
 _MORE = re.compile(r"高于|大于|超过|超|以上|不低于|达到|满足|>|均|exceed|more than|over")
 _BEST_WORD = re.compile(r"最优|最佳|最高|best", re.IGNORECASE)
-_GOES_ON = re.compile(r"\s*(?:且|并|约)?(?:是|为|达|高于|大于|超过|and\b|which\b)")
+_GOES_ON = re.compile(r"\s*(?:且|并|约|但|也|仅|还|同时)?(?:是|为|达|高于|大于|超过|and\b|which\b)")
 _COMPARED = re.compile(r"相比|相较|对比|compared", re.IGNORECASE)
 _VARIANT = re.compile(r"aoe|tune|优化|调优", re.IGNORECASE)
 _SPEED = re.compile(r"性能|吞吐|fps|快|throughput|performance|fast", re.IGNORECASE)
 _OTHER_SUBJECT = re.compile(r"同类|其他模型|其它模型|时延|耗时|latency|功耗|内存|显存", re.IGNORECASE)
+
+#: A multiple said to be exceeded is rounded up by no more than this.
+_NEARLY = 0.97
 
 _SEVERITY = [Verdict.AGREES, Verdict.AMBIGUOUS, Verdict.CONTRADICTION]
 
@@ -107,7 +110,8 @@ def _operands(facts: Facts, line: str, start: int, match: re.Match[str]) -> list
     elif not named and start and (_GOES_ON.match(clause) or batches_in(clause)):
         # "..., more than 1.6 times": the same two as in the clause before.
         named = devices_named(facts, _CLAUSE.split(line[: start - 1])[-1])
-    if len(named) == 1 and (_GOES_ON.match(clause) or _COMPARED.search(line, 0, start) or _TIMES.search(line, 0, start)):
+    faster = line.startswith(("faster", " faster"), match.end())
+    if len(named) == 1 and (faster or _GOES_ON.match(clause) or _COMPARED.search(line, 0, start) or _TIMES.search(line, 0, start)):
         # "..., and reaches 2.036 times T4": the subject stands in the clause before.
         before = [name for name in devices_named(facts, line[:start]) if name != named[0]]
         named = before[:1] + named
@@ -141,10 +145,10 @@ def _judge(stated: Figure, bound: bool, top: Rate, bottom: Rate) -> tuple[Verdic
     """The verdict on a stated quotient, and what follows instead; a ``bound`` is reached when the quotient is larger."""
     derived, slack = top.value / bottom.value, top.slack + bottom.slack
     coarse = stated.digits <= 2 and stated.value < derived <= 1.15 * stated.value
-    if same(stated, derived, slack) or (bound and derived >= stated.value):
-        verdict = Verdict.AGREES
-    elif coarse or same(stated, derived - 1, slack) or deviation(stated.value, derived) <= RATIO:
-        verdict = Verdict.AMBIGUOUS
+    if bound:
+        agrees, close = derived >= stated.value * (1 - slack), derived >= _NEARLY * stated.value
     else:
-        verdict = Verdict.CONTRADICTION
+        agrees = same(stated, derived, slack)
+        close = coarse or same(stated, derived - 1, slack) or deviation(stated.value, derived) <= RATIO
+    verdict = Verdict.AGREES if agrees else Verdict.AMBIGUOUS if close else Verdict.CONTRADICTION
     return verdict, f"{shown(derived)} = {shown(top.value)}/{shown(bottom.value)}"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from portproof.reports.audits.claims import Claim
+from portproof.reports.audits.context import devices_in
 from portproof.reports.audits.facts import OTHER_CONDITION, TUNED, Facts, Misquote
 from portproof.reports.audits.figures import NUMBER, OTHER_RUN, RESTATED, deviation, figure, same, shown
 from portproof.reports.audits.findings import Finding, Outcome, Verdict
@@ -128,7 +129,8 @@ def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
 
 def _device_of_log_above(facts: Facts, claim: Claim) -> str | None:
     """The device of the log right above, for a line that names its batch and no device."""
-    if _COMPARES.search(facts.document.lines[claim.line]):
+    line = facts.document.lines[claim.line]
+    if _COMPARES.search(line) or devices_in(line):
         return None
     above = [run for run in facts.runs if run.log.last < claim.line <= run.log.last + _RIGHT_BELOW]
     return above[-1].device if above and claim.batch and claim.batch == above[-1].batch else None

@@ -165,3 +165,19 @@ def test_a_letter_after_310_makes_another_chip_only_when_it_stands_alone() -> No
     assert devices_in("310B1 bs1") == ["310B"]
     assert devices_in("310 performance") == ["310"]
     assert devices_in("310P3性能") == ["310P"]
+
+
+def test_a_multiple_that_is_exceeded_is_not_rounded_up_by_much() -> None:
+    assert kinds(TABLE + "310P bs8吞吐率是T4的1.8倍以上。") == set()
+    assert kinds(TABLE + "310P bs8吞吐率是T4的3倍以上。") == {"policy"}
+    assert kinds(TABLE + "310P最优性能高于310，也高于T4的1.6倍。") == set()
+    assert kinds(TABLE + "310P最优性能高于310，也高于T4的2.2倍。") == {"policy"}
+
+
+def test_english_figures_with_conditions_in_brackets() -> None:
+    text = "The T4 (trtexec, fp16) processes 131.4 images/s at batch 8, i.e. the 310P is 1.83x faster.\n\n"
+    assert kinds(text + TABLE) == set()
+    assert kinds(text.replace("131.4", "113.4") + TABLE) == {"table-vs-log"}
+    assert kinds(text.replace("1.83x", "1.38x") + TABLE) == {"ratio"}
+    both = "With TensorRT 8.4 the T4 reaches 131.4 images/s at batch 8, with TensorRT 7.2 the T4 reached 121.9 images/s at batch 8.\n\n"
+    assert kinds(both + TABLE) == set()
