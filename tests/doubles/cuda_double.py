@@ -229,5 +229,5 @@ def forget() -> None:
     bindings = sys.modules.get("cuda.bindings")
     if bindings is not None and hasattr(bindings, "runtime"):
         del bindings.runtime
-    for name in ("cuda.bindings.runtime", "tensorrt", "tensorrt_plans", "cuda_double", "pynvml"):
+    for name in ("cuda.bindings.runtime", "tensorrt", "tensorrt_plans", "cuda_double", "torch_double", "pynvml"):
         sys.modules.pop(name, None)

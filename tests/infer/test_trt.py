@@ -81,6 +81,36 @@ def test_it_answers_what_the_model_answers_at_every_batch_of_its_profile(plan: P
     assert not double.streams
 
 
+@pytest.mark.parametrize("package", ["torch", "pycuda"])
+def test_other_packages_hold_the_buffers_too(
+    plan: Plan, tiny_onnx: Path, tmp_path: Path, double: Any, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    doubles = importlib.import_module("torch_double")
+    for name, module in ({"torch": doubles.torch_module()} if package == "torch" else doubles.pycuda_modules()).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    for graph in ("off", "on") if package == "torch" else ("off",):
+        session = find("trt").load(plan(tiny_onnx, profiles=[PROFILE]), LoadRequest(options={"graph": graph, "buffers": package}))
+        for batch, seed in ((1, 0), (8, 1), (1, 2)):
+            feeds = {"image": random((batch, *IMAGE), seed)}
+            np.testing.assert_array_equal(session.run(feeds)["class"], reference(tiny_onnx, feeds)["class"])
+            assert 0 < session.reported_s("device") < session.reported_s("device+copies")
+        assert session.provider is not None
+        assert f"buffers by {package}" in session.provider
+        session.close()
+    engine = plan(positions(tmp_path), profiles=[{"x": [[1, 4], [2, 4], [4, 4]]}], data_dependent=["where"])
+    session = find("trt").load(engine, LoadRequest(batch=2, options={"buffers": package}))
+    assert session.run({"x": np.float32([[0, 1, 0, 2], [3, 0, 0, 0]])})["where"].tolist() == [[0, 0, 1], [1, 3, 0]]
+    session.close()
+
+
+def test_pycuda_has_no_graphs(plan: Plan, tiny_onnx: Path, double: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module in importlib.import_module("torch_double").pycuda_modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    session = find("trt").load(plan(tiny_onnx, profiles=[PROFILE]), LoadRequest(options={"graph": "on", "buffers": "pycuda"}))
+    with pytest.raises(InputError, match="CUDA graphs need the buffers of torch or cuda-python"):
+        session.run({"image": random((1, *IMAGE))})
+
+
 def test_results_stay_when_the_next_batch_is_run_and_when_the_session_is_closed(plan: Plan, tiny_onnx: Path) -> None:
     session = find("trt").load(plan(tiny_onnx, profiles=[PROFILE]), LoadRequest())
     feeds = {"image": random((1, *IMAGE))}
