@@ -102,6 +102,10 @@ def _is_on_gpu(document: Document, number: int) -> bool:
 
 def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iterator[Claim]:
     batches = tuple(batches_in(line))
+    if len(batches) > 1:
+        # "x4=3239.252即是batch1单卡吞吐率,batch16同理": what follows the result in its clause tells, else what leads to it.
+        around = (_CLAUSE.split(line[worked.end :].lstrip("fpsFPS ,。"), maxsplit=1)[0], _clause_before(line, worked.start))
+        batches = next((own for part in around if len(own := tuple(batches_in(part))) == 1), batches)
     for index, side in enumerate(worked.sides):
         if not side.is_worked or not side.factors:
             continue

@@ -181,3 +181,10 @@ def test_english_figures_with_conditions_in_brackets() -> None:
     assert kinds(text.replace("1.83x", "1.38x") + TABLE) == {"ratio"}
     both = "With TensorRT 8.4 the T4 reaches 131.4 images/s at batch 8, with TensorRT 7.2 the T4 reached 121.9 images/s at batch 8.\n\n"
     assert kinds(both + TABLE) == set()
+
+
+def test_the_batch_right_after_a_result_is_its_batch() -> None:
+    text = LOG + "Interface throughputRate: 263.872，263.872x4=1055.488 fps。即是batch1 310单卡吞吐率，batch16的计算方法同理\n"
+    table = "| bs | 310 | T4 |\n|---|---|---|\n| 1 | 1055.488 | 501.2 |\n| 8 | 1402.2 | 702.1 |\n"
+    assert kinds(text + table) == set()
+    assert kinds(text.replace("batch1 ", "batch8 ") + table) == {"log-self"}
