@@ -66,10 +66,16 @@ def test_the_engines_answers_are_the_references(t4: Any) -> None:
     assert compared["samples"] == 40
 
 
-def test_the_script_says_what_it_takes() -> None:
-    text = (ROOT / "run_t4.sh").read_text()
-    assert "--target t4" in text
-    assert (ROOT / "run_t4.sh").stat().st_mode & 0o100
+@pytest.mark.skipif(Path(sys.prefix) != ROOT / ".venv", reason="the script would make its own environment first")
+def test_the_script_is_the_port_with_another_target(tmp_path: Path) -> None:
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", str(ROOT / "run_t4.sh"), *options], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    assert "portproof port --target cpu" in run("--help").stdout
+    assert "'t4' is none" in run("--rehearse", "--run-dir", "never").stderr
+    assert "'h100' is none" in run("--rehearse", "--target", "h100", "--run-dir", "never").stderr
 
 
 def test_a_t4_cannot_be_rehearsed(tmp_path: Path) -> None:
