@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from portproof import progress
+from portproof.convert.onnx_load import load_without_weights
 from portproof.convert.trt_package import tensorrt
 from portproof.convert.trtexec import Build, Profile, Shape, Trtexec, build_command, find_trtexec
-from portproof.errors import InputError, MissingPackageError, ToolError
-from portproof.files import existing_file, sha256_of
+from portproof.errors import InputError, ToolError
+from portproof.files import sha256_of
 from portproof.provenance import Proof, Work, read_proof
 from portproof.shell import Finished, run_program, spelled
 
 PRECISIONS = ("fp32", "fp16", "int8")
+_FLOAT16 = 10  # onnx.TensorProto.FLOAT16
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _REASON = re.compile(r"\[E\] (.*)")
 _CAPABILITY = re.compile(r"Compute Capability: (\d+\.\d+)")
@@ -77,15 +79,7 @@ def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool =
 
 def read_model(path: Path) -> ModelFacts:
     """Read an ONNX file's head; :class:`InputError` when it is none."""
-    existing_file(path, "ONNX model")
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingPackageError("onnx", "checking a model before its conversion", "convert") from error
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf's errors have no common class
-        raise InputError(f"'{path}' is not an ONNX file, or is cut short; export it again") from error
+    model = load_without_weights(path, "checking a model before its conversion", "convert")
     weights = {w.name: w for w in model.graph.initializer}
     inputs = {
         v.name: tuple(d.dim_value if d.HasField("dim_value") else None for d in v.type.tensor_type.shape.dim)
@@ -95,7 +89,7 @@ def read_model(path: Path) -> ModelFacts:
     outside = {e.value for w in weights.values() for e in w.external_data if e.key == "location"}
     return ModelFacts(
         inputs,
-        half=any(w.data_type == onnx.TensorProto.FLOAT16 for w in weights.values()),
+        half=any(w.data_type == _FLOAT16 for w in weights.values()),
         quantized=any(n.op_type in _QUANTIZING for n in model.graph.node),
         files=(path, *(path.parent / name for name in sorted(outside))),
     )

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from portproof.errors import InputError, MissingPackageError
-from portproof.files import existing_file
+from portproof.convert.onnx_load import load_without_weights
+from portproof.errors import InputError
 from portproof.text import listed
 
 #: Operators of control flow, sequences, strings and sizes that depend on data: atc for 310 and 310P compiles static graphs of tensors.
@@ -36,15 +36,7 @@ class OnnxFacts:
 
 def read_facts(path: Path) -> OnnxFacts:
     """Read an ONNX file; :class:`InputError` when it is none or has no inputs."""
-    existing_file(path, "ONNX model")
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingPackageError("onnx", "checking a model before its conversion", "ascend") from error
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf's errors have no common class
-        raise InputError(f"'{path}' is not an ONNX file, or is cut short; export it again") from error
+    model = load_without_weights(path, "checking a model before its conversion", "ascend")
     weights = {i.name for i in model.graph.initializer}
     inputs = tuple(
         OnnxInput(v.name, tuple(d.dim_value if d.HasField("dim_value") else None for d in v.type.tensor_type.shape.dim))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from portproof.errors import InputError, MissingPackageError
+from portproof.convert.onnx_load import load_without_weights
+from portproof.errors import InputError
 from portproof.files import existing_file
 
 if TYPE_CHECKING:
@@ -48,18 +49,7 @@ class OnnxHeader:
 
 def read_header(model: Path) -> OnnxHeader:
     """Read the header; :class:`InputError` when the file is not ONNX (or is cut short)."""
-    existing_file(model, "ONNX model")
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError
-    except ImportError as error:
-        raise MissingPackageError("onnx", "reading an ONNX file", "ort") from error
-    try:
-        proto = onnx.load(str(model), load_external_data=False)
-    except DecodeError as error:
-        raise InputError(f"'{model}' is not an ONNX file, or is cut short; export it again") from error
-    if not proto.ir_version or not proto.graph.node:
-        raise InputError(f"'{model}' is not an ONNX file: it has no IR version or no graph; export it again")
+    proto = load_without_weights(model, "reading an ONNX file", "ort")
     header = OnnxHeader(ir_version=proto.ir_version, metadata={entry.key: entry.value for entry in proto.metadata_props})
     header.opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), None)
     for tensor in _tensors(proto):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -101,19 +99,3 @@ def _read_into(array: Array, path: str, spec: TensorSpec, root: Path) -> FileRec
 def padded(feeds: dict[str, Array], batch: int) -> dict[str, Array]:
     """A short batch filled up to ``batch`` with its own first sample, for a model whose batch is fixed (ais_bench pads in the same way)."""
     return {name: np.concatenate([a, np.repeat(a[:1], batch - len(a), axis=0)]) if len(a) < batch else a for name, a in feeds.items()}
-
-
-def ahead(work: Callable[[T], R], items: Iterable[T], workers: int = 2) -> Iterator[R]:
-    """``map(work, items)`` by threads that run at most two items each ahead of who asks; an error is raised where its item is due."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) >= 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from portproof.ahead import in_order
 from portproof.backend import TensorSpec
 from portproof.errors import InputError
 from portproof.infer.inputs import builder_packages, card_files
-from portproof.infer.reading import Batch, ahead, check_files, read_batch
+from portproof.infer.reading import Batch, check_files, read_batch
 from portproof.manifest import read_info
 from portproof.provenance import FileRecord, record_of, stored_path
 
@@ -91,7 +92,7 @@ class ListedFiles(_Files):
 
     def batches(self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path) -> Iterator[Batch]:
         """Read by several threads."""
-        return ahead(lambda span: read_batch(self._samples[span.start : span.stop], inputs, root), spans)
+        return in_order(lambda span: read_batch(self._samples[span.start : span.stop], inputs, root), spans, workers=2, each=2)
 
 
 class PackedSamples:
@@ -120,7 +121,7 @@ class PackedSamples:
         """Copied out of the memory map by one thread, which hashes them as they pass."""
         with open(self._path, "rb") as file:
             self._hash.update(file.read(self._path.stat().st_size - self._rows.nbytes))
-        return ahead(functools.partial(self._batch, inputs[0].name), spans, workers=1)
+        return in_order(functools.partial(self._batch, inputs[0].name), spans, workers=1, each=2)
 
     def _batch(self, name: str, span: range) -> Batch:
         rows = np.array(self._rows[span.start : span.stop])
@@ -168,7 +169,7 @@ class Images(_Files):
 
     def batches(self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path) -> Iterator[Batch]:
         """Preprocessed by several threads, in order."""
-        from portproof.preprocess.pipeline import ClippingWarner, Prepared, in_order, prepare, sample_of
+        from portproof.preprocess.pipeline import ClippingWarner, Prepared, prepare, sample_of
 
         def make(path: Path) -> Prepared:
             return prepare(path, root, self._preprocessor)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from portproof import progress
+from portproof.ahead import in_order
 from portproof.errors import InputError
 from portproof.files import flush_to_disk
 from portproof.journal import Journal
 from portproof.manifest import sample_id
 from portproof.preprocess.dataset import find_images
 from portproof.preprocess.fingerprint import decoders, fingerprint
-from portproof.preprocess.pipeline import ClippingWarner, Prepared, in_order, prepare, sample_of, write_bin
+from portproof.preprocess.pipeline import ClippingWarner, Prepared, prepare, sample_of, write_bin
 from portproof.preprocess.transform import Preprocessor
 from portproof.provenance import FileRecord, Work, record_of
 from portproof.recipe import Recipe, recipe_hash

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from portproof import progress
+from portproof.ahead import in_order
 from portproof.errors import InputError
 from portproof.files import existing_file, read_text, write_text
 from portproof.manifest import check_unique, sample_id
 from portproof.preprocess.dataset import find_images
 from portproof.preprocess.making import Tally, finish, images_digest, work_of
-from portproof.preprocess.pipeline import Prepared, in_order, prepare, sample_of
+from portproof.preprocess.pipeline import Prepared, prepare, sample_of
 from portproof.preprocess.transform import Preprocessor, Sample
 from portproof.provenance import Work, proof_of, record_of
 from portproof.recipe import Recipe, recipe_hash

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from portproof import progress
+from portproof.ahead import in_order
 from portproof.errors import InputError
 from portproof.journal import write_pending
 from portproof.manifest import sample_id
@@ -105,19 +104,3 @@ class ClippingWarner:
                 f"'{prepared.path}' has more than 8 bits a channel: values above 255 are clipped, as the reference loaders clip them "
                 "(said once)"
             )
-
-
-def in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """Results in the order of the items, computed by worker threads that are at most four items each ahead of who asks."""
-    waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="preprocess") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
