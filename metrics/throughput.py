@@ -22,15 +22,18 @@ def parser() -> Parser:
     p.add_argument("log", metavar="LOG", nargs="+", help="a log, or a folder of logs")
     p.add_argument("--chips", type=positive, metavar="N", help="chips on a card: adds per-card rates beside the printed ones")
     p.add_argument("--json", action="store_true", help="a list of runs as JSON, on stdout")
+    p.add_progress_options()
     return p
 
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
+    from portproof import progress
     from portproof.errors import EXIT_BAD_INPUT, EXIT_DONE, say_error
     from portproof.metrics.run_report import as_json, as_text, expand
     from portproof.metrics.runs import add_card_figures
 
+    progress.configure(options.quiet, options.log_json)
     runs, problems = expand(options.log)
     for run in runs:
         if options.chips:

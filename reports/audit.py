@@ -26,6 +26,7 @@ def parser() -> Parser:
     )
     p.add_argument("documents", metavar="README.md", nargs="+", help="a README in Markdown, Chinese or English")
     p.add_argument("--json", action="store_true", help="print one JSON list, with one object a document")
+    p.add_progress_options()
     return p
 
 
@@ -33,8 +34,10 @@ def work(options: argparse.Namespace) -> int:
     """Audit the documents; return 1 when any of them contradicts itself."""
     import json
 
+    from portproof import progress
     from portproof.reports.auditing import audit
 
+    progress.configure(options.quiet, options.log_json)
     audits = [audit(path) for path in options.documents]
     if options.json:
         print(json.dumps([result.as_record() for result in audits], ensure_ascii=False, indent=2))
