@@ -80,13 +80,21 @@ def speed_gate(label: str, perf: Path) -> Gate:
     best = best_measured(performance, label)
     ratio = next((r for r in performance.ratios if best and _is_between(r, label, best[0])), None)
     if best is None or ratio is None:
-        return Gate(label, "speed", None, "the measurement holds no ratio to the reference")
+        alone = "the measurement holds no ratio to the reference"
+        return Gate(
+            label, "speed", *((Verdict.UNSTABLE, f"{alone}; {_doubts(performance, perf)}") if performance.reasons else (None, alone))
+        )
     interval = "" if ratio.ci95 is None else f" ({ratio.ci95[0]:.2f} to {ratio.ci95[1]:.2f})"
     reason = f"best {best[1]:.1f} images/s at batch {best[0]}, {ratio.ratio:.2f}{interval} times {REFERENCE}"
     if performance.status == "unstable":
-        more = f" (and {len(performance.reasons) - 1} more, in {perf.parent.name}/{perf.name})" if len(performance.reasons) > 1 else ""
-        return Gate(label, "speed", Verdict.UNSTABLE, f"{reason}; {''.join(performance.reasons[:1])}{more}")
+        return Gate(label, "speed", Verdict.UNSTABLE, f"{reason}; {_doubts(performance, perf)}")
     return Gate(label, "speed", _speed_verdict(ratio), reason)
+
+
+def _doubts(performance: Performance, perf: Path) -> str:
+    """The first reason why the clock cannot be trusted, and how many more there are."""
+    more = f" (and {len(performance.reasons) - 1} more, in {perf.parent.name}/{perf.name})" if len(performance.reasons) > 1 else ""
+    return f"{''.join(performance.reasons[:1])}{more}"
 
 
 def best_measured(performance: Performance, label: str) -> tuple[int, float] | None:
