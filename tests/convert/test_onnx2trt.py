@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from portproof.convert.engines import Request, convert
+from portproof.convert.engines import ModelFacts, Request, convert, profile_of
 from portproof.errors import InputError, ToolError
 
 DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
@@ -156,3 +158,26 @@ def test_without_trtexec_it_says_where_to_get_it(tiny_onnx: Path, stage: Any, tm
     done = stage("convert/onnx2trt.py", tiny_onnx, tmp_path / "engines", env={"PATH": "/nowhere"})
     assert done.returncode == 2
     assert "'trtexec' was not found" in done.stderr
+
+
+@given(st.lists(st.lists(st.integers(1, 9), min_size=4, max_size=4), min_size=3, max_size=3), st.sampled_from(["image", "a:0", "x y"]))
+@settings(max_examples=50, deadline=None)
+def test_a_profile_is_read_back_as_it_was_written_or_refused(shapes: list[list[int]], name: str) -> None:
+    word = f"{name}:" + ",".join("x".join(map(str, s)) for s in shapes)
+    low, best, high = map(tuple, shapes)
+    ordered = all(a <= b <= c for a, b, c in zip(low, best, high, strict=True))
+    facts = ModelFacts({name: (None, None, None, None)}, half=False, quantized=False, files=())
+    request = Request(Path("m.onnx"), "out", shapes=(word,))
+    if ordered:
+        assert profile_of(request, facts, None) == {name: (low, best, high)}
+    else:
+        with pytest.raises(InputError, match="smallest first"):
+            profile_of(request, facts, None)
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_whatever_is_no_profile_is_one_sentence(word: str) -> None:
+    facts = ModelFacts({"image": (None, 3)}, half=False, quantized=False, files=())
+    with pytest.raises(InputError):
+        profile_of(Request(Path("m.onnx"), "out", shapes=(word,)), facts, None)
