@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import os
-import re
 import tempfile
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from portproof import progress
 from portproof.card import Card
-from portproof.convert import normalise_fold, onnx_check, parity
+from portproof.convert import normalise_fold, onnx_check, parity, tracing
 from portproof.convert.building import build_model, builder_of
 from portproof.convert.weights import check_weights
-from portproof.errors import InputError, MissingPackageError, PortProofError, ToolError
+from portproof.errors import InputError, MissingPackageError, ToolError
 from portproof.normalisation import FACT, METADATA_KEY, normalisation_by
 from portproof.preprocess.cards import resolve_card
 from portproof.provenance import Proof, Work, proof_of, read_proof, record_of, root_of
@@ -165,69 +161,12 @@ def _write_draft(network: nn.Module, card: Card, request: Request, draft: Path) 
 
 
 def _trace(network: nn.Module, card: Card, request: Request, draft: Path) -> None:
-    import torch
-
-    from portproof.convert.symbolics import later_symbolics
-
-    feeds = parity.sample_inputs(card, request.batch or 2, seed=1)
+    count = request.batch or 2
+    feeds = parity.sample_inputs(card, count, seed=1)
     if request.fold:
-        network, feeds = normalise_fold.with_normalisation(network, card), parity.sample_pixels(card, request.batch or 2, seed=1)
-    _check_outputs(parity.run_torch(network, feeds, [request.batch or 2]), card)
-    names = [o.name for o in card.outputs]
-    dynamic = None if request.batch else {name: {0: "batch"} for name in [*feeds, *names]}
-    newer: dict[str, Any] = {"dynamo": False} if torch.__version__ >= "2.5" else {}
-    with _quiet_exporter(), later_symbolics(request.opset):
-        torch.onnx.export(
-            network,
-            tuple(torch.from_numpy(v) for v in feeds.values()),
-            str(draft),
-            opset_version=request.opset,
-            input_names=list(feeds),
-            output_names=names,
-            dynamic_axes=dynamic,
-            **newer,
-        )
-
-
-def _check_outputs(outputs: list[parity.Array], card: Card) -> None:
-    if len(outputs) != len(card.outputs):
-        raise InputError(
-            f"model card '{card.name}' has {len(card.outputs)} outputs, the model gives {len(outputs)}: correct the card's 'outputs'"
-        )
-    for array, spec in zip(outputs, card.outputs, strict=True):
-        if spec.shape is not None and tuple(spec.shape) != array.shape[1:]:
-            raise InputError(
-                f"model card '{card.name}': output '{spec.name}' has the shape {tuple(spec.shape)} there, the model gives {array.shape[1:]}"
-            )
-
-
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Keep what the exporter says to itself, unless it fails; then its words come with the error."""
-    said = io.StringIO()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            warnings.simplefilter("always")
-            warnings.showwarning = lambda message, *_: print(message, file=said)
-            yield
-    except PortProofError:
-        raise
-    except Exception as error:  # tracing runs the model's code, and the exporter has no common base of errors
-        _explain(error, said.getvalue())
-
-
-def _explain(error: Exception, said: str) -> NoReturn:
-    from portproof.convert.symbolics import lowest_opset
-
-    match = re.search(r"operator '([^']+)' to ONNX opset version (\d+)", str(error))
-    if match:
-        operator, opset = match.groups()
-        lowest = lowest_opset(operator)
-        known = lowest is not None and lowest > int(opset)
-        remedy = f"--opset {lowest} is the lowest that does" if known else "no opset that the exporter writes does; replace it in the model"
-        raise InputError(f"the model uses the operator {operator}, which ONNX opset {opset} cannot express: {remedy}") from error
-    reason = str(error).strip().split("\n", 1)[0]
-    raise ToolError(f"PyTorch's exporter failed ({type(error).__name__}: {reason})", log_tail=said[-4000:]) from error
+        network, feeds = normalise_fold.with_normalisation(network, card), parity.sample_pixels(card, count, seed=1)
+    tracing.check_outputs(parity.run_torch(network, feeds, [count]), card)
+    tracing.trace(network, feeds, [o.name for o in card.outputs], draft, opset=request.opset, dynamic=request.batch is None)
 
 
 def _describe(model: onnx.ModelProto, card: Card, request: Request) -> None:

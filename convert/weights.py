@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import pickle
 import re
@@ -138,7 +139,7 @@ def _allowed_classes() -> Iterator[None]:
     """Allow by name what training scripts store beside the weights; what was allowed before is allowed again afterwards."""
     import torch
 
-    before = torch.serialization.get_safe_globals()
+    before = list(torch.serialization.get_safe_globals())
     torch.serialization.add_safe_globals(_harmless())
     try:
         yield
@@ -149,15 +150,20 @@ def _allowed_classes() -> Iterator[None]:
 
 def _harmless() -> list[Any]:
     """``argparse.Namespace`` and what a numpy scalar's pickle names, under the names of numpy 1 and 2."""
-    import torch
-
-    core = getattr(np, "_core", None) or np.core
-    scalar = core.multiarray.scalar
     dtypes = [type(np.dtype(code)) for code in "?bhilqBHILQefd"]
-    found: list[Any] = [argparse.Namespace, np.dtype, scalar, *dict.fromkeys(dtypes)]
-    if torch.__version__ >= "2.5":  # earlier versions take no other name for a function
-        found += [(scalar, f"numpy.{package}.multiarray.scalar") for package in ("core", "_core")]
-    return found
+    # A scalar's bytes are pickled as encoded text, by protocol 2; later versions of PyTorch than 2.4 allow that by themselves.
+    return [argparse.Namespace, codecs.encode, np.dtype, _scalar_of("numpy.core"), _scalar_of("numpy._core"), *dict.fromkeys(dtypes)]
+
+
+def _scalar_of(package: str) -> Any:
+    """numpy's ``multiarray.scalar`` under the name that it has in a package: numpy 1 and 2 write different ones, and read both."""
+
+    def scalar(dtype: np.dtype[Any], data: bytes) -> Any:
+        core = getattr(np, "_core", None) or np.core
+        return core.multiarray.scalar(dtype, data)
+
+    scalar.__module__, scalar.__qualname__ = f"{package}.multiarray", "scalar"
+    return scalar
 
 
 def _refusal(path: Path, message: str) -> str:

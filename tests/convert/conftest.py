@@ -42,11 +42,11 @@ def small(tmp_path: Path) -> Path:
     """A folder with ``small.py``, its card ``small.yaml`` and seeded weights ``small.pth``."""
     (tmp_path / "small.py").write_text(SMALL_NET)
     (tmp_path / "small.yaml").write_text(CARD)
-    torch.save(small_state(), tmp_path / "small.pth")
+    torch.save(_small_state(), tmp_path / "small.pth")
     return tmp_path
 
 
-def small_state() -> dict[str, "torch.Tensor"]:
+def _small_state() -> dict[str, torch.Tensor]:
     """Seeded weights of the small network, large enough that its outputs vary."""
     names: dict[str, object] = {}
     exec(SMALL_NET, names)

@@ -88,14 +88,16 @@ def test_names_the_class_that_it_refuses(tmp_path: Path) -> None:
 
 
 def test_leaves_the_list_of_allowed_classes_as_it_was(tmp_path: Path) -> None:
-    before = torch.serialization.get_safe_globals()
+    before = list(torch.serialization.get_safe_globals())
     torch.save({"state_dict": TENSORS, "args": argparse.Namespace()}, tmp_path / "w.pth")
     read_state_dict(tmp_path / "w.pth")
     assert set(map(str, torch.serialization.get_safe_globals())) == set(map(str, before))
     assert argparse.Namespace not in before
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"<html>404</html>", pickle.dumps([1, 2])], ids=["empty", "cut", "html", "list"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 cut off", b"<html>404</html>", pickle.dumps([1, 2])], ids=["empty", "cut", "html", "list"]
+)
 def test_refuses_what_is_no_weights_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(InputError, match=r"w\.pth"):
