@@ -58,7 +58,7 @@ def test_a_child_that_outlives_its_parent_still_guards_the_folder(tmp_path: Path
         child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=(lock,))
     try:
         (tmp_path / "run" / LOCK).write_text(json.dumps({"host": socket.gethostname(), "pid": ended, "started": "2026"}))
-        with pytest.raises(InputError, match="is in use.* a step that it started is still at work"), locked(tmp_path / "run"):
+        with pytest.raises(InputError, match=r"is in use.* a step that it started is still at work"), locked(tmp_path / "run"):
             pass
     finally:
         child.kill()
