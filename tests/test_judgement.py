@@ -1,32 +1,70 @@
-"""The gates of a port, from its files."""
+"""Which gates decide, and what a run directory without files is worth."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from portproof.judgement import speed_gate
-from portproof.measurement import Measurement, Performance, write_performance
-from portproof.verdict import Verdict
+from portproof.judgement import judge
+from portproof.measurement import Measurement, Performance, Ratio, write_performance
+from portproof.settings import Settings
+
+COMPARED = {
+    "verdict": "PASS",
+    "reference_accuracy": 0.98,
+    "port_accuracy": 0.98,
+    "difference_pp": 0.0,
+    "samples": 700,
+    "gate_bound_pp": 0.4,
+    "margin_pp": 1.0,
+}
+
+
+def settings(gate: str) -> Settings:
+    return Settings(targets=("cpu",), model="m", weights="w", images="i", labels="l", batches=(1,), gate=gate)  # type: ignore[arg-type]
+
+
+def measured(folder: Path, ci95: tuple[float, float], status: str = "ok") -> None:
+    one = {"model": "m", "batch": 1, "boundary": "call", "precision": "fp32", "clients": 1, "inputs": "random", "blocks": [[0.01] * 20]}
+    found = [Measurement(label=name, backend=name, **one) for name in ("ort", "eager")]  # type: ignore[arg-type]
+    ratio = Ratio(a="ort", b="eager", batch=1, boundary="call", ratio=sum(ci95) / 2, ci95=ci95)
+    reasons = ["ort, batch 1, call: drift"] if status != "ok" else []
+    write_performance(folder / "ort" / "perf.json", Performance(status=status, reasons=reasons, measurements=found, ratios=[ratio]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("reasons", "verdict", "words"),
+    ("gate", "verdict", "ci95", "status", "code"),
     [
-        ([], None, "no ratio to the reference"),
-        (["t4, batch 1: cuda:0 was throttled meanwhile (hardware slowdown)"], Verdict.UNSTABLE, "was throttled meanwhile"),
-        (["a throttled device", "b", "c"], Verdict.UNSTABLE, r"a throttled device (and 2 more, in t4/perf.json)"),
+        ("accuracy", "PASS", (0.4, 0.6), "unstable", 0),
+        ("accuracy", "FAIL", (1.4, 1.6), "ok", 1),
+        ("accuracy", "UNDECIDED", (1.4, 1.6), "ok", 4),
+        ("speed", "FAIL", (1.4, 1.6), "ok", 0),
+        ("speed", "PASS", (0.4, 0.6), "ok", 1),
+        ("speed", "PASS", (0.9, 1.1), "ok", 4),
+        ("speed", "PASS", (1.4, 1.6), "unstable", 4),
+        ("all", "PASS", (1.4, 1.6), "ok", 0),
+        ("all", "FAIL", (0.9, 1.1), "ok", 1),
+        ("all", "UNDECIDED", (0.4, 0.6), "ok", 1),
     ],
 )
-def test_a_device_that_was_timed_alone_is_not_judged_unless_its_clock_is_in_doubt(
-    tmp_path: Path, reasons: list[str], verdict: Verdict | None, words: str
+def test_the_worst_of_the_deciding_gates(
+    tmp_path: Path, gate: str, verdict: str, ci95: tuple[float, float], status: str, code: int
 ) -> None:
-    one = Measurement(label="t4", model="m.plan", backend="trtexec", batch=1, boundary="device", precision="fp16", clients=1, inputs="random",
-                      blocks=[[0.001]])  # fmt: skip
-    path = tmp_path / "t4" / "perf.json"
-    path.parent.mkdir()
-    write_performance(path, Performance(measurements=[one], reasons=reasons, status="unstable" if reasons else "ok"))
-    gate = speed_gate("t4", path)
-    assert gate.verdict is verdict
-    assert words in gate.reason
+    (tmp_path / "compare.json").write_text(json.dumps(COMPARED | {"verdict": verdict}))
+    measured(tmp_path, ci95, status)
+    assert judge(tmp_path, settings(gate)).exit_code == code
+
+
+def test_a_failed_tool_is_worse_than_any_verdict(tmp_path: Path) -> None:
+    (tmp_path / "compare.json").write_text(json.dumps(COMPARED | {"verdict": "FAIL"}))
+    measured(tmp_path, (1.4, 1.6))
+    assert judge(tmp_path, settings("all"), failed=True).exit_code == 3
+
+
+def test_what_is_not_there_is_not_judged(tmp_path: Path) -> None:
+    judged = judge(tmp_path, settings("accuracy"))
+    assert [gate.verdict for gate in judged.gates] == [None, None]
+    assert judged.exit_code == 3
+    assert judged.word == "NOT FINISHED"

@@ -47,15 +47,15 @@ class Judgement:
         return "\n".join([*rows, f"verdict: {self.word}"])
 
 
-def judge(run_dir: Path, settings: Settings, gate: str = "accuracy", failed: bool = False) -> Judgement:
-    """Judge a run directory. ``gate`` says which gates decide the exit code; ``failed``: a tool or a device failed on the way."""
+def judge(run_dir: Path, settings: Settings, failed: bool = False) -> Judgement:
+    """Judge a run directory by the gates that its settings name. ``failed``: a tool or a device failed on the way."""
     labels = [label_of(t) for t in settings.targets]
     gates = []
     for label in labels:
         compared = run_dir / ("compare.json" if label == labels[0] else f"{label}/compare.json")
         gates.append(accuracy_gate(label, compared))
         gates.append(speed_gate(label, run_dir / label / "perf.json"))
-    deciding = [g for g in gates if gate in ("all", g.name)]
+    deciding = [g for g in gates if settings.gate in ("all", g.name)]
     codes = [EXIT_TOOL if g.verdict is None else g.verdict.exit_code for g in deciding] + ([EXIT_TOOL] if failed else [])
     return Judgement(gates, next(code for code in SEVERITY if code in (codes or [EXIT_DONE])))
 

@@ -45,7 +45,7 @@ def port(options: argparse.Namespace) -> int:
         code = Runner(run_dir, lock, options, settings).run(steps(settings, run_dir, options.workers))
         if code not in (EXIT_DONE, EXIT_TOOL):
             return code
-        verdict = judge(run_dir, settings, options.gate, failed=code == EXIT_TOOL)
+        verdict = judge(run_dir, settings, failed=code == EXIT_TOOL)
     print(verdict.text)
     print(f"report: {run_dir / 'report' / 'README.md'}")
     progress.say(f"port: finished in {time.monotonic() - started:.0f} s")
@@ -72,7 +72,7 @@ def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
     chosen = {"margin_pp": options.margin_pp, "runner": options.runner, "devices": tuple(options.devices or ()), "tune": options.tune,
               "batches": tuple(options.batch or ())}  # fmt: skip
     common: dict[str, Any] = {name: value for name, value in chosen.items() if value}
-    common |= {"targets": tuple(find_target(t).name for t in options.target), "rehearse": options.rehearse}
+    common |= {"targets": tuple(find_target(t).name for t in options.target), "rehearse": options.rehearse, "gate": options.gate}
     given: dict[str, Any] = {name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)}
     held = read_settings(run_dir) if (run_dir / FILE).is_file() else None
     if held and not held.demonstration and len(given) < len(_NEEDED):

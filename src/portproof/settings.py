@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import yaml
@@ -19,8 +20,9 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The settings of a port. Paths are absolute, or relative to the run directory when inside it.
 
     ``demonstration``: the model, the images and the labels are made by the run itself. ``batches``: sizes to bench. ``margin_pp``: the
-    accuracy loss that may be, in percentage points. For Ascend targets: ``runner`` executes the model (``om`` or a vendor tool) on ``devices``,
-    ``tune`` tunes the operators before the conversion, ``rehearse`` simulates the device and its tools.
+    accuracy loss that may be, in percentage points. ``gate``: which gates decide the verdict. For Ascend targets: ``runner`` executes the
+    model (``om`` or a vendor tool) on ``devices``, ``tune`` tunes the operators before the conversion, ``rehearse`` simulates the device and
+    its tools.
     """
 
     schema: str = SCHEMA
@@ -31,6 +33,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     labels: str
     batches: tuple[int, ...]
     margin_pp: float = 1.0
+    gate: Literal["accuracy", "speed", "all"] = "accuracy"
     demonstration: bool = False
     runner: str = "om"
     devices: tuple[int, ...] = (0,)
