@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from portproof import progress
+from portproof.convert.inherit import normalisation_fact
 from portproof.convert.onnx_load import load_without_weights
 from portproof.convert.trt_package import tensorrt
 from portproof.convert.trtexec import Build, Profile, Shape, Trtexec, build_command, find_trtexec
@@ -158,7 +159,7 @@ def _make(build: Build, request: Request, facts: ModelFacts, tool: Trtexec | Non
     progress.say(f"onnx2trt: {build.engine} is made")
     cache = {"before": before, "after": sha256_of(build.timing_cache) if build.timing_cache.is_file() else None}
     outputs = [build.engine, *([build.layers] if build.layers.is_file() else [])]
-    return work.finish(outputs, found | {"timing_cache_sha256": cache})
+    return work.finish(outputs, found | {"timing_cache_sha256": cache} | normalisation_fact(request.model))
 
 
 def _by_trtexec(command: list[str], build: Build, draft: Path, timeout_s: float | None) -> dict[str, Any]:

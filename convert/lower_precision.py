@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from portproof import progress
 from portproof.convert.engines import read_model
+from portproof.convert.inherit import normalisation_fact
 from portproof.convert.onnx_check import check_form, drop_unused_domains
 from portproof.errors import InputError, MissingPackageError, ToolError
 from portproof.files import write_bytes
@@ -86,7 +87,9 @@ def reduce(request: Request) -> Proof:
             )
         write_bytes(request.out, draft.read_bytes())
     progress.say(f"quantize: {request.out} is made; its outputs differ from fp32 by {difference['relative']:.2g} of their range at most")
-    return work.finish([request.out], {"opset": opset, "samples": len(chosen), "difference": difference})
+    return work.finish(
+        [request.out], {"opset": opset, "samples": len(chosen), "difference": difference} | normalisation_fact(request.model)
+    )
 
 
 def _chosen(request: Request) -> list[Sample]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from portproof import npusmi, progress, rehearsal
 from portproof.convert.atc_command import Conversion, Request, conversions
+from portproof.convert.inherit import normalisation_fact
 from portproof.convert.onnx_inputs import read_facts
 from portproof.errors import InputError, ToolError
 from portproof.files import existing_file
@@ -44,8 +45,7 @@ def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool =
     facts = read_facts(model)
     for warning in facts.warnings:
         progress.warn(warning)
-    if request.aipp:
-        existing_file(request.aipp, "AIPP configuration")
+    normalisation_fact(model, _aipp(request))  # refuses a model that would be normalised twice, before atc works for minutes
     soc_version = _soc_version(request, target)
     atc = "atc" if dry_run and not _is_here("atc") else _program("atc")
     new_precision = bool(request.precision) and atc != "atc" and _knows_new_precision(atc, Path(request.out.replace("{batch}", "0")))
@@ -85,7 +85,12 @@ def _make(one: Conversion, request: Request, model: Path, soc_version: str, time
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     progress.say(f"onnx2om: {one.file} is made, in {done.seconds:.0f} s")
-    return work.finish([one.file], {"command": list(done.command), "seconds": done.seconds, "soc_version": soc_version})
+    facts = {"command": list(done.command), "seconds": done.seconds, "soc_version": soc_version}
+    return work.finish([one.file], facts | normalisation_fact(model, _aipp(request)))
+
+
+def _aipp(request: Request) -> Path | None:
+    return existing_file(request.aipp, "AIPP configuration") if request.aipp else None
 
 
 def _tune(one: Conversion, model: Path, scratch: Path, log: Path) -> None:
