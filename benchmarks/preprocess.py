@@ -31,9 +31,11 @@ sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 import numpy as np
 from PIL import Image
 
+from portproof.ahead import in_order
+from portproof.journal import pending
 from portproof.preprocess.cards import resolve_card
 from portproof.preprocess.dataset import find_images
-from portproof.preprocess.pipeline import Prepared, in_order, pending, prepare, write_bin
+from portproof.preprocess.pipeline import Prepared, prepare, write_bin
 from portproof.preprocess.transform import Preprocessor
 from portproof.recipe import Recipe, with_output
 
