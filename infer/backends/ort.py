@@ -1,11 +1,16 @@
 """Backend ``ort``: ONNX Runtime.
 
-The option ``provider`` names the execution provider (``cpu``, ``cuda``, ``tensorrt``, ``openvino``, ``cann``); the one that really serves
-the model is verified after loading, since ONNX Runtime falls back to the CPU in silence.
+The option ``provider`` names the execution provider (``cpu``, ``cuda``, ``tensorrt``, ``openvino``, ``cann``). ONNX Runtime falls back to the CPU in
+silence, for the whole model where the provider cannot be loaded and operator by operator where it has no kernel, so after loading it is asked which
+operators the provider serves: none is an error, and what the CPU serves beside it is said.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +23,14 @@ SUFFIXES = (".onnx",)
 DEFAULT_FOR = (".onnx",)
 PACKAGES = ("onnxruntime",)
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider",
+_CPU = "CPUExecutionProvider"
+_PROVIDERS = {"cpu": _CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider",
               "openvino": "OpenVINOExecutionProvider", "cann": "CANNExecutionProvider"}  # fmt: skip
 _DEVICES = {"cpu": "cpu", "openvino": "cpu", "cuda": "cuda", "tensorrt": "cuda", "cann": "npu"}
+#: fp32 means fp32 on CUDA; the TensorRT provider has no such setting.
+_TF32 = {"cuda": "TF32 off", "tensorrt": "TF32 as TensorRT chooses"}
+#: Since 1.24 a session tells which provider serves each operator. Before, an operator that only the CPU serves ends the loading.
+_TOLD, _TELL, _REFUSE = "get_provider_graph_assignment_info", "session.record_ep_graph_assignment_info", "session.disable_cpu_ep_fallback"
 _DTYPES = {"float": "float32", "double": "float64"}
 
 
@@ -29,14 +39,14 @@ class OrtSession:
 
     boundaries: tuple[Boundary, ...] = ()
 
-    def __init__(self, session: Any, header: OnnxHeader, device: str) -> None:
+    def __init__(self, session: Any, header: OnnxHeader, device: str, provider: str) -> None:
         self._session: Any = session
         self.inputs = tuple(_spec(node) for node in session.get_inputs())
         self.outputs = tuple(_spec(node) for node in session.get_outputs())
         self._names = [s.name for s in self.outputs]
         self.device = device
-        self.provider: str | None = session.get_providers()[0]
-        self.precision = _precision(header, self.provider or "")
+        self.provider: str | None = provider
+        self.precision = _precision(header, device)
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """One batch."""
@@ -68,29 +78,62 @@ def load(model: Path, request: LoadRequest) -> OrtSession:
         raise MissingPackageError("onnxruntime", "the backend 'ort'", "ort") from error
     name = request.options.get("provider", "cpu")
     provider, device, settings = _provider(name, request, onnxruntime.get_available_providers())
+    if device.startswith("cuda"):
+        _preload(onnxruntime)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if request.threads:
         options.intra_op_num_threads = request.threads
     for pool in ("intra_op", "inter_op"):
         options.add_session_config_entry(f"session.{pool}.allow_spinning", "1" if request.spinning else "0")
+    if provider != _CPU:
+        options.add_session_config_entry(_TELL if hasattr(onnxruntime.InferenceSession, _TOLD) else _REFUSE, "1")
     try:
-        session = onnxruntime.InferenceSession(str(model), options, providers=[(provider, settings)])
+        session = onnxruntime.InferenceSession(str(model), options, providers=[(provider, settings)], enable_fallback=0)
     except Exception as error:  # see run
+        if provider != _CPU:
+            raise ToolError(f"ONNX Runtime {onnxruntime.__version__} could not load '{model}' on {provider}: {_one_line(error)}") from error
         raise InputError(
             f"ONNX Runtime {onnxruntime.__version__} does not accept '{model}' (opset {header.opset}, IR version {header.ir_version}): {_one_line(error)}"
         ) from error
     session.disable_fallback()
-    if session.get_providers()[0] != provider:
-        raise ToolError(
-            f"ONNX Runtime was asked for {provider} and loaded '{model}' on {session.get_providers()[0]}; check that provider's libraries"
-        )
-    loaded = OrtSession(session, header, device)
+    said = [_proven(session, provider, model), *([_TF32[name]] if name in _TF32 else [])]
+    if header.half and device == "cpu":
+        said.append("float16 computed in float32")
+    loaded = OrtSession(session, header, device, ", ".join(said))
     if request.precision not in (None, loaded.precision):
         raise InputError(
             f"'{model}' runs in {loaded.precision} on ONNX Runtime, --precision asks for {request.precision}; convert the file instead"
         )
     return loaded
+
+
+def _preload(onnxruntime: Any) -> None:
+    """Load CUDA's and TensorRT's libraries from the packages that pip installs, where the loader of shared libraries does not look."""
+    with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(ImportError):
+        if hasattr(onnxruntime, "preload_dlls"):
+            onnxruntime.preload_dlls()
+        importlib.import_module("tensorrt")
+
+
+def _proven(session: Any, provider: str, model: Path) -> str:
+    """The provider, and how many operators another one serves beside it; :class:`ToolError` when it is not there or serves none."""
+    first = session.get_providers()[0]
+    if first != provider:
+        raise ToolError(
+            f"ONNX Runtime was asked for {provider} and loaded '{model}' on {first}: it could not load that provider's libraries (its reason stands above)"
+        )
+    if provider == _CPU or not hasattr(session, _TOLD):
+        return provider
+    served: Counter[str] = Counter()
+    for part in getattr(session, _TOLD)():
+        served[part.ep_name] += len(part.get_nodes())
+    total, others = served.total(), sorted(name for name in served if name != provider)
+    if not served[provider]:
+        raise ToolError(
+            f"{provider} serves none of the {total} operators of '{model}', {' and '.join(others)} would run them; choose it as --provider"
+        )
+    return f"{provider} for {served[provider]} of {total} operators, else {' and '.join(others)}" if others else provider
 
 
 def _provider(name: str, request: LoadRequest, available: list[str]) -> tuple[str, str, dict[str, str]]:
@@ -109,7 +152,9 @@ def _provider(name: str, request: LoadRequest, available: list[str]) -> tuple[st
         )
     settings = {"device_id": index or "0"} if kind != "cpu" else {}
     if name == "cuda":
-        settings["use_tf32"] = "0"  # fp32 means fp32
+        settings["use_tf32"] = "0"
+    if name == "openvino":
+        settings = {"device_type": "CPU", "precision": "FP32"} | ({"num_of_threads": str(request.threads)} if request.threads else {})
     return _PROVIDERS[name], kind if kind == "cpu" else f"{kind}:{index or '0'}", settings
 
 
@@ -121,11 +166,11 @@ def _spec(node: Any) -> TensorSpec:
     return TensorSpec(node.name, _DTYPES.get(element, element), tuple(d if isinstance(d, int) else None for d in node.shape))
 
 
-def _precision(header: OnnxHeader, provider: str) -> str:
-    """What the arithmetic is done in: ONNX Runtime's CPU provider computes float16 files in float32."""
+def _precision(header: OnnxHeader, device: str) -> str:
+    """What the arithmetic is done in: on a processor, float16 files are computed in float32 (by OpenVINO's provider too)."""
     if header.quantized:
         return "int8"
-    return "fp16" if header.half and provider != "CPUExecutionProvider" else "fp32"
+    return "fp16" if header.half and device != "cpu" else "fp32"
 
 
 def _one_line(error: Exception) -> str:
