@@ -14,17 +14,29 @@ prepare_environment() {
     stamp=$root/.venv/portproof-$extra
     wanted=$(cat "$root/pyproject.toml" "$root/setup.py" | cksum)
     # What the tests need includes what everything else needs.
-    if ! cat "$stamp" "$root/.venv/portproof-test" 2>/dev/null | grep -qxF "$wanted"; then
+    if ! grep -qsxF -- "$wanted" "$stamp" "$root/.venv/portproof-test"; then
         # Two commands started at once must not install into one environment: the second waits.
         (
             flock 9
             if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
                 echo "Setting up $root/.venv ($extra): a few minutes and up to 6 GB, with torch; only the first time." >&2
-                [ -x "$root/.venv/bin/python" ] || "$python" -m venv "$@" "$root/.venv"
-                "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "${root}[$extra]" >&2
+                [ -x "$root/.venv/bin/python" ] || make_environment "$python" "$root/.venv" "$@" || exit
+                "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "${root}[$extra]" >&2 || exit
                 printf '%s\n' "$wanted" >"$stamp"
             fi
         ) 9>"$root/.venv.lock" || return
     fi
     export PORTPROOF_VENV=$root/.venv
+}
+
+# Usage: make_environment PYTHON FOLDER [OPTION OF venv]...
+make_environment() {
+    local python=$1 folder=$2 packages
+    shift 2
+    "$python" -m venv "$@" "$folder" || return
+    if [[ " $* " == *" --system-site-packages "* ]]; then
+        # To venv, the system of an interpreter that is itself in a virtual environment is what that one was made from: name its own packages too.
+        packages=$("$python" -c 'import sys, sysconfig; print(*{sysconfig.get_path(k) for k in ("purelib", "platlib") if sys.prefix != sys.base_prefix}, sep="\n")')
+        printf '%s\n' "$packages" >"$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/portproof-interpreter.pth"
+    fi
 }

@@ -1,0 +1,54 @@
+"""The environment that ``run_*.sh`` make: on top of an interpreter's packages, once, and never taken for made when it is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def bash(root: Path, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", f"set -euo pipefail; source {root}/tools/environment.sh; {script}"], env=os.environ | environment,
+                          capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+
+
+@pytest.fixture
+def clone(root: Path, tmp_path: Path) -> Path:
+    """What of a clone the environment is made from."""
+    folder = tmp_path / "clone"
+    for name in ("tools/environment.sh", "pyproject.toml", "setup.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, folder / name)
+    return folder
+
+
+def test_an_environment_has_the_packages_of_an_interpreter_that_is_itself_in_one(root: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "theirs"], check=True)
+    (packages,) = (tmp_path / "theirs" / "lib").glob("python*/site-packages")
+    (packages / "aclruntime.py").write_text("origin = 'theirs'\n")
+    theirs = tmp_path / "theirs" / "bin" / "python"
+    made = bash(root, f"make_environment {theirs} {tmp_path}/ours --without-pip --system-site-packages")
+    assert made.returncode == 0, made.stderr
+    asked = subprocess.run(
+        [tmp_path / "ours" / "bin" / "python", "-c", "import aclruntime; print(aclruntime.origin)"], capture_output=True, text=True
+    )
+    assert asked.stdout == "theirs\n", asked.stderr
+
+
+def test_an_environment_that_could_not_be_filled_is_filled_the_next_time(clone: Path) -> None:
+    for _ in range(2):
+        failed = bash(clone, "prepare_environment demo; echo made", PIP_NO_INDEX="1", PORTPROOF_PYTHON=sys.executable)
+        assert failed.returncode != 0
+        assert "made" not in failed.stdout
+        assert "Setting up" in failed.stderr
+
+
+def test_what_the_tests_need_is_enough_for_everything_else(clone: Path) -> None:
+    (clone / ".venv").mkdir()
+    stamp = f"cat {clone}/pyproject.toml {clone}/setup.py | cksum > {clone}/.venv/portproof-test"
+    made = bash(clone, f"{stamp}; prepare_environment demo; echo made")
+    assert (made.returncode, made.stdout, made.stderr) == (0, "made\n", "")
