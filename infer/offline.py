@@ -97,6 +97,16 @@ def _session(name: str, model: Path, request: LoadRequest) -> Iterator[Session]:
         session.close()
 
 
+def _check_batch_first(results: Mapping[str, Array], batch: int) -> None:
+    """Refuse an output that cannot be cut into samples."""
+    for name, array in results.items():
+        if array.ndim == 0 or len(array) != batch:
+            raise InputError(
+                f"output '{name}' has the shape {array.shape} for a batch of {batch}: its first dimension is not the batch, so it has no part for "
+                "each sample; export the model without it"
+            )
+
+
 @dataclass(slots=True)
 class _Run:
     """One run over the samples. ``new`` and ``seconds`` are of this process alone."""
@@ -170,7 +180,8 @@ class _Run:
         feeds = padded(batch.feeds, self.batch) if fixed else batch.feeds
         check_feeds(feeds, self.inputs)
         results = self.session.run(feeds)
-        return {n: a[: len(batch.ids)] if fixed else a for n, a in results.items()}
+        _check_batch_first(results, self.batch if fixed else len(batch.ids))
+        return {n: a[: len(batch.ids)] for n, a in results.items()}
 
     def _facts(self) -> dict[str, Any]:
         rate = {"boundary": "end_to_end", "images_per_second": self.rate, "samples": self.new, "seconds": self.seconds}

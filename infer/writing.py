@@ -16,7 +16,6 @@ from types import TracebackType
 import numpy as np
 
 from portproof.backend import Array
-from portproof.errors import ToolError
 from portproof.journal import Journal, write_pending
 
 FORMATS = ("bin", "txt", "npy")
@@ -46,11 +45,6 @@ class ResultWriter:
 
     def put(self, samples: Sequence[str], results: Mapping[str, Array]) -> None:
         """Hand over one batch: the ids of its samples, and outputs whose first dimension they are. Blocks while too many batches wait."""
-        for name in self._outputs:
-            if results[name].ndim == 0 or len(results[name]) != len(samples):
-                raise ToolError(
-                    f"output '{name}' has the shape {results[name].shape} for {len(samples)} samples: its first dimension is not the batch"
-                )
         self._waiting.append(self._pool.submit(self._write, samples, results))
         self._wait_for(self._depth)
 

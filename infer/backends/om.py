@@ -21,7 +21,9 @@ from portproof.backend import Array, Feeds, LoadRequest, TensorSpec, check_feeds
 from portproof.errors import InputError, ToolError
 from portproof.files import existing_file
 from portproof.infer.aclerrors import explained
+from portproof.infer.acllines import kept_from_stdout, reason_in
 from portproof.infer.npu import device_index
+from portproof.infer.omshapes import bytes_of, choose, chosen
 from portproof.measurement import Boundary
 from portproof.provenance import proof_of
 
@@ -111,7 +113,7 @@ class OmSession:
         if shape == self._shape:
             return
         self._native.set_dynamic_shape(shape)
-        self._native.set_custom_outsize(list(self._outsizes or _bytes_of(self.outputs, len(arrays[0]), self._model)))
+        self._native.set_custom_outsize(list(self._outsizes or bytes_of(self.outputs, len(arrays[0]), self._model)))
         self._shape = shape
 
     def sync(self) -> None:
@@ -145,16 +147,19 @@ def load(model: Path, request: LoadRequest) -> OmSession:
     if "acl_json" in request.options:
         options.acl_json_path = str(existing_file(request.options["acl_json"], "ACL configuration"))
     try:
-        native = _runtime.open(module, str(model), device, options)
+        with kept_from_stdout() as lines:
+            native = _runtime.open(module, str(model), device, options)
     except RuntimeError as error:
-        raise explained(error, f"'{model}' could not be loaded on NPU device {device}", loading=True) from error
+        raise explained(error, f"'{model}' could not be loaded on NPU device {device}", loading=True, reason=reason_in(lines)) from error
     try:
-        outsizes = _choose(native, model, request)
+        with kept_from_stdout() as lines:
+            outsizes = choose(native, model, request)
     except RuntimeError as error:
-        raise explained(error, f"'{model}' refused the batch, dimensions or shape asked for", choosing=True) from error
+        what = f"'{model}' refused the batch, dimensions or shape asked for"
+        raise explained(error, what, choosing=True, reason=reason_in(lines)) from error
     session = OmSession(module, native, model, device, outsizes)
-    if not session.dynamic_shape and any(None in s.shape for s in session.inputs):
-        session.inputs = _chosen(session.inputs, request, native)
+    if any(None in s.shape for s in session.inputs) and (not session.dynamic_shape or "shape" in request.options):
+        session.inputs = chosen(session.inputs, request, native)
     if request.precision not in (None, session.precision):
         raise InputError(
             f"'{model}' was converted for {session.precision}, --precision asks for {request.precision}; convert it again instead"
@@ -182,66 +187,6 @@ def _module() -> Any:
     return module
 
 
-def _choose(native: Any, model: Path, request: LoadRequest) -> list[int] | None:
-    """Set what the request asks for; returns the outputs' bytes when they were given."""
-    given = request.options
-    inputs = native.get_inputs()
-    if sum(name in given for name in ("dims", "hw", "shape")) > 1:
-        raise InputError("of the options dims, hw and shape only one can be given")
-    outsizes = _numbers(given["outsize"], "outsize") if "outsize" in given else None
-    if outsizes and not given.get("shape") and all(d.size for d in inputs):
-        native.set_custom_outsize(outsizes)
-    if "dims" in given:
-        native.set_dynamic_dims(given["dims"])
-    elif "hw" in given:
-        height, width = _numbers(given["hw"], "hw", 2)
-        native.set_dynamic_hw(height, width)
-    elif "shape" in given and any(d.size for d in inputs):
-        raise InputError(f"'{model}' has no dynamic shape; the option 'shape' is for models converted with --input_shape_range")
-    elif any(-1 in d.shape for d in inputs) and all(d.size for d in inputs):
-        _choose_batch(native, inputs, request.batch)
-    return outsizes
-
-
-def _choose_batch(native: Any, inputs: Sequence[Any], batch: int) -> None:
-    """Choose the batch of a model with gears. What kind of gears they are cannot be asked: batches are tried first, then dimensions."""
-    if any(-1 in d.shape[1:] for d in inputs):
-        raise InputError("this model has several dynamic dimensions; choose them with --option dims=NAME:D,D,... or hw=HEIGHT,WIDTH")
-    try:
-        native.set_dynamic_batchsize(batch)
-    except RuntimeError as error:
-        dims = ";".join(f"{d.name}:{','.join(str(batch if n == -1 else n) for n in d.shape)}" for d in inputs)
-        try:
-            native.set_dynamic_dims(dims)
-        except RuntimeError:
-            raise error from None
-
-
-def _numbers(text: str, option: str, count: int | None = None) -> list[int]:
-    words = text.split(",")
-    if not all(w.strip().isdigit() for w in words) or count not in (None, len(words)):
-        raise InputError(f"the option {option} is '{text}', {count or 'some'} whole numbers with commas were expected")
-    return [int(w) for w in words]
-
-
-def _chosen(inputs: tuple[TensorSpec, ...], request: LoadRequest, native: Any) -> tuple[TensorSpec, ...]:
-    """The inputs with the gear's dimensions in place of the dynamic ones; the bytes that the library now wants must agree."""
-    given = dict(part.rpartition(":")[::2] for part in request.options.get("dims", "").split(";") if part)
-    sizes = iter(_numbers(request.options["hw"], "hw", 2)) if "hw" in request.options else None
-    done = []
-    for spec, desc in zip(inputs, native.get_inputs(), strict=True):
-        shape = tuple(int(d) for d in given[spec.name].split(",")) if spec.name in given else tuple(
-            d if d is not None else next(sizes) if sizes else request.batch for d in spec.shape
-        )  # fmt: skip
-        chosen = TensorSpec(spec.name, spec.dtype, shape)
-        if chosen.nbytes(shape[0] or 0) != desc.realsize:
-            raise InputError(
-                f"input '{spec.name}' wants {desc.realsize} bytes at the chosen gear, {shape} are {chosen.nbytes(shape[0] or 0)}"
-            )
-        done.append(chosen)
-    return tuple(done)
-
-
 def _spec(name: str, desc: Any, any_batch: bool = False) -> TensorSpec:
     """A description copied out of the library's own, which must not be used after its session is gone."""
     code = int(desc.datatype)
@@ -259,16 +204,6 @@ def _plain_names(names: Sequence[str]) -> list[str]:
     """
     plain = [name.rpartition(":")[2] or name for name in names]
     return plain if len(set(plain)) == len(plain) else list(names)
-
-
-def _bytes_of(outputs: Sequence[TensorSpec], batch: int, model: Path) -> list[int]:
-    sizes = [spec.nbytes(batch) for spec in outputs]
-    unknown = [s.name for s, size in zip(outputs, sizes, strict=True) if size is None]
-    if unknown:
-        raise InputError(
-            f"'{model}': the size of output '{unknown[0]}' cannot be told from its shape; give the bytes of each output with --option outsize=N,N"
-        )
-    return [size or 0 for size in sizes]
 
 
 def _times_of(native: Any) -> list[float]:

@@ -106,23 +106,30 @@ class LoadedModel:
         """Choose an image size: height first, whatever the parameters' names say."""
         self._ints("set_dynamic_hw", 2, args, kwargs)
         if self._header.kind != "hw" or list(args) not in self._header.gears:
-            acl.log(ERROR, "the dymHW parameter is not correct")
+            static = "the dynamic_image_size parameter is not specified for model conversion"
+            acl.log(ERROR, "the dymHW parameter is not correct" if self._header.kind == "hw" else static)
+            acl.log(WARN, "Check failed:processModel->CheckDynamicHWSize(dynamicHW, is_dymHW), ret:1\n")
             raise failure(1)
+        acl.log(INFO, "check dynamic image size success.")
         self._gear = at_gear(self._header, list(args))
         return 0
 
     def set_dynamic_dims(self, *args: Any, **kwargs: Any) -> int:
-        """Choose a gear of dimensions, ``name:d,d;name:d,d``."""
-        shapes = self._shapes("set_dynamic_dims", args, kwargs)
+        """Choose a gear of dimensions, ``name:d,d;name:d,d``: the numbers count in the order in which they are written, whatever the names are."""
+        self._one_text("set_dynamic_dims", args, kwargs)
         gears = self._header.gears
-        if self._header.kind != "dims" or shapes is None or [d for s in shapes for d in s] not in gears:
+        if self._header.kind != "dims":
+            acl.out.write("the dynamic_dims parameter is not specified for model conversion")
+            raise failure(-1)
+        numbers = [int(d) for part in args[0].split(";") for d in part.rpartition(":")[2].split(",") if d.strip().lstrip("-").isdigit()]
+        if numbers not in gears:
             acl.log(ERROR, "the dynamic_dims parameter is not correct")
             acl.log(ERROR, f"model has {len(gears)} gear of dims")
             for index, gear in enumerate(gears):
                 acl.log(ERROR, f"dims[{index}]:{''.join(f'[{d}]' for d in gear)}")
             acl.log(ERROR, "check dynamic dims failed, please set correct dymDims paramenter")
             raise failure(-1)
-        self._gear = shapes
+        self._gear = at_gear(self._header, numbers)
         return 0
 
     def set_dynamic_shape(self, *args: Any, **kwargs: Any) -> int:
@@ -146,10 +153,13 @@ class LoadedModel:
         if kwargs or len(args) != count or not all(is_int(a) for a in args):
             raise self._wrong(name, ", ".join(f"arg{i}: {INT}" for i in range(count)), args, kwargs)
 
-    def _shapes(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[list[int]] | None:
-        """``name:d,d;name:d,d`` as the inputs' shapes; None when a name or number is wrong."""
+    def _one_text(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         if kwargs or len(args) != 1 or not isinstance(args[0], str):
             raise self._wrong(name, "arg0: str", args, kwargs)
+
+    def _shapes(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[list[int]] | None:
+        """``name:d,d;name:d,d`` as the inputs' shapes; None when a name or number is wrong."""
+        self._one_text(name, args, kwargs)
         parts = dict(part.rpartition(":")[::2] for part in args[0].split(";") if part)
         try:
             return [[int(d) for d in parts[t.name].split(",")] for t in self._header.inputs]

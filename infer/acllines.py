@@ -1,0 +1,48 @@
+"""What aclruntime prints. It tells the reason of a failure on stdout only, between lines of progress that have no place among a command's output."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+_MARK = "[ERROR] "
+#: A model can have a hundred gears, and the library lists them all.
+_MOST_CHARACTERS = 400
+
+
+@contextlib.contextmanager
+def kept_from_stdout() -> Iterator[list[str]]:
+    """Keep what this process, native code included, prints on stdout meanwhile; the list holds its lines afterwards."""
+    lines: list[str] = []
+    with tempfile.TemporaryFile() as file:
+        _flush()
+        stdout = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            yield lines
+        finally:
+            _flush()
+            os.dup2(stdout, 1)
+            os.close(stdout)
+            file.seek(0)
+            lines += file.read().decode("utf-8", "replace").splitlines()
+
+
+def reason_in(lines: list[str]) -> str:
+    """The library's own reason, of all that it printed; empty when it gave none.
+
+    >>> reason_in(["[INFO] open device 0 success", "[ERROR] acl open device 7 failed", "SetDevice failed. ret=107001"])
+    'acl open device 7 failed'
+    """
+    said = "; ".join(line.removeprefix(_MARK).strip() for line in lines if line.startswith(_MARK))
+    return said if len(said) <= _MOST_CHARACTERS else said[:_MOST_CHARACTERS] + " ..."
+
+
+def _flush() -> None:
+    """Python's and C's buffers of stdout; C++'s is C's."""
+    sys.stdout.flush()
+    ctypes.CDLL(None).fflush(None)
