@@ -30,11 +30,12 @@ class Buffer:
 
     def fill(self, array: Array) -> None:
         """Put an array into the page-locked memory."""
-        self._locked(array.nbytes)[:] = array.reshape(-1).view(np.uint8)
+        self._locked(array.nbytes)[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
     def to_device(self) -> None:
         """Enqueue the copy of all that is used."""
-        self._gpu.to_device(self._address, self._locked(self._used))
+        if self._used:
+            self._gpu.to_device(self._address, self._locked(self._used))
 
     def to_host(self, nbytes: int) -> None:
         """Enqueue the copy of the first bytes."""

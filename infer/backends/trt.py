@@ -97,41 +97,35 @@ class TrtSession:
         self._gpu.close()
 
     def _choose_profile(self, batch: int) -> None:
-        """The optimization profile that was made for this batch, or else the first that admits it."""
+        """The optimization profile that was made for this batch, or else the first that admits it; and the inputs as it leaves them."""
         engine = self._opened.engine
         dynamic = [s.name for s in self.inputs if s.shape and s.shape[0] is None]
-        if not dynamic:
-            return
-        ranges = [
-            tuple(shape[0] for shape in engine.get_tensor_profile_shape(dynamic[0], i)) for i in range(engine.num_optimization_profiles)
-        ]
-        admit = [i for i, (low, _, high) in enumerate(ranges) if low <= batch <= high]
-        if not admit:
-            has = ", ".join(f"{low} to {high}" for low, _, high in ranges)
-            raise InputError(f"the engine was built for batches of {has}, --batch asks for {batch}; build one for it")
-        index = next((i for i in admit if ranges[i][1] == batch), admit[0])
-        if not self._context.set_optimization_profile_async(index, self._gpu.stream):
-            raise self._failure(f"profile {index} was refused")
-        self._gpu.synchronize()
-        self.inputs = tuple(self._narrowed(s, index) for s in self.inputs)
+        if dynamic:
+            ranges = [tuple(shape[0] for shape in self._range(dynamic[0], i)) for i in range(engine.num_optimization_profiles)]
+            admit = [i for i, (low, _, high) in enumerate(ranges) if low <= batch <= high]
+            if not admit:
+                has = ", ".join(f"{low} to {high}" for low, _, high in ranges)
+                raise InputError(f"the engine was built for batches of {has}, --batch asks for {batch}; build one for it")
+            index = next((i for i in admit if ranges[i][1] == batch), admit[0])
+            if not self._context.set_optimization_profile_async(index, self._gpu.stream):
+                raise self._failure(f"profile {index} was refused")
+            self._gpu.synchronize()
+        self.inputs = tuple(self._narrowed(s) for s in self.inputs)
 
-    def _narrowed(self, spec: TensorSpec, profile: int) -> TensorSpec:
+    def _narrowed(self, spec: TensorSpec) -> TensorSpec:
         """An input with the dimensions that its profile leaves no choice of: an engine for one batch is of a fixed batch."""
         if None not in spec.shape:
             return spec
-        low, _, high = self._opened.engine.get_tensor_profile_shape(spec.name, profile)
-        return replace(spec, shape=tuple(d if d is not None or a != b else int(a) for d, a, b in zip(spec.shape, low, high, strict=True)))
+        low, _, high = self._range(spec.name, self._context.active_optimization_profile)
+        return replace(spec, shape=tuple(d if d is not None or a != b else a for d, a, b in zip(spec.shape, low, high, strict=True)))
+
+    def _range(self, name: str, profile: int) -> list[tuple[int, ...]]:
+        """The smallest, best and largest shape of an input in a profile."""
+        return [tuple(map(int, shape)) for shape in self._opened.engine.get_tensor_profile_shape(name, profile)]
 
     def _probe(self, batch: int) -> None:
         """Find outputs whose shape depends on the data: they are what is not known once all inputs' shapes are."""
-        if any(None in s.shape[1:] for s in self.inputs):
-            shapes = {
-                s.name: tuple(self._opened.engine.get_tensor_profile_shape(s.name, self._context.active_optimization_profile)[1])
-                for s in self.inputs
-            }
-        else:
-            shapes = {s.name: (batch if s.shape[0] is None else s.shape[0], *s.sample_shape) for s in self.inputs if s.shape}
-        self._set_shapes(shapes)
+        self._set_shapes({s.name: self._usual_shape(s, batch) for s in self.inputs})
         unknown = [s.name for s in self.outputs if -1 in tuple(self._context.get_tensor_shape(s.name))]
         if unknown and self._use_graph:
             raise InputError(
@@ -144,13 +138,23 @@ class TrtSession:
         if unknown:
             self.boundaries = ("device",)
 
+    def _usual_shape(self, spec: TensorSpec, batch: int) -> tuple[int, ...]:
+        """An input's shape at this batch, its other open dimensions the best of the profile."""
+        if None not in spec.shape[1:]:
+            return tuple(batch if d is None else d for d in spec.shape)
+        best = self._range(spec.name, self._context.active_optimization_profile)[1]
+        return (batch if spec.shape[0] is None else spec.shape[0], *best[1:])
+
     def _set_shapes(self, shapes: dict[str, tuple[int, ...]]) -> None:
         for name, shape in shapes.items():
             if not self._context.set_input_shape(name, shape):
                 raise InputError(
                     f"the engine does not take the shape {shape} for input '{name}': it lies outside its profile; build one for it"
                 )
-        missing = list(self._context.infer_shapes())
+        try:
+            missing = list(self._context.infer_shapes())
+        except RuntimeError as error:  # the one call of this API that raises
+            raise InputError(f"the engine does not take these shapes together: {shapes} ({self._opened.messages.last or error})") from error
         if missing:
             raise InputError(f"the shapes of {', '.join(missing)} are still open: give all inputs a shape")
 
@@ -161,7 +165,7 @@ class TrtSession:
         for spec in (*self.inputs, *self.outputs):
             if spec.name in self._allocators:
                 continue
-            shape = shapes.get(spec.name) or self._output_shape(spec.name)
+            shape = shapes[spec.name] if spec.name in shapes else self._output_shape(spec.name)
             address = self._buffers[spec.name].reserve(int(np.prod(shape, dtype=np.int64)) * np.dtype(spec.dtype).itemsize)
             if not self._context.set_tensor_address(spec.name, address):
                 raise self._failure(f"the address of '{spec.name}' was refused")

@@ -78,8 +78,10 @@ class BindingsGpu:
         self._call("cudaStreamBeginCapture", self._stream, self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
         try:
             work()
-        finally:
-            graph = self._call("cudaStreamEndCapture", self._stream)
+        except ToolError as error:
+            self._runtime.cudaStreamEndCapture(self._stream)  # fails too, by what broke the capture
+            raise ToolError(f"no CUDA graph could be captured: {error}") from error
+        graph = self._call("cudaStreamEndCapture", self._stream)
         launchable = self._call("cudaGraphInstantiate", graph, 0)
         self._call("cudaGraphDestroy", graph)
         self._graphs.append(launchable)

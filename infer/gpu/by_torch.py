@@ -70,8 +70,11 @@ class TorchGpu:
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """Capture ``work`` as a graph."""
         graph = self._torch.cuda.CUDAGraph()
-        with self._torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-            work()
+        try:
+            with self._torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                work()
+        except RuntimeError as error:  # PyTorch's own, when it ends a capture that something broke: that is its context
+            raise ToolError(f"no CUDA graph could be captured: {' '.join(str(error.__context__ or error).split())[:300]}") from error
 
         def launch() -> None:
             with self._torch.cuda.stream(self._stream):

@@ -229,5 +229,6 @@ def forget() -> None:
     bindings = sys.modules.get("cuda.bindings")
     if bindings is not None and hasattr(bindings, "runtime"):
         del bindings.runtime
-    for name in ("cuda.bindings.runtime", "tensorrt", "tensorrt_plans", "cuda_double", "torch_double", "pynvml"):
-        sys.modules.pop(name, None)
+    ours = ("cuda.bindings.runtime", "tensorrt", "tensorrt_plans", "cuda_double", "torch_double", "pynvml")
+    for name in [n for n in sys.modules if n in ours or n.startswith("tensorrt.")]:
+        del sys.modules[name]

@@ -8,7 +8,9 @@ from typing import Any
 
 
 def write_plan(path: Path, onnx: Path, version: str = "10.16.1", compute_capability: str = "7.5", **facts: Any) -> Path:
-    """``profiles``: list of input name -> [min, opt, max]; ``layers``: what the inspector lists; ``data_dependent`` and ``on_host``: tensors."""
+    """``profiles``: list of input name -> [min, opt, max]; ``layers``: what the inspector lists; ``data_dependent`` and ``on_host``: tensors;
+    ``loops``: no CUDA graph can hold it.
+    """
     plan = {
         "onnx": str(onnx),
         "compute_capability": compute_capability,
@@ -16,6 +18,7 @@ def write_plan(path: Path, onnx: Path, version: str = "10.16.1", compute_capabil
         "layers": ["conv1", "fc"],
         "data_dependent": [],
         "on_host": [],
+        "loops": False,
         "dtypes": {},
         "memory": True,
         "version_compatible": False,

@@ -97,7 +97,10 @@ def graph(captured: CUDAGraph, stream: Stream, capture_error_mode: str) -> Itera
         yield
     finally:
         _current.pop()
-        captured.work = cuda.cudaGraphInstantiate(cuda.cudaStreamEndCapture(stream._stream)[1], 0)[1]
+        error, work = cuda.cudaStreamEndCapture(stream._stream)
+        if error is not cuda.cudaError_t.cudaSuccess:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+        captured.work = cuda.cudaGraphInstantiate(work, 0)[1]
 
 
 def empty(nbytes: int, dtype: str, device: Any = None, pin_memory: bool = False) -> Tensor:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,3 +76,34 @@ def tiny(tmp_path: Path) -> Tiny:
     (tmp_path / "card.yaml").write_text(CARD)
     (tmp_path / "tiny.py").write_text(MODULE)
     return made
+
+
+Plan = Callable[..., Path]
+
+
+@pytest.fixture(params=("10.16.1", "11.1.0"))
+def version(request: pytest.FixtureRequest) -> str:
+    """A version of TensorRT."""
+    return str(request.param)
+
+
+@pytest.fixture
+def double(version: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The double of CUDA, with that of TensorRT installed beside it."""
+    monkeypatch.setenv("TENSORRT_DOUBLE", version)
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "doubles"))
+    importlib.import_module("tensorrt")
+    double = importlib.import_module("cuda_double")
+    yield double
+    double.forget()
+
+
+@pytest.fixture
+def plan(double: Any, version: str, tmp_path: Path) -> Plan:
+    """``plan(onnx, **facts)`` writes an engine of that model for the double."""
+
+    def write(model: Path, **facts: Any) -> Path:
+        write_plan = importlib.import_module("tensorrt_plans").write_plan
+        return Path(write_plan(tmp_path / "model.plan", model, **{"version": version, **facts}))
+
+    return write

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,40 +21,9 @@ from portproof.errors import InputError, ToolError
 from portproof.infer import gpu as gpus
 from portproof.infer.trtengine import plan_version
 
-DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
-VERSIONS = ("10.16.1", "11.1.0")
 IMAGE = (3, 4, 4)
-PROFILE = {"image": [[1, *IMAGE], [4, *IMAGE], [8, *IMAGE]]}
-
-
-@pytest.fixture(params=VERSIONS)
-def version(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def double(version: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The double of CUDA, with that of TensorRT installed beside it."""
-    monkeypatch.setenv("TENSORRT_DOUBLE", version)
-    monkeypatch.syspath_prepend(str(DOUBLES))
-    importlib.import_module("tensorrt")
-    double = importlib.import_module("cuda_double")
-    yield double
-    double.forget()
-
-
 Plan = Callable[..., Path]
-
-
-@pytest.fixture
-def plan(double: Any, version: str, tmp_path: Path) -> Plan:
-    """``plan(onnx, **facts)`` writes an engine of that model for the double."""
-
-    def write(model: Path, **facts: Any) -> Path:
-        write_plan = importlib.import_module("tensorrt_plans").write_plan
-        return Path(write_plan(tmp_path / "model.plan", model, **{"version": version, **facts}))
-
-    return write
+PROFILE = {"image": [[1, *IMAGE], [4, *IMAGE], [8, *IMAGE]]}
 
 
 def reference(model: Path, feeds: dict[str, Any]) -> dict[str, Any]:
