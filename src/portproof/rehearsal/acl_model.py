@@ -65,8 +65,8 @@ class LoadedModel:
         return [self._desc(t, size, size) for t, size in zip(self._header.outputs, sizes, strict=True)]
 
     def _desc(self, tensor: Any, size: int, realsize: int) -> tensor_desc:
-        image = len(tensor.shape) == 4
-        return tensor_desc(self, name=tensor.name, datatype=dtype_of(tensor.dtype), format=0 if image else 2, shape=list(tensor.shape), size=size,
+        form = 2 if len(tensor.shape) != 4 else 1 if tensor.dtype == "uint8" and self._header.aipp else 0  # ND, NHWC, NCHW
+        return tensor_desc(self, name=tensor.name, datatype=dtype_of(tensor.dtype), format=form, shape=list(tensor.shape), size=size,
                            realsize=realsize)  # fmt: skip
 
     def __str__(self) -> str:

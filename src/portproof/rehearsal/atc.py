@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from portproof.rehearsal import MARK
+from portproof.rehearsal.aipp import read_aipp
 from portproof.rehearsal.om import Kind, write_om
 
 _FLAGS = frozenset({"framework", "model", "output", "soc_version", "input_format", "log", "input_shape", "out_nodes", "insert_op_conf", "output_type",
                     "dynamic_batch_size", "dynamic_image_size", "dynamic_dims", "input_shape_range", "precision_mode", "precision_mode_v2",
-                    "op_select_implmode", "enable_small_channel", "job_type"})  # fmt: skip
+                    "op_select_implmode", "optypelist_for_implmode", "enable_small_channel", "fusion_switch_file", "input_fp16_nodes",
+                    "buffer_optimize", "keep_dtype", "modify_mixlist", "customize_dtypes", "op_precision_mode", "job_type"})  # fmt: skip
 _CHIPS = re.compile(r"^Ascend(310|310P[1-7]|310B[1-4]|710|910\w*)$")
 
 
@@ -63,14 +65,15 @@ def _wrap(given: dict[str, str]) -> None:
     kind, gears = _gears(given, list(shapes.values()))
     full = "force_fp32" in given.get("precision_mode", "") or given.get("precision_mode", "") == "must_keep_origin_dtype"
     half = not full and given.get("precision_mode_v2") != "origin"
+    aipp = None
     if "insert_op_conf" in given:
-        fail(
-            "E10001",
-            f"Value [{given['insert_op_conf']}] for parameter [insert_op_conf] is invalid. Reason: AIPP is not simulated [{MARK}].",
-        )
+        try:
+            aipp = read_aipp(Path(given["insert_op_conf"]))
+        except (OSError, ValueError) as error:
+            fail("E10001", f"Value [{given['insert_op_conf']}] for parameter [insert_op_conf] is invalid. Reason: {error} [{MARK}].")
     try:
         write_om(Path(given["model"]), Path(given["output"] + ".om"), given["soc_version"], shapes, kind=kind, gears=gears, half=half,
-                 output_half=given.get("output_type") == "FP16")  # fmt: skip
+                 output_half=given.get("output_type") == "FP16", aipp=aipp)  # fmt: skip
     except FileNotFoundError:
         fail("E10001", f"Value [{given['model']}] for parameter [--model] is invalid. Reason: The file does not exist.")
     except (KeyError, StopIteration, IndexError, ValueError) as error:

@@ -15,6 +15,7 @@ import numpy as np
 
 from portproof.files import write_bytes
 from portproof.rehearsal import MARK
+from portproof.rehearsal.aipp import Aipp
 
 MAGIC = b"PORTPROOF-REHEARSAL-OM\n"
 Kind = Literal["static", "batch", "hw", "dims", "shape"]
@@ -34,7 +35,7 @@ class Header(msgspec.Struct):
     """What the simulated runtime knows of a model.
 
     ``kind`` says what can be chosen at run time, ``gears`` what there is to choose from: batch sizes ``[n]``, image sizes ``[h, w]``, or the
-    dimensions of all inputs one after the other. ``largest``: the inputs' shapes at the largest gear.
+    dimensions of all inputs one after the other. ``largest``: the inputs' shapes at the largest gear. ``aipp`` stands before the first input.
     """
 
     soc_version: str
@@ -44,6 +45,7 @@ class Header(msgspec.Struct):
     outputs: list[Tensor]
     largest: list[list[int]]
     half: bool
+    aipp: Aipp | None = None
     mark: str = MARK
 
 
@@ -61,11 +63,13 @@ def write_om(
     gears: Sequence[Sequence[int]] = (),
     half: bool = True,
     output_half: bool = False,
+    aipp: Aipp | None = None,
 ) -> None:
     """Wrap an ONNX file. ``shapes``: each input's shape as atc is given it, -1 where dynamic. ``half``: inputs and outputs are rounded to
     float16 on the way, as a chip that computes in it does. ``output_half``: float outputs come as float16 (``--output_type=FP16``).
 
-    Raises :class:`ValueError` when ONNX Runtime cannot run the model with these shapes.
+    ``aipp`` makes the first input uint8 NHWC. Raises :class:`ValueError` when ONNX Runtime cannot run the model with these shapes, or AIPP does
+    not make what the model takes.
     """
     import onnx
 
@@ -86,9 +90,19 @@ def write_om(
         dtype = "float16" if output_half and result.dtype.kind == "f" else result.dtype.name
         shape = [d if isinstance(d, int) else -1 for d in node.shape] if kind == "shape" else list(result.shape)
         outputs.append(Tensor(names.get(node.name, node.name), node.name, dtype, shape))
-    header = Header(soc_version, kind, [list(g) for g in gears], inputs, outputs, largest, half)
+    if aipp:
+        _put_before(aipp, inputs[0], largest[0])
+    header = Header(soc_version, kind, [list(g) for g in gears], inputs, outputs, largest, half, aipp)
     encoded = msgspec.json.encode(header)
     write_bytes(out, MAGIC + struct.pack("<I", len(encoded)) + encoded + data)
+
+
+def _put_before(aipp: Aipp, image: Tensor, largest: list[int]) -> None:
+    """The image input as AIPP takes it."""
+    if len(image.shape) != 4 or tuple(image.shape[1:]) != (3, *aipp.size):
+        raise ValueError(f"AIPP makes 3 x {aipp.size[0]} x {aipp.size[1]}, input {image.name} has the shape {image.shape}")
+    image.dtype, image.shape = "uint8", [image.shape[0], *aipp.source, 3]
+    largest[1:] = [*aipp.source, 3]
 
 
 def read_om(path: Path) -> tuple[Header, bytes]:
@@ -161,6 +175,8 @@ class Executable:
         """Run once; arrays in the order of the inputs, results in the order of the outputs."""
         self._session = self._session or _session(self._onnx_bytes)
         half = self.header.half
+        if self.header.aipp:
+            arrays = [self.header.aipp.apply(arrays[0]), *arrays[1:]]
         feeds = {t.onnx: _rounded(a, half) for t, a in zip(self.header.inputs, arrays, strict=True)}
         results = self._session.run([t.onnx for t in self.header.outputs], feeds)
         return [np.asarray(_rounded(a, half), t.dtype) for a, t in zip(results, self.header.outputs, strict=True)]
