@@ -17,11 +17,18 @@ _PRECISIONS = {
     "mixed": ("allow_mix_precision", "mixed_float16"),
 }
 _SHAPE = re.compile(r"^(?P<name>.+):(?P<dims>\s*-?\d+(?:\s*,\s*-?\d+)*\s*)$")
+_RANGE = re.compile(r"^(?P<name>.+):\[(?P<dims>[-\d~,\s]+)\]$")
+#: Flags that other options decide, or that would change what a success is.
+_OWN_FLAGS = frozenset({"framework", "model", "output", "soc_version", "input_shape", "input_format", "input_shape_range", "dynamic_batch_size",
+                        "dynamic_image_size", "dynamic_dims", "insert_op_conf", "precision_mode", "precision_mode_v2", "output_type", "mode",
+                        "help"})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be converted. ``out`` may hold ``{batch}``; the dynamic settings exclude each other and are spelled as atc takes them."""
+    """What is to be converted. ``out`` may hold ``{batch}``; the dynamic settings exclude each other and are spelled as atc takes them. ``flags``:
+    more of atc's own, ``name=value``.
+    """
 
     model: str
     out: str
@@ -36,6 +43,7 @@ class Request:
     aipp: str | None = None
     precision: str | None = None
     output_type: str | None = None
+    flags: tuple[str, ...] = ()
     tune: bool = False
 
 
@@ -54,8 +62,9 @@ class Conversion:
 
     def command(self, program: str, model: Path, output: Path, soc_version: str) -> list[str]:
         """atc's command line. atc adds the suffix ``.om`` itself."""
+        log = () if any(f.startswith("--log=") for f in self.flags) else ("--log=error",)
         return [program, "--framework=5", f"--model={model}", f"--output={output}", f"--soc_version={soc_version}", *self.shape_flags, *self.flags,
-                "--log=error"]  # fmt: skip
+                *log]  # fmt: skip
 
     def tuning(self, program: str, model: Path, output: Path) -> list[str]:
         """aoe's command line, for operators; the chip is that of the host."""
@@ -72,30 +81,87 @@ def conversions(request: Request, inputs: Sequence[OnnxInput], new_precision: bo
         common.append(f"--precision_mode_v2={new}" if new_precision else f"--precision_mode={old}")
     if request.output_type:
         common.append(f"--output_type={request.output_type}")
+    common += [f"--{name}={value}" for name, value in more_flags(request.flags).items()]
     name = Path(request.model).stem
     if not _is_dynamic(request):
         return [_static(request, inputs, name, batch, tuple(common)) for batch in dict.fromkeys(request.batches)]
     if "{batch}" in request.out:
         raise InputError("one .om with dynamic dimensions serves every batch: OUT_DIR cannot hold {batch}")
-    kind, flag = _dynamic(request, inputs)
-    shapes = () if request.shape_range else (_shape_flag(_shapes(request, inputs, -1)),)
+    kind, flags = _dynamic(request, inputs)
     form = "ND" if request.dims else _format(inputs)
-    return [Conversion(Path(request.out) / f"{name}_{kind}", tuple(common), (f"--input_format={form}", *shapes, flag))]
+    return [Conversion(Path(request.out) / f"{name}_{kind}", tuple(common), (f"--input_format={form}", *flags))]
+
+
+def more_flags(flags: Sequence[str]) -> dict[str, str]:
+    """atc's own flags by name. A value that names a file is made absolute, since atc runs in a folder of its own.
+
+    >>> more_flags(["op_select_implmode=high_precision", "--log=info"])
+    {'op_select_implmode': 'high_precision', 'log': 'info'}
+    """
+    found = {}
+    for flag in flags:
+        name, equals, value = flag.removeprefix("--").partition("=")
+        if not equals or not re.fullmatch(r"\w+", name) or not value:
+            raise InputError(f"--flag '{flag}' is not NAME=VALUE, for example op_select_implmode=high_precision")
+        if name in _OWN_FLAGS or name in found:
+            raise InputError(f"--flag {name} is decided by another option of this command, or given twice; see --help")
+        found[name] = str(Path(value).absolute()) if Path(value).is_file() else value
+    return found
 
 
 def _is_dynamic(request: Request) -> bool:
     return bool(request.dynamic_batch or request.image_sizes or request.dims or request.shape_range)
 
 
-def _dynamic(request: Request, inputs: Sequence[OnnxInput]) -> tuple[str, str]:
-    """The name of the kind of model and the flag that makes it."""
-    if request.dynamic_batch:
-        return "dymbatch", f"--dynamic_batch_size={','.join(map(str, sorted(set(request.batches))))}"
+def _dynamic(request: Request, inputs: Sequence[OnnxInput]) -> tuple[str, tuple[str, ...]]:
+    """The name of the kind of model and the flags that make it, after a check that they fit the inputs."""
+    if request.shape_range:
+        _check_ranges(request.shape_range, inputs)
+        return "dymshape", (f"--input_shape_range={request.shape_range}",)
     if request.image_sizes:
-        return "dymhw", f"--dynamic_image_size={request.image_sizes}"
+        if len(set(request.batches)) != 1:
+            raise InputError("a model with a choice of image sizes has one batch: give one --batch")
+        shapes = _shapes(request, inputs, request.batches[0])
+        if any(n == -1 for _, shape in shapes for n in (shape[:-2] if len(shape) == 4 else shape)):
+            raise InputError("with --dynamic-image-size only height and width of an image (NCHW) can be open (-1): give --input-shape")
+        _check_gears("--dynamic-image-size", request.image_sizes, 2)
+        return "dymhw", (_shape_flag(shapes), f"--dynamic_image_size={request.image_sizes}")
+    shapes = _shapes(request, inputs, -1)
+    open_ = [n for _, shape in shapes for n in shape].count(-1)
     if request.dims:
-        return "dymdims", f"--dynamic_dims={request.dims}"
-    return "dymshape", f"--input_shape_range={request.shape_range}"
+        _check_gears("--dynamic-dims", request.dims, open_)
+        return "dymdims", (_shape_flag(shapes), f"--dynamic_dims={request.dims}")
+    if not open_ or any(n == -1 for _, shape in shapes for n in shape[1:]):
+        raise InputError("with --dynamic-batch the batch and nothing else is open (-1): give --input-shape, or choose among --dynamic-dims")
+    return "dymbatch", (_shape_flag(shapes), f"--dynamic_batch_size={','.join(map(str, sorted(set(request.batches))))}")
+
+
+def _check_gears(option: str, text: str, numbers: int) -> None:
+    """Each gear has a number for each open dimension."""
+    for gear in text.split(";"):
+        words = gear.split(",")
+        if len(words) != numbers or not all(w.strip().isdigit() and int(w) > 0 for w in words):
+            plural = "" if numbers == 1 else "s"
+            raise InputError(
+                f"{option}: the gear '{gear}' must hold {numbers} positive whole number{plural}, one for each open dimension (-1)"
+            )
+
+
+def _check_ranges(text: str, inputs: Sequence[OnnxInput]) -> None:
+    """Each input has a range with a number for each dimension."""
+    ranks = {}
+    for part in re.split(r";(?![^\[]*\])", text):
+        match = _RANGE.match(part.strip())
+        if not match:
+            raise InputError(f"'{part}' is no range of shapes: NAME:[LOW~HIGH,N,-1,...] was expected, inputs joined by ';'")
+        ranks[match["name"]] = len(match["dims"].split(","))
+    expected = {i.name: len(i.shape) for i in inputs}
+    if ranks != expected:
+        raise InputError(f"--shape-range gives {_spelled(ranks)}, the model has {_spelled(expected)}")
+
+
+def _spelled(ranks: dict[str, int]) -> str:
+    return ", ".join(f"'{name}' {count} dimensions" for name, count in ranks.items())
 
 
 def _static(request: Request, inputs: Sequence[OnnxInput], name: str, batch: int, common: tuple[str, ...]) -> Conversion:

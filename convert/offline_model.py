@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from portproof import npusmi, progress, rehearsal
-from portproof.convert.atc_command import Conversion, Request, conversions
+from portproof.convert.atc_command import Conversion, Request, conversions, more_flags
 from portproof.convert.inherit import normalisation_fact
 from portproof.convert.onnx_inputs import read_facts
 from portproof.errors import InputError, ToolError
@@ -43,12 +43,18 @@ def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool =
         raise InputError(f"the target '{target.name}' takes no .om files; use 310 or 310p")
     model = existing_file(request.model, "ONNX model")
     facts = read_facts(model)
+    if facts.quantized:
+        raise InputError(
+            f"'{model}' holds QuantizeLinear or DequantizeLinear nodes, which atc does not take: convert the file it was quantized from"
+        )
     for warning in facts.warnings:
         progress.warn(warning)
     normalisation_fact(model, _aipp(request))  # refuses a model that would be normalised twice, before atc works for minutes
     soc_version = _soc_version(request, target)
     atc = "atc" if dry_run and not _is_here("atc") else _program("atc")
     new_precision = bool(request.precision) and atc != "atc" and _knows_new_precision(atc, Path(request.out.replace("{batch}", "0")))
+    if request.precision and atc == "atc":
+        progress.warn("atc is not on this host: the precision is spelled as older releases take it")
     plan = conversions(request, facts.inputs, new_precision)
     if dry_run:
         for one in plan:
@@ -61,7 +67,11 @@ def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool =
 
 def _make(one: Conversion, request: Request, model: Path, soc_version: str, timeout_s: float | None) -> Proof:
     """One ``.om``."""
-    inputs = {"model": [model], "aipp": [Path(request.aipp)] if request.aipp else []}
+    inputs = {
+        "model": [model],
+        "aipp": [Path(request.aipp)] if request.aipp else [],
+        "flag files": [Path(value) for value in more_flags(request.flags).values() if Path(value).is_file()],
+    }
     parameters = {
         "soc_version": soc_version,
         "flags": [*one.shape_flags, *one.flags],

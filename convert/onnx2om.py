@@ -32,8 +32,17 @@ def parser() -> Parser:
     p.add_argument("--aipp", metavar="FILE", help="AIPP configuration: scaling and normalisation on the chip, the input is uint8 NHWC then")
     p.add_argument("--precision", choices=("fp16", "fp32", "mixed"), help="arithmetic on the chip (default: atc's own choice, fp16)")
     p.add_argument("--output-type", metavar="T", help="type of the outputs, such as FP16 (default: the model's)")
+    p.add_argument(
+        "--flag",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one more flag of atc's own (op_select_implmode=high_precision); may be repeated",
+    )
     p.add_argument("--tune", action="store_true", help="tune the operators with aoe first (hours); needs the chip")
-    p.add_argument("--timeout", type=float, default=7200.0, metavar="S", help="seconds that one conversion may take (default 7200)")
+    p.add_argument(
+        "--timeout", type=float, default=7200.0, metavar="S", help="seconds that one conversion may take, without its tuning (default 7200)"
+    )
     p.add_argument("--dry-run", action="store_true", help="print the exact commands and run nothing")
     p.add_progress_options()
     return p
@@ -60,6 +69,7 @@ def work(options: argparse.Namespace) -> int:
         aipp=options.aipp,
         precision=options.precision,
         output_type=options.output_type,
+        flags=tuple(options.flag),
         tune=options.tune,
     )
     convert(request, timeout_s=options.timeout, dry_run=options.dry_run)

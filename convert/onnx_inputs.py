@@ -27,10 +27,11 @@ class OnnxInput:
 
 @dataclass(frozen=True, slots=True)
 class OnnxFacts:
-    """Inputs in order, opset of the default domain, and warnings for a converter."""
+    """Inputs in order, opset of the default domain, whether it holds Q/DQ nodes, and warnings for a converter."""
 
     inputs: tuple[OnnxInput, ...]
     opset: int
+    quantized: bool
     warnings: tuple[str, ...]
 
 
@@ -55,4 +56,5 @@ def read_facts(path: Path) -> OnnxFacts:
         warnings.append(f"the model uses operators of {listed(domains)}, which atc does not know; export without them")
     if doubtful:
         warnings.append(f"the model uses {listed(sorted(doubtful))}, which atc for 310 and 310P may not support (failure: EZ3003)")
-    return OnnxFacts(inputs, opset, tuple(warnings))
+    quantized = any(n.op_type in ("QuantizeLinear", "DequantizeLinear") for n in model.graph.node)
+    return OnnxFacts(inputs, opset, quantized, tuple(warnings))

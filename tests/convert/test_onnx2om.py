@@ -8,8 +8,11 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from portproof.rehearsal.installing import install
 from portproof.rehearsal.om import read_om
@@ -52,6 +55,8 @@ def test_a_dry_run_prints_the_exact_command_of_each_batch(convert: Command, tmp_
         (("--batch", "4,1", "--dynamic-batch"), ["--input_shape=image:-1,3,4,4", "--dynamic_batch_size=1,4"]),
         (("--dynamic-dims", "1;4"), ["--input_format=ND", "--input_shape=image:-1,3,4,4", "--dynamic_dims=1;4"]),
         (("--shape-range", "image:[1~8,3,4,4]"), ["--input_shape_range=image:[1~8,3,4,4]"]),
+        (("--flag", "optypelist_for_implmode=Gelu,Sigmoid"), ["--optypelist_for_implmode=Gelu,Sigmoid", "--log=error"]),
+        (("--flag=--log=info", "--flag", "out_nodes=/fc/Gemm:0;/x:1"), ["--log=info", "--out_nodes=/fc/Gemm:0;/x:1"]),
         (("--precision", "fp32"), ["--precision_mode_v2=origin"]),
         (("--output-type", "FP16"), ["--output_type=FP16"]),
         (("--target", "310", "--soc-version", "Ascend310"), ["--soc_version=Ascend310"]),
@@ -95,6 +100,18 @@ def test_conversion_makes_a_file_a_batch_and_is_done_once(convert: Command, tmp_
         (("--input-shape", "image:1,3,8,8"), "has the shape (None, 3, 4, 4) in the model"),
         (("--input-shape", "image"), "'image' is no input shape"),
         (("--aipp", "none.cfg"), "AIPP configuration: 'none.cfg' does not exist"),
+        (("--dynamic-dims", "1,4;2"), "--dynamic-dims: the gear '1,4' must hold 1 positive whole number, one"),
+        (("--dynamic-dims", "1;a"), "--dynamic-dims: the gear 'a' must hold"),
+        (("--dynamic-image-size", "8,8", "--batch", "1,2"), "a choice of image sizes has one batch: give one --batch"),
+        (("--dynamic-image-size", "8,8,8"), "--dynamic-image-size: the gear '8,8,8' must hold 2 positive whole numbers"),
+        (("--dynamic-image-size", "8,8", "--input-shape", "image:-1,3,-1,-1"), "only height and width of an image (NCHW) can be open"),
+        (("--dynamic-batch", "--input-shape", "image:4,3,4,4"), "with --dynamic-batch the batch and nothing else is open"),
+        (("--dynamic-batch", "--input-shape", "image:-1,3,-1,4"), "with --dynamic-batch the batch and nothing else is open"),
+        (("--shape-range", "image:1~8,3,4,4"), "'image:1~8,3,4,4' is no range of shapes"),
+        (("--shape-range", "image:[1~8,3,4]"), "--shape-range gives 'image' 3 dimensions, the model has 'image' 4 dimensions"),
+        (("--shape-range", "picture:[1~8,3,4,4]"), "--shape-range gives 'picture' 4 dimensions, the model has 'image' 4 dimensions"),
+        (("--flag", "op_select_implmode"), "--flag 'op_select_implmode' is not NAME=VALUE"),
+        (("--flag", "soc_version=Ascend310"), "--flag soc_version is decided by another option"),
     ],
 )
 def test_what_does_not_fit_the_model_is_refused_before_atc(
@@ -103,6 +120,37 @@ def test_what_does_not_fit_the_model_is_refused_before_atc(
     done = convert(*options)
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert not list(tmp_path.rglob("*.om"))
+
+
+def test_the_batch_of_a_model_with_image_sizes_is_filled_in(convert: Command, tmp_path: Path) -> None:
+    save_identity(tmp_path / "open.onnx", ["b", 3, "h", "w"])
+    (command,) = dry(convert("--dynamic-image-size", "8,8;16,12", "--batch", "2", "--dry-run", model="open.onnx"))
+    assert {"--input_shape=image:2,3,-1,-1", "--dynamic_image_size=8,8;16,12"} <= set(command)
+
+
+def save_identity(path: Path, shape: list[Any], op: str = "Identity", *more: str) -> None:
+    value = helper.make_tensor_value_info
+    weights = [helper.make_tensor(name, TensorProto.FLOAT, [], [1.0]) for name in more]
+    graph = helper.make_graph([helper.make_node(op, ["image", *more], ["y"])], "g", [value("image", TensorProto.FLOAT, shape)],
+                              [value("y", TensorProto.FLOAT if op == "Identity" else TensorProto.UINT8, None)], weights)  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
+
+
+def test_an_int8_file_is_refused_before_atc(convert: Command, tmp_path: Path) -> None:
+    save_identity(tmp_path / "int8.onnx", [1, 4], "QuantizeLinear", "scale")
+    done = convert(model="int8.onnx")
+    assert done.returncode == 2
+    assert "holds QuantizeLinear or DequantizeLinear nodes, which atc does not take" in done.stderr
+
+
+def test_a_file_that_a_flag_names_is_absolute_and_decides_whether_it_is_done(convert: Command, tmp_path: Path) -> None:
+    (tmp_path / "fusion.cfg").write_text("{}")
+    options = ("--flag", "fusion_switch_file=fusion.cfg")
+    assert f"--fusion_switch_file={tmp_path / 'fusion.cfg'}" in dry(convert(*options, "--dry-run"))[0]
+    assert convert(*options).returncode == 0
+    assert "is up to date" in convert(*options).stderr
+    (tmp_path / "fusion.cfg").write_text("{ }")
+    assert "running because" in convert(*options).stderr
 
 
 def test_a_missing_atc_says_to_source_the_environment(convert: Command) -> None:
