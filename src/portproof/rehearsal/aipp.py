@@ -30,7 +30,7 @@ class Aipp(msgspec.Struct):
         """uint8 NHWC of ``source`` to float32 NCHW of ``size``."""
         (top, left), (height, width) = self.start, self.size
         pixels = images[:, top : top + height, left : left + width, :: -1 if self.swap else 1].astype(np.float32)
-        done = (pixels - np.float32(self.subtract)) * np.float32(self.multiply)
+        done = (pixels - np.array(self.subtract, np.float32)) * np.array(self.multiply, np.float32)
         return np.ascontiguousarray(done.transpose(0, 3, 1, 2))
 
 
