@@ -6,15 +6,16 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from portproof import progress
 from portproof.convert.inherit import normalisation_fact
 from portproof.convert.onnx_load import load_without_weights
+from portproof.convert.trt_layers import computing_precision
 from portproof.convert.trt_package import tensorrt
 from portproof.convert.trtexec import Build, Profile, Shape, Trtexec, build_command, find_trtexec
 from portproof.errors import InputError, ToolError
@@ -25,8 +26,10 @@ from portproof.shell import Finished, run_program, spelled
 PRECISIONS = ("fp32", "fp16", "int8")
 _FLOAT16 = 10  # onnx.TensorProto.FLOAT16
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
+_THREE_SHAPES = re.compile(r"[0-9]+(?:x[0-9]+)*(?:,[0-9]+(?:x[0-9]+)*){2}")
 _REASON = re.compile(r"\[E\] (.*)")
 _CAPABILITY = re.compile(r"Compute Capability: (\d+\.\d+)")
+_CAPABILITY_OF_SMI = re.compile(r", (\d+\.\d+),")
 _GPU_QUERY = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
 
 
@@ -83,17 +86,23 @@ def read_model(path: Path) -> ModelFacts:
     model = load_without_weights(path, "checking a model before its conversion", "convert")
     weights = {w.name: w for w in model.graph.initializer}
     inputs = {
-        v.name: tuple(d.dim_value if d.HasField("dim_value") else None for d in v.type.tensor_type.shape.dim)
+        v.name: tuple(d.dim_value if d.dim_value > 0 else None for d in v.type.tensor_type.shape.dim)
         for v in model.graph.input
         if v.name not in weights
     }
     outside = {e.value for w in weights.values() for e in w.external_data if e.key == "location"}
     return ModelFacts(
         inputs,
-        half=any(w.data_type == _FLOAT16 for w in weights.values()),
+        half=_FLOAT16 in _element_types(model.graph),
         quantized=any(n.op_type in _QUANTIZING for n in model.graph.node),
         files=(path, *(path.parent / name for name in sorted(outside))),
     )
+
+
+def _element_types(graph: Any) -> set[int]:
+    """The element types of weights, constants, inputs and outputs."""
+    constants = {a.t.data_type for node in graph.node if node.op_type == "Constant" for a in node.attribute if a.HasField("t")}
+    return constants | {w.data_type for w in graph.initializer} | {v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)}
 
 
 def profile_of(request: Request, facts: ModelFacts, batch: int | None) -> Profile:
@@ -101,21 +110,22 @@ def profile_of(request: Request, facts: ModelFacts, batch: int | None) -> Profil
     dynamic = {name: shape for name, shape in facts.inputs.items() if None in shape}
     if batch is None:
         return _given(request.shapes, facts.inputs)
+    any_batch = any(shape[0] is None for shape in dynamic.values())
     for name, shape in facts.inputs.items():
-        if shape and shape[0] not in (None, batch):
+        if shape and shape[0] not in (None, batch) and not any_batch:  # else it is a table that all samples share
             raise InputError(
                 f"'{request.model}' has the fixed batch {shape[0]} in '{name}', --batch asks for {batch}; export it with a dynamic batch"
             )
         if None in shape[1:]:
             raise InputError(f"input '{name}' has other dynamic dimensions beside the batch: give --shapes {name}:MIN,OPT,MAX")
-    return {name: ((batch, *(d or 0 for d in shape[1:])),) * 3 for name, shape in dynamic.items()}
+    return {name: (tuple(batch if d is None else d for d in shape),) * 3 for name, shape in dynamic.items()}
 
 
 def _given(words: Sequence[str], inputs: Mapping[str, tuple[int | None, ...]]) -> Profile:
     found: dict[str, tuple[Shape, Shape, Shape]] = {}
     for word in words:
         name, _, text = word.rpartition(":")
-        shapes = [tuple(int(d) for d in part.split("x")) for part in text.split(",")] if re.fullmatch(r"[\dx]+(,[\dx]+){2}", text) else []
+        shapes = [tuple(int(d) for d in part.split("x")) for part in text.split(",")] if _THREE_SHAPES.fullmatch(text) else []
         known = inputs.get(name)
         if known is None or len(shapes) != 3:
             raise InputError(
@@ -141,49 +151,86 @@ def _build(request: Request, facts: ModelFacts, batch: int | None, version: str)
 
 def _make(build: Build, request: Request, facts: ModelFacts, tool: Trtexec | None, timeout_s: float | None) -> Proof:
     """One engine, unless its sidecar says that nothing changed: the model, TensorRT, the GPU, the shapes and the precision."""
-    version = tool.version_text if tool else str(tensorrt("--via python").__version__)
-    parameters = {"via": request.via, "tensorrt": version, "precision": build.precision, "shapes": dict(build.profile), "gpu": gpu_here()}
+    version, gpu = tool.version_text if tool else str(tensorrt("--via python").__version__), gpu_here()
+    parameters = {"via": request.via, "tensorrt": version, "precision": build.precision, "shapes": dict(build.profile), "gpu": gpu}
     work = Work("onnx2trt", build.engine, inputs={"model": list(facts.files)}, parameters=parameters)
     if work.is_done():
         return read_proof(work.sidecar)
-    command = build_command(tool, build) if tool else []  # refuses what this version cannot build, before anything is touched
+    if tool:
+        build_command(tool, build)  # refuses what this version cannot build, before anything is touched
     work.begin()
     build.engine.parent.mkdir(parents=True, exist_ok=True)
-    draft = build.engine.with_name(f".{build.engine.name}.tmp")
-    before = sha256_of(build.timing_cache) if build.timing_cache.is_file() else None
-    try:
-        found = _by_trtexec(command, build, draft, timeout_s) if tool else _by_python(build, draft)
-        os.replace(draft, build.engine)
-    finally:
-        draft.unlink(missing_ok=True)
+    before = _hash_of(build.timing_cache)
+    with _drafts(build) as draft:
+        found = _by_trtexec(tool, draft, build, timeout_s) if tool else _by_python(draft)
+    capability = _CAPABILITY_OF_SMI.search(gpu or "")
+    found = {"compute_capability": capability[1] if capability else None} | found | {"computes_in": _computes_in(build)}
     progress.say(f"onnx2trt: {build.engine} is made")
-    cache = {"before": before, "after": sha256_of(build.timing_cache) if build.timing_cache.is_file() else None}
+    cache = {"before": before, "after": _hash_of(build.timing_cache)}
     outputs = [build.engine, *([build.layers] if build.layers.is_file() else [])]
     return work.finish(outputs, found | {"timing_cache_sha256": cache} | normalisation_fact(request.model))
 
 
-def _by_trtexec(command: list[str], build: Build, draft: Path, timeout_s: float | None) -> dict[str, Any]:
-    command = [f"--saveEngine={draft}" if word.startswith("--saveEngine=") else word for word in command]
-    done = run_program(command, build.engine.parent / "logs" / f"trtexec_build_{build.engine.stem}.log", timeout_s=timeout_s)
+@contextmanager
+def _drafts(build: Build) -> Iterator[Build]:
+    """The same build with its files in a folder of its own: whatever ends it leaves the engine, the layers and the timing cache as they were."""
+    folder = build.engine.with_name(f".{build.engine.name}.tmp")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        files = {name: folder / getattr(build, name).name for name in ("engine", "layers", "timing_cache")}
+        if build.timing_cache.is_file():
+            shutil.copyfile(build.timing_cache, files["timing_cache"])
+        yield replace(build, **files)
+        build.layers.unlink(missing_ok=True)  # those of an engine before, where this version lists none
+        for name, file in files.items():
+            if file.is_file():
+                os.replace(file, getattr(build, name))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _by_trtexec(tool: Trtexec, draft: Build, build: Build, timeout_s: float | None) -> dict[str, Any]:
+    log = build.engine.parent / "logs" / f"trtexec_build_{build.engine.stem}.log"
+    done = run_program(build_command(tool, draft), log, timeout_s=timeout_s)
     output = done.output
-    if done.exit_code != 0 or "&&&& PASSED TensorRT.trtexec" not in output or not draft.is_file():
+    if done.exit_code != 0 or "&&&& PASSED TensorRT.trtexec" not in output or not _holds_bytes(draft.engine):
         raise done.failure(f"trtexec built no engine: {_reason(done, output)}")
     capability = _CAPABILITY.search(output)
-    return {"command": list(done.command), "seconds": done.seconds, "compute_capability": capability[1] if capability else None}
+    return {"command": list(done.command), "seconds": done.seconds} | ({"compute_capability": capability[1]} if capability else {})
 
 
 def _reason(done: Finished, output: str) -> str:
     """The first error that it printed; else how it ended."""
     errors = _REASON.findall(output)
-    return errors[0].strip()[:200] if errors else f"it {done.how} without a verdict" if "&&&& FAILED" not in output else f"it {done.how}"
+    if errors:
+        return str(errors[0]).strip()[:200]
+    verdict = next((word for word in ("PASSED", "FAILED") if f"&&&& {word}" in output), None)
+    return f"it {done.how} " + (f"and said {verdict}, and wrote none" if verdict else "without a verdict")
 
 
-def _by_python(build: Build, draft: Path) -> dict[str, Any]:
-    from portproof.convert.trt_builder import build_plan
+def _by_python(draft: Build) -> dict[str, Any]:
+    from portproof.convert.trt_builder import build_engine
 
-    plan, facts = build_plan(build)
-    draft.write_bytes(plan)
-    return facts
+    return build_engine(draft)
+
+
+def _computes_in(build: Build) -> str | None:
+    """What the layers compute in, None where they are not listed; a warning where TensorRT chose something else than was asked for."""
+    found = computing_precision(build.layers.read_text(encoding="utf-8", errors="replace")) if build.layers.is_file() else None
+    if found not in (None, build.precision):
+        progress.warn(
+            f"'{build.engine}' was asked for in {build.precision}; its layers compute in {found}, and its figures are labelled so"
+        )
+    return found
+
+
+def _holds_bytes(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _hash_of(file: Path) -> str | None:
+    return sha256_of(file) if file.is_file() else None
 
 
 def gpu_here() -> str | None:

@@ -22,7 +22,7 @@ def parser() -> Parser:
         "model_file", metavar="MODEL.onnx", help="the model; int8, and from TensorRT 11 fp16, are a matter of the file (quantize.py)"
     )
     p.add_argument("out", metavar="OUT_DIR", help="where the engines are written; may hold {batch}, as in t4/bs{batch}")
-    p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
+    p.add_values("--batch", type=positive, default=[], metavar="N", help="batch sizes (default 1)")
     p.add_argument(
         "--shapes",
         nargs="+",
@@ -46,9 +46,13 @@ def work(options: argparse.Namespace) -> int:
 
     from portproof import progress
     from portproof.convert.engines import Request, convert
+    from portproof.errors import InputError
 
     progress.configure(options.quiet, options.log_json)
-    request = Request(Path(options.model_file), options.out, tuple(options.batch), options.precision, options.via, tuple(options.shapes))
+    if options.batch and options.shapes:
+        raise InputError("--batch makes one engine a size and --shapes one for a range: give one of them")
+    batches = tuple(dict.fromkeys(options.batch or [1]))
+    request = Request(Path(options.model_file), options.out, batches, options.precision, options.via, tuple(options.shapes))
     convert(request, timeout_s=options.timeout, dry_run=options.dry_run)
     return 0
 

@@ -6,6 +6,7 @@ None and False are failures, whose reasons go to the logger.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from portproof.convert.trt_package import collecting_logger, tensorrt
@@ -15,11 +16,13 @@ from portproof.errors import ToolError
 _WORKSPACE_BYTES = 4096 << 20
 
 
-def build_plan(build: Build) -> tuple[bytes, dict[str, Any]]:
-    """The serialised engine and facts for its sidecar. :class:`ToolError` when TensorRT refuses the model or cannot build it."""
+def build_engine(build: Build) -> dict[str, Any]:
+    """Write the engine, the list of its layers and the timing cache; facts for its sidecar. :class:`ToolError` when TensorRT refuses the model, cannot
+    build it, or does not load what it built.
+    """
     trt = tensorrt("--via python")
-    version = [int(word) for word in trt.__version__.split(".")[:3]]
-    flags = precision_flags((version[0], version[1], version[2]), build)
+    numbers = re.findall(r"\d+", trt.__version__)
+    flags = precision_flags((int(numbers[0]), int(numbers[1]), int(numbers[2])), build)
     messages = collecting_logger(trt)
     builder = trt.Builder(messages)
     strong = "--stronglyTyped" in flags
@@ -30,6 +33,23 @@ def build_plan(build: Build) -> tuple[bytes, dict[str, Any]]:
         raise ToolError(
             f"TensorRT {trt.__version__} does not take '{build.model}': {errors[0] if errors else messages.last}", "\n".join(errors)
         )
+    config = _configured(trt, builder, build, flags, messages)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ToolError(f"TensorRT {trt.__version__} could not build '{build.model}': {messages.last or 'it gives no reason'}")
+    build.engine.write_bytes(plan)
+    cache = config.get_timing_cache()
+    if cache is not None:
+        build.timing_cache.write_bytes(cache.serialize())
+    engine = trt.Runtime(messages).deserialize_cuda_engine(bytes(plan))
+    if engine is None:
+        raise ToolError(f"TensorRT {trt.__version__} does not load the engine that it built of '{build.model}': {messages.last}")
+    build.layers.write_text(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON), encoding="utf-8")
+    return {"flags": flags}
+
+
+def _configured(trt: Any, builder: Any, build: Build, flags: list[str], messages: Any) -> Any:
+    """The configuration: workspace, flags, the profile and the timing cache."""
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
@@ -39,13 +59,12 @@ def build_plan(build: Build) -> tuple[bytes, dict[str, Any]]:
             config.set_flag(getattr(trt.BuilderFlag, name.upper()))
     if build.profile:
         _add_profile(builder, config, build, messages)
-    cache = config.create_timing_cache(build.timing_cache.read_bytes() if build.timing_cache.is_file() else b"")
-    config.set_timing_cache(cache, False)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise ToolError(f"TensorRT {trt.__version__} could not build '{build.model}': {messages.last or 'it gives no reason'}")
-    build.timing_cache.write_bytes(bytes(config.get_timing_cache().serialize()))
-    return bytes(plan), {"flags": flags}
+    # A cache that is damaged, or of another GPU, is refused; then timing begins anew.
+    for held in (build.timing_cache.read_bytes() if build.timing_cache.is_file() else b"", b""):
+        cache = config.create_timing_cache(held)
+        if cache is not None and config.set_timing_cache(cache, False):
+            break
+    return config
 
 
 def _add_profile(builder: Any, config: Any, build: Build, messages: Any) -> None:

@@ -22,6 +22,7 @@ from portproof.convert.engines import gpu_here
 from portproof.convert.trtexec import Mode, Shape, Trtexec, bench_command, find_trtexec
 from portproof.errors import InputError, ToolError
 from portproof.files import existing_file
+from portproof.infer.trtengine import precision_said
 from portproof.infer.watch import Devices, Watch, device_counters, device_doubts
 from portproof.measurement import Boundary, Measurement, Performance, read_performance, write_performance
 from portproof.provenance import Work, environment, proof_of
@@ -194,14 +195,13 @@ def _measurement(
     plan: TrtBench, tool: Trtexec, batch: int, *, boundary: Boundary, mode: Mode, runs: Sequence[Series], counters: dict[str, Any]
 ) -> Measurement:
     effective = replace(mode, graph=all(s.graph for s in runs))
-    proof = proof_of(plan.file(batch))
     return Measurement(
         label=plan.label,
         model=str(plan.file(batch)),
         backend="trtexec",
         batch=batch,
         boundary=boundary,
-        precision=str(proof.parameters.get("precision")) if proof else "unknown",
+        precision=precision_said(plan.file(batch)),
         clients=1,
         inputs="random",
         blocks=[[round(s, 9) for s in run.times[boundary]] for run in runs],

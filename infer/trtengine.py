@@ -6,12 +6,11 @@ words are kept and end up in the error.
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from portproof.convert.trt_layers import computing_precision
 from portproof.convert.trt_package import collecting_logger, tensorrt
 from portproof.errors import InputError
 from portproof.files import existing_file
@@ -21,16 +20,6 @@ from portproof.provenance import proof_of
 PLAN_TAG = b"ftrt"
 _VERSION_AT = slice(24, 28)
 NEEDED_FOR = "the backend 'trt'"
-#: Words of the inspector's "Format/Datatype" -> precision, the narrowest first.
-_PRECISIONS = {
-    "fp4": r"FP4",
-    "int4": r"Int4|INT4",
-    "fp8": r"FP8",
-    "int8": r"Int8|INT8",
-    "bf16": r"BF16|BFloat16",
-    "fp16": r"Half|FP16",
-    "fp32": r"Float|FP32",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +76,15 @@ def _why_refused(model: Path, plan: bytes, version: str, compute_capability: str
 
 
 def precision_of(opened: Engine, model: Path) -> str:
-    """What its layers compute in: the narrowest type among their tensors, as the engine's inspector lists them.
+    """What its layers compute in, as the engine's inspector lists them.
 
     An engine that was built without detailed profiling verbosity lists only names; then it is what its sidecar says, or ``unknown``.
     """
-    text = opened.engine.create_engine_inspector().get_engine_information(opened.trt.LayerInformationFormat.JSON)
-    layers = json.loads(text, strict=False).get("Layers", [])
-    kinds = {tensor.get("Format/Datatype", "") for layer in layers if isinstance(layer, dict) for tensor in layer.get("Outputs", [])}
-    for precision, words in _PRECISIONS.items():
-        if any(re.search(rf"\b(?:{words})\b", kind) for kind in kinds):
-            return precision
+    listed = opened.engine.create_engine_inspector().get_engine_information(opened.trt.LayerInformationFormat.JSON)
+    return computing_precision(listed) or precision_said(model)
+
+
+def precision_said(model: Path) -> str:
+    """What an engine's sidecar says that it computes in: what its layers showed when it was built, else what was asked for."""
     proof = proof_of(model)
-    return str((proof.parameters.get("precision") if proof else None) or "unknown")
+    return str((proof.facts.get("computes_in") or proof.parameters.get("precision") if proof else None) or "unknown")

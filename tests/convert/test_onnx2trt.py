@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portproof.convert.engines import ModelFacts, Request, convert, profile_of
+from portproof.convert.engines import ModelFacts, Request, convert, profile_of, read_model
 from portproof.errors import InputError, ToolError
 
 DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
@@ -102,6 +105,7 @@ def test_dry_run_prints_the_command_and_makes_nothing(tool: Any, tiny_onnx: Path
     ("changes", "words"),
     [
         ({"shapes": ("image:1x3x4x4",)}, "NAME:MIN,OPT,MAX was expected"),
+        ({"shapes": ("image:1xx3,2x,x",)}, "NAME:MIN,OPT,MAX was expected"),
         ({"shapes": ("picture:1x3x4x4,2x3x4x4,4x3x4x4",)}, "the inputs are image"),
         ({"shapes": ("image:4x3x4x4,2x3x4x4,8x3x4x4",)}, "does not fit the input 'image'"),
         ({"shapes": ("image:1x1x4x4,2x1x4x4,8x1x4x4",)}, "does not fit the input 'image'"),
@@ -132,14 +136,98 @@ def test_a_fixed_batch_is_another_engines_batch_only(tool: Any, tiny_onnx: Path,
     assert not any("hapes=" in word for word in proof.facts["command"])
 
 
-@pytest.mark.parametrize(("fault", "words"), [("oom", r"built no engine: Error\[1\].*out of memory"), ("no-verdict", "without a verdict")])
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("oom", r"built no engine: Error\[1\].*out of memory"),
+        ("no-verdict", "it ended with exit code 0 without a verdict"),
+        ("no-engine", "it ended with exit code 0 and said PASSED, and wrote none"),
+    ],
+)
 def test_a_build_that_fails_leaves_no_engine(tool: Any, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, fault: str, words: str) -> None:
     tool("10.16.1")
     monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", fault)
     with pytest.raises(ToolError, match=words):
         convert(Request(tiny_onnx, "engines"))
-    assert not list(Path("engines").glob("*.plan*"))
+    assert {p.name for p in Path("engines").iterdir()} == {"logs"}
+
+
+def test_a_build_that_is_killed_leaves_what_was_there_and_is_done_again(
+    tool: Any, tiny_onnx: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool("10.16.1")
+    convert(Request(tiny_onnx, "engines", precision="fp16"))
+    kept = {p.name: p.read_bytes() for p in Path("engines").iterdir() if p.suffix in (".plan", ".json", ".cache") and "proof" not in p.name}
+    assert len(kept) == 3
+    monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", "hang")
+    process = subprocess.Popen([sys.executable, root / "convert/onnx2trt.py", tiny_onnx, "engines"])
+    draft = Path("engines/.tiny_bs1.plan.tmp/tiny_bs1.layers.json")
+    deadline = time.monotonic() + 60
+    while not draft.is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert draft.is_file()
+    process.kill()
+    process.wait()
+    assert {name: Path("engines", name).read_bytes() for name in kept} == kept
+    monkeypatch.delenv("TRTEXEC_DOUBLE_FAULT")
+    (proof,) = convert(Request(tiny_onnx, "engines"))
+    assert proof.facts["computes_in"] == "fp32"
     assert not list(Path("engines").glob(".*"))
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tool: Any, tiny_onnx: Path, stage: Any, tmp_path: Path) -> None:
+    tool("10.16.1")
+    (tmp_path / "taken").write_text("")
+    done = stage("convert/onnx2trt.py", tiny_onnx, "taken", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("portproof: error:")) == (2, 1), done.stderr
+
+
+def test_what_the_layers_compute_in_is_kept_and_another_precision_is_said(
+    tool: Any, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    tool("10.16.1")
+    (proof,) = convert(Request(tiny_onnx, "engines", precision="fp16"))
+    assert proof.facts["computes_in"] == "fp16"
+    assert "compute in" not in capsys.readouterr().err
+    monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", "fp32")
+    (proof,) = convert(Request(tiny_onnx, "others", precision="fp16"))
+    assert proof.facts["computes_in"] == "fp32"
+    assert "was asked for in fp16; its layers compute in fp32" in capsys.readouterr().err
+    tool("8.0.3")
+    (proof,) = convert(Request(tiny_onnx, "old", precision="fp32"))
+    assert proof.facts["computes_in"] is None
+
+
+@pytest.mark.parametrize("held", [b"damaged", b"elsewhere"])
+def test_a_timing_cache_that_is_of_no_use_here_is_begun_anew(tool: Any, tiny_onnx: Path, held: bytes) -> None:
+    tool("11.1.0")
+    Path("engines").mkdir()
+    Path("engines/timing_11.1.0.cache").write_bytes(held)
+    (proof,) = convert(Request(tiny_onnx, "engines", via="python"))
+    assert Path("engines/timing_11.1.0.cache").read_bytes() == b"entry"
+    assert len(set(proof.facts["timing_cache_sha256"].values())) == 2
+    assert (proof.facts["computes_in"], len(proof.outputs)) == ("fp32", 2)
+
+
+def test_a_table_beside_the_batch_keeps_its_shape(tool: Any, tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    shapes: dict[str, list[Any]] = {"x": ["n", 3], "t": [3, 5], "y": ["n", 5]}
+    x, t, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "t"], ["y"])], "g", [x, t], [y])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "table.onnx")
+    tool("10.16.1")
+    (proof,) = convert(Request(tmp_path / "table.onnx", "engines", (4,)))
+    assert proof.parameters["shapes"] == {"x": [[4, 3]] * 3}
+
+
+def test_the_precision_of_a_file_is_seen_without_weights_of_it(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT16, ["n", 3]) for n in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "half.onnx")
+    assert read_model(tmp_path / "half.onnx").half
 
 
 def test_an_operator_that_tensorrt_lacks_is_named(tool: Any, tmp_path: Path) -> None:
@@ -152,6 +240,11 @@ def test_an_operator_that_tensorrt_lacks_is_named(tool: Any, tmp_path: Path) -> 
     tool("11.1.0")
     with pytest.raises(ToolError, match="No importer registered for op: Odd"):
         convert(Request(tmp_path / "odd.onnx", "engines", via="python"))
+
+
+def test_sizes_and_a_range_are_not_asked_for_together(tiny_onnx: Path, stage: Any, tmp_path: Path) -> None:
+    done = stage("convert/onnx2trt.py", tiny_onnx, "engines", "--batch", "1", "--shapes", "image:1x3x4x4,2x3x4x4,4x3x4x4", cwd=tmp_path)
+    assert (done.returncode, "give one of them" in done.stderr) == (2, True)
 
 
 def test_without_trtexec_it_says_where_to_get_it(tiny_onnx: Path, stage: Any, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A double of trtexec: it knows which flags its version has, builds plans for the double of TensorRT, and prints the log of queries of 1 ms.
 
-``TRTEXEC_DOUBLE`` is its version (default 10.16.1), ``TRTEXEC_DOUBLE_FAULT`` one of ``oom``, ``no-verdict``, ``capture``, ``shapes``.
+``TRTEXEC_DOUBLE`` is its version (default 10.16.1), ``TRTEXEC_DOUBLE_FAULT`` one of ``oom``, ``no-verdict``, ``no-engine``, ``hang``, ``fp32`` (its layers
+compute in float32 whatever is asked), ``capture``, ``shapes``.
 """
 
 from __future__ import annotations
@@ -61,6 +62,12 @@ def build(given: dict[str, str]) -> int:
         say("Error[1]: [defaultAllocator.cpp::allocate::20] Error Code 1: Cuda Runtime (out of memory)", "E")
         say("Engine could not be created from network", "E")
         return 1
+    if FAULT == "no-engine":
+        return 0
+    if FAULT == "hang":
+        for name in ("saveEngine", "timingCacheFile", "exportLayerInfo"):
+            Path(given[name]).write_bytes(b"half of")
+        time.sleep(120)
     model = onnx.load(given["onnx"])
     dynamic = [v.name for v in model.graph.input if any(d.dim_param for d in v.type.tensor_type.shape.dim)]
     inputs = {v.name: [None if d.dim_param else d.dim_value for d in v.type.tensor_type.shape.dim] for v in model.graph.input}
@@ -69,7 +76,7 @@ def build(given: dict[str, str]) -> int:
     assert all(set(p) == set(dynamic) for p in profile), (dynamic, profile)
     half = "fp16" in given or any(w.data_type == onnx.TensorProto.FLOAT16 for w in model.graph.initializer)
     int8 = any(n.op_type == "QuantizeLinear" for n in model.graph.node)
-    kind = "Int8" if int8 else "Half" if half else "Float"
+    kind = "Float" if FAULT == "fp32" else "Int8" if int8 else "Half" if half else "Float"
     layers = [{"Name": n.name, "Outputs": [{"Name": n.output[0], "Format/Datatype": kind}]} for n in model.graph.node]
     profiles = [{name: [p[name] for p in profile] for name in dynamic}] if dynamic else []
     write_plan(Path(given["saveEngine"]), Path(given["onnx"]).resolve(), version=VERSION, profiles=profiles, layers=layers, inputs=inputs)
