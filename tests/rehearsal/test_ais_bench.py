@@ -86,6 +86,71 @@ def test_its_console_is_that_of_the_real_one(tool: Tool, tmp_path: Path, shared:
     assert normalised(done.stdout) == normalised((sample / "console.txt").read_text())
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("two_devices", ("--input", "bins6", "--output", "out", "--output_dirname", "twodev")), ("two_devices_pure", ("--loop", 3))],
+)
+def test_several_devices_say_and_write_what_the_real_one_does(
+    tool: Tool, tmp_path: Path, shared: Path, name: str, options: tuple[object, ...]
+) -> None:
+    (tmp_path / "bins").rename(tmp_path / "bins6")
+    done = tool("--model", "models/bs1.om", "--device", "0,1", *options, buffered=True, env={"PORTPROOF_REHEARSAL_DEVICES": "2"})
+    sample = shared / "samples" / "ais_bench" / name
+    assert done.returncode == int((sample / "exit_code.txt").read_text())
+
+    def lines(text: str) -> list[str]:
+        """The devices race: which line comes first, how many have arrived, and where the bars and the library's lines cut into others."""
+        rows = [re.sub(r"qsize:\d(?! result)", "qsize:<n>", row.lstrip("\n")) for row in normalised(text)[1:]]
+        told = [re.sub(r"^.*(\[INFO\])", r"\1", row) for row in rows if "loop inference" not in row]
+        ours = [
+            row
+            for row in told
+            if not any(word in row for word in ("acl init", "open device", "load model", "description", "unload", "end to"))
+        ]
+        return sorted({row for row in ours if row.startswith(("[INFO]", "i:"))})
+
+    assert lines(done.stdout) == lines((sample / "console.txt").read_text())
+    if "--output" in options:
+        listed = {str(p.relative_to(tmp_path)) for p in (tmp_path / "out").rglob("*") if p.is_file()}
+        theirs = {line.split("  ")[0] for line in (sample / "listing.txt").read_text().splitlines() if "bytes" in line}
+        assert {p for p in listed if p.endswith(".json")} == {p for p in theirs if p.endswith(".json")}
+        assert len([p for p in listed if "device0/" in p]) == len([p for p in theirs if "device0/" in p]) == 3
+
+
+def test_a_device_that_fails_is_told_by_the_exit_code(tool: Tool) -> None:
+    done = tool("--model", "models/bs1.om", "--device", "0,1", "--loop", 2)
+    assert done.returncode == 1
+    assert "[ERROR] subprocess run failed error_callback:[107001][Error code unknown] " in done.stdout
+    assert "multidevice run end qsize:2 result:1" in done.stdout
+
+
+def test_every_shape_of_a_range_is_run(tool: Tool, tmp_path: Path) -> None:
+    from portproof.metrics.reading import read
+
+    done = tool("--model", "models/dymshape.om", "--dymShape_range", "image:1~3~2,3,4,4", "--outputSize", 1000)
+    assert done.returncode == 0
+    assert "[INFO] run_count:2 success_count:2 avg_throughput:" in done.stdout
+    assert re.search(r"\[INFO\] 1 dymshape:image:\d,3,4,4  result:OK throughput:[\d.]+\n", done.stdout)
+    (tmp_path / "console.log").write_text(done.stdout)
+    assert {run.batch for run in read(tmp_path / "console.log")} >= {1, 3}
+
+
+def test_the_profiler_goes_on_without_msprof(tool: Tool, tmp_path: Path) -> None:
+    done = tool("--model", "models/bs1.om", "--input", "bins", "--output", "out", "--output_dirname", "d", "--profiler", 1)
+    assert done.returncode == 0
+    assert "[INFO] profiler mode with input change warmup_count to 0\n[INFO] find no msprof continue use acl.json mode\n" in done.stdout
+    assert json.loads((tmp_path / "out" / "acl.json").read_text())["profiler"]["output"] == "out/profiler"
+    assert len(list((tmp_path / "out" / "d").iterdir())) == 6
+
+
+def test_the_order_of_files_is_natural_and_blind_to_case(tool: Tool, tmp_path: Path) -> None:
+    for path, name in zip(sorted((tmp_path / "bins").iterdir()), ("B2.bin", "b10.bin", "a.bin", "C.bin", "b1.bin", "B.BIN"), strict=True):
+        path.rename(path.with_name(name))
+    assert tool("--model", "models/bs1.om", "--input", "bins", "--output", "out", "--output_dirname", "d").returncode == 0
+    info = json.loads((tmp_path / "out" / "d_summary.json").read_text())["filesinfo"]
+    assert [Path(info[str(k)]["infiles"][0]).name for k in range(6)] == ["a.bin", "b1.bin", "B2.bin", "b10.bin", "B.BIN", "C.bin"]
+
+
 def test_its_files_and_summary_are_those_of_the_real_one(tool: Tool, tmp_path: Path, shared: Path) -> None:
     sample = shared / "samples" / "ais_bench" / "multi_input_txt"
     for folder in ("x", "y"):

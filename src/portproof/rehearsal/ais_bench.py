@@ -1,6 +1,6 @@
 """The simulated ``python -m ais_bench`` 0.0.2: its command line, console, output files and summary, as seen by running the real one.
 
-Left out: ``--dymShape_range``, several devices, profiler and dump.
+Left out: ``msprof``, without which the real one goes on as this one does.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ import argparse
 import datetime
 import json
 import os
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +21,41 @@ from portproof.rehearsal.acl import acl
 from portproof.rehearsal.acl_tensor import BaseTensor, MemorySummary
 from portproof.rehearsal.acl_types import session_options
 from portproof.rehearsal.aclruntime import InferenceSession
-from portproof.rehearsal.ais_bench_options import BARS, parser
+from portproof.rehearsal.ais_bench_many import files_in, run_devices, run_shapes, say
+from portproof.rehearsal.ais_bench_options import BARS, acl_json, parser
 
 PADDING = "padding_infer_fake_file"
-_SUFFIXES = (".npy", ".NPY", ".bin", ".BIN")
 
 
 def main() -> None:
     """Run the tool; what goes wrong is a traceback and exit status 1, as in the real one."""
     options = parser().parse_args()
     print(f"[{MARK}] a simulated tool; its times mean nothing", flush=True)
+    _check(options)
+    if options.dymShape_range and not options.dymShape:
+        run_shapes(options.dymShape_range, options.output)
+    elif len(options.device) > 1:
+        sys.exit(run_devices(options, Tool))
+    else:
+        Tool(options).run()
+
+
+def _check(options: argparse.Namespace) -> None:
+    """What the real tool looks at before it starts."""
     if options.profiler and options.dump:
-        _say("ERROR", "parameter --profiler cannot be true at the same time as parameter --dump, please check them!\n")
+        say("ERROR", "parameter --profiler cannot be true at the same time as parameter --dump, please check them!\n")
         raise RuntimeError("error bad parameters --profiler and --dump")
-    if options.dymShape_range or len(options.device) > 1 or options.profiler or options.dump:
-        raise RuntimeError(f"[{MARK}] --dymShape_range, --profiler, --dump and several devices are not simulated")
-    Tool(options).run()
-
-
-def _say(level: str, text: str) -> None:
-    print(f"[{level}] {text}", flush=True)
+    if (options.profiler or options.dump) and options.output is None:
+        say("ERROR", "when dump or profiler, miss output path, please check them!")
+        raise RuntimeError("miss output parameter!")
+    if options.profiler and options.warmup_count and options.input:
+        say("INFO", "profiler mode with input change warmup_count to 0")
+        options.warmup_count = 0
+    if options.output is None and options.output_dirname is not None:
+        say("ERROR", "parameter --output_dirname cann't be used alone. Please use it together with the parameter --output!\n")
+        raise RuntimeError("error bad parameters --output_dirname")
+    if options.profiler:
+        say("INFO", "find no msprof continue use acl.json mode")
 
 
 class Tool:
@@ -50,7 +64,7 @@ class Tool:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         settings = session_options()
-        settings.acl_json_path = options.acl_json_path or ""
+        settings.acl_json_path = options.acl_json_path or acl_json(options)
         settings.loop = options.loop
         self.settings = settings
         self.device = options.device[0]
@@ -73,26 +87,28 @@ class Tool:
         if options.outputSize:
             session.set_custom_outsize([int(n) for n in options.outputSize.split(",")])
 
-    def run(self) -> None:
-        """The whole run, in the real tool's order."""
+    def run(self, ready: Callable[[], None] = lambda: None) -> float:
+        """The whole run, in the real tool's order; returns the throughput. ``ready`` is called between warm-up and inference."""
         options = self.options
         if options.batchsize is None:
-            options.batchsize = self._model_batch()
-            _say("INFO", f"try get model batchsize:{options.batchsize}")
+            options.batchsize = self.model_batch()
+            say("INFO", f"try get model batchsize:{options.batchsize}")
         folder = self._output_folder()
         groups = self._groups()
         self.settings.loop = 1
         for _ in range(options.warmup_count):
             self._execute(groups[0])
-        _say("INFO", f"warm up {options.warmup_count} done")
+        say("INFO", f"warm up {options.warmup_count} done")
         self.settings.loop = options.loop
         self.session.reset_sumaryinfo()
         MemorySummary().reset()
         self.batches.clear()
+        ready()
         summary = self._infer(groups, folder)
-        self._report(summary, folder)
+        return self._report(summary, folder)
 
-    def _model_batch(self) -> int:
+    def model_batch(self) -> int:
+        """What the tool takes for the batch when it is not told."""
         shape = self.session.get_inputs()[0].shape
         chosen = self.options.dymDims or self.options.dymShape
         if chosen:
@@ -106,7 +122,7 @@ class Tool:
         name = options.output_dirname or datetime.datetime.now().strftime("%Y_%m_%d-%H_%M_%S")
         folder = Path(options.output, name)
         folder.mkdir(parents=True, exist_ok=True)
-        _say("INFO", f"output path:{options.output.rstrip('/')}/{name}")
+        say("INFO", f"output path:{options.output.rstrip('/')}/{name}")
         return folder
 
     def _groups(self) -> list[list[list[str]]]:
@@ -119,25 +135,25 @@ class Tool:
         first, needed = _size_of(lists[0][0]), descs[0].realsize
         auto = self.options.auto_set_dymshape_mode or self.options.auto_set_dymdims_mode
         if not auto and (first == 0 or needed % first):
-            _say("ERROR", f"arg0 tensorsize: {needed} filesize: {first} not match")
+            say("ERROR", f"arg0 tensorsize: {needed} filesize: {first} not match")
             raise RuntimeError
         together = 1 if auto else needed // first
         runs = -(-len(lists[0]) // together)
-        _say("INFO", f"get filesperbatch files0 size:{first} tensor0size:{needed} filesperbatch:{together} runcount:{runs}")
+        say("INFO", f"get filesperbatch files0 size:{first} tensor0size:{needed} filesperbatch:{together} runcount:{runs}")
         return [[_padded(files[k * together : (k + 1) * together], together) for files in lists] for k in range(runs)]
 
     def _lists(self, given: Sequence[str], inputs: int) -> list[list[str]]:
         if os.path.isdir(given[0]):
             if len(given) != inputs:
-                _say("ERROR", f"Invalid args. args input dir num:{len(given)} not equal to model inputs num:{inputs}")
+                say("ERROR", f"Invalid args. args input dir num:{len(given)} not equal to model inputs num:{inputs}")
                 raise RuntimeError
-            return [sorted((os.path.join(d, n) for n in os.listdir(d) if n.endswith(_SUFFIXES)), key=_natural) for d in given]
+            return [files_in(d) for d in given]
         if not os.path.isfile(given[0]):
-            _say("ERROR", f"Invalid args. {given[0]}  of --input is invalid")
+            say("ERROR", f"Invalid args. {given[0]}  of --input is invalid")
             raise RuntimeError
         for index, path in enumerate(given):
             if not os.path.isfile(path):
-                _say("ERROR", f"Invalid input args.--input:{list(given)} input[{index}]:{path} {path} not exist")
+                say("ERROR", f"Invalid input args.--input:{list(given)} input[{index}]:{path} {path} not exist")
                 raise RuntimeError
         each = len(given) // inputs
         return [list(given[k * each : (k + 1) * each]) for k in range(inputs)]
@@ -173,7 +189,7 @@ class Tool:
         data = np.concatenate([np.frombuffer(p.tobytes(), np.int8) for p in parts])
         needed = self.session.get_inputs()[number].realsize
         if data.nbytes != needed:
-            _say("ERROR", f"ndata size:{data.nbytes} not match {needed}")
+            say("ERROR", f"ndata size:{data.nbytes} not match {needed}")
             raise RuntimeError
         return data
 
@@ -190,13 +206,13 @@ class Tool:
             info[str(len(info))] = {"infiles": list(row), "outfiles": []}
         for number, array in enumerate(arrays):
             if array.ndim <= options.output_batchsize_axis:
-                _say(
+                say(
                     "ERROR",
                     f"error i:{number} ndata.shape:{array.shape} len:{array.ndim} <= output_batchsize_axis:{options.output_batchsize_axis}  is invalid",
                 )
                 raise RuntimeError
             if together > 1 and array.shape[options.output_batchsize_axis] % together:
-                _say("ERROR", f"save out files error array shape:{array.shape} filesinfo:{files} files_count_perbatch:{together} ndata.shape"
+                say("ERROR", f"save out files error array shape:{array.shape} filesinfo:{files} files_count_perbatch:{together} ndata.shape"
                      f"{options.output_batchsize_axis}:{array.shape[options.output_batchsize_axis]}")  # fmt: skip
                 raise RuntimeError
             parts = np.array_split(array, together, axis=options.output_batchsize_axis) if together > 1 else [array]
@@ -206,31 +222,28 @@ class Tool:
                 _write(path, parts[index], options.outfmt)
                 info[str(first + index)]["outfiles"].append(path)
 
-    def _report(self, info: dict[str, Any], folder: Path | None) -> None:
+    def _report(self, info: dict[str, Any], folder: Path | None) -> float:
         times, memory = self.session.sumary().exec_time_list, MemorySummary()
         copies = {"H2D_latency": memory.H2D_time_list, "D2H_latency": memory.D2H_time_list}
         batch = float(np.mean(self.batches)) if self.batches else self.options.batchsize
         npu = _statistics(times)
-        throughput = 1000 * batch / npu["mean"] if npu["mean"] else 0
-        _say("INFO", "-----------------Performance Summary------------------")
+        throughput = float(1000 * batch / npu["mean"]) if npu["mean"] else 0
+        say("INFO", "-----------------Performance Summary------------------")
         shown = {"H2D_latency": copies["H2D_latency"], "NPU_compute_time": times, "D2H_latency": copies["D2H_latency"]}
         for name, values in shown.items():
             if name == "NPU_compute_time" or self.options.display_all_summary or self.options.run_mode == "full":
-                _say("INFO", f"{name} (ms): " + ", ".join(f"{k} = {v}" for k, v in _statistics(values).items() if k != "count"))
+                say("INFO", f"{name} (ms): " + ", ".join(f"{k} = {v}" for k, v in _statistics(values).items() if k != "count"))
         if has_fault("truncated-log", self.device):
-            return
-        _say("INFO", f"throughput 1000*batchsize.mean({batch})/NPU_compute_time.mean({npu['mean']}): {throughput}")
-        _say("INFO", "------------------------------------------------------")
+            return throughput
+        say("INFO", f"throughput 1000*batchsize.mean({batch})/NPU_compute_time.mean({npu['mean']}): {throughput}")
+        say("INFO", "------------------------------------------------------")
         if folder is None:
-            return
+            return throughput
         args = [f"{MARK}/ais_bench/__main__.py", *sys.argv[1:]]
         summary = {"filesinfo": info, "args": args, "NPU_compute_time": npu, **{k: _statistics(v) for k, v in copies.items()}, "throughput": throughput,
                    "npu_compute_time_list": times, "pid": os.getpid()}  # fmt: skip
         Path(f"{folder}_summary.json").write_text(json.dumps(summary), encoding="utf-8")
-
-
-def _natural(path: str) -> list[Any]:
-    return [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", path)]
+        return throughput
 
 
 def _size_of(path: str) -> int:

@@ -1,8 +1,11 @@
-"""The command line of the simulated ``ais_bench``."""
+"""The command line of the simulated ``ais_bench``, and the file that two of its options make."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+from pathlib import Path
 
 #: Run mode -> what its progress bar says.
 BARS = {"array": "Inference array Processing", "tensor": "Inference tensor Processing", "files": "Inference files Processing",
@@ -47,3 +50,18 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--run_mode", default="array", choices=list(BARS))
     p.add_argument("--warmup_count", type=int, default=1)
     return p
+
+
+def acl_json(options: argparse.Namespace) -> str:
+    """The configuration that ``--profiler`` and ``--dump`` write; an empty string without them."""
+    if not options.profiler and not options.dump:
+        return ""
+    folder = os.path.join(options.output, "profiler" if options.profiler else "dump")
+    os.makedirs(folder, exist_ok=True)
+    content: dict[str, object] = {"profiler": {"switch": "on", "aicpu": "on", "output": folder, "aic_metrics": ""}}
+    if options.dump:
+        model = os.path.basename(options.model).partition(".")[0]
+        content = {"dump": {"dump_path": folder, "dump_mode": "all", "dump_list": [{"model_name": model}]}}
+    path = Path(options.output, "acl.json")
+    path.write_text(json.dumps(content, indent=4, separators=(", ", ": "), sort_keys=True), encoding="utf-8")
+    return str(path)
