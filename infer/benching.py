@@ -19,7 +19,7 @@ from portproof import progress, rehearsal
 from portproof.clock import Times
 from portproof.errors import InputError
 from portproof.files import existing_file
-from portproof.infer.counters import OTHERS_LIMIT, summary
+from portproof.infer.counters import host_doubts, summary
 from portproof.infer.feeding import KINDS, Feeding, Kind
 from portproof.infer.inputs import card_files, model_files, packages, sample_shapes
 from portproof.infer.serving import Block, Loaded, Warm
@@ -232,16 +232,10 @@ class _Contest:
         before = [x.memory_before_bytes for x in loaded if x.memory_before_bytes is not None]
         found["memory_before_bytes"] = sum(before) if len(before) == len(loaded) else None
         found["memory_peak_bytes"] = sum(b.memory_peak_bytes for b in blocks[-1])
-        others = found["other_cpu_fraction"]
-        if others is not None and others > OTHERS_LIMIT:
-            self._doubts.append(
-                f"{subject.label}, batch {self._batch}: other processes used {100 * others:.0f} % of the host's processors meanwhile "
-                f"(limit {100 * OTHERS_LIMIT:.0f} %)"
-            )
         workers = [worker.pid for side in self._sides for worker in side.workers]
-        self._doubts += [f"{subject.label}, batch {self._batch}: {why}" for why in device_doubts(watch, workers)]
+        self._doubts += [f"{subject.label}, batch {self._batch}: {why}" for why in (*host_doubts(found), *device_doubts(watch, workers))]
         images = self._batch * sum(len(b.times["call"]) + 1 for block in blocks for b in block)
-        return found | device_counters(watch, sum(max(b.usage.wall_s for b in block) for block in blocks), images)
+        return found | device_counters(watch, sum(max(b.usage.wall_s for b in block) for block in blocks), images, workers)
 
 
 def turns(count: int, number: int) -> list[int]:

@@ -28,16 +28,17 @@ class Usage:
 
 
 class Meter:
-    """Counts from when it is made."""
+    """Counts from when it is made: this process, or with ``children`` the programs that it ran and waited for since."""
 
-    def __init__(self) -> None:
-        self._host, self._own, self._wall = _host_busy_s(), time.process_time(), time.perf_counter()
+    def __init__(self, children: bool = False) -> None:
+        self._own_s = _children_s if children else time.process_time
+        self._host, self._own, self._wall = _host_busy_s(), self._own_s(), time.perf_counter()
 
     def usage(self) -> Usage:
         """What was used since."""
         host = _host_busy_s()
         used = None if host is None or self._host is None else host - self._host
-        return Usage(used, time.process_time() - self._own, time.perf_counter() - self._wall)
+        return Usage(used, self._own_s() - self._own, time.perf_counter() - self._wall)
 
 
 def peak_memory_bytes() -> int:
@@ -71,6 +72,19 @@ def summary(blocks: Sequence[Sequence[Usage]]) -> dict[str, Any]:
         "other_cpu_fraction": statistics.median(others) if others else None,
         "processors": processors,
     }
+
+
+def host_doubts(found: dict[str, Any]) -> list[str]:
+    """Why the host's counters, as :func:`summary` gives them, cast doubt on times: others used its processors meanwhile."""
+    others = found["other_cpu_fraction"]
+    if others is None or others <= OTHERS_LIMIT:
+        return []
+    return [f"other processes used {100 * others:.0f} % of the host's processors meanwhile (limit {100 * OTHERS_LIMIT:.0f} %)"]
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _host_busy_s() -> float | None:

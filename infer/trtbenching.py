@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from portproof.convert.engines import gpu_here
 from portproof.convert.trtexec import Mode, Shape, Trtexec, bench_command, find_trtexec
 from portproof.errors import InputError, ToolError
 from portproof.files import existing_file
+from portproof.infer.counters import Meter, host_doubts, summary
 from portproof.infer.trtengine import precision_said
 from portproof.infer.watch import Devices, Watch, device_counters, device_doubts
 from portproof.measurement import Boundary, Measurement, Performance, read_performance, write_performance
@@ -37,9 +39,16 @@ _STEADY, _CV_PERCENT = 0.1, 2.5
 _MOST_FIGURES = 2000
 #: Up to 8.4 the times include the queries of the warm-up, which are those whose computation began within it.
 _WARMUP_MS, _WITHOUT_WARMUP = 1000.0, (8, 5, 0)
-_BINDING = re.compile(r"[Ii]nput binding for (\S+) with dimensions (\d+)((?:x\d+)*)")
+#: One trtexec at a time is ours, whose id is not known.
+OURS = (-1,)
+_BINDING = re.compile(r"[Ii]nput binding for (.+) with dimensions (\d+(?:x\d+)*)")
+_STARTING = re.compile(r"\[(\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d)\] \[I\] Starting inference")
 _CV = re.compile(r"GPU compute time is unstable, with coefficient of variance = ([\d.e+-]+)%")
-_CAPTURE_FAILED = re.compile(r"\[W\].*graph.*(?:fail|not permitted)", re.IGNORECASE)
+#: Not what is merely advised: "--useCudaGraph (utilize CUDA graphs where possible) may increase the throughput".
+_CAPTURE_FAILED = re.compile(r"\[W\].*(?:CUDA graph capture|--useCudaGraph flag has been ignored)", re.IGNORECASE)
+_QPS = re.compile(r"\] Throughput: ([\d.e+-]+|inf) qps")
+#: Queries from which the printed rate and that of the times must agree so far: a run's first and last query weigh less.
+_ENOUGH, _AGREEMENT = 100, 0.05
 _LINES = {"graph": "CUDA Graph", "spin": "Spin-wait", "transfers": "Data transfers"}
 
 
@@ -61,12 +70,13 @@ class TrtBench:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One run of trtexec: seconds of its queries by boundary, and what it warned of."""
+    """One run of trtexec: seconds of its queries by boundary, what it warned of, whether it launched a CUDA graph, and queries a second."""
 
     times: Mapping[Boundary, list[float]]
     queries: int
     doubts: tuple[str, ...]
     graph: bool
+    rate: float
 
 
 def bench_engines(plan: TrtBench, out: Path) -> Performance:
@@ -116,35 +126,49 @@ def _measure(
 ) -> tuple[list[Measurement], list[str]]:
     """Both modes in turn, several times: a process each, whose runs are the blocks."""
     runs: dict[Mode, list[Series]] = {DEVICE_MODE: [], CALL_MODE: []}
+    usages, watched_s, images = [], 0.0, 0.0
     for number in range(1, plan.repeats + 1):
         for mode, series in runs.items():
             name = f"trtexec_{'call' if mode.transfers else 'device'}_{number}"
             logs = folder / f"bs{batch}" / "logs"
             command = bench_command(tool, plan.file(batch).absolute(), shapes, mode, times=logs / f"{name}.json", seconds=plan.seconds)
             command.append(f"--device={plan.device.partition(':')[2] or '0'}")
+            meter = Meter(children=True)
             with watch.block():
                 done = run_program(command, logs / f"{name}.log", timeout_s=60 + 10 * plan.seconds)
-            series.append(_checked(done, tool, batch, mode, logs / f"{name}.json"))
-    images = batch * sum(s.queries for series in runs.values() for s in series)
-    counters = device_counters(watch, 2 * plan.repeats * plan.seconds, images)
-    counters.pop("energy_per_image_j", None)  # loading the engine and the warm-up use energy too
+            usages.append([meter.usage()])
+            one = _checked(done, tool, batch, shapes, mode=mode, times=logs / f"{name}.json")
+            series.append(one)
+            seconds = watch.narrow(*_timed_between(done, plan.seconds))
+            watched_s, images = watched_s + seconds, images + batch * one.rate * seconds
+    host = summary(usages)
+    counters = host | device_counters(watch, watched_s, images, OURS)
     found = [
         _measurement(plan, tool, batch, boundary=boundary, mode=mode, runs=runs[mode], counters=counters) for mode, boundary in _BOUNDARIES
     ]
-    doubts = device_doubts(watch, ours=[-1])  # one trtexec at a time, whose id is not known
-    doubts += dict.fromkeys(why for series in runs.values() for s in series for why in s.doubts)
-    return found, doubts + [why for m in found for why in _spread(m)]
+    reasons = host_doubts(host) + device_doubts(watch, OURS)
+    reasons += dict.fromkeys(why for series in runs.values() for s in series for why in s.doubts)
+    return found, reasons + [why for m in found for why in _spread(m)]
 
 
-def _checked(done: Finished, tool: Trtexec, batch: int, mode: Mode, times: Path) -> Series:
+def _timed_between(done: Finished, seconds: float) -> tuple[float, float]:
+    """Unix times between which trtexec certainly infers: what comes before loads the engine on an idle GPU in a slow state.
+
+    Its log says in local time, cut to the second, when the warm-up of 1 s began. Half a second more is left for the clocks to rise.
+    """
+    stamp = _STARTING.search(done.output)
+    if stamp is None:
+        raise done.failure("trtexec's log does not say when it started to infer")
+    began = time.mktime(time.strptime(stamp[1], "%m/%d/%Y-%H:%M:%S"))
+    return began + 1.5, began + 1 + seconds
+
+
+def _checked(done: Finished, tool: Trtexec, batch: int, shapes: Mapping[str, Shape], *, mode: Mode, times: Path) -> Series:
     """The queries of a run that passed, in the mode that it was told, at the batch that the log proves."""
     output = done.output
     if done.exit_code != 0 or "&&&& PASSED TensorRT.trtexec" not in output or not times.is_file():
         raise done.failure(f"trtexec did not finish its bench ({done.how})")
-    bound = {name: int(first) for name, first, _ in _BINDING.findall(output)}
-    if not bound or "Automatically" in output or set(bound.values()) != {batch}:
-        shown = ", ".join(f"{name}: {first}" for name, first in bound.items()) or "no input binding"
-        raise done.failure(f"trtexec was to measure batch {batch}, its log shows {shown}")
+    _check_bindings(done, batch, shapes)
     failed = bool(_CAPTURE_FAILED.search(output))
     for field, title in _LINES.items():
         line = re.search(rf"\] {title}: (Enabled|Disabled)", output)
@@ -155,7 +179,25 @@ def _checked(done: Finished, tool: Trtexec, batch: int, mode: Mode, times: Path)
     if variation and float(variation[1]) > _CV_PERCENT:
         doubts.append(f"the GPU compute time varies by {float(variation[1]):.1f} % (limit {_CV_PERCENT:g} %)")
     rows = _rows(times, tool)
-    return Series(_times(rows, mode), len(rows), tuple(doubts), mode.graph and not failed)
+    rate, printed = _rate(rows), _QPS.search(output)
+    if printed and len(rows) >= _ENOUGH and abs(float(printed[1]) / rate - 1) > _AGREEMENT:
+        doubts.append(f"trtexec prints {printed[1]} queries a second, its times of {len(rows)} queries give {rate:.6g}")
+    return Series(_times(rows, mode), len(rows), tuple(doubts), mode.graph and not failed, rate)
+
+
+def _check_bindings(done: Finished, batch: int, shapes: Mapping[str, Shape]) -> None:
+    """The shapes that were bound are those that were asked for; without any, the first dimensions are the batch."""
+    bound = {name: tuple(map(int, dims.split("x"))) for name, dims in _BINDING.findall(done.output)}
+    right = all(bound.get(name) == shape for name, shape in shapes.items()) if shapes else {dims[0] for dims in bound.values()} == {batch}
+    if not bound or not right or "Automatically" in done.output:
+        shown = ", ".join(f"{name}: {'x'.join(map(str, dims))}" for name, dims in bound.items()) or "no input binding"
+        raise done.failure(f"trtexec was to measure batch {batch}, its log shows {shown}")
+
+
+def _rate(rows: Sequence[Mapping[str, float]]) -> float:
+    """Queries a second."""
+    ends = [row["endComputeMs"] for row in rows]
+    return 1e3 * (len(rows) - 1) / (max(ends) - min(ends))
 
 
 def _rows(path: Path, tool: Trtexec) -> list[dict[str, float]]:
@@ -163,7 +205,7 @@ def _rows(path: Path, tool: Trtexec) -> list[dict[str, float]]:
     try:
         rows: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
         counted = [row for row in rows if tool.version >= _WITHOUT_WARMUP or row["startComputeMs"] >= _WARMUP_MS]
-        if len(counted) > 1 and all({"computeMs", "latencyMs", "endD2hMs"} <= row.keys() for row in counted):
+        if len(counted) > 1 and all({"computeMs", "latencyMs", "endComputeMs", "endD2hMs"} <= row.keys() for row in counted):
             return counted
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ToolError(f"'{path}' holds no times of trtexec's queries ({error}); run the bench again") from error

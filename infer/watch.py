@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,11 +42,14 @@ class _Device:
 
 
 class Watch:
-    """One device under watch. ``blocks``: the readings of each block, the first and the last of them outside it."""
+    """One device under watch. ``blocks``: the readings of each block, the first and the last of them outside it; ``moments``: when those of the last
+    block were taken, Unix time.
+    """
 
     def __init__(self, name: str, found: _Device | None) -> None:
         self.device = name
         self.blocks: list[list[Reading]] = []
+        self.moments: list[float] = []
         self._source = found.source if found else None
         self.facts = found.facts if found else {}
         self.before = found.before if found else Reading()
@@ -59,34 +63,49 @@ class Watch:
             yield
             return
         readings: list[Reading] = []
+        self.moments = []
         over = threading.Event()
         if source.interval_s is None:
             yield
         else:
-            readings.append(source.read(self.device))
-            sampler = threading.Thread(target=_sample, args=(source, self.device, source.interval_s, over, readings), daemon=True)
+            self._read(readings)
+            sampler = threading.Thread(target=self._sample, args=(source.interval_s, over, readings), daemon=True)
             sampler.start()
             try:
                 yield
             finally:
                 over.set()
                 sampler.join()
-        readings.append(source.read(self.device))
+        self._read(readings)
         self.blocks.append(readings)
 
+    def narrow(self, began: float, ended: float) -> float:
+        """Keep of the last block what was read between two moments; the seconds that it spans. For programs that do more than what they time."""
+        if not self.blocks:
+            return 0.0
+        kept = [i for i, moment in enumerate(self.moments) if began <= moment <= ended]
+        self.blocks[-1] = [self.blocks[-1][i] for i in kept]
+        return self.moments[kept[-1]] - self.moments[kept[0]] if kept else 0.0
 
-def _sample(source: Source, device: str, interval_s: float, over: threading.Event, readings: list[Reading]) -> None:
-    while not over.wait(interval_s):
-        readings.append(source.read(device))
+    def _sample(self, interval_s: float, over: threading.Event, readings: list[Reading]) -> None:
+        while not over.wait(interval_s):
+            self._read(readings)
+
+    def _read(self, readings: list[Reading]) -> None:
+        assert self._source is not None
+        self.moments.append(time.time())
+        readings.append(self._source.read(self.device))
 
 
-def device_counters(watch: Watch, calls_s: float, images: int) -> dict[str, Any]:
-    """The counters of a measurement: ``calls_s`` seconds in all blocks, in which ``images`` were inferred. Null is what was not measured."""
+def device_counters(watch: Watch, calls_s: float, images: float, ours: Collection[int]) -> dict[str, Any]:
+    """The counters of a measurement: ``calls_s`` seconds in all blocks, in which ``images`` were inferred; ``ours`` as in :func:`device_doubts`. Null
+    is what was not measured.
+    """
     if not watch.facts:
         return {}
     seen = [r for block in watch.blocks for r in block]
     memory, temperatures = _known(seen, "memory_used_bytes"), _known(seen, "temperature_c")
-    clocks = _known(_inside(watch), "clock_hz")
+    clocks, states, limits = (_known(_inside(watch), name) for name in ("clock_hz", "performance_state", "limits"))
     return {
         "device": watch.facts,
         "device_utilisation": _mean(_known(_inside(watch), "utilisation")),
@@ -99,7 +118,9 @@ def device_counters(watch: Watch, calls_s: float, images: int) -> dict[str, Any]
         "memory_clock_hz": _mean(_known(_inside(watch), "memory_clock_hz")),
         "temperature_before_c": watch.before.temperature_c,
         "temperature_highest_c": max(temperatures, default=None),
-        "limits": sorted({name for r in _inside(watch) for name in r.limits}),
+        "performance_state_slowest": max(states, default=None),
+        "limits": sorted(set().union(*limits)) if limits else None,
+        "other_processes": _strangers(watch, set(ours)) if any(r.processes is not None for r in seen) else None,
     }
 
 
@@ -108,7 +129,8 @@ def device_doubts(watch: Watch, ours: Collection[int]) -> list[str]:
     all workers of the bench.
     """
     found = []
-    held = sorted({name for block in watch.blocks for r in block for name in r.limits} & watch.throttles)
+    limits: list[frozenset[str]] = _known([r for block in watch.blocks for r in block], "limits")
+    held = sorted(watch.throttles & frozenset().union(*limits))
     if held:
         found.append(f"{watch.device} was throttled meanwhile ({listed(held)})")
     states = [int(s) for s in _known(_inside(watch), "performance_state") if s]
@@ -138,11 +160,10 @@ def _strangers(watch: Watch, ours: set[int]) -> list[str]:
     return [f"process {pid}" for pid in sorted(earlier)] + ([f"{more} more than this bench has"] if more > 0 else [])
 
 
-def _energy(watch: Watch, calls_s: float, images: int) -> float | None:
+def _energy(watch: Watch, calls_s: float, images: float) -> float | None:
     """Joule an image, over all blocks; None where the counter is missing or the blocks are too short for it."""
-    used = [
-        block[-1].energy_j - block[0].energy_j for block in watch.blocks if block[0].energy_j is not None and block[-1].energy_j is not None
-    ]
+    ends = [(block[0].energy_j, block[-1].energy_j) for block in watch.blocks if block]
+    used = [last - first for first, last in ends if first is not None and last is not None]
     if len(used) < len(watch.blocks) or calls_s < _LEAST_ENERGY_S or not images:
         return None
     return sum(used) / images
@@ -153,7 +174,7 @@ def _inside(watch: Watch) -> list[Reading]:
     return [r for block in watch.blocks for r in block[1:-1]]
 
 
-def _known(readings: Sequence[Reading], name: str) -> list[float]:
+def _known(readings: Sequence[Reading], name: str) -> list[Any]:
     return [value for r in readings if (value := getattr(r, name)) is not None]
 
 

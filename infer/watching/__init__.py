@@ -24,7 +24,7 @@ class Reading:
     memory_clock_hz: float | None = None
     temperature_c: float | None = None
     performance_state: int | None = None
-    limits: frozenset[str] = frozenset()
+    limits: frozenset[str] | None = None
     processes: frozenset[int] | None = None
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from portproof import progress
 from portproof.infer.watching import Reading
 
 #: NVML's mask of reasons why the clock is held down (nvml.h, clocks event reasons).
@@ -19,9 +20,15 @@ _LIMITS = {
     0x40: "hardware thermal slowdown",
     0x80: "hardware power brake",
     0x100: "display clocks",
+    0x200: "board limit",
+    0x400: "reliability",
 }
 _THROTTLES = 0x8 | 0x20 | 0x40 | 0x80
 _SM, _MEMORY = 1, 2
+
+
+class UnlikeDevicesError(Exception):
+    """A device's number does not say which one it is."""
 
 
 class Nvml:
@@ -52,7 +59,7 @@ class Nvml:
         """The device now."""
         ask, handle = self._ask, self._handle(device)
         load, memory = ask("nvmlDeviceGetUtilizationRates", handle), ask("nvmlDeviceGetMemoryInfo", handle)
-        mask = ask(("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"), handle) or 0
+        mask = ask(("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"), handle)
         processes = ask("nvmlDeviceGetComputeRunningProcesses", handle)
         return Reading(
             utilisation=None if load is None else load.gpu / 100,
@@ -63,20 +70,29 @@ class Nvml:
             memory_clock_hz=_scaled(ask("nvmlDeviceGetClockInfo", handle, _MEMORY), 1e6),
             temperature_c=_scaled(ask("nvmlDeviceGetTemperature", handle, 0), 1),
             performance_state=ask("nvmlDeviceGetPerformanceState", handle),
-            limits=frozenset(name for bit, name in _LIMITS.items() if mask & bit),
+            limits=None if mask is None else frozenset(name for bit, name in _LIMITS.items() if mask & bit),
             processes=None if processes is None else frozenset(int(p.pid) for p in processes),
         )
 
     def _handle(self, device: str) -> Any:
-        """CUDA counts the devices that ``CUDA_VISIBLE_DEVICES`` leaves, NVML knows nothing of it."""
+        """CUDA counts the devices that ``CUDA_VISIBLE_DEVICES`` leaves, the fastest first unless ``CUDA_DEVICE_ORDER`` says otherwise; NVML counts all,
+        by their slot. Of unlike devices a number is then no name, and the wrong one's counters would be worse than none.
+        """
         if device not in self._handles:
             index = device.partition(":")[2] or "0"
             visible = [word.strip() for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if word.strip()]
             chosen = visible[int(index)] if int(index) < len(visible) else index
             by_index = chosen.isdigit()
+            if by_index and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" and self._kinds() > 1:
+                raise UnlikeDevicesError
             get: Callable[[Any], Any] = self._nvml.nvmlDeviceGetHandleByIndex if by_index else self._nvml.nvmlDeviceGetHandleByUUID
             self._handles[device] = get(int(chosen) if by_index else chosen)
         return self._handles[device]
+
+    def _kinds(self) -> int:
+        """How many kinds of device this host has."""
+        handles = [self._nvml.nvmlDeviceGetHandleByIndex(i) for i in range(self._ask("nvmlDeviceGetCount") or 0)]
+        return len({self._ask("nvmlDeviceGetName", handle) for handle in handles})
 
     def _ask(self, names: str | tuple[str, ...], *arguments: Any) -> Any:
         """The answer of the first function that the package has; None where the device does not support it."""
@@ -101,6 +117,11 @@ def open_source(device: str) -> Nvml | None:
         source = Nvml(pynvml)
         source.facts(device)
     except pynvml.NVMLError:
+        return None
+    except UnlikeDevicesError:
+        progress.warn(
+            f"the counters of {device} are not read: this host has unlike GPUs, and CUDA counts the fastest first; set CUDA_DEVICE_ORDER=PCI_BUS_ID"
+        )
         return None
     return source
 

@@ -1,7 +1,8 @@
 """A double of trtexec: it knows which flags its version has, builds plans for the double of TensorRT, and prints the log of queries of 1 ms.
 
 ``TRTEXEC_DOUBLE`` is its version (default 10.16.1), ``TRTEXEC_DOUBLE_FAULT`` one of ``oom``, ``no-verdict``, ``no-engine``, ``hang``, ``fp32`` (its layers
-compute in float32 whatever is asked), ``capture``, ``shapes``.
+compute in float32 whatever is asked), ``capture``, ``ignored`` (the flag for graphs), ``shapes``, ``no-queries``, ``no-start``, ``zero`` (qps). With
+``TRTEXEC_DOUBLE_SLOWLY`` it takes the time that it says.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def banner(word: str) -> str:
 
 
 def say(text: str, kind: str = "I") -> None:
-    print(f"[11/22/2026-04:00:00] [{kind}] {text}", file=sys.stderr if kind in "WE" else sys.stdout, flush=True)
+    stamp = time.strftime("%m/%d/%Y-%H:%M:%S")
+    print(f"[{stamp}] [{kind}] {text}", file=sys.stderr if kind in "WE" else sys.stdout, flush=True)
 
 
 def shapes_of(text: str) -> dict[str, list[int]]:
@@ -101,9 +103,17 @@ def bench(given: dict[str, str]) -> int:
             shown = "x".join(map(str, shape))
             say(f"Shape missing for input with dynamic shape: {name}Automatically setting shape to: {shown}", "W")
         say(f"Input binding for {name} with dimensions {'x'.join(map(str, shape))} and type fp32 is created.")
+    if "TRTEXEC_DOUBLE_SLOWLY" in os.environ:
+        time.sleep(0.6)  # loading the engine
+    if FAULT != "no-start":
+        say("Starting inference")
     if FAULT == "capture" and graph:
         say("The CUDA graph capture on the stream has failed.", "W")
-    rows, count = [], 40
+    if FAULT == "ignored" and graph:
+        say("The specified --useCudaGraph flag has been ignored. The inference will be launched without using CUDA graph launch.", "W")
+    if "TRTEXEC_DOUBLE_SLOWLY" in os.environ:
+        time.sleep(1 + float(given["duration"]))
+    rows, count = [], 120
     began = (
         time.perf_counter() - 1 + (0.001 if NUMBERS < (8, 5) else 0)
     )  # the first millisecond is of the warm-up, which old versions list too
@@ -115,6 +125,8 @@ def bench(given: dict[str, str]) -> int:
         rows.append({"startEnqMs": start, "endEnqMs": start, "startComputeMs": start + copy, "endComputeMs": start + copy + compute, "startH2dMs": start,
                      "endH2dMs": start + copy, "startD2hMs": start + copy + compute, "endD2hMs": start + 2 * copy + compute, "h2dMs": copy,
                      "computeMs": compute, "d2hMs": copy, "latencyMs": compute + 2 * copy})  # fmt: skip
+    if FAULT == "no-queries":
+        rows = rows[:1]
     wall = (rows[-1]["endD2hMs"] - rows[0]["startEnqMs"]) / 1e3
     Path(given["exportTimes"]).write_text(json.dumps(rows))
     summary(rows, wall)
@@ -122,9 +134,11 @@ def bench(given: dict[str, str]) -> int:
 
 
 def summary(rows: list[dict[str, float]], wall: float) -> None:
+    say("* Throughput may be bound by Enqueue Time rather than GPU Compute and the GPU may be under-utilized.", "W")
+    say("  If not already in use, --useCudaGraph (utilize CUDA graphs where possible) may increase the throughput.", "W")
     say(f"Timing trace has {len(rows)} queries over {wall:g} s")
     say("=== Performance summary ===")
-    say(f"Throughput: {len(rows) / wall:g} qps")
+    say(f"Throughput: {0 if FAULT == 'zero' else len(rows) / wall:g} qps")
     for title, key in (("Latency", "latencyMs"), ("H2D Latency", "h2dMs"), ("GPU Compute Time", "computeMs"), ("D2H Latency", "d2hMs")):
         values = [r[key] for r in rows]
         mean, middle = sum(values) / len(values), sorted(values)[len(values) // 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from typing import Any
@@ -38,6 +39,13 @@ def test_the_meter_counts_this_process() -> None:
     assert counters.peak_memory_bytes() > 5_000_000
 
 
+def test_the_time_of_programs_is_theirs() -> None:
+    meter, mine = Meter(children=True), Meter()
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+    assert meter.usage().own_s >= 0.3
+    assert mine.usage().own_s < 0.2
+
+
 def test_without_psutil_nothing_is_invented(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
     assert Meter().usage().host_s is None
@@ -45,11 +53,9 @@ def test_without_psutil_nothing_is_invented(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_bench_keeps_them_and_a_host_that_others_use_is_a_reason(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from portproof.infer import benching
-
     pytest.importorskip("psutil")
     monkeypatch.chdir(tiny.folder)
-    monkeypatch.setattr(benching, "OTHERS_LIMIT", -1.0)
+    monkeypatch.setattr(counters, "OTHERS_LIMIT", -1.0)
     done = bench(["a=null:model.onnx"], [1], card="card.yaml", options={"delay_s": "0.02"}, plan=Plan(blocks=4, iterations=8, warmup=4))
     (m,) = done.measurements
     assert 0 <= m.counters["cpu_fraction"] <= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 
 from portproof.convert.engines import Request, convert
 from portproof.errors import InputError, ToolError
-from portproof.infer.trtbenching import TrtBench, bench_engines
+from portproof.infer import watch
+from portproof.infer.trtbenching import TrtBench, _check_bindings, bench_engines
 from portproof.measurement import Performance
+from portproof.shell import Finished
 
 DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
 
@@ -24,11 +27,11 @@ def timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_onnx: Path) -> I
     monkeypatch.syspath_prepend(str(DOUBLES))
     monkeypatch.chdir(tmp_path)
 
-    def run(version: str, batches: tuple[int, ...] = (4,), fault: str = "", repeats: int = 1) -> Performance:
+    def run(version: str, batches: tuple[int, ...] = (4,), fault: str = "", repeats: int = 1, seconds: float = 0.1) -> Performance:
         importlib.import_module("trtexec_fixture").install(monkeypatch, tmp_path / "bin", version)
         convert(Request(tiny_onnx, "engines", batches))
         monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", fault)
-        return bench_engines(TrtBench("t4", "engines/tiny_bs{batch}.plan", batches, seconds=0.1, repeats=repeats), Path("t4/perf.json"))
+        return bench_engines(TrtBench("t4", "engines/tiny_bs{batch}.plan", batches, seconds=seconds, repeats=repeats), Path("t4/perf.json"))
 
     yield run
     importlib.import_module("cuda_double").forget()
@@ -48,6 +51,7 @@ def test_every_version_is_timed_in_the_same_two_modes(timed: Any, version: str) 
     counted = [q for q in queries if version != "8.2.1" or q["startComputeMs"] >= 1000]
     assert len(counted) < len(queries) or version != "8.2.1", "the double had no query in its warm-up"
     assert found["call"].counters["queries"] == len(counted)
+    assert 0 < found["call"].counters["cpu_fraction"] <= 1
 
 
 def test_the_rate_is_the_one_that_the_log_prints_times_the_batch(timed: Any, root: Path, stage: Any) -> None:
@@ -80,16 +84,75 @@ def test_a_run_that_measured_another_batch_is_refused(timed: Any) -> None:
     assert not Path("t4/perf.json").exists()
 
 
-def test_a_graph_that_could_not_be_captured_is_a_reason(timed: Any) -> None:
-    done = timed("11.1.0", fault="capture")
+@pytest.mark.parametrize(("version", "fault"), [("11.1.0", "capture"), ("10.16.1", "ignored")])
+def test_a_graph_that_could_not_be_captured_is_a_reason(timed: Any, version: str, fault: str) -> None:
+    done = timed(version, fault=fault)
     assert done.status == "unstable"
     assert any("CUDA graph capture failed" in why for why in done.reasons)
     assert done.measurements[0].options["graph"] == "off"
 
 
-def test_a_log_without_a_verdict_is_no_bench(timed: Any) -> None:
-    with pytest.raises(ToolError, match="did not finish"):
-        timed("10.16.1", fault="no-verdict")
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("no-verdict", "did not finish"),
+        ("no-queries", "holds the times of 1 whole queries"),
+        ("no-start", "does not say when it started to infer"),
+    ],
+)
+def test_a_log_that_proves_too_little_is_no_bench(timed: Any, fault: str, words: str) -> None:
+    with pytest.raises(ToolError, match=words):
+        timed("10.16.1", fault=fault)
+    assert not Path("t4/perf.json").exists()
+
+
+def test_a_printed_rate_that_its_times_contradict_is_a_reason(timed: Any) -> None:
+    done = timed("10.16.1", fault="zero")
+    assert any("trtexec prints 0 queries a second, its times of 120 queries give" in why for why in done.reasons)
+    assert done.measurements[2].images_per_second > 0
+
+
+def test_what_was_bound_is_what_was_asked_for(tmp_path: Path) -> None:
+    lines = [
+        "Created input binding for x:0 with dimensions 4x1x28x28",
+        "Input binding for the table with dimensions 3x5 and type fp32 is created.",
+    ]
+    log = tmp_path / "bench.log"
+    log.write_text("".join(f"[04/25/2026-00:54:22] [I] {line}\n" for line in lines))
+    done = Finished(("trtexec",), 0, log, 1.0)
+    _check_bindings(done, 4, {"x:0": (4, 1, 28, 28)})
+    for shapes in ({"x:0": (8, 1, 28, 28)}, {"other": (4, 1)}, {}):
+        with pytest.raises(ToolError, match=r"was to measure batch .*, its log shows x:0: 4x1x28x28, the table: 3x5"):
+            _check_bindings(done, 4, shapes)
+
+
+def test_the_gpu_is_judged_by_what_it_did_while_trtexec_timed(timed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before and after it idles in its slowest state, which is no doubt about the figures."""
+    nvml = importlib.import_module("pynvml")
+
+    def busy() -> bool:
+        logs = sorted(Path("t4").glob("bs4/logs/*.log"), key=lambda p: p.stat().st_mtime_ns)
+        text = logs[-1].read_text() if logs else ""
+        return "Starting inference" in text and "Timing trace" not in text
+
+    nvml.answers.update(nvml.busy_t4())
+    answers = {
+        "nvmlDeviceGetClockInfo": lambda handle, kind: 1590 if busy() else 300,
+        "nvmlDeviceGetPerformanceState": lambda handle: 0 if busy() else 8,
+        "nvmlDeviceGetTotalEnergyConsumption": lambda handle: int(1e3 * (50 if busy() else 10) * time.time()),
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(nvml, name, answer, raising=False)
+    monkeypatch.setattr(watch, "_LEAST_ENERGY_S", 0.3)
+    monkeypatch.setenv("TRTEXEC_DOUBLE_SLOWLY", "1")
+    done = timed("10.16.1", seconds=1.0)
+    assert not [why for why in done.reasons if "cuda:0" in why]
+    device, _, call = done.measurements
+    found = device.counters
+    assert (found["clock_lowest_hz"], found["clock_highest_hz"], found["performance_state_slowest"]) == (1.59e9, 1.59e9, 0)
+    assert found["other_processes"] == []
+    assert call.images_per_second is not None
+    assert found["energy_per_image_j"] == pytest.approx(50 / call.images_per_second, rel=0.25)
 
 
 def test_an_engine_of_unknown_shapes_or_of_another_batch_is_refused(timed: Any, tmp_path: Path) -> None:

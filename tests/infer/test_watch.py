@@ -149,18 +149,63 @@ def test_in_a_container_programs_are_counted_since_their_ids_are_the_hosts() -> 
 
 def test_energy_needs_long_blocks_and_a_counter() -> None:
     blocks = [[changed(energy_j=100.0), USUAL, changed(energy_j=160.0)], [changed(energy_j=200.0), USUAL, changed(energy_j=240.0)]]
-    assert device_counters(watched(*blocks), calls_s=2.5, images=50)["energy_per_image_j"] == 2.0
-    assert device_counters(watched(*blocks), calls_s=1.9, images=50)["energy_per_image_j"] is None
+    assert device_counters(watched(*blocks), calls_s=2.5, images=50, ours=[7])["energy_per_image_j"] == 2.0
+    assert device_counters(watched(*blocks), calls_s=1.9, images=50, ours=[7])["energy_per_image_j"] is None
     blocks[1][0] = changed(energy_j=None)
-    assert device_counters(watched(*blocks), calls_s=2.5, images=50)["energy_per_image_j"] is None
+    assert device_counters(watched(*blocks), calls_s=2.5, images=50, ours=[7])["energy_per_image_j"] is None
 
 
 def test_counters_without_a_source_are_absent_and_without_a_value_null() -> None:
-    assert device_counters(Watch("cuda:0", None), 3, 3) == {}
-    found = device_counters(watched([Reading(), Reading(), Reading()]), 3, 3)
+    assert device_counters(Watch("cuda:0", None), 3, 3, []) == {}
+    found = device_counters(watched([Reading(), Reading(), Reading()]), 3, 3, [])
     assert found["device"] == {"name": "T4"}
     assert found["device_memory_before_bytes"] == 1 << 30
-    assert all(found[name] is None for name in ("device_utilisation", "power_w", "clock_lowest_hz", "temperature_highest_c"))
+    unknown = (
+        "device_utilisation",
+        "power_w",
+        "clock_lowest_hz",
+        "temperature_highest_c",
+        "limits",
+        "performance_state_slowest",
+        "other_processes",
+    )
+    assert all(found[name] is None for name in unknown)
+
+
+def test_limits_states_and_others_are_kept_though_they_are_no_reason() -> None:
+    blocks = [changed(limits=frozenset()), changed(limits=frozenset({"software power cap"}), processes=frozenset({7, 55})), USUAL]
+    found = device_counters(watched(blocks), 3, 3, ours=[7, 8])
+    assert (found["limits"], found["performance_state_slowest"], found["other_processes"]) == (["software power cap"], 0, ["process 55"])
+    assert device_counters(watched([USUAL, changed(limits=frozenset()), USUAL]), 3, 3, ours=[7, 8])["limits"] == []
+
+
+def test_a_block_is_narrowed_to_when_its_program_timed(nvml: Any) -> None:
+    watch = Devices(["cuda:0"]).watch("cuda:0")
+    with watch.block():
+        time.sleep(0.2)
+        began = time.time()
+        time.sleep(0.35)
+        ended = time.time()
+        time.sleep(0.2)
+    whole = len(watch.blocks[0])
+    seconds = watch.narrow(began, ended)
+    assert 3 <= len(watch.blocks[0]) <= whole - 3
+    assert 0.15 < seconds <= ended - began
+    assert watch.narrow(0, 1) == 0
+    assert watch.blocks == [[]]
+    assert Devices([]).watch("cpu").narrow(0, 1e10) == 0
+
+
+def test_numbers_of_unlike_gpus_name_none(nvml: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(nvml, "nvmlDeviceGetHandleByIndex", str)
+    monkeypatch.setattr(nvml, "nvmlDeviceGetName", lambda handle: f"GPU {handle}", raising=False)
+    nvml.answers["nvmlDeviceGetCount"] = 2
+    assert source_for("cuda:0") is None
+    assert "set CUDA_DEVICE_ORDER=PCI_BUS_ID" in capsys.readouterr().err
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    source = source_for("cuda:1")
+    assert source is not None
+    assert source.facts("cuda:1")["name"] == "GPU 1"
 
 
 def test_an_npu_is_asked_after_the_block_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +224,7 @@ def test_an_npu_is_asked_after_the_block_only(monkeypatch: pytest.MonkeyPatch) -
         time.sleep(0.15)
         assert len(asked) == before
     assert len(asked) == before + 1
-    found = device_counters(watch, 1, 1)
+    found = device_counters(watch, 1, 1, [])
     assert (found["device"]["name"], found["power_w"], found["temperature_highest_c"]) == ("Ascend310P3", 15.8, 42.0)
     assert found["device_memory_peak_bytes"] == 1074 << 20
     assert found["device_utilisation"] is None
