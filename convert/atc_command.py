@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from portproof.convert.onnx_inputs import OnnxInput
+from portproof.backend import TensorSpec
 from portproof.errors import InputError
+from portproof.omfacts import Gears
 
 #: Our precision -> ``--precision_mode`` of older releases, ``--precision_mode_v2`` of newer ones.
 _PRECISIONS = {
@@ -49,11 +50,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """One ``.om``: its file without the suffix, the flags that decide it beside model, output and chip, and those of tuning."""
+    """One ``.om``: its file without the suffix, the flags that decide it beside model, output and chip, and those of its shapes; what is chosen at run
+    time, and its inputs' shapes, -1 where they are open (none: any in the range).
+    """
 
     stem: Path
     flags: tuple[str, ...]
     shape_flags: tuple[str, ...]
+    gears: Gears
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
 
     @property
     def file(self) -> Path:
@@ -71,7 +76,7 @@ class Conversion:
         return [program, "--framework=5", f"--model={model}", "--job_type=2", f"--output={output}", *self.shape_flags, "--log=error"]
 
 
-def conversions(request: Request, inputs: Sequence[OnnxInput], new_precision: bool) -> list[Conversion]:
+def conversions(request: Request, inputs: Sequence[TensorSpec], new_precision: bool) -> list[Conversion]:
     """The conversions of a request. ``new_precision``: this atc knows ``--precision_mode_v2``."""
     common = []
     if request.aipp:
@@ -87,9 +92,10 @@ def conversions(request: Request, inputs: Sequence[OnnxInput], new_precision: bo
         return [_static(request, inputs, name, batch, tuple(common)) for batch in dict.fromkeys(request.batches)]
     if "{batch}" in request.out:
         raise InputError("one .om with dynamic dimensions serves every batch: OUT_DIR cannot hold {batch}")
-    kind, flags = _dynamic(request, inputs)
+    gears, flag, shapes = _dynamic(request, inputs)
     form = "ND" if request.dims else _format(inputs)
-    return [Conversion(Path(request.out) / f"{name}_{kind}", tuple(common), (f"--input_format={form}", *flags))]
+    shape_flags = (f"--input_format={form}", *([_shape_flag(shapes)] if shapes else []), flag)
+    return [Conversion(Path(request.out) / f"{name}_dym{gears}", tuple(common), shape_flags, gears, _fixed(shapes))]
 
 
 def more_flags(flags: Sequence[str]) -> dict[str, str]:
@@ -113,11 +119,11 @@ def _is_dynamic(request: Request) -> bool:
     return bool(request.dynamic_batch or request.image_sizes or request.dims or request.shape_range)
 
 
-def _dynamic(request: Request, inputs: Sequence[OnnxInput]) -> tuple[str, tuple[str, ...]]:
-    """The name of the kind of model and the flags that make it, after a check that they fit the inputs."""
+def _dynamic(request: Request, inputs: Sequence[TensorSpec]) -> tuple[Gears, str, list[tuple[str, list[int]]]]:
+    """What is chosen at run time, the flag that says so, and the inputs' shapes, after a check that they fit each other."""
     if request.shape_range:
         _check_ranges(request.shape_range, inputs)
-        return "dymshape", (f"--input_shape_range={request.shape_range}",)
+        return "shape", f"--input_shape_range={request.shape_range}", []
     if request.image_sizes:
         if len(set(request.batches)) != 1:
             raise InputError("a model with a choice of image sizes has one batch: give one --batch")
@@ -125,15 +131,15 @@ def _dynamic(request: Request, inputs: Sequence[OnnxInput]) -> tuple[str, tuple[
         if any(n == -1 for _, shape in shapes for n in (shape[:-2] if len(shape) == 4 else shape)):
             raise InputError("with --dynamic-image-size only height and width of an image (NCHW) can be open (-1): give --input-shape")
         _check_gears("--dynamic-image-size", request.image_sizes, 2)
-        return "dymhw", (_shape_flag(shapes), f"--dynamic_image_size={request.image_sizes}")
+        return "hw", f"--dynamic_image_size={request.image_sizes}", shapes
     shapes = _shapes(request, inputs, -1)
     open_ = [n for _, shape in shapes for n in shape].count(-1)
     if request.dims:
         _check_gears("--dynamic-dims", request.dims, open_)
-        return "dymdims", (_shape_flag(shapes), f"--dynamic_dims={request.dims}")
+        return "dims", f"--dynamic_dims={request.dims}", shapes
     if not open_ or any(n == -1 for _, shape in shapes for n in shape[1:]):
         raise InputError("with --dynamic-batch the batch and nothing else is open (-1): give --input-shape, or choose among --dynamic-dims")
-    return "dymbatch", (_shape_flag(shapes), f"--dynamic_batch_size={','.join(map(str, sorted(set(request.batches))))}")
+    return "batch", f"--dynamic_batch_size={','.join(map(str, sorted(set(request.batches))))}", shapes
 
 
 def _check_gears(option: str, text: str, numbers: int) -> None:
@@ -147,7 +153,7 @@ def _check_gears(option: str, text: str, numbers: int) -> None:
             )
 
 
-def _check_ranges(text: str, inputs: Sequence[OnnxInput]) -> None:
+def _check_ranges(text: str, inputs: Sequence[TensorSpec]) -> None:
     """Each input has a range with a number for each dimension."""
     ranks = {}
     for part in re.split(r";(?![^\[]*\])", text):
@@ -164,7 +170,7 @@ def _spelled(ranks: dict[str, int]) -> str:
     return ", ".join(f"'{name}' {count} dimensions" for name, count in ranks.items())
 
 
-def _static(request: Request, inputs: Sequence[OnnxInput], name: str, batch: int, common: tuple[str, ...]) -> Conversion:
+def _static(request: Request, inputs: Sequence[TensorSpec], name: str, batch: int, common: tuple[str, ...]) -> Conversion:
     shapes = _shapes(request, inputs, batch)
     open_ = [n for n, shape in shapes if -1 in shape]
     if open_:
@@ -172,10 +178,10 @@ def _static(request: Request, inputs: Sequence[OnnxInput], name: str, batch: int
             f"input '{open_[0]}' has more dynamic dimensions than the batch: give --input-shape, or one of the --dynamic options"
         )
     stem = Path(request.out.replace("{batch}", str(batch))) / f"{name}_bs{batch}"
-    return Conversion(stem, common, (f"--input_format={_format(inputs)}", _shape_flag(shapes)))
+    return Conversion(stem, common, (f"--input_format={_format(inputs)}", _shape_flag(shapes)), "static", _fixed(shapes))
 
 
-def _shapes(request: Request, inputs: Sequence[OnnxInput], batch: int) -> list[tuple[str, list[int]]]:
+def _shapes(request: Request, inputs: Sequence[TensorSpec], batch: int) -> list[tuple[str, list[int]]]:
     """Name and shape of each input: as given, else the model's with the batch in place of a dynamic first dimension."""
     given = parse_shapes(request.input_shape) if request.input_shape else {}
     strangers = [n for n in given if n not in {i.name for i in inputs}]
@@ -191,7 +197,7 @@ def _shapes(request: Request, inputs: Sequence[OnnxInput], batch: int) -> list[t
     return shapes
 
 
-def _check_shape(one: OnnxInput, shape: Sequence[int]) -> None:
+def _check_shape(one: TensorSpec, shape: Sequence[int]) -> None:
     fits = len(shape) == len(one.shape) and all(want in (None, -1, got) or got == -1 for want, got in zip(one.shape, shape, strict=True))
     if not fits:
         raise InputError(f"input '{one.name}' has the shape {one.shape} in the model (None: dynamic), {list(shape)} was asked for")
@@ -216,5 +222,9 @@ def _shape_flag(shapes: Sequence[tuple[str, Sequence[int]]]) -> str:
     return "--input_shape=" + ";".join(f"{name}:{','.join(map(str, shape))}" for name, shape in shapes)
 
 
-def _format(inputs: Sequence[OnnxInput]) -> str:
+def _fixed(shapes: Sequence[tuple[str, Sequence[int]]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((name, tuple(shape)) for name, shape in shapes)
+
+
+def _format(inputs: Sequence[TensorSpec]) -> str:
     return {4: "NCHW", 5: "NCDHW"}.get(len(inputs[0].shape), "ND")

@@ -7,19 +7,26 @@ import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from portproof import npusmi, progress, rehearsal
+from portproof.backend import TensorSpec
 from portproof.convert.atc_command import Conversion, Request, conversions, more_flags
 from portproof.convert.inherit import normalisation_fact
-from portproof.convert.onnx_inputs import read_facts
+from portproof.convert.onnx_inputs import OnnxFacts, read_facts
 from portproof.errors import InputError, ToolError
 from portproof.files import existing_file
+from portproof.omfacts import FACT, OmFacts
 from portproof.provenance import Proof, Work, read_proof
 from portproof.shell import Finished, find_program, run_program, spelled, tail_of
 from portproof.target import Target, find_target, match_target
+from portproof.yamlfile import as_data
 
 _SUCCESS = "ATC run success"
+#: The image that AIPP reads, in its configuration; NHWC for RGB.
+_SOURCE = re.compile(r"src_image_size_(w|h)\s*:\s*(\d+)")
+_RGB = re.compile(r"input_format\s*:\s*RGB888_U8")
 _CODE = re.compile(r"^\s*(E[A-Z0-9]\d{4}|EL\d{3}):", re.MULTILINE)
 _HINT = "source /usr/local/Ascend/ascend-toolkit/set_env.sh first, or rehearse with port --rehearse"
 _MEANINGS = {
@@ -62,11 +69,12 @@ def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool =
                 print(spelled(one.tuning("aoe", model, one.stem)))
             print(spelled(one.command(atc, model, one.stem, soc_version)))
         return []
-    return [_make(one, request, model, soc_version, timeout_s) for one in plan]
+    return [_make(one, request, facts, soc_version, timeout_s) for one in plan]
 
 
-def _make(one: Conversion, request: Request, model: Path, soc_version: str, timeout_s: float | None) -> Proof:
+def _make(one: Conversion, request: Request, of_onnx: OnnxFacts, soc_version: str, timeout_s: float | None) -> Proof:
     """One ``.om``."""
+    model = Path(request.model)
     inputs = {
         "model": [model],
         "aipp": [Path(request.aipp)] if request.aipp else [],
@@ -95,8 +103,27 @@ def _make(one: Conversion, request: Request, model: Path, soc_version: str, time
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     progress.say(f"onnx2om: {one.file} is made, in {done.seconds:.0f} s")
-    facts = {"command": list(done.command), "seconds": done.seconds, "soc_version": soc_version}
+    facts = {
+        "command": list(done.command),
+        "seconds": done.seconds,
+        "soc_version": soc_version,
+        FACT: as_data(_facts(one, request, of_onnx)),
+    }
     return work.finish([one.file], facts | normalisation_fact(model, _aipp(request)))
+
+
+def _facts(one: Conversion, request: Request, of_onnx: OnnxFacts) -> OmFacts:
+    """What the tools that run the model must know of it: with AIPP its first input is raw pixels, and atc can be asked for other outputs."""
+    shapes = dict(one.shapes)
+    inputs = [replace(s, shape=tuple(None if d == -1 else d for d in shapes.get(s.name, s.shape))) for s in of_onnx.inputs]
+    if aipp := _aipp(request):
+        found = dict(_SOURCE.findall(aipp.read_text(encoding="utf-8", errors="replace")))
+        is_rgb = _RGB.search(aipp.read_text(encoding="utf-8", errors="replace"))
+        if len(found) != 2 or not is_rgb:
+            return OmFacts(gears=one.gears, inputs=None, outputs=of_onnx.outputs)
+        inputs[0] = TensorSpec(inputs[0].name, "uint8", (inputs[0].shape[0], int(found["h"]), int(found["w"]), 3))
+    outputs = None if any(f.startswith(("--out_nodes=", "--output_type=")) for f in one.flags) else of_onnx.outputs
+    return OmFacts(gears=one.gears, inputs=tuple(inputs), outputs=outputs)
 
 
 def _aipp(request: Request) -> Path | None:

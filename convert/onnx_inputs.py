@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from portproof.backend import TensorSpec
 from portproof.convert.onnx_load import load_without_weights
 from portproof.errors import InputError
 from portproof.text import listed
@@ -18,18 +20,13 @@ _SAFE_OPSET = 11
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxInput:
-    """An input: its name, and its shape with None where it is dynamic."""
-
-    name: str
-    shape: tuple[int | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class OnnxFacts:
-    """Inputs in order, opset of the default domain, whether it holds Q/DQ nodes, and warnings for a converter."""
+    """Inputs and outputs in order (outputs None where the file does not say their shapes), opset of the default domain, whether it holds Q/DQ nodes,
+    and warnings for a converter.
+    """
 
-    inputs: tuple[OnnxInput, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...] | None
     opset: int
     quantized: bool
     warnings: tuple[str, ...]
@@ -39,11 +36,7 @@ def read_facts(path: Path) -> OnnxFacts:
     """Read an ONNX file; :class:`InputError` when it is none or has no inputs."""
     model = load_without_weights(path, "checking a model before its conversion", "ascend")
     weights = {i.name for i in model.graph.initializer}
-    inputs = tuple(
-        OnnxInput(v.name, tuple(d.dim_value if d.HasField("dim_value") else None for d in v.type.tensor_type.shape.dim))
-        for v in model.graph.input
-        if v.name not in weights
-    )
+    inputs = tuple(_spec(v) for v in model.graph.input if v.name not in weights)
     if not inputs:
         raise InputError(f"'{path}' has no inputs; export it again")
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
@@ -57,4 +50,14 @@ def read_facts(path: Path) -> OnnxFacts:
     if doubtful:
         warnings.append(f"the model uses {listed(sorted(doubtful))}, which atc for 310 and 310P may not support (failure: EZ3003)")
     quantized = any(n.op_type in ("QuantizeLinear", "DequantizeLinear") for n in model.graph.node)
-    return OnnxFacts(inputs, opset, quantized, tuple(warnings))
+    told = all(v.type.tensor_type.HasField("shape") for v in model.graph.output)
+    return OnnxFacts(inputs, tuple(_spec(v) for v in model.graph.output) if told else None, opset, quantized, tuple(warnings))
+
+
+def _spec(value: Any) -> TensorSpec:
+    """A graph's input or output."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    tensor = value.type.tensor_type
+    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+    return TensorSpec(value.name, tensor_dtype_to_np_dtype(tensor.elem_type).name, shape)

@@ -1,15 +1,19 @@
-"""What aclruntime prints. It tells the reason of a failure on stdout only, between lines of progress that have no place among a command's output."""
+"""What aclruntime and the tools on top of it print. They tell the reason of a failure on stdout only, between lines of progress that have no place
+among a command's output.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-_MARK = "[ERROR] "
+#: A bar of progress may stand before it on its line.
+_ERROR = re.compile(r"\[ERROR\]\s*(.*\S)")
 #: A model can have a hundred gears, and the library lists them all.
 _MOST_CHARACTERS = 400
 
@@ -32,13 +36,13 @@ def kept_from_stdout() -> Iterator[list[str]]:
             lines += file.read().decode("utf-8", "replace").splitlines()
 
 
-def reason_in(lines: list[str]) -> str:
-    """The library's own reason, of all that it printed; empty when it gave none.
+def reason_in(lines: Iterable[str]) -> str:
+    """The library's own reason, of all that it printed, or a tool that uses it; empty when it gave none.
 
     >>> reason_in(["[INFO] open device 0 success", "[ERROR] acl open device 7 failed", "SetDevice failed. ret=107001"])
     'acl open device 7 failed'
     """
-    said = "; ".join(line.removeprefix(_MARK).strip() for line in lines if line.startswith(_MARK))
+    said = "; ".join(dict.fromkeys(found[1] for line in lines if (found := _ERROR.search(line))))
     return said if len(said) <= _MOST_CHARACTERS else said[:_MOST_CHARACTERS] + " ..."
 
 

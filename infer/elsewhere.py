@@ -63,20 +63,20 @@ def infer_by_tool(options: argparse.Namespace) -> None:
 
     if options.images or options.info is None or Path(options.info).is_dir():
         raise InputError(f"--runner {options.runner} reads single files: give an info list with --info")
-    _refuse(options, ("backend", "precision", "threads", "provider", "option"))
+    _refuse(options, ("backend", "precision", "threads", "provider"))
     run_with_tool(options.runner, options.model_file, options.info, options.out, batch=options.batch, form=options.format, device=options.device,
-                  perf_file=options.perf_file)  # fmt: skip
+                  options=dict(options.option), perf_file=options.perf_file)  # fmt: skip
 
 
 def bench_by_tool(options: argparse.Namespace) -> Performance:
     """``bench.py`` by a vendor tool."""
     from portproof.infer.vendor.measuring import ROUNDS, ToolBench, bench_with_tool
 
-    _refuse(options, ("precision", "threads", "provider", "option"))
+    _refuse(options, ("precision", "threads", "provider"))
     if options.clients != 1:
         raise InputError(f"--runner {options.runner} has one client; leave --clients out")
     plan = ToolBench(options.runner, options.subjects, tuple(dict.fromkeys(options.batch)), options.model, options.inputs, options.info, options.device,
-                     options.iterations or ROUNDS, options.blocks)  # fmt: skip
+                     dict(options.option), options.iterations or ROUNDS, options.blocks)  # fmt: skip
     return bench_with_tool(plan, Path(options.out))
 
 

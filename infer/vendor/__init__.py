@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from portproof.errors import InputError
+from portproof.infer.acllines import reason_in
 from portproof.manifest import Sample
+from portproof.omfacts import OmFacts
+from portproof.shell import Finished
 
 #: Modules of this package that are no tools.
-_HELPERS = ("measuring", "running", "scratch")
+_HELPERS = ("gears", "measuring", "running", "scratch")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a tool is to do: a model (absolute path) of a batch on a device, in a scratch folder of its own that is empty. ``log``: where what it
-    prints is kept.
+    prints is kept. ``gear``: the flags that choose what the model runs with, if it was converted with a choice, as ais_bench and msame spell them.
+    ``facts``: what is known of the model.
     """
 
     model: Path
@@ -28,6 +32,8 @@ class Job:
     scratch: Path
     log: Path
     form: str = "bin"
+    gear: tuple[str, ...] = ()
+    facts: OmFacts | None = None
     timeout_s: float | None = None
 
 
@@ -56,6 +62,12 @@ class Tool(Protocol):
 
     def time_calls(self, job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
         """Seconds of ``count`` executions on the device, one file a model input that holds the whole batch; none: the tool makes its own."""
+
+
+def because(done: Finished) -> str:
+    """How a tool ended, with the reason that it printed."""
+    reason = reason_in(done.output.replace("\r", "\n").splitlines())
+    return f"{done.how}{f' ({reason})' if reason else ''}"
 
 
 def names() -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from portproof.errors import InputError, ToolError
-from portproof.infer.vendor import Job, Outcome
+from portproof.infer.vendor import Job, Outcome, because
 from portproof.infer.vendor.scratch import link_samples
 from portproof.manifest import Sample, sample_id
 from portproof.shell import Finished, run_program, vendor_environment
@@ -59,12 +59,12 @@ def _run(job: Job, *arguments: str) -> Finished:
             "environment from the interpreter that has it (PORTPROOF_PYTHON=... bash run_310p.sh)"
         )
     command = [sys.executable, "-m", "ais_bench", "--model", str(job.model), "--batchsize", str(job.batch), "--device", str(job.device),
-               "--output", "out", "--output_dirname", _DIRNAME, *arguments]  # fmt: skip
+               "--output", "out", "--output_dirname", _DIRNAME, *job.gear, *arguments]  # fmt: skip
     # Unbuffered, the lines of its C++ part come where they belong, so that a failure's reason stands at the end of the log.
     environment = vendor_environment() | {"PYTHONUNBUFFERED": "1"}
     done = run_program(command, job.log, cwd=job.scratch, environment=environment, timeout_s=job.timeout_s)
     if done.exit_code != 0:
-        raise done.failure(f"ais_bench {done.how}")
+        raise done.failure(f"ais_bench {because(done)}")
     if not _SUCCESS.search(done.output):
         raise done.failure("ais_bench ended without its throughput line, so it did not finish")
     return done

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from portproof.errors import InputError
-from portproof.infer.vendor import Job, Outcome
+from portproof.infer.vendor import Job, Outcome, because
 from portproof.manifest import Sample, sample_id, write_info
 from portproof.shell import Finished, find_program, run_program
 
@@ -57,6 +57,8 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
 
 
 def _run(job: Job, *arguments: str) -> Finished:
+    if job.gear:
+        raise InputError("the benchmark tool runs models of a fixed batch; convert for that batch, or use --runner ais_bench")
     machine = platform.machine()
     program = find_program(
         [f"benchmark.{machine}"], [os.getcwd()], "put the benchmark tool of your CANN release on the PATH or beside your data"
@@ -64,7 +66,7 @@ def _run(job: Job, *arguments: str) -> Finished:
     command = [str(program), f"-device_id={job.device}", f"-batch_size={job.batch}", f"-om_path={job.model}", *arguments]
     done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
     if done.exit_code != 0:
-        raise done.failure(f"benchmark {done.how}")
+        raise done.failure(f"benchmark {because(done)}")
     return done
 
 

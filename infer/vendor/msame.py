@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from portproof import progress
 from portproof.errors import InputError, ToolError
-from portproof.infer.vendor import Job, Outcome
+from portproof.infer.vendor import Job, Outcome, because
 from portproof.manifest import Sample
 from portproof.shell import Finished, find_program, run_program
 
@@ -25,6 +26,10 @@ _MOST_LOOPS = 100
 
 def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
     """Run the model over samples."""
+    if job.facts is None or job.facts.inputs is None:
+        progress.warn(
+            f"'{job.model}' has no sidecar that says what its inputs take, and msame runs on files that are too long without a word"
+        )
     groups = [samples[i : i + job.batch] for i in range(0, len(samples), job.batch)]
     folders = _write_batches(job, groups)
     done = _run(job, "--input", ",".join(f.name for f in folders), "--output", "out")
@@ -50,10 +55,10 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
 
 def _run(job: Job, *arguments: str) -> Finished:
     program = find_program(["msame"], [os.getcwd()], "build it from Ascend/tools, or use --runner ais_bench")
-    command = [str(program), "--model", str(job.model), "--device", str(job.device), "--outfmt", "BIN", *arguments]
+    command = [str(program), "--model", str(job.model), "--device", str(job.device), "--outfmt", "BIN", *job.gear, *arguments]
     done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
     if done.exit_code != 0 or _SUCCESS not in done.output:
-        raise done.failure(f"msame {done.how}" + ("" if done.exit_code else f" but without its line '{_SUCCESS}'"))
+        raise done.failure(f"msame {because(done)}" + ("" if done.exit_code else f" but without its line '{_SUCCESS}'"))
     return done
 
 
@@ -85,11 +90,7 @@ def _results(job: Job, groups: Sequence[Sequence[Sample]], done: Finished) -> di
         number = 0
         while (path := made[0] / f"{_stem(index)}_output_{number}.bin").is_file():
             data = path.read_bytes()
-            if len(data) % job.batch:
-                raise InputError(
-                    f"output {number} of '{job.model}' has {len(data)} bytes for a batch of {job.batch}: it cannot be cut into samples"
-                )
-            size = len(data) // job.batch
+            size = _sample_bytes(job, number, len(data))
             for row, sample in enumerate(group):
                 results[sample.id].append(cut / f"{sample.id}_{number}")
                 results[sample.id][-1].write_bytes(data[row * size : (row + 1) * size])
@@ -97,3 +98,16 @@ def _results(job: Job, groups: Sequence[Sequence[Sample]], done: Finished) -> di
         if not number:
             raise done.failure(f"msame wrote no output for batch {index}")
     return results
+
+
+def _sample_bytes(job: Job, number: int, size: int) -> int:
+    """Bytes of a sample in a file of output ``number``. With a choice at run time the file can be as long as for the largest one."""
+    known = job.facts.outputs[number].nbytes(1) if job.facts and job.facts.outputs and number < len(job.facts.outputs) else None
+    if known is not None and (size == known * job.batch or (job.gear and size > known * job.batch)):
+        return known
+    if known is not None or size % job.batch or (job.gear and "--dymBatch" not in job.gear):
+        expected = "" if known is None else f", {known * job.batch} were expected"
+        raise InputError(
+            f"output {number} of '{job.model}' has {size} bytes for a batch of {job.batch}{expected}: it cannot be cut into samples; use --runner ais_bench"
+        )
+    return size // job.batch

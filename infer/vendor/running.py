@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from portproof import progress, rehearsal
@@ -11,10 +11,12 @@ from portproof.errors import InputError, ToolError
 from portproof.files import existing_file, flush_to_disk, write_bytes
 from portproof.infer.npu import device_index
 from portproof.infer.vendor import Job, Outcome, find
+from portproof.infer.vendor.gears import gear_flags
 from portproof.infer.vendor.scratch import check_sizes, scratch_beside
 from portproof.infer.writing import result_name
 from portproof.journal import Journal
 from portproof.manifest import Sample, read_info
+from portproof.omfacts import check_batch, facts_of
 from portproof.provenance import Proof, Work, read_proof, record_of
 from portproof.shell import tail_of
 from portproof.text import listed
@@ -29,11 +31,13 @@ def run_with_tool(
     batch: int = 1,
     form: str = "bin",
     device: str | None = None,
+    options: Mapping[str, str] | None = None,
     perf_file: str | Path | None = None,
 ) -> Proof:
     """Run ``model`` over an info list by the tool ``runner`` and write ``out/<id>_<k>.<form>``, k from 1; the sidecar of ``out``.
 
-    ``perf_file``: where the tool's own file of figures is copied to. A run that is killed begins again, since the tools cannot continue. Raises
+    ``options``: what a model with a choice runs with (:func:`portproof.infer.vendor.gears.gear_flags`). ``perf_file``: where the tool's own file of
+    figures is copied to. A run that is killed begins again, since the tools cannot continue. Raises
     :class:`InputError` for bad input, before the tool runs as far as possible, and :class:`ToolError` when the tool fails.
     """
     tool = find(runner)
@@ -41,21 +45,26 @@ def run_with_tool(
     if form not in tool.FORMS:
         raise InputError(f"the tool '{runner}' writes {' and '.join(tool.FORMS)}, --format asks for {form}")
     samples = read_info(info)
+    facts = facts_of(path)
+    gear = gear_flags(path, facts, batch, options or {})
+    if facts:
+        check_batch(path, facts, batch)
     work = Work(
         "infer",
         target,
         inputs={"model": [path], "info": [Path(info)], "samples": [Path(f) for s in samples for f in s.files]},
-        parameters={"runner": runner, "batch": batch, "format": form, "device": device, "perf_file": str(perf_file) if perf_file else None},
+        parameters={"runner": runner, "batch": batch, "format": form, "device": device, "options": dict(options or {}),
+                    "perf_file": str(perf_file) if perf_file else None},
         simulated=rehearsal.is_active(),
-    )
+    )  # fmt: skip
     if work.is_done():
         return read_proof(work.sidecar)
-    check_sizes(samples)
+    check_sizes(samples, facts.inputs if facts else None)
     log = target.absolute().parent / "logs" / f"{runner}.log"
     with Journal(work) as journal, scratch_beside(target) as scratch:
         work.begin()
         progress.say(f"infer: {runner} runs {len(samples)} samples in batches of {batch}")
-        outcome = tool.infer(Job(path.absolute(), batch, device_index(device), scratch, log, form), samples)
+        outcome = tool.infer(Job(path.absolute(), batch, device_index(device), scratch, log, form, gear, facts), samples)
         outputs = _check_results(outcome, samples, log)
         _keep_figures(outcome, log, perf_file)
         for sample in samples:
@@ -63,9 +72,9 @@ def run_with_tool(
                 journal.take(found, result_name(sample.id, number, form), work.root)
         flush_to_disk()
         records = [*journal.finished.values(), *([record_of(perf_file, work.root)] if perf_file else [])]
-        facts = {"samples": len(samples), "output_count": outputs, "device": f"npu:{device_index(device)}", "runner": runner, "checks": outcome.facts,
+        results = {"samples": len(samples), "output_count": outputs, "device": f"npu:{device_index(device)}", "runner": runner, "checks": outcome.facts,
                  "rate": {"boundary": "device", "images_per_second": outcome.images_per_second}}  # fmt: skip
-        proof = work.finish(records, facts)
+        proof = work.finish(records, results)
     journal.remove()
     progress.say(f"infer: {runner} ran {len(samples)} samples, {outcome.images_per_second:.1f} images/s of device time")
     return proof

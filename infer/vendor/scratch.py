@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from portproof.backend import TensorSpec
 from portproof.errors import InputError
 from portproof.manifest import Sample
 
@@ -29,9 +30,23 @@ def scratch_beside(artefact: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def check_sizes(samples: Sequence[Sample]) -> list[int]:
-    """Bytes of a sample, for each input; :class:`InputError` when samples differ, since tools look at the first file only."""
+def check_sizes(samples: Sequence[Sample], inputs: Sequence[TensorSpec] | None = None) -> list[int]:
+    """Bytes of a sample, for each input; :class:`InputError` when samples differ, since tools look at the first file only, or when they are not what
+    the model's inputs take, as far as these are known: msame runs on whatever it is given.
+    """
     sizes = [_size(path) for path in samples[0].files]
+    if inputs is not None and len(inputs) != len(sizes):
+        names = ", ".join(s.name for s in inputs)
+        raise InputError(
+            f"the samples have {len(sizes)} files each, the model has {len(inputs)} inputs ({names}); make the info list again"
+        )
+    for spec, path, size in zip(inputs or (), samples[0].files, sizes, strict=False):
+        if spec.nbytes(1) not in (None, size):
+            shape = "x".join(map(str, spec.sample_shape))
+            raise InputError(
+                f"the sample file '{path}' has {size} bytes, input '{spec.name}' ({spec.dtype} {shape}) takes {spec.nbytes(1)}; preprocess it again for "
+                "this model"
+            )
     for sample in samples:
         for path, size in zip(sample.files, sizes, strict=True):
             if _size(path) != size:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from portproof.manifest import Sample, write_info
 from portproof.metrics.reading import read
@@ -164,6 +166,107 @@ def test_two_inputs_stay_together(run: Command, folder: Path, two_input_onnx: Pa
             assert np.fromfile(folder / tool / f"x{index}_1.bin", np.float32).tolist() == [11 * index] * 4
             assert np.fromfile(folder / tool / f"x{index}_3.bin", np.int64).tolist() == [20 * index]
         assert len(list((folder / tool).iterdir())) == 15
+
+
+@pytest.fixture
+def converted(run: Command, folder: Path, tiny_onnx: Path) -> Path:
+    """``om/``: models that onnx2om.py made, with sidecars: of batch 4, with batches 1, 4 and 6 to choose from, by dimensions, and of any shape."""
+    (folder / "tiny.onnx").write_bytes(tiny_onnx.read_bytes())
+    for options in (
+        ("--batch", 4),
+        ("--batch", "1,4,6", "--dynamic-batch"),
+        ("--dynamic-dims", "1;4"),
+        ("--shape-range", "image:[1~8,3,4,4]"),
+    ):
+        done = run("tiny.onnx", "om", *options, script="convert/onnx2om.py")
+        assert done.returncode == 0, done.stderr
+    return folder / "om"
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("dymbatch", ()), ("dymdims", ("--option", "dims=image:4,3,4,4")), ("dymshape", ("--option", "shape=image:4,3,4,4"))],
+)
+@pytest.mark.parametrize("tool", ["ais_bench", "msame", "om"])
+def test_a_model_with_a_choice_runs_with_what_is_chosen(
+    run: Command, folder: Path, converted: Path, tiny_onnx: Path, tool: str, model: str, options: tuple[str, ...]
+) -> None:
+    import onnxruntime
+
+    done = run(f"om/tiny_{model}.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", tool, *options)
+    assert done.returncode == 0, done.stderr
+    expected = onnxruntime.InferenceSession(str(tiny_onnx)).run(None, {"image": images()})[0]
+    got = np.stack([np.fromfile(folder / "result" / f"{i}_1.bin", np.float32) for i in ["img2", "img10", "img1", "a_1", "b", "c-3"]])
+    np.testing.assert_allclose(got, expected, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("om/tiny_bs4.om", ("--batch", 2), "has the fixed batch 4, --batch asks for 2"),
+        ("om/tiny_bs4.om", ("--batch", 4, "--option", "batch=4"), "was converted without a choice"),
+        ("om/tiny_dymbatch.om", ("--batch", 4, "--option", "batch=1"), "the option batch is 1, --batch is 4"),
+        ("om/tiny_dymbatch.om", ("--batch", 4, "--option", "hw=1,2"), "only one can be given"),
+        ("om/tiny_dymdims.om", ("--batch", 4), "choose one of those that atc was given with --option dims=..."),
+        ("om/tiny_dymshape.om", ("--batch", 4), "choose one of those that atc was given with --option shape=..."),
+        ("om/tiny_bs4.om", ("--batch", 4, "--option", "speed=1"), "have no option 'speed' here; there are batch, hw, dims, shape, outsize"),
+    ],
+)
+@pytest.mark.parametrize("tool", ["ais_bench", "msame"])
+def test_what_does_not_fit_the_model_is_refused_before_the_tool(
+    run: Command, folder: Path, converted: Path, tool: str, model: str, options: tuple[object, ...], message: str
+) -> None:
+    done = run(model, "--info", "prep.info", "--out", "result", "--runner", tool, *options)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert not (folder / "logs").exists()
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_samples_for_another_model_are_refused_before_the_tool(run: Command, folder: Path, converted: Path, tool: str) -> None:
+    for path in (folder / "prep").iterdir():
+        path.write_bytes(path.read_bytes() * 2)
+    done = run("om/tiny_bs4.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", tool)
+    assert done.returncode == 2
+    assert "has 384 bytes, input 'image' (float32 3x4x4) takes 192; preprocess it again for this model" in done.stderr
+
+
+def test_msame_runs_on_files_that_are_too_long_and_we_say_that_we_cannot_tell(run: Command, folder: Path) -> None:
+    for path in (folder / "prep").iterdir():
+        path.write_bytes(path.read_bytes() * 2)
+    done = infer(run, "msame")
+    assert done.returncode == 0
+    assert "has no sidecar that says what its inputs take" in done.stderr
+
+
+def test_the_benchmark_tool_has_no_choice(run: Command, folder: Path, converted: Path) -> None:
+    done = run("om/tiny_dymbatch.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", "benchmark")
+    assert (done.returncode, "runs models of a fixed batch" in done.stderr) == (2, True)
+
+
+def test_a_model_with_batches_from_elsewhere_is_told_by_the_option(run: Command, folder: Path) -> None:
+    words = ("models/dymbatch.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", "ais_bench")
+    assert run(*words).returncode == 3
+    assert run(*words, "--option", "batch=4").returncode == 0
+
+
+def test_an_output_without_a_batch_is_refused_before_the_tool(run: Command, folder: Path) -> None:
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["b", 3, 4, 4])
+    graph = helper.make_graph([helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0)], "g", [image],
+                              [helper.make_tensor_value_info("mean", TensorProto.FLOAT, [])])  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8), str(folder / "mean.onnx"))
+    assert run("mean.onnx", "om", "--batch", 4, script="convert/onnx2om.py").returncode == 0
+    for tool in TOOLS:
+        done = run("om/mean_bs4.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", tool)
+        assert (done.returncode, "output 'mean' of 'om/mean_bs4.om' has the shape ()" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("tool", ["ais_bench", "msame"])
+def test_a_bench_chooses_the_batch_too(run: Command, folder: Path, converted: Path, tool: str) -> None:
+    done = run("310p=om:om/tiny_dymbatch.om", "--batch", "1,6", "--runner", tool, "--inputs", "random", "--iterations", 3, "--blocks", 2,
+               "--out", "perf.json", script="infer/bench.py")  # fmt: skip
+    assert done.returncode in (0, 4), done.stderr
+    perf = json.loads((folder / "perf.json").read_text())
+    assert [(m["batch"], m["inputs"]) for m in perf["measurements"]] == [(1, "random"), (6, "random")]
 
 
 CARD = """\

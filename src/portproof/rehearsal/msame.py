@@ -1,6 +1,6 @@
 """The simulated ``msame``: whole batches in, one file an output, and a log whose last line is the only sign of success.
 
-Left out: dynamic models, profiler and dump.
+Left out: profiler and dump.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from portproof.rehearsal import has_fault
+from portproof.rehearsal.om import at_gear
 from portproof.rehearsal.tool import Chip, ToolFailed, run_tool, significant
 
 
@@ -36,10 +37,14 @@ def main() -> int:
     p.add_argument("--outfmt", choices=["TXT", "BIN"], default="TXT")
     p.add_argument("--loop", type=int, default=1, choices=range(1, 101), metavar="1..100")
     p.add_argument("--device", type=int, default=0)
+    p.add_argument("--dymBatch", type=int)
+    for name in ("dymHW", "dymDims", "dymShape", "outputSize"):
+        p.add_argument(f"--{name}")
     options = p.parse_args()
     print("[INFO] acl init success")
     chip = Chip(options.model, options.device)
     print(f"[INFO] open device {chip.device} success\n[INFO] load model {options.model} success\n[INFO] create model description success")
+    choose(chip, options)
     jobs, in_folders = work_list(options.input, len(chip.header.inputs))
     folder = output_folder(options.output) if options.output else None
     times = []
@@ -50,10 +55,47 @@ def main() -> int:
             times.append(milliseconds)
             print(f"Inference time: {significant(milliseconds)}ms")
         if folder:
-            write(folder, stem or chip.path.stem, outputs, options.outfmt)
+            write(folder, stem or chip.path.stem, [_buffer(chip, k, a, options) for k, a in enumerate(outputs)], options.outfmt)
         print("[INFO] output data success")
     report(times, in_folders, has_fault("truncated-log", chip.device))
     return 0
+
+
+def choose(chip: Chip, options: argparse.Namespace) -> None:
+    """Choose what a model with a choice runs with."""
+    header = chip.header
+    if options.dymBatch and [options.dymBatch] not in (header.gears if header.kind == "batch" else []):
+        raise ToolFailed(
+            "[ERROR] the dymBatch parameter is not correct\n[ERROR] check dynamic batch size failed\n[ERROR] Sample process failed"
+        )
+    chosen: dict[str, list[int]] = {"batch": [options.dymBatch]} if options.dymBatch else {}
+    if options.dymHW:
+        chosen["hw"] = [int(n) for n in options.dymHW.split(",")]
+    for kind, text in (("dims", options.dymDims), ("shape", options.dymShape)):
+        if text:
+            chosen[kind] = [int(n) for part in text.split(";") for n in part.rpartition(":")[2].split(",")]
+    numbers = chosen.get(header.kind)
+    if header.kind == "dims" and numbers is None:
+        raise ToolFailed("[ERROR] model has dynamic_dims, please add dymDims parameter\n[ERROR] Sample process failed")
+    if header.kind != "static" and (numbers is None or (header.gears and numbers not in header.gears)):
+        raise ToolFailed("[ERROR] execute model failed, modelId is 1\n[ERROR] Sample process failed")
+    if numbers is not None:
+        chip.shapes = at_gear(header, numbers)
+
+
+def _buffer(chip: Chip, number: int, array: np.ndarray[Any, Any], options: argparse.Namespace) -> np.ndarray[Any, Any]:
+    """What is written of an output: of a model with gears the buffer of the largest one, for a batch its part by whole division."""
+    header = chip.header
+    if header.kind not in ("batch", "hw", "dims"):
+        return array
+    largest = int(np.prod(header.outputs[number].shape))
+    if header.kind == "batch":
+        largest //= max(header.gears)[0] // options.dymBatch
+    if largest <= array.size:
+        return array
+    filled = np.zeros(largest, array.dtype)
+    filled[: array.size] = array.reshape(-1)
+    return filled
 
 
 def work_list(given: str | None, inputs: int) -> tuple[list[tuple[str, list[str]]], bool]:
@@ -70,7 +112,7 @@ def work_list(given: str | None, inputs: int) -> tuple[list[tuple[str, list[str]
 
 
 def read(chip: Chip, number: int, files: Sequence[str]) -> bytes:
-    """The bytes of one input: a file that holds the whole batch, or zeros."""
+    """The bytes of one input: a file that holds the whole batch, or zeros. Nobody minds a file that is too long."""
     size = chip.sizes()[number]
     if not files:
         return bytes(size)
@@ -78,8 +120,8 @@ def read(chip: Chip, number: int, files: Sequence[str]) -> bytes:
         data = Path(files[number]).read_bytes()
     except OSError:
         raise ToolFailed(f"[ERROR] open file {files[number]} failed") from None
-    if len(data) != size:
-        raise ToolFailed(f"[ERROR] input data size[{len(data)}] is not the model's input size[{size}]")
+    if len(data) < size:
+        raise ToolFailed("[ERROR] execute model failed, modelId is 1\n[ERROR] model execute failed\n[ERROR] Sample process failed")
     return data
 
 

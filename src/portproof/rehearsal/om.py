@@ -120,10 +120,10 @@ def read_om(path: Path) -> tuple[Header, bytes]:
 
 def _at_gear(shapes: Sequence[Sequence[int]], kind: Kind, gear: Sequence[int]) -> list[list[int]]:
     """The inputs' shapes with the dynamic dimensions of a gear filled in, one number after the other."""
-    if kind == "dims":
+    if kind in ("dims", "shape") and gear:
         rest = list(gear)
         return [[rest.pop(0) for _ in shape] for shape in shapes]
-    if kind == "shape" or not gear:
+    if not gear:
         return [list(s) for s in shapes]
     filled = []
     for shape in shapes:

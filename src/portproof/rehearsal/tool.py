@@ -29,6 +29,7 @@ class Chip:
         except (OSError, NotAnOm):
             raise ToolFailed(f"[ERROR] load model from file failed, model file is {path}") from None
         self.path, self.device = Path(path), device
+        self.shapes = self.header.largest
         self._model = Executable(self.header, data)
 
     @property
@@ -37,15 +38,17 @@ class Chip:
         return self.header.largest[0][0]
 
     def sizes(self) -> list[int]:
-        """Bytes of each input."""
+        """Bytes of each input at the shapes that were chosen."""
         extra = 2 if has_fault("size-mismatch", self.device) else 1
-        shapes = zip(self.header.largest, self.header.inputs, strict=True)
-        return [extra * int(np.prod(shape)) * np.dtype(t.dtype).itemsize for shape, t in shapes]
+        return [extra * self._bytes(k) for k in range(len(self.shapes))]
+
+    def _bytes(self, number: int) -> int:
+        return int(np.prod(self.shapes[number])) * np.dtype(self.header.inputs[number].dtype).itemsize
 
     def execute(self, data: Sequence[bytes]) -> tuple[list[np.ndarray[Any, Any]], float]:
-        """One execution; milliseconds."""
-        shapes = zip(data, self.header.inputs, self.header.largest, strict=True)
-        return acl.execute(self._model, [np.frombuffer(d, t.dtype).reshape(s) for d, t, s in shapes], self.device)
+        """One execution on the first bytes of what is given; milliseconds."""
+        inputs = enumerate(zip(data, self.header.inputs, self.shapes, strict=True))
+        return acl.execute(self._model, [np.frombuffer(d[: self._bytes(k)], t.dtype).reshape(s) for k, (d, t, s) in inputs], self.device)
 
 
 def significant(value: float) -> str:
