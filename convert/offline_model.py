@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from portproof import npusmi, progress, rehearsal
+from portproof import cann, npusmi, progress, rehearsal
 from portproof.backend import TensorSpec
 from portproof.convert.atc_command import Conversion, Request, conversions, more_flags
 from portproof.convert.inherit import normalisation_fact
@@ -187,13 +187,7 @@ def _program(name: str) -> str:
 
 def _folders() -> Sequence[str]:
     """The usual places of CANN, when ``set_env.sh`` was not sourced."""
-    roots = [os.environ.get(n) for n in ("ASCEND_TOOLKIT_HOME", "ASCEND_HOME_PATH")]
-    roots += [
-        f"{base}/{part}/latest"
-        for base in ("/usr/local/Ascend", os.path.expanduser("~/Ascend"))
-        for part in ("ascend-toolkit", "cann", "nnae")
-    ]
-    return [f"{root}/{sub}" for root in roots if root for sub in ("bin", "compiler/bin", "atc/bin", "tools/aoe/bin")]
+    return [f"{root}/{sub}" for root in cann.roots() for sub in ("bin", "compiler/bin", "atc/bin", "tools/aoe/bin")]
 
 
 def _knows_new_precision(atc: str, folder: Path) -> bool:

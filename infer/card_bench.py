@@ -22,12 +22,11 @@ from portproof.infer.serving import Block, Loaded
 from portproof.infer.stability import reasons
 from portproof.infer.subjects import Subject
 from portproof.infer.workers import Worker
-from portproof.measurement import Measurement, Performance, read_performance, write_performance
+from portproof.measurement import ALONE, TOGETHER, Measurement, Performance, read_performance, write_performance
 from portproof.provenance import Work, environment
 
 #: Blocks long enough that the chips' starts, milliseconds apart, do not matter.
 PLAN = Plan(blocks=5, block_s=0.5)
-ALONE, TOGETHER = "alone", "card"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +93,10 @@ def _measure(job: CardBench, workers: Sequence[Worker], batch: int) -> list[Meas
     for boundary in loaded[0].boundaries:
         common = {"model": str(job.subject.model(batch)), "backend": job.subject.backend, "batch": batch, "boundary": boundary,
                   "precision": loaded[0].precision, "inputs": job.feeding.kind, "provider": loaded[0].provider, "simulated": rehearsal.is_active()}  # fmt: skip
-        found.append(_one(f"{job.subject.label} {ALONE}", [[b[0]] for b in alone], f"npu:{job.devices[0]}", common))
+        found.append(_one(f"{job.subject.label}{ALONE}", [[b[0]] for b in alone], f"npu:{job.devices[0]}", common))
         for k, device in enumerate(job.devices):
             found.append(_one(f"{job.subject.label}@npu:{device}", [[b[k]] for b in together], f"npu:{device}", common))
-        found.append(_one(f"{job.subject.label} {TOGETHER}", together, "npu:" + "+".join(map(str, job.devices)), common))
+        found.append(_one(f"{job.subject.label}{TOGETHER}", together, "npu:" + "+".join(map(str, job.devices)), common))
     return found
 
 
@@ -116,19 +115,47 @@ def _one(label: str, blocks: Sequence[Sequence[Block]], device: str, common: dic
                        first_calls=[s for block in blocks for b in block for s in b.first[boundary]], **common)  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class CardRow:
+    """One batch and boundary of a card: images per second of one chip ``alone``, of all ``chips`` ``together``, and of ``each`` meanwhile, by device."""
+
+    batch: int
+    boundary: str
+    chips: int
+    alone: float
+    together: float
+    each: dict[str, float | None]
+
+    @property
+    def product(self) -> float:
+        """What a card's rate is usually stated as: one chip's times the chips."""
+        return self.alone * self.chips
+
+    @property
+    def share(self) -> float:
+        """How much of that the chips do together."""
+        return self.together / self.product
+
+
+def card_rows(performance: Performance) -> list[CardRow]:
+    """The rows of a ``card.json``, as measured; without those in which nothing was timed."""
+    alone = {(m.batch, m.boundary): m.images_per_second for m in performance.measurements if m.label.endswith(ALONE)}
+    rows = []
+    for card in (m for m in performance.measurements if m.label.endswith(TOGETHER)):
+        at = (card.batch, card.boundary)
+        each = {str(m.device): m.images_per_second for m in performance.measurements if "@" in m.label and (m.batch, m.boundary) == at}
+        if card.images_per_second and (one := alone.get(at)):
+            rows.append(CardRow(card.batch, card.boundary, card.chips, one, card.images_per_second, each))
+    return rows
+
+
 def summary(performance: Performance) -> str:
     """The card's rate at each batch and boundary, beside one chip's times the number of chips."""
-    rates = {(m.label.rpartition(" ")[2], m.batch, m.boundary): m for m in performance.measurements}
-    rows = [f"{rehearsal.MARK}: a simulated device, nothing here was measured"] if performance.simulated else []
-    for (kind, batch, boundary), card in rates.items():
-        one = rates.get((ALONE, batch, boundary))
-        if kind != TOGETHER or one is None or not card.images_per_second or not one.images_per_second:
-            continue
-        each = [m for m in performance.measurements if "@" in m.label and (m.batch, m.boundary) == (batch, boundary)]
-        chips = ", ".join(f"{m.device} {m.images_per_second or 0:.1f}" for m in each)
-        product = one.images_per_second * card.chips
-        rows.append(
-            f"batch {batch}, {boundary}: {card.chips} chips together {card.images_per_second:.1f} images/s ({chips}); one alone "
-            f"{one.images_per_second:.1f}, times {card.chips} = {product:.1f}; the card does {card.images_per_second / product:.3f} of that"
+    lines = [f"{rehearsal.MARK}: a simulated device, nothing here was measured"] if performance.simulated else []
+    for row in card_rows(performance):
+        chips = ", ".join(f"{device} {rate or 0:.1f}" for device, rate in row.each.items())
+        lines.append(
+            f"batch {row.batch}, {row.boundary}: {row.chips} chips together {row.together:.1f} images/s ({chips}); one alone "
+            f"{row.alone:.1f}, times {row.chips} = {row.product:.1f}; the card does {row.share:.3f} of that"
         )
-    return "\n".join([*rows, *(f"unstable: {why}" for why in performance.reasons)])
+    return "\n".join([*lines, *(f"unstable: {why}" for why in performance.reasons)])

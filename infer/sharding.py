@@ -162,4 +162,9 @@ def _facts(devices: Sequence[int], proofs: Sequence[Proof], samples: int, wall_s
             for d, p, part in zip(devices, proofs, parts, strict=True)]  # fmt: skip
     first = proofs[0].facts
     kept: dict[str, Any] = {name: first[name] for name in ("outputs", "precision", "provider", "runner") if name in first}
-    return {**kept, "samples": samples, "device": ", ".join(f"npu:{d}" for d in devices), "devices": each, "wall_s": round(wall_s, 3)}
+    whole = {"samples": samples, "device": ", ".join(f"npu:{d}" for d in devices), "devices": each, "wall_s": round(wall_s, 3)}
+    new = [p.facts.get("end_to_end") or {} for p in proofs]
+    if all(part.get("samples") == p.facts.get("samples") for part, p in zip(new, proofs, strict=True)):
+        # From the start of the devices' processes to the last result; not known where a part was finished before.
+        whole["end_to_end"] = {"boundary": "end_to_end", "images_per_second": samples / wall_s, "samples": samples, "seconds": wall_s}
+    return kept | whole

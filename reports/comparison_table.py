@@ -139,12 +139,18 @@ def _fill(label: str, runs: Sequence[Run], chips: int | None, allow_incomplete: 
         measured = {run.facts.get("measured_chips") for run in runs}
         known = measured.pop() if len(measured) == 1 else None
         draft = _Draft(label, known or 1, "as measured" if known else f"not given: --chips {label}=N")
+    elsewhere: list[tuple[int | None, str]] = []
     for run in runs:
         reason = _unusable(run, allow_incomplete)
+        if reason is None and boundary and headline(run, boundary) is None:
+            elsewhere.append((run.batch, f"{label}: {run.source}:{run.line}: it has no rate at the boundary '{boundary}'"))
+            continue
         if reason is None:
             reason = _place(draft, run, boundary)
         if reason is not None:
             draft.left_out.append(f"{label}: {run.source}:{run.line}: {reason}")
+    # One bench gives a run a boundary: those of the others are not missed where the one that is asked for is there.
+    draft.left_out += [sentence for batch, sentence in elsewhere if batch not in draft.cells]
     if not draft.cells:
         why = "; ".join(draft.left_out) or "no run was found"
         raise InputError(f"the column '{label}' would be empty: {why}")
@@ -164,7 +170,7 @@ def _place(draft: _Draft, run: Run, boundary: str | None) -> str | None:
     """Put a run's rate into its cell; the reason when there is none to put."""
     figure = headline(run, boundary)
     if figure is None or figure.boundary is None or figure.best_value is None:
-        return f"it has no rate at the boundary '{boundary}'" if boundary else "it has no rate"
+        return "it has no rate"
     batch, hinted = run.batch or run.facts.get("batch_hint"), run.batch is None
     if not batch:
         return "its batch size is not known"

@@ -17,11 +17,12 @@ from typing import Any
 import yaml
 
 from portproof.errors import InputError, MissingPackageError
+from portproof.infer.card_bench import card_rows
 from portproof.lineage import Stage, makers
 from portproof.measurement import Performance
 from portproof.plan import REFERENCE
 from portproof.provenance import FileRecord
-from portproof.reports.figures import PERCENTILES, Figure, figures_of, percentile
+from portproof.reports.figures import PERCENTILES, Figure, figures_of, per_card, percentile
 from portproof.reports.rundata import RunData
 from portproof.text import code_span, markdown, printable
 
@@ -94,6 +95,7 @@ def _context(data: RunData, language: str, figures: list[Figure]) -> dict[str, A
         "frameworks": [p for p in packages if p[0] in _FRAMEWORKS], "packages": [p for p in packages if p[0] not in _FRAMEWORKS],
         "conversion": conversion_rows(data), "recipe": recipe_text(data), "sample": sample_of(data),
         "image_count": len(prep.proof.inputs.get("images", [])) if prep else 0, "end_to_end": end_to_end, "performance": performance_rows,
+        "card_rows": card_rows, "per_card": per_card,
         "ratios": ratio_of, "speed": speed_table(data), "zoo_rows": list(zoo_rows(data)), "figures": figures,
     }  # fmt: skip
 
@@ -217,12 +219,16 @@ def speed_table(data: RunData) -> str:
 
 
 def zoo_rows(data: RunData) -> Iterator[dict[str, Any]]:
-    """A row of ModelZoo's newer table for each label and batch: accuracy where it was measured at that batch, and the ``call`` rate."""
+    """A row of ModelZoo's newer table for each label and batch: accuracy where it was measured at that batch, and the rate that its tables state,
+    a device's own per card; of what has no device the rate of calls.
+    """
     rates: dict[tuple[str, int], float | None] = {}
-    for performance in data.performances.values():
+    for label, performance in data.performances.items():
+        device = {(m.label, m.batch) for m in performance.measurements if m.boundary == "device"}
+        cards = {batch: rate * chips for batch, rate, chips in per_card(label, performance)}
         for m in performance.measurements:
-            if m.boundary == "call":
-                rates.setdefault((m.label, m.batch), m.images_per_second)
+            if m.boundary == ("device" if (m.label, m.batch) in device else "call"):
+                rates.setdefault((m.label, m.batch), cards.get(m.batch, m.images_per_second) if m.label == label else m.images_per_second)
     accuracies = {(label, batch): rows for label, batches in data.results.items() for batch, rows in batches.items()}
     order = {label: at for at, label in enumerate(data.labels)}
     for label, batch in sorted(rates.keys() | accuracies.keys(), key=lambda key: (order.get(key[0], len(order)), *key)):

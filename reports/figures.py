@@ -12,11 +12,13 @@ from statistics import NormalDist
 
 import msgspec
 
+from portproof.infer.card_bench import card_rows
 from portproof.judgement import best_measured
-from portproof.measurement import Measurement
+from portproof.measurement import Measurement, Performance
 from portproof.outcome import read_outcomes
 from portproof.plan import REFERENCE
 from portproof.reports.rundata import RunData
+from portproof.target import match_target
 
 #: Percentiles that are stated, and how many calls each needs so that at least ten lie beyond it.
 PERCENTILES = ((50, 20), (90, 100), (99, 1000))
@@ -42,7 +44,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 def figures_of(data: RunData) -> list[Figure]:
     """Every figure of the report, in the report's order."""
-    return [*_conversion(data), *_accuracy(data), *_comparisons(data), *_end_to_end(data), *_performance(data)]
+    return [*_conversion(data), *_accuracy(data), *_comparisons(data), *_end_to_end(data), *_performance(data), *_cards(data)]
 
 
 def wilson(hits: int, samples: int) -> tuple[float, float]:
@@ -98,8 +100,9 @@ def _end_to_end(data: RunData) -> Iterator[Figure]:
     for stage in data.stages:
         timed = stage.proof.facts.get("end_to_end")
         if isinstance(timed, dict):
+            began = "the start of the devices' processes" if "devices" in stage.proof.facts else "the first file read"
             yield Figure(id=f"{stage.artefact}/end_to_end", value=timed.get("images_per_second"), unit="images/s", file=stage.sidecar,
-                         how="samples / seconds from the first file read to the last result written")  # fmt: skip
+                         how=f"samples / seconds from {began} to the last result written")  # fmt: skip
 
 
 def _performance(data: RunData) -> Iterator[Figure]:
@@ -107,6 +110,9 @@ def _performance(data: RunData) -> Iterator[Figure]:
         file = f"{label}/perf.json"
         for m in performance.measurements:
             yield from _measured(f"{label}/perf/{m.label}/bs{m.batch}/{m.boundary}", m, file)
+        for batch, rate, chips in per_card(label, performance):
+            yield Figure(id=f"{label}/perf/{label}/bs{batch}/device/card_rate", value=rate * chips, unit="images/s", file=file,
+                         how=f"the device rate of one chip x {chips} chips on a card")  # fmt: skip
         for r in performance.ratios:
             yield Figure(id=f"{label}/perf/{r.a}:{r.b}/bs{r.batch}/{r.boundary}/ratio", value=r.ratio, unit="1", file=file,
                          how="quotient of the rates; interval: jackknife over pairs of blocks", ci95=r.ci95)  # fmt: skip
@@ -117,6 +123,28 @@ def _performance(data: RunData) -> Iterator[Figure]:
                     id=f"{label}/perf/{name}/best_batch", value=best[0], unit="1", file=file, how="the batch of the highest call rate"
                 )
                 yield Figure(id=f"{label}/perf/{name}/best_rate", value=best[1], unit="images/s", file=file, how="the highest call rate")
+
+
+def per_card(label: str, performance: Performance) -> list[tuple[int, float, int]]:
+    """Batch, the device rate of the one chip that was timed, and the chips on a card, for a target whose cards carry several."""
+    target = match_target(label)
+    if target is None or target.chips_per_card == 1:
+        return []
+    timed = [m for m in performance.measurements if (m.label, m.boundary, m.chips) == (label, "device", 1)]
+    return [(m.batch, m.images_per_second, target.chips_per_card) for m in timed if m.images_per_second]
+
+
+def _cards(data: RunData) -> Iterator[Figure]:
+    for label, performance in data.cards.items():
+        for row in card_rows(performance):
+            prefix, file = f"{label}/card/bs{row.batch}/{row.boundary}", f"{label}/card.json"
+            yield Figure(
+                id=f"{prefix}/alone", value=row.alone, unit="images/s", file=file, how="batch x calls / sum of seconds, of one chip"
+            )
+            yield Figure(id=f"{prefix}/product", value=row.product, unit="images/s", file=file, how=f"one chip alone x {row.chips}")
+            yield Figure(id=f"{prefix}/together", value=row.together, unit="images/s", file=file,
+                         how=f"{row.chips} chips x batch x calls / sum of seconds, while all work")  # fmt: skip
+            yield Figure(id=f"{prefix}/share", value=row.share, unit="1", file=file, how="together / product")
 
 
 def _measured(prefix: str, m: Measurement, file: str) -> Iterator[Figure]:

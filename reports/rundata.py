@@ -26,7 +26,7 @@ class RunData:
     """A run directory, read. What is not there is absent from the dictionaries, never zero.
 
     ``stages``: in the order in which they ran. ``results``: label -> batch -> accuracy rows ``{"Top1 accuracy": "98.57%"}`` of
-    ``result.json``. ``comparisons`` and ``performances``: by label.
+    ``result.json``. ``comparisons``, ``performances`` and ``cards`` (several chips of a card timed together): by label.
     """
 
     root: Path
@@ -36,6 +36,7 @@ class RunData:
     results: dict[str, dict[int, dict[str, str]]]
     comparisons: dict[str, Comparison]
     performances: dict[str, Performance]
+    cards: dict[str, Performance]
     judgement: Judgement
 
     @property
@@ -56,7 +57,12 @@ class RunData:
     @property
     def simulated(self) -> bool:
         """Whether any stage was a rehearsal."""
-        return any(s.proof.simulated for s in self.stages) or any(p.simulated for p in self.performances.values())
+        return any(s.proof.simulated for s in self.stages) or any(p.simulated for p in (self.performances | self.cards).values())
+
+    @property
+    def cann(self) -> str | None:
+        """The version of CANN on the host that converted or inferred; the last one counts."""
+        return next((s.proof.environment["cann"] for s in reversed(self.stages) if "cann" in s.proof.environment), None)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -85,6 +91,7 @@ def read_run(run_dir: Path) -> RunData:
     labels = [label_of(t) for t in settings.targets]
     compared = {label: run_dir / comparison_file(label, labels) for label in labels}
     measured = {label: run_dir / label / "perf.json" for label in labels}
+    together = {label: run_dir / label / "card.json" for label in labels}
     return RunData(
         root=run_dir,
         settings=settings,
@@ -93,6 +100,7 @@ def read_run(run_dir: Path) -> RunData:
         results={label: read_results(run_dir / label) for label in (REFERENCE, *labels)},
         comparisons={label: read_comparison(path) for label, path in compared.items() if path.is_file()},
         performances={label: read_performance(path) for label, path in measured.items() if path.is_file()},
+        cards={label: read_performance(path) for label, path in together.items() if path.is_file()},
         judgement=judge(run_dir, settings),
     )
 

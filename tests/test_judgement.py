@@ -68,3 +68,33 @@ def test_what_is_not_there_is_not_judged(tmp_path: Path) -> None:
     assert [gate.verdict for gate in judged.gates] == [None, None]
     assert judged.exit_code == 3
     assert judged.word == "NOT FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "simulated", "verdict", "said"),
+    [
+        ("310p", "ok", False, "UNDECIDED", "best 200.0 images/s a chip at batch 1; a device is judged against the logs of others: portproof table "
+         "310p=310p/perf.json OTHER=LOGS --policy modelzoo-310p"),
+        ("t4", "ok", False, "UNDECIDED", "portproof table t4=t4/perf.json OTHER=LOGS"),
+        ("310", "unstable", False, "UNSTABLE", "310, batch 1, device: drift"),
+        ("310", "ok", True, "UNDECIDED", "simulated: nothing was measured"),
+    ],
+)  # fmt: skip
+def test_a_device_that_was_timed_alone_is_not_judged_by_its_hosts_processor(
+    tmp_path: Path, target: str, status: str, simulated: bool, verdict: str, said: str
+) -> None:
+    (tmp_path / "compare.json").write_text(json.dumps(COMPARED))
+    kinds = {"call": 0.01, "device": 0.005}
+    found = [Measurement(label=target, backend="om", model="m", batch=1, boundary=kind, precision="fp16", clients=1, inputs="random",
+                         blocks=[[seconds] * 20]) for kind, seconds in kinds.items()]  # type: ignore[arg-type] # fmt: skip
+    reasons = [f"{target}, batch 1, device: drift"] if status != "ok" else []
+    write_performance(tmp_path / target / "perf.json", Performance(status=status, reasons=reasons, measurements=found, simulated=simulated))  # type: ignore[arg-type]
+    judged = judge(tmp_path, Settings(targets=(target,), model="m", weights="w", images="i", labels="l", batches=(1,), gate="speed"))
+    gate = judged.gates[1]
+    assert (str(gate.verdict), said in gate.reason) == (verdict, True), gate.reason
+    assert judged.exit_code == 4
+
+
+def test_a_device_that_was_not_timed_has_not_finished(tmp_path: Path) -> None:
+    judged = judge(tmp_path, Settings(targets=("310p",), model="m", weights="w", images="i", labels="l", batches=(1,), gate="speed"))
+    assert (judged.gates[1].verdict, judged.exit_code) == (None, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 from pathlib import Path
 
@@ -169,3 +170,26 @@ def test_a_folder_with_files_of_somebody_else_is_refused(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"thesis\.doc"):
         Journal(folder_work(tmp_path, size=1))
     assert (tmp_path / "prep" / "thesis.doc").read_text() == "precious"
+
+
+def test_the_version_of_cann_is_part_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from portproof import cann
+    from portproof.provenance import environment
+
+    monkeypatch.setattr(cann, "roots", lambda: [str(tmp_path / "nowhere"), str(tmp_path)])
+    assert "cann" not in environment()
+    folder = tmp_path / f"{platform.machine()}-linux"
+    folder.mkdir()
+    (folder / "ascend_toolkit_install.info").write_text("package_name=Ascend-cann-toolkit\nversion=6.3.RC1\narch=x86_64\n")
+    assert environment()["cann"] == "6.3.RC1"
+    (folder / "ascend_toolkit_install.info").write_text("no version\n")
+    (tmp_path / "ascend_nnae_install.info").write_text("version = 5.1.RC2\n")
+    assert cann.version() == "5.1.RC2"
+
+
+def test_where_cann_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from portproof import cann
+
+    monkeypatch.setenv("ASCEND_TOOLKIT_HOME", "/opt/cann")
+    monkeypatch.delenv("ASCEND_HOME_PATH", raising=False)
+    assert cann.roots()[:2] == ["/opt/cann", "/usr/local/Ascend/ascend-toolkit/latest"]

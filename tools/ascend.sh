@@ -8,7 +8,7 @@ port_to_ascend() {
     root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     python=${PORTPROOF_PYTHON:-python3}
     if [[ " $* " != *" --rehearse "* ]] && [ -z "${ASCEND_TOOLKIT_HOME:-}" ]; then
-        for file in /usr/local/Ascend/ascend-toolkit/set_env.sh "$HOME/Ascend/ascend-toolkit/set_env.sh" /usr/local/Ascend/nnae/set_env.sh; do
+        for file in {/usr/local,"$HOME"}/Ascend/{ascend-toolkit,cann,nnae}/set_env.sh; do
             if [ -f "$file" ]; then
                 set +u # the vendor's script reads variables that may not be set
                 # shellcheck source=/dev/null

@@ -35,7 +35,7 @@ TUNED = re.compile(r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}
 
 #: A plain figure for another input, precision, model or runtime is not the one that the tables show.
 OTHER_CONDITION = re.compile(
-    r"分辨率|尺寸|int8|fp32|量化|onnx|pytorch|在线|\d{3,4}\s?[*xX]\s?\d{3,4}|同类|其他模型|resolution|TensorRT.{0,200}TensorRT",
+    r"end[- _]to[- _]end|端到端|分辨率|尺寸|int8|fp32|量化|onnx|pytorch|在线|\d{3,4}\s?[*xX]\s?\d{3,4}|同类|其他模型|resolution|TensorRT.{0,200}TensorRT",
     re.IGNORECASE,
 )
 

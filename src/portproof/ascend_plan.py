@@ -52,10 +52,15 @@ def benches(settings: Settings, target: str) -> Iterator[Step]:
         bench = step(f"bench {label}", "bench", subject, "--batch", ",".join(map(str, settings.batches)), "--model", settings.model,
                      "--device", f"npu:{settings.devices[0]}", *_runner(settings), "--out", f"{label}/perf.json", accepted=VERDICTS)  # fmt: skip
         yield _on(target, bench)
-        if len(settings.devices) > 1:
+        if times_card(settings, target):
             card = step(f"card {label}", "bench", subject, "--batch", ",".join(map(str, settings.batches)), "--model", settings.model,
                         "--devices", *settings.devices, "--out", f"{label}/card.json", accepted=VERDICTS, show=True)  # fmt: skip
             yield _on(target, card)
+
+
+def times_card(settings: Settings, target: str) -> bool:
+    """Whether several chips of a card are timed together."""
+    return find_target(target).vendor == "huawei" and len(settings.devices) > 1
 
 
 def _runner(settings: Settings) -> tuple[str, ...]:

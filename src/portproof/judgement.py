@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from portproof.errors import EXIT_DONE, EXIT_FAIL, EXIT_TOOL, EXIT_UNDECIDED
-from portproof.measurement import Performance, Ratio, read_performance
-from portproof.plan import REFERENCE, label_of
+from portproof.measurement import Boundary, Performance, Ratio, read_performance
+from portproof.plan import REFERENCE, is_offline, label_of
+from portproof.policy import POLICIES
 from portproof.settings import Settings
 from portproof.verdict import Verdict
 
@@ -51,10 +52,11 @@ def judge(run_dir: Path, settings: Settings, failed: bool = False) -> Judgement:
     """Judge a run directory by the gates that its settings name. ``failed``: a tool or a device failed on the way."""
     labels = [label_of(t) for t in settings.targets]
     gates = []
-    for label in labels:
+    for target, label in zip(settings.targets, labels, strict=True):
         compared = run_dir / ("compare.json" if label == labels[0] else f"{label}/compare.json")
         gates.append(accuracy_gate(label, compared))
-        gates.append(speed_gate(label, run_dir / label / "perf.json"))
+        perf = run_dir / label / "perf.json"
+        gates.append(device_speed_gate(label, perf) if is_offline(target) else speed_gate(label, perf))
     deciding = [g for g in gates if settings.gate in ("all", g.name)]
     codes = [EXIT_TOOL if g.verdict is None else g.verdict.exit_code for g in deciding] + ([EXIT_TOOL] if failed else [])
     return Judgement(gates, next(code for code in SEVERITY if code in (codes or [EXIT_DONE])))
@@ -80,15 +82,28 @@ def speed_gate(label: str, perf: Path) -> Gate:
     best = best_measured(performance, label)
     ratio = next((r for r in performance.ratios if best and _is_between(r, label, best[0])), None)
     if best is None or ratio is None:
-        alone = "the measurement holds no ratio to the reference"
-        return Gate(
-            label, "speed", *((Verdict.UNSTABLE, f"{alone}; {_doubts(performance, perf)}") if performance.reasons else (None, alone))
-        )
+        return Gate(label, "speed", None, "the measurement holds no ratio to the reference")
     interval = "" if ratio.ci95 is None else f" ({ratio.ci95[0]:.2f} to {ratio.ci95[1]:.2f})"
     reason = f"best {best[1]:.1f} images/s at batch {best[0]}, {ratio.ratio:.2f}{interval} times {REFERENCE}"
     if performance.status == "unstable":
         return Gate(label, "speed", Verdict.UNSTABLE, f"{reason}; {_doubts(performance, perf)}")
     return Gate(label, "speed", _speed_verdict(ratio), reason)
+
+
+def device_speed_gate(label: str, perf: Path) -> Gate:
+    """A device is timed alone: its host's processor, which ran the reference, is no measure for it. What is, other devices, were timed elsewhere."""
+    if not perf.is_file():
+        return Gate(label, "speed", None, "there is no measurement")
+    performance = read_performance(perf)
+    best = best_measured(performance, label, "device") or best_measured(performance, label)
+    reached = f"best {best[1]:.1f} images/s a chip at batch {best[0]}" if best else "no rate was measured"
+    if performance.simulated:
+        return Gate(label, "speed", Verdict.UNDECIDED, f"{reached}, simulated: nothing was measured")
+    if performance.status == "unstable":
+        return Gate(label, "speed", Verdict.UNSTABLE, f"{reached}; {_doubts(performance, perf)}")
+    policy = next((f" --policy {name}" for name, rules in POLICIES.items() if rules[0].subject == label), "")
+    how = f"portproof table {label}={label}/perf.json OTHER=LOGS{policy}"
+    return Gate(label, "speed", Verdict.UNDECIDED, f"{reached}; a device is judged against the logs of others: {how}")
 
 
 def _doubts(performance: Performance, perf: Path) -> str:
@@ -97,9 +112,9 @@ def _doubts(performance: Performance, perf: Path) -> str:
     return f"{''.join(performance.reasons[:1])}{more}"
 
 
-def best_measured(performance: Performance, label: str) -> tuple[int, float] | None:
-    """The batch with the label's highest ``call`` rate, and that rate in images per second."""
-    rates = [(m.batch, m.images_per_second) for m in performance.measurements if m.label == label and m.boundary == "call"]
+def best_measured(performance: Performance, label: str, boundary: Boundary = "call") -> tuple[int, float] | None:
+    """The batch with the label's highest rate at a boundary, and that rate in images per second."""
+    rates = [(m.batch, m.images_per_second) for m in performance.measurements if m.label == label and m.boundary == boundary]
     measured = [(batch, rate) for batch, rate in rates if rate is not None]
     return max(measured, key=lambda pair: pair[1], default=None)
 

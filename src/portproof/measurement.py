@@ -94,6 +94,10 @@ def calls_needed(percent: float) -> int:
     return math.ceil(math.log(0.01) / math.log(percent / 100))
 
 
+#: What is added to a label where several chips of a card are timed: one of them alone, all of them together.
+ALONE, TOGETHER = " alone", " card"
+
+
 class Ratio(msgspec.Struct, kw_only=True):
     """``a``'s rate over ``b``'s at one batch and boundary, with a 95 % interval (None when there are too few blocks to give one)."""
 

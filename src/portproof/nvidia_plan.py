@@ -24,8 +24,7 @@ def steps(settings: Settings, target: str, accuracy_batches: Sequence[int]) -> I
     model = _model(precision)
     if precision != "fp32":
         # The file has the precision for every version of TensorRT: 11 takes it from nowhere else.
-        calibration = ("--info", "prep.info") if precision == "int8" else ()
-        yield step(f"reduce {label}", "quantize", "model.onnx", model, "--precision", precision, *calibration, artefact=model)
+        yield step(f"reduce {label}", "quantize", "model.onnx", model, "--precision", precision, "--info", "prep.info", artefact=model)
     batches = ",".join(map(str, settings.batches))
     build = step(f"convert {label}", "onnx2trt", model, f"{label}/bs{{batch}}", "--batch", batches, "--precision", precision)
     yield replace(build, target=target)

@@ -14,7 +14,7 @@ import msgspec
 
 from portproof import ascend_plan, nvidia_plan
 from portproof.errors import InputError
-from portproof.measurement import Boundary
+from portproof.measurement import TOGETHER, Boundary
 from portproof.provenance import proof_of
 from portproof.recipe import Recipe
 from portproof.settings import Settings
@@ -64,15 +64,15 @@ def steps(settings: Settings, run_dir: Path, workers: int | None) -> Iterator[St
 
 
 def table_columns(settings: Settings) -> list[str]:
-    """The columns of the comparison table as ``table`` takes them: each target, then the reference as it was timed with the first that was
-    timed against it. A device is timed alone, since its host's processor is no measure for it.
+    """The columns of the comparison table as ``table`` takes them: each target, the chips of its card together if they were timed so, then the
+    reference as it was timed with the first that was timed against it. A device is timed alone, since its host's processor is no measure for it.
     """
     columns, reference = [], []
     for name in settings.targets:
         label = label_of(name)
-        columns += [
-            f"{column}={column}/perf.json" for column in (offline_plan(name).labels(settings, name) if is_offline(name) else [label])
-        ]
+        for column in offline_plan(name).labels(settings, name) if is_offline(name) else [label]:
+            columns.append(f"{column}={column}/perf.json")
+            columns += [f"{column}{TOGETHER}={column}/card.json"] if ascend_plan.times_card(settings, name) else []
         reference += [] if is_offline(name) else [f"{REFERENCE}={label}/perf.json"]
     return [*columns, *reference[:1]]
 

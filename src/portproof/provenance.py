@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 import portproof
-from portproof import progress, rehearsal
+from portproof import cann, progress, rehearsal
 from portproof.errors import InputError
 from portproof.files import sha256_of, write_bytes
 
@@ -139,9 +139,11 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """The host as far as it can change a number: system, processor, Python."""
-    return {"system": platform.system(), "release": platform.release(), "machine": platform.machine(), "python": platform.python_version(),
+    """The host as far as it can change a number: system, processor, Python, and CANN where it is installed."""
+    host = {"system": platform.system(), "release": platform.release(), "machine": platform.machine(), "python": platform.python_version(),
             "processor": _processor(), "cpus": str(os.cpu_count())}  # fmt: skip
+    found = cann.version()
+    return host | ({"cann": found} if found else {})
 
 
 def _processor() -> str:

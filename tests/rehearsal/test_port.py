@@ -56,13 +56,15 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def port(root: Path, run_dir: Path, *arguments: object, given: Path | None = None, fault: str = "") -> subprocess.CompletedProcess[str]:
+def port(
+    root: Path, run_dir: Path, *arguments: object, given: Path | None = None, fault: str = "", target: str = "310p"
+) -> subprocess.CompletedProcess[str]:
     options = (
         ["--model", given / "tiny.yaml", "--weights", given / "tiny.pth", "--images", given / "images", "--labels", given / "labels.txt"]
         if given
         else []
     )
-    command = [sys.executable, "-m", "portproof", "port", "--target", "310p", "--rehearse", "--run-dir", run_dir, *options, *arguments]
+    command = [sys.executable, "-m", "portproof", "port", "--target", target, "--rehearse", "--run-dir", run_dir, *options, *arguments]
     environment = os.environ | {"PYTHONPATH": str(root / "src"), "PORTPROOF_REHEARSAL_FAULT": fault}
     return subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=500, check=False)
 
@@ -154,6 +156,41 @@ def test_begun_elsewhere_it_continues_without_weights_and_images(
     assert "preprocess: prep is kept as it was made elsewhere" in done.stderr
     assert json.loads((there / "compare.json").read_text())["samples"] == COUNT
     assert (there / "310p" / "bs4" / "logs" / "ais_bench.log").is_file()
+
+
+def test_the_chips_of_a_card_are_reported_together_and_one_by_one(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], root: Path, given: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / finished[0].name
+    shutil.copytree(finished[0], run_dir)
+    done = port(root, run_dir, "--devices", "0,1,2,3", "--gate", "speed", given=given, target="310")
+    assert done.returncode == 4, done.stderr  # a rehearsal's speed is not judged
+    assert "simulated: nothing was measured" in done.stdout
+    table = json.loads((run_dir / "report" / "table.json").read_text())
+    assert [c["label"] for c in table["columns"]][:2] == ["310", "310 card"]
+    assert table["left_out"] == []
+    figures = {f["id"]: f for f in json.loads((run_dir / "report" / "report.json").read_text())["figures"]}
+    for batch in (1, 4):
+        row = {name: figures[f"310/card/bs{batch}/device/{name}"]["value"] for name in ("alone", "product", "together", "share")}
+        assert row["product"] == 4 * row["alone"]
+        assert row["share"] == row["together"] / row["product"]
+        cells = next(r["cells"] for r in table["rows"] if r["batch"] == batch)
+        assert cells["310 card"]["value"] == pytest.approx(row["together"], rel=1e-12)
+        assert cells["310"]["value"] == pytest.approx(figures[f"310/perf/310/bs{batch}/device/card_rate"]["value"], rel=1e-12)
+    text = (run_dir / "report" / "README.md").read_text()
+    assert "Several chips of a card of 310 at the same time (`310/card.json`)" in text
+    assert re.search(r"- bs4: [\d.]+ x 4 = [\d.]+ images/s\n", text)
+    assert "单芯片吞吐率乘以芯片数" in (run_dir / "report" / "README.zh.md").read_text()
+    assert json.loads((run_dir / "310" / "bs4" / "result.proof.json").read_text())["facts"]["end_to_end"]["samples"] == COUNT
+    checked = stage_file(root, "reports/verify.py", run_dir)
+    assert checked.returncode == 0, checked.stdout
+    audited = stage_file(root, "reports/audit.py", run_dir / "report" / "README.md", run_dir / "report" / "README.zh.md")
+    assert audited.returncode == 0, audited.stdout
+
+
+def stage_file(root: Path, script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(root / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_a_rehearsals_folder_is_for_rehearsals_only(finished: tuple[Path, subprocess.CompletedProcess[str]], root: Path) -> None:
