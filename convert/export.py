@@ -14,7 +14,7 @@ import msgspec
 
 from portproof import progress
 from portproof.card import Card
-from portproof.convert import normalise_fold, onnx_check, parity, tracing
+from portproof.convert import normalise_fold, onnx_check, onnx_save, parity, tracing
 from portproof.convert.building import build_model, builder_of
 from portproof.convert.weights import check_weights
 from portproof.errors import InputError, MissingPackageError, ToolError
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 #: What PyTorch's TorchScript exporter can write.
 OPSETS = range(9, 21)
-
-#: An ONNX file is one protocol buffer, which holds 2 GiB; a larger model's tensors stand in a file beside it.
-LARGEST_FILE = 2**31 - 2**20
 
 #: Batches of the numerical check of a file with a dynamic batch. Two sizes, because a size may be built in unseen.
 BATCHES = (1, 3)
@@ -83,7 +80,7 @@ def export(
     with tempfile.TemporaryDirectory(prefix=".export-", suffix=".tmp", dir=_made(target.parent)) as folder:
         draft = Path(folder, target.name)
         simplified, result = write_checked(network, card, request, draft)
-        outputs = _publish(draft, target)
+        outputs = onnx_save.publish(draft, target)
     code = [record_of(p, job.root) for p in builder_of(card).files(card)]
     return job.finish(outputs, _facts(card, request, result, simplified), {"code": code})
 
@@ -144,7 +141,7 @@ def _write_draft(network: nn.Module, card: Card, request: Request, draft: Path) 
 
     _trace(network, card, request, draft)
     model = onnx.load(draft)
-    large = sum(len(t.raw_data) for t in model.graph.initializer) > LARGEST_FILE
+    large = onnx_save.is_large(model)
     if request.simplify and large:
         progress.say("export: the model is larger than 2 GB, which onnxslim cannot hold: it is not simplified")
     if request.simplify and not large:
@@ -153,10 +150,7 @@ def _write_draft(network: nn.Module, card: Card, request: Request, draft: Path) 
     _describe(model, card, request)
     for leftover in draft.parent.iterdir():
         leftover.unlink()
-    if large:
-        onnx.save_model(model, str(draft), save_as_external_data=True, location=f"{draft.name}.data")
-    else:
-        draft.write_bytes(model.SerializeToString(deterministic=True))
+    onnx_save.save(model, draft)
     return request.simplify and not large
 
 
@@ -189,17 +183,6 @@ def _check_numbers(network: nn.Module, card: Card, request: Request, draft: Path
     else:
         progress.warn(f"the numerical check proves nothing: the outputs hardly vary ({numbers}); were these weights trained?")
     return result
-
-
-def _publish(draft: Path, target: Path) -> list[Path]:
-    """Move the finished files to their place, the ONNX file last; returns them as the sidecar lists them."""
-    outputs = []
-    for file in sorted(draft.parent.iterdir(), key=lambda p: p == draft):
-        with open(file, "rb") as handle:
-            os.fsync(handle.fileno())
-        outputs.append(target.parent / file.name)
-        os.replace(file, outputs[-1])
-    return outputs[::-1]
 
 
 def _facts(card: Card, request: Request, result: parity.Parity, simplified: bool) -> dict[str, Any]:

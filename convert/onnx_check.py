@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +44,30 @@ def _nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
             for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
                 found += _nodes(inner)
     return found
+
+
+def names_read(node: onnx.NodeProto) -> Iterator[str]:
+    """The names that a node reads, in its subgraphs too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            for inner in graph.node:
+                yield from names_read(inner)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of the default domain that a model imports."""
+    return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the advice that converters log for people who call them by hand."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def simplified(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -23,7 +23,7 @@ def parser() -> Parser:
     p.add_argument("out", metavar="OUT.onnx", help="the file that is written")
     p.add_argument("--precision", choices=("int8", "fp16"), default="int8", help="default int8")
     p.add_argument(
-        "--info", metavar="FILE", help="int8: info list of the samples to calibrate on (paths relative to the working directory)"
+        "--info", metavar="FILE", help="info list of real samples: int8 is calibrated on them, fp16 checked (default: on random values)"
     )
     p.add_argument("--samples", type=positive, default=128, metavar="N", help="int8: how many of them, evenly spread (default 128)")
     p.add_argument(

@@ -27,13 +27,13 @@ class OpenVinoSession:
     boundaries: tuple[Boundary, ...] = ()
     provider = None
 
-    def __init__(self, compiled: Any, device: str) -> None:
+    def __init__(self, compiled: Any, device: str, quantized: bool) -> None:
         self._request: Any = compiled.create_infer_request()
         self.inputs = tuple(_spec(port) for port in compiled.inputs)
         self.outputs = tuple(_spec(port) for port in compiled.outputs)
         self.device = device
         used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self.precision = next((name for name, theirs in _PRECISIONS.items() if theirs == used), used)
+        self.precision = "int8" if quantized else next((name for name, theirs in _PRECISIONS.items() if theirs == used), used)
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """One batch."""
@@ -61,8 +61,8 @@ def load(model: Path, request: LoadRequest) -> OpenVinoSession:
     if model.suffix == ".onnx":
         read_header(model).refuse_outside_data(model)
     precision = request.precision or "fp32"
-    if precision not in _PRECISIONS:
-        raise InputError(f"OpenVINO runs {', '.join(_PRECISIONS)}, --precision asks for {precision}; int8 is a matter of the model file")
+    if precision not in (*_PRECISIONS, "int8"):
+        raise InputError(f"OpenVINO runs {', '.join(_PRECISIONS)} and int8, --precision asks for {precision}")
     try:
         import openvino
     except ImportError as error:
@@ -71,16 +71,19 @@ def load(model: Path, request: LoadRequest) -> OpenVinoSession:
     device = (request.device or "cpu").upper()
     if device.partition(":")[0] not in {d.partition(".")[0] for d in core.available_devices}:
         raise InputError(f"OpenVINO sees {', '.join(core.available_devices)} here, --device asks for {request.device}")
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _PRECISIONS[precision]}
+    # What a quantized file leaves in floating point is computed in float32.
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _PRECISIONS.get(precision, "f32")}
     if request.threads:
         settings["INFERENCE_NUM_THREADS"] = request.threads
     try:
-        loaded = OpenVinoSession(core.compile_model(core.read_model(str(model)), device, settings), device.lower())
+        read = core.read_model(str(model))
+        quantized = any(op.get_type_name() == "FakeQuantize" for op in read.get_ops())
+        loaded = OpenVinoSession(core.compile_model(read, device, settings), device.lower(), quantized)
     except RuntimeError as error:
         raise InputError(f"OpenVINO {openvino.__version__} does not accept '{model}': {_one_line(error)}") from error
-    if loaded.precision != precision:
+    if loaded.precision != precision and (request.precision or not quantized):
         raise InputError(
-            f"OpenVINO runs '{model}' in {loaded.precision} on {device}, {precision} was asked for; choose what the device has"
+            f"OpenVINO runs '{model}' in {loaded.precision} on {device}, {precision} was asked for; choose what the file and the device have"
         )
     return loaded
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from portproof.card import read_card
-from portproof.convert import export as exporting
-from portproof.convert import parity
+from portproof.convert import onnx_save, parity
 from portproof.convert.export import Request, export
 from portproof.convert.normalise_fold import normalisation_of
 from portproof.errors import InputError, ToolError
@@ -178,7 +177,7 @@ def test_several_inputs_and_outputs_by_the_cards_names(small: Path) -> None:
 def test_a_model_over_2_gb_keeps_its_tensors_beside_it(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(exporting, "LARGEST_FILE", 100)
+    monkeypatch.setattr(onnx_save, "LARGEST_FILE", 100)
     (small / "small.py").write_text(
         (small / "small.py").read_text().replace("nn.Conv2d(3, 6, 3, stride=2)", "nn.Conv2d(3, 6, 9, stride=2)")
     )

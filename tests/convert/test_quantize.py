@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from portproof.convert import onnx_save
 from portproof.convert.lower_precision import Request, reduce
 from portproof.errors import InputError, ToolError
 
@@ -99,9 +100,96 @@ def test_a_weight_that_fp16_cannot_hold_is_refused(small: Path) -> None:
         if weight.name in ("w1", "w2"):
             model.graph.initializer[i].CopyFrom(numpy_helper.from_array(np.abs(numpy_helper.to_array(weight)) * 3e4, weight.name))
     onnx.save(model, small / "large.onnx")
-    with pytest.raises(ToolError, match="answers something else"):
+    with pytest.raises(ToolError, match=r"float16 ends at 65504, and \d tensors of .*large.onnx' go beyond it, the first is 'c'"):
         reduce(Request(small / "large.onnx", small / "half.onnx", "fp16"))
     assert not (small / "half.onnx").exists()
+
+
+def test_a_range_that_only_arithmetic_in_float16_leaves_is_refused(small: Path) -> None:
+    """ONNX Runtime's processor provider computes the middle in float32, so the file's outputs are right there, and infinite on a GPU."""
+    nodes = [("Mul", ["image", "k"], ["a"]), ("Mul", ["a", "k"], ["b"]), ("Mul", ["b", "back"], ["class"])]
+    save_model(small / "range.onnx", nodes, k=np.float32(1000), back=np.float32(1e-6))
+    with pytest.raises(ToolError, match="the first is 'b'"):
+        reduce(Request(small / "range.onnx", small / "half.onnx", "fp16"))
+    assert not list(small.glob("*half*"))
+    for sample in small.glob("prep/*.bin"):  # the model is fit for what is small
+        (np.fromfile(sample, np.float32) * 1e-3).tofile(sample)
+    reduce(Request(small / "range.onnx", small / "half.onnx", "fp16", Path("prep.info")))
+
+
+def test_masks_of_minus_infinity_are_no_overflow(small: Path) -> None:
+    nodes = [
+        ("Greater", ["image", "zero"], ["keep"]),
+        ("Where", ["keep", "image", "never"], ["masked"]),
+        ("Softmax", ["masked"], ["class"]),
+    ]
+    save_model(small / "mask.onnx", nodes, zero=np.float32(0), never=np.float32(-np.inf))
+    reduce(Request(small / "mask.onnx", small / "half.onnx", "fp16"))
+
+
+def test_outputs_are_not_rounded_to_eight_bits(small: Path) -> None:
+    reduce(Request(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info")))
+    model = onnx.load(small / "int8.onnx")
+    makers = {name: node.op_type for node in model.graph.node for name in node.output}
+    assert makers["class"] == "Gemm"
+    read = {name for node in model.graph.node for name in node.input}
+    assert {w.name for w in model.graph.initializer} <= read
+
+
+def test_an_output_that_is_read_on_stays_an_output(small: Path) -> None:
+    nodes = [("Reshape", ["image", "flat"], ["f"]), ("MatMul", ["f", "w"], ["class"]), ("MatMul", ["class", "v"], ["more"])]
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.normal(size=(192, 5)).astype(np.float32),
+        "v": rng.normal(size=(5, 4)).astype(np.float32),
+        "flat": np.array([0, -1]),
+    }
+    save_model(small / "two.onnx", nodes, ("class", "more"), **weights)
+    proof = reduce(Request(small / "two.onnx", small / "int8.onnx", "int8", Path("prep.info")))
+    assert [v.name for v in onnx.load(small / "int8.onnx").graph.output] == ["class", "more"]
+    assert proof.facts["difference"]["relative"] < 0.2
+
+
+def test_samples_are_spread_over_the_whole_list(small: Path) -> None:
+    proof = reduce(Request(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info"), samples=13))
+    used = [int(Path(r.path).stem.removeprefix("s")) for r in proof.inputs["samples"]]
+    assert len(used) == 13
+    assert used == sorted(used)
+    assert (used[0], used[-1]) == (0, 18)
+
+
+def test_a_fixed_batch_is_calibrated_too(small: Path) -> None:
+    model = onnx.load(small / "model.onnx")
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(model, small / "four.onnx")
+    reduce(Request(small / "four.onnx", small / "int8.onnx", "int8", Path("prep.info")))
+    assert answers(small / "int8.onnx", images(small)[:4]).shape == (4, 5)
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_a_model_over_2_gb_keeps_its_tensors_beside_it(small: Path, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    nodes = [("Reshape", ["image", "flat"], ["f"]), ("MatMul", ["f", "w"], ["class"])]
+    weights = np.random.default_rng(0).normal(size=(192, 50)).astype(np.float32)
+    save_model(small / "inside.onnx", nodes, opset=13, w=weights, flat=np.array([0, -1]))
+    onnx.save_model(onnx.load(small / "inside.onnx"), str(small / "big.onnx"), save_as_external_data=True, location="big.onnx.data")
+    monkeypatch.setattr(onnx_save, "LARGEST_FILE", 5000)
+    proof = reduce(Request(Path("big.onnx"), Path("out/small.onnx"), precision, Path("prep.info")))
+    assert [r.path for r in proof.outputs] == ["small.onnx", "small.onnx.data"]
+    assert [r.path for r in proof.inputs["model"]] == [str(small / "big.onnx"), str(small / "big.onnx.data")]
+    assert sorted(p.name for p in Path("out").iterdir()) == ["small.onnx", "small.onnx.data", "small.onnx.proof.json"]
+    x = images(small)
+    before, after = answers(small / "inside.onnx", x), answers(Path("out/small.onnx"), x)
+    assert np.abs(before - after).max() < 0.05 * np.ptp(before)
+
+
+def save_model(path: Path, nodes: Any, outputs: tuple[str, ...] = ("class",), opset: int = 11, **constants: Any) -> None:
+    """An ONNX file of nodes (operator, inputs, outputs) from ``image`` to ``class``."""
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 8, 8])
+    made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    weights = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    graph = helper.make_graph([helper.make_node(*node) for node in nodes], "g", [image], made, weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7), path)
 
 
 @pytest.mark.parametrize(

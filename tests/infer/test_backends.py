@@ -113,6 +113,19 @@ def test_a_half_precision_file_is_computed_in_single_precision_on_the_cpu(tiny: 
     assert session.precision == "fp32"
 
 
+def test_openvino_calls_a_quantized_file_int8(tiny: Any) -> None:
+    pytest.importorskip("openvino")
+    from portproof.convert.lower_precision import Request, reduce
+
+    model, small = tiny.folder / "model.onnx", tiny.folder / "int8.onnx"
+    (tiny.folder / "list.info").write_text("".join(f"{i} {tiny.folder}/prep/s{i}.bin 2 2\n" for i in range(11)))
+    reduce(Request(model, small, "int8", tiny.folder / "list.info"))
+    assert {p: find("openvino").load(small, LoadRequest(precision=p)).precision for p in (None, "int8")} == {None: "int8", "int8": "int8"}
+    for file, precision in ((model, "int8"), (small, "fp32")):
+        with pytest.raises(InputError, match=f"{precision} was asked for"):
+            find("openvino").load(file, LoadRequest(precision=precision))
+
+
 @pytest.mark.parametrize(("opset", "ir_version"), [(99, 8), (11, 99)])
 def test_a_file_too_new_for_the_runtime_is_one_sentence(tiny: Any, opset: int, ir_version: int) -> None:
     model = onnx.load(tiny.folder / "model.onnx")
