@@ -91,6 +91,12 @@ def make_small_port(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def small_port() -> Callable[[Path], list[str]]:
+    """:func:`make_small_port`."""
+    return make_small_port
+
+
+@pytest.fixture(scope="session")
 def ported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory that the real stages made from a small model; its inputs stand beside it. Copy it before changing anything."""
     folder = tmp_path_factory.mktemp("ported")
