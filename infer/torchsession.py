@@ -97,8 +97,8 @@ def load_module(model: Path, request: LoadRequest) -> tuple[torch.nn.Module, Car
 
     if request.card is None:
         raise InputError(f"'{model}' holds weights only: say which model they belong to with --model CARD")
-    device, precision = request.device or "cpu", request.precision or "fp32"
-    _check(torch, device, precision)
+    precision = request.precision or "fp32"
+    device = _checked(torch, request.device or "cpu", precision)
     if request.threads:
         torch.set_num_threads(request.threads)
     card = resolve_card(request.card)
@@ -106,17 +106,21 @@ def load_module(model: Path, request: LoadRequest) -> tuple[torch.nn.Module, Car
     return module, card, device, precision
 
 
-def _check(torch: Any, device: str, precision: str) -> None:
+def _checked(torch: Any, device: str, precision: str) -> str:
+    """The device with its number, made the current one."""
     if precision not in _DTYPES:
         raise InputError(f"PyTorch runs {', '.join(_DTYPES)}, --precision asks for {precision}")
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda"):
         raise InputError(f"PyTorch runs on cpu or cuda:N here, --device asks for {device}")
-    if kind == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if not (index or "0").isdigit() or int(index or 0) >= count:
-            raise InputError(f"PyTorch sees {count} CUDA devices, --device asks for {device}; nothing falls back to the CPU")
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    if kind == "cpu":
+        return device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not (index or "0").isdigit() or int(index or 0) >= count:
+        raise InputError(f"PyTorch sees {count} CUDA devices, --device asks for {device}; nothing falls back to the CPU")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.cuda.set_device(int(index or 0))  # events are recorded on the stream of the current device
+    return f"cuda:{int(index or 0)}"
 
 
 def _tf32_allowed(torch: Any) -> bool:

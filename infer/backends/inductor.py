@@ -5,23 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from portproof.backend import LoadRequest
+from portproof.errors import InputError
 from portproof.infer.backends import eager
 from portproof.infer.torchsession import TorchSession, load_module
 
 SUFFIXES = eager.SUFFIXES
 DEFAULT_FOR: tuple[str, ...] = ()
 PACKAGES = eager.PACKAGES
+_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
 def load(model: Path, request: LoadRequest) -> TorchSession:
     """Build the card's model, load the weights, and have it compiled when it is first run.
 
-    The option ``mode`` is that of ``torch.compile`` (``default``, ``reduce-overhead``, ``max-autotune``).
+    The option ``mode`` is that of ``torch.compile``, one of :data:`_MODES`.
     """
-    import torch
-
     request.refuse_other_options("inductor", ("mode",))
+    mode = request.options.get("mode")
+    if mode not in (None, *_MODES):
+        raise InputError(f"the option mode is '{mode}', one of {', '.join(_MODES)} was expected")
     module, card, device, precision = load_module(model, request)
+    import torch  # there, or load_module has said so
+
     # Compiled for the one batch that is run, as engines of the other backends are; a short last batch is compiled again.
-    compiled = torch.compile(module, mode=request.options.get("mode"), dynamic=False)
+    compiled = torch.compile(module, mode=mode, dynamic=False)
     return TorchSession(compiled, card, device, precision)
