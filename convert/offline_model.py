@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -132,7 +131,7 @@ def _aipp(request: Request) -> Path | None:
 
 def _tune(one: Conversion, model: Path, scratch: Path, log: Path) -> None:
     """Tune the operators; what aoe learns is kept in the user's CANN repository, where atc finds it."""
-    program = find_program(["aoe"], _folders(), _HINT)
+    program = find_program(["aoe"], cann.program_folders(), _HINT)
     done = run_program(one.tuning(str(program), model.absolute(), scratch / "tuned"), log, cwd=scratch)
     if done.exit_code != 0:
         raise done.failure(f"aoe {done.how}")
@@ -176,18 +175,13 @@ def _soc_version(request: Request, target: Target) -> str:
 
 def _is_here(name: str) -> bool:
     with suppress(InputError):
-        find_program([name], _folders())
+        find_program([name], cann.program_folders())
         return True
     return False
 
 
 def _program(name: str) -> str:
-    return str(find_program([name], _folders(), _HINT))
-
-
-def _folders() -> Sequence[str]:
-    """The usual places of CANN, when ``set_env.sh`` was not sourced."""
-    return [f"{root}/{sub}" for root in cann.roots() for sub in ("bin", "compiler/bin", "atc/bin", "tools/aoe/bin")]
+    return str(find_program([name], cann.program_folders(), _HINT))
 
 
 def _knows_new_precision(atc: str, folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,32 @@ def test_an_npu_counts_only_for_its_own_target(tmp_path: Path, monkeypatch: pyte
     assert chip in found.text
 
 
+def test_an_npu_host_without_torch_continues_what_was_begun_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_program(tmp_path, "npu-smi", NPU_SMI.format(name="310P3"))
+    (tmp_path / "cann" / "bin").mkdir(parents=True)
+    put_program(tmp_path / "cann" / "bin", "atc", "")
+    folder = tmp_path / "cann" / f"{platform.machine()}-linux"
+    folder.mkdir()
+    (folder / "ascend_toolkit_install.info").write_text("version=6.3.RC1\n")
+    for name in ("aclruntime.py", "ais_bench.py"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("ASCEND_TOOLKIT_HOME", str(tmp_path / "cann"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    found = {c.capability: c for c in huawei.checks(find_target("310p"), Host())}
+    assert [name for name, check in found.items() if not check.ok] == []
+    assert "CANN 6.3.RC1" in found["convert"].why  # though set_env.sh put nothing on the PATH
+    assert "ais_bench" in found["vendor-tool"].why
+    assert "copy its run directory, then 'portproof port --target 310p --run-dir DIR'" in found["continue"].why
+
+
+def test_a_laptop_says_from_which_interpreter_to_make_the_environment() -> None:
+    found = {c.capability: c for c in huawei.checks(find_target("310"), Host())}
+    assert found["continue"].why.startswith("missing: ")
+    assert "PORTPROOF_PYTHON=PYTHON bash run_310p.sh" in found["infer"].why
+
+
 @pytest.mark.parametrize(
     ("listing", "target", "ok"),
     [
@@ -110,7 +137,7 @@ def test_a_missing_package_says_how_to_get_it() -> None:
 def test_a_port_needs_everything_that_is_missing_by_name() -> None:
     checks = diagnose(["t4"])
     port = next(c for c in checks if c.capability == "port")
-    missing = {c.capability for c in checks if not c.ok} - {"port", "vendor-tool", "counters"}
+    missing = {c.capability for c in checks if not c.ok} - {"port", "vendor-tool", "counters", "continue"}
     assert port.ok is (not missing)
     for name in missing:
         assert name in port.why

@@ -1,4 +1,4 @@
-"""Which CANN is installed, from the file that its installer leaves: ``version=6.3.RC1`` in ``<arch>-linux/ascend_toolkit_install.info``.
+"""Where CANN is installed, and which one, from the file that its installer leaves: ``version=6.3.RC1`` in ``<arch>-linux/ascend_toolkit_install.info``.
 
 Source: Huawei's installation guide, "File Paths"; older releases stand under ``ascend-toolkit/latest``, newer ones under ``cann``, nnae has no toolkit.
 """
@@ -23,6 +23,11 @@ def roots() -> list[str]:
         for part in ("ascend-toolkit/latest", "cann/latest", "cann", "nnae/latest")
     ]
     return [*filter(None, said), *usual]
+
+
+def program_folders() -> list[str]:
+    """Where its programs are when ``set_env.sh`` was not sourced."""
+    return [f"{root}/{sub}" for root in roots() for sub in ("bin", "compiler/bin", "atc/bin", "tools/aoe/bin")]
 
 
 def version() -> str | None:

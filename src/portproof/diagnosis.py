@@ -82,9 +82,9 @@ class Host:
         return Finding(True, f"{distribution} {version}")
 
     @functools.cache  # noqa: B019
-    def program(self, name: str, how: str) -> Finding:
-        """A program on PATH; ``how``: how to get it."""
-        path = shutil.which(name)
+    def program(self, name: str, how: str, folders: tuple[str, ...] = ()) -> Finding:
+        """A program on PATH or in ``folders``; ``how``: how to get it."""
+        path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *folders]))
         return Finding(True, f"{name} ({path})") if path else Finding(False, f"{name} is not on PATH: {how}")
 
     @functools.cache  # noqa: B019
