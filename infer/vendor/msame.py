@@ -5,14 +5,13 @@ It combines and pads nothing, so whole batches are written for it, and its resul
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from portproof import progress
 from portproof.errors import InputError, ToolError
-from portproof.infer.vendor import Job, Outcome, because
+from portproof.infer.vendor import Job, Outcome, because, tool_folders
 from portproof.manifest import Sample
 from portproof.shell import Finished, find_program, run_program
 
@@ -54,7 +53,7 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
 
 
 def _run(job: Job, *arguments: str) -> Finished:
-    program = find_program(["msame"], [os.getcwd()], "build it from Ascend/tools, or use --runner ais_bench")
+    program = find_program(["msame"], tool_folders(), "build it from Ascend/tools, or use --runner ais_bench")
     command = [str(program), "--model", str(job.model), "--device", str(job.device), "--outfmt", "BIN", *job.gear, *arguments]
     done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
     if done.exit_code != 0 or _SUCCESS not in done.output:

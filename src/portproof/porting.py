@@ -27,6 +27,7 @@ from portproof.plan import steps
 from portproof.rehearsal.installing import install
 from portproof.rundir import locked
 from portproof.settings import FILE, Settings, read_settings, write_settings
+from portproof.shell import TOOLS
 from portproof.step import Step
 from portproof.target import find_target
 from portproof.yamlfile import data_folder
@@ -75,7 +76,7 @@ def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
     common |= {"targets": tuple(find_target(t).name for t in options.target), "rehearse": options.rehearse, "gate": options.gate}
     given: dict[str, Any] = {name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)}
     held = read_settings(run_dir) if (run_dir / FILE).is_file() else None
-    if held and not held.demonstration and len(given) < len(_NEEDED):
+    if held and (set(given) == {"labels"} if held.demonstration else len(given) < len(_NEEDED)):
         # Begun elsewhere: what was given there is in the run directory, and may not be on this host.
         return msgspec.structs.replace(held, **common, **given)
     if not given:
@@ -119,7 +120,7 @@ class Runner:
         self.flags = [flag for flag, on in (("--quiet", options.quiet), ("--log-json", options.log_json)) if on]
         source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-        self.environment = os.environ | {"PYTHONPATH": path}
+        self.environment = {TOOLS: os.getcwd()} | os.environ | {"PYTHONPATH": path}
         self.rehearse = settings.rehearse
 
     def run(self, plan: Iterator[Step]) -> int:

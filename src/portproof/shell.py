@@ -24,6 +24,8 @@ import portproof
 from portproof.errors import InputError, ToolError
 from portproof.text import printable
 
+#: The environment variable that names a folder with vendor programs that are not on the PATH.
+TOOLS = "PORTPROOF_TOOLS"
 _TAIL_LINES = 20
 _TAIL_BYTES = 1 << 16
 #: Seconds that a program gets to end after SIGINT, and again after SIGTERM, before it is killed.

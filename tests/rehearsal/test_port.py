@@ -188,6 +188,21 @@ def test_the_chips_of_a_card_are_reported_together_and_one_by_one(
     assert audited.returncode == 0, audited.stdout
 
 
+def test_the_tools_are_looked_for_where_the_port_is_started(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import argparse
+
+    from portproof.porting import Runner
+    from portproof.settings import read_settings
+
+    monkeypatch.delenv("PORTPROOF_TOOLS", raising=False)
+    options = argparse.Namespace(quiet=True, log_json=False)
+    assert Runner(finished[0], 0, options, read_settings(finished[0])).environment["PORTPROOF_TOOLS"] == os.getcwd()
+    monkeypatch.setenv("PORTPROOF_TOOLS", "/opt/tools")
+    assert Runner(finished[0], 0, options, read_settings(finished[0])).environment["PORTPROOF_TOOLS"] == "/opt/tools"
+
+
 def stage_file(root: Path, script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(root / script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
