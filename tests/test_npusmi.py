@@ -66,7 +66,7 @@ V23 = """
 def test_a_310p_table() -> None:
     first, second = parse(V22)
     assert (first.npu, first.chip, first.device, first.soc_version, first.health) == (0, 0, 0, "Ascend310P3", "OK")
-    assert (first.power_w, first.temperature_c, first.bus_id) == (15.8, 42.0, "0000:82:00.0")
+    assert (first.power_w, first.temperature_c, first.bus_id, first.driver) == (15.8, 42.0, "0000:82:00.0", "22.0.2")
     assert (first.aicore_percent, first.memory_used_mb, first.memory_total_mb) == (0, 1074, 21534)
     assert (second.power_w, second.bus_id, second.memory_used_mb, second.memory_total_mb) == (None, None, 53984, 65536)
     assert (first.is_idle, second.is_idle) == (True, False)

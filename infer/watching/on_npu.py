@@ -17,9 +17,9 @@ class NpuSmi:
     throttles: frozenset[str] = frozenset()
 
     def facts(self, device: str) -> dict[str, Any]:
-        """Name and health."""
+        """Name, health, and the driver's version."""
         chip = self._chip(device)
-        return {} if chip is None else {"name": chip.soc_version, "health": chip.health, "bus_id": chip.bus_id}
+        return {} if chip is None else {"name": chip.soc_version, "health": chip.health, "bus_id": chip.bus_id, "driver": chip.driver}
 
     def read(self, device: str) -> Reading:
         """The device now."""

@@ -21,6 +21,7 @@ _NAME = re.compile(r"^\d{3}\w*$")
 _HEALTH = frozenset({"OK", "Warning", "Alarm", "Critical", "UNKNOWN"})
 _BUS = re.compile(r"^(?:[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]|NA)$")
 _MEMORY = re.compile(r"(\d+)\s*/\s*(\d+)")
+_DRIVER = re.compile(r"npu-smi\s+\S+\s+Version:\s*([\w.]+)")
 _IDLE_PERCENT = 0
 _TIMEOUT_S = 60.0
 
@@ -38,7 +39,9 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One chip. ``npu`` is the card's id; ``device`` is what tools take as the device id. ``None`` is what the table does not say."""
+    """One chip. ``npu`` is the card's id; ``device`` is what tools take as the device id; ``driver`` is the host's. ``None`` is what the table does not
+    say.
+    """
 
     npu: int
     chip: int
@@ -51,6 +54,7 @@ class Chip:
     aicore_percent: int | None
     memory_used_mb: int | None
     memory_total_mb: int | None
+    driver: str | None = None
     processes: tuple[Process, ...] = ()
 
     @property
@@ -77,7 +81,8 @@ def parse(text: str) -> list[Chip]:
             chips.append(_chip(head, cells, len(chips)))
         elif (process := _process(cells)) is not None:
             processes.append(process)
-    return [replace(c, processes=tuple(p for p in processes if (p.npu, p.chip) == (c.npu, c.chip))) for c in chips]
+    driver = found[1] if (found := _DRIVER.search(text)) else None
+    return [replace(c, driver=driver, processes=tuple(p for p in processes if (p.npu, p.chip) == (c.npu, c.chip))) for c in chips]
 
 
 def _is_first_row(cells: Sequence[Sequence[str]]) -> bool:
