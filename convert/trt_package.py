@@ -9,8 +9,7 @@ import importlib
 from typing import Any
 
 from portproof.errors import InputError, MissingPackageError, ToolError
-
-_DRIVEN = (10, 11)
+from portproof.trtversions import is_package_driven
 
 
 def tensorrt(needed_for: str) -> Any:
@@ -22,7 +21,7 @@ def tensorrt(needed_for: str) -> Any:
             raise ToolError(f"tensorrt is installed but cannot be loaded ({error}): check its libraries and LD_LIBRARY_PATH") from error
         raise MissingPackageError("tensorrt", needed_for, "trt") from error
     version = str(getattr(trt, "__version__", "of unknown version"))
-    if version.partition(".")[0] not in map(str, _DRIVEN):
+    if not is_package_driven(version):
         raise InputError(
             f"{needed_for} drives TensorRT 10 and 11 from Python, this is {version}; use trtexec instead, or install another one"
         )

@@ -1,12 +1,11 @@
 """``trtexec``: which one is here, and the command lines that its version takes.
 
 Flags appeared and vanished between 8.0 and 11 (source: the option parsers of the releases and their help texts), so nothing is asked of a
-version that does not have it. 7.x, which does not tell its version, and 9.x are not driven; their logs are read.
+version that does not have it.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +13,12 @@ from pathlib import Path
 
 from portproof.errors import InputError
 from portproof.shell import find_program, run_program, tail_of
+from portproof.trtversions import HINT, PROGRAM_FOLDERS, Version, version_in_help
 
-Version = tuple[int, int, int]
 Shape = tuple[int, ...]
 #: Input name -> smallest, best and largest shape.
 Profile = Mapping[str, tuple[Shape, Shape, Shape]]
 
-_BANNER = re.compile(r"&&&& RUNNING TensorRT\.trtexec(?: \[TensorRT v(\d+)\])?")
-_FOLDERS = ("/usr/src/tensorrt/bin", "/usr/local/tensorrt/bin", "/opt/tensorrt/bin")
-_HINT = "install TensorRT from https://developer.nvidia.com/tensorrt and put its bin folder on PATH"
-_DRIVEN = (8, 10, 11)
 _WORKSPACE_MIB = 4096
 _HELP_TIMEOUT_S = 60.0
 
@@ -68,36 +63,13 @@ class Mode:
     transfers: bool
 
 
-def version_of(number: str) -> Version:
-    """The version of a banner's number: major*1000 + minor*100 + patch up to 9.x, major*10000 + minor*100 + patch from 10.
-
-    >>> version_of("8205"), version_of("101601"), version_of("110100")
-    ((8, 2, 5), (10, 16, 1), (11, 1, 0))
-    """
-    value = int(number)
-    return (value // 10000, value // 100 % 100, value % 100) if value >= 100000 else (value // 1000, value // 100 % 10, value % 100)
-
-
-def version_in_help(text: str) -> Version:
-    """The version that a help text's banner tells; :class:`InputError` for one that is not driven."""
-    banner = _BANNER.search(text)
-    if banner is None:
-        raise InputError("'trtexec --help' begins with no banner of TensorRT; check which program that is")
-    if banner[1] is None:
-        raise InputError("this trtexec is of TensorRT 7, which is read but not driven; use 8, 10 or 11, or run it by hand and give its log")
-    version = version_of(banner[1])
-    if version[0] not in _DRIVEN:
-        raise InputError(f"this trtexec is of TensorRT {version[0]}, which is read but not driven; use 8, 10 or 11, or give its log")
-    return version
-
-
 def find_trtexec() -> Trtexec:
     """The trtexec of this host, asked for its version; :class:`InputError` without one."""
-    program = str(find_program(["trtexec"], _FOLDERS, _HINT))
+    program = str(find_program(["trtexec"], PROGRAM_FOLDERS, HINT))
     with tempfile.TemporaryDirectory(prefix="portproof-") as folder:
         done = run_program([program, "--help"], Path(folder, "trtexec_help.log"), timeout_s=_HELP_TIMEOUT_S)
         if done.exit_code != 0:
-            raise InputError(f"'trtexec --help' {done.how} ({tail_of(done.log, 1)}); {_HINT}")
+            raise InputError(f"'trtexec --help' {done.how} ({tail_of(done.log, 1)}); {HINT}")
         return Trtexec(program, version_in_help(done.output))
 
 

@@ -119,6 +119,56 @@ def test_a_gpu_counts_only_for_its_own_target(tmp_path: Path, monkeypatch: pytes
     assert nvidia.device(find_target(target), Host()).ok is ok
 
 
+class BuffersBy(Host):
+    """This host, whose GPU one package can use, whatever is really here."""
+
+    def __init__(self, package: str) -> None:
+        self.buffers_by = package
+
+    def output(self, command: tuple[str, ...]) -> str | None:
+        if command[0] == sys.executable:
+            return "" if self.buffers_by in command[-1] else None
+        return super().output(command)
+
+
+@pytest.mark.parametrize(
+    ("banner", "package", "missing"),
+    [
+        ("TensorRT.trtexec [TensorRT v101601] [b11] # trtexec --help", "10.16.1.11", {}),
+        ("TensorRT.trtexec [TensorRT v9200] # trtexec --help", "10.16.1.11", {"convert": "is of TensorRT 9, which is read but not driven"}),
+        ("TensorRT.trtexec [TensorRT v8601] # trtexec --help", "8.6.1", {"infer": "tensorrt is 8.6.1, and 10 and 11 are driven"}),
+    ],
+)
+def test_a_gpu_host_has_versions_that_are_driven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banner: str, package: str, missing: dict[str, str]
+) -> None:
+    for folder, name, prints in (("a", "nvidia-smi", "Tesla T4, 7.5\n"), ("b", "trtexec", f"&&&& RUNNING {banner}\n")):
+        (tmp_path / folder).mkdir()
+        put_program(tmp_path / folder, name, prints)
+        monkeypatch.setenv("PATH", str(tmp_path / folder), prepend=os.pathsep)
+    info = tmp_path / "packages" / f"tensorrt-{package}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tensorrt\nVersion: {package}\n")
+    (tmp_path / "packages" / "tensorrt.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"), prepend=os.pathsep)
+    found = {c.capability: c for c in nvidia.checks(find_target("t4"), BuffersBy("pycuda"))}
+    bad = {name: check.why for name, check in found.items() if not check.ok and name in ("device", "convert", "infer")}
+    assert bad.keys() == missing.keys()
+    for name, words in missing.items():
+        assert words in bad[name]
+    if not missing:
+        assert "of TensorRT 10.16.1" in found["convert"].why
+        assert "buffers by pycuda" in found["infer"].why
+
+
+def test_a_gpu_that_no_package_can_use_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_program(tmp_path, "nvidia-smi", "Tesla T4, 7.5\n")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = {c.capability: c for c in nvidia.checks(find_target("t4"), BuffersBy("nobody"))}
+    assert "none of torch, cuda-python, pycuda can use the GPU here" in found["infer"].why
+
+
 def test_a_package_that_is_installed_and_broken_is_not_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "aclruntime.py").write_text("raise ImportError('libascend_hal.so: cannot open shared object file')\n")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from portproof.convert.trtexec import Build, Mode, Trtexec, bench_command, build_command, mode_flags, version_in_help
+from portproof.convert.trtexec import Build, Mode, Trtexec, bench_command, build_command, mode_flags
 from portproof.errors import InputError
+from portproof.trtversions import version_in_help
 
 VERSIONS = {"8.2.1": (8, 2, 1), "8.5.0": (8, 5, 0), "8.6.0": (8, 6, 0), "8.6.1": (8, 6, 1), "10.0.1": (10, 0, 1), "10.6.0": (10, 6, 0),
             "10.14.1": (10, 14, 1), "10.16.1": (10, 16, 1)}  # fmt: skip

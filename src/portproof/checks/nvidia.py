@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 
 from portproof.diagnosis import Check, Finding, Host, needs
+from portproof.errors import InputError
 from portproof.target import Target
+from portproof.trtversions import HINT, PROGRAM_FOLDERS, is_package_driven, version_in_help
 
 _QUERY = ("nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader")
-_TENSORRT = "install TensorRT from https://developer.nvidia.com/tensorrt and put its bin folder on PATH"
+#: Programs that end with 0 where a package can use the GPU, which an installed one may not: PyTorch for processors only, a driver that is too old.
+_BUFFERS = {
+    "torch": "import sys, torch; sys.exit(not torch.cuda.is_available())",
+    "cuda-python": "import sys; from cuda.bindings import runtime as r; sys.exit(int(r.cudaGetDeviceCount()[0]))",
+    "pycuda": "from pycuda import driver; driver.init()",
+}
 
 
 def checks(target: Target, host: Host) -> Iterator[Check]:
     """What an NVIDIA target needs: the GPU itself, an engine builder, a runtime, the vendor's own measuring tool, and the GPU's counters."""
-    yield needs(target, "device", [device(target, host)])
-    trtexec = host.program("trtexec", _TENSORRT)
-    package = host.package("tensorrt", "trt", distribution="tensorrt")
+    gpu, trtexec = device(target, host), _trtexec(host)
+    yield needs(target, "device", [gpu])
     # A port converts and times by trtexec; the package alone can convert too (onnx2trt --via python).
     yield needs(target, "convert", [trtexec])
-    yield needs(target, "infer", [package, host.package("torch", "convert")])
+    yield needs(target, "infer", [_package(host), *([_buffers(host)] if gpu.ok else [])])
     yield needs(target, "vendor-tool", [trtexec])
     yield needs(target, "counters", [host.package("pynvml", "trt", distribution="nvidia-ml-py")])
+
+
+def _trtexec(host: Host) -> Finding:
+    """The program, and whether its version is driven."""
+    found = host.program("trtexec", HINT, PROGRAM_FOLDERS)
+    path = shutil.which("trtexec", path=os.pathsep.join([os.environ.get("PATH", os.defpath), *PROGRAM_FOLDERS]))
+    if not found.ok or path is None:
+        return found
+    try:
+        version = version_in_help(host.output((path, "--help")) or "")
+    except InputError as error:
+        return Finding(False, f"{found.text}: {error}")
+    return Finding(True, f"{found.text} of TensorRT {'.'.join(map(str, version))}")
+
+
+def _package(host: Host) -> Finding:
+    found = host.package("tensorrt", "trt", distribution="tensorrt")
+    version = found.text.rpartition(" ")[2]
+    if found.ok and not is_package_driven(version):
+        return Finding(False, f"the Python package tensorrt is {version}, and 10 and 11 are driven: install one of them")
+    return found
+
+
+def _buffers(host: Host) -> Finding:
+    """A package that can hold an engine's buffers on the GPU."""
+    found = [name for name, code in _BUFFERS.items() if host.output((sys.executable, "-c", code)) is not None]
+    if found:
+        return Finding(True, f"buffers by {found[0]}")
+    return Finding(
+        False, f"none of {', '.join(_BUFFERS)} can use the GPU here: install PyTorch for CUDA, or cuda-python, that fits the driver"
+    )
 
 
 def device(target: Target, host: Host) -> Finding:
