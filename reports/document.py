@@ -94,7 +94,8 @@ def _context(data: RunData, language: str, figures: list[Figure]) -> dict[str, A
         "roots": named_roots(data), "host": data.stages[-1].proof.environment if data.stages else None,
         "frameworks": [p for p in packages if p[0] in _FRAMEWORKS], "packages": [p for p in packages if p[0] not in _FRAMEWORKS],
         "conversion": conversion_rows(data), "recipe": recipe_text(data), "sample": sample_of(data),
-        "image_count": len(prep.proof.inputs.get("images", [])) if prep else 0, "end_to_end": end_to_end, "performance": performance_rows,
+        "image_count": len(prep.proof.inputs.get("images", [])) if prep else 0, "end_to_end": end_to_end, "by_tool": by_tool,
+        "performance": performance_rows,
         "card_rows": card_rows, "per_card": per_card,
         "ratios": ratio_of, "speed": speed_table(data), "zoo_rows": list(zoo_rows(data)), "figures": figures,
     }  # fmt: skip
@@ -193,11 +194,16 @@ def _recipe(stage: Stage | None) -> dict[str, Any]:
     return dict(stage.proof.parameters.get("recipe") or {}) if stage else {}
 
 
-def end_to_end(data: RunData, artefact: str) -> float | None:
-    """The rate of an inference run from file to result, in images per second, from its sidecar."""
-    stage = data.stage(artefact)
-    timed = stage.proof.facts.get("end_to_end") if stage else None
+def end_to_end(stage: Stage) -> float | None:
+    """The rate of an inference run from file to result, in images per second, from its sidecar; None for a run by a vendor's tool."""
+    timed = stage.proof.facts.get("end_to_end")
     return timed.get("images_per_second") if isinstance(timed, dict) else None
+
+
+def by_tool(stage: Stage) -> dict[str, Any]:
+    """The ``tool`` that ran an inference and the ``rate`` of device time that it states; empty for a run in this process."""
+    rate, tool = stage.proof.facts.get("rate"), stage.proof.facts.get("runner")
+    return {"tool": tool, "rate": rate["images_per_second"]} if isinstance(rate, dict) and tool else {}
 
 
 def performance_rows(performance: Performance) -> Iterable[dict[str, Any]]:

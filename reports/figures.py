@@ -103,6 +103,10 @@ def _end_to_end(data: RunData) -> Iterator[Figure]:
             began = "the start of the devices' processes" if "devices" in stage.proof.facts else "the first file read"
             yield Figure(id=f"{stage.artefact}/end_to_end", value=timed.get("images_per_second"), unit="images/s", file=stage.sidecar,
                          how=f"samples / seconds from {began} to the last result written")  # fmt: skip
+        rate = stage.proof.facts.get("rate")
+        if isinstance(rate, dict):
+            yield Figure(id=f"{stage.artefact}/tool_rate", value=rate.get("images_per_second"), unit="images/s", file=stage.sidecar,
+                         how=f"device time, as {stage.proof.facts.get('runner')} states it")  # fmt: skip
 
 
 def _performance(data: RunData) -> Iterator[Figure]:

@@ -74,6 +74,8 @@ def run_with_tool(
         records = [*journal.finished.values(), *([record_of(perf_file, work.root)] if perf_file else [])]
         results = {"samples": len(samples), "output_count": outputs, "device": f"npu:{device_index(device)}", "runner": runner, "checks": outcome.facts,
                  "rate": {"boundary": "device", "images_per_second": outcome.images_per_second}}  # fmt: skip
+        if facts and facts.outputs:
+            results["outputs"] = [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape[1:])} for s in facts.outputs]
         proof = work.finish(records, results)
     journal.remove()
     progress.say(f"infer: {runner} ran {len(samples)} samples, {outcome.images_per_second:.1f} images/s of device time")

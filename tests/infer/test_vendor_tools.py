@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -62,8 +63,6 @@ def infer(run: Command, tool: str, *more: object, **options: Any) -> subprocess.
 
 @pytest.mark.parametrize("tool", [*TOOLS, "om"])
 def test_every_runner_gives_the_same_result_folder(run: Command, folder: Path, tiny_onnx: Path, tool: str) -> None:
-    import onnxruntime
-
     done = infer(run, tool)
     assert done.returncode == 0, done.stderr
     ids = ["img2", "img10", "img1", "a_1", "b", "c-3"]
@@ -191,13 +190,13 @@ def converted(run: Command, folder: Path, tiny_onnx: Path) -> Path:
 def test_a_model_with_a_choice_runs_with_what_is_chosen(
     run: Command, folder: Path, converted: Path, tiny_onnx: Path, tool: str, model: str, options: tuple[str, ...]
 ) -> None:
-    import onnxruntime
-
     done = run(f"om/tiny_{model}.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", tool, *options)
     assert done.returncode == 0, done.stderr
     expected = onnxruntime.InferenceSession(str(tiny_onnx)).run(None, {"image": images()})[0]
     got = np.stack([np.fromfile(folder / "result" / f"{i}_1.bin", np.float32) for i in ["img2", "img10", "img1", "a_1", "b", "c-3"]])
     np.testing.assert_allclose(got, expected, atol=0.02)
+    facts = json.loads((folder / "result.proof.json").read_text())["facts"]
+    assert facts["outputs"] == [{"name": "class", "dtype": "float32", "shape": [10]}]
 
 
 @pytest.mark.parametrize(
