@@ -61,7 +61,9 @@ def _run(job: Job, *arguments: str) -> Finished:
         raise InputError("the benchmark tool runs models of a fixed batch; convert for that batch, or use --runner ais_bench")
     machine = platform.machine()
     program = find_program(
-        [f"benchmark.{machine}"], tool_folders(), "put the benchmark tool of your CANN release, executable, on the PATH or where you start this"
+        [f"benchmark.{machine}"],
+        tool_folders(),
+        "put the benchmark tool of your CANN release, executable, on the PATH or where you start this",
     )
     command = [str(program), f"-device_id={job.device}", f"-batch_size={job.batch}", f"-om_path={job.model}", *arguments]
     done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
