@@ -177,6 +177,8 @@ def _static(request: Request, inputs: Sequence[TensorSpec], name: str, batch: in
         raise InputError(
             f"input '{open_[0]}' has more dynamic dimensions than the batch: give --input-shape, or one of the --dynamic options"
         )
+    if shapes[0][1][:1] != [batch]:
+        raise InputError(f"--input-shape gives '{shapes[0][0]}' the shape {shapes[0][1]}, --batch asks for {batch}; they must agree")
     stem = Path(request.out.replace("{batch}", str(batch))) / f"{name}_bs{batch}"
     return Conversion(stem, common, (f"--input_format={_format(inputs)}", _shape_flag(shapes)), "static", _fixed(shapes))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +59,7 @@ def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool =
     normalisation_fact(model, _aipp(request))  # refuses a model that would be normalised twice, before atc works for minutes
     soc_version = _soc_version(request, target)
     atc = "atc" if dry_run and not _is_here("atc") else _program("atc")
-    new_precision = bool(request.precision) and atc != "atc" and _knows_new_precision(atc, Path(request.out.replace("{batch}", "0")))
+    new_precision = bool(request.precision) and atc != "atc" and _knows_new_precision(atc)
     if request.precision and atc == "atc":
         progress.warn("atc is not on this host: the precision is spelled as older releases take it")
     plan = conversions(request, facts.inputs, new_precision)
@@ -113,15 +114,15 @@ def _make(one: Conversion, request: Request, of_onnx: OnnxFacts, soc_version: st
 
 def _facts(one: Conversion, request: Request, of_onnx: OnnxFacts) -> OmFacts:
     """What the tools that run the model must know of it: with AIPP its first input is raw pixels, and atc can be asked for other outputs."""
+    outputs = None if any(f.startswith(("--out_nodes=", "--output_type=")) for f in one.flags) else of_onnx.outputs
     shapes = dict(one.shapes)
     inputs = [replace(s, shape=tuple(None if d == -1 else d for d in shapes.get(s.name, s.shape))) for s in of_onnx.inputs]
     if aipp := _aipp(request):
-        found = dict(_SOURCE.findall(aipp.read_text(encoding="utf-8", errors="replace")))
-        is_rgb = _RGB.search(aipp.read_text(encoding="utf-8", errors="replace"))
-        if len(found) != 2 or not is_rgb:
-            return OmFacts(gears=one.gears, inputs=None, outputs=of_onnx.outputs)
+        text = aipp.read_text(encoding="utf-8", errors="replace")
+        found = dict(_SOURCE.findall(text))
+        if len(found) != 2 or not _RGB.search(text):
+            return OmFacts(gears=one.gears, inputs=None, outputs=outputs)
         inputs[0] = TensorSpec(inputs[0].name, "uint8", (inputs[0].shape[0], int(found["h"]), int(found["w"]), 3))
-    outputs = None if any(f.startswith(("--out_nodes=", "--output_type=")) for f in one.flags) else of_onnx.outputs
     return OmFacts(gears=one.gears, inputs=tuple(inputs), outputs=outputs)
 
 
@@ -184,10 +185,11 @@ def _program(name: str) -> str:
     return str(find_program([name], cann.program_folders(), _HINT))
 
 
-def _knows_new_precision(atc: str, folder: Path) -> bool:
+def _knows_new_precision(atc: str) -> bool:
     """Whether this atc spells it ``--precision_mode_v2``: its help says so."""
-    log = folder / "logs" / "atc_help.log"
-    done = run_program([atc, "--help"], log, timeout_s=60)
-    if done.exit_code != 0:
-        raise ToolError(f"'atc --help' {done.how}; {_HINT}", tail_of(log))
-    return "precision_mode_v2" in done.output
+    with tempfile.TemporaryDirectory(prefix="portproof-") as folder:
+        log = Path(folder, "atc_help.log")
+        done = run_program([atc, "--help"], log, timeout_s=60)
+        if done.exit_code != 0:
+            raise ToolError(f"'atc --help' {done.how}; {_HINT}", tail_of(log))
+        return "precision_mode_v2" in done.output

@@ -75,6 +75,7 @@ def test_the_older_spelling_of_the_precision(convert: Command, tmp_path: Path) -
     old.write_text("#!/bin/sh\necho '--precision_mode precision mode'\n")
     old.chmod(0o755)
     done = convert("--precision", "fp16", "--dry-run", env={"PATH": f"{old.parent}:{os.environ['PATH']}"})
+    assert not (tmp_path / "om").exists()
     assert "--precision_mode=force_fp16" in dry(done)[0]
 
 
@@ -99,6 +100,7 @@ def test_conversion_makes_a_file_a_batch_and_is_done_once(convert: Command, tmp_
         (("--input-shape", "picture:1,3,4,4"), "--input-shape names 'picture', the model's inputs are image"),
         (("--input-shape", "image:1,3,8,8"), "has the shape (None, 3, 4, 4) in the model"),
         (("--input-shape", "image"), "'image' is no input shape"),
+        (("--input-shape", "image:4,3,4,4"), "--input-shape gives 'image' the shape [4, 3, 4, 4], --batch asks for 1; they must agree"),
         (("--aipp", "none.cfg"), "AIPP configuration: 'none.cfg' does not exist"),
         (("--dynamic-dims", "1,4;2"), "--dynamic-dims: the gear '1,4' must hold 1 positive whole number, one"),
         (("--dynamic-dims", "1;a"), "--dynamic-dims: the gear 'a' must hold"),
