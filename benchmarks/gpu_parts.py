@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from portproof.errors import EXIT_DONE
+from portproof.errors import EXIT_DONE, EXIT_TOOL
 from portproof.files import write_text
 from portproof.measurement import Performance, read_performance
+from portproof.provenance import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 SITTING_S, STARTING_S = 480.0, 20.0
@@ -26,7 +27,7 @@ MODELS = {
     "bert-base": str(ROOT / "benchmarks/gpu_models/bert_base.yaml"),
     "vit_base_patch16_224": "vit_base_patch16_224",
     "swin_tiny": "swin_tiny_patch4_window7_224",
-    "regnety_016": "regnety_016",
+    "regnety_016": "timm:regnety_016.pycls_in1k",  # the card regnety_016 takes its published weights only
 }
 
 
@@ -60,7 +61,7 @@ def parts(models: Sequence[str], batches: Sequence[int], folder: Path) -> list[P
 
 
 def sit(todo: Sequence[Part], run: Callable[[Part, float], str | None], clock: Callable[[], float] = time.monotonic) -> int:
-    """Do parts until the sitting is nearly over: 0 when all are over, else 75.
+    """Do parts until the sitting is nearly over: 0 when all are over, 3 when some of them failed, 75 when there are more.
 
     ``run(part, seconds)`` returns why the part failed, or None. A part is begun only when as much time is left as the longest took so far; one that
     fills a whole sitting and is not done has failed, one that began late is tried again.
@@ -77,7 +78,7 @@ def sit(todo: Sequence[Part], run: Callable[[Part, float], str | None], clock: C
             return MORE_TO_DO
         if why:
             write_text(part.failed, ("took longer than a whole sitting" if why == "time" else why) + "\n")
-    return EXIT_DONE
+    return EXIT_TOOL if any(p.failed.is_file() for p in todo) else EXIT_DONE
 
 
 def random_weights(part: Part) -> Path:
@@ -98,15 +99,25 @@ def random_weights(part: Part) -> Path:
 
 def table(models: Sequence[str], batches: Sequence[int], folder: Path, gpu: str, facts: dict[str, str]) -> str:
     """The measurements in the form of Poros' benchmark: mean latency of a call, ms, a section a model."""
-    lines = ["# Benchmark", "## Environment", f"This benchmark is tested with GPU `{gpu}`, and its environment is as follows:"]
+    host = environment()
+    lines = ["# Benchmark", "## Environment"]
+    lines += [
+        f"This benchmark is tested on {host['system']} {host['release']} with GPU `{gpu}` and CPU `{host['processor']}`, and its environment is as follows:"
+    ]
     lines += ["| Package  |  Version |", "|----------|----------|", *(f"| {name} | {version} |" for name, version in facts.items()), ""]
     lines += [
         "## Performance",
         "Mean latency of a call (ms), host call to host result, copies of inputs and outputs included. Random weights; TF32 is off.",
     ]
     for number, model in enumerate(models, start=1):
-        lines += ["", f"### {number}. {model}", *_section(parts([model], batches, folder))]
+        lines += ["", f"### {number}. {model}", f"Input shape: {_shape(model)}  ", *_section(parts([model], batches, folder))]
     return "\n".join(lines) + "\n"
+
+
+def _shape(model: str) -> str:
+    from portproof.preprocess.cards import resolve_card
+
+    return ", ".join("x".join(map(str, ("b", *i.shape))) for i in resolve_card(MODELS[model]).inputs)
 
 
 def _section(of_model: Sequence[Part]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from portproof.errors import ToolError
 from portproof.measurement import Measurement, Performance, write_performance
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     yield importlib.import_module("gpu_parts")
-    for name in ("gpu_parts", "gpu_clocks"):
+    for name in ("gpu_parts", "gpu_clocks", "gpu"):
         sys.modules.pop(name, None)
 
 
@@ -48,9 +51,9 @@ def sittings(gpu: Any, folder: Path, seconds: dict[str, float]) -> tuple[list[fl
         began = work.now
         code = gpu.sit(todo, work.run, lambda: work.now)
         lengths.append(work.now - began)
-        if code == 0:
+        if code != gpu.MORE_TO_DO:
+            assert code == (3 if any(part.failed.is_file() for part in todo) else 0)
             return lengths, work.done
-        assert code == gpu.MORE_TO_DO
     raise AssertionError("it never ends")
 
 
@@ -75,11 +78,11 @@ def test_a_part_that_fails_is_not_tried_again(gpu: Any, tmp_path: Path) -> None:
         tried.append(part.model)
         return "timm is not installed"
 
-    todo = gpu.parts(["a"], [1, 2], tmp_path)
-    assert gpu.sit(todo, run) == 0
-    assert gpu.sit(todo, run) == 0
-    assert tried == ["a", "a"]
-    assert "Batch 2 failed: timm is not installed" in gpu.table(["a"], [1, 2], tmp_path, "GPU", {})
+    todo = gpu.parts(["vgg16"], [1, 2], tmp_path)
+    assert gpu.sit(todo, run) == 3
+    assert gpu.sit(todo, run) == 3
+    assert tried == ["vgg16", "vgg16"]
+    assert "Batch 2 failed: timm is not installed" in gpu.table(["vgg16"], [1, 2], tmp_path, "GPU", {})
 
 
 def test_the_table_has_the_form_of_poros(gpu: Any, tmp_path: Path) -> None:
@@ -92,10 +95,13 @@ def test_the_table_has_the_form_of_poros(gpu: Any, tmp_path: Path) -> None:
     ]  # type: ignore[arg-type]
     write_performance(part.file, Performance(measurements=sides))
     text = gpu.table(["resnet50", "vgg16"], [1, 8], tmp_path, "Tesla T4", {"CUDA": "13.0"})
-    assert "with GPU `Tesla T4`" in text
+    assert "with GPU `Tesla T4` and CPU `" in text
     assert "| CUDA | 13.0 |" in text
-    assert "### 1. resnet50\n| Batch size | eager fp32 (ms) | eager fp16 (ms) |\n|---|---|---|\n| 8 | 6.18 | 1.70 |" in text
-    assert text.rstrip().endswith("### 2. vgg16")
+    assert (
+        "### 1. resnet50\nInput shape: bx3x224x224  \n| Batch size | eager fp32 (ms) | eager fp16 (ms) |\n|---|---|---|\n| 8 | 6.18 | 1.70 |"
+        in text
+    )
+    assert text.rstrip().endswith("### 2. vgg16\nInput shape: bx3x224x224")
 
 
 def test_without_cuda_it_is_one_sentence(stage: Any) -> None:
@@ -107,6 +113,48 @@ def test_without_cuda_it_is_one_sentence(stage: Any) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "needs an NVIDIA GPU" in done.stderr
+
+
+def test_an_interpreter_that_lacks_something_is_one_sentence(tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
+    bare.chmod(0o755)
+    for python, words in ((bare, "lacks torch, torchvision, timm, "), (tmp_path / "none", "does not run; set PORTPROOF_PYTHON")):
+        done = subprocess.run(["bash", str(ROOT / "benchmarks/gpu.sh")], env=os.environ | {"PORTPROOF_PYTHON": str(python)}, capture_output=True,
+                              text=True, check=False)  # fmt: skip
+        assert done.returncode == 2
+        assert words in done.stderr.splitlines()[-1]
+
+
+def test_random_weights_fit_every_card(gpu: Any) -> None:
+    """A card with a checksum takes its published weights only."""
+    from portproof.preprocess.cards import resolve_card
+
+    weights = [resolve_card(card).weights for card in gpu.MODELS.values()]
+    assert not any(w.sha256 or w.md5 for w in weights)
+
+
+def test_a_part_is_measured_without_an_onnx_runtime_that_cannot_use_the_gpu(
+    gpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portproof.infer import benching
+    from portproof.infer.subjects import Subject
+
+    module, tried = importlib.import_module("gpu"), []
+
+    def bench(sides: list[Subject], *arguments: Any, **options: Any) -> None:
+        tried.append([s.label for s in sides])
+        if "ort fp32" in tried[-1]:
+            raise ToolError(f"{failing}: it could not load that provider's libraries")
+
+    monkeypatch.setattr(module, "subjects", lambda part: [Subject(label, "eager", "w.pth") for label in ("eager fp32", "ort fp32")])
+    monkeypatch.setattr(benching, "bench", bench)
+    failing = "ort fp32"
+    module.measure(gpu.Part("vgg16", 1, tmp_path))
+    assert tried == [["eager fp32", "ort fp32"], ["eager fp32"]]
+    failing = "eager fp32"
+    with pytest.raises(ToolError):
+        module.measure(gpu.Part("vgg16", 1, tmp_path))
 
 
 def test_bert_has_the_published_number_of_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
