@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ _THREE_SHAPES = re.compile(r"[0-9]+(?:x[0-9]+)*(?:,[0-9]+(?:x[0-9]+)*){2}")
 _REASON = re.compile(r"\[E\] (.*)")
 _CAPABILITY = re.compile(r"Compute Capability: (\d+\.\d+)")
 _CAPABILITY_OF_SMI = re.compile(r", (\d+\.\d+),")
-_GPU_QUERY = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
+#: Drivers before 495 know no compute_cap.
+_GPU_QUERIES = ("name,compute_cap,driver_version", "name,driver_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +236,14 @@ def _hash_of(file: Path) -> str | None:
 
 def gpu_here() -> str | None:
     """Name, compute capability and driver of the GPUs of this host, as nvidia-smi lists them; None without it: an engine is of its GPU."""
-    if shutil.which(_GPU_QUERY[0]) is None:
+    if shutil.which("nvidia-smi") is None:
         return None
-    with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(_GPU_QUERY, capture_output=True, text=True, timeout=60, check=False)
-        return "; ".join(done.stdout.split("\n")).strip("; ") if done.returncode == 0 else None
-    raise ToolError("nvidia-smi does not answer; check the driver")
+    for query in _GPU_QUERIES:
+        try:
+            command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ToolError("nvidia-smi does not answer; check the driver") from error
+        if done.returncode == 0:
+            return "; ".join(done.stdout.split("\n")).strip("; ")
+    return None

@@ -27,7 +27,7 @@ from portproof.infer.counters import Meter, host_doubts, summary
 from portproof.infer.trtengine import precision_said
 from portproof.infer.watch import Devices, Watch, device_counters, device_doubts
 from portproof.measurement import Boundary, Measurement, Performance, read_performance, write_performance
-from portproof.provenance import Work, environment, proof_of
+from portproof.provenance import Work, environment, is_same_file, proof_of
 from portproof.shell import Finished, run_program
 
 DEVICE_MODE = Mode(graph=True, spin=True, transfers=False)
@@ -113,6 +113,8 @@ def shapes_of(engine: Path, batch: int) -> dict[str, Shape]:
     proof = proof_of(engine)
     if proof is None or "shapes" not in proof.parameters:
         raise InputError(f"'{engine}' has no sidecar that says its shapes; build it with convert/onnx2trt.py")
+    if not any(Path(r.path).name == engine.name and is_same_file(r, engine) for r in proof.outputs):
+        raise InputError(f"'{engine}' is not the file that its sidecar describes; build it again with convert/onnx2trt.py")
     found: dict[str, Shape] = {}
     for name, (low, best, high) in proof.parameters["shapes"].items():
         if not low[0] <= batch <= high[0]:

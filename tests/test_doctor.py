@@ -107,6 +107,7 @@ def test_a_laptop_says_from_which_interpreter_to_make_the_environment() -> None:
     ("listing", "target", "ok"),
     [
         ("Tesla T4, 7.5\n", "t4", True),
+        ("Tesla T4\n", "t4", True),
         ("NVIDIA A10, 8.6\nNVIDIA A10, 8.6\n", "a10", True),
         ("NVIDIA A100-SXM4-80GB, 8.0\n", "a10", False),
         ("NVIDIA A100-SXM4-80GB, 8.0\n", "a100", True),

@@ -209,6 +209,19 @@ def test_a_timing_cache_that_is_of_no_use_here_is_begun_anew(tool: Any, tiny_onn
     assert (proof.facts["computes_in"], len(proof.outputs)) == ("fp32", 2)
 
 
+def test_a_gpu_is_asked_for_as_its_driver_answers(tool: Any, tiny_onnx: Path, tmp_path: Path) -> None:
+    tool("8.2.1")
+    smi = tmp_path / "bin/nvidia-smi"
+    smi.write_text('#!/bin/sh\ncase "$1" in *compute_cap*) exit 2;; esac\necho "Tesla T4, 470.82.01"\n')
+    smi.chmod(0o755)
+    (proof,) = convert(Request(tiny_onnx, "engines"))
+    assert (proof.parameters["gpu"], proof.facts["compute_capability"]) == ("Tesla T4, 470.82.01", "7.5")
+    smi.write_text('#!/bin/sh\necho "Tesla T4, 7.5, 595.10"\n')
+    tool("10.16.1")
+    (proof,) = convert(Request(tiny_onnx, "others", via="python"))
+    assert (proof.parameters["gpu"], proof.facts["compute_capability"]) == ("Tesla T4, 7.5, 595.10", "7.5")
+
+
 def test_a_table_beside_the_batch_keeps_its_shape(tool: Any, tmp_path: Path) -> None:
     from onnx import TensorProto, helper, save
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from portproof.convert.engines import Request, convert
 from portproof.errors import InputError, ToolError
 from portproof.infer import watch
-from portproof.infer.trtbenching import TrtBench, _check_bindings, bench_engines
+from portproof.infer.trtbenching import TrtBench, _check_bindings, bench_engines, shapes_of
 from portproof.measurement import Performance
 from portproof.shell import Finished
 
@@ -162,6 +163,16 @@ def test_an_engine_of_unknown_shapes_or_of_another_batch_is_refused(timed: Any, 
     Path("engines/other.plan").write_bytes(b"ftrt")
     with pytest.raises(InputError, match="no sidecar that says its shapes"):
         bench_engines(TrtBench("t4", "engines/other.plan", (4,)), Path("x/perf.json"))
+
+
+def test_an_engine_that_its_sidecar_does_not_describe_is_refused(timed: Any) -> None:
+    timed("10.16.1")
+    engine, copy = Path("engines/tiny_bs4.plan"), Path("copies/tiny_bs4.plan")
+    shutil.copytree("engines", "copies")
+    assert shapes_of(copy, 4) == {"image": (4, 3, 4, 4)}
+    copy.write_bytes(engine.read_bytes() + b" ")
+    with pytest.raises(InputError, match="is not the file that its sidecar describes"):
+        shapes_of(copy, 4)
 
 
 def test_from_outside(timed: Any, stage: Any) -> None:

@@ -12,7 +12,8 @@ from portproof.errors import InputError
 from portproof.target import Target
 from portproof.trtversions import HINT, PROGRAM_FOLDERS, is_package_driven, version_in_help
 
-_QUERY = ("nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader")
+#: Drivers before 495 know no compute_cap.
+_QUERIES = ("name,compute_cap", "name")
 #: Programs that end with 0 where a package can use the GPU, which an installed one may not: PyTorch for processors only, a driver that is too old.
 _BUFFERS = {
     "torch": "import sys, torch; sys.exit(not torch.cuda.is_available())",
@@ -65,11 +66,12 @@ def _buffers(host: Host) -> Finding:
 
 def device(target: Target, host: Host) -> Finding:
     """Whether the target's own GPU is here: another one of the same compute capability has other timings."""
-    listing = host.output(_QUERY)
+    asked = (host.output(("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")) for query in _QUERIES)
+    listing = next((answer for answer in asked if answer is not None), None)
     if listing is None:
         return Finding(False, "'nvidia-smi' finds no GPU here; use a host with the NVIDIA driver, or measure there and bring the logs")
-    gpus = [tuple(part.strip() for part in line.rpartition(",")[::2]) for line in listing.splitlines() if line.strip()]
-    found = ", ".join(f"{name} (compute capability {capability})" for name, capability in gpus)
+    gpus = [tuple(part.strip() for part in line.partition(",")[::2]) for line in listing.splitlines() if line.strip()]
+    found = ", ".join(f"{name} (compute capability {capability or 'not told'})" for name, capability in gpus)
     words = {word.lower() for name, _ in gpus for word in name.replace("-", " ").split()}
     if target.name in words:
         return Finding(True, found)
