@@ -85,6 +85,10 @@ def bench_engines(plan: TrtBench, out: Path) -> Performance:
     Raises :class:`InputError` for an engine that cannot be timed at its batch and :class:`ToolError` when trtexec fails, ran in another mode than
     it was told, or measured another batch.
     """
+    if not plan.seconds > 0:
+        raise InputError(f"a run of {plan.seconds:g} s has no end or no query: give more than 0 --seconds")
+    if not re.fullmatch(r"cuda(:[0-9]+)?", plan.device):
+        raise InputError(f"trtexec runs on an NVIDIA GPU: --device is '{plan.device}', 'cuda:0' (or another number) was expected")
     engines = [existing_file(plan.file(b), "engine") for b in plan.batches]
     shapes = {b: shapes_of(plan.file(b), b) for b in plan.batches}
     tool = find_trtexec()

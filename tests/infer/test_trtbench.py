@@ -165,6 +165,15 @@ def test_an_engine_of_unknown_shapes_or_of_another_batch_is_refused(timed: Any, 
         bench_engines(TrtBench("t4", "engines/other.plan", (4,)), Path("x/perf.json"))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"), [({"seconds": -1.0}, "no end"), ({"seconds": 0.0}, "no query"), ({"device": "gpu"}, "'cuda:0'")]
+)
+def test_a_run_that_would_not_end_and_a_device_that_is_none_are_refused(changes: dict[str, Any], words: str) -> None:
+    """trtexec takes a duration of -1 as for ever."""
+    with pytest.raises(InputError, match=words):
+        bench_engines(TrtBench("t4", "engine.plan", (1,), **changes), Path("perf.json"))
+
+
 def test_an_engine_that_its_sidecar_does_not_describe_is_refused(timed: Any) -> None:
     timed("10.16.1")
     engine, copy = Path("engines/tiny_bs4.plan"), Path("copies/tiny_bs4.plan")
