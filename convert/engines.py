@@ -19,7 +19,7 @@ from portproof.convert.trt_layers import computing_precision
 from portproof.convert.trt_package import tensorrt
 from portproof.convert.trtexec import Build, Profile, Shape, Trtexec, build_command, find_trtexec
 from portproof.errors import InputError, ToolError
-from portproof.files import sha256_of
+from portproof.files import existing_file, sha256_of
 from portproof.provenance import Proof, Work, read_proof
 from portproof.shell import Finished, run_program, spelled
 
@@ -37,7 +37,7 @@ _GPU_QUERIES = ("name,compute_cap,driver_version", "name,driver_version")
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is to be built. ``out`` may hold ``{batch}``. ``shapes``: ``name:min,opt,max`` with dimensions as in ``1x3x224x224``, for one engine
-    with a profile; without them there is one engine a batch.
+    with a profile; without them there is one engine a batch. ``calibration``: a calibration cache of TensorRT 8 or 10, for int8 by trtexec.
     """
 
     model: Path
@@ -46,6 +46,7 @@ class Request:
     precision: str = "fp32"
     via: str = "trtexec"
     shapes: tuple[str, ...] = ()
+    calibration: Path | None = None
 
     def engine(self, batch: int | None) -> Path:
         """The engine's file: ``<model>_bs<N>.plan``, or ``<model>_dynamic.plan`` for a profile."""
@@ -72,6 +73,8 @@ def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool =
     facts = read_model(request.model)
     if request.precision not in PRECISIONS:
         raise InputError(f"the precision is '{request.precision}', one of {', '.join(PRECISIONS)} was expected")
+    if request.calibration and request.via != "trtexec":
+        raise InputError("a calibration cache is read by trtexec only: leave --via out, or make an int8 file with convert/quantize.py")
     tool = find_trtexec() if request.via == "trtexec" else None
     version = tool.version_text if tool else str(tensorrt("--via python").__version__)
     builds = [_build(request, facts, batch, version) for batch in ([None] if request.shapes else request.batches)]
@@ -147,14 +150,15 @@ def _build(request: Request, facts: ModelFacts, batch: int | None, version: str)
     engine = request.engine(batch)
     cache = engine.parent / f"timing_{version}.cache"
     return Build(request.model, engine, request.precision, profile_of(request, facts, batch), facts.half, facts.quantized, cache,
-                 engine.with_suffix(".layers.json"))  # fmt: skip
+                 engine.with_suffix(".layers.json"), request.calibration)  # fmt: skip
 
 
 def _make(build: Build, request: Request, facts: ModelFacts, tool: Trtexec | None, timeout_s: float | None) -> Proof:
     """One engine, unless its sidecar says that nothing changed: the model, TensorRT, the GPU, the shapes and the precision."""
     version, gpu = tool.version_text if tool else str(tensorrt("--via python").__version__), gpu_here()
     parameters = {"via": request.via, "tensorrt": version, "precision": build.precision, "shapes": dict(build.profile), "gpu": gpu}
-    work = Work("onnx2trt", build.engine, inputs={"model": list(facts.files)}, parameters=parameters)
+    calibration = [existing_file(build.calibration, "calibration cache")] if build.calibration else []
+    work = Work("onnx2trt", build.engine, inputs={"model": list(facts.files), "calibration": calibration}, parameters=parameters)
     if work.is_done():
         return read_proof(work.sidecar)
     if tool:

@@ -33,6 +33,11 @@ def parser() -> Parser:
     p.add_argument(
         "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="precision of the arithmetic (default fp32, TF32 off)"
     )
+    p.add_argument(
+        "--calib",
+        metavar="CACHE",
+        help="int8 by TensorRT 8 or 10 with the ranges of its own calibration cache (default: those of the file)",
+    )
     p.add_argument("--via", choices=("trtexec", "python"), default="trtexec", help="who builds (default trtexec)")
     p.add_argument("--timeout", type=float, default=7200.0, metavar="S", help="seconds that one build by trtexec may take (default 7200)")
     p.add_argument("--dry-run", action="store_true", help="print the exact commands and build nothing")
@@ -52,7 +57,10 @@ def work(options: argparse.Namespace) -> int:
     if options.batch and options.shapes:
         raise InputError("--batch makes one engine a size and --shapes one for a range: give one of them")
     batches = tuple(dict.fromkeys(options.batch or [1]))
-    request = Request(Path(options.model_file), options.out, batches, options.precision, options.via, tuple(options.shapes))
+    calibration = Path(options.calib) if options.calib else None
+    request = Request(
+        Path(options.model_file), options.out, batches, options.precision, options.via, tuple(options.shapes), calibration=calibration
+    )
     convert(request, timeout_s=options.timeout, dry_run=options.dry_run)
     return 0
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from portproof import progress
 from portproof.errors import InputError
 from portproof.shell import find_program, run_program, tail_of
 from portproof.trtversions import HINT, PROGRAM_FOLDERS, Version, version_in_help
@@ -39,7 +40,7 @@ class Trtexec:
 @dataclass(frozen=True, slots=True)
 class Build:
     """An engine to build. ``half`` and ``quantized``: the ONNX file holds float16 tensors, or quantizing nodes, already. ``profile`` is empty for a
-    model without dynamic dimensions.
+    model without dynamic dimensions. ``calibration``: a cache of ranges that TensorRT 8 or 10 made, for a file without quantizing nodes.
     """
 
     model: Path
@@ -50,6 +51,7 @@ class Build:
     quantized: bool
     timing_cache: Path
     layers: Path
+    calibration: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,10 @@ def find_trtexec() -> Trtexec:
         done = run_program([program, "--help"], Path(folder, "trtexec_help.log"), timeout_s=_HELP_TIMEOUT_S)
         if done.exit_code != 0:
             raise InputError(f"'trtexec --help' {done.how} ({tail_of(done.log, 1)}); {HINT}")
-        return Trtexec(program, version_in_help(done.output))
+        found = Trtexec(program, version_in_help(done.output))
+    if found.version[0] >= 11:
+        progress.say(f"trtexec {found.version_text}: its flags and logs are known from its source only")
+    return found
 
 
 def build_command(tool: Trtexec, build: Build) -> list[str]:
@@ -97,6 +102,8 @@ def precision_flags(version: Version, build: Build) -> list[str]:
     :class:`InputError` where the file would have to be converted first. TF32 is always off, so that fp32 means fp32.
     """
     flags = ["--noTF32"]
+    if build.calibration:
+        return [*flags, "--int8", *_calibrated(version, build, build.calibration)]
     if build.precision == "int8" and not build.quantized:
         raise InputError(
             f"'{build.model}' has no QuantizeLinear nodes, and calibration by TensorRT ended with 10: make an int8 file with convert/quantize.py"
@@ -116,6 +123,14 @@ def precision_flags(version: Version, build: Build) -> list[str]:
     if version[0] == 10 and in_the_file:
         return [*flags, "--stronglyTyped"]
     return flags if build.precision == "fp32" else [*flags, f"--{build.precision}"]
+
+
+def _calibrated(version: Version, build: Build, cache: Path) -> list[str]:
+    if version[0] >= 11:
+        raise InputError(f"TensorRT {version[0]} has no calibration: make an int8 file with convert/quantize.py instead of giving --calib")
+    if build.precision != "int8" or build.quantized or build.half:
+        raise InputError("--calib is for --precision int8 of an fp32 file without QuantizeLinear nodes; leave it out")
+    return [f"--calib={cache}"]
 
 
 def profile_flags(profile: Profile) -> list[str]:

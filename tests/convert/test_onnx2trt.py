@@ -8,14 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from portproof.convert.engines import ModelFacts, Request, convert, profile_of, read_model
+from portproof.convert.engines import Request, convert
 from portproof.errors import InputError, ToolError
 
 DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
@@ -222,6 +221,16 @@ def test_a_gpu_is_asked_for_as_its_driver_answers(tool: Any, tiny_onnx: Path, tm
     assert (proof.parameters["gpu"], proof.facts["compute_capability"]) == ("Tesla T4, 7.5, 595.10", "7.5")
 
 
+def test_a_calibration_cache_decides_the_engine(tool: Any, tiny_onnx: Path, tmp_path: Path) -> None:
+    tool("8.6.1")
+    (tmp_path / "int8.cache").write_text("TRT-8601-EntropyCalibration2")
+    request = Request(tiny_onnx, "engines", precision="int8", calibration=Path("int8.cache"))
+    (proof,) = convert(request)
+    assert [r.path for r in proof.inputs["calibration"]] == [str(tmp_path / "int8.cache")]
+    with pytest.raises(InputError, match="read by trtexec only"):
+        convert(replace(request, via="python"))
+
+
 def test_a_table_beside_the_batch_keeps_its_shape(tool: Any, tmp_path: Path) -> None:
     from onnx import TensorProto, helper, save
 
@@ -232,15 +241,6 @@ def test_a_table_beside_the_batch_keeps_its_shape(tool: Any, tmp_path: Path) -> 
     tool("10.16.1")
     (proof,) = convert(Request(tmp_path / "table.onnx", "engines", (4,)))
     assert proof.parameters["shapes"] == {"x": [[4, 3]] * 3}
-
-
-def test_the_precision_of_a_file_is_seen_without_weights_of_it(tmp_path: Path) -> None:
-    from onnx import TensorProto, helper, save
-
-    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT16, ["n", 3]) for n in "xy"]
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "half.onnx")
-    assert read_model(tmp_path / "half.onnx").half
 
 
 def test_an_operator_that_tensorrt_lacks_is_named(tool: Any, tmp_path: Path) -> None:
@@ -264,26 +264,3 @@ def test_without_trtexec_it_says_where_to_get_it(tiny_onnx: Path, stage: Any, tm
     done = stage("convert/onnx2trt.py", tiny_onnx, tmp_path / "engines", env={"PATH": "/nowhere"})
     assert done.returncode == 2
     assert "'trtexec' was not found" in done.stderr
-
-
-@given(st.lists(st.lists(st.integers(1, 9), min_size=4, max_size=4), min_size=3, max_size=3), st.sampled_from(["image", "a:0", "x y"]))
-@settings(max_examples=50, deadline=None)
-def test_a_profile_is_read_back_as_it_was_written_or_refused(shapes: list[list[int]], name: str) -> None:
-    word = f"{name}:" + ",".join("x".join(map(str, s)) for s in shapes)
-    low, best, high = map(tuple, shapes)
-    ordered = all(a <= b <= c for a, b, c in zip(low, best, high, strict=True))
-    facts = ModelFacts({name: (None, None, None, None)}, half=False, quantized=False, files=())
-    request = Request(Path("m.onnx"), "out", shapes=(word,))
-    if ordered:
-        assert profile_of(request, facts, None) == {name: (low, best, high)}
-    else:
-        with pytest.raises(InputError, match="smallest first"):
-            profile_of(request, facts, None)
-
-
-@given(st.text(max_size=40))
-@settings(max_examples=100, deadline=None)
-def test_whatever_is_no_profile_is_one_sentence(word: str) -> None:
-    facts = ModelFacts({"image": (None, 3)}, half=False, quantized=False, files=())
-    with pytest.raises(InputError):
-        profile_of(Request(Path("m.onnx"), "out", shapes=(word,)), facts, None)

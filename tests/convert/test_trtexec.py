@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def build(precision: str = "fp32", half: bool = False, quantized: bool = False, 
     )
 
 
+CALIBRATED = replace(build("int8"), calibration=Path("int8.cache"))
 KINDS = [build(), build("fp16"), build("fp16", half=True), build("int8", quantized=True), build(dynamic=True)]
 MODES = [Mode(*flags) for flags in itertools.product((False, True), repeat=3)]
 
@@ -52,7 +54,8 @@ def names(command: list[str]) -> set[str]:
 
 def commands(version: tuple[int, int, int]) -> list[list[str]]:
     tool = Trtexec("trtexec", version)
-    builds = [build_command(tool, b) for b in KINDS if version[0] < 11 or b != build("fp16")]
+    kinds = [*KINDS, CALIBRATED] if version[0] < 11 else [k for k in KINDS if k != build("fp16")]
+    builds = [build_command(tool, b) for b in kinds]
     return builds + [bench_command(tool, Path("m.plan"), {"image": (4, 3, 8, 8)}, mode, times=Path("t.json"), seconds=10) for mode in MODES]
 
 
@@ -106,6 +109,18 @@ def test_the_precision_of_eleven_and_of_int8_is_a_property_of_the_file() -> None
             build_command(tool, build("fp32", quantized=True))
         with pytest.raises(InputError, match="--precision fp16"):
             build_command(tool, build("fp32", half=True))
+
+
+def test_a_calibration_cache_is_for_versions_that_calibrate() -> None:
+    for version in ((8, 2, 1), (10, 16, 1)):
+        command = build_command(Trtexec("trtexec", version), CALIBRATED)
+        assert {"--int8", "--calib=int8.cache"} <= set(command)
+        assert "--stronglyTyped" not in command
+    with pytest.raises(InputError, match=r"TensorRT 11 has no calibration: make an int8 file with convert/quantize\.py"):
+        build_command(Trtexec("trtexec", (11, 0, 0)), CALIBRATED)
+    for wrong in ({"precision": "fp16"}, {"quantized": True}, {"half": True}):
+        with pytest.raises(InputError, match="of an fp32 file without QuantizeLinear"):
+            build_command(Trtexec("trtexec", (10, 16, 1)), replace(CALIBRATED, **wrong))  # type: ignore[arg-type]
 
 
 def test_profiles_are_spelled_as_trtexec_reads_them() -> None:

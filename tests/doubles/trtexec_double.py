@@ -20,7 +20,7 @@ COMMON = {"onnx", "saveEngine", "loadEngine", "shapes", "minShapes", "optShapes"
           "warmUp", "duration", "iterations", "device"}  # fmt: skip
 SINCE = {"memPoolSize": (8, 4), "skipInference": (8, 6), "profilingVerbosity": (8, 2), "exportLayerInfo": (8, 2), "stronglyTyped": (9, 0),
          "noCudaGraph": (11, 0), "noSpinWait": (11, 0), "includeDataTransfers": (11, 0)}  # fmt: skip
-UNTIL = {"workspace": (10, 0), "buildOnly": (10, 0), "fp16": (11, 0), "int8": (11, 0), "useCudaGraph": (12, 0), "useSpinWait": (12, 0),
+UNTIL = {"workspace": (10, 0), "buildOnly": (10, 0), "fp16": (11, 0), "int8": (11, 0), "calib": (11, 0), "useCudaGraph": (12, 0), "useSpinWait": (12, 0),
          "noDataTransfers": (12, 0)}  # fmt: skip
 
 
