@@ -124,8 +124,11 @@ def build(
 
 
 def _pairs(labels: list[str]) -> tuple[tuple[str, str], ...]:
-    """Ratio columns: the 310P over each other column, as ModelZoo's tables have it; without one, the first column over each other."""
-    subject = next((label for label in labels if (target := match_target(label)) and target.name == "310p"), labels[0])
+    """Ratio columns: the 310P over each other column, as ModelZoo's tables have it, or rather its tuned model; without one, the first column over each
+    other.
+    """
+    tuned = next((label for label in labels if "aoe" in label.lower()), None)
+    subject = tuned or next((label for label in labels if (target := match_target(label)) and target.name == "310p"), labels[0])
     return tuple((subject, other) for other in labels if other != subject)
 
 

@@ -14,7 +14,7 @@ from portproof.judgement import Judgement, judge
 from portproof.lineage import Stage, read_stages
 from portproof.measurement import Performance, read_performance
 from portproof.metrics.comparison import Comparison
-from portproof.plan import REFERENCE, accuracy_batch, label_of
+from portproof.plan import REFERENCE, accuracy_batch, label_of, timed_labels
 from portproof.settings import Settings, read_settings
 
 #: The model card as it was when the report was written, so that a copied run directory is whole without it.
@@ -90,8 +90,9 @@ def read_run(run_dir: Path) -> RunData:
     settings = read_settings(run_dir)
     labels = [label_of(t) for t in settings.targets]
     compared = {label: run_dir / comparison_file(label, labels) for label in labels}
-    measured = {label: run_dir / label / "perf.json" for label in labels}
-    together = {label: run_dir / label / "card.json" for label in labels}
+    timed = [label for target in settings.targets for label in timed_labels(settings, target)]
+    measured = {label: run_dir / label / "perf.json" for label in timed}
+    together = {label: run_dir / label / "card.json" for label in timed}
     return RunData(
         root=run_dir,
         settings=settings,

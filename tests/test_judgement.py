@@ -98,3 +98,13 @@ def test_a_device_that_was_timed_alone_is_not_judged_by_its_hosts_processor(
 def test_a_device_that_was_not_timed_has_not_finished(tmp_path: Path) -> None:
     judged = judge(tmp_path, Settings(targets=("310p",), model="m", weights="w", images="i", labels="l", batches=(1,), gate="speed"))
     assert (judged.gates[1].verdict, judged.exit_code) == (None, 3)
+
+
+def test_a_tuned_model_is_timed_under_a_label_of_its_own() -> None:
+    from portproof.plan import table_chips, table_columns, timed_labels
+
+    tuned = Settings(targets=("310", "cpu"), model="m", weights="w", images="i", labels="l", batches=(1,), tune=True, devices=(0, 1))
+    assert (timed_labels(tuned, "310"), timed_labels(tuned, "cpu")) == (["310", "310_aoe"], ["ort"])
+    assert table_columns(tuned) == ["310=310/perf.json", "310 card=310/card.json", "310_aoe=310_aoe/perf.json", "310_aoe card=310_aoe/card.json",
+                                    "ort=ort/perf.json", "eager=ort/perf.json"]  # fmt: skip
+    assert table_chips(tuned) == {"310_aoe": 4}

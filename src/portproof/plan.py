@@ -70,11 +70,16 @@ def table_columns(settings: Settings) -> list[str]:
     columns, reference = [], []
     for name in settings.targets:
         label = label_of(name)
-        for column in offline_plan(name).labels(settings, name) if is_offline(name) else [label]:
+        for column in timed_labels(settings, name):
             columns.append(f"{column}={column}/perf.json")
             columns += [f"{column}{TOGETHER}={column}/card.json"] if ascend_plan.times_card(settings, name) else []
         reference += [] if is_offline(name) else [f"{REFERENCE}={label}/perf.json"]
     return [*columns, *reference[:1]]
+
+
+def timed_labels(settings: Settings, target: str) -> list[str]:
+    """The labels under which a target is timed: its own, and that of its tuned model."""
+    return offline_plan(target).labels(settings, target) if is_offline(target) else [label_of(target)]
 
 
 def table_boundary(settings: Settings) -> Boundary | None:

@@ -264,3 +264,19 @@ def test_wrong_usage_is_one_sentence(stage: Stage, tmp_path: Path, arguments: li
 def test_logs_separated_by_commas(stage: Stage) -> None:
     names = ",".join(str(DATA / "310" / f"perf_vision_batchsize_{b}_device_0.txt") for b in (1, 16))
     assert [row["batch"] for row in table(stage, f"310={names}")["rows"]] == [1, 16]
+
+
+def test_a_tuned_model_is_the_subject_of_the_ratios(stage: Stage) -> None:
+    data = table(stage, COLUMNS[0], COLUMNS[1], f"310P_aoe={DATA / '310p'}", "--chips", "310P_aoe=1")
+    assert all(set(row["ratios"]) == {"310P_aoe/310", "310P_aoe/310P"} for row in data["rows"])
+
+
+def test_what_a_column_has_at_the_boundary_asked_for_is_not_missed_at_another(stage: Stage, tmp_path: Path) -> None:
+    common = {"model": "m", "backend": "om", "precision": "fp16", "clients": 1, "inputs": "random"}
+    found = [Measurement(label="310p", batch=batch, boundary=boundary, blocks=[[0.01] * 20], **common)  # type: ignore[arg-type]
+             for batch, boundary in ((1, "call"), (1, "device"), (4, "call"))]  # fmt: skip
+    write_performance(tmp_path / "perf.json", Performance(measurements=found))
+    data = table(stage, f"310p={tmp_path / 'perf.json'}", "--boundary", "device")
+    assert [row["batch"] for row in data["rows"] if row["batch"]] == [1]
+    (missed,) = data["left_out"]
+    assert "it has no rate at the boundary 'device'" in missed
