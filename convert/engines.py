@@ -17,17 +17,16 @@ from portproof.convert.inherit import normalisation_fact
 from portproof.convert.onnx_load import load_without_weights
 from portproof.convert.trt_layers import computing_precision
 from portproof.convert.trt_package import tensorrt
-from portproof.convert.trtexec import Build, Profile, Shape, Trtexec, build_command, find_trtexec
+from portproof.convert.trtexec import Build, Profile, Shape, Trtexec, build_command, find_trtexec, has_passed, why_it_failed
 from portproof.errors import InputError, ToolError
 from portproof.files import existing_file, sha256_of
 from portproof.provenance import Proof, Work, read_proof
-from portproof.shell import Finished, run_program, spelled
+from portproof.shell import run_program, spelled
 
 PRECISIONS = ("fp32", "fp16", "int8")
 _FLOAT16 = 10  # onnx.TensorProto.FLOAT16
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _THREE_SHAPES = re.compile(r"[0-9]+(?:x[0-9]+)*(?:,[0-9]+(?:x[0-9]+)*){2}")
-_REASON = re.compile(r"\[E\] (.*)")
 _CAPABILITY = re.compile(r"Compute Capability: (\d+\.\d+)")
 _CAPABILITY_OF_SMI = re.compile(r", (\d+\.\d+),")
 #: Drivers before 495 know no compute_cap.
@@ -198,20 +197,10 @@ def _drafts(build: Build) -> Iterator[Build]:
 def _by_trtexec(tool: Trtexec, draft: Build, build: Build, timeout_s: float | None) -> dict[str, Any]:
     log = build.engine.parent / "logs" / f"trtexec_build_{build.engine.stem}.log"
     done = run_program(build_command(tool, draft), log, timeout_s=timeout_s)
-    output = done.output
-    if done.exit_code != 0 or "&&&& PASSED TensorRT.trtexec" not in output or not _holds_bytes(draft.engine):
-        raise done.failure(f"trtexec built no engine: {_reason(done, output)}")
-    capability = _CAPABILITY.search(output)
+    if not has_passed(done) or not _holds_bytes(draft.engine):
+        raise done.failure(f"trtexec built no engine: {why_it_failed(done)}")
+    capability = _CAPABILITY.search(done.output)
     return {"command": list(done.command), "seconds": done.seconds} | ({"compute_capability": capability[1]} if capability else {})
-
-
-def _reason(done: Finished, output: str) -> str:
-    """The first error that it printed; else how it ended."""
-    errors = _REASON.findall(output)
-    if errors:
-        return str(errors[0]).strip()[:200]
-    verdict = next((word for word in ("PASSED", "FAILED") if f"&&&& {word}" in output), None)
-    return f"it {done.how} " + (f"and said {verdict}, and wrote none" if verdict else "without a verdict")
 
 
 def _by_python(draft: Build) -> dict[str, Any]:

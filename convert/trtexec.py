@@ -6,6 +6,7 @@ version that does not have it.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from portproof import progress
 from portproof.errors import InputError
-from portproof.shell import find_program, run_program, tail_of
+from portproof.shell import Finished, find_program, run_program, tail_of
 from portproof.trtversions import HINT, PROGRAM_FOLDERS, Version, version_in_help
 
 Shape = tuple[int, ...]
@@ -21,6 +22,7 @@ Shape = tuple[int, ...]
 Profile = Mapping[str, tuple[Shape, Shape, Shape]]
 
 _WORKSPACE_MIB = 4096
+_ERROR = re.compile(r"\[E\] (.*)")
 _HELP_TIMEOUT_S = 60.0
 
 
@@ -76,6 +78,20 @@ def find_trtexec() -> Trtexec:
     if found.version[0] >= 11:
         progress.say(f"trtexec {found.version_text}: its flags and logs are known from its source only")
     return found
+
+
+def has_passed(done: Finished) -> bool:
+    """Whether a run says that it passed. A zero exit code without the line proves nothing."""
+    return done.exit_code == 0 and "&&&& PASSED TensorRT.trtexec" in done.output
+
+
+def why_it_failed(done: Finished) -> str:
+    """The first error that a run printed; else how it ended."""
+    errors = _ERROR.findall(done.output)
+    if errors:
+        return str(errors[0]).strip()[:200]
+    verdict = next((word for word in ("PASSED", "FAILED") if f"&&&& {word}" in done.output), None)
+    return f"it {done.how} " + (f"and said {verdict}, and wrote nothing" if verdict else "without a verdict")
 
 
 def build_command(tool: Trtexec, build: Build) -> list[str]:

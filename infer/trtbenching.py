@@ -20,7 +20,7 @@ from typing import Any
 import portproof
 from portproof import progress
 from portproof.convert.engines import gpu_here
-from portproof.convert.trtexec import Mode, Shape, Trtexec, bench_command, find_trtexec
+from portproof.convert.trtexec import Mode, Shape, Trtexec, bench_command, find_trtexec, has_passed, why_it_failed
 from portproof.errors import InputError, ToolError
 from portproof.files import existing_file
 from portproof.infer.counters import Meter, host_doubts, summary
@@ -172,8 +172,8 @@ def _timed_between(done: Finished, seconds: float) -> tuple[float, float]:
 def _checked(done: Finished, tool: Trtexec, batch: int, shapes: Mapping[str, Shape], *, mode: Mode, times: Path) -> Series:
     """The queries of a run that passed, in the mode that it was told, at the batch that the log proves."""
     output = done.output
-    if done.exit_code != 0 or "&&&& PASSED TensorRT.trtexec" not in output or not times.is_file():
-        raise done.failure(f"trtexec did not finish its bench ({done.how})")
+    if not has_passed(done) or not times.is_file():
+        raise done.failure(f"trtexec did not finish its bench: {why_it_failed(done)}")
     _check_bindings(done, batch, shapes)
     failed = bool(_CAPTURE_FAILED.search(output))
     for field, title in _LINES.items():

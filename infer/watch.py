@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from portproof import progress
 from portproof.infer.watching import Reading, Source, kinds, source_for
 from portproof.text import listed
 
@@ -24,13 +25,19 @@ class Devices:
 
     def __init__(self, named: Iterable[str | None]) -> None:
         self._found: dict[str, _Device] = {}
+        self._unseen: set[str] = set()
         for device in {name for name in named if name} | {f"{kind}:0" for kind in kinds()}:
             source = source_for(device)
             if source is not None:
                 self._found[device] = _Device(source, source.facts(device), source.read(device))
 
     def watch(self, device: str) -> Watch:
-        """A watch over one device; it sees nothing where the device has no counters."""
+        """A watch over one device; it sees nothing where the device has no counters, which is said once of a device that has some."""
+        if device not in self._found and device.partition(":")[0] in kinds() and device not in self._unseen:
+            self._unseen.add(device)
+            progress.warn(
+                f"{device} is not watched while it is timed: its counters cannot be read here; 'portproof doctor' says what is missing"
+            )
         return Watch(device, self._found.get(device))
 
 

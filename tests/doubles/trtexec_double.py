@@ -90,7 +90,11 @@ def build(given: dict[str, str]) -> int:
 
 
 def bench(given: dict[str, str]) -> int:
-    plan = json.loads(Path(given["loadEngine"]).read_bytes()[28:].rpartition(b"\0")[2])
+    plan_bytes = Path(given["loadEngine"]).read_bytes()
+    if tuple(plan_bytes[24:27]) != NUMBERS[:3]:
+        say("IRuntime::deserializeCudaEngine: Error Code 1: The engine plan file is not compatible with this version of TensorRT", "E")
+        return 1
+    plan = json.loads(plan_bytes[28:].rpartition(b"\0")[2])
     asked = shapes_of(given.get("shapes", "")) if FAULT != "shapes" else {}
     graph = (NUMBERS[0] >= 11 and "noCudaGraph" not in given) or "useCudaGraph" in given
     transfers = "includeDataTransfers" in given if NUMBERS[0] >= 11 else "noDataTransfers" not in given

@@ -107,6 +107,13 @@ def test_a_log_that_proves_too_little_is_no_bench(timed: Any, fault: str, words:
     assert not Path("t4/perf.json").exists()
 
 
+def test_an_engine_of_another_version_says_what_trtexec_said(timed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed("10.16.1")
+    monkeypatch.setenv("TRTEXEC_DOUBLE", "11.1.0")
+    with pytest.raises(ToolError, match=r"did not finish its bench: IRuntime::deserializeCudaEngine: .* not compatible with this version"):
+        bench_engines(TrtBench("t4", "engines/tiny_bs4.plan", (4,), seconds=0.1), Path("x/perf.json"))
+
+
 def test_a_printed_rate_that_its_times_contradict_is_a_reason(timed: Any) -> None:
     done = timed("10.16.1", fault="zero")
     assert any("trtexec prints 0 queries a second, its times of 120 queries give" in why for why in done.reasons)

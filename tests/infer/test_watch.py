@@ -72,6 +72,15 @@ def test_no_driver_no_package_no_device_is_no_source(nvml: Any, monkeypatch: pyt
     assert source_for("cuda:0") is None
 
 
+def test_a_gpu_that_is_not_watched_is_said_once(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    devices = Devices(["cuda:0", "cpu"])
+    for device in ("cuda:0", "cpu", "cuda:0"):
+        assert device_counters(devices.watch(device), 1, 1, []) == {}
+    said = capsys.readouterr().err
+    assert said.count("is not watched") == said.count("cuda:0 is not watched while it is timed") == 1
+
+
 def test_devices_are_counted_as_cuda_counts_them(nvml: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8f2, 0")
     source = Nvml(nvml)
