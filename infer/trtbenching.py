@@ -29,11 +29,12 @@ from portproof.infer.watch import Devices, Watch, device_counters, device_doubts
 from portproof.measurement import Boundary, Measurement, Performance, read_performance, write_performance
 from portproof.provenance import Work, environment, is_same_file, proof_of
 from portproof.shell import Finished, run_program
+from portproof.trtversions import Version
 
 DEVICE_MODE = Mode(graph=True, spin=True, transfers=False)
 CALL_MODE = Mode(graph=True, spin=True, transfers=True)
 #: Which boundary the runs of a mode tell.
-_BOUNDARIES: tuple[tuple[Mode, Boundary], ...] = ((DEVICE_MODE, "device"), (CALL_MODE, "device+copies"), (CALL_MODE, "call"))
+BOUNDARIES: tuple[tuple[Mode, Boundary], ...] = ((DEVICE_MODE, "device"), (CALL_MODE, "device+copies"), (CALL_MODE, "call"))
 SECONDS, REPEATS = 3.0, 3
 _STEADY, _CV_PERCENT = 0.1, 2.5
 _MOST_FIGURES = 2000
@@ -135,26 +136,25 @@ def _measure(
     usages, watched_s, images = [], 0.0, 0.0
     for number in range(1, plan.repeats + 1):
         for mode, series in runs.items():
-            name = f"trtexec_{'call' if mode.transfers else 'device'}_{number}"
-            logs = folder / f"bs{batch}" / "logs"
-            command = bench_command(tool, plan.file(batch).absolute(), shapes, mode, times=logs / f"{name}.json", seconds=plan.seconds)
+            times = times_file(folder, batch, mode, number)
+            command = bench_command(tool, plan.file(batch).absolute(), shapes, mode, times=times, seconds=plan.seconds)
             command.append(f"--device={plan.device.partition(':')[2] or '0'}")
             meter = Meter(children=True)
             with watch.block():
-                done = run_program(command, logs / f"{name}.log", timeout_s=60 + 10 * plan.seconds)
+                done = run_program(command, times.with_suffix(".log"), timeout_s=60 + 10 * plan.seconds)
             usages.append([meter.usage()])
-            one = _checked(done, tool, batch, shapes, mode=mode, times=logs / f"{name}.json")
+            one = _checked(done, tool, batch, shapes, mode=mode, times=times)
             series.append(one)
             seconds = watch.narrow(*_timed_between(done, plan.seconds))
             watched_s, images = watched_s + seconds, images + batch * one.rate * seconds
     host = summary(usages)
     counters = host | device_counters(watch, watched_s, images, OURS)
     found = [
-        _measurement(plan, tool, batch, boundary=boundary, mode=mode, runs=runs[mode], counters=counters) for mode, boundary in _BOUNDARIES
+        _measurement(plan, tool, batch, boundary=boundary, mode=mode, runs=runs[mode], counters=counters) for mode, boundary in BOUNDARIES
     ]
     reasons = host_doubts(host) + device_doubts(watch, OURS)
     reasons += dict.fromkeys(why for series in runs.values() for s in series for why in s.doubts)
-    return found, reasons + [why for m in found for why in _spread(m)]
+    return found, reasons + [why for m in found for why in spread(m)]
 
 
 def _timed_between(done: Finished, seconds: float) -> tuple[float, float]:
@@ -184,7 +184,7 @@ def _checked(done: Finished, tool: Trtexec, batch: int, shapes: Mapping[str, Sha
     variation = _CV.search(output)
     if variation and float(variation[1]) > _CV_PERCENT:
         doubts.append(f"the GPU compute time varies by {float(variation[1]):.1f} % (limit {_CV_PERCENT:g} %)")
-    rows = _rows(times, tool)
+    rows = _rows(times, tool.version)
     rate, printed = _rate(rows), _QPS.search(output)
     if printed and len(rows) >= _ENOUGH and abs(float(printed[1]) / rate - 1) > _AGREEMENT:
         doubts.append(f"trtexec prints {printed[1]} queries a second, its times of {len(rows)} queries give {rate:.6g}")
@@ -206,11 +206,11 @@ def _rate(rows: Sequence[Mapping[str, float]]) -> float:
     return 1e3 * (len(rows) - 1) / (max(ends) - min(ends))
 
 
-def _rows(path: Path, tool: Trtexec) -> list[dict[str, float]]:
+def _rows(path: Path, version: Version) -> list[dict[str, float]]:
     """The queries of ``--exportTimes``, without those of the warm-up."""
     try:
         rows: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
-        counted = [row for row in rows if tool.version >= _WITHOUT_WARMUP or row["startComputeMs"] >= _WARMUP_MS]
+        counted = [row for row in rows if version >= _WITHOUT_WARMUP or row["startComputeMs"] >= _WARMUP_MS]
         if len(counted) > 1 and all({"computeMs", "latencyMs", "endComputeMs", "endD2hMs"} <= row.keys() for row in counted):
             return counted
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -226,6 +226,16 @@ def _times(rows: Sequence[Mapping[str, float]], mode: Mode) -> dict[Boundary, li
         "device+copies": _thinned([row["latencyMs"] / 1e3 for row in rows]),
         "call": _grouped([b - a for a, b in itertools.pairwise(ends)]),
     }
+
+
+def times_file(folder: Path, batch: int, mode: Mode, number: int) -> Path:
+    """Where trtexec's own times of a run stand; ``folder`` is that of the measurement, ``number`` counts from 1."""
+    return folder / f"bs{batch}" / "logs" / f"trtexec_{'call' if mode.transfers else 'device'}_{number}.json"
+
+
+def block_in(path: Path, version: Version, mode: Mode, boundary: Boundary) -> list[float]:
+    """The block of a measurement that a run's own times give: seconds, to the nanosecond. :class:`ToolError` for a file that holds no times."""
+    return [round(s, 9) for s in _times(_rows(path, version), mode)[boundary]]
 
 
 def _thinned(values: list[float]) -> list[float]:
@@ -260,7 +270,7 @@ def _measurement(
     )
 
 
-def _spread(measurement: Measurement) -> list[str]:
+def spread(measurement: Measurement) -> list[str]:
     """Runs whose medians differ too much."""
     medians = [statistics.median(block) for block in measurement.blocks]
     spread = (max(medians) - min(medians)) / statistics.median(medians)

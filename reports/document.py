@@ -22,6 +22,7 @@ from portproof.lineage import Stage, makers
 from portproof.measurement import Performance
 from portproof.plan import REFERENCE
 from portproof.provenance import FileRecord
+from portproof.reports.devices import counter_rows, devices_of, made_with, model_stages, modes, timed_by_trtexec, tools_of
 from portproof.reports.figures import PERCENTILES, Figure, figures_of, per_card, percentile
 from portproof.reports.rundata import RunData
 from portproof.text import code_span, markdown, printable
@@ -96,7 +97,8 @@ def _context(data: RunData, language: str, figures: list[Figure]) -> dict[str, A
         "conversion": conversion_rows(data), "recipe": recipe_text(data), "sample": sample_of(data),
         "image_count": len(prep.proof.inputs.get("images", [])) if prep else 0, "end_to_end": end_to_end, "by_tool": by_tool,
         "performance": performance_rows,
-        "card_rows": card_rows, "per_card": per_card,
+        "card_rows": card_rows, "per_card": per_card, "model_stages": model_stages(data), "made_with": made_with, "tools": tools_of(data),
+        "devices": devices_of(data), "modes": modes, "counter_rows": lambda p: list(counter_rows(p)), "timed_by_trtexec": timed_by_trtexec,
         "ratios": ratio_of, "speed": speed_table(data), "zoo_rows": list(zoo_rows(data)), "figures": figures,
     }  # fmt: skip
 

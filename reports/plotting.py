@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portproof.errors import MissingPackageError
-from portproof.measurement import Measurement, Performance
+from portproof.measurement import Boundary, Measurement, Performance
 from portproof.reports.document import milliseconds, percent, rate
 from portproof.reports.figures import wilson
 from portproof.reports.rundata import RunData
@@ -39,7 +39,7 @@ def plots_of(data: RunData) -> list[Plot]:
             Plot("accuracy", "Top-1 accuracy with 95 % intervals", _accuracy_text(intervals), lambda axes: _accuracy(axes, intervals))
         )
     for label, performance in data.performances.items():
-        timed = [m for m in performance.measurements if m.boundary == "call" and m.samples]
+        timed = [m for m in performance.measurements if m.boundary == boundary_of(performance) and m.samples]
         if timed:
             found.append(_throughput_plot(label, performance, timed))
             found.append(_latency_plot(label, timed))
@@ -107,10 +107,21 @@ def _accuracy(axes: Any, rows: list[tuple[str, int, int]]) -> None:
     axes.set_xlabel("Top-1 accuracy, %")
 
 
+def boundary_of(performance: Performance) -> Boundary:
+    """The boundary that is shown: the device's own time where all that was timed has it, as in the comparison table, else that of a call."""
+    on_device = {m.label for m in performance.measurements if m.boundary == "device"}
+    return "device" if on_device and on_device == {m.label for m in performance.measurements} else "call"
+
+
+#: What was timed, for people.
+_TIMED = {"device": "device time", "call": "host call to host result"}
+
+
 def _throughput_plot(label: str, performance: Performance, timed: list[Measurement]) -> Plot:
     names = list(dict.fromkeys(m.label for m in timed))
     parts = [f"{n}: " + ", ".join(f"batch {m.batch} {rate(m.images_per_second)}" for m in timed if m.label == n) for n in names]
     unstable = " The clock was unstable." if performance.status == "unstable" else ""
+    what = _TIMED[timed[0].boundary]
 
     def draw(axes: Any) -> None:
         for at, name in enumerate(names):
@@ -124,10 +135,10 @@ def _throughput_plot(label: str, performance: Performance, timed: list[Measureme
         axes.set_xticks([], minor=True)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("batch")
-        axes.set_ylabel("images/s (host call to host result)")
+        axes.set_ylabel(f"images/s ({what})")
         axes.legend()
 
-    text = f"Images per second by batch, host call to host result. {'; '.join(parts)}.{unstable}"
+    text = f"Images per second by batch, {what}. {'; '.join(parts)}.{unstable}"
     return Plot(f"{label}-throughput", f"Throughput of {label} against batch", text, draw)
 
 
@@ -149,8 +160,8 @@ def _latency_plot(label: str, timed: list[Measurement]) -> Plot:
         # The usual labels of a logarithmic axis are mathematics, which is switched off: names from outside must not be read as such.
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda value, _: "")
-        axes.set_ylabel("ms for a call")
+        axes.set_ylabel(f"ms for a batch ({_TIMED[timed[0].boundary]})")
         axes.set_xlabel("box: quartiles and median; whiskers: 5th and 95th percentile")
 
-    text = f"Time of a call in milliseconds, median and in brackets the 5th and 95th percentile: {'; '.join(parts)}."
+    text = f"Time of a batch in milliseconds, {_TIMED[timed[0].boundary]}, median and in brackets the 5th and 95th percentile: {'; '.join(parts)}."
     return Plot(f"{label}-latency", f"Latency distributions of {label}", text, draw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,38 @@ def test_the_engines_answers_are_the_references(t4: Any) -> None:
     compared = json.loads((run_dir / "compare.json").read_text())
     assert compared["agreement"] == 1.0
     assert compared["samples"] == 40
+
+
+def test_the_report_says_how_it_was_built_and_in_which_mode_it_was_timed(t4: Any) -> None:
+    text = (t4[0] / "report" / "README.md").read_text()
+    assert "TensorRT 10.16.1\n" in text
+    assert "portproof quantize model.onnx model_fp16.onnx --precision fp16" in text
+    assert "`t4/bs1/model_fp16_bs1.plan` (TensorRT 10.16.1, compute capability 7.5, fp16)" in text
+    assert "- device: graph on, spin on, transfers off\n- device+copies: graph on, spin on, transfers on\n" in text
+    assert "A call is the time from one finished query to the next" in text
+    assert "host array in to host array out" not in text
+    page = (t4[0] / "report" / "report.html").read_text()
+    assert "graph on, spin on, transfers off" in page
+    assert "相邻两次查询完成的间隔" in (t4[0] / "report" / "README.zh.md").read_text()
+
+
+def test_the_times_are_derived_again_from_what_trtexec_wrote(t4: Any, tmp_path: Path) -> None:
+    def verify(folder: Path) -> list[str]:
+        command = [sys.executable, str(ROOT / "reports" / "verify.py"), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return [line for line in done.stdout.splitlines() if line.startswith("CHANGED")]
+
+    copy = tmp_path / "run"
+    shutil.copytree(t4[0], copy)
+    assert verify(copy) == []
+    times = copy / "t4" / "bs1" / "logs" / "trtexec_device_2.json"
+    queries = json.loads(times.read_text())
+    queries[5]["computeMs"] = 123.0
+    times.write_text(json.dumps(queries))
+    found = verify(copy)
+    assert any("t4/perf.json: measurements[0].blocks[1][5] says 0.001, the files below it give 0.123" in line for line in found), found
+    times.unlink()
+    assert any("'t4/bs1/logs/trtexec_device_2.json', the times of one of its blocks, is missing" in line for line in verify(copy))
 
 
 @pytest.mark.skipif(Path(sys.prefix) != ROOT / ".venv", reason="the script would make its own environment first")

@@ -1,0 +1,49 @@
+"""A measurement by trtexec: its blocks are derived again from the times of every query that trtexec wrote, and its doubts about their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from portproof.errors import InputError, ToolError
+from portproof.infer.trtbenching import BOUNDARIES, block_in, spread, times_file
+from portproof.lineage import Stage
+from portproof.measurement import Measurement, Performance, read_performance
+from portproof.reports.findings import Finding, changed, differences, not_derived
+
+
+def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
+    """Derive again what follows from trtexec's times; the times themselves, and the counters, were measured."""
+    try:
+        performance = read_performance(run_dir / stage.artefact)
+    except InputError as error:
+        yield changed(stage.artefact, str(error))
+        return
+    for at, measurement in enumerate(performance.measurements):
+        yield from _blocks(stage, run_dir, performance, at, measurement)
+        for why in spread(measurement):
+            if not any(reason.endswith(why) for reason in performance.reasons):
+                yield changed(stage.artefact, f"the reasons do not say: {why}")
+    if (performance.status == "unstable") is not bool(performance.reasons):
+        yield changed(stage.artefact, f"the status is '{performance.status}' with {len(performance.reasons)} reasons against the clock")
+    yield not_derived(
+        stage.artefact, "trtexec's times and the device's counters were measured; everything else in it was derived from them again"
+    )
+
+
+def _blocks(stage: Stage, run_dir: Path, performance: Performance, at: int, measurement: Measurement) -> Iterator[Finding]:
+    """The blocks of one measurement, each from the file of its run."""
+    mode = next(mode for mode, boundary in BOUNDARIES if boundary == measurement.boundary)
+    version = tuple(map(int, performance.versions["tensorrt"].split(".")))
+    folder = (run_dir / stage.artefact).parent
+    for number, block in enumerate(measurement.blocks, start=1):
+        path = times_file(folder, measurement.batch, mode, number)
+        if not path.is_file():
+            yield changed(stage.artefact, f"'{path.relative_to(run_dir)}', the times of one of its blocks, is missing")
+            continue
+        try:
+            derived = block_in(path, (version[0], version[1], version[2]), mode, measurement.boundary)
+        except ToolError as error:
+            yield changed(str(path.relative_to(run_dir)), str(error))
+            continue
+        yield from differences(stage.artefact, block, derived, f"measurements[{at}].blocks[{number - 1}]")
