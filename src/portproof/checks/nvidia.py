@@ -30,7 +30,7 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
     yield needs(target, "convert", [trtexec])
     yield needs(target, "infer", [_package(host), *([_buffers(host)] if gpu.ok else [])])
     yield needs(target, "vendor-tool", [trtexec])
-    yield needs(target, "counters", [host.package("pynvml", "trt", distribution="nvidia-ml-py")])
+    yield needs(target, "counters", [host.package("pynvml", "bench", distribution="nvidia-ml-py")])
 
 
 def _trtexec(host: Host) -> Finding:
