@@ -273,7 +273,7 @@ def _measurement(
 def spread(measurement: Measurement) -> list[str]:
     """Runs whose medians differ too much."""
     medians = [statistics.median(block) for block in measurement.blocks]
-    spread = (max(medians) - min(medians)) / statistics.median(medians)
-    if spread <= _STEADY:
+    difference = (max(medians) - min(medians)) / statistics.median(medians)
+    if difference <= _STEADY:
         return []
-    return [f"the medians of {len(medians)} runs differ by {spread:.0%} at {measurement.boundary} (limit {_STEADY:.0%})"]
+    return [f"the medians of {len(medians)} runs differ by {difference:.0%} at {measurement.boundary} (limit {_STEADY:.0%})"]

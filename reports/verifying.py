@@ -28,7 +28,7 @@ from portproof.reports.sealing import OWN_LOG, RENDERERS, REPORT, UNSEALED, deco
 from portproof.settings import FILE, read_settings
 
 #: What damaged bytes make of reading them: each becomes a finding, since a verification goes on.
-_UNREADABLE = (PortProofError, OSError, KeyError, IndexError, TypeError, ValueError, msgspec.MsgspecError)
+_UNREADABLE = (PortProofError, OSError, KeyError, IndexError, TypeError, ValueError, ArithmeticError, msgspec.MsgspecError)
 
 
 #: How many files of one folder with the same finding are told one by one.

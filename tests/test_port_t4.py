@@ -98,6 +98,20 @@ def test_the_times_are_derived_again_from_what_trtexec_wrote(t4: Any, tmp_path: 
     assert any("t4/perf.json: measurements[0].blocks[1][5] says 0.001, the files below it give 0.123" in line for line in found), found
     times.unlink()
     assert any("'t4/bs1/logs/trtexec_device_2.json', the times of one of its blocks, is missing" in line for line in verify(copy))
+    perf = copy / "t4" / "perf.json"
+    performance = json.loads(perf.read_text())
+    dropped = performance["measurements"][0]["blocks"].pop()
+    perf.write_text(json.dumps(performance))
+    assert any("t4/perf.json: measurements[0] has 2 blocks of 3 runs" in line for line in verify(copy))
+    performance["measurements"][0] |= {"blocks": [[0.0] * len(dropped)] * 3, "boundary": "end_to_end"}
+    perf.write_text(json.dumps(performance))
+    assert any("t4/perf.json.proof.json: its figures cannot be derived again (KeyError" in line for line in verify(copy))
+    performance["measurements"][0]["boundary"] = "device"
+    perf.write_text(json.dumps(performance))
+    assert any("its figures cannot be derived again (ZeroDivisionError" in line for line in verify(copy))
+    performance["measurements"][0]["blocks"] = [[seconds] * len(dropped) for seconds in (0.001, 0.001, 0.002)]
+    perf.write_text(json.dumps(performance))
+    assert any("the reasons do not say: t4, batch 1: the medians of 3 runs differ by 100%" in line for line in verify(copy))
 
 
 @pytest.mark.skipif(Path(sys.prefix) != ROOT / ".venv", reason="the script would make its own environment first")

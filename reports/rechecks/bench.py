@@ -7,27 +7,18 @@ from pathlib import Path
 
 import msgspec
 
-from portproof.errors import InputError
 from portproof.infer.stability import reasons
 from portproof.lineage import Stage
 from portproof.measurement import Performance, paired_ratio, read_performance
 from portproof.reports.findings import Finding, changed, differences, not_derived
+from portproof.reports.rechecks.clock import unsaid
 
 
 def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
     """Derive again what follows from the seconds; the seconds themselves were measured."""
-    try:
-        performance = read_performance(run_dir / stage.artefact)
-    except InputError as error:
-        yield changed(stage.artefact, str(error))
-        return
+    performance = read_performance(run_dir / stage.artefact)
     yield from _ratios(stage.artefact, performance)
-    derived = [why for m in performance.measurements for why in reasons(m)]
-    for why in derived:
-        if why not in performance.reasons:
-            yield changed(stage.artefact, f"the reasons do not say: {why}")
-    if (performance.status == "unstable") is not bool(performance.reasons):
-        yield changed(stage.artefact, f"the status is '{performance.status}' with {len(performance.reasons)} reasons against the clock")
+    yield from unsaid(stage.artefact, performance, (why for m in performance.measurements for why in reasons(m)))
     calls = sum(len(m.samples) for m in performance.measurements)
     yield not_derived(stage.artefact, f"the seconds of {calls} calls were measured; everything else in it was derived from them again")
 

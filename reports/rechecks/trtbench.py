@@ -5,27 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from portproof.errors import InputError, ToolError
+from portproof.errors import ToolError
 from portproof.infer.trtbenching import BOUNDARIES, block_in, spread, times_file
 from portproof.lineage import Stage
 from portproof.measurement import Measurement, Performance, read_performance
 from portproof.reports.findings import Finding, changed, differences, not_derived
+from portproof.reports.rechecks.clock import unsaid
 
 
 def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
     """Derive again what follows from trtexec's times; the times themselves, and the counters, were measured."""
-    try:
-        performance = read_performance(run_dir / stage.artefact)
-    except InputError as error:
-        yield changed(stage.artefact, str(error))
-        return
+    performance = read_performance(run_dir / stage.artefact)
     for at, measurement in enumerate(performance.measurements):
         yield from _blocks(stage, run_dir, performance, at, measurement)
-        for why in spread(measurement):
-            if not any(reason.endswith(why) for reason in performance.reasons):
-                yield changed(stage.artefact, f"the reasons do not say: {why}")
-    if (performance.status == "unstable") is not bool(performance.reasons):
-        yield changed(stage.artefact, f"the status is '{performance.status}' with {len(performance.reasons)} reasons against the clock")
+    doubts = (f"{m.label}, batch {m.batch}: {why}" for m in performance.measurements for why in spread(m))
+    yield from unsaid(stage.artefact, performance, doubts)
     yield not_derived(
         stage.artefact, "trtexec's times and the device's counters were measured; everything else in it was derived from them again"
     )
@@ -33,9 +27,13 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
 
 def _blocks(stage: Stage, run_dir: Path, performance: Performance, at: int, measurement: Measurement) -> Iterator[Finding]:
     """The blocks of one measurement, each from the file of its run."""
-    mode = next(mode for mode, boundary in BOUNDARIES if boundary == measurement.boundary)
+    mode = {boundary: mode for mode, boundary in BOUNDARIES}[measurement.boundary]
     version = tuple(map(int, performance.versions["tensorrt"].split(".")))
     folder = (run_dir / stage.artefact).parent
+    if len(measurement.blocks) != stage.proof.parameters["repeats"]:
+        yield changed(
+            stage.artefact, f"measurements[{at}] has {len(measurement.blocks)} blocks of {stage.proof.parameters['repeats']} runs"
+        )
     for number, block in enumerate(measurement.blocks, start=1):
         path = times_file(folder, measurement.batch, mode, number)
         if not path.is_file():
