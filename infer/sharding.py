@@ -23,7 +23,7 @@ from portproof.errors import EXIT_BAD_INPUT, InputError, ToolError
 from portproof.files import existing_file, flush_to_disk
 from portproof.journal import Journal, pending
 from portproof.manifest import Sample, read_info, write_info
-from portproof.provenance import FileRecord, Proof, Work, read_proof, record_of, sidecar_of, stored_path
+from portproof.provenance import FileRecord, Proof, Work, proof_of, read_proof, record_of, sidecar_of, stored_path
 
 _TAIL_LINES = 20
 
@@ -53,6 +53,7 @@ def run_sharded(model: str, info: str, out: str, devices: Sequence[int], options
         began = time.perf_counter()
         for shard, part in zip(shards, dealt(samples, len(devices)), strict=True):
             shard.prepare(part)
+        earlier = [proof_of(shard.result) for shard in shards]
         _run_all([shard.command(model, options) for shard in shards], [f"npu:{d}" for d in devices])
         wall_s = time.perf_counter() - began
         proofs = [read_proof(sidecar_of(shard.result)) for shard in shards]
@@ -60,7 +61,8 @@ def run_sharded(model: str, info: str, out: str, devices: Sequence[int], options
             for record in proof.outputs:
                 journal.publish(_joined(shard.result / Path(record.path).name, target, record, work.root))
         flush_to_disk()
-        proof = work.finish(journal.finished.values(), _facts(devices, proofs, len(samples), wall_s))
+        is_whole = all(now != then for now, then in zip(proofs, earlier, strict=True))
+        proof = work.finish(journal.finished.values(), _facts(devices, proofs, len(samples), wall_s, is_whole))
     journal.remove()
     shutil.rmtree(folder)
     progress.say(f"infer: {len(samples)} samples in {target}, on {len(devices)} devices")
@@ -155,8 +157,10 @@ def _joined(part: Path, target: Path, record: FileRecord, root: Path) -> FileRec
     return msgspec.structs.replace(record_of(temporary, root, record.sha256), path=stored_path(final, root))
 
 
-def _facts(devices: Sequence[int], proofs: Sequence[Proof], samples: int, wall_s: float) -> dict[str, Any]:
-    """What the run came to; a device's rate is its own part's, from file to result, while the others ran too."""
+def _facts(devices: Sequence[int], proofs: Sequence[Proof], samples: int, wall_s: float, is_whole: bool) -> dict[str, Any]:
+    """What the run came to; a device's rate is its own part's, from file to result, while the others ran too. ``is_whole``: no part was finished before
+    this run began.
+    """
     parts = [p.facts.get("end_to_end") or p.facts.get("rate") or {} for p in proofs]
     each = [{"device": f"npu:{d}", "samples": p.facts.get("samples"), "boundary": part.get("boundary"), "images_per_second": part.get("images_per_second")}
             for d, p, part in zip(devices, proofs, parts, strict=True)]  # fmt: skip
@@ -164,7 +168,7 @@ def _facts(devices: Sequence[int], proofs: Sequence[Proof], samples: int, wall_s
     kept: dict[str, Any] = {name: first[name] for name in ("outputs", "precision", "provider", "runner") if name in first}
     whole = {"samples": samples, "device": ", ".join(f"npu:{d}" for d in devices), "devices": each, "wall_s": round(wall_s, 3)}
     new = [p.facts.get("end_to_end") or {} for p in proofs]
-    if all(part.get("samples") == p.facts.get("samples") for part, p in zip(new, proofs, strict=True)):
-        # From the start of the devices' processes to the last result; not known where a part was finished before.
+    if is_whole and all(part.get("samples") == p.facts.get("samples") for part, p in zip(new, proofs, strict=True)):
+        # From the start of the devices' processes to the last result; not known where a part, or some of one, was finished before.
         whole["end_to_end"] = {"boundary": "end_to_end", "images_per_second": samples / wall_s, "samples": samples, "seconds": wall_s}
     return kept | whole

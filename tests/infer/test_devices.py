@@ -7,12 +7,13 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from portproof.infer.sharding import dealt
-from portproof.manifest import Sample, write_info
+from portproof.infer.sharding import Shard, dealt
+from portproof.manifest import Sample, read_info, write_info
 from portproof.rehearsal.installing import install
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -73,6 +74,27 @@ def test_a_device_that_fails_ends_the_run_and_what_the_others_did_is_kept(run: C
     wrong = run("models/bs1.om", "--info", "prep.info", "--out", "x", "--devices", "0,9")
     assert (wrong.returncode, "npu:9" in wrong.stderr) == (2, True)
     assert run("models/bs1.om", "--info", "prep.info", "--out", "x", "--devices", "0,0").returncode == 2
+
+
+def test_a_run_of_which_a_part_was_there_before_states_no_rate_of_the_whole(run: Command, tmp_path: Path) -> None:
+    """The samples of that part took none of the time."""
+    common = ("models/bs1.om", "--info", "prep.info", "--out", "two", "--devices", "0,1")
+
+    def facts() -> dict[str, Any]:
+        return dict(json.loads((tmp_path / "two.proof.json").read_text())["facts"])
+
+    assert run(*common).returncode == 0
+    assert facts()["end_to_end"]["samples"] == COUNT
+    (tmp_path / "two.proof.json").unlink()
+    for path in (tmp_path / "two").iterdir():
+        path.unlink()
+    part = Shard(tmp_path / ".two.shards" / "npu0", 0)
+    part.prepare(dealt(read_info(tmp_path / "prep.info"), 2)[0])
+    before = run("models/bs1.om", "--info", part.folder / "part.info", "--out", part.result, "--device", "npu:0")
+    assert before.returncode == 0, before.stderr
+    assert run(*common).returncode == 0
+    assert "end_to_end" not in facts()
+    assert sum(d["samples"] for d in facts()["devices"]) == COUNT
 
 
 def test_the_card_is_timed_together_beside_one_chip_times_its_chips(run: Command, tmp_path: Path) -> None:
