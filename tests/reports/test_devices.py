@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from portproof.measurement import Measurement, Performance, read_performance, write_performance
+from portproof.measurement import ALONE, TOGETHER, Measurement, Performance, read_performance, write_performance
 from portproof.reports.devices import counter_rows, devices_of, modes, timed_by_trtexec
 from portproof.reports.document import render
+from portproof.reports.page import html_page
 from portproof.reports.plotting import boundary_of
 from portproof.reports.rundata import read_run
 
@@ -70,3 +71,18 @@ def test_the_readme_has_the_device_and_its_counters(ported: Path, tmp_path: Path
         text = render(data, language)
         assert said in text
         assert "| 97 % | 300.0 | 900.0 | 68.25 | 0.03710 | 1500 | 1590 | 61.00 | software power cap |" in text
+
+
+def test_doubts_about_the_chips_of_a_card_stand_with_their_figures(ported: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(ported, run_dir)
+    chips = [
+        msgspec.structs.replace(measurement("call", {}), label=f"ort{kind}", chips=count) for kind, count in ((ALONE, 1), (TOGETHER, 2))
+    ]
+    doubted = Performance(measurements=chips, status="unstable", reasons=["ort@npu:1, batch 8, call: it slows down"])
+    write_performance(run_dir / "ort" / "card.json", doubted)
+    data = read_run(run_dir)
+    for text in (render(data, "en"), render(data, "zh"), html_page(data, {})):
+        assert "1600" in text
+        assert "UNSTABLE" in text
+        assert "ort@npu:1, batch 8, call: it slows down" in text.replace("\\", "")
