@@ -97,6 +97,16 @@ def test_an_npu_host_without_torch_continues_what_was_begun_elsewhere(tmp_path: 
     assert "copy its run directory, then 'portproof port --target 310p --run-dir DIR'" in found["continue"].why
 
 
+def test_a_tool_that_lies_where_the_stages_look_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, name in (("here", "benchmark.aarch64"), ("named", "msame")):
+        (tmp_path / folder).mkdir()
+        put_program(tmp_path / folder, name, "")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("PORTPROOF_TOOLS", str(tmp_path / "named"))
+    found = {c.capability: c for c in huawei.checks(find_target("310"), Host())}
+    assert found["vendor-tool"].why.startswith(f"benchmark.aarch64 ({tmp_path}/here/benchmark.aarch64); msame ({tmp_path}/named/msame)")
+
+
 def test_a_laptop_says_from_which_interpreter_to_make_the_environment() -> None:
     found = {c.capability: c for c in huawei.checks(find_target("310"), Host())}
     assert found["continue"].why.startswith("missing: ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from portproof.errors import InputError
 from portproof.infer.acllines import reason_in
 from portproof.manifest import Sample
 from portproof.omfacts import OmFacts
-from portproof.shell import TOOLS, Finished
+from portproof.shell import Finished
 
 #: Modules of this package that are no tools.
 _HELPERS = ("gears", "measuring", "running", "scratch")
@@ -63,13 +62,6 @@ class Tool(Protocol):
 
     def time_calls(self, job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
         """Seconds of ``count`` executions on the device, one file a model input that holds the whole batch; none: the tool makes its own."""
-
-
-def tool_folders() -> list[str]:
-    """Where a tool may be that is not on the PATH: the working directory, and the folder that ``PORTPROOF_TOOLS`` names, which a port sets to the one
-    that it was started in, since its steps run in the run directory.
-    """
-    return [os.getcwd(), *filter(None, [os.environ.get(TOOLS)])]
 
 
 def because(done: Finished) -> str:

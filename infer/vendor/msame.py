@@ -11,9 +11,9 @@ from pathlib import Path
 
 from portproof import progress
 from portproof.errors import InputError, ToolError
-from portproof.infer.vendor import Job, Outcome, because, tool_folders
+from portproof.infer.vendor import Job, Outcome, because
 from portproof.manifest import Sample
-from portproof.shell import Finished, find_program, run_program
+from portproof.shell import Finished, find_program, run_program, tool_folders
 
 FORMS: tuple[str, ...] = ("bin",)
 INPUTS: tuple[str, ...] = ("random", "zeros", "real")

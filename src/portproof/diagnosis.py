@@ -10,15 +10,17 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
+from portproof.errors import InputError
+from portproof.shell import find_program
 from portproof.target import Target, find_target, target_names
 from portproof.text import printable
 
@@ -51,10 +53,11 @@ class Check(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether one thing is there, and a clause about it."""
+    """Whether one thing is there, and a clause about it; of a program where."""
 
     ok: bool
     text: str
+    path: Path | None = None
 
 
 class Host:
@@ -83,9 +86,12 @@ class Host:
 
     @functools.cache  # noqa: B019
     def program(self, name: str, how: str, folders: tuple[str, ...] = ()) -> Finding:
-        """A program on PATH or in ``folders``; ``how``: how to get it."""
-        path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *folders]))
-        return Finding(True, f"{name} ({path})") if path else Finding(False, f"{name} is not on PATH: {how}")
+        """A program, looked for as the stages do; ``how``: how to get it."""
+        try:
+            path = find_program([name], folders, how)
+        except InputError as error:
+            return Finding(False, str(error))
+        return Finding(True, f"{name} ({path})", path)
 
     @functools.cache  # noqa: B019
     def output(self, command: tuple[str, ...]) -> str | None:

@@ -138,6 +138,13 @@ def find_program(names: Sequence[str], folders: Sequence[str] = (), hint: str = 
     raise InputError(f"the program '{' or '.join(names)}' was not found on this host{'; ' + hint if hint else ''}")
 
 
+def tool_folders() -> list[str]:
+    """Where a tool may be that is not on the PATH: the working directory, and the folder that ``PORTPROOF_TOOLS`` names, which a port sets to the one
+    that it was started in, since its steps run in the run directory.
+    """
+    return [os.getcwd(), *filter(None, [os.environ.get(TOOLS)])]
+
+
 def tail_of(log: Path, lines: int = _TAIL_LINES) -> str:
     """The last lines of a log, carriage returns as line ends, made safe to print."""
     if not log.is_file():

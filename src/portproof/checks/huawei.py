@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from portproof import cann
 from portproof.diagnosis import Check, Finding, Host, needs
 from portproof.npusmi import parse
+from portproof.shell import tool_folders
 from portproof.target import Target
 
 _CANN = "install the CANN toolkit and run 'source /usr/local/Ascend/ascend-toolkit/set_env.sh' first"
@@ -53,7 +54,7 @@ def _how_to_get_aclruntime() -> str:
 
 def _tools(host: Host) -> Finding:
     """All of Huawei's tools that are here."""
-    found = [tool.text for tool in (host.program(name, "") for name in _TOOLS) if tool.ok]
+    found = [tool.text for tool in (host.program(name, "", tuple(tool_folders())) for name in _TOOLS) if tool.ok]
     ais_bench = host.package("ais_bench", None)
     if ais_bench.ok:
         # Without it, its check of versions fails, and it takes a mode for older ones.

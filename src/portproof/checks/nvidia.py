@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Iterator
 
@@ -36,11 +34,10 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
 def _trtexec(host: Host) -> Finding:
     """The program, and whether its version is driven."""
     found = host.program("trtexec", HINT, PROGRAM_FOLDERS)
-    path = shutil.which("trtexec", path=os.pathsep.join([os.environ.get("PATH", os.defpath), *PROGRAM_FOLDERS]))
-    if not found.ok or path is None:
+    if not found.path:
         return found
     try:
-        version = version_in_help(host.output((path, "--help")) or "")
+        version = version_in_help(host.output((str(found.path), "--help")) or "")
     except InputError as error:
         return Finding(False, f"{found.text}: {error}")
     return Finding(True, f"{found.text} of TensorRT {'.'.join(map(str, version))}")
