@@ -100,3 +100,19 @@ def test_missing_weights_say_what_to_download(port_command: Command, tmp_path: P
     assert done.returncode == 2
     assert "regnety_016-54367f74.pth" in done.stderr
     assert "fb4fc8ffd7cbf1a209d66a5ca621b451" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "module", "package"), [("data.py", "sklearn", "scikit-learn"), ("train.py", "torch", "torch")], ids=["data", "train"]
+)
+def test_the_demonstration_on_a_host_that_lacks_a_package(stage: Command, tmp_path: Path, script: str, module: str, package: str) -> None:
+    """An NPU host has no torch."""
+    (tmp_path / f"{module}.py").write_text("raise ModuleNotFoundError\n")
+    (tmp_path / "prep").mkdir()
+    (tmp_path / "prep.proof.json").touch()
+    (tmp_path / "labels.txt").touch()
+    arguments = ("data",) if script == "data.py" else ("prep", "labels.txt", "weights.pth")
+    done = stage(f"examples/digits/{script}", *arguments, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2, done.stderr
+    assert f"the Python package '{package}' is not installed here and the demonstration needs it" in done.stderr
+    assert not (tmp_path / "data").exists()

@@ -49,8 +49,13 @@ def work(options: argparse.Namespace) -> int:
 
 def split():  # type: ignore[no-untyped-def]
     """(name, images, labels) of the two parts: a stratified split, seeded."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
+    from portproof.errors import MissingPackageError
+
+    try:
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+    except ImportError as error:
+        raise MissingPackageError("scikit-learn", "the demonstration", "demo") from error
 
     digits = load_digits()
     train_x, val_x, train_y, val_y = train_test_split(

@@ -51,9 +51,14 @@ def work(options: argparse.Namespace) -> int:
 def read_samples(prep: Path, labels: Path):  # type: ignore[no-untyped-def]
     """Images (N, 3, 32, 32) float32 and labels (N,), joined by sample id."""
     import numpy as np
-    import torch
 
+    from portproof.errors import MissingPackageError
     from portproof.manifest import sample_id
+
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingPackageError("torch", "the demonstration", "demo") from error
 
     rows = [line.split() for line in labels.read_text().splitlines()]
     images = np.stack([np.fromfile(prep / f"{sample_id(name)}.bin", np.float32).reshape(3, 32, 32) for name, _ in rows])
