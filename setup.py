@@ -36,9 +36,9 @@ setup(
         "portproof.models": ["*.yaml"],
         "portproof.targets": ["*.yaml"],
         "portproof.recipes": ["*.yaml"],
-        "portproof.preprocess.native": ["*.c", "*.h"],
+        "portproof.preprocess.pixels.native": ["*.c", "*.h"],
         "portproof.suites": ["*.yaml"],
         "portproof.examples": ["**/*"],
-        "portproof.reports": ["templates/*"],
+        "portproof.reports.port": ["templates/*"],
     },
 )

@@ -24,9 +24,9 @@ sys.path[0:1] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 from gpu_clocks import CHECKED, check, profile
 from gpu_parts import BATCHES, MODELS, Part, parts, random_weights, sit, table
 
-from portproof.arguments import Parser, positive
-from portproof.errors import EXIT_DONE, InputError, ToolError, exit_with
-from portproof.files import write_text
+from portproof.core.arguments import Parser, positive
+from portproof.core.errors import EXIT_DONE, InputError, ToolError, exit_with
+from portproof.core.files import write_text
 
 ORT = "ort fp32"
 
@@ -47,7 +47,7 @@ def run_part(part: Part, seconds: float) -> str | None:
 
 def measure(part: Part) -> None:
     """Bench one part; without ONNX Runtime where its build has CUDA and cannot use it, which is said."""
-    from portproof.infer.benching import Plan, bench
+    from portproof.infer.timing.alternating import Plan, bench
 
     sides, plan = subjects(part), Plan(blocks=10, block_s=0.3)
     try:
@@ -61,7 +61,7 @@ def measure(part: Part) -> None:
 
 def subjects(part: Part) -> list[Any]:
     """The sides: PyTorch's three, and ONNX Runtime where its build has CUDA."""
-    from portproof.infer.subjects import Subject
+    from portproof.infer.timing.subject import Subject
 
     weights = random_weights(part)
     sides = [
@@ -75,7 +75,7 @@ def subjects(part: Part) -> list[Any]:
         return sides
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         return sides
-    from portproof.convert.export import export
+    from portproof.convert.export.export import export
 
     model = weights.with_suffix(".onnx")
     export(weights, model, MODELS[part.model], opset=17, simplify=importlib.util.find_spec("onnxslim") is not None)

@@ -9,8 +9,8 @@ from typing import Any
 
 from gpu_parts import MODELS, Part, parts, random_weights
 
-from portproof.errors import EXIT_DONE, EXIT_FAIL, InputError, ToolError
-from portproof.files import write_text
+from portproof.core.errors import EXIT_DONE, EXIT_FAIL, InputError, ToolError
+from portproof.core.files import write_text
 from portproof.measurement import read_performance
 
 CHECKED = ("resnet50", "vgg16", "vit_base_patch16_224")
@@ -23,7 +23,7 @@ def prepared(part: Part, precision: str) -> tuple[Any, Callable[[], Any]]:
     import torch
 
     from portproof.backend import LoadRequest
-    from portproof.infer.torchsession import load_module
+    from portproof.infer.runtimes.torch_session import load_module
 
     request = LoadRequest(batch=part.batch, device="cuda:0", precision=precision, card=MODELS[part.model])
     module, card, device, _ = load_module(random_weights(part), request)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from portproof.errors import EXIT_DONE, EXIT_TOOL
-from portproof.files import write_text
+from portproof.core.errors import EXIT_DONE, EXIT_TOOL
+from portproof.core.files import write_text
 from portproof.measurement import Performance, read_performance
-from portproof.provenance import environment
+from portproof.proof.sidecar import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 SITTING_S, STARTING_S = 480.0, 20.0
@@ -85,9 +85,9 @@ def random_weights(part: Part) -> Path:
     """The model's weights, random from a seed, made once."""
     import torch
 
-    from portproof.convert.building import build_model
-    from portproof.files import atomic_writer
-    from portproof.preprocess.cards import resolve_card
+    from portproof.convert.pytorch.models import build_model
+    from portproof.core.files import atomic_writer
+    from portproof.preprocess.cards.resolve import resolve_card
 
     path = part.file.with_name("weights.pth")
     if not path.is_file():
@@ -115,7 +115,7 @@ def table(models: Sequence[str], batches: Sequence[int], folder: Path, gpu: str,
 
 
 def _shape(model: str) -> str:
-    from portproof.preprocess.cards import resolve_card
+    from portproof.preprocess.cards.resolve import resolve_card
 
     return ", ".join("x".join(map(str, ("b", *i.shape))) for i in resolve_card(MODELS[model]).inputs)
 

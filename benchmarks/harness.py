@@ -26,12 +26,12 @@ from onnx import TensorProto, helper, numpy_helper
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT / "src")
 
-from portproof import progress
 from portproof.backend import LoadRequest
-from portproof.clock import time_calls
+from portproof.core import progress
 from portproof.infer.backends import null
-from portproof.infer.benching import Plan, bench
-from portproof.infer.offline import run
+from portproof.infer.offline.run import run
+from portproof.infer.timing.alternating import Plan, bench
+from portproof.infer.timing.clock import time_calls
 
 CARD = """\
 name: harness

@@ -31,12 +31,12 @@ sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 import numpy as np
 from PIL import Image
 
-from portproof.ahead import in_order
-from portproof.journal import pending
-from portproof.preprocess.cards import resolve_card
-from portproof.preprocess.dataset import find_images
-from portproof.preprocess.pipeline import Prepared, prepare, write_bin
-from portproof.preprocess.transform import Preprocessor
+from portproof.core.ahead import in_order
+from portproof.preprocess.cards.resolve import resolve_card
+from portproof.preprocess.dataset.images import find_images
+from portproof.preprocess.dataset.stream import Prepared, prepare, write_bin
+from portproof.preprocess.pixels.transform import Preprocessor
+from portproof.proof.journal import pending
 from portproof.recipe import Recipe, with_output
 
 Run = Callable[[list[Path], Path], None]

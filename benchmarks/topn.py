@@ -25,9 +25,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT / "src")
 
-from portproof.metrics.accuracy import topn
-from portproof.metrics.labels_file import read_labels
-from portproof.metrics.scoring import Reading
+from portproof.metrics.accuracy.label_file import read_labels
+from portproof.metrics.accuracy.score import Reading
+from portproof.metrics.accuracy.topn import topn
 
 
 def make(folder: Path, samples: int, classes: int, text: bool) -> None:

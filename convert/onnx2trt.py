@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 
 def parser() -> Parser:
@@ -49,9 +49,9 @@ def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.convert.engines import Request, convert
-    from portproof.errors import InputError
+    from portproof.convert.nvidia.engines import Request, convert
+    from portproof.core import progress
+    from portproof.core.errors import InputError
 
     progress.configure(options.quiet, options.log_json)
     if options.batch and options.shapes:

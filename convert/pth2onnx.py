@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 
 def parser() -> Parser:
@@ -39,8 +39,8 @@ def _batch(text: str) -> int | None:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof import progress
-    from portproof.convert.export import export
+    from portproof.convert.export.export import export
+    from portproof.core import progress
 
     progress.configure(options.quiet, options.log_json)
     export(

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 
 def parser() -> Parser:
@@ -37,8 +37,8 @@ def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.convert.lower_precision import Request, reduce
+    from portproof.convert.precision.reduce import Request, reduce
+    from portproof.core import progress
 
     progress.configure(options.quiet, options.log_json)
     info = Path(options.info) if options.info else None

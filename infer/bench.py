@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
-from portproof.infer.elsewhere import add_runner_option, bench_by_tool, bench_on_devices, wants_tool
-from portproof.infer.options import add_backend_options, backend_options
+from portproof.core.arguments import Parser, positive, run_stage
+from portproof.infer.offline.elsewhere import add_runner_option, bench_by_tool, bench_on_devices, wants_tool
+from portproof.infer.runtimes.options import add_backend_options, backend_options
 
 if TYPE_CHECKING:
     from portproof.measurement import Performance
@@ -45,13 +45,13 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof import progress
-    from portproof.errors import EXIT_DONE, EXIT_UNDECIDED
-    from portproof.infer.showing import table
+    from portproof.core import progress
+    from portproof.core.errors import EXIT_DONE, EXIT_UNDECIDED
+    from portproof.infer.timing.show import table
 
     progress.configure(options.quiet, options.log_json)
     if options.devices:
-        from portproof.infer.card_bench import summary
+        from portproof.infer.timing.board import summary
 
         performance = bench_on_devices(options)
         print(summary(performance))
@@ -63,7 +63,7 @@ def work(options: argparse.Namespace) -> int:
 
 def bench_here(options: argparse.Namespace) -> Performance:
     """Bench by backends, in worker processes."""
-    from portproof.infer.benching import Plan, bench
+    from portproof.infer.timing.alternating import Plan, bench
 
     return bench(
         options.subjects,

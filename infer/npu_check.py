@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, not_negative, run_stage
+from portproof.core.arguments import Parser, not_negative, run_stage
 
 
 def parser() -> Parser:
@@ -28,8 +28,9 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof import npusmi, progress
-    from portproof.errors import InputError
+    from portproof.core import progress
+    from portproof.core.errors import InputError
+    from portproof.host import npusmi
     from portproof.target import find_target
 
     progress.configure(options.quiet, options.log_json)

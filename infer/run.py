@@ -9,9 +9,9 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
-from portproof.infer.elsewhere import add_runner_option, infer_by_tool, infer_on_devices, wants_tool
-from portproof.infer.options import add_backend_options, backend_options
+from portproof.core.arguments import Parser, positive, run_stage
+from portproof.infer.offline.elsewhere import add_runner_option, infer_by_tool, infer_on_devices, wants_tool
+from portproof.infer.runtimes.options import add_backend_options, backend_options
 
 
 def parser() -> Parser:
@@ -40,8 +40,8 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof import progress
-    from portproof.infer.offline import run
+    from portproof.core import progress
+    from portproof.infer.offline.run import run
 
     progress.configure(options.quiet, options.log_json)
     if options.devices or wants_tool(options):

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 
 def parser() -> Parser:
@@ -34,10 +34,10 @@ def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code: 3 when a model failed."""
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.errors import EXIT_DONE, EXIT_TOOL
-    from portproof.infer.benching import Plan
-    from portproof.infer.suites import run_suite
+    from portproof.core import progress
+    from portproof.core.errors import EXIT_DONE, EXIT_TOOL
+    from portproof.infer.timing.alternating import Plan
+    from portproof.infer.timing.suite import run_suite
 
     progress.configure(options.quiet, options.log_json)
     plan = Plan(options.blocks, options.block_seconds, options.iterations)

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 
 def parser() -> Parser:
@@ -33,10 +33,10 @@ def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.errors import EXIT_DONE, EXIT_UNDECIDED, InputError
-    from portproof.infer.showing import table
-    from portproof.infer.trtbenching import TrtBench, bench_engines
+    from portproof.core import progress
+    from portproof.core.errors import EXIT_DONE, EXIT_UNDECIDED, InputError
+    from portproof.infer.timing.by_trtexec import TrtBench, bench_engines
+    from portproof.infer.timing.show import table
 
     progress.configure(options.quiet, options.log_json)
     label, _, engine = options.subject.partition("=")

@@ -12,7 +12,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, not_negative, positive, run_stage
+from portproof.core.arguments import Parser, not_negative, positive, run_stage
 
 
 def parser() -> Parser:
@@ -41,9 +41,9 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof import progress
-    from portproof.metrics.comparison import compare
-    from portproof.metrics.scoring import Reading
+    from portproof.core import progress
+    from portproof.metrics.accuracy.score import Reading
+    from portproof.metrics.paired.compare import compare
 
     progress.configure(options.quiet, options.log_json)
     comparison = compare(

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 
 def parser() -> Parser:
@@ -31,8 +31,8 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof import progress
-    from portproof.metrics.layering import compare_layers
+    from portproof.core import progress
+    from portproof.metrics.layerwise.compare import compare_layers
 
     progress.configure(options.quiet, options.log_json)
     report = compare_layers(options.a, options.b, options.info, limit=options.limit, tolerance=options.tolerance, card=options.model)

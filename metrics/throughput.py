@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 
 def parser() -> Parser:
@@ -28,10 +28,10 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof import progress
-    from portproof.errors import EXIT_BAD_INPUT, EXIT_DONE, say_error
-    from portproof.metrics.run_report import as_json, as_text, expand
-    from portproof.metrics.runs import add_card_figures
+    from portproof.core import progress
+    from portproof.core.errors import EXIT_BAD_INPUT, EXIT_DONE, say_error
+    from portproof.logs.runs import add_card_figures
+    from portproof.logs.show import as_json, as_text, expand
 
     progress.configure(options.quiet, options.log_json)
     runs, problems = expand(options.log)

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, not_negative, positive, run_stage
+from portproof.core.arguments import Parser, not_negative, positive, run_stage
 
 
 def parser() -> Parser:
@@ -33,9 +33,9 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof import progress
-    from portproof.metrics.accuracy import topn
-    from portproof.metrics.scoring import Reading
+    from portproof.core import progress
+    from portproof.metrics.accuracy.score import Reading
+    from portproof.metrics.accuracy.topn import topn
 
     progress.configure(options.quiet, options.log_json)
     reading = Reading(options.dtype, options.classes, options.output, options.allow_missing)

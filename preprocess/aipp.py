@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, run_stage
+from portproof.core.arguments import Parser, run_stage
 
 
 def parser() -> Parser:
@@ -32,9 +32,9 @@ def work(options: argparse.Namespace) -> int:
     """Write or print the configuration."""
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.preprocess.aipp_config import aipp_config, write_aipp
-    from portproof.preprocess.cards import resolve_card
+    from portproof.core import progress
+    from portproof.preprocess.cards.resolve import resolve_card
+    from portproof.preprocess.pixels.aipp_file import aipp_config, write_aipp
     from portproof.recipe import find_recipe, with_output
 
     progress.configure(options.quiet, options.log_json)

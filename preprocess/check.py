@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, not_negative, positive, run_stage
+from portproof.core.arguments import Parser, not_negative, positive, run_stage
 
 
 def parser() -> Parser:
@@ -37,10 +37,10 @@ def work(options: argparse.Namespace) -> int:
     import json
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.errors import EXIT_DONE, EXIT_FAIL, InputError
-    from portproof.preprocess.cards import resolve_card
-    from portproof.preprocess.checking import check_folder, sentence_of
+    from portproof.core import progress
+    from portproof.core.errors import EXIT_DONE, EXIT_FAIL, InputError
+    from portproof.preprocess.cards.resolve import resolve_card
+    from portproof.preprocess.mistakes.explain import check_folder, sentence_of
     from portproof.recipe import find_recipe, with_output
 
     progress.configure(options.quiet, options.log_json)

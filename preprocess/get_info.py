@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 
 def parser() -> Parser:
@@ -31,9 +31,9 @@ def work(options: argparse.Namespace) -> int:
     """Write the list."""
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.errors import InputError
-    from portproof.preprocess.listing import bin_samples, jpeg_samples, write_listing
+    from portproof.core import progress
+    from portproof.core.errors import InputError
+    from portproof.preprocess.dataset.info_list import bin_samples, jpeg_samples, write_listing
 
     progress.configure(options.quiet, options.log_json)
     sized = options.width is not None and options.height is not None

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 
 def parser() -> Parser:
@@ -35,12 +35,12 @@ def work(options: argparse.Namespace) -> int:
     """Preprocess the folder."""
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.errors import InputError
-    from portproof.preprocess.cards import resolve_card
-    from portproof.preprocess.making import make_bins
-    from portproof.preprocess.packed import make_packed
-    from portproof.preprocess.pipeline import default_workers
+    from portproof.core import progress
+    from portproof.core.errors import InputError
+    from portproof.preprocess.cards.resolve import resolve_card
+    from portproof.preprocess.dataset.make import make_bins
+    from portproof.preprocess.dataset.pack import make_packed
+    from portproof.preprocess.dataset.stream import default_workers
     from portproof.recipe import describe, find_recipe, with_output
 
     progress.configure(options.quiet, options.log_json)

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, run_stage
+from portproof.core.arguments import Parser, run_stage
 
 
 def parser() -> Parser:
@@ -35,8 +35,8 @@ def work(options: argparse.Namespace) -> int:
     """Write the list."""
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.preprocess.labelling import devkit_labels, tree_labels, write_labels
+    from portproof.core import progress
+    from portproof.preprocess.dataset.val_labels import devkit_labels, tree_labels, write_labels
 
     progress.configure(options.quiet, options.log_json)
     source = Path(options.source)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, run_stage
-from portproof.errors import EXIT_DONE, EXIT_FAIL
+from portproof.core.arguments import Parser, run_stage
+from portproof.core.errors import EXIT_DONE, EXIT_FAIL
 
 if TYPE_CHECKING:
-    from portproof.reports.audits.findings import Audit
+    from portproof.reports.claims.findings import Audit
 
 
 def parser() -> Parser:
@@ -34,8 +34,8 @@ def work(options: argparse.Namespace) -> int:
     """Audit the documents; return 1 when any of them contradicts itself."""
     import json
 
-    from portproof import progress
-    from portproof.reports.auditing import audit
+    from portproof.core import progress
+    from portproof.reports.claims.audit import audit
 
     progress.configure(options.quiet, options.log_json)
     audits = [audit(path) for path in options.documents]
@@ -49,7 +49,7 @@ def work(options: argparse.Namespace) -> int:
 
 def show(result: Audit) -> None:
     """Print one document's findings for people."""
-    from portproof.text import printable
+    from portproof.core.text import printable
 
     print(
         f"{printable(result.document)}: {result.checked} figures checked, {len(result.contradictions)} contradictions, "

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, run_stage
+from portproof.core.arguments import Parser, run_stage
 
 
 def parser() -> Parser:
@@ -28,10 +28,10 @@ def work(options: argparse.Namespace) -> int:
     """Write the page; return the exit code."""
     from pathlib import Path
 
-    from portproof import progress
-    from portproof.files import existing_folder, write_text
-    from portproof.reports.page import html_page
-    from portproof.reports.rundata import read_run
+    from portproof.core import progress
+    from portproof.core.files import existing_folder, write_text
+    from portproof.reports.port.data import read_run
+    from portproof.reports.port.page import html_page
 
     progress.configure(options.quiet, options.log_json)
     run_dir = existing_folder(options.run_dir, "run directory").absolute()

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, run_stage
+from portproof.core.arguments import Parser, run_stage
 
 
 def parser() -> Parser:
@@ -25,9 +25,9 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Write the reports; return the exit code."""
-    from portproof import progress
-    from portproof.files import existing_folder
-    from portproof.reports.writing import write_reports
+    from portproof.core import progress
+    from portproof.core.files import existing_folder
+    from portproof.reports.port.write import write_reports
 
     progress.configure(options.quiet, options.log_json)
     run_dir = existing_folder(options.run_dir, "run directory").absolute()

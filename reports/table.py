@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, run_stage
+from portproof.core.arguments import Parser, run_stage
 
 
 def parser() -> Parser:
@@ -42,8 +42,8 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof import progress
-    from portproof.reports.table_command import run
+    from portproof.core import progress
+    from portproof.reports.cross_device.command import run
 
     progress.configure(options.quiet, options.log_json)
     return run(options)

@@ -9,7 +9,7 @@ import sys
 if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.arguments import Parser, run_stage
+from portproof.core.arguments import Parser, run_stage
 
 
 def parser() -> Parser:
@@ -27,11 +27,11 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Print what was found; return the exit code."""
-    from portproof import progress
-    from portproof.errors import EXIT_DONE, EXIT_FAIL
-    from portproof.files import existing_folder
-    from portproof.reports.verifying import verify
-    from portproof.text import printable
+    from portproof.core import progress
+    from portproof.core.errors import EXIT_DONE, EXIT_FAIL
+    from portproof.core.files import existing_folder
+    from portproof.core.text import printable
+    from portproof.reports.evidence.check import verify
 
     progress.configure(options.quiet, options.log_json)
     found = verify(existing_folder(options.run_dir, "run directory").absolute())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "src")
 
-from portproof.arguments import Parser, run_stage
+from portproof.core.arguments import Parser, run_stage
 
 VALIDATION = 697
 SIDE = 40
@@ -31,8 +31,8 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Write the images and the labels, unless they are there."""
-    from portproof import progress
-    from portproof.provenance import Work
+    from portproof.core import progress
+    from portproof.proof.sidecar import Work
 
     progress.configure(options.quiet, options.log_json)
     files: list[Path] = []
@@ -49,7 +49,7 @@ def work(options: argparse.Namespace) -> int:
 
 def split():  # type: ignore[no-untyped-def]
     """(name, images, labels) of the two parts: a stratified split, seeded."""
-    from portproof.errors import MissingPackageError
+    from portproof.core.errors import MissingPackageError
 
     try:
         from sklearn.datasets import load_digits
@@ -69,7 +69,7 @@ def write_part(out: Path, part: str, images, labels) -> list[Path]:  # type: ign
     import numpy as np
     from PIL import Image
 
-    from portproof.files import atomic_writer, write_text
+    from portproof.core.files import atomic_writer, write_text
 
     written = []
     for index, image in enumerate(images):

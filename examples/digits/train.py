@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(HERE)), "src")
 
-from portproof.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
 
 SEED = 7
 
@@ -31,8 +31,8 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Train, unless the weights are there. Weights that somebody put in their place are kept: they are then what is ported."""
-    from portproof import progress
-    from portproof.provenance import Work, proof_of, sidecar_of
+    from portproof.core import progress
+    from portproof.proof.sidecar import Work, proof_of, sidecar_of
 
     progress.configure(options.quiet, options.log_json)
     job = Work("train", options.weights, packages=("torch",), parameters={"epochs": options.epochs, "seed": SEED},
@@ -52,7 +52,7 @@ def read_samples(prep: Path, labels: Path):  # type: ignore[no-untyped-def]
     """Images (N, 3, 32, 32) float32 and labels (N,), joined by sample id."""
     import numpy as np
 
-    from portproof.errors import MissingPackageError
+    from portproof.core.errors import MissingPackageError
     from portproof.manifest import sample_id
 
     try:
@@ -69,8 +69,8 @@ def train(images, labels, weights: Path, epochs: int) -> float:  # type: ignore[
     """Train with Adam and a cosine schedule, seeded; saves the state dict and returns the accuracy on the training images."""
     import torch
 
-    from portproof import progress
-    from portproof.files import atomic_writer
+    from portproof.core import progress
+    from portproof.core.files import atomic_writer
 
     sys.path.insert(1, HERE)
     from model import build

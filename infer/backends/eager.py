@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from portproof.backend import LoadRequest
-from portproof.infer.torchsession import TorchSession, load_module
+from portproof.infer.runtimes.torch_session import TorchSession, load_module
 
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".tar")
 DEFAULT_FOR = (".pth", ".pt")

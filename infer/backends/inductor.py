@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from portproof.backend import LoadRequest
-from portproof.errors import InputError
+from portproof.core.errors import InputError
 from portproof.infer.backends import eager
-from portproof.infer.torchsession import TorchSession, load_module
+from portproof.infer.runtimes.torch_session import TorchSession, load_module
 
 SUFFIXES = eager.SUFFIXES
 DEFAULT_FOR: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
-from portproof.errors import InputError
+from portproof.core.errors import InputError
 from portproof.measurement import Boundary
 
 SUFFIXES: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class NullSession:
 
 def load(model: Path, request: LoadRequest) -> NullSession:
     """A session with the inputs and outputs of the model card; the model file is not opened."""
-    from portproof.preprocess.cards import resolve_card
+    from portproof.preprocess.cards.resolve import resolve_card
 
     request.refuse_other_options("null", ("delay_s",))
     if request.card is None:

@@ -18,14 +18,14 @@ import numpy as np
 
 from portproof import rehearsal
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec, check_feeds
-from portproof.errors import InputError, ToolError
-from portproof.files import existing_file
-from portproof.infer.aclerrors import explained
-from portproof.infer.acllines import kept_from_stdout, reason_in
-from portproof.infer.npu import device_index
-from portproof.infer.omshapes import bytes_of, choose, chosen
+from portproof.core.errors import InputError, ToolError
+from portproof.core.files import existing_file
+from portproof.infer.runtimes.acl_errors import explained
+from portproof.infer.runtimes.acl_lines import kept_from_stdout, reason_in
+from portproof.infer.runtimes.npu_devices import device_index
+from portproof.infer.runtimes.om_shapes import bytes_of, choose, chosen
 from portproof.measurement import Boundary
-from portproof.provenance import proof_of
+from portproof.proof.sidecar import proof_of
 
 SUFFIXES = (".om",)
 DEFAULT_FOR = (".om",)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
-from portproof.errors import InputError, MissingPackageError, ToolError
-from portproof.infer.onnxfile import OnnxHeader, read_header
+from portproof.convert.onnxfile.header import OnnxHeader, read_header
+from portproof.core.errors import InputError, MissingPackageError, ToolError
 from portproof.measurement import Boundary
 
 SUFFIXES = (".onnx",)

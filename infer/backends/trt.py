@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
-from portproof.convert.trt_package import tensorrt
-from portproof.errors import InputError, ToolError
-from portproof.infer.gpu import Gpu, open_gpu
-from portproof.infer.trtengine import NEEDED_FOR, Engine, open_engine, precision_of
-from portproof.infer.trtmemory import Buffer, output_allocator
+from portproof.convert.nvidia.package import tensorrt
+from portproof.core.errors import InputError, ToolError
+from portproof.infer.runtimes.gpu import Gpu, open_gpu
+from portproof.infer.runtimes.trt_engine import NEEDED_FOR, Engine, open_engine, precision_of
+from portproof.infer.runtimes.trt_memory import Buffer, output_allocator
 from portproof.measurement import Boundary
 
 SUFFIXES = (".plan", ".engine", ".trt")

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from portproof.errors import InputError
-from portproof.infer.acllines import reason_in
+from portproof.convert.ascend.om_facts import OmFacts
+from portproof.core.errors import InputError
+from portproof.core.shell import Finished
+from portproof.infer.runtimes.acl_lines import reason_in
 from portproof.manifest import Sample
-from portproof.omfacts import OmFacts
-from portproof.shell import Finished
 
 #: Modules of this package that are no tools.
-_HELPERS = ("gears", "measuring", "running", "scratch")
+_HELPERS = ("gears", "scratch")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from portproof.errors import InputError, ToolError
+from portproof.core.errors import InputError, ToolError
+from portproof.core.shell import Finished, run_program, vendor_environment
 from portproof.infer.vendor import Job, Outcome, because
 from portproof.infer.vendor.scratch import link_samples
 from portproof.manifest import Sample, sample_id
-from portproof.shell import Finished, run_program, vendor_environment
 
 FORMS: tuple[str, ...] = ("bin", "txt")
 INPUTS: tuple[str, ...] = ("random", "zeros", "real")

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from portproof.errors import InputError
+from portproof.core.errors import InputError
+from portproof.core.shell import Finished, find_program, run_program, tool_folders
 from portproof.infer.vendor import Job, Outcome, because
 from portproof.manifest import Sample, sample_id, write_info
-from portproof.shell import Finished, find_program, run_program, tool_folders
 
 FORMS: tuple[str, ...] = ("bin", "txt")
 #: Pure inference runs on random data that the tool makes itself.

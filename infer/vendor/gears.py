@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from portproof.errors import InputError
-from portproof.omfacts import OmFacts
+from portproof.convert.ascend.om_facts import OmFacts
+from portproof.core.errors import InputError
 
 #: The options, as the backend ``om`` has them -> the flag of ais_bench and msame.
 _FLAGS = {"batch": "--dymBatch", "hw": "--dymHW", "dims": "--dymDims", "shape": "--dymShape"}

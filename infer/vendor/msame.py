@@ -9,11 +9,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from portproof import progress
-from portproof.errors import InputError, ToolError
+from portproof.core import progress
+from portproof.core.errors import InputError, ToolError
+from portproof.core.shell import Finished, find_program, run_program, tool_folders
 from portproof.infer.vendor import Job, Outcome, because
 from portproof.manifest import Sample
-from portproof.shell import Finished, find_program, run_program, tool_folders
 
 FORMS: tuple[str, ...] = ("bin",)
 INPUTS: tuple[str, ...] = ("random", "zeros", "real")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from portproof.backend import TensorSpec
-from portproof.errors import InputError
+from portproof.core.errors import InputError
 from portproof.manifest import Sample
 
 _OURS = ".made-by-portproof"

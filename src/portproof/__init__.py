@@ -18,11 +18,11 @@ if not os.path.isdir(os.path.join(_HERE, "convert")) and os.path.isfile(os.path.
 
 #: The Python API: name -> the module that defines it. Imported on first use, since most need numpy and some need torch.
 _API: dict[str, str] = {
-    "export": "portproof.convert.export",
-    "run": "portproof.infer.offline",
-    "bench": "portproof.infer.benching",
-    "compare": "portproof.metrics.comparison",
-    "audit": "portproof.reports.auditing",
+    "export": "portproof.convert.export.export",
+    "run": "portproof.infer.offline.run",
+    "bench": "portproof.infer.timing.alternating",
+    "compare": "portproof.metrics.paired.compare",
+    "audit": "portproof.reports.claims.audit",
 }
 
 

@@ -7,6 +7,7 @@ when a backend is added. The module imports its runtime inside ``load``, so that
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from portproof.errors import InputError
+from portproof.core.errors import InputError
 from portproof.measurement import Boundary
 
 Array = npt.NDArray[Any]
@@ -110,15 +111,10 @@ class Backend(Protocol):
         """Load a model; :class:`InputError` for a wrong file or option, :class:`ToolError` when the runtime or the device fails."""
 
 
-#: Backends whose own name is a third-party module's, which none of our files may bear: name -> file.
-_FILES = {"openvino": "ov", "torch-tensorrt": "torchtrt"}
-
-
 def names() -> list[str]:
     """The names of all backends, sorted. Imports none of them."""
     package = importlib.import_module("portproof.infer.backends")
-    public = {file: name for name, file in _FILES.items()}
-    return sorted(public.get(m.name, m.name) for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    return sorted(m.name.rstrip("_").replace("_", "-") for m in pkgutil.iter_modules(package.__path__))
 
 
 def find(name: str) -> Backend:
@@ -126,7 +122,9 @@ def find(name: str) -> Backend:
     known = names()
     if name not in known:
         raise InputError(f"there is no backend '{name}'; there are {', '.join(known)}")
-    return cast(Backend, importlib.import_module(f"portproof.infer.backends.{_FILES.get(name, name)}"))
+    # A backend that is named like a third-party package stands in a file with an underscore after its name.
+    module = f"portproof.infer.backends.{name.replace('-', '_')}"
+    return cast(Backend, importlib.import_module(module if importlib.util.find_spec(module) else f"{module}_"))
 
 
 def default_for(model: Path) -> str:

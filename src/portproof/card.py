@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from portproof.errors import InputError
+from portproof.core.errors import InputError
+from portproof.core.yamlfile import data_folder, load_yaml, names_in
 from portproof.recipe import Recipe, find_recipe
-from portproof.yamlfile import data_folder, load_yaml, names_in
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Dimension = Annotated[int, msgspec.Meta(ge=1)]

@@ -5,47 +5,21 @@ Commands are found by name: a new runnable file in a stage folder is a new comma
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 from typing import NoReturn
 
 import portproof
-from portproof.errors import EXIT_BAD_INPUT, say_error
-
-STAGES = ("convert", "preprocess", "infer", "metrics", "reports")
-
-#: Plain verbs, and the commands of the spine. Everything else is found by file name.
-VERBS = {"export": "pth2onnx", "preprocess": "imagenet", "infer": "run"}
-SPINE = ("port", "doctor", "schema", "why")
-
-_RUNNABLE = '\nif __name__ == "__main__":'
+from portproof.core.errors import EXIT_BAD_INPUT, say_error
+from portproof.core.stages import STAGES, VERBS
 
 
-def commands() -> dict[str, tuple[str, str]]:
-    """Every command: name -> (module, first line of its docstring)."""
-    found: dict[str, tuple[str, str]] = {}
-    for module, path in _candidates():
-        with open(path, encoding="utf-8") as file:
-            source = file.read()
-        if _RUNNABLE in source:
-            name = os.path.basename(path).removesuffix(".py")
-            found[name] = (module, source.lstrip('"').split("\n", 1)[0].rstrip('"').strip())
-    return found
-
-
-def _candidates() -> list[tuple[str, str]]:
-    """(module, path) of each file that may be a command: the spine's own, then each stage folder's, sorted."""
-    here = os.path.dirname(os.path.abspath(portproof.__file__))
-    files = [(f"portproof.{name}", os.path.join(here, f"{name}.py")) for name in SPINE]
-    for stage in STAGES:
-        folder = next((os.path.join(p, stage) for p in portproof.__path__ if os.path.isdir(os.path.join(p, stage))), None)
-        names = sorted(os.listdir(folder)) if folder else []
-        files += [
-            (f"portproof.{stage}.{n.removesuffix('.py')}", os.path.join(folder or "", n))
-            for n in names
-            if n.endswith(".py") and not n.startswith("_")
-        ]
-    return [(module, path) for module, path in files if os.path.isfile(path)]
+def commands() -> dict[str, str]:
+    """Every command: name -> path of its file. Whatever stands at the top of a stage's folder is a command, and so is a file of ``commands``."""
+    folders = [os.path.join(base, name) for name in ("commands", *STAGES) for base in portproof.__path__]
+    files = [os.path.join(folder, name) for folder in folders if os.path.isdir(folder) for name in sorted(os.listdir(folder))]
+    return {os.path.basename(path).removesuffix(".py"): path for path in files if path.endswith(".py") and not path.endswith("__init__.py")}
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -65,13 +39,13 @@ def main(argv: list[str] | None = None) -> NoReturn:
     import runpy
 
     sys.argv = [f"portproof {arguments[0]}", *arguments[1:]]
-    runpy.run_module(table[name][0], run_name="__main__")
+    runpy.run_module(f"portproof.{os.path.basename(os.path.dirname(table[name]))}.{name}", run_name="__main__")
     sys.exit(0)
 
 
 def _help() -> str:
     verbs = {module: verb for verb, module in VERBS.items()}
-    rows = [(f"{name} ({verbs[name]})" if name in verbs else name, line) for name, (_, line) in commands().items()]
+    rows = [(f"{name} ({verbs[name]})" if name in verbs else name, _first_line(path)) for name, path in commands().items()]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {line}" for name, line in rows]
     return "\n".join(
@@ -84,3 +58,9 @@ def _help() -> str:
             "  portproof port --target cpu",
         ]
     )
+
+
+def _first_line(path: str) -> str:
+    """The first line of a file's docstring."""
+    with open(path, encoding="utf-8") as file:
+        return (ast.get_docstring(ast.parse(file.read())) or "").partition("\n")[0]

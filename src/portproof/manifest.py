@@ -17,9 +17,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from portproof.errors import InputError
-from portproof.files import read_text, write_text
-from portproof.text import listed
+from portproof.core.errors import InputError
+from portproof.core.files import read_text, write_text
+from portproof.core.text import listed
 
 
 def sample_id(name: str | os.PathLike[str]) -> str:

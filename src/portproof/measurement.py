@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from portproof.errors import InputError
-from portproof.files import existing_file, write_bytes
+from portproof.core.errors import InputError
+from portproof.core.files import existing_file, write_bytes
 
 SCHEMA = "portproof.perf/1"
 

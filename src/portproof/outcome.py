@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portproof.errors import InputError
-from portproof.files import read_text, write_text
+from portproof.core.errors import InputError
+from portproof.core.files import read_text, write_text
+from portproof.core.text import csv_field, from_csv_field
 from portproof.manifest import check_unique
-from portproof.text import csv_field, from_csv_field
 
 COLUMNS = ("id", "label", "predicted", "rank", "margin")
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from portproof.errors import InputError
-from portproof.text import printable
+from portproof.core.errors import InputError
+from portproof.core.text import printable
 from portproof.verdict import Verdict
 
 ACCURACY_MARGIN_PP = 1.0

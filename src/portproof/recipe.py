@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from portproof.errors import InputError
-from portproof.yamlfile import data_folder, load_yaml, names_in
+from portproof.core.errors import InputError
+from portproof.core.yamlfile import data_folder, load_yaml, names_in
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming", "area"]
 Dtype = Literal["float32", "float16", "uint8"]

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from portproof.errors import InputError
-from portproof.yamlfile import data_folder, load_yaml, names_in
+from portproof.core.errors import InputError
+from portproof.core.yamlfile import data_folder, load_yaml, names_in
 
 Word = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][\w.-]*$")]
 
@@ -23,7 +23,7 @@ class Target(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """
 
     name: Word
-    vendor: Literal["huawei", "nvidia", "cpu"]
+    vendor: Literal["ascend", "nvidia", "cpu"]
     chips_per_card: Annotated[int, msgspec.Meta(ge=1)]
     backend: Word
     precision: Literal["fp32", "fp16", "int8"]
@@ -33,8 +33,8 @@ class Target(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     aliases: tuple[Word, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.vendor == "huawei") != (self.soc_version is not None):
-            raise ValueError("`soc_version`: a huawei target has one and no other target has")
+        if (self.vendor == "ascend") != (self.soc_version is not None):
+            raise ValueError("`soc_version`: an Ascend target has one and no other target has")
 
 
 def read_target(path: str | os.PathLike[str]) -> Target:

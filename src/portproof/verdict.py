@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from portproof.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
+from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
 
 
 class Verdict(enum.StrEnum):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from portproof.errors import ToolError
+from portproof.core.errors import ToolError
 from portproof.measurement import Measurement, Performance, write_performance
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,7 +128,7 @@ def test_an_interpreter_that_lacks_something_is_one_sentence(tmp_path: Path) -> 
 
 def test_random_weights_fit_every_card(gpu: Any) -> None:
     """A card with a checksum takes its published weights only."""
-    from portproof.preprocess.cards import resolve_card
+    from portproof.preprocess.cards.resolve import resolve_card
 
     weights = [resolve_card(card).weights for card in gpu.MODELS.values()]
     assert not any(w.sha256 or w.md5 for w in weights)
@@ -137,8 +137,8 @@ def test_random_weights_fit_every_card(gpu: Any) -> None:
 def test_a_part_is_measured_without_an_onnx_runtime_that_cannot_use_the_gpu(
     gpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from portproof.infer import benching
-    from portproof.infer.subjects import Subject
+    from portproof.infer.timing import alternating as benching
+    from portproof.infer.timing.subject import Subject
 
     module, tried = importlib.import_module("gpu"), []
 
@@ -171,7 +171,7 @@ def test_bert_has_the_published_number_of_parameters(monkeypatch: pytest.MonkeyP
 
 
 def test_every_model_has_a_card(gpu: Any) -> None:
-    from portproof.preprocess.cards import resolve_card
+    from portproof.preprocess.cards.resolve import resolve_card
 
     assert list(gpu.MODELS) == ["resnet50", "vgg16", "mobilenetv2", "inception_v3", "efficientnet_b0", "bert-base", "vit_base_patch16_224", "swin_tiny",
                                 "regnety_016"]  # fmt: skip

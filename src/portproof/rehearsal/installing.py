@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import portproof
-from portproof.files import write_text
+from portproof.core.files import write_text
 from portproof.rehearsal import ACTIVE, SOC
 
-#: Program -> module of this package. A program is simulated as soon as its module is there.
+#: Program -> module of ``programs``. A program is simulated as soon as its module is there.
 PROGRAMS = {
     "atc": "atc",
     "aoe": "atc",
@@ -29,16 +29,19 @@ def install(folder: Path, soc_version: str, environment: Mapping[str, str] = os.
     The programs name this interpreter and this source, since vendor programs run without ours in ``PATH`` and ``PYTHONPATH``.
     """
     source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
-    own = Path(__file__).parent
+    own = Path(__file__).parent / "programs"
     for name, module in PROGRAMS.items():
         if (own / f"{module}.py").is_file():
-            call = f"exec env PYTHONPATH={shlex.quote(source)} {shlex.quote(sys.executable)} -m portproof.rehearsal.{module}"
+            call = f"exec env PYTHONPATH={shlex.quote(source)} {shlex.quote(sys.executable)} -m portproof.rehearsal.programs.{module}"
             _write(folder / "bin" / name, f'#!/bin/sh\n# {name}: REHEARSAL\n{call} "$@"\n', executable=True)
     find = f"import sys\nsys.path.append({source!r})\n"
-    _write(folder / "python" / "aclruntime.py", f"{find}from portproof.rehearsal import aclruntime\nsys.modules[__name__] = aclruntime\n")
+    _write(
+        folder / "python" / "aclruntime.py",
+        f"{find}from portproof.rehearsal.runtime import aclruntime\nsys.modules[__name__] = aclruntime\n",
+    )
     _write(folder / "python" / "ais_bench" / "__init__.py", "")
     _write(folder / "python" / "ais_bench" / "__main__.py",
-           f"{find}import runpy\nrunpy.run_module('portproof.rehearsal.ais_bench', run_name='__main__')\n")  # fmt: skip
+           f"{find}import runpy\nrunpy.run_module('portproof.rehearsal.programs.ais_bench', run_name='__main__')\n")  # fmt: skip
     found = dict(environment)
     found["PATH"] = os.pathsep.join([str(folder / "bin"), found.get("PATH", os.defpath)])
     found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder / "python"), found.get("PYTHONPATH")]))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from portproof.files import write_bytes
+from portproof.core.files import write_bytes
 from portproof.rehearsal import MARK
 from portproof.rehearsal.aipp import Aipp
 

@@ -1,0 +1,1 @@
+"""From ONNX to ``.om`` with Ascend's compiler."""

@@ -1,0 +1,197 @@
+"""ONNX to ``.om`` with ``atc``: found, asked, and believed only when exit code, success line and file agree."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from portproof import rehearsal
+from portproof.backend import TensorSpec
+from portproof.convert.ascend.atc import Conversion, Request, conversions, more_flags
+from portproof.convert.ascend.om_facts import FACT, OmFacts
+from portproof.convert.onnxfile.inherit import normalisation_fact
+from portproof.convert.onnxfile.inputs import OnnxFacts, read_facts
+from portproof.core import progress
+from portproof.core.errors import InputError, ToolError
+from portproof.core.files import existing_file
+from portproof.core.shell import Finished, find_program, run_program, spelled, tail_of
+from portproof.core.yamlfile import as_data
+from portproof.host import cann, npusmi
+from portproof.proof.sidecar import Proof, Work, read_proof
+from portproof.target import Target, find_target, match_target
+
+_SUCCESS = "ATC run success"
+#: The image that AIPP reads, in its configuration; NHWC for RGB.
+_SOURCE = re.compile(r"src_image_size_(w|h)\s*:\s*(\d+)")
+_RGB = re.compile(r"input_format\s*:\s*RGB888_U8")
+_CODE = re.compile(r"^\s*(E[A-Z0-9]\d{4}|EL\d{3}):", re.MULTILINE)
+_HINT = "source /usr/local/Ascend/ascend-toolkit/set_env.sh first, or rehearse with port --rehearse"
+_MEANINGS = {
+    "E10001": "a value is invalid", "E10003": "a value is invalid", "E10014": "a value is invalid", "E10015": "a value is invalid",
+    "E10007": "a required parameter is missing", "E10013": "a value is out of range",
+    "E10016": "a node of --out_nodes is not in the model (names change with the version of torch)", "E10054": "--model is empty; check its quotes",
+    "E19010": "the parser does not know an operator at this opset: export with opset 11, or use a newer CANN", "E19999": "an inner error of atc",
+    "E40000": "atc's own Python packages cannot be imported: check set_env.sh and PYTHONPATH",
+    "EC0010": "atc's own Python packages cannot be imported: check set_env.sh and PYTHONPATH", "EC0005": "the soc_version is wrong for this CANN",
+    "E90003": "an operator could not be compiled", "EZ3003": "an operator is not supported on this chip", "EZ9999": "an error on the AI core",
+}  # fmt: skip
+
+
+def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool = False) -> list[Proof]:
+    """Make every ``.om`` of a request; the sidecar of each (none with ``dry_run``, which prints the commands).
+
+    Raises :class:`InputError` for a request that does not fit the model, before atc is called, and :class:`ToolError` when atc fails.
+    """
+    target = find_target(request.target)
+    if target.converter != "onnx2om":
+        raise InputError(f"the target '{target.name}' takes no .om files; use 310 or 310p")
+    model = existing_file(request.model, "ONNX model")
+    facts = read_facts(model)
+    if facts.quantized:
+        raise InputError(
+            f"'{model}' holds QuantizeLinear or DequantizeLinear nodes, which atc does not take: convert the file it was quantized from"
+        )
+    for warning in facts.warnings:
+        progress.warn(warning)
+    normalisation_fact(model, _aipp(request))  # refuses a model that would be normalised twice, before atc works for minutes
+    soc_version = _soc_version(request, target)
+    atc = "atc" if dry_run and not _is_here("atc") else _program("atc")
+    new_precision = bool(request.precision) and atc != "atc" and _knows_new_precision(atc)
+    if request.precision and atc == "atc":
+        progress.warn("atc is not on this host: the precision is spelled as older releases take it")
+    plan = conversions(request, facts.inputs, new_precision)
+    if dry_run:
+        for one in plan:
+            if request.tune:
+                print(spelled(one.tuning("aoe", model, one.stem)))
+            print(spelled(one.command(atc, model, one.stem, soc_version)))
+        return []
+    return [_make(one, request, facts, soc_version, timeout_s) for one in plan]
+
+
+def _make(one: Conversion, request: Request, of_onnx: OnnxFacts, soc_version: str, timeout_s: float | None) -> Proof:
+    """One ``.om``."""
+    model = Path(request.model)
+    inputs = {
+        "model": [model],
+        "aipp": [Path(request.aipp)] if request.aipp else [],
+        "flag files": [Path(value) for value in more_flags(request.flags).values() if Path(value).is_file()],
+    }
+    parameters = {
+        "soc_version": soc_version,
+        "flags": [*one.shape_flags, *one.flags],
+        "precision": request.precision or "fp16",
+        "tune": request.tune,
+    }
+    work = Work("onnx2om", one.file, inputs=inputs, parameters=parameters, simulated=rehearsal.is_active())
+    if work.is_done():
+        return read_proof(work.sidecar)
+    work.begin()
+    folder = one.file.absolute().parent
+    scratch = folder / f".{one.stem.name}.atc"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        if request.tune:
+            _tune(one, model, scratch, folder / "logs" / f"aoe_{one.stem.name}.log")
+        command = one.command(_program("atc"), model.absolute(), scratch / one.stem.name, soc_version)
+        done = run_program(command, folder / "logs" / f"atc_{one.stem.name}.log", cwd=scratch, timeout_s=timeout_s)
+        os.replace(_made(done, scratch, one.stem.name), one.file)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    progress.say(f"onnx2om: {one.file} is made, in {done.seconds:.0f} s")
+    facts = {
+        "command": list(done.command),
+        "seconds": done.seconds,
+        "soc_version": soc_version,
+        FACT: as_data(_facts(one, request, of_onnx)),
+    }
+    return work.finish([one.file], facts | normalisation_fact(model, _aipp(request)))
+
+
+def _facts(one: Conversion, request: Request, of_onnx: OnnxFacts) -> OmFacts:
+    """What the tools that run the model must know of it: with AIPP its first input is raw pixels, and atc can be asked for other outputs."""
+    outputs = None if any(f.startswith(("--out_nodes=", "--output_type=")) for f in one.flags) else of_onnx.outputs
+    shapes = dict(one.shapes)
+    inputs = [replace(s, shape=tuple(None if d == -1 else d for d in shapes.get(s.name, s.shape))) for s in of_onnx.inputs]
+    if aipp := _aipp(request):
+        text = aipp.read_text(encoding="utf-8", errors="replace")
+        found = dict(_SOURCE.findall(text))
+        if len(found) != 2 or not _RGB.search(text):
+            return OmFacts(gears=one.gears, inputs=None, outputs=outputs)
+        inputs[0] = TensorSpec(inputs[0].name, "uint8", (inputs[0].shape[0], int(found["h"]), int(found["w"]), 3))
+    return OmFacts(gears=one.gears, inputs=tuple(inputs), outputs=outputs)
+
+
+def _aipp(request: Request) -> Path | None:
+    return existing_file(request.aipp, "AIPP configuration") if request.aipp else None
+
+
+def _tune(one: Conversion, model: Path, scratch: Path, log: Path) -> None:
+    """Tune the operators; what aoe learns is kept in the user's CANN repository, where atc finds it."""
+    program = find_program(["aoe"], cann.program_folders(), _HINT)
+    done = run_program(one.tuning(str(program), model.absolute(), scratch / "tuned"), log, cwd=scratch)
+    if done.exit_code != 0:
+        raise done.failure(f"aoe {done.how}")
+
+
+def _made(done: Finished, scratch: Path, name: str) -> Path:
+    """The file that atc made; :class:`ToolError` with the code's meaning unless exit code, success line and file all say so.
+
+    Newer releases name a host-dependent model after the host: ``<name>_linux_x86_64.om``.
+    """
+    output = done.output
+    files = sorted(scratch.glob("*.om"))
+    ours = [f for f in files if f.stem == name or f.stem.startswith(f"{name}_linux_")]
+    if done.exit_code == 0 and _SUCCESS in output and ours:
+        return ours[0]
+    if "error while loading shared libraries" in output:
+        raise done.failure(f"atc could not be started: a library of the driver or of CANN is missing; {_HINT}")
+    codes = list(dict.fromkeys(_CODE.findall(output)))
+    if codes:
+        meanings = [f"{code} ({_MEANINGS.get(code, 'see the log')})" for code in codes]
+        raise done.failure(f"atc failed with {', '.join(meanings)}")
+    missing = "" if _SUCCESS in output else f" without its line '{_SUCCESS}'"
+    raise done.failure(f"atc {done.how}{missing or ' but made no .om file'}")
+
+
+def _soc_version(request: Request, target: Target) -> str:
+    """What atc is told: as given (it must be of the target's family), else the chip of this host if it is, else the target's."""
+    if request.soc_version:
+        family = match_target(request.soc_version)
+        if family is None or family.name != target.name:
+            raise InputError(f"--soc-version {request.soc_version} is not of the target {target.name}; {target.soc_version} was expected")
+        return request.soc_version
+    with suppress(InputError, ToolError):
+        found = [c.soc_version for c in npusmi.query()]
+        fitting = [s for s in found if (family := match_target(s)) is not None and family.name == target.name]
+        if fitting:
+            return fitting[0]
+        progress.warn(f"this host has {', '.join(dict.fromkeys(found))}, the model is converted for {target.soc_version}")
+    return str(target.soc_version)
+
+
+def _is_here(name: str) -> bool:
+    with suppress(InputError):
+        find_program([name], cann.program_folders())
+        return True
+    return False
+
+
+def _program(name: str) -> str:
+    return str(find_program([name], cann.program_folders(), _HINT))
+
+
+def _knows_new_precision(atc: str) -> bool:
+    """Whether this atc spells it ``--precision_mode_v2``: its help says so."""
+    with tempfile.TemporaryDirectory(prefix="portproof-") as folder:
+        log = Path(folder, "atc_help.log")
+        done = run_program([atc, "--help"], log, timeout_s=60)
+        if done.exit_code != 0:
+            raise ToolError(f"'atc --help' {done.how}; {_HINT}", tail_of(log))
+        return "precision_mode_v2" in done.output

@@ -1,0 +1,1 @@
+"""ONNX files: read without their weights, checked, written, and what a converted file takes over."""

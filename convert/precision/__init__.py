@@ -1,0 +1,1 @@
+"""ONNX files of lower precision, checked by running both."""

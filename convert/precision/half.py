@@ -1,0 +1,92 @@
+"""fp32 ONNX to float16 tensors and arithmetic. Inputs and outputs stay float32, so that the same samples and metrics serve."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from portproof.convert.onnxfile import save as onnx_save
+from portproof.convert.onnxfile.form import drop_unused_domains, names_read, opset_of, quiet
+from portproof.convert.precision.trial import Feeds, session_of
+from portproof.core.errors import MissingPackageError, ToolError
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def write_half(model: Path, draft: Path) -> int:
+    """Write the converted model; the opset."""
+    import onnx
+
+    try:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+    except ImportError as error:
+        raise MissingPackageError("onnxruntime", "converting to fp16", "convert") from error
+    # Shapes are inferred before the tensors are loaded, since no inference takes more than 2 GiB.
+    loaded = onnx.shape_inference.infer_shapes(onnx.load(str(model), load_external_data=False))
+    onnx.load_external_data_for_model(loaded, str(model.absolute().parent))
+    with quiet():
+        converted = convert_float_to_float16(loaded, keep_io_types=True, disable_shape_infer=True)
+    sort(converted.graph)
+    drop_unused_domains(converted)
+    onnx_save.save(converted, draft)
+    return opset_of(converted)
+
+
+def refuse_overflow(model: Path, draft: Path, scratch: Path, probes: Sequence[Feeds]) -> None:
+    """:class:`ToolError` when a tensor goes beyond float16's range where the fp32 model's is finite; ``scratch`` is a folder for copies of both.
+
+    The outputs alone do not show it: ONNX Runtime's processor provider computes float16 files in float32. A tensor that is an output is rounded
+    to float16, so for this every tensor is made one.
+    """
+    names, half = _open_whole(draft, scratch)
+    for feeds in probes:
+        values = zip(names, half.run(names, feeds), strict=True)
+        beyond = [n for n, v in values if isinstance(v, np.ndarray) and v.dtype == np.float16 and not np.isfinite(v).all()]
+        if beyond:
+            known, full = _open_whole(model, scratch)
+            asked = [n for n in beyond if n in known]  # the others are casts of the converter's own
+            finite = [n for n, v in zip(asked, full.run(asked, feeds), strict=True) if np.isfinite(v).all()]
+            if finite:
+                raise ToolError(
+                    f"float16 ends at 65504, and {len(finite)} tensors of '{model}' go beyond it, the first is '{finite[0]}': "
+                    "keep fp32, or make an int8 file"
+                )
+
+
+def _open_whole(model: Path, folder: Path) -> tuple[list[str], Any]:
+    """The names of all tensors of a model, and a session of a copy in which all of them are outputs."""
+    import onnx
+
+    proto = onnx.load(str(model))
+    names = list(dict.fromkeys(name for node in proto.graph.node for name in node.output if name))
+    outputs = {v.name for v in proto.graph.output}
+    proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in outputs)
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        copy = Path(own, "whole.onnx")
+        onnx_save.save(proto, copy)
+        return names, session_of(copy)
+
+
+def sort(graph: onnx.GraphProto) -> None:
+    """Put nodes after what they read, which the converter does not see to when it adds casts."""
+    known = {i.name for i in graph.input} | {w.name for w in graph.initializer} | {""}
+    made = {name for node in graph.node for name in node.output}
+    waiting, done = list(graph.node), []
+    while waiting:
+        later = []
+        for node in waiting:
+            if all(name in known or name not in made for name in names_read(node)):
+                done.append(node)
+                known.update(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):
+            raise ToolError("the converted graph is a circle; report this model")
+        waiting = later
+    del graph.node[:]
+    graph.node.extend(done)

@@ -1,0 +1,81 @@
+"""Build a model card's PyTorch model with its weights.
+
+What a card's ``builder`` begins with (``timm:``, ``torchvision:``) names a file ``from_<prefix>.py``; anything else is
+``FILE.py:CALLABLE``. A builder defines ``PACKAGES`` (distributions that decide the model), ``build(card, weights)`` and ``files(card)``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from portproof.card import Card
+from portproof.convert.pytorch.weights import check_weights
+from portproof.core.errors import InputError, MissingPackageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Named(Protocol):
+    """What is enough of a card to find its builder: a model zoo's card is known in full only to the zoo's package."""
+
+    @property
+    def name(self) -> str:
+        """The card's name."""
+
+    @property
+    def builder(self) -> str:
+        """What builds the model."""
+
+    @property
+    def path(self) -> str | None:
+        """Where the card was read."""
+
+
+class Builder(Protocol):
+    """The module of a builder. Importing it imports no framework."""
+
+    #: Distributions whose version decides what is built.
+    PACKAGES: tuple[str, ...]
+
+    def build(self, card: Card, weights: Path | None) -> nn.Module:
+        """The model with the weights loaded; random values when ``weights`` is None."""
+
+    def files(self, card: Named) -> list[Path]:
+        """The user's own code that the model is made of, as far as it is known now."""
+
+
+def builder_of(card: Named) -> Builder:
+    """The builder that a card names."""
+    prefix, colon, rest = card.builder.partition(":")
+    name = f"portproof.convert.pytorch.from_{prefix}"
+    if colon and rest and prefix.isidentifier() and importlib.util.find_spec(name):
+        return cast(Builder, importlib.import_module(name))
+    if ".py:" in card.builder:
+        return cast(Builder, importlib.import_module("portproof.convert.pytorch.user_file"))
+    raise InputError(
+        f"model card '{card.name}': the builder '{card.builder}' is not known; timm:NAME, torchvision:NAME or FILE.py:CALLABLE was expected"
+    )
+
+
+def build_model(card: Card, weights: Path | None) -> nn.Module:
+    """The card's model in evaluation mode, on the CPU, with the weights checked against the card and loaded completely.
+
+    ``weights=None`` leaves random values, for tests and benchmarks. Raises :class:`InputError` for a missing, wrong or unfit weights file
+    and for a builder that does not give a model.
+    """
+    builder = builder_of(card)
+    if weights is not None:
+        check_weights(card, weights)
+    if importlib.util.find_spec("torch") is None:
+        raise MissingPackageError("torch", "building a PyTorch model", "convert")
+    return builder.build(card, weights).eval()
+
+
+def class_count(card: Card) -> int | None:
+    """The number of classes that the card states, when it states a shape of one dimension for its first output."""
+    shape = card.outputs[0].shape
+    return shape[0] if shape is not None and len(shape) == 1 else None

@@ -1,0 +1,1 @@
+"""Offline inference: samples in, one result file a sample and output."""

@@ -1,0 +1,89 @@
+"""Outputs of a batch to one file a sample and output, written behind the inference by one thread.
+
+Formats: ``bin``, raw little-endian in the output's own dtype, as the benchmark tool writes; ``txt``, its text form: the values on one line,
+separated by single spaces, with as many digits as the dtype needs to come back unchanged; ``npy``, with the shape of one sample.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from portproof.backend import Array
+from portproof.proof.journal import Journal, write_pending
+
+FORMATS = ("bin", "txt", "npy")
+_DIGITS = {"float16": "%.5g", "float32": "%.9g", "float64": "%.17g"}
+
+
+class ResultWriter:
+    """Writes results into the folder of a journal, at most ``depth`` batches behind; results that the journal already has are left alone.
+
+    ``with_nan`` holds the ids of samples with a NaN in an output.
+    """
+
+    def __init__(self, journal: Journal, outputs: Sequence[str], form: str, root: Path, depth: int = 2) -> None:
+        self._journal, self._outputs, self._form, self._root, self._depth = journal, outputs, form, root, depth
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._waiting: deque[Future[None]] = deque()
+        self.with_nan: list[str] = []
+
+    def __enter__(self) -> ResultWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Write what was handed over, then stop; an error in the block is not covered by one of writing."""
+        self._pool.shutdown(wait=True)
+        if error is None:
+            self._wait_for(0)
+
+    def put(self, samples: Sequence[str], results: Mapping[str, Array]) -> None:
+        """Hand over one batch: the ids of its samples, and outputs whose first dimension they are. Blocks while too many batches wait."""
+        self._waiting.append(self._pool.submit(self._write, samples, results))
+        self._wait_for(self._depth)
+
+    def _wait_for(self, most: int) -> None:
+        while len(self._waiting) > most:
+            self._waiting.popleft().result()
+
+    def _write(self, samples: Sequence[str], results: Mapping[str, Array]) -> None:
+        arrays = [np.ascontiguousarray(results[name]) for name in self._outputs]
+        for row, sample in enumerate(samples):
+            if any(a.dtype.kind == "f" and np.isnan(a[row]).any() for a in arrays):
+                self.with_nan.append(sample)
+            for number, array in enumerate(arrays, start=1):
+                name = result_name(sample, number, self._form)
+                if name not in self._journal.finished:
+                    self._write_one(name, array[row])
+
+    def _write_one(self, name: str, array: Array) -> None:
+        self._journal.publish(write_pending(self._journal.folder / name, encoded(array, self._form), self._root))
+
+
+def result_name(sample: str, number: int, form: str) -> str:
+    """The file name of a sample's output, numbered from 1 as the benchmark tool does."""
+    return f"{sample}_{number}.{form}"
+
+
+def encoded(array: Array, form: str) -> bytes:
+    """One sample's output as the bytes of its file.
+
+    >>> encoded(np.array([0.1, 2], "float32"), "txt")
+    b'0.100000001 2\\n'
+    """
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    if form == "bin":
+        return little.tobytes()
+    if form == "npy":
+        buffer = io.BytesIO()
+        np.save(buffer, little, allow_pickle=False)
+        return buffer.getvalue()
+    values = little.reshape(-1).tolist()
+    pattern = " ".join([_DIGITS.get(array.dtype.name, "%d")] * len(values))
+    return (pattern % tuple(values) + "\n").encode("ascii")

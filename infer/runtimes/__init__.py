@@ -1,0 +1,1 @@
+"""What several backends need of a vendor's runtime."""

@@ -1,0 +1,1 @@
+"""Benches: subjects timed against each other, every call's seconds kept."""

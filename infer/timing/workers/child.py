@@ -1,0 +1,177 @@
+"""The worker process of a bench: loads one subject, and times calls when it is told to.
+
+Between its blocks it waits on the pipe, and only after its threads have come to rest: runtimes let their threads spin for a while after a
+call, and a neighbour that is timed meanwhile is slower for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import statistics
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from portproof import backend as backends
+from portproof.backend import Array, LoadRequest, Session, check_batch, check_feeds, complete
+from portproof.core.errors import PortProofError
+from portproof.infer.timing.clock import Times, time_calls
+from portproof.infer.timing.feed import Feeding
+from portproof.infer.timing.workers.counters import Meter, Usage, memory_bytes, peak_memory_bytes
+from portproof.measurement import Boundary
+
+#: Warm-up goes on until a window of calls is not faster than the one before by more than 5 %, but not for longer than this.
+WARM_UP_LIMIT_S, WARM_UP_GAIN, WARM_UP_WINDOW_S = 3.0, 0.05, 0.05
+_REST_WINDOW_S, _REST_SHARE, _REST_LIMIT_S = 0.004, 0.25, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a worker says after loading. ``load_s`` has the runtime already imported; ``first_inference_s`` is the call after it."""
+
+    load_s: float
+    first_inference_s: float
+    device: str
+    precision: str
+    provider: str | None
+    boundaries: tuple[Boundary, ...]
+    memory_before_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """The warm-up: seconds of its calls, whether they had settled (None: too few to tell), and the seconds of a settled call."""
+
+    calls: list[float]
+    settled: bool | None
+    call_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block: the first call apart, whether the threads came to rest after it, what it used, and the most memory so far."""
+
+    first: Times
+    times: Times
+    rested: bool
+    usage: Usage
+    memory_peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error for the user, as it travels over the pipe."""
+
+    exit_code: int
+    sentence: str
+    log_tail: str
+
+
+class Server:
+    """Carries out the orders that come over the pipe: methods by name. One session at a time."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._feeds: list[dict[str, Array]] = []
+
+    def load(self, backend: str, model: str, request: LoadRequest, feeding: Feeding) -> Loaded:
+        """Load a model, drop the one before, and run it once."""
+        self.unload()
+        module = backends.find(backend)
+        for name in module.PACKAGES:
+            with contextlib.suppress(ImportError):  # which the backend explains better
+                importlib.import_module(name)
+        before = memory_bytes()
+        began = time.perf_counter()
+        session = self._session = module.load(Path(model), request)
+        loaded = time.perf_counter()
+        check_batch(Path(model), session.inputs, request.batch)
+        inputs = complete(session.inputs, feeding.sample_shapes)
+        self._feeds = feeding.batches(inputs, request.batch)
+        for feeds in self._feeds:
+            check_feeds(feeds, inputs)
+        first = time_calls(session, self._feeds, 1)["call"][0]
+        self._rest()
+        return Loaded(
+            load_s=loaded - began,
+            first_inference_s=first,
+            device=session.device,
+            precision=session.precision,
+            provider=session.provider,
+            boundaries=("call", *session.boundaries),
+            memory_before_bytes=before,
+        )
+
+    def warm_up(self, count: int | None) -> Warm:
+        """``count`` calls, or as many as it takes to settle."""
+        assert self._session is not None
+        calls: list[float] = []
+        medians: list[float] = []
+        began = time.perf_counter()
+        while True:
+            window = self._window(calls, count)
+            calls += time_calls(self._session, self._feeds, window)["call"]
+            medians.append(statistics.median(calls[-window:]))
+            settled = len(medians) > 1 and medians[-1] >= (1 - WARM_UP_GAIN) * medians[-2]
+            over = len(calls) >= count if count is not None else settled or time.perf_counter() - began > WARM_UP_LIMIT_S
+            if over:
+                self._rest()
+                return Warm(calls, settled if len(calls) >= 4 else None, medians[-1])
+
+    def _window(self, calls: list[float], count: int | None) -> int:
+        """Calls of the next warm-up window: half of a given count, else as many as fill the window's time."""
+        if count is not None:
+            return min(max(1, count // 2), count - len(calls)) or 1
+        return max(2, min(1000, int(WARM_UP_WINDOW_S / max(calls[-1], 1e-7)))) if calls else 2
+
+    def block(self, count: int) -> Block:
+        """One block of counted calls after one that is not counted, since it pays for the switch."""
+        assert self._session is not None
+        first = time_calls(self._session, self._feeds, 1)
+        meter = Meter()
+        times = time_calls(self._session, self._feeds, count)
+        usage = meter.usage()
+        return Block(first, times, self._rest(), usage, peak_memory_bytes())
+
+    def unload(self) -> None:
+        """Free the session."""
+        if self._session is not None:
+            self._session.close()
+        self._session, self._feeds = None, []
+
+    @staticmethod
+    def _rest() -> bool:
+        """Wait until this process hardly uses the processor; False when it does not come to that."""
+        deadline = time.perf_counter() + _REST_LIMIT_S
+        while time.perf_counter() < deadline:
+            began, used = time.perf_counter(), time.process_time()
+            time.sleep(_REST_WINDOW_S)
+            if time.process_time() - used < _REST_SHARE * (time.perf_counter() - began):
+                return True
+        return False
+
+
+def serve(handle: int) -> None:
+    """The worker's main loop: answer orders on the pipe until it closes. Whatever a runtime prints goes to standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its workers
+    os.dup2(2, 1)
+    pipe: Connection[Any, Any] = Connection(handle)
+    server = Server()
+    while True:
+        try:
+            order, *arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer: Any = getattr(server, order)(*arguments)
+        except PortProofError as error:
+            answer = Failure(error.exit_code, str(error), getattr(error, "log_tail", ""))
+        try:
+            pipe.send(answer)
+        except BrokenPipeError:
+            return

@@ -1,0 +1,111 @@
+"""The parent's end of the worker processes of a bench: one process a client of a subject."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from multiprocessing import Pipe
+from typing import Any, NoReturn
+
+from portproof.core.errors import EXIT_BAD_INPUT, InputError, ToolError
+from portproof.infer.timing.workers.child import Failure
+
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from portproof.infer.timing.workers.child import serve; serve(int(sys.argv[2]))"
+_TAIL_LINES = 20
+_PATIENCE_S = 3.0
+
+
+class Worker:
+    """One worker process. A process of its own, not a fork and not of a pool: runtimes keep threads, and some one context a process."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, json.dumps(sys.path), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[theirs.fileno()],
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def send(self, order: str, *arguments: Any) -> None:
+        """Give an order; the answer is taken by :meth:`answer`."""
+        try:
+            self._pipe.send((order, *arguments))
+        except OSError:
+            self._raise_death()
+
+    def answer(self) -> Any:
+        """The answer to the order given; what the worker raised for the user is raised here."""
+        try:
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            self._raise_death()
+        if not isinstance(answer, Failure):
+            return answer
+        sentence = f"{self.label}: {answer.sentence}"
+        raise InputError(sentence) if answer.exit_code == EXIT_BAD_INPUT else ToolError(sentence, answer.log_tail)
+
+    def hang_up(self) -> None:
+        """Close the pipe: the process ends by itself when it has done what it is doing, and can free its device."""
+        self._pipe.close()
+
+    def close(self) -> None:
+        """End the process, in a few seconds at most."""
+        self.hang_up()
+        for insist in (self._process.terminate, self._process.kill):
+            try:
+                self._process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                insist()
+        self._process.wait()
+        self._log.close()
+
+    def _raise_death(self) -> NoReturn:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE_S)
+        code = self._process.returncode
+        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
+        raise ToolError(f"the process that ran '{self.label}' {how}; its last lines stand above", self._tail())
+
+    def _tail(self) -> str:
+        self._log.seek(max(0, os.fstat(self._log.fileno()).st_size - 8192))
+        return "\n".join(self._log.read().decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
+
+
+class Side:
+    """All clients of one subject. An order goes to all of them before any answer is awaited, so that they work at the same time."""
+
+    def __init__(self, label: str, clients: int) -> None:
+        self.workers: list[Worker] = []
+        try:
+            for _ in range(clients):
+                self.workers.append(Worker(label))
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, order: str, *arguments: Any) -> list[Any]:
+        """One order to every client; their answers."""
+        for worker in self.workers:
+            worker.send(order, *arguments)
+        return [worker.answer() for worker in self.workers]
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in self.workers:
+            worker.hang_up()
+        for worker in self.workers:
+            worker.close()

@@ -1,0 +1,1 @@
+"""Result folders against a label file: Top-N and the outcome of every sample."""

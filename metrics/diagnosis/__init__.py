@@ -1,0 +1,1 @@
+"""Why a port is less accurate than its reference."""

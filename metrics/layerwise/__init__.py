@@ -1,0 +1,1 @@
+"""Two ONNX files compared layer by layer."""

@@ -1,0 +1,1 @@
+"""Two results of the same samples: differences, intervals and the verdict."""

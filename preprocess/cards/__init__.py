@@ -1,0 +1,1 @@
+"""The model card of what a user gives as CARD."""

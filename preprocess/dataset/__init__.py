@@ -1,0 +1,1 @@
+"""Whole data sets: images found, preprocessed, packed and listed."""

@@ -1,0 +1,106 @@
+"""A whole data set through one recipe: on workers, in order, with bounded memory.
+
+Workers are threads: decoding, resizing, hashing and writing all run outside Python's interpreter lock, and threads end with their process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from portproof.core import progress
+from portproof.core.ahead import in_order
+from portproof.core.errors import InputError
+from portproof.manifest import sample_id
+from portproof.preprocess.dataset.images import find_images
+from portproof.preprocess.pixels.transform import Preprocessor, Sample
+from portproof.proof.journal import write_pending
+from portproof.proof.sidecar import FileRecord, record_of
+from portproof.recipe import Recipe
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One image: the record of its file, and its sample, or why it has none. ``written`` is the record of the ``.bin`` file made of it."""
+
+    path: Path
+    source: FileRecord
+    sample: Sample | None = None
+    reason: str = ""
+    clipped: bool = False
+    written: FileRecord | None = None
+
+
+def default_workers() -> int:
+    """As many workers as this process may use processors."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def stream(images_dir: str | os.PathLike[str], recipe: Recipe, workers: int | None = None) -> Iterator[tuple[str, Sample]]:
+    """Sample id and sample of every image of a data set, sorted by id, made while they are asked for; nothing is written to disk.
+
+    :class:`InputError` names the first image that is none.
+    """
+    preprocessor, root = Preprocessor(recipe), Path(images_dir)
+
+    def make(path: Path) -> Prepared:
+        return prepare(path, root, preprocessor)
+
+    warner = ClippingWarner()
+    for prepared in in_order(make, find_images(images_dir), workers or default_workers()):
+        warner.see(prepared)
+        yield sample_id(prepared.path), sample_of(prepared)
+
+
+def prepare(path: Path, root: Path, preprocessor: Preprocessor) -> Prepared:
+    """Read and preprocess one image; a bad one is told by its ``reason``. ``root`` is what the record's path is relative to."""
+    before = path.stat()
+    data = path.read_bytes()
+    source = record_of(path, root, hashlib.sha256(data).hexdigest())
+    if (before.st_size, before.st_mtime_ns) != (source.size, source.mtime_ns):
+        raise InputError(f"image '{path}' changed while it was read; wait until whoever writes it has finished, then start again")
+    try:
+        sample, clipped = preprocessor(data)
+    except InputError as error:
+        return Prepared(path, source, reason=str(error))
+    return Prepared(path, source, sample, clipped=clipped)
+
+
+def sample_of(prepared: Prepared) -> Sample:
+    """The sample; :class:`InputError` names the image when it is a bad one."""
+    if prepared.sample is None:
+        raise InputError(f"image '{prepared.path}': {prepared.reason} (--skip-bad leaves such images out and lists them)")
+    return prepared.sample
+
+
+def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
+    """Write the sample under its pending name, and keep the record of the ``<id>.bin`` that it will be, for the journal, instead of the sample.
+    A bad image writes nothing.
+    """
+    if prepared.sample is None:
+        return prepared
+    final = folder / f"{sample_id(prepared.path)}.bin"
+    return replace(prepared, sample=None, written=write_pending(final, prepared.sample.data, root))
+
+
+class ClippingWarner:
+    """Warns once that 16-bit images lose what does not fit into 8 bits, as the reference loaders lose it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def see(self, prepared: Prepared) -> None:
+        """Count one image."""
+        self.count += prepared.clipped
+        if prepared.clipped and self.count == 1:
+            progress.warn(
+                f"'{prepared.path}' has more than 8 bits a channel: values above 255 are clipped, as the reference loaders clip them "
+                "(said once)"
+            )

@@ -1,0 +1,1 @@
+"""The claims that a port's README makes, held against what it shows itself."""

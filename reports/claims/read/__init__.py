@@ -1,0 +1,1 @@
+"""What a document shows: tables, logs, worked figures and prose."""

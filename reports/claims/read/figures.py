@@ -1,0 +1,83 @@
+"""Printed figures: their value, and how far their last printed digit reaches."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from portproof.reports.claims.findings import Verdict
+
+#: A decimal number as people and tools print it; never a part of a longer word or version number.
+NUMBER = r"\d{1,15}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?"
+
+#: Differences that careful readers of such documents do not call errors (digit slips, a value rounded by hand), as fractions.
+RESTATED = 0.005
+OTHER_RUN = 0.01
+RATIO = 0.01
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number as printed. ``ulp`` is the weight of its last printed digit."""
+
+    text: str
+    value: float
+    ulp: float
+
+    @property
+    def digits(self) -> int:
+        """Significant digits printed, leading zeros not counted.
+
+        >>> figure("0.0620").digits
+        3
+        """
+        mantissa = re.split("[eE]", self.text)[0]
+        return len(mantissa.replace(".", "").lstrip("0"))
+
+    @property
+    def slack(self) -> float:
+        """Half a last digit, as a fraction of the value: what rounding can have taken. A whole number counts as exact."""
+        return 0.5 * self.ulp / abs(self.value) if self.value and "." in self.text else 0.0
+
+
+def figure(text: str) -> Figure:
+    """Read a printed number that :data:`NUMBER` matched.
+
+    >>> figure("3.120e2")
+    Figure(text='3.120e2', value=312.0, ulp=0.1)
+    """
+    mantissa, _, exponent = text.lower().partition("e")
+    decimals = len(mantissa.partition(".")[2])
+    value = float(text)
+    return Figure(text, value if math.isfinite(value) else 0.0, 10.0 ** (int(exponent or 0) - decimals))
+
+
+def deviation(stated: float, derived: float) -> float:
+    """How far the stated value is from the derived one, as a fraction of the derived one."""
+    if derived == 0 or not math.isfinite(derived):
+        return 0.0 if stated == derived else math.inf
+    return abs(stated / derived - 1)
+
+
+def same(stated: Figure, derived: float, slack: float = 0.0) -> bool:
+    """Whether the figure is ``derived`` rounded or truncated at the printed precision.
+
+    ``slack`` is the fraction that the operands' own rounding leaves open. Tools print six digits, so a millionth is always allowed.
+
+    >>> same(figure("1.436"), 1.43656), same(figure("1.44"), 1.43656), same(figure("1.42"), 1.43656)
+    (True, True, False)
+    """
+    return abs(stated.value - derived) <= stated.ulp * 1.001 + abs(derived) * (slack + 1e-6)
+
+
+def judge(stated: Figure, derived: float, tolerance: float, slack: float = 0.0) -> Verdict:
+    """The verdict on a stated figure for which one value follows."""
+    if same(stated, derived, slack):
+        return Verdict.AGREES
+    return Verdict.AMBIGUOUS if deviation(stated.value, derived) <= tolerance + slack else Verdict.CONTRADICTION
+
+
+def shown(value: float) -> str:
+    """A derived value for the report, with seven significant digits."""
+    return f"{value:.7g}"

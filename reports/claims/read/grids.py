@@ -1,0 +1,154 @@
+"""Tables in Markdown and HTML, as grids of cells that remember their lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from portproof.reports.claims.read.document import Document, plain
+
+_RULE = re.compile(r"[\s|:>\-]+")
+_HTML = re.compile(r"<(/?)(table|tr|td|th)\b([^<>]*)>", re.IGNORECASE)
+_SPAN = re.compile(r"(row|col)span\s*=\s*[\"']?(\d{1,3})", re.IGNORECASE)
+_MOST_CELLS = 4_000
+_WIDEST_SPAN = 40
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The text of one cell and the index of its line."""
+
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table. All rows are as long as the longest; ``rows[0]`` is the header."""
+
+    rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def line(self) -> int:
+        """The index of the header's line."""
+        return self.rows[0][0].line
+
+    def transposed(self) -> Grid:
+        """The same table with rows and columns exchanged."""
+        return Grid(tuple(zip(*self.rows, strict=True)))
+
+
+def grids(document: Document) -> list[Grid]:
+    """All tables of the document, in order."""
+    return sorted([*_markdown(document), *_html(document)], key=lambda grid: grid.line)
+
+
+def _squared(rows: list[list[Cell]]) -> Grid | None:
+    width = max((len(row) for row in rows), default=0)
+    if len(rows) < 2 or width < 2 or width * len(rows) > _MOST_CELLS:
+        return None
+    return Grid(tuple(tuple(row + [Cell("", row[0].line)] * (width - len(row))) for row in rows if row))
+
+
+def _markdown(document: Document) -> Iterator[Grid]:
+    lines = document.raw
+    number = 1
+    while number < len(lines):
+        if not _is_rule(lines[number]) or "|" not in lines[number - 1]:
+            number += 1
+            continue
+        rows = [_split(lines[number - 1], number - 1)]
+        number += 1
+        while number < len(lines) and "|" in lines[number]:
+            if not _is_rule(lines[number]):
+                rows.append(_split(lines[number], number))
+            number += 1
+        grid = _squared(rows)
+        if grid:
+            yield grid
+
+
+def _is_rule(line: str) -> bool:
+    return "-" in line and "|" in line and _RULE.fullmatch(line.strip()) is not None
+
+
+def _split(line: str, number: int) -> list[Cell]:
+    text = line.replace("\\|", "/").replace("｜", "|").strip().lstrip(">").strip()
+    text = text.removeprefix("|").removesuffix("|")
+    return [Cell(plain(part).strip(), number) for part in text.split("|")]
+
+
+def _html(document: Document) -> Iterator[Grid]:
+    """Tables of ``<tr>`` and ``<td>``; spans are filled with the cell that spans."""
+    table: _HtmlTable | None = None
+    for number, line in enumerate(document.raw):
+        at = 0
+        for match in _HTML.finditer(line):
+            if table:
+                table.text(line[at : match.start()])
+            at = match.end()
+            closing, tag = bool(match[1]), match[2].lower()
+            if tag == "table":
+                grid = table.finished(number) if table else None
+                if grid:
+                    yield grid
+                table = None if closing else _HtmlTable()
+            elif table and tag == "tr":
+                table.close_row(number)
+            elif table:
+                table.close_cell()
+                if not closing:
+                    table.open_cell(match[3], number)
+        if table:
+            table.text(line[at:])
+
+
+class _HtmlTable:
+    """The table that is being read."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[Cell]] = []
+        self.row: dict[int, Cell] = {}
+        #: For each column, how many more rows its cell spans.
+        self.spanning: dict[int, tuple[int, Cell]] = {}
+        self.opened: tuple[str, list[str], int] | None = None
+        self.has_own_cell = False
+
+    def open_cell(self, attributes: str, number: int) -> None:
+        """Begin a cell with the attributes of its tag."""
+        self.opened = (attributes, [], number)
+
+    def text(self, part: str) -> None:
+        """Add text to the open cell; text between cells is dropped."""
+        if self.opened:
+            self.opened[1].append(part)
+
+    def close_cell(self) -> None:
+        """Put the open cell into the first free columns of the row."""
+        if self.opened is None:
+            return
+        attributes, parts, at = self.opened
+        self.opened, self.has_own_cell = None, True
+        spans = {name.lower(): min(int(size), _WIDEST_SPAN) for name, size in _SPAN.findall(attributes)}
+        cell = Cell(" ".join(plain(" ".join(parts)).split()), at)
+        for _ in range(max(spans.get("col", 1), 1)):
+            column = next(i for i in range(len(self.row) + 1) if i not in self.row)
+            self.row[column] = cell
+            if spans.get("row", 1) > 1:
+                self.spanning[column] = (spans["row"], cell)
+
+    def close_row(self, number: int) -> None:
+        """End a row; before its first cell there is nothing to end (both ``<tr>`` and ``</tr>`` come here)."""
+        self.close_cell()
+        if not self.has_own_cell:
+            return
+        self.has_own_cell = False
+        self.rows.append([self.row.get(i, Cell("", number)) for i in range(max(self.row) + 1)])
+        self.spanning = {column: (left - 1, cell) for column, (left, cell) in self.spanning.items() if left > 1}
+        self.row = {column: replace(cell, line=number) for column, (_, cell) in self.spanning.items()}
+
+    def finished(self, number: int) -> Grid | None:
+        """The table as a grid, None when it is none."""
+        self.close_row(number)
+        return _squared(self.rows)

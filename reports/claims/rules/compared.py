@@ -1,0 +1,97 @@
+"""Figures restated in comparisons, ``batch16: 1635.3fps > 1.6 * 656.98fps``, held against what the document gives for the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from portproof.reports.claims.findings import Finding, Outcome, Verdict
+from portproof.reports.claims.read.context import batches_in, device_spans
+from portproof.reports.claims.read.expressions import Side, Worked
+from portproof.reports.claims.read.facts import TUNED, Facts
+from portproof.reports.claims.read.figures import OTHER_RUN, Figure, deviation, shown
+
+KIND = "table-vs-log"
+#: Thresholds such as 1.2 and 1.6; no throughput in these documents is compared by a smaller figure.
+_LARGEST_THRESHOLD, _LEAST_DIGITS = 4.0, 3
+_TITLE_ABOVE = 3
+_MOST_LINES = 100
+
+
+@dataclass(frozen=True)
+class _Known:
+    device: str
+    value: float
+    line: int
+
+
+def check(facts: Facts) -> Iterator[Outcome]:
+    """Every lone figure, or figure times a threshold, on either side of ``<`` and ``>``."""
+    text = "\n".join(facts.document.lines)
+    comparing = ((n, found) for n, found in facts.worked.items() if any(r in "<>" for worked in found for r in worked.relations))
+    for number, found in islice(comparing, _MOST_LINES):
+        line = facts.document.lines[number]
+        if facts.document.fenced[number] or TUNED.search(line):
+            continue
+        for worked in found:
+            if any(relation in "<>" for relation in worked.relations):
+                yield from _sides(facts, number, worked, text)
+
+
+def _sides(facts: Facts, number: int, worked: Worked, text: str) -> Iterator[Outcome]:
+    line = facts.document.lines[number]
+    figures = [_restated(side) for index, side in enumerate(worked.sides) if index == 0 or worked.relations[index - 1] != "="]
+    known = _known(facts, number, _batches(facts, number, line))
+    devices = {device for _, device in device_spans(line)}
+    known = [k for k in known if len(devices) != 2 or k.device in devices]
+    values = [side.value for side in worked.sides] + [f.value for f in figures if f]
+    matched = {k.device for k in known for value in values if deviation(value, k.value) <= OTHER_RUN}
+    others = [k for k in known if k.device not in matched]
+    for stated in figures:
+        if stated is None or not known:
+            continue
+        if any(deviation(stated.value, k.value) <= OTHER_RUN + 2 * stated.slack for k in known):
+            yield Finding(Verdict.AGREES, KIND, number + 1, stated.text, stated.text)
+        elif matched and others and text.count(stated.text) == line.count(stated.text):
+            nearest = min(others, key=lambda k: deviation(stated.value, k.value))
+            derived = f"{shown(nearest.value)} ({nearest.device})"
+            yield Finding(Verdict.CONTRADICTION, KIND, number + 1, stated.text, derived, nearest.line + 1)
+
+
+def _restated(side: Side) -> Figure | None:
+    """The throughput of a side: alone, or beside a threshold. Worked figures (``x4``, ``1000/``) are claims, judged with these."""
+    figures = [f for f, power in side.factors if power == 1]
+    if len(figures) != len(side.factors) or len(figures) > 2:
+        return None
+    rates = [f for f in figures if f.value > _LARGEST_THRESHOLD and f.digits >= _LEAST_DIGITS]
+    return rates[0] if len(rates) == 1 and not any(f.text == "4" for f in figures) else None
+
+
+def _batches(facts: Facts, number: int, line: str) -> list[int]:
+    """The batch of the line, or of a short title right above it."""
+    for at in range(number, max(-1, number - _TITLE_ABOVE), -1):
+        found = batches_in(facts.document.lines[at]) if at == number or len(facts.document.lines[at]) < 20 else []
+        if found:
+            return found
+    return []
+
+
+def _known(facts: Facts, number: int, batches: list[int]) -> list[_Known]:
+    """What other lines give for the batch, or for every batch where none is named."""
+    found = [
+        _Known(column.device or "", v.figure.value, v.line)
+        for table in facts.tables
+        for column in table.rates
+        for v in column.values
+        if not column.latency and (not batches or v.batch in batches)
+    ]
+    for (device, batch), sources in facts.sources.items():
+        if not batches or batch in batches:
+            found += [
+                _Known(device, value, source.line)
+                for source in sources
+                if source.line != number
+                for value in (source.value, *source.others)
+            ]
+    return found

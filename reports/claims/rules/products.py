@@ -1,0 +1,55 @@
+"""Worked arithmetic: does the right side follow from the left, and are the operands the log's figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from portproof.reports.claims.findings import Finding, Outcome, Verdict
+from portproof.reports.claims.read.expressions import Side
+from portproof.reports.claims.read.facts import Facts
+from portproof.reports.claims.read.figures import RESTATED, Figure, deviation, judge, same, shown
+
+
+def check(facts: Facts) -> Iterator[Outcome]:
+    """Every worked equation and comparison outside commands and logs."""
+    taken = {reading.line for log in facts.logs for reading in log.readings.values()}
+    for number, found in facts.worked.items():
+        line = facts.document.lines[number]
+        for worked in found if number not in taken else ():
+            for index, relation in enumerate(worked.relations):
+                left, right = worked.sides[index], worked.sides[index + 1]
+                if relation == "=" and left.is_worked and right.figure:
+                    yield _equation(number, left, right.figure, line[worked.end : worked.end + 1])
+                elif relation in "<>" and not facts.document.fenced[number]:
+                    yield from _comparison(number, left, right, relation)
+
+
+def _equation(number: int, left: Side, stated: Figure, after: str) -> Finding:
+    """The verdict on one equation; ``after`` is the character behind it, which may change the right side's scale."""
+    percent, suffixed = after == "%", after in tuple("kKMGTW万亿")
+    readings = [left.value, left.value * 100] if percent else [left.value]
+    nearest = min(readings, key=lambda value: deviation(stated.value, value))
+    verdict = judge(stated, nearest, RESTATED, left.slack)
+    if verdict is Verdict.CONTRADICTION and (suffixed or _is_other_unit(stated, nearest, left.slack)):
+        verdict = Verdict.AMBIGUOUS
+    text = f"{left.text}={stated.text}"
+    return Finding(verdict, "product", number + 1, text, f"{shown(nearest)} = {left.text}", number + 1)
+
+
+def _is_other_unit(stated: Figure, derived: float, slack: float) -> bool:
+    """Whether the two differ by a power of ten only: a unit that the equation leaves out."""
+    if derived <= 0 or stated.value <= 0:
+        return True
+    power = round(math.log10(stated.value / derived))
+    return power != 0 and same(stated, derived * 10.0**power, slack)
+
+
+def _comparison(number: int, left: Side, right: Side, relation: str) -> Iterator[Outcome]:
+    if not any("." in side.text for side in (left, right)):
+        return
+    holds = left.value > right.value if relation == ">" else left.value < right.value
+    close = deviation(left.value, right.value) <= RESTATED
+    verdict = Verdict.AGREES if holds else Verdict.AMBIGUOUS if close else Verdict.CONTRADICTION
+    derived = f"{shown(left.value)} {'<' if left.value < right.value else '>'} {shown(right.value)}"
+    yield Finding(verdict, "product", number + 1, f"{left.text} {relation} {right.text}", derived, number + 1)

@@ -1,0 +1,80 @@
+"""Cells of a table held against the logs and worked figures of the same device and batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from portproof.reports.claims.findings import Finding, Outcome, Unchecked, Verdict
+from portproof.reports.claims.read.cells import Column, Table, Value
+from portproof.reports.claims.read.facts import TUNED, Facts, Source
+from portproof.reports.claims.read.figures import OTHER_RUN, same, shown
+
+KIND = "table-vs-log"
+
+
+def check(facts: Facts) -> Iterator[Outcome]:
+    """Every throughput cell whose device and batch are sure."""
+    for run in facts.runs if facts.tables else ():
+        if run.device is None:
+            yield Unchecked(run.log.first + 1, "nothing in the document says which device this log is from: no table was held against it")
+    for table in facts.tables:
+        without = []
+        for column in table.rates:
+            for value in column.values:
+                if value.best or column.latency or value.figure.text in facts.times:
+                    continue
+                sources = _sources(facts, table, column, value)
+                if sources:
+                    yield _with_doubt(facts, table, _compare(column, value, sources))
+                else:
+                    without.append(value)
+        if without:
+            why = f"{len(without)} throughputs of this table have no log or worked figure of their device and batch in the document"
+            yield Unchecked(table.line + 1, why)
+
+
+def _with_doubt(facts: Facts, table: Table, finding: Finding) -> Finding:
+    """Where the source or the table's title speaks of tuning, the two may be of different models."""
+    titles = facts.document.lines[max(0, table.line - 3) : table.line]
+    source = facts.document.lines[finding.from_line - 1] if finding.from_line else ""
+    if finding.verdict is Verdict.CONTRADICTION and any(TUNED.search(text) for text in [source, *titles]):
+        why = f"{finding.derived}; before or after tuning is not told apart"
+        return Finding(Verdict.AMBIGUOUS, KIND, finding.line, finding.stated, why, finding.from_line)
+    return finding
+
+
+def _sources(facts: Facts, table: Table, column: Column, value: Value) -> list[Source]:
+    """What the cell can be held against; nothing when it is not sure which run it shows."""
+    if column.device is None or column.variant or len(table.of(column.device)) > 1:
+        return []
+    rows = Counter(v.batch for v in column.values if not v.best)
+    if rows[value.batch] > 1:
+        return []
+    device = facts.only_npu if column.device == "NPU" else column.device
+    if device is None:
+        return []
+    if value.batch is not None:
+        return facts.sources.get((device, value.batch), [])
+    found = list(facts.all_sources(device))
+    batches = {batch for batch, _ in found}
+    return [source for _, source in found] if len(batches) == 1 else []
+
+
+def _compare(column: Column, value: Value, sources: list[Source]) -> Finding:
+    nearest = min(sources, key=lambda source: source.distance(value.figure))
+    mean = sum(source.value for source in sources) / len(sources)
+    if any(source.gives(value.figure) for source in sources) or same(value.figure, mean):
+        verdict = Verdict.AGREES
+    elif nearest.distance(value.figure) <= OTHER_RUN:
+        verdict = Verdict.AMBIGUOUS
+    else:
+        verdict = Verdict.CONTRADICTION
+    ranked = sorted(sources, key=lambda source: source.distance(value.figure))
+    derived = "; or ".join(dict.fromkeys(_term(source) for source in ranked[:3]))
+    return Finding(verdict, KIND, value.line + 1, value.figure.text, f"{derived} ({column.device})", nearest.line + 1)
+
+
+def _term(source: Source) -> str:
+    value = shown(source.value)
+    return value if value == source.text else f"{value} = {source.text}"

@@ -1,0 +1,1 @@
+"""The table that compares devices, from measurements and logs."""

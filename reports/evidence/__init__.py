@@ -1,0 +1,1 @@
+"""Whether a run directory still proves what its report says."""

@@ -1,0 +1,165 @@
+"""Follow the hashes of a run directory: from every artefact back to the weights and the images."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from portproof.core import progress
+from portproof.core.errors import InputError
+from portproof.core.files import sha256_of
+from portproof.proof.lineage import Stage, makers, sidecars_in
+from portproof.proof.sidecar import SUFFIX, FileRecord, read_proof
+from portproof.reports.evidence.findings import Finding, changed, not_derived
+
+#: More absent files than these in one folder are told as one.
+_MANY = 10
+#: Threads that hash: more do not help, since a disk feeds them.
+_HASHERS = 4
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The stages that could be read, how many files were hashed, and what was found."""
+
+    stages: list[Stage]
+    hashed: int
+    findings: list[Finding]
+
+
+def walk(run_dir: Path) -> Walk:
+    """Hash every file that a sidecar names, and check that each stage read what an earlier one wrote."""
+    stages, findings = _stages(run_dir)
+    replaced = _replaced_weights(stages)
+    records = {record.path: record for stage in stages for record in _all_records(stage) if record not in replaced}
+    outside = {path for path in records if Path(path).is_absolute()}
+    for stage in stages:
+        findings += _escaping(stage)
+    findings += (not_derived(r.path, "it is not what was trained here: the port began with it as it is") for r in replaced)
+    with ThreadPoolExecutor(_HASHERS) as pool, progress.meter("verify", len(records), "files") as meter:
+        for path, problem in pool.map(lambda path: (path, _problem(records[path], run_dir / path)), records):
+            meter.advance()
+            if problem == "absent" and path in outside:
+                findings.append(not_derived(path, "it is outside the run directory and not on this host"))
+            elif problem:
+                findings.append(changed(path, "it is missing" if problem == "absent" else problem))
+    findings += _broken_links(stages, replaced)
+    findings += _added(stages, run_dir)
+    return Walk(stages, len(records), _grouped(findings))
+
+
+def _stages(run_dir: Path) -> tuple[list[Stage], list[Finding]]:
+    stages, findings = [], []
+    for path in sidecars_in(run_dir):
+        name = path.relative_to(run_dir).as_posix()
+        try:
+            stages.append(Stage(name.removesuffix(SUFFIX), read_proof(path)))
+        except InputError as error:
+            findings.append(changed(name, str(error)))
+    return sorted(stages, key=lambda stage: stage.proof.started), findings
+
+
+def _all_records(stage: Stage) -> Iterator[FileRecord]:
+    yield from (record for _, record in stage.records)
+    yield from stage.proof.outputs
+
+
+def _escaping(stage: Stage) -> Iterator[Finding]:
+    """Outputs stand inside the run directory, and no path climbs out of it: a sidecar that says otherwise was not written by a stage."""
+    for record in stage.proof.outputs:
+        if Path(record.path).is_absolute() or ".." in Path(record.path).parts:
+            yield changed(stage.sidecar, f"it names an output outside the run directory: '{record.path}'")
+
+
+def _problem(record: FileRecord, path: Path) -> str | None:
+    """What is wrong with a file: ``absent``, or how it differs. Only a regular file of the right size is read."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return "it is no regular file"
+        if status.st_size != record.size:
+            return f"it has {status.st_size} bytes, it had {record.size}"
+        return None if sha256_of(path) == record.sha256 else "its bytes were changed (SHA-256 differs)"
+    except FileNotFoundError:
+        return "absent"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+
+
+def _replaced_weights(stages: list[Stage]) -> list[FileRecord]:
+    """Records of weights that a stage wrote and the export did not read: somebody put others in their place and ported these."""
+    read = {r.path: r.sha256 for stage in stages if stage.proof.stage == "export" for role, r in stage.records if role == "weights"}
+    return [r for stage in stages for r in stage.proof.outputs if read.get(r.path, r.sha256) != r.sha256]
+
+
+def _broken_links(stages: list[Stage], replaced: list[FileRecord]) -> Iterator[Finding]:
+    """Inputs whose recorded hash is not that of the stage which wrote the file."""
+    wrote = {record.path: (stage, record) for stage in stages for record in stage.proof.outputs if record not in replaced}
+    for stage in stages:
+        for role, record in stage.records:
+            maker, made = wrote.get(record.path, (None, None))
+            if maker is not None and made is not None and made.sha256 != record.sha256:
+                yield changed(
+                    stage.artefact, f"its {role} '{record.path}' is not what {maker.proof.stage} wrote: it was made from another file"
+                )
+
+
+def _added(stages: list[Stage], run_dir: Path) -> Iterator[Finding]:
+    """Files in an artefact folder that its sidecar does not name: an added sample."""
+    for stage in stages:
+        folder = run_dir / stage.artefact
+        if folder.is_dir():
+            known = {record.path for record in stage.proof.outputs}
+            files = (p.relative_to(run_dir).as_posix() for p in sorted(folder.rglob("*")) if not p.is_dir())
+            yield from (changed(name, f"it was added: '{stage.sidecar}' does not name it") for name in files if name not in known)
+        yield from _added_images(stage, run_dir)
+
+
+def _added_images(stage: Stage, run_dir: Path) -> Iterator[Finding]:
+    """Images beside those that were preprocessed: they are in no figure."""
+    from portproof.preprocess.dataset.images import find_images
+
+    records = stage.proof.inputs.get("images")
+    if stage.proof.stage != "preprocess" or not records or len(stage.command) < 3:
+        return
+    known = {os.path.normpath(run_dir / record.path) for record in records}
+    folder = _common_folder(known)
+    if not folder.is_dir():
+        return
+    try:
+        present = {os.path.normpath(p.absolute()) for p in find_images(folder)}
+    except InputError:
+        return  # that images are missing is found file by file
+    for path in sorted(present - known):
+        yield changed(
+            os.path.relpath(path, run_dir) if path.startswith(f"{run_dir}{os.sep}") else path, "it was added: no sample was made of it"
+        )
+
+
+def _common_folder(paths: Iterable[str]) -> Path:
+    folders = {os.path.dirname(path) for path in paths}
+    return Path(folders.pop() if len(folders) == 1 else os.path.commonpath(folders))
+
+
+def _grouped(findings: list[Finding]) -> list[Finding]:
+    """Findings of files outside the run directory, one a folder: images come in thousands."""
+    outside = [f for f in findings if f.kind == "not derived" and Path(f.file).is_absolute()]
+    counts = Counter(str(Path(f.file).parent) for f in outside)
+    many = {folder for folder, count in counts.items() if count > _MANY}
+    kept = [f for f in findings if f not in outside or str(Path(f.file).parent) not in many]
+    return [
+        *kept,
+        *(not_derived(folder, f"{counts[folder]} files outside the run directory are not on this host") for folder in sorted(many)),
+    ]
+
+
+def uncovered(stages: list[Stage], sealed: Iterable[str], run_dir: Path) -> list[str]:
+    """Files of the run directory that neither a sidecar nor the report names, sorted; hidden files are left out."""
+    known = {*makers(stages), *sealed}
+    files = (p.relative_to(run_dir).as_posix() for p in run_dir.rglob("*") if p.is_file())
+    return sorted(name for name in files if name not in known and not any(part.startswith(".") for part in Path(name).parts))

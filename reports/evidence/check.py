@@ -1,0 +1,194 @@
+"""Verify a run directory: the hashes back to the weights and the images, every figure from what lies below it, and every report again.
+
+Three layers, each held against the one below: the files against their sidecars' hashes (:mod:`portproof.reports.evidence.chain`), the stages' figures
+against the raw artefacts (:mod:`portproof.reports.evidence.rechecks`), and the reports against the stages' files. The last layer needs no trust in
+``report.json``: it is made again from the run directory, and compared figure by figure.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import portproof
+from portproof.core.errors import InputError, PortProofError
+from portproof.proof.lineage import Stage
+from portproof.proof.sidecar import versions_of
+from portproof.reports.evidence import rechecks
+from portproof.reports.evidence.chain import uncovered, walk
+from portproof.reports.evidence.findings import Finding, changed, differences, not_derived
+from portproof.reports.evidence.rerender import Check, report_files
+from portproof.reports.port.data import CARD_COPY, RunData, read_run
+from portproof.reports.port.seal import OWN_LOG, RENDERERS, REPORT, UNSEALED, decoded, report_of
+from portproof.rundir.settings import FILE, read_settings
+
+#: What damaged bytes make of reading them: each becomes a finding, since a verification goes on.
+_UNREADABLE = (PortProofError, OSError, KeyError, IndexError, TypeError, ValueError, ArithmeticError, msgspec.MsgspecError)
+
+
+#: How many files of one folder with the same finding are told one by one.
+_SHOWN = 10
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What was found. ``verdict``: ``UNCHANGED`` or ``CHANGED``; ``checked``: how much was looked at, by kind."""
+
+    verdict: str
+    checked: dict[str, int]
+    changed: list[Finding]
+    not_derived: list[Finding]
+
+    @property
+    def text(self) -> str:
+        """The findings for people, a line each, the verdict last."""
+        lines = list(_grouped(self.changed))
+        lines += [f"not derived  {f.file}: {f.what}" for f in self.not_derived]
+        counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
+        verdict = f"{len(self.changed)} changes" if self.changed else "nothing was changed"
+        return "\n".join([*lines, f"verify: {verdict}; checked: {counts}"])
+
+
+def _grouped(findings: list[Finding]) -> Iterator[str]:
+    """A line a finding; of many files of one folder with one finding, the first few and how many more: a lost folder is thousands of lines."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((str(Path(finding.file).parent), finding.what), []).append(finding)
+    for (folder, what), found in groups.items():
+        yield from (f"CHANGED      {f.file}: {f.what}" for f in found[:_SHOWN])
+        if len(found) > _SHOWN:
+            yield f"CHANGED      {len(found) - _SHOWN} more files in '{folder}': {what}"
+
+
+def verify(run_dir: Path) -> Verification:
+    """Verify a run directory; :class:`portproof.core.errors.InputError` when the folder is none."""
+    findings = list(_settings(run_dir))
+    chain = walk(run_dir)
+    findings += [*chain.findings, *_rechecked(chain.stages, run_dir)]
+    checked = {"files": chain.hashed, "stages": len(chain.stages)}
+    stated, problem = _stated(run_dir)
+    if stated is None:
+        findings.append(changed(REPORT, problem))
+    else:
+        findings += _seals(stated, run_dir)
+        findings += _uncovered(chain.stages, stated, run_dir)
+        checked["figures"] = len(stated.get("figures") or [])
+    try:
+        data = read_run(run_dir)
+        checks = report_files(data)
+        findings += _reports(data, checks, stated or {}, run_dir)
+        checked["reports"] = len(checks) + 1
+    except _UNREADABLE as error:
+        findings.append(changed(REPORT, f"the reports cannot be made again: {error}"))
+    findings += _not_run_again(chain.stages)
+    unique = list(dict.fromkeys(findings))
+    found = [f for f in unique if f.kind == "changed"]
+    return Verification("CHANGED" if found else "UNCHANGED", checked, found, [f for f in unique if f.kind == "not derived"])
+
+
+def _settings(run_dir: Path) -> Iterator[Finding]:
+    """Damaged settings of a run directory that has a report were changed; without one, the folder is none."""
+    try:
+        read_settings(run_dir)
+    except InputError as error:
+        if not (run_dir / REPORT).is_file():
+            raise
+        yield changed(FILE, str(error))
+
+
+def _stated(run_dir: Path) -> tuple[dict[str, Any] | None, str]:
+    path = run_dir / REPORT
+    if not path.is_file():
+        return None, "it is missing ('portproof report' writes it)"
+    try:
+        return decoded(path.read_bytes()), ""
+    except ValueError as error:
+        return None, f"it is not JSON any more ({error})"
+
+
+def _rechecked(stages: list[Stage], run_dir: Path) -> Iterator[Finding]:
+    """Each stage's figures from what lies below, by the module of its name; a stage without one has only its hashes."""
+    for stage in stages:
+        recheck = _recheck_of(stage)
+        if recheck is None:
+            continue
+        try:
+            yield from recheck(stage, run_dir)
+        except _UNREADABLE as error:
+            yield changed(stage.sidecar, f"its figures cannot be derived again ({type(error).__name__}: {error})")
+
+
+def _recheck_of(stage: Stage) -> Callable[[Stage, Path], Iterator[Finding]] | None:
+    """The function that derives a stage's figures again. The name comes from a sidecar, so nothing but a file of that folder is imported."""
+    known = {m.name for m in pkgutil.iter_modules(rechecks.__path__)}
+    if stage.proof.stage not in known:
+        return None
+    return getattr(importlib.import_module(f"portproof.reports.evidence.rechecks.{stage.proof.stage}"), "recheck", None)
+
+
+def _not_run_again(stages: list[Stage]) -> Iterator[Finding]:
+    """What only running a stage again could show: its outputs are held by their hashes alone."""
+    for stage in stages:
+        if _recheck_of(stage) is None:
+            yield not_derived(stage.artefact, f"'{stage.proof.stage}' was not run again; its inputs and outputs are held by their hashes")
+
+
+def _seals(stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
+    """Files that the report sealed: each as it was, none missing."""
+    from portproof.core.files import sha256_of
+
+    for file in stated.get("files", []):
+        path = run_dir / str(file.get("path")) if isinstance(file, dict) else run_dir
+        if not path.is_file() or not path.resolve().is_relative_to(run_dir.resolve()):
+            yield changed(str(file.get("path")) if isinstance(file, dict) else REPORT, "it is missing, and the report seals it")
+        elif path.stat().st_size != file.get("size") or sha256_of(path) != file.get("sha256"):
+            yield changed(file["path"], "it was changed since the report was written")
+
+
+def _uncovered(stages: list[Stage], stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
+    sealed = [str(f.get("path")) for f in stated.get("files", []) if isinstance(f, dict)]
+    name, text = OWN_LOG
+    if (run_dir / name).is_file() and (run_dir / name).read_bytes() != text:
+        yield changed(name, "it is not what the step that wrote the reports prints")
+    for name in uncovered(stages, [*sealed, *UNSEALED], run_dir):
+        yield not_derived(name, "it is no part of the report: no sidecar and no seal names it")
+
+
+def _reports(data: RunData, checks: Mapping[str, Check], stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
+    """Every report made again. Other versions of what renders them give other bytes for the same figures, so those are then left out."""
+    yield from _card(data, run_dir)
+    derived = msgspec.json.decode(msgspec.json.encode(report_of(data)))
+    same_versions = stated.get("renderers") == versions_of(RENDERERS) and stated.get("portproof") == portproof.__version__
+    for key in () if not stated else ("schema", "model", "verdict", "simulated", "gates", "origins", "versions", "environment"):
+        yield from differences(REPORT, stated.get(key), derived[key], key)
+    yield from _figures(stated, derived) if stated else ()
+    for name, check in checks.items():
+        if not (run_dir / name).is_file():
+            if stated:
+                yield changed(name, "it is missing")
+        elif same_versions or not stated:
+            yield from check(run_dir / name)
+        else:
+            yield not_derived(name, "it was written by other versions of PortProof, Jinja2 or matplotlib; only its hash was checked")
+
+
+def _figures(stated: dict[str, Any], derived: dict[str, Any]) -> Iterator[Finding]:
+    """The figures by their ids."""
+    one = {f.get("id"): f for f in stated.get("figures", []) if isinstance(f, dict)}
+    other = {f["id"]: f for f in derived["figures"]}
+    for name in dict.fromkeys([*other, *one]):
+        yield from differences(REPORT, one.get(name), other.get(name), f"figure {name}")
+
+
+def _card(data: RunData, run_dir: Path) -> Iterator[Finding]:
+    """The kept model card against the one that the export read."""
+    from portproof.core.files import sha256_of
+
+    export, copy = data.stage("model.onnx"), run_dir / CARD_COPY
+    known = {record.sha256 for record in export.proof.inputs.get("card", [])} if export else set()
+    if copy.is_file() and sha256_of(copy) not in known:
+        yield changed(CARD_COPY, "it is not the model card that the export read")

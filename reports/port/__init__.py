@@ -1,0 +1,1 @@
+"""The reports of one port, from its run directory."""

@@ -1,0 +1,99 @@
+"""Command-line parsing shared by every stage file. Standard library only, so that ``--help`` is instant.
+
+A stage file builds its parser with :class:`Parser`, and hands it to :func:`run_stage` with the function that does the work;
+that function imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from portproof.core.errors import EXIT_BAD_INPUT, exit_with, say_error
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser with an example in its help and one-sentence errors.
+
+    ``example`` is one command line that works; ``name`` is the command as ``portproof NAME``.
+    """
+
+    def __init__(self, description: str, example: str, **options: Any) -> None:
+        super().__init__(
+            description=description,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **options,
+        )
+
+    def add_progress_options(self) -> None:
+        """Add ``--quiet`` and ``--log-json``, for commands whose work can be long."""
+        group = self.add_argument_group("progress")
+        group.add_argument("--quiet", action="store_true", help="print results and errors only")
+        group.add_argument("--log-json", action="store_true", help="progress as one JSON object a line, on stderr")
+
+    def add_values(self, *flags: str, type: Callable[[str], Any] = str, **options: Any) -> None:
+        """Add an option that takes several values, given with commas, with spaces, or with the option repeated."""
+        self.add_argument(*flags, nargs="+", type=str, action=_Values, item_type=type, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one sentence and leave with exit code 2."""
+        say_error(f"{message}; see '{self.prog} --help'")
+        sys.exit(EXIT_BAD_INPUT)
+
+
+class _Values(argparse.Action):
+    """Collects values separated by commas or spaces, over one or several uses of the option."""
+
+    def __init__(self, *args: Any, item_type: Callable[[str], Any], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.item_type = item_type
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        seen = getattr(namespace, f"_{self.dest}_given", False)
+        collected = list(getattr(namespace, self.dest) or []) if seen else []
+        for word in values:
+            for item in filter(None, str(word).split(",")):
+                try:
+                    collected.append(self.item_type(item))
+                except (ValueError, argparse.ArgumentTypeError) as error:
+                    parser.error(f"argument {option_string}: '{item}' is not valid ({error})")
+        if not collected:
+            parser.error(f"argument {option_string}: expected at least one value")
+        setattr(namespace, self.dest, collected)
+        setattr(namespace, f"_{self.dest}_given", True)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("a whole number of at least 1 was expected")
+    return value
+
+
+def not_negative(text: str) -> int:
+    """A whole number of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("a whole number of at least 0 was expected")
+    return value
+
+
+def run_stage(parser: Callable[[], Parser], work: Callable[[argparse.Namespace], int], arguments: Sequence[str] | None = None) -> NoReturn:
+    """Parse the command line, do the work, and leave with its exit code."""
+
+    def main() -> int:
+        # A console that cannot show a character prints a substitute; it must not turn a finished job into a failure.
+        for stream in (sys.stdout, sys.stderr):
+            reconfigure = getattr(stream, "reconfigure", None)
+            if reconfigure is not None:
+                reconfigure(errors="backslashreplace")
+        return work(parser().parse_args(arguments))
+
+    exit_with(main)

@@ -1,0 +1,134 @@
+"""The errors a user can act on, and the one place that turns any error into an exit code.
+
+Exit codes, everywhere: 0 done or PASS; 1 a verdict is FAIL, or an audit or a verification found something; 2 wrong usage or
+bad input; 3 a tool or a device failed; 4 UNDECIDED or UNSTABLE; 70 an error of our own; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import NoReturn
+
+EXIT_DONE = 0
+EXIT_FAIL = 1
+EXIT_BAD_INPUT = 2
+EXIT_TOOL = 3
+EXIT_UNDECIDED = 4
+EXIT_INTERNAL = 70
+EXIT_INTERRUPTED = 130
+
+
+class PortProofError(Exception):
+    """An error whose text is one sentence for the user: what happened, what was expected, what to do."""
+
+    exit_code = EXIT_INTERNAL
+
+
+class InputError(PortProofError):
+    """Wrong usage or bad input: a missing, malformed or contradictory file, option or value."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class MissingPackageError(InputError):
+    """A Python package that this command needs is not installed on this host."""
+
+    def __init__(self, package: str, needed_for: str, extra: str) -> None:
+        super().__init__(
+            f"the Python package '{package}' is not installed here and {needed_for} needs it: "
+            f"pip install 'portproof[{extra}]' (or pip install {package})"
+        )
+
+
+class ToolError(PortProofError):
+    """An external tool, a device or the file system failed; ``log_tail`` holds the last lines that it printed."""
+
+    exit_code = EXIT_TOOL
+
+    def __init__(self, message: str, log_tail: str = "") -> None:
+        super().__init__(message)
+        self.log_tail = log_tail
+
+
+_STORAGE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EIO: "the disk failed",
+    errno.EROFS: "the file system is read-only",
+}
+
+
+def sentence_for(error: OSError) -> tuple[str, int]:
+    """One sentence and an exit code for an operating-system error.
+
+    A path that is missing or may not be used is bad input (2); storage that fails under us is a failed device (3).
+    """
+    where = f" ({error.filename!r})" if error.filename else ""
+    if error.errno in _STORAGE:
+        return (
+            f"{_STORAGE[error.errno]}{where}: free some space or choose another folder, then start the same command again; it continues",
+            EXIT_TOOL,
+        )
+    reason = error.strerror or str(error)
+    return f"{reason}{where}: check that the path exists and that you may use it", EXIT_BAD_INPUT
+
+
+def exit_code_of(main: Callable[[], int]) -> int:
+    """Run ``main`` and turn whatever it raises into one sentence on stderr and an exit code."""
+    try:
+        code = main()
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        say_error("interrupted; what was finished is kept, start the same command again to continue")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not an error; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+    except PortProofError as error:
+        tail = getattr(error, "log_tail", "")
+        if tail:
+            print(tail.rstrip("\n"), file=sys.stderr)
+        say_error(str(error))
+        return error.exit_code
+    except OSError as error:
+        sentence, code = sentence_for(error)
+        say_error(sentence)
+        return code
+    except MemoryError:
+        say_error("out of memory: use a smaller --batch or fewer --workers")
+        return EXIT_TOOL
+    except Exception as error:
+        say_error(
+            f"internal error: {type(error).__name__}: {_one_line(str(error))}; the traceback is in {_write_traceback()}; please report it"
+        )
+        return EXIT_INTERNAL
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """Run ``main`` and leave the process with its exit code."""
+    sys.exit(exit_code_of(main))
+
+
+def say_error(sentence: str) -> None:
+    """Print one error sentence on stderr, with control characters made visible."""
+    print(f"portproof: error: {_one_line(sentence)}", file=sys.stderr, flush=True)
+
+
+def _one_line(text: str) -> str:
+    from portproof.core.text import printable
+
+    return printable(" ".join(text.split()))
+
+
+def _write_traceback() -> str:
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="portproof-", suffix=".traceback.txt", delete=False, encoding="utf-8") as file:
+        traceback.print_exc(file=file)
+        return file.name

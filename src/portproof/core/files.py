@@ -1,0 +1,108 @@
+"""Files written whole or not at all, and read with errors that name them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from portproof.core.errors import InputError
+
+_CHUNK = 1 << 20
+
+
+def _read_umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+#: Read once, at import: reading it changes it for a moment, which other threads must not see.
+_UMASK = _read_umask()
+
+
+@contextlib.contextmanager
+def atomic_writer(path: str | os.PathLike[str], durable: bool = True) -> Iterator[IO[bytes]]:
+    """A binary file that appears under ``path`` only when the block ends without an error.
+
+    The bytes go to a temporary file beside it, which is flushed to disk (fsync) and renamed; a kill at any moment leaves the old file
+    or the new one, never half of one. Temporary names begin with a dot and end in ``.tmp``, so no stage takes one for a result.
+    ``durable=False`` leaves out the fsync, for thousands of small files whose stage ends with :func:`flush_to_disk`.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        # mkstemp makes files private; give the mode that a plain open() would have given.
+        os.chmod(name, 0o666 & ~_UMASK)
+        os.replace(name, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file atomically (see :func:`atomic_writer`)."""
+    with atomic_writer(path) as file:
+        file.write(data)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a UTF-8 text file atomically, with the newlines of ``text`` as they are."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def existing_file(path: str | os.PathLike[str], what: str) -> Path:
+    """The path, if it is a readable file; else :class:`InputError` naming it and ``what`` it should have been."""
+    p = Path(path)
+    if p.is_dir():
+        raise InputError(f"{what}: '{p}' is a folder, a file was expected")
+    if not p.is_file():
+        raise InputError(f"{what}: '{p}' does not exist; check the path")
+    return p
+
+
+def existing_folder(path: str | os.PathLike[str], what: str) -> Path:
+    """The path, if it is a folder; else :class:`InputError` naming it and ``what`` it should have been."""
+    p = Path(path)
+    if not p.is_dir():
+        raise InputError(f"{what}: '{p}' is {'a file' if p.exists() else 'not there'}, a folder was expected")
+    return p
+
+
+def read_text(path: str | os.PathLike[str], what: str) -> str:
+    """A UTF-8 text file (a BOM is dropped); :class:`InputError` when it is missing or not UTF-8."""
+    p = existing_file(path, what)
+    try:
+        return p.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{what}: '{p}' is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    return digest_of(path, "sha256")
+
+
+def digest_of(path: str | os.PathLike[str], algorithm: str) -> str:
+    """A file's digest by ``md5`` or ``sha256``, in hexadecimal, read in chunks of 1 MiB."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def flush_to_disk() -> None:
+    """Wait until everything written so far is on the disk: called once, before the sidecar that vouches for many small files."""
+    os.sync()

@@ -1,0 +1,197 @@
+"""External programs: run as argument lists, never through a shell, with their output kept in a log file.
+
+Vendor programs get an environment without our virtual environment: ``atc`` brings Python packages of its own and must not find ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import portproof
+from portproof.core.errors import InputError, ToolError
+from portproof.core.text import printable
+
+#: The environment variable that names a folder with vendor programs that are not on the PATH.
+TOOLS = "PORTPROOF_TOOLS"
+_TAIL_LINES = 20
+_TAIL_BYTES = 1 << 16
+#: Seconds that a program gets to end after SIGINT, and again after SIGTERM, before it is killed.
+_GRACE_S = 10.0
+#: From Linux's <sys/prctl.h>; loaded beforehand, since little may be done between fork and exec.
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended by itself: its exit code (negative: the signal that killed it), where its output is, and wall seconds."""
+
+    command: tuple[str, ...]
+    exit_code: int
+    log: Path
+    seconds: float
+
+    @property
+    def output(self) -> str:
+        """All that it printed, undecodable bytes replaced."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words.
+
+        >>> Finished(("atc",), -11, Path("atc.log"), 1.0).how
+        'was killed by SIGSEGV'
+        """
+        if self.exit_code >= 0:
+            return f"ended with exit code {self.exit_code}"
+        with contextlib.suppress(ValueError):
+            return f"was killed by {signal.Signals(-self.exit_code).name}"
+        return f"was killed by signal {-self.exit_code}"
+
+    def failure(self, what: str) -> ToolError:
+        """The error that says ``what`` went wrong, with the command, the log and its last lines."""
+        return ToolError(f"{what}; the command was: {spelled(self.command)}; its log is {self.log}", tail_of(self.log))
+
+
+def run_program(
+    command: Sequence[str | os.PathLike[str]],
+    log: Path,
+    *,
+    cwd: Path | None = None,
+    timeout_s: float | None = None,
+    environment: Mapping[str, str] | None = None,
+    errors_log: Path | None = None,
+) -> Finished:
+    """Run a program to its end, its output streamed to ``log`` (stderr too, unless ``errors_log`` is given).
+
+    ``environment`` is the whole environment (default: :func:`vendor_environment`). Ctrl-C and SIGTERM are passed on to the program and all it
+    started, which get a few seconds to end. Raises :class:`ToolError` when it cannot be started or exceeds ``timeout_s``; its exit
+    code is for the caller to judge.
+    """
+    words = tuple(os.fspath(word) for word in command)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(open(log, "wb"))
+        errors = stack.enter_context(open(errors_log, "wb")) if errors_log else subprocess.STDOUT
+        try:
+            process = subprocess.Popen(words, cwd=cwd, env=dict(vendor_environment() if environment is None else environment), stdout=output,
+                                       stderr=errors, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent)  # fmt: skip # noqa: PLW1509 - one system call
+        except OSError as error:
+            raise ToolError(f"'{words[0]}' could not be started ({error.strerror}): check that it is installed and executable") from error
+        stack.enter_context(_signals_end(process))
+        try:
+            process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            _stop(process)
+            raise ToolError(
+                f"'{words[0]}' was stopped after {timeout_s:g} s without an end; the command was: {spelled(words)}", tail_of(log)
+            ) from None
+        except BaseException:
+            _stop(process)
+            raise
+    return Finished(words, process.returncode, log, time.monotonic() - started)
+
+
+def vendor_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without what is ours: the virtual environment in ``PATH`` and ``PYTHONPATH``, ``VIRTUAL_ENV``, ``PYTHONHOME``.
+
+    What the vendor's ``set_env.sh`` put there stays. ``base`` defaults to this process's environment.
+    """
+    kept = {k: v for k, v in (os.environ if base is None else base).items() if k not in ("VIRTUAL_ENV", "PYTHONHOME")}
+    source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
+    ours = [source] + ([sys.prefix] if sys.prefix != sys.base_prefix else [])
+    for name in ("PATH", "PYTHONPATH"):
+        if name in kept:
+            kept[name] = os.pathsep.join(p for p in kept[name].split(os.pathsep) if p and not _is_in(p, ours))
+            if not kept[name]:
+                del kept[name]
+    return kept
+
+
+def _is_in(path: str, folders: Sequence[str]) -> bool:
+    absolute = os.path.abspath(path)
+    return any(absolute == folder or absolute.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+
+
+def find_program(names: Sequence[str], folders: Sequence[str] = (), hint: str = "") -> Path:
+    """The first of ``names`` on the vendor's ``PATH`` or in ``folders``; :class:`InputError` with ``hint`` when there is none."""
+    path = vendor_environment().get("PATH", "")
+    for name in names:
+        found = shutil.which(name, path=os.pathsep.join([path, *folders]))
+        if found:
+            return Path(found)
+    raise InputError(f"the program '{' or '.join(names)}' was not found on this host{'; ' + hint if hint else ''}")
+
+
+def tool_folders() -> list[str]:
+    """Where a tool may be that is not on the PATH: the working directory, and the folder that ``PORTPROOF_TOOLS`` names, which a port sets to the one
+    that it was started in, since its steps run in the run directory.
+    """
+    return [os.getcwd(), *filter(None, [os.environ.get(TOOLS)])]
+
+
+def tail_of(log: Path, lines: int = _TAIL_LINES) -> str:
+    """The last lines of a log, carriage returns as line ends, made safe to print."""
+    if not log.is_file():
+        return ""
+    with open(log, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    rows = [row for row in text.replace("\r", "\n").split("\n") if row.strip()]
+    return "\n".join(printable(row)[:400] for row in rows[-lines:])
+
+
+def spelled(command: Sequence[str]) -> str:
+    """A command as a user would type it."""
+    return shlex.join(command)
+
+
+def _die_with_parent() -> None:
+    """Runs in the new process: when we are killed, Linux kills it too, so that it does not go on using the device and writing files."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _signals_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """SIGTERM ends the program like Ctrl-C does, instead of leaving it behind. Python handles signals in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a program and all that it started: SIGINT, then SIGTERM, then SIGKILL."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_GRACE_S)
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

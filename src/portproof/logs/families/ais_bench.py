@@ -1,0 +1,270 @@
+"""``ais_bench`` and ``ais_infer`` (Ascend): the console of every generation.
+
+The clock encloses ``aclmdlExecute`` alone, so the rate is the device's own: 1000 x batch / mean of NPU_compute_time. Four generations word the
+line of the throughput differently, and that of May 2022 divided by the batch where it should multiply. Times are ms.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from portproof.logs.checks import near
+from portproof.logs.families.ais_bench_summary import from_json, throughput_figure
+from portproof.logs.lines import NUMBER, Line
+from portproof.logs.runs import DEVICE, Figure, Run
+
+__all__ = ["FAMILY", "MARKS", "Reader", "from_json"]
+
+FAMILY = "ais_bench"
+MARKS = (
+    "NPU_compute_time",
+    "H2D_latency",
+    "D2H_latency",
+    "throughput",
+    '"m',
+    '"percentile(99%)"',
+    '"count"',
+    "get model batchsize",
+    "get filesperbatch",
+    "ais_bench",
+    "ais_infer",
+    "--batchsize",
+    "--dymBatch",
+    "[ERROR]",
+    "Traceback (most recent call last)",
+    "RuntimeError",
+    "dymshape:",
+    "Inference array Processing",
+    "Inference Processing task",
+)
+
+_PARTS = re.compile(r"(?=\[INFO\])|(?<!\[INFO\] )(?=\b(?:(?:H2D_latency|NPU_compute_time|D2H_latency) \(ms\)|throughput\s*\(?1000))")
+GROUPS = {"NPU_compute_time": ("compute", DEVICE), "H2D_latency": ("h2d", None), "D2H_latency": ("d2h", None)}
+_SPREAD = re.compile(r"(NPU_compute_time|H2D_latency|D2H_latency) \(ms\)\s*[:：](.*)")
+_STATISTIC = re.compile(rf"\b(min|max|mean|median|percentile\(([0-9.]{{1,8}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))")
+_THROUGHPUT = re.compile(rf"throughput\s*(\(?1000[^:：]{{0,120}}?\)?)\s*[:：]\s*({NUMBER}|-?nan|inf)\s*(?:-{{5,}}\s*)?$")
+_BATCH = re.compile(rf"batchsize(?:\.mean)?\(({NUMBER})\)")
+_MEAN = re.compile(rf"NPU_compute_time(?:\.mean)?\(({NUMBER})\)")
+_DIVIDED = re.compile(r"NPU_compute_time\s*/\s*batchsize")
+_DEVICE = re.compile(rf"\bi:(\d{{1,3}}) device_(\d{{1,3}}) throughput:({NUMBER})(?=\s)")
+_TOTAL = re.compile(rf"\bsummary throughput:({NUMBER})\s*$")
+_COMMAND = re.compile(r"\s--?(?:batchsize|dymBatch)[= ]+(\d{1,5})\b")
+_STARTED = re.compile(r"try get model batchsize|get filesperbatch|Inference array Processing|Inference Processing task|ais_bench/\S*\.py\"")
+_DERIVED = re.compile(r"try get model batchsize:(\d{1,6})\s*$")
+_DYMSHAPE = re.compile(rf"\bdymshape:(\S.{{0,300}}?) result:(\w+) throughput:({NUMBER})\s*$")
+_FILES = re.compile(r"get filesperbatch .{0,120}filesperbatch:(\d{1,6})\b")
+#: Digits of a double printed in full; fewer at the very end of a file may be a cut number.
+_WHOLE = 15
+
+
+class Reader:
+    """Statistics open a run, the line of the throughput closes it. Two devices' lines may come interleaved: the mean tells them apart."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.found: list[Run] = []
+        self.pending: list[Run] = []
+        self.commanded: int | None = None
+        self.files_per_batch: int | None = None
+        self.derived: int | None = None
+        self.started: int | None = None
+        self.error: tuple[str, int] | None = None
+        self.fragment = JsonFragment(source)
+
+    def feed(self, line: Line) -> None:
+        """Take one line, which may be a whole summary pasted on one."""
+        parts = _PARTS.split(line.text)
+        for i, text in enumerate(parts):
+            if text:
+                self._feed(Line(line.number, text, line.cut and i == len(parts) - 1))
+
+    def _feed(self, line: Line) -> None:
+        command = _COMMAND.search(line.text)
+        if command and any(name in line.text[: command.start()] for name in ("ais_bench", "ais_infer", "main.py")):
+            self.commanded = int(command[1])
+        if _STARTED.search(line.text):
+            self.started = self.started or line.number
+        if files := _FILES.search(line.text):
+            self.files_per_batch = int(files[1])
+        if derived := _DERIVED.search(line.text):
+            self.derived = int(derived[1])
+        if "[ERROR]" in line.text or (self.started and line.text.startswith(("Traceback", "RuntimeError:"))):
+            self._error(line)
+        if spread := _SPREAD.search(line.text):
+            self._spread(GROUPS[spread[1]], spread[2], line)
+        elif throughput := _THROUGHPUT.search(line.text):
+            self._throughput(throughput, line)
+        elif device := _DEVICE.search(line.text):
+            self._device(int(device[2]), float(device[3]), line.number)
+        elif shape := _DYMSHAPE.search(line.text):
+            self._dymshape(shape, line)
+        elif total := _TOTAL.search(line.text):
+            self._total(total[1], line)
+        elif '"' in line.text:
+            self.fragment.feed(line)
+
+    def _spread(self, group: tuple[str, str | None], text: str, line: Line) -> None:
+        name, boundary = group
+        run = self.pending[-1] if self.pending else None
+        if run is None or run.figure(f"{name}_mean") or run.figure(f"{name}_min"):
+            run = Run(self.source, FAMILY, line.number)
+            self.pending.append(run)
+            self.found.append(run)
+        for match in _STATISTIC.finditer(text):
+            if line.cut and match.end() == len(text):
+                continue
+            kind = f"p{float(match[2]):g}" if match[2] and match[2].count(".") < 2 else match[1]
+            value = float(match[3]) / 1000
+            if math.isfinite(value):
+                run.figures.append(Figure(f"{name}_{kind}", value, "s", boundary, "infer", "chip", line.number))
+
+    def _error(self, line: Line) -> None:
+        """Keep the first error; the reason of a traceback stands in a later line."""
+        if self.error is None or self.error[0].startswith("Traceback"):
+            self.error = (line.text.strip()[:200], line.number)
+
+    def _throughput(self, match: re.Match[str], line: Line) -> None:
+        formula, printed = match[1], float(match[2])
+        mean = _MEAN.search(formula)
+        run = self._of_mean(float(mean[1]) if mean else None, line.number)
+        if mean and run.figure("compute_mean") is None:
+            run.figures.append(Figure("compute_mean", float(mean[1]) / 1000, "s", DEVICE, "infer", "chip", line.number))
+        if batch := _BATCH.search(formula):
+            run.batch = round(float(batch[1])) if near(float(batch[1]), round(float(batch[1])), 1e-9) else None
+            run.batch_source = "throughput line" if run.batch else None
+        elif self.commanded:
+            run.batch, run.batch_source = self.commanded, "command line"
+        if not math.isfinite(printed):
+            run.warnings.append(f"the throughput printed is '{match[2]}' (line {line.number}), which is not a number")
+        elif line.cut and not _is_whole(match[2], mean[1] if mean else None, run.batch):
+            run.warnings.append(f"the file ends within the throughput {match[2]} (line {line.number}), which may be cut and is left out")
+        else:
+            run.status = "ok"
+            run.figures.insert(0, throughput_figure(run, printed, line.number, divided=bool(_DIVIDED.search(formula))))
+        if run.batch and self.files_per_batch and run.batch not in (self.files_per_batch, self.derived):
+            whole = "" if self.files_per_batch > run.batch else ", unless each file holds several samples"
+            run.warnings.append(
+                f"the throughput counts batch {run.batch}, each execution took {self.files_per_batch} files (--batchsize was wrong{whole})"
+            )
+        if run in self.pending:
+            self.pending.remove(run)
+
+    def _of_mean(self, mean: float | None, line: int) -> Run:
+        """The open run whose compute mean the throughput's line names, else the last one, else a new one."""
+        for run in self.pending:
+            figure = run.figure("compute_mean")
+            if mean is not None and figure and figure.value is not None and near(figure.value * 1000, mean, 1e-6):
+                return run
+        if self.pending:
+            return self.pending[-1]
+        self.found.append(Run(self.source, FAMILY, line))
+        return self.found[-1]
+
+    def _device(self, device: int, value: float, line: int) -> None:
+        """The tail of a run on several devices repeats each device's rate; one that was not printed before is a run of its own."""
+        for run in self.found:
+            figure = run.figure("throughput")
+            if figure and figure.value == value and "device_id" not in run.facts:
+                run.facts["device_id"] = device
+                return
+        run = Run(self.source, FAMILY, line, status="ok", facts={"device_id": device})
+        run.figures.append(Figure("throughput", value, "images/s", DEVICE, "infer", "chip", line))
+        self.found.append(run)
+
+    def _dymshape(self, match: re.Match[str], line: Line) -> None:
+        """A line of the tail of ``--dymShape_range`` repeats the rate of one shape; one that was not printed before is a run of its own."""
+        shape, result, printed = match[1], match[2], float(match[3])
+        if line.cut and len(match[3].replace(".", "").lstrip("0")) < _WHOLE:
+            return
+        for run in self.found:
+            figure = run.figure("throughput")
+            if figure and figure.value == printed and "dymshape" not in run.facts:
+                run.facts["dymshape"] = shape
+                return
+        run = Run(self.source, FAMILY, line.number, status="ok" if result == "OK" else "failed", facts={"dymshape": shape})
+        if run.status == "ok":
+            run.figures.append(Figure("throughput", printed, "images/s", DEVICE, "infer", "chip", line.number))
+        else:
+            run.warnings.append(f"the tool says '{result}' for the shape {shape} (line {line.number})")
+        self.found.append(run)
+
+    def _total(self, text: str, line: Line) -> None:
+        """The sum over devices: a figure of no single chip, checked against the devices' own."""
+        if line.cut and len(text.replace(".", "").lstrip("0")) < _WHOLE:
+            return
+        parts = [f.value for run in self.found if "device_id" in run.facts and (f := run.figure("throughput")) and f.value]
+        run = Run(self.source, FAMILY, line.number, status="ok", facts={"devices": len(parts) or None})
+        run.figures.append(Figure("throughput_total", float(text), "images/s", DEVICE, "infer", None, line.number))
+        if parts and not near(sum(parts), float(text), 1e-6):
+            run.warnings.append(f"the devices' rates add up to {sum(parts):.7g}, the summary says {float(text):.7g}")
+        self.found.append(run)
+
+    def runs(self) -> list[Run]:
+        """The runs found; one failed run where the tool started, said an error and printed no figure."""
+        self.found += self.fragment.runs()
+        if not self.found and self.started:
+            run = Run(self.source, FAMILY, self.started, status="failed" if self.error else "incomplete")
+            run.warnings.append(f"{self.error[0]} (line {self.error[1]})" if self.error else "the log ends before its summary")
+            self.found.append(run)
+        elif self.error and self.found:
+            self.found[-1].warnings.append(f"the tool also said: {self.error[0]} (line {self.error[1]})")
+        return self.found
+
+
+def _is_whole(printed: str, mean: str | None, batch: int | None) -> bool:
+    """Whether a throughput that ends the file has all its digits: those of a double, or what the rest of its line makes of it.
+
+    A log that was shortened by hand (a mean of a few digits) has a throughput that follows from the mean within their rounding.
+    """
+    if len(printed.replace(".", "").lstrip("0")) >= _WHOLE:
+        return True
+    if mean is None or batch is None or not float(mean):
+        return False
+    expected = 1000 * batch / float(mean)
+    shortened = len(mean.replace(".", "")) < 10 and len(printed.partition(".")[2]) >= 2
+    return near(float(printed), expected, 0.01 if shortened else 1e-9)
+
+
+class JsonFragment:
+    """A ``_summary.json`` pasted without its braces, or broken over lines: its keys are read as they stand."""
+
+    TOKEN = re.compile(
+        rf'"(?P<group>NPU_compute_time|H2D_latency|D2H_latency)"\s*:|"(?P<kind>min|max|mean|median|percentile\(99%\)|count)"\s*:\s*(?P<value>{NUMBER})'
+        rf'(?=\s*(?:[,}}\]]|$))|"throughput"\s*:\s*(?P<rate>{NUMBER})(?=\s*(?:[,}}]|$))'
+    )
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.run: Run | None = None
+        self.done: list[Run] = []
+        self.group: tuple[str, str | None] | None = None
+
+    def feed(self, line: Line) -> None:
+        """Take one line with quotation marks."""
+        for token in self.TOKEN.finditer(line.text):
+            if line.cut and token.end() == len(line.text) and not token["group"]:
+                continue
+            if token["group"]:
+                self.group = GROUPS[token["group"]]
+                self.run = self.run or Run(self.source, FAMILY, line.number)
+            elif self.run is None:
+                continue
+            elif token["rate"]:
+                self.run.figures.insert(0, throughput_figure(self.run, float(token["rate"]), line.number))
+                self.run.status = "ok"
+                self.done.append(self.run)
+                self.run = self.group = None
+            elif self.group and token["kind"] != "count":
+                self._statistic(token["kind"], float(token["value"]), line.number)
+
+    def _statistic(self, kind: str, milliseconds: float, line: int) -> None:
+        if self.run is None or self.group is None or not math.isfinite(milliseconds):
+            return
+        name = f"{self.group[0]}_{'p99' if kind.startswith('percentile') else kind}"
+        if self.run.figure(name) is None:
+            self.run.figures.append(Figure(name, milliseconds / 1000, "s", self.group[1], "infer", "chip", line))
+
+    def runs(self) -> list[Run]:
+        """The runs found, the last one incomplete if its throughput is missing."""
+        return [*self.done, *([self.run] if self.run and self.run.figures else [])]

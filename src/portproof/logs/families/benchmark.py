@@ -1,0 +1,239 @@
+"""``perf_*`` files of ``benchmark.x86_64`` and ``benchmark.aarch64`` (Ascend), and PortProof's own files in the same form.
+
+Five sections, rates in samples a second, times in ms, six significant digits. What READMEs report is the *Interface* rate of the
+``[infer]`` section: the device's own. The tool does not write the batch size; the ratio of the ``[infer]`` and ``[post]`` rates recovers
+it, since ``[post]`` counts batches: N / ceil(N / batch). Files in the wild are pasted on one line, lack commas or whole fields, or carry
+full-width punctuation; each field is read alone, and a field that is not there is not made up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+
+from portproof.core.errors import InputError
+from portproof.logs.checks import near
+from portproof.logs.lines import NUMBER, Line
+from portproof.logs.runs import DEVICE, END_TO_END, Figure, Run
+
+FAMILY = "benchmark"
+MARKS = ("[e2e", "[data read", "[preprocess", "[infer", "[post", "# PortProof ")
+
+ORDER = ("e2e", "read", "preprocess", "infer", "post")
+_NAMES = {"e2e": "e2e", "data read": "read", "preprocess": "preprocess", "infer": "infer", "inference": "infer"}
+_NAMES |= {"post": "post", "postprocess": "post"}
+#: Not after a quotation mark: that is a program's text and not a log.
+_SECTION = re.compile(r"(?<![\"'])\[{1,2}\s?(e2e|data read|preprocess|inference|infer|postprocess|post)\s?\]\s?")
+_OWN = re.compile(r"# PortProof (\S+) boundary=(call|end_to_end)(?![\w+|])(.*)")
+_FILE_NAME = re.compile(r"perf_(\w+?)_batchsize_(\d{1,5})_device_(\d{1,3})")
+#: Samples below which a run is so short that its sections' times differ by some percent.
+_FEW = 1000
+_SIGNIFICANT = 6
+#: How far a product of two figures of six digits may be off.
+_ROUNDING = 1.1e-5
+
+
+def _label(name: str) -> str:
+    """A pattern for a field's name with a stray blank anywhere in it (``Interface th roughputRate`` is real)."""
+    return r"\s?".join(name)
+
+
+_FIELD = re.compile(
+    rf"(?P<name>{_label('Interface')}\s{{0,3}}{_label('throughputRate')}|{_label('throughputRate')}|{_label('moduleLatency')}|{_label('latency')})"
+    rf"\s{{0,4}}[:：=\ufffd]{{1,3}}\s{{0,4}}(?P<value>{NUMBER})"
+)
+_KEYS = {"interfacethroughputrate": "interface", "throughputrate": "rate", "modulelatency": "latency", "latency": "latency"}
+
+
+class _Section:
+    """The fields of one section: name -> (value, line)."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, tuple[float, int]] = {}
+
+
+class _Log:
+    """The sections of one run, as they are met."""
+
+    def __init__(self, line: int, version: str | None, boundary: str | None, simulated: bool) -> None:
+        self.line, self.version, self.boundary, self.simulated = line, version, boundary, simulated
+        self.sections: dict[str, _Section] = {}
+
+    def value(self, section: str, name: str) -> float | None:
+        """A field's value, or None."""
+        found = self.sections[section].fields.get(name) if section in self.sections else None
+        return found[0] if found else None
+
+
+class Reader:
+    """Collects sections into runs: a section that repeats, or that comes before one already met, begins the next run."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.logs: list[_Log] = []
+        self.own: tuple[str, str, bool] | None = None
+        self.unknown_head: Line | None = None
+        self.cut: list[str] = []
+
+    def feed(self, line: Line) -> None:
+        """Take one line; it may hold all five sections."""
+        if "# PortProof " in line.text:
+            own = _OWN.search(line.text)
+            self.own = (own[1], own[2], "REHEARSAL" in own[3]) if own else None
+            self.unknown_head = None if own else line
+        heads = list(_SECTION.finditer(line.text))
+        for head, following in itertools.zip_longest(heads, heads[1:]):
+            name = _NAMES[head[1]]
+            text = line.text[head.end() : following.start() if following else len(line.text)]
+            fields = self._fields(text, line, ends_file=line.cut and following is None)
+            if fields.fields:
+                self._log_for(name, line.number).sections[name] = fields
+
+    def _log_for(self, section: str, line: int) -> _Log:
+        current = self.logs[-1] if self.logs else None
+        if current is None or any(ORDER.index(met) >= ORDER.index(section) for met in current.sections):
+            if self.unknown_head:
+                raise InputError(
+                    f"'{self.source}', line {self.unknown_head.number}: '{self.unknown_head.text.strip()[:80]}' is not how PortProof heads its perf "
+                    "files (boundary=call or boundary=end_to_end was expected); measure again with this version"
+                )
+            version, boundary, simulated = self.own or (None, None, False)
+            current = _Log(line, version, boundary, simulated)
+            self.logs.append(current)
+            self.own = None
+        return current
+
+    def _fields(self, text: str, line: Line, ends_file: bool) -> _Section:
+        section = _Section()
+        for match in _FIELD.finditer(text):
+            number, key = match["value"], _KEYS[re.sub(r"\s", "", match["name"]).lower()]
+            rate = section.fields.get("rate", (0.0, 0))[0] if key == "latency" else 0.0
+            if ends_file and match.end() == len(text) and not _is_whole(number, rate):
+                self.cut.append(f"the file ends within '{match['name']}: {number}' (line {line.number}), which may be cut and is left out")
+                continue
+            value = float(number)
+            if math.isfinite(value) and value > 0:
+                section.fields.setdefault(key, (value, line.number))
+        return section
+
+    def runs(self) -> list[Run]:
+        """The runs, each with its batch and its own checks."""
+        found = [_run(log, self.source) for log in self.logs]
+        if found:
+            found[-1].warnings += self.cut
+        return found
+
+
+def _is_whole(number: str, rate: float) -> bool:
+    """Whether a number that ends the file has all its digits: six, or so few that it would not fit its section's rate (their product is
+    one second) if more were cut off."""
+    digits = len(re.sub(r"[^0-9]", "", number).lstrip("0"))
+    if digits >= _SIGNIFICANT:
+        return "." in number
+    return digits <= _SIGNIFICANT - 2 and near(rate * float(number), 1000, _ROUNDING)
+
+
+def _run(log: _Log, source: str) -> Run:
+    run = Run(source, "portproof" if log.boundary else FAMILY, log.line, tool_version=log.version, simulated=log.simulated)
+    whole = log.value("e2e", "rate") if log.boundary else set(log.sections) == set(ORDER) and log.value("infer", "interface")
+    run.status = "ok" if whole else "incomplete"
+    name = _FILE_NAME.search(os.path.basename(source))
+    if name:
+        run.facts = {"model_type": name[1], "device_id": int(name[3])}
+    if log.simulated:
+        run.warnings.append("REHEARSAL: these times come from a simulated device")
+    run.figures = _figures(log)
+    samples = _sample_count(log, run)
+    if samples is not None:
+        run.figures.append(samples)
+    _find_batch(log, run, int(name[2]) if name else None, samples.value if samples else None)
+    _check_sections(log, run)
+    return run
+
+
+def _figures(log: _Log) -> list[Figure]:
+    """The printed figures. The boundary of a section's own rate and latency is not documented, so it is None."""
+    figures = []
+    device, per = log.boundary or DEVICE, "device" if log.boundary else "chip"
+    for name, section in log.sections.items():
+        for key, (value, line) in section.fields.items():
+            if name == "e2e":
+                entry = ("throughput", value, "images/s") if key == "rate" else ("walltime", value / 1000, "s")
+                figures.append(Figure(*entry, END_TO_END, None, per, line))
+            elif key == "interface":
+                figures.insert(0, Figure("throughput", value, "images/s", device, "infer", per, line))
+            elif key == "rate":
+                figures.append(Figure("throughput", value, "batches/s" if name == "post" else "images/s", None, name, per, line))
+            else:
+                figures.append(Figure("latency_mean", value / 1000, "s", None, name, per, line))
+    return figures
+
+
+def _sample_count(log: _Log, run: Run) -> Figure | None:
+    """Samples = end-to-end rate x time, which must be a whole number within the six digits that the tool prints."""
+    rate, latency = log.value("e2e", "rate"), log.value("e2e", "latency")
+    if rate is None or latency is None:
+        return None
+    product = rate * latency / 1000
+    slack = product * _ROUNDING + 1e-3
+    if abs(product - round(product)) > slack:
+        run.warnings.append(f"rate x time is not a whole number of samples: {rate:g}/s x {latency / 1000:g} s = {product:.6g}")
+        return None
+    line = log.sections["e2e"].fields["rate"][1]
+    return Figure("samples", round(product), "1", None, None, None, line, derived=f"{rate:g}/s x {latency / 1000:g} s = {product:.6f}")
+
+
+def _find_batch(log: _Log, run: Run, named: int | None, samples: float | None) -> None:
+    """Set the batch: from the rates where they tell it, else from the file's name, which is only a hint."""
+    infer, post = log.value("infer", "rate"), log.value("post", "rate")
+    measured = None
+    if infer and post:
+        fitting = _batches_for(infer / post, samples)
+        if named and samples and samples < _FEW and near(_per_batch(named, samples), infer / post, 0.05):
+            fitting.append(named)
+        measured = named if named in fitting else fitting[0] if len(fitting) == 1 else None
+        if named is not None and named not in fitting:
+            run.warnings.append(
+                f"the name says batch {named}, the [infer] and [post] rates say {infer / post:.4g} ({infer:g} / {post:g})"
+                + (f": the run was made with batch {measured}" if measured else "")
+            )
+    if measured is not None:
+        run.batch, run.batch_source = measured, "rates of [infer] and [post]"
+    elif named is not None and not (infer and post):
+        run.batch, run.batch_source = named, "file name (a hint)"
+
+
+def _batches_for(ratio: float, samples: float | None) -> list[int]:
+    """Batch sizes b that explain the ratio best, N / ceil(N / b) or b where N is not known, if any does within one percent.
+
+    Several remain where so few samples were run that they cannot be told apart.
+    """
+    if not 0.9 <= ratio <= 65536:
+        return []
+    around = range(max(int(ratio), 1), int(ratio) + 2)
+    best = min(around, key=lambda batch: abs(_per_batch(batch, samples) - ratio))
+    if not near(_per_batch(best, samples), ratio, 0.01):
+        return []
+    found = [best]
+    while samples and len(found) < 4096 and _per_batch(found[-1] + 1, samples) == _per_batch(best, samples):
+        found.append(found[-1] + 1)
+    return found
+
+
+def _per_batch(batch: int, samples: float | None) -> float:
+    """Samples in a batch on average: N / ceil(N / batch), or the batch where N is not known."""
+    return samples / math.ceil(samples / batch) if samples else batch
+
+
+def _check_sections(log: _Log, run: Run) -> None:
+    """Read rate x module latency must be one second; sections that lack a field are named."""
+    rate, latency = log.value("read", "rate"), log.value("read", "latency")
+    if rate and latency and not near(rate * latency / 1000, 1, 0.01):
+        run.warnings.append(f"[data read] rate x latency is not 1: {rate:g}/s x {latency:g} ms = {rate * latency / 1000:.4g}")
+    for name in ORDER[1:]:
+        if name in log.sections:
+            lacking = [f for f in ("rate", "latency") if log.value(name, f) is None]
+            if lacking and run.status == "ok":
+                run.warnings.append(f"[{name}] lacks its {' and '.join(lacking)}")

@@ -1,0 +1,1 @@
+"""Sidecars: what a stage read and wrote, whether that still holds, and which stage made which file."""

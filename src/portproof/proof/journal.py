@@ -1,0 +1,144 @@
+"""The journal of a folder in the making: which of its files are finished, so that a killed stage continues and never mixes two runs.
+
+The journal ``.<folder>.journal`` stands beside the folder until the sidecar takes its place. Its first line is the fingerprint of the
+run (inputs, parameters, versions); every other line is the record of one finished file. A file counts as finished when its line is there
+and the file still has the size and time of that line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import msgspec
+
+from portproof.core.errors import InputError
+from portproof.core.text import listed
+from portproof.proof.sidecar import FileRecord, Work, proof_of, record_of, stored_path
+
+
+class Journal:
+    """Opens the journal of ``work.artefact`` (a folder), which is created when it is not there.
+
+    Files of an earlier run with another fingerprint are removed first, and only those: a folder with files that nobody vouches for is
+    refused (:class:`InputError`). ``finished`` maps base names to records of this run's finished files. ``identity`` is what else decides
+    the bytes beside the inputs, parameters and versions of ``work`` (JSON values). Call before ``work.begin()``, which drops the sidecar.
+    """
+
+    def __init__(self, work: Work, identity: Mapping[str, Any] | None = None) -> None:
+        self.folder = work.artefact
+        self.path = journal_of(self.folder)
+        self._fingerprint = _fingerprint(work, identity or {})
+        self.finished: dict[str, FileRecord] = {}
+        self._file: IO[bytes] | None = None
+        earlier, same_run = self._read()
+        proof = proof_of(self.folder)
+        vouched = set(earlier) | ({Path(r.path).name for r in proof.outputs} if proof else set())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._refuse_strangers(vouched)
+        if same_run:
+            self.finished = {name: r for name, r in earlier.items() if _still_there(self.folder / name, r)}
+        for name in vouched - set(self.finished):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def __enter__(self) -> Journal:
+        """Rewrite the journal with what is finished, and keep it open for more."""
+        self._file = open(self.path, "wb")
+        self._line({"fingerprint": self._fingerprint})
+        for record in self.finished.values():
+            self._line(record)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close it; the journal stays until :meth:`remove`."""
+        if self._file:
+            self._file.close()
+
+    def publish(self, record: FileRecord) -> None:
+        """Note a file that :func:`write_pending` wrote, then give it its final name: a kill in between leaves nothing that nobody vouches for."""
+        final = self.folder / Path(record.path).name
+        self._note(record)
+        pending(final).replace(final)
+
+    def take(self, file: Path, name: str, root: Path, sha256: str | None = None) -> None:
+        """Note a finished file that stands elsewhere on the same file system as ``name``, then move it there."""
+        final = self.folder / name
+        self._note(msgspec.structs.replace(record_of(file, root, sha256), path=stored_path(final, root)))
+        file.replace(final)
+
+    def _note(self, record: FileRecord) -> None:
+        self.finished[Path(record.path).name] = record
+        self._line(record)
+
+    def remove(self) -> None:
+        """Delete the journal: called after the sidecar was written."""
+        self.path.unlink(missing_ok=True)
+
+    def _line(self, value: object) -> None:
+        assert self._file is not None
+        self._file.write(msgspec.json.encode(value) + b"\n")
+        self._file.flush()
+
+    def _read(self) -> tuple[dict[str, FileRecord], bool]:
+        """Records of the journal on disk, and whether it is of this run. A last line cut short by a kill is left out."""
+        if not self.path.is_file():
+            return {}, False
+        first, *rest = self.path.read_bytes().split(b"\n")[:-1] or [b"{}"]
+        records: dict[str, FileRecord] = {}
+        try:
+            same = msgspec.json.decode(first, type=dict[str, Any]).get("fingerprint") == self._fingerprint
+            for line in rest:
+                record = msgspec.json.decode(line, type=FileRecord)
+                records[Path(record.path).name] = record
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            same = False
+        return records, same
+
+    def _refuse_strangers(self, vouched: set[str]) -> None:
+        for leftover in self.folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+        strangers = sorted(p.name for p in self.folder.iterdir() if p.name not in vouched)
+        if strangers:
+            raise InputError(
+                f"'{self.folder}' holds {len(strangers)} files that this command did not write ({listed(strangers)}); "
+                "give an empty or a new folder, or remove them"
+            )
+
+
+def pending(final: Path) -> Path:
+    """The name of a file that is not yet noted as finished; the journal removes such files when a run begins."""
+    return final.with_name(f".{final.stem}.tmp")
+
+
+def write_pending(final: Path, data: bytes | memoryview[int], root: Path) -> FileRecord:
+    """Write ``data`` under the pending name of ``final``, and return the record of the file that it will be (see :meth:`Journal.publish`)."""
+    temporary = pending(final)
+    try:
+        temporary.write_bytes(data)
+        record = record_of(temporary, root, hashlib.sha256(data).hexdigest())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return msgspec.structs.replace(record, path=record.path.removesuffix(temporary.name) + final.name)
+
+
+def journal_of(folder: Path) -> Path:
+    """Where the journal of a folder stands."""
+    return folder.with_name(f".{folder.name}.journal")
+
+
+def _fingerprint(work: Work, identity: Mapping[str, Any]) -> str:
+    facts = {"stage": work.stage, "revision": work.revision, "parameters": work.parameters, "versions": work.versions, "simulated": work.simulated,
+             "identity": identity}  # fmt: skip
+    return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
+
+
+def _still_there(path: Path, record: FileRecord) -> bool:
+    try:
+        stat = path.stat()
+    except OSError:
+        return False
+    return (stat.st_size, stat.st_mtime_ns) == (record.size, record.mtime_ns)

@@ -1,0 +1,1 @@
+"""The simulated vendor programs: one file a program."""

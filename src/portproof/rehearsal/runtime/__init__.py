@@ -1,0 +1,1 @@
+"""The simulated extension module ``aclruntime`` and what is below it."""

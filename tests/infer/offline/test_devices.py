@@ -1,0 +1,114 @@
+"""Several chips: the samples dealt by id and joined by id, and the card timed together, on the simulated device."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from portproof.infer.offline.shards import Shard, dealt
+from portproof.manifest import Sample, read_info, write_info
+from portproof.rehearsal.installing import install
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+COUNT = 11
+
+
+@pytest.fixture
+def run(stage: Command, tmp_path: Path, om_models: Path) -> Command:
+    (tmp_path / "models").symlink_to(om_models)
+    (tmp_path / "prep").mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(COUNT):
+        rng.normal(size=(3, 4, 4)).astype(np.float32).tofile(tmp_path / "prep" / f"s{index}.bin")
+    write_info(tmp_path / "prep.info", [Sample(f"s{k}", (f"prep/s{k}.bin",), 4, 4) for k in range(COUNT)])
+    found = install(tmp_path / "rehearsal", "Ascend310", {"PATH": os.environ["PATH"]})
+
+    def go(*arguments: object, script: str = "infer/run.py", fault: str = "") -> subprocess.CompletedProcess[str]:
+        return stage(script, *arguments, cwd=tmp_path, env=found | {"PORTPROOF_REHEARSAL_FAULT": fault})
+
+    return go
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_samples_are_dealt_by_id_whatever_their_order() -> None:
+    samples = [Sample(f"s{k}", ()) for k in range(10)]
+    parts = dealt(samples, 4)
+    assert parts == dealt(samples[::-1], 4)
+    assert sorted(len(p) for p in parts) == [2, 2, 3, 3]
+    assert sorted(s.id for part in parts for s in part) == [f"s{k}" for k in range(10)]
+
+
+@pytest.mark.parametrize("runner", ["om", "ais_bench"])
+def test_four_devices_give_the_bytes_of_one(run: Command, tmp_path: Path, runner: str) -> None:
+    common = ("models/bs4.om", "--info", "prep.info", "--batch", 4, "--runner", runner)
+    assert run(*common, "--out", "one", "--device", "npu:0").returncode == 0
+    done = run(*common, "--out", "four", "--devices", 0, 1, 2, 3)
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "four") == files(tmp_path / "one")
+    assert len(files(tmp_path / "four")) == COUNT
+    facts = json.loads((tmp_path / "four.proof.json").read_text())["facts"]
+    assert [d["device"] for d in facts["devices"]] == ["npu:0", "npu:1", "npu:2", "npu:3"]
+    assert sum(d["samples"] for d in facts["devices"]) == COUNT
+    assert "four is up to date" in run(*common, "--out", "four", "--devices", 0, 1, 2, 3).stderr
+    assert not list(tmp_path.glob(".four*"))
+
+
+def test_a_device_that_fails_ends_the_run_and_what_the_others_did_is_kept(run: Command, tmp_path: Path) -> None:
+    common = ("models/bs1.om", "--info", "prep.info", "--out", "two", "--devices", "0,1")
+    done = run(*common, fault="size-mismatch:1")
+    assert (done.returncode, "error: npu:1: 'models/bs1.om' failed while it ran: [-1]" in done.stderr) == (3, True), done.stderr
+    assert not (tmp_path / "two.proof.json").exists()
+    done = run(*common)
+    assert done.returncode == 0, done.stderr
+    assert len(files(tmp_path / "two")) == COUNT
+    wrong = run("models/bs1.om", "--info", "prep.info", "--out", "x", "--devices", "0,9")
+    assert (wrong.returncode, "npu:9" in wrong.stderr) == (2, True)
+    assert run("models/bs1.om", "--info", "prep.info", "--out", "x", "--devices", "0,0").returncode == 2
+
+
+def test_a_run_of_which_a_part_was_there_before_states_no_rate_of_the_whole(run: Command, tmp_path: Path) -> None:
+    """The samples of that part took none of the time."""
+    common = ("models/bs1.om", "--info", "prep.info", "--out", "two", "--devices", "0,1")
+
+    def facts() -> dict[str, Any]:
+        return dict(json.loads((tmp_path / "two.proof.json").read_text())["facts"])
+
+    assert run(*common).returncode == 0
+    assert facts()["end_to_end"]["samples"] == COUNT
+    (tmp_path / "two.proof.json").unlink()
+    for path in (tmp_path / "two").iterdir():
+        path.unlink()
+    part = Shard(tmp_path / ".two.shards" / "npu0", 0)
+    part.prepare(dealt(read_info(tmp_path / "prep.info"), 2)[0])
+    before = run("models/bs1.om", "--info", part.folder / "part.info", "--out", part.result, "--device", "npu:0")
+    assert before.returncode == 0, before.stderr
+    assert run(*common).returncode == 0
+    assert "end_to_end" not in facts()
+    assert sum(d["samples"] for d in facts()["devices"]) == COUNT
+
+
+def test_the_card_is_timed_together_beside_one_chip_times_its_chips(run: Command, tmp_path: Path) -> None:
+    arguments = ("310=om:models/bs{batch}.om", "--batch", "1", "--devices", "0,1", "--out", "card.json")
+    done = run(*arguments, script="infer/bench.py")
+    assert done.returncode in (0, 4), done.stderr
+    assert "REHEARSAL" in done.stdout
+    assert done.stdout.count("2 chips together") == 2
+    measurements = json.loads((tmp_path / "card.json").read_text())["measurements"]
+    assert [(m["label"], m["boundary"], m["chips"], m["clients"]) for m in measurements if m["boundary"] == "device"] == [
+        ("310 alone", "device", 1, 1), ("310@npu:0", "device", 1, 1), ("310@npu:1", "device", 1, 1), ("310 card", "device", 2, 2),
+    ]  # fmt: skip
+    by_label = {m["label"]: m for m in measurements if m["boundary"] == "call"}
+    together = [s for block in by_label["310 card"]["blocks"] for s in block]
+    each = [s for k in (0, 1) for block in by_label[f"310@npu:{k}"]["blocks"] for s in block]
+    assert sorted(together) == sorted(each)
+    assert run("310=om:models/bs1.om", "--devices", "0", "--out", "x.json", script="infer/bench.py").returncode == 2

@@ -1,0 +1,40 @@
+"""When a clock is called unstable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from portproof.infer.timing.steady import _drift, reasons
+from portproof.measurement import Measurement
+
+
+def measured(medians: list[float]) -> Measurement:
+    return Measurement(label="a", model="m", backend="ort", batch=1, boundary="call", precision="fp32", clients=1, inputs="random",
+                       blocks=[[m, m, m] for m in medians])  # fmt: skip
+
+
+def test_steady_times_have_no_reasons() -> None:
+    rng = np.random.default_rng(1)
+    steady = [reasons(measured(list(np.exp(rng.normal(0, 0.02, 10))))) for _ in range(200)]
+    assert sum(bool(r) for r in steady) <= 4
+
+
+def test_spread_and_drift_are_named() -> None:
+    (spread,) = reasons(measured([1, 1.3, 1, 1.3, 1.3, 1, 1, 1.3]))
+    assert "a, batch 1, call: the middle half of the block medians spreads over 26 % (limit 10 %)" in spread
+    # A steady decline of 1 % a block stays within a 10 % band and is no steady state all the same.
+    (drift,) = reasons(measured([0.99**i for i in range(9)]))
+    assert "became 8 % faster" in drift
+    assert any("slower" in r for r in reasons(measured([1.03**i for i in range(10)])))
+    assert reasons(measured([1, 2, 3])) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_trend_is_that_of_a_linear_regression(seed: int) -> None:
+    medians = np.exp(np.random.default_rng(seed).normal(0, 0.1, 12))
+    line = stats.linregress(range(12), np.log(medians))
+    change, chance = _drift(list(medians))
+    assert change == pytest.approx(np.expm1(line.slope * 11))
+    assert chance == pytest.approx(line.pvalue)

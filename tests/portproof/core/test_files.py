@@ -1,0 +1,54 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from portproof.core.errors import InputError
+from portproof.core.files import atomic_writer, digest_of, existing_file, existing_folder, read_text, write_text
+
+
+def test_an_interrupted_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    write_text(target, "old")
+    with pytest.raises(KeyboardInterrupt), atomic_writer(target) as file:
+        file.write(b"half of the new")
+        raise KeyboardInterrupt
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_new_file_has_the_mode_of_a_plain_one(tmp_path: Path) -> None:
+    write_text(tmp_path / "ours", "x")
+    (tmp_path / "plain").write_text("x")
+    modes = {stat.S_IMODE((tmp_path / n).stat().st_mode) for n in ("ours", "plain")}
+    assert len(modes) == 1
+
+
+def test_digests_match_hashlib(tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    (tmp_path / "f").write_bytes(data)
+    assert digest_of(tmp_path / "f", "md5") == hashlib.md5(data).hexdigest()
+    assert digest_of(tmp_path / "f", "sha256") == hashlib.sha256(data).hexdigest()
+
+
+def test_errors_name_the_path(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        existing_file(tmp_path / "nowhere", "labels")
+    with pytest.raises(InputError, match="is a folder"):
+        existing_file(tmp_path, "labels")
+    with pytest.raises(InputError, match="nowhere"):
+        existing_folder(tmp_path / "nowhere", "images")
+    (tmp_path / "gbk").write_bytes("标签".encode("gbk"))
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_text(tmp_path / "gbk", "labels")
+
+
+def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "bom").write_bytes(b"\xef\xbb\xbfa 1\n")
+    assert read_text(tmp_path / "bom", "labels") == "a 1\n"

@@ -1,0 +1,136 @@
+"""Running external programs: logs, timeouts, signals, and an environment without ours."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from portproof.core.errors import InputError, ToolError
+from portproof.core.shell import find_program, run_program, tail_of, vendor_environment
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", textwrap.dedent(code)]
+
+
+def test_output_and_errors_go_to_one_log_in_order(tmp_path: Path) -> None:
+    done = run_program(
+        python("import os; os.write(1, b'one\\n'); os.write(2, b'two\\n'); os.write(1, b'\\xff\\n'); raise SystemExit(7)"),
+        tmp_path / "a" / "log",
+    )
+    assert (done.exit_code, done.output) == (7, "one\ntwo\n\ufffd\n")
+    error = done.failure("the tool failed")
+    assert "the tool failed; the command was: " in str(error)
+    assert str(tmp_path / "a" / "log") in str(error)
+    assert error.log_tail.splitlines()[:2] == ["one", "two"]
+    assert error.exit_code == 3
+
+
+def test_errors_can_have_a_log_of_their_own(tmp_path: Path) -> None:
+    done = run_program(python("import os; os.write(1, b'out'); os.write(2, b'err')"), tmp_path / "out", errors_log=tmp_path / "err")
+    assert (done.output, (tmp_path / "err").read_text()) == ("out", "err")
+
+
+def test_arguments_are_never_read_by_a_shell(tmp_path: Path) -> None:
+    done = run_program([*python("import sys; print(sys.argv[1])"), "a; echo b $HOME `id`"], tmp_path / "log")
+    assert done.output == "a; echo b $HOME `id`\n"
+
+
+def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match=r"'\./none' could not be started"):
+        run_program(["./none"], tmp_path / "log")
+
+
+def test_a_program_killed_by_a_signal_says_which(tmp_path: Path) -> None:
+    assert run_program(python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"), tmp_path / "log").how == "was killed by SIGSEGV"
+
+
+def test_a_timeout_ends_the_program_and_what_it_started(tmp_path: Path) -> None:
+    code = """
+        import subprocess, sys, time
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        print(child.pid, flush=True)
+        time.sleep(60)
+    """
+    with pytest.raises(ToolError, match="was stopped after 1 s") as caught:
+        run_program(python(code), tmp_path / "log", timeout_s=1)
+    assert_ends(int(caught.value.log_tail.split()[0]))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_us_ends_the_program_too(tmp_path: Path, root: Path, number: signal.Signals) -> None:
+    log = tmp_path / "log"
+    code = f"""
+        import sys
+        sys.path.insert(0, {str(root / "src")!r})
+        from pathlib import Path
+        from portproof.shell import run_program
+        run_program([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"], Path({str(log)!r}))
+    """
+    ours = subprocess.Popen(python(code), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not (log.is_file() and log.read_text().strip()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    ours.send_signal(number)
+    _, errors = ours.communicate(timeout=40)
+    assert "KeyboardInterrupt" in errors
+    assert_ends(int(log.read_text().split()[0]))
+
+
+def assert_ends(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        if state == "Z":
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"process {pid} is still there")
+
+
+def test_the_vendor_environment_is_without_ours_and_keeps_the_vendors(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.setattr(sys, "prefix", "/home/me/.venv")
+    given = {
+        "PATH": "/home/me/.venv/bin:/usr/local/Ascend/bin:/home/me/.venvs/bin:/usr/bin",
+        "PYTHONPATH": f"{root / 'src'}:/usr/local/Ascend/python/site-packages:/home/me/.venv/lib",
+        "VIRTUAL_ENV": "/home/me/.venv",
+        "PYTHONHOME": "/x",
+        "LD_LIBRARY_PATH": "/usr/local/Ascend/lib64",
+    }
+    assert vendor_environment(given) == {
+        "PATH": "/usr/local/Ascend/bin:/home/me/.venvs/bin:/usr/bin",
+        "PYTHONPATH": "/usr/local/Ascend/python/site-packages",
+        "LD_LIBRARY_PATH": "/usr/local/Ascend/lib64",
+    }
+    assert "PYTHONPATH" not in vendor_environment({"PYTHONPATH": str(root / "src")})
+
+
+def test_a_program_is_found_on_the_path_then_in_the_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("a", "b"):
+        tool = tmp_path / folder / "tool"
+        tool.parent.mkdir()
+        tool.write_text("#!/bin/sh\n")
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "none"), str(tmp_path / "a")]))
+    assert find_program(["tool"], [str(tmp_path / "b")]) == tmp_path / "a" / "tool"
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    assert find_program(["other", "tool"], [str(tmp_path / "b")]) == tmp_path / "b" / "tool"
+    with pytest.raises(InputError, match="'other or none' was not found on this host; source it"):
+        find_program(["other", "none"], hint="source it")
+
+
+def test_the_tail_of_a_log_is_safe_to_print(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(b"%d\n" % i for i in range(30)) + b"10%\r50%\r100%\r\n\x1b[31mred\n\n")
+    assert tail_of(log, 4).splitlines() == ["10%", "50%", "100%", "\\x1b[31mred"]
+    assert len(tail_of(log).splitlines()) == 20
+    assert tail_of(tmp_path / "none") == ""
