@@ -1,6 +1,7 @@
 """Packaging: the stage folders at the top of the checkout become sub-packages of ``portproof``.
 
-Metadata and tool settings stand in ``pyproject.toml``; only the folder mapping, which depends on what is on disk, is computed here.
+Metadata and tool settings stand in ``pyproject.toml``; only the folder mapping, which depends on
+what is on disk, is computed here.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ DATA = ("models", "recipes", "targets", "suites", "examples")
 
 
 def packages() -> dict[str, str]:
-    """Package name -> folder, for the spine, the stages, and the data folders that are installed with them."""
+    """Package name -> folder, for the spine, the stages, and the data folders that are installed
+    with them.
+    """
     found = {"portproof": "src/portproof"}
     for folder in Path("src/portproof").rglob("*"):
         if (folder / "__init__.py").is_file():
-            found["portproof." + ".".join(folder.relative_to("src/portproof").parts)] = folder.as_posix()
+            found["portproof." + ".".join(folder.relative_to("src/portproof").parts)] = (
+                folder.as_posix()
+            )
     for stage in STAGES:
         for folder in (Path(stage), *Path(stage).rglob("*")):
             if (folder / "__init__.py").is_file():

@@ -1,4 +1,6 @@
-"""Other clocks beside the bench, on the GPU: CUDA events of its own, and the profiler's time in kernels."""
+"""Other clocks beside the bench, on the GPU: CUDA events of its own, and the profiler's time in
+kernels.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,20 @@ def prepared(part: Part, precision: str) -> tuple[Any, Callable[[], Any]]:
     from portproof.backend import LoadRequest
     from portproof.infer.runtimes.torch_session import load_module
 
-    request = LoadRequest(batch=part.batch, device="cuda:0", precision=precision, card=MODELS[part.model])
+    request = LoadRequest(
+        batch=part.batch, device="cuda:0", precision=precision, card=MODELS[part.model]
+    )
     module, card, device, _ = load_module(random_weights(part), request)
     dtype = next(module.parameters()).dtype
     inputs = []
     for spec in card.inputs:
         shape = (part.batch, *spec.shape)
         floating = spec.dtype.startswith("float")
-        inputs.append(torch.randn(shape, device=device, dtype=dtype) if floating else torch.randint(0, 2, shape, device=device))
+        inputs.append(
+            torch.randn(shape, device=device, dtype=dtype)
+            if floating
+            else torch.randint(0, 2, shape, device=device)
+        )
 
     def forward() -> Any:
         with torch.inference_mode():
@@ -45,24 +53,40 @@ def prepared(part: Part, precision: str) -> tuple[Any, Callable[[], Any]]:
 
 
 def check(models: Sequence[str], folder: Path) -> int:
-    """Compare the bench with two other clocks: CUDA events around passes whose inputs are there already, and the profiler's time in kernels."""
+    """Compare the bench with two other clocks: CUDA events around passes whose inputs are there
+    already, and the profiler's time in kernels.
+    """
     rows = [
-        "| Model | Batch size | bench, device (ms) | CUDA events (ms) | difference | kernels, profiler (ms) | verdict |",
+        (
+            "| Model | Batch size | bench, device (ms) | CUDA events (ms) | difference | kernels,"
+            " profiler (ms) | verdict |"
+        ),
         "|---|---|---|---|---|---|---|",
     ]
     right = True
     for part in parts(models, CHECK_BATCHES, folder):
         if not part.file.is_file():
-            raise InputError(f"'{part.file}' is not measured yet: run benchmarks/gpu.sh first (--models {part.model} --batch {part.batch})")
-        measured = next(m for m in read_performance(part.file).measurements if (m.label, m.boundary) == ("eager fp16", "device"))
+            raise InputError(
+                f"'{part.file}' is not measured yet: run benchmarks/gpu.sh first (--models"
+                f" {part.model} --batch {part.batch})"
+            )
+        measured = next(
+            m
+            for m in read_performance(part.file).measurements
+            if (m.label, m.boundary) == ("eager fp16", "device")
+        )
         bench_ms = 1e3 * (measured.median_s or 0.0)
         torch, forward = prepared(part, "fp16")
-        events_ms, kernels_ms = _events_ms(torch, forward), sum(time_ms for _, _, time_ms in _operators(torch, forward))
+        events_ms, kernels_ms = (
+            _events_ms(torch, forward),
+            sum(time_ms for _, _, time_ms in _operators(torch, forward)),
+        )
         gap = events_ms / bench_ms - 1
         holds = abs(gap) <= AGREEMENT and kernels_ms < min(events_ms, bench_ms)
         right &= holds
         rows.append(
-            f"| {part.model} | {part.batch} | {bench_ms:.3f} | {events_ms:.3f} | {gap:+.1%} | {kernels_ms:.3f} | {'ok' if holds else 'NOT'} |"
+            f"| {part.model} | {part.batch} | {bench_ms:.3f} | {events_ms:.3f} | {gap:+.1%} |"
+            f" {kernels_ms:.3f} | {'ok' if holds else 'NOT'} |"
         )
     write_text(folder / "check.md", "\n".join(rows) + "\n")
     print("\n".join(rows))
@@ -75,14 +99,21 @@ def profile(part: Part) -> int:
     found = _operators(torch, forward)
     total = sum(time_ms for _, _, time_ms in found)
     if not total:
-        raise ToolError("the profiler saw no kernel; check that CUPTI is installed and that profiling is allowed")
+        raise ToolError(
+            "the profiler saw no kernel; check that CUPTI is installed and that profiling is"
+            " allowed"
+        )
     rows = [
         f"# {part.model}, batch {part.batch}, eager fp16",
         "",
         "| Operator | Calls a pass | GPU time (ms) | share |",
         "|---|---|---|---|",
     ]
-    rows += [f"| {name} | {calls:g} | {time_ms:.3f} | {time_ms / total:.1%} |" for name, calls, time_ms in found if time_ms > 0]
+    rows += [
+        f"| {name} | {calls:g} | {time_ms:.3f} | {time_ms / total:.1%} |"
+        for name, calls, time_ms in found
+        if time_ms > 0
+    ]
     text = "\n".join([*rows, f"| all | | {total:.3f} | |"]) + "\n"
     write_text(part.folder / f"profile_{part.model}_bs{part.batch}.md", text)
     print(text)
@@ -90,7 +121,9 @@ def profile(part: Part) -> int:
 
 
 def _events_ms(torch: Any, forward: Callable[[], Any]) -> float:
-    """Median time of a pass, each between two CUDA events on an idle GPU, as a call of the bench meets it: passes in a row would hide the launches."""
+    """Median time of a pass, each between two CUDA events on an idle GPU, as a call of the bench
+    meets it: passes in a row would hide the launches.
+    """
     times = []
     for _ in range(REPEATS):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

@@ -1,12 +1,18 @@
-"""Measure preprocessing against the plain loop that everybody uses, against OpenCV and DALI, and against its floor.
+"""Measure preprocessing against the plain loop that everybody uses, against OpenCV and DALI, and
+against its floor.
 
-All subjects work on the same images in every round, in another order each time, so that a slow moment of the machine falls on all of them.
+All subjects work on the same images in every round, in another order each time, so that a slow
+moment of the machine falls on all of them.
 
-* reference: PIL open, torchvision Resize, CenterCrop, ToTensor, Normalize, ``tofile``; one process, torch threads 1;
-* opencv: ``cv2.imread``, ``cv2.resize``, crop, normalise, ``tofile``: fast, and NOT equal to the reference;
+* reference: PIL open, torchvision Resize, CenterCrop, ToTensor, Normalize, ``tofile``; one process,
+  torch threads 1;
+* opencv: ``cv2.imread``, ``cv2.resize``, crop, normalise, ``tofile``: fast, and NOT equal to the
+  reference;
 * dali: the same on DALI's CPU operators, where it is installed: NOT equal either;
-* portproof: what ``preprocess/imagenet.py`` does for each image, hashing for the sidecar included, with and without the compiled core;
-* floor: JPEG decoding alone (libjpeg-turbo through simplejpeg, or Pillow where that is missing), and writing the files.
+* portproof: what ``preprocess/imagenet.py`` does for each image, hashing for the sidecar included,
+  with and without the compiled core;
+* floor: JPEG decoding alone (libjpeg-turbo through simplejpeg, or Pillow where that is missing),
+  and writing the files.
 
 Example: ``python benchmarks/preprocess.py --images imagenet/val --limit 150 --rounds 5``
 """
@@ -44,7 +50,9 @@ Run = Callable[[list[Path], Path], None]
 
 @dataclass
 class Subject:
-    """One way to preprocess: ``run(images, folder)``. ``wall`` and ``cpu`` hold seconds an image, one of each round."""
+    """One way to preprocess: ``run(images, folder)``. ``wall`` and ``cpu`` hold seconds an image,
+    one of each round.
+    """
 
     name: str
     run: Run
@@ -70,10 +78,17 @@ def reference(recipe: Recipe, dtype: str) -> Run:
     assert recipe.resize is not None
     torch.set_num_threads(1)
     crop = [
-        transforms.Resize(recipe.resize.size[0], interpolation=transforms.InterpolationMode(recipe.resize.interpolation)),
+        transforms.Resize(
+            recipe.resize.size[0],
+            interpolation=transforms.InterpolationMode(recipe.resize.interpolation),
+        ),
         transforms.CenterCrop(recipe.crop),
     ]
-    values = [transforms.ToTensor(), transforms.Normalize(recipe.mean, recipe.std)] if dtype == "float32" else []
+    values = (
+        [transforms.ToTensor(), transforms.Normalize(recipe.mean, recipe.std)]
+        if dtype == "float32"
+        else []
+    )
     steps = transforms.Compose(crop + values)
 
     def run(images: list[Path], folder: Path) -> None:
@@ -97,12 +112,16 @@ def opencv(recipe: Recipe, dtype: str) -> Run:
             image: Any = cv2.imread(str(path))
             scale = size / min(image.shape[:2])
             image = cv2.resize(
-                image, (max(width, int(image.shape[1] * scale)), max(height, int(image.shape[0] * scale))), interpolation=cv2.INTER_CUBIC
+                image,
+                (max(width, int(image.shape[1] * scale)), max(height, int(image.shape[0] * scale))),
+                interpolation=cv2.INTER_CUBIC,
             )
             top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
             image = image[top : top + height, left : left + width, ::-1]
             if dtype == "float32":
-                image = ((image.astype(np.float32) / np.float32(255) - mean) / std).transpose(2, 0, 1)
+                image = ((image.astype(np.float32) / np.float32(255) - mean) / std).transpose(
+                    2, 0, 1
+                )
             np.ascontiguousarray(image).tofile(folder / f"{path.stem}.bin")
 
     return run
@@ -119,7 +138,12 @@ def dali(recipe: Recipe, dtype: str) -> Run:
     @pipeline_def(batch_size=16, num_threads=1, device_id=None)  # type: ignore[untyped-decorator,unused-ignore]
     def steps(files: list[str]) -> Any:
         data, _ = fn.readers.file(files=files, pad_last_batch=True)
-        image = fn.resize(fn.decoders.image(data), resize_shorter=size, interp_type=types.INTERP_CUBIC, antialias=True)
+        image = fn.resize(
+            fn.decoders.image(data),
+            resize_shorter=size,
+            interp_type=types.INTERP_CUBIC,
+            antialias=True,
+        )
         return fn.crop_mirror_normalize(
             image,
             crop=(height, width),
@@ -141,7 +165,9 @@ def dali(recipe: Recipe, dtype: str) -> Run:
 
 
 def portproof(recipe: Recipe, dtype: Any, workers: int, use_compiled: bool) -> Run:
-    """What preprocess/imagenet.py does for each image; the final flush and the sidecar, once a data set, are left out."""
+    """What preprocess/imagenet.py does for each image; the final flush and the sidecar, once a data
+    set, are left out.
+    """
     preprocessor = Preprocessor(with_output(recipe, dtype), use_compiled)
 
     def run(images: list[Path], folder: Path) -> None:
@@ -185,28 +211,44 @@ def subjects_of(recipe: Recipe, dtype: str) -> list[Subject]:
     for use_compiled in (False, True):
         core = "compiled" if use_compiled else "stock wheels"
         for workers in (1, 2):
-            found.append(Subject(f"portproof {dtype}, {core}, {workers} workers", portproof(recipe, dtype, workers, use_compiled), True))
+            found.append(
+                Subject(
+                    f"portproof {dtype}, {core}, {workers} workers",
+                    portproof(recipe, dtype, workers, use_compiled),
+                    True,
+                )
+            )
     name, run = floor(recipe, dtype)
     return [*found, Subject(name, run, True)]
 
 
 def make_images(folder: Path, count: int) -> list[Path]:
-    """JPEG files like ImageNet's in size (0.2 megapixels, about 100 KB) and in kind (shapes and noise)."""
+    """JPEG files like ImageNet's in size (0.2 megapixels, about 100 KB) and in kind (shapes and
+    noise).
+    """
     rng = np.random.default_rng(0)
     for number in range(count):
         height, width = [(375, 500), (500, 375), (333, 500), (500, 334), (400, 400)][number % 5]
         y, x = np.mgrid[0:height, 0:width]
-        waves = np.stack([np.sin(x / rng.uniform(5, 60)) + np.cos(y / rng.uniform(5, 60)) for _ in range(3)], axis=-1)
+        waves = np.stack(
+            [np.sin(x / rng.uniform(5, 60)) + np.cos(y / rng.uniform(5, 60)) for _ in range(3)],
+            axis=-1,
+        )
         pixels = (waves * 55 + 128 + rng.normal(0, 14, waves.shape)).clip(0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"image_{number:05d}.JPEG", quality=90, subsampling=2 if number % 4 == 0 else 0)
+        Image.fromarray(pixels).save(
+            folder / f"image_{number:05d}.JPEG", quality=90, subsampling=2 if number % 4 == 0 else 0
+        )
     return find_images(folder)
 
 
 def show(subjects: list[Subject], plain: Subject) -> None:
-    """A Markdown table: medians over the rounds, and medians of the ratios of each round with their range."""
+    """A Markdown table: medians over the rounds, and medians of the ratios of each round with their
+    range.
+    """
     base, bottom = subjects[0], subjects[-1]
     print(
-        "\n| subject | images/s | CPU ms/image | x reference | x float32 reference | CPU: x reference | of the floor's rate | same bits |"
+        "\n| subject | images/s | CPU ms/image | x reference | x float32 reference | CPU: x"
+        " reference | of the floor's rate | same bits |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for subject in subjects:
@@ -230,8 +272,12 @@ def ratio(of: list[float], over: list[float]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", metavar="DIR", help="JPEG files; without it some are made on the spot")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--images", metavar="DIR", help="JPEG files; without it some are made on the spot"
+    )
     parser.add_argument("--limit", type=int, default=150, help="use at most so many images")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
@@ -239,10 +285,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         (scratch / "images").mkdir()
-        images = (find_images(options.images) if options.images else make_images(scratch / "images", options.limit))[: options.limit]
+        images = (
+            find_images(options.images)
+            if options.images
+            else make_images(scratch / "images", options.limit)
+        )[: options.limit]
         size = sum(path.stat().st_size for path in images) / len(images)
         print(
-            f"{len(images)} images of {size / 1e3:.0f} KB, {options.rounds} rounds, load {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors"
+            f"{len(images)} images of {size / 1e3:.0f} KB, {options.rounds} rounds, load"
+            f" {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors"
         )
         groups = [subjects_of(recipe, dtype) for dtype in ("float32", "uint8")]
         everyone = [subject for group in groups for subject in group]

@@ -1,8 +1,11 @@
-"""Time Top-n over many results against the least that must be done: both sides in turn, processor time, ratio with spread.
+"""Time Top-n over many results against the least that must be done: both sides in turn, processor
+time, ratio with spread.
 
-For ``.bin`` the other side lists, opens and reads the files and nothing else; for ``.txt`` it is the plain loop over lines and numbers that
-post-processing scripts use. ``library`` is the call inside one process; ``command`` is ``python metrics/topn.py`` whole, interpreter start and
-imports included, with ``result.json`` and its sidecar written. The files lie in a temporary folder and are in the page cache.
+For ``.bin`` the other side lists, opens and reads the files and nothing else; for ``.txt`` it is
+the plain loop over lines and numbers that post-processing scripts use. ``library`` is the call
+inside one process; ``command`` is ``python metrics/topn.py`` whole, interpreter start and imports
+included, with ``result.json`` and its sidecar written. The files lie in a temporary folder and are
+in the page cache.
 
 Example: ``python benchmarks/topn.py --samples 50000 --rounds 5``
 """
@@ -40,7 +43,9 @@ def make(folder: Path, samples: int, classes: int, text: bool) -> None:
             name = f"ILSVRC2012_val_{i + 1:08d}"
             labels.write(f"{name}.JPEG {i % classes}\n")
             if text:
-                (folder / f"{name}_1.txt").write_text("".join(f"{v:f} " for v in logits.tolist()) + "\n", encoding="ascii")
+                (folder / f"{name}_1.txt").write_text(
+                    "".join(f"{v:f} " for v in logits.tolist()) + "\n", encoding="ascii"
+                )
             else:
                 logits.tofile(folder / f"{name}_1.bin")
 
@@ -100,8 +105,12 @@ def _used() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def compare(title: str, sides: dict[str, Callable[[Path], object]], folder: Path, rounds: int, invert: bool) -> None:
-    """Run all sides in turn, in alternating order, and print each one's time and its ratio to the first, paired by round."""
+def compare(
+    title: str, sides: dict[str, Callable[[Path], object]], folder: Path, rounds: int, invert: bool
+) -> None:
+    """Run all sides in turn, in alternating order, and print each one's time and its ratio to the
+    first, paired by round.
+    """
     for work in sides.values():
         work(folder)
     times: dict[str, list[float]] = {name: [] for name in sides}
@@ -114,8 +123,18 @@ def compare(title: str, sides: dict[str, Callable[[Path], object]], folder: Path
     for name, seconds in times.items():
         ratios = [b / a if invert else a / b for a, b in zip(seconds, times[first], strict=True)]
         what = "times faster than" if invert else "times the processor time of"
-        versus = "" if name == first else f"{statistics.median(ratios):6.2f} ({min(ratios):.2f}..{max(ratios):.2f}) {what} {first}"
-        print(f"  {name:14s} {statistics.median(seconds):7.3f} s ({min(seconds):.3f}..{max(seconds):.3f})  {versus}")
+        versus = (
+            ""
+            if name == first
+            else (
+                f"{statistics.median(ratios):6.2f} ({min(ratios):.2f}..{max(ratios):.2f}) {what}"
+                f" {first}"
+            )
+        )
+        print(
+            f"  {name:14s} {statistics.median(seconds):7.3f} s"
+            f" ({min(seconds):.3f}..{max(seconds):.3f})  {versus}"
+        )
 
 
 def main() -> None:
@@ -136,10 +155,26 @@ def main() -> None:
         make(binary, options.samples, options.classes, text=False)
         make(text, options.text_samples, options.classes, text=True)
         assert library(text) == line_by_line(text)
-        sides: dict[str, Callable[[Path], object]] = {"read only": read_only, "library": library, "command": command}
-        compare(f"{options.samples} .bin results of {options.classes} classes", sides, binary, options.rounds, invert=False)
+        sides: dict[str, Callable[[Path], object]] = {
+            "read only": read_only,
+            "library": library,
+            "command": command,
+        }
+        compare(
+            f"{options.samples} .bin results of {options.classes} classes",
+            sides,
+            binary,
+            options.rounds,
+            invert=False,
+        )
         sides = {"line by line": line_by_line, "library": library}
-        compare(f"{options.text_samples} .txt results of {options.classes} classes", sides, text, options.rounds, invert=True)
+        compare(
+            f"{options.text_samples} .txt results of {options.classes} classes",
+            sides,
+            text,
+            options.rounds,
+            invert=True,
+        )
 
 
 if __name__ == "__main__":

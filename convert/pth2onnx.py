@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
@@ -15,19 +17,51 @@ from portproof.core.arguments import Parser, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Export trained PyTorch weights to ONNX: the file is checked, simplified, and compared with PyTorch number by number.",
-        example="python convert/pth2onnx.py regnety_016-54367f74.pth regnety_016.onnx --model regnety_016",
-    )
-    p.add_argument("weights", metavar="WEIGHTS.pth", help="the trained weights (a state dict, or a checkpoint that holds one)")
-    p.add_argument("out", metavar="OUT.onnx", help="the ONNX file to write; OUT.onnx.proof.json is written beside it")
-    p.add_argument("--model", metavar="CARD", required=True, help="a card's name or path, timm:NAME, torchvision:NAME, or FILE.py:CALLABLE")
-    p.add_argument("--opset", type=positive, default=11, help="the ONNX opset (default 11, which every ATC takes)")
-    p.add_argument("--batch", type=_batch, default=None, metavar="dynamic|N", help="a fixed batch, or 'dynamic' (the default)")
-    p.add_argument(
-        "--no-simplify", action="store_true", help="keep the graph as PyTorch exports it; the default folds constants with onnxslim"
+        "Export trained PyTorch weights to ONNX: the file is checked, simplified, and compared with"
+        " PyTorch number by number.",
+        example=(
+            "python convert/pth2onnx.py regnety_016-54367f74.pth regnety_016.onnx --model"
+            " regnety_016"
+        ),
     )
     p.add_argument(
-        "--fold-normalize", action="store_true", help="put scale, mean and std into the model, whose input is then raw uint8 pixels"
+        "weights",
+        metavar="WEIGHTS.pth",
+        help="the trained weights (a state dict, or a checkpoint that holds one)",
+    )
+    p.add_argument(
+        "out",
+        metavar="OUT.onnx",
+        help="the ONNX file to write; OUT.onnx.proof.json is written beside it",
+    )
+    p.add_argument(
+        "--model",
+        metavar="CARD",
+        required=True,
+        help="a card's name or path, timm:NAME, torchvision:NAME, or FILE.py:CALLABLE",
+    )
+    p.add_argument(
+        "--opset",
+        type=positive,
+        default=11,
+        help="the ONNX opset (default 11, which every ATC takes)",
+    )
+    p.add_argument(
+        "--batch",
+        type=_batch,
+        default=None,
+        metavar="dynamic|N",
+        help="a fixed batch, or 'dynamic' (the default)",
+    )
+    p.add_argument(
+        "--no-simplify",
+        action="store_true",
+        help="keep the graph as PyTorch exports it; the default folds constants with onnxslim",
+    )
+    p.add_argument(
+        "--fold-normalize",
+        action="store_true",
+        help="put scale, mean and std into the model, whose input is then raw uint8 pixels",
     )
     p.add_progress_options()
     return p

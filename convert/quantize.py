@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
@@ -15,19 +17,37 @@ from portproof.core.arguments import Parser, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Make a model of lower precision for ONNX Runtime, OpenVINO and TensorRT; int8 is calibrated on preprocessed samples. Not for atc, which "
-        "takes the fp32 file and reduces the precision itself.",
-        example="python convert/quantize.py model.onnx model_int8.onnx --precision int8 --info prep.info",
+        "Make a model of lower precision for ONNX Runtime, OpenVINO and TensorRT; int8 is"
+        " calibrated on preprocessed samples. Not for atc, which takes the fp32 file and reduces"
+        " the precision itself.",
+        example=(
+            "python convert/quantize.py model.onnx model_int8.onnx --precision int8 --info"
+            " prep.info"
+        ),
     )
     p.add_argument("model_file", metavar="MODEL.onnx", help="the fp32 model")
     p.add_argument("out", metavar="OUT.onnx", help="the file that is written")
     p.add_argument("--precision", choices=("int8", "fp16"), default="int8", help="default int8")
     p.add_argument(
-        "--info", metavar="FILE", help="info list of real samples: int8 is calibrated on them, fp16 checked (default: on random values)"
+        "--info",
+        metavar="FILE",
+        help=(
+            "info list of real samples: int8 is calibrated on them, fp16 checked (default: on"
+            " random values)"
+        ),
     )
-    p.add_argument("--samples", type=positive, default=128, metavar="N", help="int8: how many of them, evenly spread (default 128)")
     p.add_argument(
-        "--method", choices=("minmax", "entropy", "percentile"), default="minmax", help="int8: how ranges are found (default minmax)"
+        "--samples",
+        type=positive,
+        default=128,
+        metavar="N",
+        help="int8: how many of them, evenly spread (default 128)",
+    )
+    p.add_argument(
+        "--method",
+        choices=("minmax", "entropy", "percentile"),
+        default="minmax",
+        help="int8: how ranges are found (default minmax)",
     )
     p.add_progress_options()
     return p
@@ -42,7 +62,16 @@ def work(options: argparse.Namespace) -> int:
 
     progress.configure(options.quiet, options.log_json)
     info = Path(options.info) if options.info else None
-    reduce(Request(Path(options.model_file), Path(options.out), options.precision, info, options.samples, options.method))
+    reduce(
+        Request(
+            Path(options.model_file),
+            Path(options.out),
+            options.precision,
+            info,
+            options.samples,
+            options.method,
+        )
+    )
     return 0
 
 

@@ -1,4 +1,6 @@
-"""Time models against each other in alternating blocks, and write every call's seconds to perf.json."""
+"""Time models against each other in alternating blocks, and write every call's seconds to
+perf.json.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,18 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
-from portproof.infer.offline.elsewhere import add_runner_option, bench_by_tool, bench_on_devices, wants_tool
+from portproof.infer.offline.elsewhere import (
+    add_runner_option,
+    bench_by_tool,
+    bench_on_devices,
+    wants_tool,
+)
 from portproof.infer.runtimes.options import add_backend_options, backend_options
 
 if TYPE_CHECKING:
@@ -21,21 +30,65 @@ if TYPE_CHECKING:
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Time models against each other in alternating blocks, one worker process a subject; exit code 4 when the clock cannot be trusted.",
-        example="python infer/bench.py port=ort:model.onnx reference=eager:weights.pth --model resnet18 --batch 1,4,8 --out perf.json",
+        "Time models against each other in alternating blocks, one worker process a subject; exit"
+        " code 4 when the clock cannot be trusted.",
+        example=(
+            "python infer/bench.py port=ort:model.onnx reference=eager:weights.pth --model resnet18"
+            " --batch 1,4,8 --out perf.json"
+        ),
     )
-    p.add_argument("subjects", nargs="+", metavar="LABEL=BACKEND:FILE", help="what to time; FILE may hold {batch}; ratios are of the first")
+    p.add_argument(
+        "subjects",
+        nargs="+",
+        metavar="LABEL=BACKEND:FILE",
+        help="what to time; FILE may hold {batch}; ratios are of the first",
+    )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
-    p.add_argument("--model", metavar="CARD", help="model card: name, path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE")
-    p.add_argument("--inputs", choices=("random", "zeros", "real"), default="random", help="default random; real needs --info")
+    p.add_argument(
+        "--model",
+        metavar="CARD",
+        help="model card: name, path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
+    )
+    p.add_argument(
+        "--inputs",
+        choices=("random", "zeros", "real"),
+        default="random",
+        help="default random; real needs --info",
+    )
     p.add_argument("--info", metavar="FILE", help="info list of the real inputs")
     p.add_argument(
-        "--iterations", type=positive, metavar="N", help="counted calls a subject, batch and client (default: as many as fill the blocks)"
+        "--iterations",
+        type=positive,
+        metavar="N",
+        help="counted calls a subject, batch and client (default: as many as fill the blocks)",
     )
-    p.add_argument("--warmup", type=positive, metavar="N", help="warm-up calls (default: until the calls no longer become faster)")
-    p.add_argument("--blocks", type=positive, default=10, metavar="N", help="blocks a subject and batch (default 10; 4 give an interval)")
-    p.add_argument("--block-seconds", type=float, default=0.1, metavar="S", help="how long a block should last (default 0.1)")
-    p.add_argument("--clients", type=positive, default=1, metavar="N", help="processes a subject that call at the same time (default 1)")
+    p.add_argument(
+        "--warmup",
+        type=positive,
+        metavar="N",
+        help="warm-up calls (default: until the calls no longer become faster)",
+    )
+    p.add_argument(
+        "--blocks",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="blocks a subject and batch (default 10; 4 give an interval)",
+    )
+    p.add_argument(
+        "--block-seconds",
+        type=float,
+        default=0.1,
+        metavar="S",
+        help="how long a block should last (default 0.1)",
+    )
+    p.add_argument(
+        "--clients",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes a subject that call at the same time (default 1)",
+    )
     p.add_argument("--out", required=True, metavar="PERF.json", help="the measurement file")
     add_backend_options(p)
     add_runner_option(p)
@@ -71,7 +124,13 @@ def bench_here(options: argparse.Namespace) -> Performance:
         card=options.model,
         inputs=options.inputs,
         info=options.info,
-        plan=Plan(options.blocks, options.block_seconds, options.iterations, options.warmup, options.clients),
+        plan=Plan(
+            options.blocks,
+            options.block_seconds,
+            options.iterations,
+            options.warmup,
+            options.clients,
+        ),
         device=options.device,
         precision=options.precision,
         threads=options.threads,

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, not_negative, run_stage
@@ -18,9 +20,18 @@ def parser() -> Parser:
         "Check by npu-smi that devices are there, of the target's kind, healthy and idle.",
         example="python infer/npu_check.py --target 310p",
     )
-    p.add_argument("--target", default="310p", metavar="T", help="310 or 310p, a name of targets/ (default 310p)")
+    p.add_argument(
+        "--target",
+        default="310p",
+        metavar="T",
+        help="310 or 310p, a name of targets/ (default 310p)",
+    )
     p.add_values(
-        "--device", type=not_negative, default=[0], metavar="N", help="device numbers, as npu-smi's Device column has them (default 0)"
+        "--device",
+        type=not_negative,
+        default=[0],
+        metavar="N",
+        help="device numbers, as npu-smi's Device column has them (default 0)",
     )
     p.add_progress_options()
     return p
@@ -36,10 +47,15 @@ def work(options: argparse.Namespace) -> int:
     progress.configure(options.quiet, options.log_json)
     target = find_target(options.target)
     if target.soc_version is None:
-        raise InputError(f"the target '{target.name}' is no Ascend device; 310 or 310p was expected")
+        raise InputError(
+            f"the target '{target.name}' is no Ascend device; 310 or 310p was expected"
+        )
     for chip in npusmi.check_devices(npusmi.query(), [target.soc_version], options.device):
         memory = f"{chip.memory_used_mb} of {chip.memory_total_mb} MB in use"
-        print(f"device {chip.device}: {chip.soc_version} (NPU {chip.npu}, chip {chip.chip}), {chip.health}, idle, {memory}")
+        print(
+            f"device {chip.device}: {chip.soc_version} (NPU {chip.npu}, chip {chip.chip}),"
+            f" {chip.health}, idle, {memory}"
+        )
     return 0
 
 

@@ -6,32 +6,81 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
-from portproof.infer.offline.elsewhere import add_runner_option, infer_by_tool, infer_on_devices, wants_tool
+from portproof.infer.offline.elsewhere import (
+    add_runner_option,
+    infer_by_tool,
+    infer_on_devices,
+    wants_tool,
+)
 from portproof.infer.runtimes.options import add_backend_options, backend_options
 
 
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Run a model over samples and write RESULT_DIR/<id>_<k>.bin, one file a sample and output, k from 1. The rate it prints is "
-        "end to end (file to result) and never comparable with a bench.",
-        example="python infer/run.py model.onnx --info prep.info --out result --backend ort --batch 16",
+        "Run a model over samples and write RESULT_DIR/<id>_<k>.bin, one file a sample and output,"
+        " k from 1. The rate it prints is end to end (file to result) and never comparable with a"
+        " bench.",
+        example=(
+            "python infer/run.py model.onnx --info prep.info --out result --backend ort --batch 16"
+        ),
     )
-    p.add_argument("model_file", metavar="MODEL_FILE", help=".onnx, .om, .plan, or .pth (then with --model)")
+    p.add_argument(
+        "model_file", metavar="MODEL_FILE", help=".onnx, .om, .plan, or .pth (then with --model)"
+    )
     samples = p.add_mutually_exclusive_group(required=True)
-    samples.add_argument("--info", metavar="FILE", help="info list (its paths are relative to the working directory), or a packed folder")
-    samples.add_argument("--images", metavar="DIR", help="images, preprocessed meanwhile by the card's recipe; nothing is written between")
-    p.add_argument("--out", required=True, metavar="RESULT_DIR", help="result folder: sample files only, of one model only")
-    p.add_argument("--backend", metavar="NAME", help="what executes the model (default: by the model file's suffix)")
-    p.add_argument("--batch", type=positive, default=1, metavar="N", help="samples a call (default 1)")
-    p.add_argument("--model", metavar="CARD", help="model card: name, path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE")
-    p.add_argument("--format", choices=("bin", "txt", "npy"), default="bin", help="raw little-endian (default), text, or NumPy")
-    p.add_argument("--workers", type=positive, metavar="N", help="threads that preprocess --images (default: one a processor)")
-    p.add_argument("--perf-file", metavar="FILE", help="write the end-to-end rate there too, in the benchmark tool's form")
+    samples.add_argument(
+        "--info",
+        metavar="FILE",
+        help="info list (its paths are relative to the working directory), or a packed folder",
+    )
+    samples.add_argument(
+        "--images",
+        metavar="DIR",
+        help="images, preprocessed meanwhile by the card's recipe; nothing is written between",
+    )
+    p.add_argument(
+        "--out",
+        required=True,
+        metavar="RESULT_DIR",
+        help="result folder: sample files only, of one model only",
+    )
+    p.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="what executes the model (default: by the model file's suffix)",
+    )
+    p.add_argument(
+        "--batch", type=positive, default=1, metavar="N", help="samples a call (default 1)"
+    )
+    p.add_argument(
+        "--model",
+        metavar="CARD",
+        help="model card: name, path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
+    )
+    p.add_argument(
+        "--format",
+        choices=("bin", "txt", "npy"),
+        default="bin",
+        help="raw little-endian (default), text, or NumPy",
+    )
+    p.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="threads that preprocess --images (default: one a processor)",
+    )
+    p.add_argument(
+        "--perf-file",
+        metavar="FILE",
+        help="write the end-to-end rate there too, in the benchmark tool's form",
+    )
     add_backend_options(p)
     add_runner_option(p)
     p.add_progress_options()

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
@@ -15,17 +17,40 @@ from portproof.core.arguments import Parser, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Bench the models of a suite, each in a folder of its own, and write OUT/README.md; started again, it continues.",
+        "Bench the models of a suite, each in a folder of its own, and write OUT/README.md; started"
+        " again, it continues.",
         example="python infer/suite.py suites/cpu.yaml --out suite_cpu",
     )
     p.add_argument("suite", metavar="SUITE.yaml", help="models, subjects and batch sizes")
-    p.add_argument("--out", required=True, metavar="DIR", help="folder for the models, measurements and the table")
-    p.add_values("--models", metavar="CARD", help="only these of its models, as the suite names them")
     p.add_argument(
-        "--iterations", type=positive, metavar="N", help="counted calls a subject and batch (default: as many as fill the blocks)"
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="folder for the models, measurements and the table",
     )
-    p.add_argument("--blocks", type=positive, default=10, metavar="N", help="blocks a subject and batch (default 10)")
-    p.add_argument("--block-seconds", type=float, default=0.1, metavar="S", help="how long a block should last (default 0.1)")
+    p.add_values(
+        "--models", metavar="CARD", help="only these of its models, as the suite names them"
+    )
+    p.add_argument(
+        "--iterations",
+        type=positive,
+        metavar="N",
+        help="counted calls a subject and batch (default: as many as fill the blocks)",
+    )
+    p.add_argument(
+        "--blocks",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="blocks a subject and batch (default 10)",
+    )
+    p.add_argument(
+        "--block-seconds",
+        type=float,
+        default=0.1,
+        metavar="S",
+        help="how long a block should last (default 0.1)",
+    )
     p.add_progress_options()
     return p
 

@@ -1,4 +1,6 @@
-"""Time TensorRT engines by trtexec, in a mode that is the same for every version, and write perf.json."""
+"""Time TensorRT engines by trtexec, in a mode that is the same for every version, and write
+perf.json.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
@@ -15,16 +19,46 @@ from portproof.core.arguments import Parser, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Time engines by trtexec: GPU time (CUDA graph, spinning, no transfers) and, in runs of their own, with transfers. TensorRT 11 turned the "
-        "defaults of all three round, so they are always said. Exit code 4 when the clock cannot be trusted.",
-        example="python infer/trtbench.py t4=engines/model_bs{batch}.plan --batch 1,4,8,16 --out t4/perf.json",
+        "Time engines by trtexec: GPU time (CUDA graph, spinning, no transfers) and, in runs of"
+        " their own, with transfers. TensorRT 11 turned the defaults of all three round, so they"
+        " are always said. Exit code 4 when the clock cannot be trusted.",
+        example=(
+            "python infer/trtbench.py t4=engines/model_bs{batch}.plan --batch 1,4,8,16 --out"
+            " t4/perf.json"
+        ),
     )
-    p.add_argument("subject", metavar="LABEL=ENGINE", help="what to time; ENGINE may hold {batch}; made by convert/onnx2trt.py")
+    p.add_argument(
+        "subject",
+        metavar="LABEL=ENGINE",
+        help="what to time; ENGINE may hold {batch}; made by convert/onnx2trt.py",
+    )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
-    p.add_argument("--device", default="cuda:0", metavar="D", help="the GPU, as trtexec counts them (default cuda:0)")
-    p.add_argument("--seconds", type=float, default=3.0, metavar="S", help="how long a run times, after 1 s of warm-up (default 3)")
-    p.add_argument("--repeats", type=positive, default=3, metavar="N", help="runs of each mode, in turn (default 3)")
-    p.add_argument("--out", required=True, metavar="PERF.json", help="the measurement file; logs go to bs<N>/logs beside it")
+    p.add_argument(
+        "--device",
+        default="cuda:0",
+        metavar="D",
+        help="the GPU, as trtexec counts them (default cuda:0)",
+    )
+    p.add_argument(
+        "--seconds",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="how long a run times, after 1 s of warm-up (default 3)",
+    )
+    p.add_argument(
+        "--repeats",
+        type=positive,
+        default=3,
+        metavar="N",
+        help="runs of each mode, in turn (default 3)",
+    )
+    p.add_argument(
+        "--out",
+        required=True,
+        metavar="PERF.json",
+        help="the measurement file; logs go to bs<N>/logs beside it",
+    )
     p.add_progress_options()
     return p
 
@@ -41,9 +75,15 @@ def work(options: argparse.Namespace) -> int:
     progress.configure(options.quiet, options.log_json)
     label, _, engine = options.subject.partition("=")
     if not label or not engine:
-        raise InputError(f"'{options.subject}' is no subject: LABEL=ENGINE was expected, as in t4=engines/model_bs{{batch}}.plan")
+        raise InputError(
+            f"'{options.subject}' is no subject: LABEL=ENGINE was expected, as in"
+            " t4=engines/model_bs{batch}.plan"
+        )
     batches = tuple(dict.fromkeys(options.batch))
-    performance = bench_engines(TrtBench(label, engine, batches, options.device, options.seconds, options.repeats), Path(options.out))
+    performance = bench_engines(
+        TrtBench(label, engine, batches, options.device, options.seconds, options.repeats),
+        Path(options.out),
+    )
     print(table(performance))
     return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
 

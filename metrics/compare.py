@@ -9,7 +9,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, not_negative, positive, run_stage
@@ -18,22 +20,54 @@ from portproof.core.arguments import Parser, not_negative, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Compare a port's results with its reference's, sample by sample: PASS (exit code 0) when the loss of Top-1 accuracy is proved to be "
-        "under the margin, FAIL (1) when it is surely over, else UNDECIDED (4).",
-        example="python metrics/compare.py eager/bs1/result 310p/bs1/result val_label.txt --margin-pp 1.0",
+        "Compare a port's results with its reference's, sample by sample: PASS (exit code 0) when"
+        " the loss of Top-1 accuracy is proved to be under the margin, FAIL (1) when it is surely"
+        " over, else UNDECIDED (4).",
+        example=(
+            "python metrics/compare.py eager/bs1/result 310p/bs1/result val_label.txt"
+            " --margin-pp 1.0"
+        ),
     )
-    p.add_argument("reference", metavar="REFERENCE_RESULT", help="result folder, or table of outcomes (.csv), of the reference")
+    p.add_argument(
+        "reference",
+        metavar="REFERENCE_RESULT",
+        help="result folder, or table of outcomes (.csv), of the reference",
+    )
     p.add_argument("port", metavar="PORT_RESULT", help="the same of the port")
-    p.add_argument("labels", metavar="LABELS.txt", help="label file: '<file name> <class>' lines, the class counted from 0")
-    p.add_argument("--margin-pp", type=float, default=1.0, metavar="M", help="the loss allowed, in percentage points (default: 1.0)")
+    p.add_argument(
+        "labels",
+        metavar="LABELS.txt",
+        help="label file: '<file name> <class>' lines, the class counted from 0",
+    )
+    p.add_argument(
+        "--margin-pp",
+        type=float,
+        default=1.0,
+        metavar="M",
+        help="the loss allowed, in percentage points (default: 1.0)",
+    )
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_argument("--out", metavar="FILE", help="write the JSON here too")
-    p.add_argument("--allow-missing", action="store_true", help="leave out samples that a side lacks, and say how many")
-    p.add_argument("--classes", type=positive, metavar="N", help="refuse results that do not hold N classes")
+    p.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="leave out samples that a side lacks, and say how many",
+    )
+    p.add_argument(
+        "--classes", type=positive, metavar="N", help="refuse results that do not hold N classes"
+    )
     for side in ("reference", "port"):
-        p.add_argument(f"--{side}-dtype", choices=("float32", "float16"), default="float32", help="of .bin results (default: float32)")
         p.add_argument(
-            f"--{side}-output", type=not_negative, metavar="K", help="output number, as in the file names (default: the only one)"
+            f"--{side}-dtype",
+            choices=("float32", "float16"),
+            default="float32",
+            help="of .bin results (default: float32)",
+        )
+        p.add_argument(
+            f"--{side}-output",
+            type=not_negative,
+            metavar="K",
+            help="output number, as in the file names (default: the only one)",
         )
     p.add_progress_options()
     return p
@@ -51,7 +85,9 @@ def work(options: argparse.Namespace) -> int:
         options.port,
         options.labels,
         options.margin_pp,
-        reference_reading=Reading(options.reference_dtype, options.classes, options.reference_output),
+        reference_reading=Reading(
+            options.reference_dtype, options.classes, options.reference_output
+        ),
         port_reading=Reading(options.port_dtype, options.classes, options.port_output),
         allow_missing=options.allow_missing,
         out=options.out,

@@ -1,4 +1,6 @@
-"""Explain a drop of accuracy: try the usual mistakes on the reference and say which one gives the port's outputs."""
+"""Explain a drop of accuracy: try the usual mistakes on the reference and say which one gives the
+port's outputs.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, not_negative, positive, run_stage
@@ -15,18 +19,53 @@ from portproof.core.arguments import Parser, not_negative, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Explain a drop of accuracy: run the reference with every usual mistake of preprocessing, look for results of other samples and for "
-        "shifted labels, and say which explanation fits the port's outputs best.",
-        example="python metrics/diagnose.py --model regnety_016 --reference model.onnx --images val --labels val_label.txt --result 310p/bs1/result",
+        "Explain a drop of accuracy: run the reference with every usual mistake of preprocessing,"
+        " look for results of other samples and for shifted labels, and say which explanation fits"
+        " the port's outputs best.",
+        example=(
+            "python metrics/diagnose.py --model regnety_016 --reference model.onnx --images val"
+            " --labels val_label.txt --result 310p/bs1/result"
+        ),
     )
-    p.add_argument("--model", required=True, metavar="CARD", help="the model card: its recipe is what should have been done")
-    p.add_argument("--reference", required=True, metavar="FILE", help="the model that is right: an ONNX file, or weights")
+    p.add_argument(
+        "--model",
+        required=True,
+        metavar="CARD",
+        help="the model card: its recipe is what should have been done",
+    )
+    p.add_argument(
+        "--reference",
+        required=True,
+        metavar="FILE",
+        help="the model that is right: an ONNX file, or weights",
+    )
     p.add_argument("--images", required=True, metavar="DIR", help="the images of the data set")
-    p.add_argument("--labels", required=True, metavar="FILE", help="label file: '<file name> <class>' lines, the class counted from 0")
+    p.add_argument(
+        "--labels",
+        required=True,
+        metavar="FILE",
+        help="label file: '<file name> <class>' lines, the class counted from 0",
+    )
     p.add_argument("--result", required=True, metavar="DIR", help="the port's result folder")
-    p.add_argument("--limit", type=positive, default=32, metavar="N", help="how many images to look at (default: 32)")
-    p.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of the port's .bin results (default: float32)")
-    p.add_argument("--output", type=not_negative, metavar="K", help="output number, as in the file names (default: the only one)")
+    p.add_argument(
+        "--limit",
+        type=positive,
+        default=32,
+        metavar="N",
+        help="how many images to look at (default: 32)",
+    )
+    p.add_argument(
+        "--dtype",
+        choices=("float32", "float16"),
+        default="float32",
+        help="of the port's .bin results (default: float32)",
+    )
+    p.add_argument(
+        "--output",
+        type=not_negative,
+        metavar="K",
+        help="output number, as in the file names (default: the only one)",
+    )
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_progress_options()
     return p
@@ -41,7 +80,13 @@ def work(options: argparse.Namespace) -> int:
     progress.configure(options.quiet, options.log_json)
     reading = Reading(dtype=options.dtype, output=options.output)
     diagnosis = diagnose(
-        options.model, options.reference, options.images, options.labels, options.result, limit=options.limit, reading=reading
+        options.model,
+        options.reference,
+        options.images,
+        options.labels,
+        options.result,
+        limit=options.limit,
+        reading=reading,
     )
     print(diagnosis.to_json() if options.json else diagnosis.to_text())
     return 0

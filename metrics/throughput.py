@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
@@ -15,12 +17,20 @@ from portproof.core.arguments import Parser, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Read the figures of performance logs: benchmark, PureInfer, ais_bench, msame, trtexec, LoadGen and PortProof's own. "
-        "A log is recognised by its content. A file that holds no run is named on stderr, and the exit code is then 2.",
-        example="python metrics/throughput.py result/perf_vision_batchsize_1_device_0.txt --chips 4",
+        "Read the figures of performance logs: benchmark, PureInfer, ais_bench, msame, trtexec,"
+        " LoadGen and PortProof's own. A log is recognised by its content. A file that holds no run"
+        " is named on stderr, and the exit code is then 2.",
+        example=(
+            "python metrics/throughput.py result/perf_vision_batchsize_1_device_0.txt --chips 4"
+        ),
     )
     p.add_argument("log", metavar="LOG", nargs="+", help="a log, or a folder of logs")
-    p.add_argument("--chips", type=positive, metavar="N", help="chips on a card: adds per-card rates beside the printed ones")
+    p.add_argument(
+        "--chips",
+        type=positive,
+        metavar="N",
+        help="chips on a card: adds per-card rates beside the printed ones",
+    )
     p.add_argument("--json", action="store_true", help="a list of runs as JSON, on stdout")
     p.add_progress_options()
     return p

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, run_stage
@@ -15,14 +17,22 @@ from portproof.core.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Write the AIPP configuration (atc --insert_op_conf) for a model card: the .om then reads raw uint8 NHWC pixels, as "
-        "'imagenet.py --dtype uint8 --layout NHWC' writes them, and normalises them itself. The same text serves 310 and 310P.",
+        "Write the AIPP configuration (atc --insert_op_conf) for a model card: the .om then reads"
+        " raw uint8 NHWC pixels, as 'imagenet.py --dtype uint8 --layout NHWC' writes them, and"
+        " normalises them itself. The same text serves 310 and 310P.",
         example="python preprocess/aipp.py --model regnety_016 --out aipp.config",
     )
     p.add_argument(
-        "--model", metavar="CARD", required=True, help="model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE"
+        "--model",
+        metavar="CARD",
+        required=True,
+        help="model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
     )
-    p.add_argument("--prepared-by", metavar="RECIPE", help="uint8 recipe of larger samples, such as resnet_aipp: AIPP crops them then")
+    p.add_argument(
+        "--prepared-by",
+        metavar="RECIPE",
+        help="uint8 recipe of larger samples, such as resnet_aipp: AIPP crops them then",
+    )
     p.add_argument("--out", metavar="FILE", help="file to write (default: print it)")
     p.add_progress_options()
     return p
@@ -39,7 +49,11 @@ def work(options: argparse.Namespace) -> int:
 
     progress.configure(options.quiet, options.log_json)
     recipe = resolve_card(options.model).preprocessing
-    prepared = find_recipe(options.prepared_by) if options.prepared_by else with_output(recipe, "uint8", "NHWC")
+    prepared = (
+        find_recipe(options.prepared_by)
+        if options.prepared_by
+        else with_output(recipe, "uint8", "NHWC")
+    )
     if options.out:
         write_aipp(Path(options.out), recipe, prepared)
     else:

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, not_negative, positive, run_stage
@@ -15,18 +17,47 @@ from portproof.core.arguments import Parser, not_negative, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Recompute a random sample of a folder of .bin files, made by whoever, and say whether it is what the card asks for; "
-        "if not, which single change of the recipe explains it. Exit code 1 when it is not.",
+        "Recompute a random sample of a folder of .bin files, made by whoever, and say whether it"
+        " is what the card asks for; if not, which single change of the recipe explains it. Exit"
+        " code 1 when it is not.",
         example="python preprocess/check.py prep --model regnety_016 --images imagenet/val",
     )
     p.add_argument("prep", metavar="PREP_DIR", help="folder of .bin files, or a packed folder")
-    p.add_argument("--model", metavar="CARD", help="model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE")
-    p.add_argument("--recipe", metavar="RECIPE", help="recipe's YAML file or name, instead of the card's recipe")
-    p.add_argument("--dtype", choices=("float32", "float16", "uint8"), help="type that was asked for, instead of the recipe's")
-    p.add_argument("--layout", choices=("NCHW", "NHWC"), help="layout that was asked for, instead of the recipe's")
-    p.add_argument("--images", metavar="IMAGES_DIR", help="the images; without it, those that the folder's sidecar names")
-    p.add_argument("--samples", type=positive, default=32, metavar="N", help="how many samples to recompute (default: 32)")
-    p.add_argument("--seed", type=not_negative, default=0, metavar="N", help="which ones (default: 0)")
+    p.add_argument(
+        "--model",
+        metavar="CARD",
+        help="model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
+    )
+    p.add_argument(
+        "--recipe",
+        metavar="RECIPE",
+        help="recipe's YAML file or name, instead of the card's recipe",
+    )
+    p.add_argument(
+        "--dtype",
+        choices=("float32", "float16", "uint8"),
+        help="type that was asked for, instead of the recipe's",
+    )
+    p.add_argument(
+        "--layout",
+        choices=("NCHW", "NHWC"),
+        help="layout that was asked for, instead of the recipe's",
+    )
+    p.add_argument(
+        "--images",
+        metavar="IMAGES_DIR",
+        help="the images; without it, those that the folder's sidecar names",
+    )
+    p.add_argument(
+        "--samples",
+        type=positive,
+        default=32,
+        metavar="N",
+        help="how many samples to recompute (default: 32)",
+    )
+    p.add_argument(
+        "--seed", type=not_negative, default=0, metavar="N", help="which ones (default: 0)"
+    )
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.add_progress_options()
     return p
@@ -46,7 +77,9 @@ def work(options: argparse.Namespace) -> int:
     progress.configure(options.quiet, options.log_json)
     if not options.model and not options.recipe:
         raise InputError("checked against what? --model CARD or --recipe RECIPE was expected")
-    recipe = find_recipe(options.recipe) if options.recipe else resolve_card(options.model).preprocessing
+    recipe = (
+        find_recipe(options.recipe) if options.recipe else resolve_card(options.model).preprocessing
+    )
     recipe = with_output(recipe, options.dtype, options.layout)
     result = check_folder(Path(options.prep), recipe, options.images, options.samples, options.seed)
     print(json.dumps(result, indent=1) if options.json else sentence_of(result))

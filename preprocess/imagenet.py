@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
@@ -15,18 +17,51 @@ from portproof.core.arguments import Parser, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Preprocess images (a flat folder, or ImageNet's class folders) exactly as a model's recipe says; write PREP_DIR/<id>.bin.",
+        "Preprocess images (a flat folder, or ImageNet's class folders) exactly as a model's recipe"
+        " says; write PREP_DIR/<id>.bin.",
         example="python preprocess/imagenet.py imagenet/val prep --model regnety_016",
     )
-    p.add_argument("images", metavar="IMAGES_DIR", help="folder of images, or of class folders such as n01440764/")
-    p.add_argument("prep", metavar="PREP_DIR", help="folder to write, new or left by an interrupted run, which is continued")
-    p.add_argument("--model", metavar="CARD", help="model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE")
-    p.add_argument("--recipe", metavar="RECIPE", help="recipe's YAML file or name, instead of the card's recipe")
-    p.add_argument("--dtype", choices=("float32", "float16", "uint8"), help="type to write; uint8 leaves the normalisation to the model")
-    p.add_argument("--layout", choices=("NCHW", "NHWC"), help="layout to write, instead of the recipe's")
-    p.add_argument("--workers", type=positive, metavar="N", help="worker threads (default: one a processor)")
-    p.add_argument("--pack", action="store_true", help="write PREP_DIR/samples.npy and ids.txt instead of one file a sample")
-    p.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read, and list them in the sidecar")
+    p.add_argument(
+        "images",
+        metavar="IMAGES_DIR",
+        help="folder of images, or of class folders such as n01440764/",
+    )
+    p.add_argument(
+        "prep",
+        metavar="PREP_DIR",
+        help="folder to write, new or left by an interrupted run, which is continued",
+    )
+    p.add_argument(
+        "--model",
+        metavar="CARD",
+        help="model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
+    )
+    p.add_argument(
+        "--recipe",
+        metavar="RECIPE",
+        help="recipe's YAML file or name, instead of the card's recipe",
+    )
+    p.add_argument(
+        "--dtype",
+        choices=("float32", "float16", "uint8"),
+        help="type to write; uint8 leaves the normalisation to the model",
+    )
+    p.add_argument(
+        "--layout", choices=("NCHW", "NHWC"), help="layout to write, instead of the recipe's"
+    )
+    p.add_argument(
+        "--workers", type=positive, metavar="N", help="worker threads (default: one a processor)"
+    )
+    p.add_argument(
+        "--pack",
+        action="store_true",
+        help="write PREP_DIR/samples.npy and ids.txt instead of one file a sample",
+    )
+    p.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out images that cannot be read, and list them in the sidecar",
+    )
     p.add_progress_options()
     return p
 
@@ -46,7 +81,9 @@ def work(options: argparse.Namespace) -> int:
     progress.configure(options.quiet, options.log_json)
     if not options.model and not options.recipe:
         raise InputError("which preprocessing? --model CARD or --recipe RECIPE was expected")
-    recipe = find_recipe(options.recipe) if options.recipe else resolve_card(options.model).preprocessing
+    recipe = (
+        find_recipe(options.recipe) if options.recipe else resolve_card(options.model).preprocessing
+    )
     recipe = with_output(recipe, options.dtype, options.layout)
     print(f"recipe: {describe(recipe)}", flush=True)
     make = make_packed if options.pack else make_bins

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, run_stage
@@ -15,17 +17,26 @@ from portproof.core.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Write '<file name> <class>' lines, classes from 0: from a tree of class folders, or from the ILSVRC2012 devkit.",
+        "Write '<file name> <class>' lines, classes from 0: from a tree of class folders, or from"
+        " the ILSVRC2012 devkit.",
         example="python preprocess/labels.py imagenet/val val_label.txt",
     )
     p.add_argument(
         "source",
         metavar="IMAGENET_VAL_TREE|DEVKIT_FILE",
-        help="folder of class folders, or ILSVRC2012_validation_ground_truth.txt with the devkit's meta.mat beside it",
+        help=(
+            "folder of class folders, or ILSVRC2012_validation_ground_truth.txt with the devkit's"
+            " meta.mat beside it"
+        ),
     )
     p.add_argument("labels", metavar="LABELS.txt", help="list to write")
     p.add_argument(
-        "--synsets", metavar="FILE", help="the model's classes in order, one wnid first on each line, for a tree with some of them"
+        "--synsets",
+        metavar="FILE",
+        help=(
+            "the model's classes in order, one wnid first on each line, for a tree with some of"
+            " them"
+        ),
     )
     p.add_progress_options()
     return p

@@ -1,4 +1,6 @@
-"""Check the figures of a port's README against the logs, products and tables that it shows itself."""
+"""Check the figures of a port's README against the logs, products and tables that it shows
+itself.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, run_stage
@@ -20,12 +24,17 @@ if TYPE_CHECKING:
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Re-derive every figure of a port's README from what the README itself shows: its logs, products, tables and ratios.\n"
-        "Exit code 1 when a contradiction was found, 0 when none was.",
+        "Re-derive every figure of a port's README from what the README itself shows: its logs,"
+        " products, tables and ratios.\nExit code 1 when a contradiction was found, 0 when none"
+        " was.",
         example="python reports/audit.py README.md",
     )
-    p.add_argument("documents", metavar="README.md", nargs="+", help="a README in Markdown, Chinese or English")
-    p.add_argument("--json", action="store_true", help="print one JSON list, with one object a document")
+    p.add_argument(
+        "documents", metavar="README.md", nargs="+", help="a README in Markdown, Chinese or English"
+    )
+    p.add_argument(
+        "--json", action="store_true", help="print one JSON list, with one object a document"
+    )
     p.add_progress_options()
     return p
 
@@ -52,13 +61,19 @@ def show(result: Audit) -> None:
     from portproof.core.text import printable
 
     print(
-        f"{printable(result.document)}: {result.checked} figures checked, {len(result.contradictions)} contradictions, "
-        f"{len(result.ambiguous)} that cannot be told, {len(result.unchecked)} notes on what was not checked"
+        f"{printable(result.document)}: {result.checked} figures checked,"
+        f" {len(result.contradictions)} contradictions, {len(result.ambiguous)} that cannot be"
+        f" told, {len(result.unchecked)} notes on what was not checked"
     )
     for finding in result.in_order():
         mark = "CONTRADICTION" if finding in result.contradictions else "cannot tell"
-        source = "" if finding.from_line in (None, finding.line) else f" (from line {finding.from_line})"
-        print(f"  line {finding.line:>5}  {mark:<13}  {finding.kind:<12}  stated {printable(finding.stated)}")
+        source = (
+            "" if finding.from_line in (None, finding.line) else f" (from line {finding.from_line})"
+        )
+        print(
+            f"  line {finding.line:>5}  {mark:<13}  {finding.kind:<12}  stated"
+            f" {printable(finding.stated)}"
+        )
         print(f"  {'':<11}  {'':<13}  {'':<12}  follows {printable(finding.derived)}{source}")
     for note in sorted(result.unchecked, key=lambda u: u.line):
         print(f"  line {note.line:>5}  not checked    {printable(note.why)}")

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, run_stage
@@ -15,11 +17,14 @@ from portproof.core.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Write the report of a port as one HTML page that loads nothing from elsewhere and runs no script.",
+        "Write the report of a port as one HTML page that loads nothing from elsewhere and runs no"
+        " script.",
         example="python reports/html.py runs/digits-cpu --out report.html",
     )
     p.add_argument("run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port'")
-    p.add_argument("--out", metavar="FILE", help="where to write it (default: RUN_DIR/report/report.html)")
+    p.add_argument(
+        "--out", metavar="FILE", help="where to write it (default: RUN_DIR/report/report.html)"
+    )
     p.add_progress_options()
     return p
 

@@ -1,4 +1,6 @@
-"""Write the README of a port: what was run, what came out, and the verdict, every figure from a file."""
+"""Write the README of a port: what was run, what came out, and the verdict, every figure from a
+file.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, run_stage
@@ -15,8 +19,9 @@ from portproof.core.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Write the README of a port from its run directory. An existing file is updated in place: only what stands between its "
-        "'<!-- portproof:begin ... -->' and '<!-- portproof:end ... -->' lines is replaced.",
+        "Write the README of a port from its run directory. An existing file is updated in place:"
+        " only what stands between its '<!-- portproof:begin ... -->' and '<!-- portproof:end ..."
+        " -->' lines is replaced.",
         example="python reports/readme.py runs/digits-cpu --lang zh --out README.md",
     )
     p.add_argument("run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port'")
@@ -25,9 +30,16 @@ def parser() -> Parser:
         "--template",
         choices=("readme", "modelzoo"),
         default="readme",
-        help="readme: seven chapters, from the model to its performance; modelzoo: the shorter form of today's ModelZoo (default: readme)",
+        help=(
+            "readme: seven chapters, from the model to its performance; modelzoo: the shorter form"
+            " of today's ModelZoo (default: readme)"
+        ),
     )
-    p.add_argument("--out", metavar="FILE", help="where to write it (default: RUN_DIR/report/README.md, README.zh.md for zh)")
+    p.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where to write it (default: RUN_DIR/report/README.md, README.zh.md for zh)",
+    )
     p.add_progress_options()
     return p
 

@@ -1,4 +1,6 @@
-"""Write all reports of a run directory: READMEs, HTML, plots, JUnit XML, and report.json, which seals them."""
+"""Write all reports of a run directory: READMEs, HTML, plots, JUnit XML, and report.json, which
+seals them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, run_stage
@@ -15,7 +19,8 @@ from portproof.core.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Write every report of a port into RUN_DIR/report; 'portproof verify RUN_DIR' derives all of it again.",
+        "Write every report of a port into RUN_DIR/report; 'portproof verify RUN_DIR' derives all"
+        " of it again.",
         example="python reports/report.py runs/digits-cpu",
     )
     p.add_argument("run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port'")

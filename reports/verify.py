@@ -1,4 +1,6 @@
-"""Derive every number of a report again, and follow the hashes back to the weights and the images."""
+"""Derive every number of a report again, and follow the hashes back to the weights and the
+images.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import argparse
 import os
 import sys
 
-if not __package__:  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if (
+    not __package__
+):  # run from a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, run_stage
@@ -15,11 +19,14 @@ from portproof.core.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Derive every number of a port's report again from the raw artefacts, hash every file, and make every report anew. "
-        "Exit code 1 when anything is not as it was; what cannot be derived again here is listed.",
+        "Derive every number of a port's report again from the raw artefacts, hash every file, and"
+        " make every report anew. Exit code 1 when anything is not as it was; what cannot be"
+        " derived again here is listed.",
         example="python reports/verify.py runs/digits-cpu",
     )
-    p.add_argument("run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port', or a copy of it")
+    p.add_argument(
+        "run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port', or a copy of it"
+    )
     p.add_argument("--json", action="store_true", help="the findings as one JSON object on stdout")
     p.add_progress_options()
     return p

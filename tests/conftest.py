@@ -22,7 +22,9 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real logs, READMEs and images that continuous integration keeps beside the checkout; a user's clone has none."""
+    """Real logs, READMEs and images that continuous integration keeps beside the checkout; a user's
+    clone has none.
+    """
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
         pytest.skip("the folder of real samples does not stand beside this checkout")
@@ -34,14 +36,28 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def stage() -> Command:
-    """Run a stage file as a user does: ``stage("metrics/topn.py", "result", ..., cwd=...)``; returns the finished process."""
+    """Run a stage file as a user does: ``stage("metrics/topn.py", "result", ..., cwd=...)``;
+    returns the finished process.
+    """
 
     def run(
-        script: str, *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 300
+        script: str,
+        *arguments: object,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        timeout: float = 300,
     ) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | (env or {})
         command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     return run
 
@@ -66,7 +82,9 @@ batches: [1, 2]
 
 
 def make_small_port(folder: Path) -> list[str]:
-    """Forty small images of three colours, four of them with a wrong label, and a linear model; returns the options of ``port``."""
+    """Forty small images of three colours, four of them with a wrong label, and a linear model;
+    returns the options of ``port``.
+    """
     import numpy as np
     import torch
     from PIL import Image
@@ -86,8 +104,20 @@ def make_small_port(folder: Path) -> list[str]:
     for channel in range(3):
         weight[channel, 4 * channel : 4 * channel + 4] = 1.0
     torch.save({"2.weight": weight, "2.bias": torch.zeros(3)}, folder / "weights.pth")
-    return ["--model", str(folder / "colours.yaml"), "--weights", str(folder / "weights.pth"), "--images", str(images),
-            "--labels", str(folder / "labels.txt"), "--margin-pp", "20", "--workers", "1"]  # fmt: skip
+    return [
+        "--model",
+        str(folder / "colours.yaml"),
+        "--weights",
+        str(folder / "weights.pth"),
+        "--images",
+        str(images),
+        "--labels",
+        str(folder / "labels.txt"),
+        "--margin-pp",
+        "20",
+        "--workers",
+        "1",
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -98,29 +128,59 @@ def small_port() -> Callable[[Path], list[str]]:
 
 @pytest.fixture(scope="session")
 def ported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory that the real stages made from a small model; its inputs stand beside it. Copy it before changing anything."""
+    """A run directory that the real stages made from a small model; its inputs stand beside it.
+    Copy it before changing anything.
+    """
     folder = tmp_path_factory.mktemp("ported")
     run_dir = folder / "run"
-    command = [sys.executable, "-m", "portproof", "port", *make_small_port(folder), "--run-dir", str(run_dir)]
-    # One thread: with as many as there are processors, a loaded machine makes a bench of microseconds take minutes.
+    command = [
+        sys.executable,
+        "-m",
+        "portproof",
+        "port",
+        *make_small_port(folder),
+        "--run-dir",
+        str(run_dir),
+    ]
+    # One thread: with as many as there are processors, a loaded machine makes a bench of
+    # microseconds take minutes.
     env = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=600, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=env, timeout=600, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return run_dir
 
 
 @pytest.fixture(scope="session")
-def demonstration(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The demonstration, run as the README says with fewer batches: its run directory and the finished process."""
+def demonstration(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The demonstration, run as the README says with fewer batches: its run directory and the
+    finished process.
+    """
     run_dir = tmp_path_factory.mktemp("demonstration") / "run"
     return run_dir, run_cpu("--run-dir", run_dir, "--batch", "1,4")
 
 
 def run_cpu(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """``bash run_cpu.sh`` where its environment stands beside it; else the command that it ends in."""
-    command = ["bash", str(ROOT / "run_cpu.sh")] if Path(sys.prefix) == ROOT / ".venv" else [sys.executable, "-m", "portproof", "port"]
+    """``bash run_cpu.sh`` where its environment stands beside it; else the command that it
+    ends in.
+    """
+    command = (
+        ["bash", str(ROOT / "run_cpu.sh")]
+        if Path(sys.prefix) == ROOT / ".venv"
+        else [sys.executable, "-m", "portproof", "port"]
+    )
     env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, env=env, timeout=900, check=False)
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=900,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +195,9 @@ _CLASSES = 10
 
 @pytest.fixture(scope="session")
 def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``image`` (batch, 3, 4, 4) to ``class`` (batch, 10), the last node ``/fc/Gemm``, like an exported classifier."""
+    """``image`` (batch, 3, 4, 4) to ``class`` (batch, 10), the last node ``/fc/Gemm``, like an
+    exported classifier.
+    """
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -154,13 +216,18 @@ def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [weight, bias],
     )
     path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8), str(path))
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8),
+        str(path),
+    )
     return path
 
 
 @pytest.fixture(scope="session")
 def two_input_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model of the samples with two inputs and five outputs: x float32 [n, 4] and y int64 [n, 1]."""
+    """The model of the samples with two inputs and five outputs: x float32 [n, 4] and y int64 [n,
+    1].
+    """
     import onnx
     from onnx import TensorProto, helper
 
@@ -175,32 +242,74 @@ def two_input_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
         helper.make_node("Greater", ["total", "x"], ["more"], name="greater_1"),
         cast("total", "dbl", TensorProto.DOUBLE, "cast_d"),
     ]
-    kinds = {"total": (TensorProto.FLOAT, 4), "half": (TensorProto.FLOAT16, 4), "twice": (TensorProto.INT64, 1), "more": (TensorProto.BOOL, 4),
-             "dbl": (TensorProto.DOUBLE, 4)}  # fmt: skip
+    kinds = {
+        "total": (TensorProto.FLOAT, 4),
+        "half": (TensorProto.FLOAT16, 4),
+        "twice": (TensorProto.INT64, 1),
+        "more": (TensorProto.BOOL, 4),
+        "dbl": (TensorProto.DOUBLE, 4),
+    }
     graph = helper.make_graph(
         nodes,
         "multi",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4]), helper.make_tensor_value_info("y", TensorProto.INT64, ["n", 1])],
-        [helper.make_tensor_value_info(name, kind, ["n", width]) for name, (kind, width) in kinds.items()],
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4]),
+            helper.make_tensor_value_info("y", TensorProto.INT64, ["n", 1]),
+        ],
+        [
+            helper.make_tensor_value_info(name, kind, ["n", width])
+            for name, (kind, width) in kinds.items()
+        ],
     )
     path = tmp_path_factory.mktemp("multi") / "multi.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8), str(path))
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8),
+        str(path),
+    )
     return path
 
 
 @pytest.fixture(scope="session")
-def om_models(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Path, two_input_onnx: Path) -> Path:
-    """A folder with ``bs1.om``, ``bs4.om``, ``dymbatch.om``, ``dymdims.om``, ``dymshape.om``, ``multi.om`` and ``garbage.om``."""
+def om_models(
+    tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Path, two_input_onnx: Path
+) -> Path:
+    """A folder with ``bs1.om``, ``bs4.om``, ``dymbatch.om``, ``dymdims.om``, ``dymshape.om``,
+    ``multi.om`` and ``garbage.om``.
+    """
     from portproof.rehearsal.om import write_om
 
     folder = tmp_path_factory.mktemp("om") / "models"
     folder.mkdir()
     for batch in (1, 4):
-        write_om(tiny_onnx, folder / f"bs{batch}.om", "Ascend310P3", {"image": (batch, *_SHAPE)}, half=False)
+        write_om(
+            tiny_onnx,
+            folder / f"bs{batch}.om",
+            "Ascend310P3",
+            {"image": (batch, *_SHAPE)},
+            half=False,
+        )
     dynamic = {"image": (-1, *_SHAPE)}
-    write_om(tiny_onnx, folder / "dymbatch.om", "Ascend310P3", dynamic, kind="batch", gears=[[1], [4], [8], [16]], half=False)
-    write_om(tiny_onnx, folder / "dymdims.om", "Ascend310P3", dynamic, kind="dims", gears=[[n, *_SHAPE] for n in (1, 4, 8)], half=False)
+    write_om(
+        tiny_onnx,
+        folder / "dymbatch.om",
+        "Ascend310P3",
+        dynamic,
+        kind="batch",
+        gears=[[1], [4], [8], [16]],
+        half=False,
+    )
+    write_om(
+        tiny_onnx,
+        folder / "dymdims.om",
+        "Ascend310P3",
+        dynamic,
+        kind="dims",
+        gears=[[n, *_SHAPE] for n in (1, 4, 8)],
+        half=False,
+    )
     write_om(tiny_onnx, folder / "dymshape.om", "Ascend310P3", dynamic, kind="shape", half=False)
-    write_om(two_input_onnx, folder / "multi.om", "Ascend310P3", {"x": (2, 4), "y": (2, 1)}, half=False)
+    write_om(
+        two_input_onnx, folder / "multi.om", "Ascend310P3", {"x": (2, 4), "y": (2, 1)}, half=False
+    )
     (folder / "garbage.om").write_bytes(b"no model")
     return folder

@@ -1,4 +1,6 @@
-"""BERT base with random weights: transformers' own module where that package is installed, else the same sizes in plain PyTorch."""
+"""BERT base with random weights: transformers' own module where that package is installed, else the
+same sizes in plain PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,12 @@ class Layer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Attention and the two linear layers; (batch, tokens, width) in and out."""
-        query, key, value = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in self.qkv(x).chunk(3, -1))
-        attended = nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        query, key, value = (
+            t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in self.qkv(x).chunk(3, -1)
+        )
+        attended = (
+            nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        )
         x = self.norm1(x + self.out(attended))
         return self.norm2(x + self.down(nn.functional.gelu(self.up(x))))
 
@@ -31,7 +37,9 @@ class Layer(nn.Module):
 class Encoder(nn.Module):
     """Embeddings and layers, without a pooler."""
 
-    def __init__(self, width: int = WIDTH, layers: int = LAYERS, heads: int = HEADS, inner: int = INNER) -> None:
+    def __init__(
+        self, width: int = WIDTH, layers: int = LAYERS, heads: int = HEADS, inner: int = INNER
+    ) -> None:
         super().__init__()
         self.words, self.positions = nn.Embedding(WORDS, width), nn.Embedding(POSITIONS, width)
         self.norm = nn.LayerNorm(width, eps=1e-12)
@@ -61,7 +69,11 @@ class Hidden(nn.Module):
 
 def source() -> str:
     """Which of the two is built."""
-    return "transformers" if importlib.util.find_spec("transformers") else "plain PyTorch of the same size"
+    return (
+        "transformers"
+        if importlib.util.find_spec("transformers")
+        else "plain PyTorch of the same size"
+    )
 
 
 def build() -> nn.Module:

@@ -1,4 +1,6 @@
-"""What ``atc`` is asked: from a request to its exact command lines. Flags as in Huawei's documentation and in public command lines."""
+"""What ``atc`` is asked: from a request to its exact command lines. Flags as in Huawei's
+documentation and in public command lines.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,32 @@ _PRECISIONS = {
 _SHAPE = re.compile(r"^(?P<name>.+):(?P<dims>\s*-?\d+(?:\s*,\s*-?\d+)*\s*)$")
 _RANGE = re.compile(r"^(?P<name>.+):\[(?P<dims>[-\d~,\s]+)\]$")
 #: Flags that other options decide, or that would change what a success is.
-_OWN_FLAGS = frozenset({"framework", "model", "output", "soc_version", "input_shape", "input_format", "input_shape_range", "dynamic_batch_size",
-                        "dynamic_image_size", "dynamic_dims", "insert_op_conf", "precision_mode", "precision_mode_v2", "output_type", "mode",
-                        "help"})  # fmt: skip
+_OWN_FLAGS = frozenset(
+    {
+        "framework",
+        "model",
+        "output",
+        "soc_version",
+        "input_shape",
+        "input_format",
+        "input_shape_range",
+        "dynamic_batch_size",
+        "dynamic_image_size",
+        "dynamic_dims",
+        "insert_op_conf",
+        "precision_mode",
+        "precision_mode_v2",
+        "output_type",
+        "mode",
+        "help",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be converted. ``out`` may hold ``{batch}``; the dynamic settings exclude each other and are spelled as atc takes them. ``flags``:
-    more of atc's own, ``name=value``.
+    """What is to be converted. ``out`` may hold ``{batch}``; the dynamic settings exclude each
+    other and are spelled as atc takes them. ``flags``: more of atc's own, ``name=value``.
     """
 
     model: str
@@ -50,8 +69,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """One ``.om``: its file without the suffix, the flags that decide it beside model, output and chip, and those of its shapes; what is chosen at run
-    time, and its inputs' shapes, -1 where they are open (none: any in the range).
+    """One ``.om``: its file without the suffix, the flags that decide it beside model, output and
+    chip, and those of its shapes; what is chosen at run time, and its inputs' shapes, -1 where they
+    are open (none: any in the range).
     """
 
     stem: Path
@@ -68,15 +88,33 @@ class Conversion:
     def command(self, program: str, model: Path, output: Path, soc_version: str) -> list[str]:
         """atc's command line. atc adds the suffix ``.om`` itself."""
         log = () if any(f.startswith("--log=") for f in self.flags) else ("--log=error",)
-        return [program, "--framework=5", f"--model={model}", f"--output={output}", f"--soc_version={soc_version}", *self.shape_flags, *self.flags,
-                *log]  # fmt: skip
+        return [
+            program,
+            "--framework=5",
+            f"--model={model}",
+            f"--output={output}",
+            f"--soc_version={soc_version}",
+            *self.shape_flags,
+            *self.flags,
+            *log,
+        ]
 
     def tuning(self, program: str, model: Path, output: Path) -> list[str]:
         """aoe's command line, for operators; the chip is that of the host."""
-        return [program, "--framework=5", f"--model={model}", "--job_type=2", f"--output={output}", *self.shape_flags, "--log=error"]
+        return [
+            program,
+            "--framework=5",
+            f"--model={model}",
+            "--job_type=2",
+            f"--output={output}",
+            *self.shape_flags,
+            "--log=error",
+        ]
 
 
-def conversions(request: Request, inputs: Sequence[TensorSpec], new_precision: bool) -> list[Conversion]:
+def conversions(
+    request: Request, inputs: Sequence[TensorSpec], new_precision: bool
+) -> list[Conversion]:
     """The conversions of a request. ``new_precision``: this atc knows ``--precision_mode_v2``."""
     common = []
     if request.aipp:
@@ -89,17 +127,31 @@ def conversions(request: Request, inputs: Sequence[TensorSpec], new_precision: b
     common += [f"--{name}={value}" for name, value in more_flags(request.flags).items()]
     name = Path(request.model).stem
     if not _is_dynamic(request):
-        return [_static(request, inputs, name, batch, tuple(common)) for batch in dict.fromkeys(request.batches)]
+        return [
+            _static(request, inputs, name, batch, tuple(common))
+            for batch in dict.fromkeys(request.batches)
+        ]
     if "{batch}" in request.out:
-        raise InputError("one .om with dynamic dimensions serves every batch: OUT_DIR cannot hold {batch}")
+        raise InputError(
+            "one .om with dynamic dimensions serves every batch: OUT_DIR cannot hold {batch}"
+        )
     gears, flag, shapes = _dynamic(request, inputs)
     form = "ND" if request.dims else _format(inputs)
     shape_flags = (f"--input_format={form}", *([_shape_flag(shapes)] if shapes else []), flag)
-    return [Conversion(Path(request.out) / f"{name}_dym{gears}", tuple(common), shape_flags, gears, _fixed(shapes))]
+    return [
+        Conversion(
+            Path(request.out) / f"{name}_dym{gears}",
+            tuple(common),
+            shape_flags,
+            gears,
+            _fixed(shapes),
+        )
+    ]
 
 
 def more_flags(flags: Sequence[str]) -> dict[str, str]:
-    """atc's own flags by name. A value that names a file is made absolute, since atc runs in a folder of its own.
+    """atc's own flags by name. A value that names a file is made absolute, since atc runs in a
+    folder of its own.
 
     >>> more_flags(["op_select_implmode=high_precision", "--log=info"])
     {'op_select_implmode': 'high_precision', 'log': 'info'}
@@ -108,9 +160,14 @@ def more_flags(flags: Sequence[str]) -> dict[str, str]:
     for flag in flags:
         name, equals, value = flag.removeprefix("--").partition("=")
         if not equals or not re.fullmatch(r"\w+", name) or not value:
-            raise InputError(f"--flag '{flag}' is not NAME=VALUE, for example op_select_implmode=high_precision")
+            raise InputError(
+                f"--flag '{flag}' is not NAME=VALUE, for example op_select_implmode=high_precision"
+            )
         if name in _OWN_FLAGS or name in found:
-            raise InputError(f"--flag {name} is decided by another option of this command, or given twice; see --help")
+            raise InputError(
+                f"--flag {name} is decided by another option of this command, or given twice; see"
+                " --help"
+            )
         found[name] = str(Path(value).absolute()) if Path(value).is_file() else value
     return found
 
@@ -119,8 +176,12 @@ def _is_dynamic(request: Request) -> bool:
     return bool(request.dynamic_batch or request.image_sizes or request.dims or request.shape_range)
 
 
-def _dynamic(request: Request, inputs: Sequence[TensorSpec]) -> tuple[Gears, str, list[tuple[str, list[int]]]]:
-    """What is chosen at run time, the flag that says so, and the inputs' shapes, after a check that they fit each other."""
+def _dynamic(
+    request: Request, inputs: Sequence[TensorSpec]
+) -> tuple[Gears, str, list[tuple[str, list[int]]]]:
+    """What is chosen at run time, the flag that says so, and the inputs' shapes, after a check that
+    they fit each other.
+    """
     if request.shape_range:
         _check_ranges(request.shape_range, inputs)
         return "shape", f"--input_shape_range={request.shape_range}", []
@@ -129,7 +190,10 @@ def _dynamic(request: Request, inputs: Sequence[TensorSpec]) -> tuple[Gears, str
             raise InputError("a model with a choice of image sizes has one batch: give one --batch")
         shapes = _shapes(request, inputs, request.batches[0])
         if any(n == -1 for _, shape in shapes for n in (shape[:-2] if len(shape) == 4 else shape)):
-            raise InputError("with --dynamic-image-size only height and width of an image (NCHW) can be open (-1): give --input-shape")
+            raise InputError(
+                "with --dynamic-image-size only height and width of an image (NCHW) can be open"
+                " (-1): give --input-shape"
+            )
         _check_gears("--dynamic-image-size", request.image_sizes, 2)
         return "hw", f"--dynamic_image_size={request.image_sizes}", shapes
     shapes = _shapes(request, inputs, -1)
@@ -138,8 +202,15 @@ def _dynamic(request: Request, inputs: Sequence[TensorSpec]) -> tuple[Gears, str
         _check_gears("--dynamic-dims", request.dims, open_)
         return "dims", f"--dynamic_dims={request.dims}", shapes
     if not open_ or any(n == -1 for _, shape in shapes for n in shape[1:]):
-        raise InputError("with --dynamic-batch the batch and nothing else is open (-1): give --input-shape, or choose among --dynamic-dims")
-    return "batch", f"--dynamic_batch_size={','.join(map(str, sorted(set(request.batches))))}", shapes
+        raise InputError(
+            "with --dynamic-batch the batch and nothing else is open (-1): give --input-shape, or"
+            " choose among --dynamic-dims"
+        )
+    return (
+        "batch",
+        f"--dynamic_batch_size={','.join(map(str, sorted(set(request.batches))))}",
+        shapes,
+    )
 
 
 def _check_gears(option: str, text: str, numbers: int) -> None:
@@ -149,7 +220,8 @@ def _check_gears(option: str, text: str, numbers: int) -> None:
         if len(words) != numbers or not all(w.strip().isdigit() and int(w) > 0 for w in words):
             plural = "" if numbers == 1 else "s"
             raise InputError(
-                f"{option}: the gear '{gear}' must hold {numbers} positive whole number{plural}, one for each open dimension (-1)"
+                f"{option}: the gear '{gear}' must hold {numbers} positive whole number{plural},"
+                " one for each open dimension (-1)"
             )
 
 
@@ -159,54 +231,90 @@ def _check_ranges(text: str, inputs: Sequence[TensorSpec]) -> None:
     for part in re.split(r";(?![^\[]*\])", text):
         match = _RANGE.match(part.strip())
         if not match:
-            raise InputError(f"'{part}' is no range of shapes: NAME:[LOW~HIGH,N,-1,...] was expected, inputs joined by ';'")
+            raise InputError(
+                f"'{part}' is no range of shapes: NAME:[LOW~HIGH,N,-1,...] was expected, inputs"
+                " joined by ';'"
+            )
         ranks[match["name"]] = len(match["dims"].split(","))
     expected = {i.name: len(i.shape) for i in inputs}
     if ranks != expected:
-        raise InputError(f"--shape-range gives {_spelled(ranks)}, the model has {_spelled(expected)}")
+        raise InputError(
+            f"--shape-range gives {_spelled(ranks)}, the model has {_spelled(expected)}"
+        )
 
 
 def _spelled(ranks: dict[str, int]) -> str:
     return ", ".join(f"'{name}' {count} dimensions" for name, count in ranks.items())
 
 
-def _static(request: Request, inputs: Sequence[TensorSpec], name: str, batch: int, common: tuple[str, ...]) -> Conversion:
+def _static(
+    request: Request, inputs: Sequence[TensorSpec], name: str, batch: int, common: tuple[str, ...]
+) -> Conversion:
     shapes = _shapes(request, inputs, batch)
     open_ = [n for n, shape in shapes if -1 in shape]
     if open_:
         raise InputError(
-            f"input '{open_[0]}' has more dynamic dimensions than the batch: give --input-shape, or one of the --dynamic options"
+            f"input '{open_[0]}' has more dynamic dimensions than the batch: give --input-shape, or"
+            " one of the --dynamic options"
         )
     if shapes[0][1][:1] != [batch]:
-        raise InputError(f"--input-shape gives '{shapes[0][0]}' the shape {shapes[0][1]}, --batch asks for {batch}; they must agree")
+        raise InputError(
+            f"--input-shape gives '{shapes[0][0]}' the shape {shapes[0][1]}, --batch asks for"
+            f" {batch}; they must agree"
+        )
     stem = Path(request.out.replace("{batch}", str(batch))) / f"{name}_bs{batch}"
-    return Conversion(stem, common, (f"--input_format={_format(inputs)}", _shape_flag(shapes)), "static", _fixed(shapes))
+    return Conversion(
+        stem,
+        common,
+        (f"--input_format={_format(inputs)}", _shape_flag(shapes)),
+        "static",
+        _fixed(shapes),
+    )
 
 
-def _shapes(request: Request, inputs: Sequence[TensorSpec], batch: int) -> list[tuple[str, list[int]]]:
-    """Name and shape of each input: as given, else the model's with the batch in place of a dynamic first dimension."""
+def _shapes(
+    request: Request, inputs: Sequence[TensorSpec], batch: int
+) -> list[tuple[str, list[int]]]:
+    """Name and shape of each input: as given, else the model's with the batch in place of a dynamic
+    first dimension.
+    """
     given = parse_shapes(request.input_shape) if request.input_shape else {}
     strangers = [n for n in given if n not in {i.name for i in inputs}]
     if strangers:
-        raise InputError(f"--input-shape names '{strangers[0]}', the model's inputs are {', '.join(i.name for i in inputs)}")
+        raise InputError(
+            f"--input-shape names '{strangers[0]}', the model's inputs are"
+            f" {', '.join(i.name for i in inputs)}"
+        )
     shapes = []
     for one in inputs:
-        shape = given.get(one.name) or [batch if d is None and k == 0 else -1 if d is None else d for k, d in enumerate(one.shape)]
+        shape = given.get(one.name) or [
+            batch if d is None and k == 0 else -1 if d is None else d
+            for k, d in enumerate(one.shape)
+        ]
         _check_shape(one, shape)
         if not request.input_shape and batch > 0 and shape and shape[0] != batch:
-            raise InputError(f"input '{one.name}' has the fixed batch {shape[0]}, --batch asks for {batch}; export with a dynamic batch")
+            raise InputError(
+                f"input '{one.name}' has the fixed batch {shape[0]}, --batch asks for {batch};"
+                " export with a dynamic batch"
+            )
         shapes.append((one.name, shape))
     return shapes
 
 
 def _check_shape(one: TensorSpec, shape: Sequence[int]) -> None:
-    fits = len(shape) == len(one.shape) and all(want in (None, -1, got) or got == -1 for want, got in zip(one.shape, shape, strict=True))
+    fits = len(shape) == len(one.shape) and all(
+        want in (None, -1, got) or got == -1 for want, got in zip(one.shape, shape, strict=True)
+    )
     if not fits:
-        raise InputError(f"input '{one.name}' has the shape {one.shape} in the model (None: dynamic), {list(shape)} was asked for")
+        raise InputError(
+            f"input '{one.name}' has the shape {one.shape} in the model (None: dynamic),"
+            f" {list(shape)} was asked for"
+        )
 
 
 def parse_shapes(text: str) -> dict[str, list[int]]:
-    """``name:1,3,224,224;other:1,10``. Names may hold dots, digits and colons; blanks after commas are allowed.
+    """``name:1,3,224,224;other:1,10``. Names may hold dots, digits and colons; blanks after commas
+    are allowed.
 
     >>> parse_shapes("input.1:1, 3,8,8;a:0:-1,4")
     {'input.1': [1, 3, 8, 8], 'a:0': [-1, 4]}
@@ -215,13 +323,17 @@ def parse_shapes(text: str) -> dict[str, list[int]]:
     for part in filter(None, (p.strip() for p in text.split(";"))):
         match = _SHAPE.match(part)
         if not match:
-            raise InputError(f"'{part}' is no input shape: NAME:D,D,... was expected, inputs joined by ';'")
+            raise InputError(
+                f"'{part}' is no input shape: NAME:D,D,... was expected, inputs joined by ';'"
+            )
         found[match["name"]] = [int(d) for d in match["dims"].split(",")]
     return found
 
 
 def _shape_flag(shapes: Sequence[tuple[str, Sequence[int]]]) -> str:
-    return "--input_shape=" + ";".join(f"{name}:{','.join(map(str, shape))}" for name, shape in shapes)
+    return "--input_shape=" + ";".join(
+        f"{name}:{','.join(map(str, shape))}" for name, shape in shapes
+    )
 
 
 def _fixed(shapes: Sequence[tuple[str, Sequence[int]]]) -> tuple[tuple[str, tuple[int, ...]], ...]:

@@ -1,4 +1,6 @@
-"""ONNX to ``.om`` with ``atc``: found, asked, and believed only when exit code, success line and file agree."""
+"""ONNX to ``.om`` with ``atc``: found, asked, and believed only when exit code, success line and
+file agree.
+"""
 
 from __future__ import annotations
 
@@ -32,20 +34,36 @@ _RGB = re.compile(r"input_format\s*:\s*RGB888_U8")
 _CODE = re.compile(r"^\s*(E[A-Z0-9]\d{4}|EL\d{3}):", re.MULTILINE)
 _HINT = "source /usr/local/Ascend/ascend-toolkit/set_env.sh first, or rehearse with port --rehearse"
 _MEANINGS = {
-    "E10001": "a value is invalid", "E10003": "a value is invalid", "E10014": "a value is invalid", "E10015": "a value is invalid",
-    "E10007": "a required parameter is missing", "E10013": "a value is out of range",
-    "E10016": "a node of --out_nodes is not in the model (names change with the version of torch)", "E10054": "--model is empty; check its quotes",
-    "E19010": "the parser does not know an operator at this opset: export with opset 11, or use a newer CANN", "E19999": "an inner error of atc",
+    "E10001": "a value is invalid",
+    "E10003": "a value is invalid",
+    "E10014": "a value is invalid",
+    "E10015": "a value is invalid",
+    "E10007": "a required parameter is missing",
+    "E10013": "a value is out of range",
+    "E10016": "a node of --out_nodes is not in the model (names change with the version of torch)",
+    "E10054": "--model is empty; check its quotes",
+    "E19010": (
+        "the parser does not know an operator at this opset: export with opset 11, or use a newer"
+        " CANN"
+    ),
+    "E19999": "an inner error of atc",
     "E40000": "atc's own Python packages cannot be imported: check set_env.sh and PYTHONPATH",
-    "EC0010": "atc's own Python packages cannot be imported: check set_env.sh and PYTHONPATH", "EC0005": "the soc_version is wrong for this CANN",
-    "E90003": "an operator could not be compiled", "EZ3003": "an operator is not supported on this chip", "EZ9999": "an error on the AI core",
-}  # fmt: skip
+    "EC0010": "atc's own Python packages cannot be imported: check set_env.sh and PYTHONPATH",
+    "EC0005": "the soc_version is wrong for this CANN",
+    "E90003": "an operator could not be compiled",
+    "EZ3003": "an operator is not supported on this chip",
+    "EZ9999": "an error on the AI core",
+}
 
 
-def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool = False) -> list[Proof]:
-    """Make every ``.om`` of a request; the sidecar of each (none with ``dry_run``, which prints the commands).
+def convert(
+    request: Request, *, timeout_s: float | None = None, dry_run: bool = False
+) -> list[Proof]:
+    """Make every ``.om`` of a request; the sidecar of each (none with ``dry_run``, which prints the
+    commands).
 
-    Raises :class:`InputError` for a request that does not fit the model, before atc is called, and :class:`ToolError` when atc fails.
+    Raises :class:`InputError` for a request that does not fit the model, before atc is called, and
+    :class:`ToolError` when atc fails.
     """
     target = find_target(request.target)
     if target.converter != "onnx2om":
@@ -54,11 +72,14 @@ def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool =
     facts = read_facts(model)
     if facts.quantized:
         raise InputError(
-            f"'{model}' holds QuantizeLinear or DequantizeLinear nodes, which atc does not take: convert the file it was quantized from"
+            f"'{model}' holds QuantizeLinear or DequantizeLinear nodes, which atc does not take:"
+            " convert the file it was quantized from"
         )
     for warning in facts.warnings:
         progress.warn(warning)
-    normalisation_fact(model, _aipp(request))  # refuses a model that would be normalised twice, before atc works for minutes
+    normalisation_fact(
+        model, _aipp(request)
+    )  # refuses a model that would be normalised twice, before atc works for minutes
     soc_version = _soc_version(request, target)
     atc = "atc" if dry_run and not _is_here("atc") else _program("atc")
     new_precision = bool(request.precision) and atc != "atc" and _knows_new_precision(atc)
@@ -74,13 +95,17 @@ def convert(request: Request, *, timeout_s: float | None = None, dry_run: bool =
     return [_make(one, request, facts, soc_version, timeout_s) for one in plan]
 
 
-def _make(one: Conversion, request: Request, of_onnx: OnnxFacts, soc_version: str, timeout_s: float | None) -> Proof:
+def _make(
+    one: Conversion, request: Request, of_onnx: OnnxFacts, soc_version: str, timeout_s: float | None
+) -> Proof:
     """One ``.om``."""
     model = Path(request.model)
     inputs = {
         "model": [model],
         "aipp": [Path(request.aipp)] if request.aipp else [],
-        "flag files": [Path(value) for value in more_flags(request.flags).values() if Path(value).is_file()],
+        "flag files": [
+            Path(value) for value in more_flags(request.flags).values() if Path(value).is_file()
+        ],
     }
     parameters = {
         "soc_version": soc_version,
@@ -88,7 +113,9 @@ def _make(one: Conversion, request: Request, of_onnx: OnnxFacts, soc_version: st
         "precision": request.precision or "fp16",
         "tune": request.tune,
     }
-    work = Work("onnx2om", one.file, inputs=inputs, parameters=parameters, simulated=rehearsal.is_active())
+    work = Work(
+        "onnx2om", one.file, inputs=inputs, parameters=parameters, simulated=rehearsal.is_active()
+    )
     if work.is_done():
         return read_proof(work.sidecar)
     work.begin()
@@ -99,8 +126,12 @@ def _make(one: Conversion, request: Request, of_onnx: OnnxFacts, soc_version: st
     try:
         if request.tune:
             _tune(one, model, scratch, folder / "logs" / f"aoe_{one.stem.name}.log")
-        command = one.command(_program("atc"), model.absolute(), scratch / one.stem.name, soc_version)
-        done = run_program(command, folder / "logs" / f"atc_{one.stem.name}.log", cwd=scratch, timeout_s=timeout_s)
+        command = one.command(
+            _program("atc"), model.absolute(), scratch / one.stem.name, soc_version
+        )
+        done = run_program(
+            command, folder / "logs" / f"atc_{one.stem.name}.log", cwd=scratch, timeout_s=timeout_s
+        )
         os.replace(_made(done, scratch, one.stem.name), one.file)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -115,16 +146,27 @@ def _make(one: Conversion, request: Request, of_onnx: OnnxFacts, soc_version: st
 
 
 def _facts(one: Conversion, request: Request, of_onnx: OnnxFacts) -> OmFacts:
-    """What the tools that run the model must know of it: with AIPP its first input is raw pixels, and atc can be asked for other outputs."""
-    outputs = None if any(f.startswith(("--out_nodes=", "--output_type=")) for f in one.flags) else of_onnx.outputs
+    """What the tools that run the model must know of it: with AIPP its first input is raw pixels,
+    and atc can be asked for other outputs.
+    """
+    outputs = (
+        None
+        if any(f.startswith(("--out_nodes=", "--output_type=")) for f in one.flags)
+        else of_onnx.outputs
+    )
     shapes = dict(one.shapes)
-    inputs = [replace(s, shape=tuple(None if d == -1 else d for d in shapes.get(s.name, s.shape))) for s in of_onnx.inputs]
+    inputs = [
+        replace(s, shape=tuple(None if d == -1 else d for d in shapes.get(s.name, s.shape)))
+        for s in of_onnx.inputs
+    ]
     if aipp := _aipp(request):
         text = aipp.read_text(encoding="utf-8", errors="replace")
         found = dict(_SOURCE.findall(text))
         if len(found) != 2 or not _RGB.search(text):
             return OmFacts(gears=one.gears, inputs=None, outputs=outputs)
-        inputs[0] = TensorSpec(inputs[0].name, "uint8", (inputs[0].shape[0], int(found["h"]), int(found["w"]), 3))
+        inputs[0] = TensorSpec(
+            inputs[0].name, "uint8", (inputs[0].shape[0], int(found["h"]), int(found["w"]), 3)
+        )
     return OmFacts(gears=one.gears, inputs=tuple(inputs), outputs=outputs)
 
 
@@ -133,15 +175,20 @@ def _aipp(request: Request) -> Path | None:
 
 
 def _tune(one: Conversion, model: Path, scratch: Path, log: Path) -> None:
-    """Tune the operators; what aoe learns is kept in the user's CANN repository, where atc finds it."""
+    """Tune the operators; what aoe learns is kept in the user's CANN repository, where atc finds
+    it.
+    """
     program = find_program(["aoe"], cann.program_folders(), _HINT)
-    done = run_program(one.tuning(str(program), model.absolute(), scratch / "tuned"), log, cwd=scratch)
+    done = run_program(
+        one.tuning(str(program), model.absolute(), scratch / "tuned"), log, cwd=scratch
+    )
     if done.exit_code != 0:
         raise done.failure(f"aoe {done.how}")
 
 
 def _made(done: Finished, scratch: Path, name: str) -> Path:
-    """The file that atc made; :class:`ToolError` with the code's meaning unless exit code, success line and file all say so.
+    """The file that atc made; :class:`ToolError` with the code's meaning unless exit code, success
+    line and file all say so.
 
     Newer releases name a host-dependent model after the host: ``<name>_linux_x86_64.om``.
     """
@@ -151,7 +198,9 @@ def _made(done: Finished, scratch: Path, name: str) -> Path:
     if done.exit_code == 0 and _SUCCESS in output and ours:
         return ours[0]
     if "error while loading shared libraries" in output:
-        raise done.failure(f"atc could not be started: a library of the driver or of CANN is missing; {_HINT}")
+        raise done.failure(
+            f"atc could not be started: a library of the driver or of CANN is missing; {_HINT}"
+        )
     codes = list(dict.fromkeys(_CODE.findall(output)))
     if codes:
         meanings = [f"{code} ({_MEANINGS.get(code, 'see the log')})" for code in codes]
@@ -161,18 +210,30 @@ def _made(done: Finished, scratch: Path, name: str) -> Path:
 
 
 def _soc_version(request: Request, target: Target) -> str:
-    """What atc is told: as given (it must be of the target's family), else the chip of this host if it is, else the target's."""
+    """What atc is told: as given (it must be of the target's family), else the chip of this host if
+    it is, else the target's.
+    """
     if request.soc_version:
         family = match_target(request.soc_version)
         if family is None or family.name != target.name:
-            raise InputError(f"--soc-version {request.soc_version} is not of the target {target.name}; {target.soc_version} was expected")
+            raise InputError(
+                f"--soc-version {request.soc_version} is not of the target {target.name};"
+                f" {target.soc_version} was expected"
+            )
         return request.soc_version
     with suppress(InputError, ToolError):
         found = [c.soc_version for c in npusmi.query()]
-        fitting = [s for s in found if (family := match_target(s)) is not None and family.name == target.name]
+        fitting = [
+            s
+            for s in found
+            if (family := match_target(s)) is not None and family.name == target.name
+        ]
         if fitting:
             return fitting[0]
-        progress.warn(f"this host has {', '.join(dict.fromkeys(found))}, the model is converted for {target.soc_version}")
+        progress.warn(
+            f"this host has {', '.join(dict.fromkeys(found))}, the model is converted for"
+            f" {target.soc_version}"
+        )
     return str(target.soc_version)
 
 

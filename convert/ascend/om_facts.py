@@ -1,5 +1,5 @@
-"""What the sidecar of an ``.om`` says of the model: what can be chosen at run time, and its inputs and outputs. The vendor's tools do not tell, and
-some of them read whatever bytes they are given.
+"""What the sidecar of an ``.om`` says of the model: what can be chosen at run time, and its inputs
+and outputs. The vendor's tools do not tell, and some of them read whatever bytes they are given.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Gears = Literal["static", "batch", "hw", "dims", "shape"]
 
 
 class OmFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """``gears``: what is chosen at run time. ``inputs`` and ``outputs`` in the model's order, None where a dimension is open; None for all of them
-    where they could not be told.
+    """``gears``: what is chosen at run time. ``inputs`` and ``outputs`` in the model's order, None
+    where a dimension is open; None for all of them where they could not be told.
     """
 
     gears: Gears
@@ -35,15 +35,18 @@ def facts_of(model: Path) -> OmFacts | None:
 
 
 def check_batch(model: Path, facts: OmFacts, batch: int) -> None:
-    """:class:`InputError` for a batch that the model was not converted for, and for outputs that have no part for each sample."""
+    """:class:`InputError` for a batch that the model was not converted for, and for outputs that
+    have no part for each sample.
+    """
     for spec in facts.inputs or ():
         if facts.gears == "static" and spec.shape[:1] not in ((None,), (batch,)):
             raise InputError(
-                f"'{model}' has the fixed batch {spec.shape[0]}, --batch asks for {batch}; use {spec.shape[0]} or convert for {batch}"
+                f"'{model}' has the fixed batch {spec.shape[0]}, --batch asks for {batch}; use"
+                f" {spec.shape[0]} or convert for {batch}"
             )
     for spec in facts.outputs or ():
         if spec.shape[:1] not in ((None,), (batch,)):
             raise InputError(
-                f"output '{spec.name}' of '{model}' has the shape {spec.shape}: its first dimension is not the batch, so it has no part for each sample; "
-                "export the model without it"
+                f"output '{spec.name}' of '{model}' has the shape {spec.shape}: its first dimension"
+                " is not the batch, so it has no part for each sample; export the model without it"
             )

@@ -32,13 +32,16 @@ if TYPE_CHECKING:
 #: What PyTorch's TorchScript exporter can write.
 OPSETS = range(9, 21)
 
-#: Batches of the numerical check of a file with a dynamic batch. Two sizes, because a size may be built in unseen.
+#: Batches of the numerical check of a file with a dynamic batch. Two sizes, because a size may be
+#: built in unseen.
 BATCHES = (1, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What decides the bytes of an export. ``batch`` None is dynamic; ``fold`` puts the normalisation into the model."""
+    """What decides the bytes of an export. ``batch`` None is dynamic; ``fold`` puts the
+    normalisation into the model.
+    """
 
     opset: int = 11
     batch: int | None = None
@@ -47,8 +50,14 @@ class Request:
 
     @property
     def check_batches(self) -> tuple[int, ...]:
-        """The batches of the numerical check: at least four samples, so that a spread over samples means something."""
-        return BATCHES if self.batch is None else (self.batch,) * max(2 if self.batch < 4 else 1, -(-4 // self.batch))
+        """The batches of the numerical check: at least four samples, so that a spread over samples
+        means something.
+        """
+        return (
+            BATCHES
+            if self.batch is None
+            else (self.batch,) * max(2 if self.batch < 4 else 1, -(-4 // self.batch))
+        )
 
 
 def export(
@@ -61,12 +70,14 @@ def export(
     simplify: bool = True,
     fold_normalize: bool = False,
 ) -> Proof:
-    """Write ``out`` (ONNX) from a weights file and a model card, unless it is up to date; returns its sidecar's content.
+    """Write ``out`` (ONNX) from a weights file and a model card, unless it is up to date; returns
+    its sidecar's content.
 
-    ``model`` is a card or what :func:`portproof.preprocess.cards.resolve.resolve_card` understands. ``batch`` None makes the batch a dynamic
-    dimension named ``batch``. ``fold_normalize`` makes the input raw uint8 pixels. Raises :class:`InputError` for a wrong weights file,
-    card or opset, and :class:`ToolError` when the exporter fails or the file does not compute what PyTorch computes; then there is no file
-    ``out``.
+    ``model`` is a card or what :func:`portproof.preprocess.cards.resolve.resolve_card` understands.
+    ``batch`` None makes the batch a dynamic dimension named ``batch``. ``fold_normalize`` makes the
+    input raw uint8 pixels. Raises :class:`InputError` for a wrong weights file, card or opset, and
+    :class:`ToolError` when the exporter fails or the file does not compute what PyTorch computes;
+    then there is no file ``out``.
     """
     card = resolve_card(model) if isinstance(model, str) else model
     target, source = Path(out), Path(weights)
@@ -80,7 +91,9 @@ def export(
     job.begin()
     target.unlink(missing_ok=True)
     network = build_model(card, source)
-    with tempfile.TemporaryDirectory(prefix=".export-", suffix=".tmp", dir=_made(target.parent)) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=".export-", suffix=".tmp", dir=_made(target.parent)
+    ) as folder:
         draft = Path(folder, target.name)
         simplified, result = write_checked(network, card, request, draft)
         outputs = onnx_save.publish(draft, target)
@@ -88,10 +101,13 @@ def export(
     return job.finish(outputs, _facts(card, request, result, simplified), {"code": code})
 
 
-def write_checked(network: nn.Module, card: Card, request: Request, path: Path) -> tuple[bool, parity.Parity]:
+def write_checked(
+    network: nn.Module, card: Card, request: Request, path: Path
+) -> tuple[bool, parity.Parity]:
     """Write a model to an ONNX file in a folder of its own, and check its form and its numbers.
 
-    Returns whether the graph was simplified, and the result of the numerical check; raises as :func:`export` does.
+    Returns whether the graph was simplified, and the result of the numerical check; raises as
+    :func:`export` does.
     """
     simplified = _write_draft(network, card, request, path)
     onnx_check.check_form(path, request.opset)
@@ -105,7 +121,10 @@ def _made(folder: Path) -> Path:
 
 def _check_request(request: Request, card: Card, target: Path) -> None:
     if request.opset not in OPSETS:
-        raise InputError(f"opset {request.opset} cannot be written: {OPSETS[0]} to {OPSETS[-1]} was expected (11 is what ATC takes)")
+        raise InputError(
+            f"opset {request.opset} cannot be written: {OPSETS[0]} to {OPSETS[-1]} was expected (11"
+            " is what ATC takes)"
+        )
     if target.suffix != ".onnx":
         raise InputError(f"the output '{target}' must end in .onnx")
     if request.fold:
@@ -119,15 +138,21 @@ def _check_packages(request: Request) -> None:
 
 
 def _job(card: Card, weights: Path, target: Path, request: Request) -> Work:
-    """The stage's inputs and parameters. The code that a user's model file imports is known from the last time that it was built."""
+    """The stage's inputs and parameters. The code that a user's model file imports is known from
+    the last time that it was built.
+    """
     builder = builder_of(card)
     code = builder.files(card)
     with contextlib.suppress(InputError):
         before = proof_of(target)
-        recorded = [root_of(target) / r.path for r in before.inputs.get("code", [])] if before else []
+        recorded = (
+            [root_of(target) / r.path for r in before.inputs.get("code", [])] if before else []
+        )
         code += [p for p in recorded if p not in code]
     facts = msgspec.to_builtins(card)
-    parameters = {key: facts[key] for key in ("builder", "inputs", "outputs")} | msgspec.to_builtins(request)
+    parameters = {
+        key: facts[key] for key in ("builder", "inputs", "outputs")
+    } | msgspec.to_builtins(request)
     parameters["recipe"] = msgspec.to_builtins(card.preprocessing)
     return Work(
         "export",
@@ -146,7 +171,10 @@ def _write_draft(network: nn.Module, card: Card, request: Request, draft: Path) 
     model = onnx.load(draft)
     large = onnx_save.is_large(model)
     if request.simplify and large:
-        progress.say("export: the model is larger than 2 GB, which onnxslim cannot hold: it is not simplified")
+        progress.say(
+            "export: the model is larger than 2 GB, which onnxslim cannot hold: it is not"
+            " simplified"
+        )
     if request.simplify and not large:
         model = onnx_check.simplified(model)
     onnx_check.drop_unused_domains(model)
@@ -161,9 +189,19 @@ def _trace(network: nn.Module, card: Card, request: Request, draft: Path) -> Non
     count = request.batch or 2
     feeds = parity.sample_inputs(card, count, seed=1)
     if request.fold:
-        network, feeds = normalise_fold.with_normalisation(network, card), parity.sample_pixels(card, count, seed=1)
+        network, feeds = (
+            normalise_fold.with_normalisation(network, card),
+            parity.sample_pixels(card, count, seed=1),
+        )
     tracing.check_outputs(parity.run_torch(network, feeds, [count]), card)
-    tracing.trace(network, feeds, [o.name for o in card.outputs], draft, opset=request.opset, dynamic=request.batch is None)
+    tracing.trace(
+        network,
+        feeds,
+        [o.name for o in card.outputs],
+        draft,
+        opset=request.opset,
+        dynamic=request.batch is None,
+    )
 
 
 def _describe(model: onnx.ModelProto, card: Card, request: Request) -> None:
@@ -177,14 +215,27 @@ def _check_numbers(network: nn.Module, card: Card, request: Request, draft: Path
     batches = request.check_batches
     feeds = parity.sample_inputs(card, sum(batches))
     given = parity.sample_pixels(card, sum(batches)) if request.fold else feeds
-    result = parity.compare(parity.run_onnx(draft, given, batches), parity.run_torch(network, feeds, batches), batches)
-    numbers = f"largest difference {result.max_difference:.3g}, outputs spread by {result.spread:.3g} over {sum(batches)} samples"
+    result = parity.compare(
+        parity.run_onnx(draft, given, batches), parity.run_torch(network, feeds, batches), batches
+    )
+    numbers = (
+        f"largest difference {result.max_difference:.3g}, outputs spread by {result.spread:.3g}"
+        f" over {sum(batches)} samples"
+    )
     if not result.passed:
-        raise ToolError(f"the exported model does not compute what PyTorch computes: {numbers}, {result.allowed:.3g} was allowed")
+        raise ToolError(
+            f"the exported model does not compute what PyTorch computes: {numbers},"
+            f" {result.allowed:.3g} was allowed"
+        )
     if result.proves:
-        progress.say(f"export: equal to PyTorch at batches {', '.join(map(str, batches))}: {numbers}")
+        progress.say(
+            f"export: equal to PyTorch at batches {', '.join(map(str, batches))}: {numbers}"
+        )
     else:
-        progress.warn(f"the numerical check proves nothing: the outputs hardly vary ({numbers}); were these weights trained?")
+        progress.warn(
+            f"the numerical check proves nothing: the outputs hardly vary ({numbers}); were these"
+            " weights trained?"
+        )
     return result
 
 

@@ -1,4 +1,6 @@
-"""A model that takes raw 8-bit pixels: scale, mean and std become part of it, and its input files a quarter of the bytes."""
+"""A model that takes raw 8-bit pixels: scale, mean and std become part of it, and its input files a
+quarter of the bytes.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,24 @@ def check_foldable(card: Card) -> None:
     """Refuse a card whose input is not one image, or that holds raw pixels already."""
     image = card.inputs[0]
     if len(card.inputs) != 1 or len(image.shape) != 3:
-        raise InputError(f"--fold-normalize: model card '{card.name}' has {len(card.inputs)} inputs, one image was expected")
+        raise InputError(
+            f"--fold-normalize: model card '{card.name}' has {len(card.inputs)} inputs, one image"
+            " was expected"
+        )
     if image.dtype == "uint8" or not card.preprocessing.normalises:
-        raise InputError(f"--fold-normalize: model card '{card.name}' takes raw pixels already; leave the option out")
+        raise InputError(
+            f"--fold-normalize: model card '{card.name}' takes raw pixels already; leave the"
+            " option out"
+        )
 
 
 def with_normalisation(model: nn.Module, card: Card) -> nn.Module:
-    """The model behind ``(pixel - divide * mean) * (1 / (divide * std))``, for uint8 input in the recipe's layout.
+    """The model behind ``(pixel - divide * mean) * (1 / (divide * std))``, for uint8 input in the
+    recipe's layout.
 
-    That form has two operators and is the one of AIPP (``min``/``var_reci``); it differs from ``(pixel / divide - mean) / std`` by a few
-    units of float32 rounding, and in half precision, which a device may choose, by less than the three-step form does.
+    That form has two operators and is the one of AIPP (``min``/``var_reci``); it differs from
+    ``(pixel / divide - mean) / std`` by a few units of float32 rounding, and in half precision,
+    which a device may choose, by less than the three-step form does.
     """
     import numpy as np
     import torch
@@ -45,8 +55,13 @@ def with_normalisation(model: nn.Module, card: Card) -> nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.model = model
-            self.register_buffer("offset", torch.tensor(recipe.divide * mean, dtype=torch.float32).reshape(shape))
-            self.register_buffer("factor", torch.tensor(1.0 / (recipe.divide * std), dtype=torch.float32).reshape(shape))
+            self.register_buffer(
+                "offset", torch.tensor(recipe.divide * mean, dtype=torch.float32).reshape(shape)
+            )
+            self.register_buffer(
+                "factor",
+                torch.tensor(1.0 / (recipe.divide * std), dtype=torch.float32).reshape(shape),
+            )
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             normal: torch.Tensor = (pixels.to(torch.float32) - self.offset) * self.factor
@@ -56,8 +71,12 @@ def with_normalisation(model: nn.Module, card: Card) -> nn.Module:
 
 
 def normalisation_of(path: str | os.PathLike[str]) -> Normalisation | None:
-    """Where an ONNX file's input is normalised, from its metadata; None when it says nothing (it was not exported by PortProof)."""
+    """Where an ONNX file's input is normalised, from its metadata; None when it says nothing (it
+    was not exported by PortProof).
+    """
     import onnx
 
     model = onnx.load(existing_file(path, "ONNX model"), load_external_data=False)
-    return from_metadata(next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None), str(path))
+    return from_metadata(
+        next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None), str(path)
+    )

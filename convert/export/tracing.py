@@ -24,11 +24,21 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
-def trace(network: nn.Module, feeds: Mapping[str, Array], outputs: Sequence[str], path: Path, *, opset: int, dynamic: bool) -> None:
-    """Trace a model on one batch (arrays by input name, in the order of its parameters) and write the ONNX file.
+def trace(
+    network: nn.Module,
+    feeds: Mapping[str, Array],
+    outputs: Sequence[str],
+    path: Path,
+    *,
+    opset: int,
+    dynamic: bool,
+) -> None:
+    """Trace a model on one batch (arrays by input name, in the order of its parameters) and write
+    the ONNX file.
 
-    ``dynamic`` makes the first dimension of every input and output a free one, named ``batch``. :class:`InputError` names an operator that
-    the opset lacks, and the lowest opset that has it; :class:`ToolError` for any other failure.
+    ``dynamic`` makes the first dimension of every input and output a free one, named ``batch``.
+    :class:`InputError` names an operator that the opset lacks, and the lowest opset that has it;
+    :class:`ToolError` for any other failure.
     """
     import torch
 
@@ -51,20 +61,24 @@ def check_outputs(outputs: Sequence[Array], card: Card) -> None:
     """Refuse a model whose outputs are not, in number and shape, those that its card states."""
     if len(outputs) != len(card.outputs):
         raise InputError(
-            f"model card '{card.name}' has {len(card.outputs)} outputs, the model gives {len(outputs)}: correct the card's 'outputs'"
+            f"model card '{card.name}' has {len(card.outputs)} outputs, the model gives"
+            f" {len(outputs)}: correct the card's 'outputs'"
         )
     for array, spec in zip(outputs, card.outputs, strict=True):
         if spec.shape is not None and tuple(spec.shape) != array.shape[1:]:
             raise InputError(
-                f"model card '{card.name}': output '{spec.name}' has the shape {tuple(spec.shape)} there, the model gives {array.shape[1:]}"
+                f"model card '{card.name}': output '{spec.name}' has the shape {tuple(spec.shape)}"
+                f" there, the model gives {array.shape[1:]}"
             )
 
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep what the exporter says to itself, unless it fails; then its last words come with the error.
+    """Keep what the exporter says to itself, unless it fails; then its last words come with the
+    error.
 
-    Its C++ part prints whole graphs past ``sys.stdout``: the file descriptors are turned to a file too, for the whole process.
+    Its C++ part prints whole graphs past ``sys.stdout``: the file descriptors are turned to a file
+    too, for the whole process.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         try:
@@ -78,7 +92,9 @@ def _quiet_exporter() -> Iterator[None]:
                 yield
         except PortProofError:
             raise
-        except Exception as error:  # tracing runs the model's code, and the exporter has no common base of errors
+        except (
+            Exception
+        ) as error:  # tracing runs the model's code, and the exporter has no common base of errors
             said.seek(0)
             _explain(error, said.read())
 
@@ -106,7 +122,16 @@ def _explain(error: Exception, said: str) -> NoReturn:
         operator, opset = match.groups()
         lowest = lowest_opset(operator)
         known = lowest is not None and lowest > int(opset)
-        remedy = f"--opset {lowest} is the lowest that does" if known else "no opset that the exporter writes does; replace it in the model"
-        raise InputError(f"the model uses the operator {operator}, which ONNX opset {opset} cannot express: {remedy}") from error
+        remedy = (
+            f"--opset {lowest} is the lowest that does"
+            if known
+            else "no opset that the exporter writes does; replace it in the model"
+        )
+        raise InputError(
+            f"the model uses the operator {operator}, which ONNX opset {opset} cannot express:"
+            f" {remedy}"
+        ) from error
     reason = str(error).strip().split("\n", 1)[0]
-    raise ToolError(f"PyTorch's exporter failed ({type(error).__name__}: {reason})", log_tail=said[-4000:]) from error
+    raise ToolError(
+        f"PyTorch's exporter failed ({type(error).__name__}: {reason})", log_tail=said[-4000:]
+    ) from error

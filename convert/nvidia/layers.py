@@ -1,4 +1,6 @@
-"""What an engine computes in, read from the list of its layers that trtexec (``--exportLayerInfo``) and TensorRT's inspector write."""
+"""What an engine computes in, read from the list of its layers that trtexec (``--exportLayerInfo``)
+and TensorRT's inspector write.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,28 @@ _PRECISIONS = {
 
 
 def computing_precision(layers: str) -> str | None:
-    """The narrowest type among the tensors that the layers give; None where only names are listed (another profiling verbosity, 8.0), or nothing
-    that can be read.
+    """The narrowest type among the tensors that the layers give; None where only names are listed
+    (another profiling verbosity, 8.0), or nothing that can be read.
 
-    >>> computing_precision('{"Layers": [{"Name": "fc", "Outputs": [{"Format/Datatype": "Half"}]}, {"Name": "cast", "Outputs": []}]}')
+    >>> half = '{"Name": "fc", "Outputs": [{"Format/Datatype": "Half"}]}'
+    >>> computing_precision(f'{{"Layers": [{half}, {{"Name": "cast", "Outputs": []}}]}}')
     'fp16'
     """
     try:
         listed = json.loads(layers, strict=False)["Layers"]  # names are not escaped
-        kinds = {tensor["Format/Datatype"] for layer in listed if isinstance(layer, dict) for tensor in layer.get("Outputs", [])}
+        kinds = {
+            tensor["Format/Datatype"]
+            for layer in listed
+            if isinstance(layer, dict)
+            for tensor in layer.get("Outputs", [])
+        }
     except (ValueError, KeyError, TypeError):
         return None
-    return next((p for p, words in _PRECISIONS.items() if any(re.search(rf"\b(?:{words})\b", kind) for kind in kinds)), None)
+    return next(
+        (
+            p
+            for p, words in _PRECISIONS.items()
+            if any(re.search(rf"\b(?:{words})\b", kind) for kind in kinds)
+        ),
+        None,
+    )

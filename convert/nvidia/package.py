@@ -1,4 +1,5 @@
-"""The Python package ``tensorrt``: found, of a version that is driven, and with a logger that keeps what it says.
+"""The Python package ``tensorrt``: found, of a version that is driven, and with a logger that keeps
+what it says.
 
 Failures are None and False in its API; their reasons go to the logger only.
 """
@@ -18,12 +19,16 @@ def tensorrt(needed_for: str) -> Any:
         trt = importlib.import_module("tensorrt")
     except ImportError as error:
         if error.name != "tensorrt":
-            raise ToolError(f"tensorrt is installed but cannot be loaded ({error}): check its libraries and LD_LIBRARY_PATH") from error
+            raise ToolError(
+                f"tensorrt is installed but cannot be loaded ({error}): check its libraries and"
+                " LD_LIBRARY_PATH"
+            ) from error
         raise MissingPackageError("tensorrt", needed_for, "trt") from error
     version = str(getattr(trt, "__version__", "of unknown version"))
     if not is_package_driven(version):
         raise InputError(
-            f"{needed_for} drives TensorRT 10 and 11 from Python, this is {version}; use trtexec instead, or install another one"
+            f"{needed_for} drives TensorRT 10 and 11 from Python, this is {version}; use trtexec"
+            " instead, or install another one"
         )
     return trt
 

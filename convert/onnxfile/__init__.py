@@ -1,1 +1,3 @@
-"""ONNX files: read without their weights, checked, written, and what a converted file takes over."""
+"""ONNX files: read without their weights, checked, written, and what a converted file takes
+over.
+"""

@@ -1,4 +1,6 @@
-"""The form of an ONNX file: valid, of the asked opset, of no foreign domain, and simpler where that is wanted."""
+"""The form of an ONNX file: valid, of the asked opset, of no foreign domain, and simpler where that
+is wanted.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +17,35 @@ if TYPE_CHECKING:
 
 
 def check_form(path: Path, opset: int) -> None:
-    """Run ONNX's checker on a file and verify that it uses the asked opset of the default domain and no other domain."""
+    """Run ONNX's checker on a file and verify that it uses the asked opset of the default domain
+    and no other domain.
+    """
     import onnx
 
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:  # the checker raises several unrelated types
-        raise ToolError(f"ONNX's checker refuses the exported model: {str(error).splitlines()[0]}", log_tail=str(error)) from error
+        raise ToolError(
+            f"ONNX's checker refuses the exported model: {str(error).splitlines()[0]}",
+            log_tail=str(error),
+        ) from error
     model = onnx.load(path, load_external_data=False)
     domains = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     if domains != {"ai.onnx": opset}:
-        raise ToolError(f"the exported model imports {domains}, {{'ai.onnx': {opset}}} was expected; another --opset may do")
+        raise ToolError(
+            f"the exported model imports {domains}, {{'ai.onnx': {opset}}} was expected; another"
+            " --opset may do"
+        )
 
 
 def drop_unused_domains(model: onnx.ModelProto) -> None:
     """Remove opset imports of domains that no node uses; some converters refuse a file for them."""
     used = {node.domain for node in _nodes(model.graph)} | {""}
-    kept = [entry for entry in model.opset_import if ("" if entry.domain == "ai.onnx" else entry.domain) in used]
+    kept = [
+        entry
+        for entry in model.opset_import
+        if ("" if entry.domain == "ai.onnx" else entry.domain) in used
+    ]
     del model.opset_import[:]
     model.opset_import.extend(kept)
 
@@ -41,7 +55,9 @@ def _nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     for node in graph.node:
         found.append(node)
         for attribute in node.attribute:
-            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(
+                attribute.graphs
+            ):
                 found += _nodes(inner)
     return found
 
@@ -57,7 +73,9 @@ def names_read(node: onnx.NodeProto) -> Iterator[str]:
 
 def opset_of(model: onnx.ModelProto) -> int:
     """The version of the default domain that a model imports."""
-    return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
+    return int(
+        next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    )
 
 
 @contextlib.contextmanager
@@ -71,20 +89,32 @@ def quiet() -> Iterator[None]:
 
 
 def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model after onnxslim (constants folded, shape arithmetic removed), with the same inputs and outputs."""
+    """The model after onnxslim (constants folded, shape arithmetic removed), with the same inputs
+    and outputs.
+    """
     import onnxslim
 
     try:
         slim: onnx.ModelProto = onnxslim.slim(model)
     except Exception as error:  # a third-party optimiser may fail in any way
-        raise ToolError(f"onnxslim failed on the exported model ({type(error).__name__}: {error}); use --no-simplify") from error
+        raise ToolError(
+            f"onnxslim failed on the exported model ({type(error).__name__}: {error}); use"
+            " --no-simplify"
+        ) from error
     if _interface(slim) != _interface(model):
-        raise ToolError(f"onnxslim changed the model's inputs or outputs from {_interface(model)} to {_interface(slim)}; use --no-simplify")
+        raise ToolError(
+            f"onnxslim changed the model's inputs or outputs from {_interface(model)} to"
+            f" {_interface(slim)}; use --no-simplify"
+        )
     return slim
 
 
 def _interface(model: onnx.ModelProto) -> list[tuple[str, int, tuple[str, ...]]]:
     return [
-        (value.name, value.type.tensor_type.elem_type, tuple(d.dim_param or str(d.dim_value) for d in value.type.tensor_type.shape.dim))
+        (
+            value.name,
+            value.type.tensor_type.elem_type,
+            tuple(d.dim_param or str(d.dim_value) for d in value.type.tensor_type.shape.dim),
+        )
         for value in [*model.graph.input, *model.graph.output]
     ]

@@ -13,16 +13,21 @@ from portproof.proof.sidecar import proof_of
 
 
 def normalisation_fact(model: Path, aipp: Path | None = None) -> dict[str, Any]:
-    """Where the converted model's input is normalised, as a fact for its sidecar: as the ONNX file says, or by the AIPP configuration.
+    """Where the converted model's input is normalised, as a fact for its sidecar: as the ONNX file
+    says, or by the AIPP configuration.
 
-    Empty when neither says anything (files from elsewhere). An AIPP configuration over a model that normalises already is refused.
+    Empty when neither says anything (files from elsewhere). An AIPP configuration over a model that
+    normalises already is refused.
     """
     proto = load_without_weights(model, "converting an ONNX file", "convert")
-    written = from_metadata(next((e.value for e in proto.metadata_props if e.key == METADATA_KEY), None), str(model))
+    written = from_metadata(
+        next((e.value for e in proto.metadata_props if e.key == METADATA_KEY), None), str(model)
+    )
     inside = from_proof(proof_of(aipp)) if aipp else None
     if aipp and written and written.where == "in the model":
         raise InputError(
-            f"'{model}' normalises its input already, and '{aipp}' would do it again: convert without --aipp, or export without folding"
+            f"'{model}' normalises its input already, and '{aipp}' would do it again: convert"
+            " without --aipp, or export without folding"
         )
     found = inside if aipp else written
     return {FACT: as_data(found)} if found else {}

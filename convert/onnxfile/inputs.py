@@ -1,4 +1,6 @@
-"""What a converter must know of an ONNX file before it is called: inputs, opset, and operators that the vendor's parser is known to lack."""
+"""What a converter must know of an ONNX file before it is called: inputs, opset, and operators that
+the vendor's parser is known to lack.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,36 @@ from portproof.convert.onnxfile.load import load_without_weights
 from portproof.core.errors import InputError
 from portproof.core.text import listed
 
-#: Operators of control flow, sequences, strings and sizes that depend on data: atc for 310 and 310P compiles static graphs of tensors.
-_DOUBTFUL = frozenset({"If", "Loop", "Scan", "Optional", "OptionalGetElement", "OptionalHasElement", "SequenceAt", "SequenceConstruct", "SequenceEmpty",
-                       "SequenceInsert", "SplitToSequence", "ConcatFromSequence", "StringNormalizer", "TfIdfVectorizer", "Unique", "NonZero"})  # fmt: skip
+#: Operators of control flow, sequences, strings and sizes that depend on data: atc for 310 and 310P
+#: compiles static graphs of tensors.
+_DOUBTFUL = frozenset(
+    {
+        "If",
+        "Loop",
+        "Scan",
+        "Optional",
+        "OptionalGetElement",
+        "OptionalHasElement",
+        "SequenceAt",
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceInsert",
+        "SplitToSequence",
+        "ConcatFromSequence",
+        "StringNormalizer",
+        "TfIdfVectorizer",
+        "Unique",
+        "NonZero",
+    }
+)
 #: What every release of atc parses; later opsets need later releases.
 _SAFE_OPSET = 11
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxFacts:
-    """Inputs and outputs in order (outputs None where the file does not say their shapes), opset of the default domain, whether it holds Q/DQ nodes,
-    and warnings for a converter.
+    """Inputs and outputs in order (outputs None where the file does not say their shapes), opset of
+    the default domain, whether it holds Q/DQ nodes, and warnings for a converter.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -44,14 +65,29 @@ def read_facts(path: Path) -> OnnxFacts:
     doubtful = Counter(n.op_type for n in model.graph.node if n.op_type in _DOUBTFUL)
     warnings = []
     if opset > _SAFE_OPSET:
-        warnings.append(f"the model has opset {opset}; every atc parses {_SAFE_OPSET}, later ones only newer releases (failure: E19010)")
+        warnings.append(
+            f"the model has opset {opset}; every atc parses {_SAFE_OPSET}, later ones only newer"
+            " releases (failure: E19010)"
+        )
     if domains:
-        warnings.append(f"the model uses operators of {listed(domains)}, which atc does not know; export without them")
+        warnings.append(
+            f"the model uses operators of {listed(domains)}, which atc does not know; export"
+            " without them"
+        )
     if doubtful:
-        warnings.append(f"the model uses {listed(sorted(doubtful))}, which atc for 310 and 310P may not support (failure: EZ3003)")
+        warnings.append(
+            f"the model uses {listed(sorted(doubtful))}, which atc for 310 and 310P may not support"
+            " (failure: EZ3003)"
+        )
     quantized = any(n.op_type in ("QuantizeLinear", "DequantizeLinear") for n in model.graph.node)
     told = all(v.type.tensor_type.HasField("shape") for v in model.graph.output)
-    return OnnxFacts(inputs, tuple(_spec(v) for v in model.graph.output) if told else None, opset, quantized, tuple(warnings))
+    return OnnxFacts(
+        inputs,
+        tuple(_spec(v) for v in model.graph.output) if told else None,
+        opset,
+        quantized,
+        tuple(warnings),
+    )
 
 
 def _spec(value: Any) -> TensorSpec:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def load_without_weights(path: Path, needed_for: str, extra: str) -> onnx.ModelProto:
-    """The model; :class:`InputError` when the file is no ONNX model. ``needed_for`` and ``extra`` say what to install where the package is absent."""
+    """The model; :class:`InputError` when the file is no ONNX model. ``needed_for`` and ``extra``
+    say what to install where the package is absent.
+    """
     existing_file(path, "ONNX model")
     try:
         import onnx
@@ -23,7 +25,11 @@ def load_without_weights(path: Path, needed_for: str, extra: str) -> onnx.ModelP
     try:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError as error:
-        raise InputError(f"'{path}' is not an ONNX file, or is cut short; export it again") from error
+        raise InputError(
+            f"'{path}' is not an ONNX file, or is cut short; export it again"
+        ) from error
     if not model.ir_version or not model.graph.node:
-        raise InputError(f"'{path}' is not an ONNX file: it has no IR version or no graph; export it again")
+        raise InputError(
+            f"'{path}' is not an ONNX file: it has no IR version or no graph; export it again"
+        )
     return model

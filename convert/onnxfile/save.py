@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx
 
-#: An ONNX file is one protocol buffer, which holds 2 GiB; a larger model's tensors stand in a file beside it.
+#: An ONNX file is one protocol buffer, which holds 2 GiB; a larger model's tensors stand in a file
+#: beside it.
 LARGEST_FILE = 2**31 - 2**20
 
 
@@ -19,7 +20,9 @@ def is_large(model: onnx.ModelProto) -> bool:
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
-    """Write a model, with ``<name>.data`` beside it for the tensors of a large one. The same model gives the same bytes."""
+    """Write a model, with ``<name>.data`` beside it for the tensors of a large one. The same model
+    gives the same bytes.
+    """
     import onnx
 
     if is_large(model):
@@ -29,7 +32,9 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 
 def publish(draft: Path, target: Path) -> list[Path]:
-    """Move the files of the draft's folder to the target's, the ONNX file last; they are returned in the order of a sidecar, the ONNX file first."""
+    """Move the files of the draft's folder to the target's, the ONNX file last; they are returned
+    in the order of a sidecar, the ONNX file first.
+    """
     outputs = []
     for file in sorted(draft.parent.iterdir(), key=lambda p: p == draft):
         with open(file, "rb") as handle:

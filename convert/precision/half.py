@@ -1,4 +1,6 @@
-"""fp32 ONNX to float16 tensors and arithmetic. Inputs and outputs stay float32, so that the same samples and metrics serve."""
+"""fp32 ONNX to float16 tensors and arithmetic. Inputs and outputs stay float32, so that the same
+samples and metrics serve.
+"""
 
 from __future__ import annotations
 
@@ -38,34 +40,47 @@ def write_half(model: Path, draft: Path) -> int:
 
 
 def refuse_overflow(model: Path, draft: Path, scratch: Path, probes: Sequence[Feeds]) -> None:
-    """:class:`ToolError` when a tensor goes beyond float16's range where the fp32 model's is finite; ``scratch`` is a folder for copies of both.
+    """:class:`ToolError` when a tensor goes beyond float16's range where the fp32 model's is
+    finite; ``scratch`` is a folder for copies of both.
 
-    The outputs alone do not show it: ONNX Runtime's processor provider computes float16 files in float32. A tensor that is an output is rounded
-    to float16, so for this every tensor is made one.
+    The outputs alone do not show it: ONNX Runtime's processor provider computes float16 files in
+    float32. A tensor that is an output is rounded to float16, so for this every tensor is made one.
     """
     names, half = _open_whole(draft, scratch)
     for feeds in probes:
         values = zip(names, half.run(names, feeds), strict=True)
-        beyond = [n for n, v in values if isinstance(v, np.ndarray) and v.dtype == np.float16 and not np.isfinite(v).all()]
+        beyond = [
+            n
+            for n, v in values
+            if isinstance(v, np.ndarray) and v.dtype == np.float16 and not np.isfinite(v).all()
+        ]
         if beyond:
             known, full = _open_whole(model, scratch)
             asked = [n for n in beyond if n in known]  # the others are casts of the converter's own
-            finite = [n for n, v in zip(asked, full.run(asked, feeds), strict=True) if np.isfinite(v).all()]
+            finite = [
+                n
+                for n, v in zip(asked, full.run(asked, feeds), strict=True)
+                if np.isfinite(v).all()
+            ]
             if finite:
                 raise ToolError(
-                    f"float16 ends at 65504, and {len(finite)} tensors of '{model}' go beyond it, the first is '{finite[0]}': "
-                    "keep fp32, or make an int8 file"
+                    f"float16 ends at 65504, and {len(finite)} tensors of '{model}' go beyond it,"
+                    f" the first is '{finite[0]}': keep fp32, or make an int8 file"
                 )
 
 
 def _open_whole(model: Path, folder: Path) -> tuple[list[str], Any]:
-    """The names of all tensors of a model, and a session of a copy in which all of them are outputs."""
+    """The names of all tensors of a model, and a session of a copy in which all of them are
+    outputs.
+    """
     import onnx
 
     proto = onnx.load(str(model))
     names = list(dict.fromkeys(name for node in proto.graph.node for name in node.output if name))
     outputs = {v.name for v in proto.graph.output}
-    proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in outputs)
+    proto.graph.output.extend(
+        onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in outputs
+    )
     with tempfile.TemporaryDirectory(dir=folder) as own:
         copy = Path(own, "whole.onnx")
         onnx_save.save(proto, copy)

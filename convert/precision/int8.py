@@ -1,4 +1,6 @@
-"""fp32 ONNX to int8: QuantizeLinear and DequantizeLinear nodes around what is quantized, with ranges from real samples."""
+"""fp32 ONNX to int8: QuantizeLinear and DequantizeLinear nodes around what is quantized, with
+ranges from real samples.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,27 @@ from portproof.manifest import Sample
 if TYPE_CHECKING:
     import onnx
 
-#: Scales of a channel each are of opset 13; at 11 ONNX Runtime's quantizer writes a file that ONNX Runtime refuses.
+#: Scales of a channel each are of opset 13; at 11 ONNX Runtime's quantizer writes a file that ONNX
+#: Runtime refuses.
 OPSET = 13
-#: What is quantized: where TensorRT and processors have int8 arithmetic. The rest keeps float32 between them.
+#: What is quantized: where TensorRT and processors have int8 arithmetic. The rest keeps float32
+#: between them.
 OPERATORS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 #: Symmetric, a pair of nodes at weights too, and no quantized bias: the form that TensorRT reads.
-FORM = {"ActivationSymmetric": True, "WeightSymmetric": True, "AddQDQPairToWeight": True, "QuantizeBias": False, "DedicatedQDQPair": True}
+FORM = {
+    "ActivationSymmetric": True,
+    "WeightSymmetric": True,
+    "AddQDQPairToWeight": True,
+    "QuantizeBias": False,
+    "DedicatedQDQPair": True,
+}
 METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 
 
 def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scratch: Path) -> int:
-    """Write the quantized model, with drafts of its own in the folder ``scratch``; the opset. :class:`InputError` where nothing can be quantized."""
+    """Write the quantized model, with drafts of its own in the folder ``scratch``; the opset.
+    :class:`InputError` where nothing can be quantized.
+    """
     import onnx
 
     try:
@@ -34,7 +46,9 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
         raise MissingPackageError("onnxruntime", "quantizing", "convert") from error
     loaded = onnx.load(str(model))
     large = onnx_save.is_large(loaded)
-    raised, prepared, quantized = (scratch / f"{name}.onnx" for name in ("raised", "prepared", "quantized"))
+    raised, prepared, quantized = (
+        scratch / f"{name}.onnx" for name in ("raised", "prepared", "quantized")
+    )
     onnx_save.save(_raised(loaded, model, large), raised)
     with quiet():
         # Its optimiser would write operators of ONNX Runtime's own.
@@ -61,7 +75,9 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
         )
     made = onnx.load(str(quantized))
     if not any(n.op_type == "QuantizeLinear" for n in made.graph.node):
-        raise InputError(f"nothing in '{model}' can be quantized: it has none of {', '.join(OPERATORS)}")
+        raise InputError(
+            f"nothing in '{model}' can be quantized: it has none of {', '.join(OPERATORS)}"
+        )
     keep_float_outputs(made.graph)
     drop_unused_domains(made)
     onnx_save.save(made, draft)
@@ -80,11 +96,16 @@ def _raised(loaded: onnx.ModelProto, model: Path, large: bool) -> onnx.ModelProt
             return onnx.version_converter.convert_version(loaded, OPSET)
         except Exception as error:  # the converter raises what its C++ raises
             why = " ".join(str(error).split())[:200]
-    raise InputError(f"'{model}' cannot be raised from opset {opset_of(loaded)} to {OPSET} ({why}): export it again with --opset {OPSET}")
+    raise InputError(
+        f"'{model}' cannot be raised from opset {opset_of(loaded)} to {OPSET} ({why}): export it"
+        f" again with --opset {OPSET}"
+    )
 
 
 def keep_float_outputs(graph: onnx.GraphProto) -> None:
-    """Take away the pair of nodes before an output of the model: rounded to 255 values, close classes would become equal."""
+    """Take away the pair of nodes before an output of the model: rounded to 255 values, close
+    classes would become equal.
+    """
     makers = {name: node for node in graph.node for name in node.output}
     readers = Counter(name for node in graph.node for name in names_read(node))
     renamed, gone = {}, []
@@ -99,7 +120,9 @@ def keep_float_outputs(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [renamed.get(n, n) for n in names]
-    read = {name for node in graph.node for name in names_read(node)} | {v.name for v in graph.output}
+    read = {name for node in graph.node for name in names_read(node)} | {
+        v.name for v in graph.output
+    }
     for weight in [w for w in graph.initializer if w.name not in read]:
         graph.initializer.remove(weight)
 

@@ -1,4 +1,6 @@
-"""ONNX files of lower precision: fp16 tensors, or int8 by explicit QuantizeLinear and DequantizeLinear nodes."""
+"""ONNX files of lower precision: fp16 tensors, or int8 by explicit QuantizeLinear and
+DequantizeLinear nodes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from portproof.manifest import Sample, read_info
 from portproof.proof.sidecar import Proof, Work, read_proof
 
 _PROBES = 8
-#: Largest difference, over the range of the fp32 output, that rounding explains; more is another model (weights cut off, a range not seen).
+#: Largest difference, over the range of the fp32 output, that rounding explains; more is another
+#: model (weights cut off, a range not seen).
 _MOST = {"int8": 0.5, "fp16": 0.05}
 #: Raised when other bytes come to be written: 2 leaves the model's outputs unquantized.
 _REVISION = {"fp16": 1, "int8": 2}
@@ -29,7 +32,9 @@ _REVISION = {"fp16": 1, "int8": 2}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be made. ``info``: the list of samples that int8 is calibrated on, ``samples`` of them by ``method``; fp16 is checked on them."""
+    """What is to be made. ``info``: the list of samples that int8 is calibrated on, ``samples`` of
+    them by ``method``; fp16 is checked on them.
+    """
 
     model: Path
     out: Path
@@ -40,13 +45,17 @@ class Request:
 
 
 def reduce(request: Request) -> Proof:
-    """Write ``out`` unless it is up to date; its sidecar says how far its outputs are from the fp32 model's, as ONNX Runtime computes both on the
-    processor: of fp16 that is the rounding of the weights, since its arithmetic is float32 there.
+    """Write ``out`` unless it is up to date; its sidecar says how far its outputs are from the fp32
+    model's, as ONNX Runtime computes both on the processor: of fp16 that is the rounding of the
+    weights, since its arithmetic is float32 there.
 
-    Raises :class:`InputError` for a wrong request and :class:`ToolError` when the file does not pass the checks; then there is none.
+    Raises :class:`InputError` for a wrong request and :class:`ToolError` when the file does not
+    pass the checks; then there is none.
     """
     if request.precision not in _MOST:
-        raise InputError(f"the precision is '{request.precision}', {' or '.join(_MOST)} was expected")
+        raise InputError(
+            f"the precision is '{request.precision}', {' or '.join(_MOST)} was expected"
+        )
     if request.out.suffix != ".onnx" or request.out.absolute() == request.model.absolute():
         raise InputError(f"the output '{request.out}' must be another file and end in .onnx")
     facts = read_model(request.model)
@@ -59,22 +68,33 @@ def reduce(request: Request) -> Proof:
     work.begin()
     target = request.out.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".quantize-", suffix=".tmp", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=".quantize-", suffix=".tmp", dir=target.parent
+    ) as folder:
         made, scratch = Path(folder, "made"), Path(folder, "scratch")
         made.mkdir()
         scratch.mkdir()
         draft = made / target.name
         opset, gap = _write_checked(request, chosen, draft, scratch)
         outputs = onnx_save.publish(draft, target)
-    progress.say(f"quantize: {request.out} is made; its outputs differ from fp32 by {gap['relative']:.2g} of their range at most")
-    return work.finish(outputs, {"opset": opset, "samples": len(chosen), "difference": gap} | normalisation_fact(request.model))
+    progress.say(
+        f"quantize: {request.out} is made; its outputs differ from fp32 by {gap['relative']:.2g} of"
+        " their range at most"
+    )
+    return work.finish(
+        outputs,
+        {"opset": opset, "samples": len(chosen), "difference": gap}
+        | normalisation_fact(request.model),
+    )
 
 
 def _chosen(request: Request) -> list[Sample]:
     """Samples evenly spread over the info list, so that one class does not stand for all."""
     if request.info is None:
         if request.precision == "int8":
-            raise InputError("int8 is calibrated on real preprocessed samples: give their info list with --info")
+            raise InputError(
+                "int8 is calibrated on real preprocessed samples: give their info list with --info"
+            )
         return []
     samples = read_info(request.info)
     count = min(request.samples if request.precision == "int8" else _PROBES, len(samples))
@@ -87,17 +107,36 @@ def _work(request: Request, files: Sequence[Path], chosen: Sequence[Sample]) -> 
         "info": [request.info] if request.info else [],
         "samples": [Path(f) for s in chosen for f in s.files],
     }
-    calibration: dict[str, Any] = {"method": request.method, "operators": to_int8.OPERATORS, "form": to_int8.FORM}
-    parameters = {"precision": request.precision} | (calibration if request.precision == "int8" else {})
+    calibration: dict[str, Any] = {
+        "method": request.method,
+        "operators": to_int8.OPERATORS,
+        "form": to_int8.FORM,
+    }
+    parameters = {"precision": request.precision} | (
+        calibration if request.precision == "int8" else {}
+    )
     packages, revision = ("onnx", "onnxruntime"), _REVISION[request.precision]
-    return Work("quantize", request.out, inputs=inputs, parameters=parameters, packages=packages, revision=revision)
+    return Work(
+        "quantize",
+        request.out,
+        inputs=inputs,
+        parameters=parameters,
+        packages=packages,
+        revision=revision,
+    )
 
 
-def _write_checked(request: Request, chosen: list[Sample], draft: Path, scratch: Path) -> tuple[int, dict[str, float]]:
-    """Write the file and check its form and its numbers; the opset, and the difference from fp32."""
+def _write_checked(
+    request: Request, chosen: list[Sample], draft: Path, scratch: Path
+) -> tuple[int, dict[str, float]]:
+    """Write the file and check its form and its numbers; the opset, and the difference from
+    fp32.
+    """
     before = session_of(request.model)
     inputs = before.get_inputs()
-    probes = [feeds_of(request.model, inputs, s) for s in chosen[:_PROBES]] or [random_feeds(inputs)]
+    probes = [feeds_of(request.model, inputs, s) for s in chosen[:_PROBES]] or [
+        random_feeds(inputs)
+    ]
     if request.precision == "int8":
         opset = to_int8.write_int8(request.model, chosen, request.method, draft, scratch)
     else:
@@ -107,7 +146,8 @@ def _write_checked(request: Request, chosen: list[Sample], draft: Path, scratch:
     gap = difference(before, session_of(draft), probes)
     if gap["relative"] > _MOST[request.precision]:
         raise ToolError(
-            f"the {request.precision} file of '{request.model}' answers something else: its outputs differ from fp32 by "
-            f"{gap['relative']:.2g} of their range, at most {_MOST[request.precision]:g} was expected; keep fp32, or calibrate on more samples"
+            f"the {request.precision} file of '{request.model}' answers something else: its outputs"
+            f" differ from fp32 by {gap['relative']:.2g} of their range, at most"
+            f" {_MOST[request.precision]:g} was expected; keep fp32, or calibrate on more samples"
         )
     return opset, gap

@@ -1,4 +1,6 @@
-"""Running an ONNX file on ONNX Runtime's processor provider with real samples: what quantizing is calibrated on and judged by."""
+"""Running an ONNX file on ONNX Runtime's processor provider with real samples: what quantizing is
+calibrated on and judged by.
+"""
 
 from __future__ import annotations
 
@@ -27,40 +29,62 @@ def session_of(model: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions have no common class
-        raise ToolError(f"ONNX Runtime does not load '{model.name}': {' '.join(str(error).split())[:300]}") from error
+        raise ToolError(
+            f"ONNX Runtime does not load '{model.name}': {' '.join(str(error).split())[:300]}"
+        ) from error
 
 
 def feeds_of(model: Path, inputs: Sequence[Any], sample: Sample) -> dict[str, Array]:
-    """One sample for the inputs of a session, its size checked: a batch of one, or repeated for a model of a fixed batch."""
+    """One sample for the inputs of a session, its size checked: a batch of one, or repeated for a
+    model of a fixed batch.
+    """
     if len(inputs) != len(sample.files):
-        raise InputError(f"sample '{sample.id}' has {len(sample.files)} files, '{model}' has {len(inputs)} inputs")
+        raise InputError(
+            f"sample '{sample.id}' has {len(sample.files)} files, '{model}' has {len(inputs)}"
+            " inputs"
+        )
     feeds = {}
     for node, file in zip(inputs, sample.files, strict=True):
         one = node.shape[1:]
         if not all(isinstance(d, int) for d in one):
-            raise InputError(f"input '{node.name}' of '{model}' has dynamic dimensions beside the batch, which calibration cannot fill")
+            raise InputError(
+                f"input '{node.name}' of '{model}' has dynamic dimensions beside the batch, which"
+                " calibration cannot fill"
+            )
         array = np.fromfile(file, _dtype(node))
         if array.size != int(np.prod(one)):
-            raise InputError(f"'{file}' holds {array.size} values of {array.dtype}, input '{node.name}' takes {int(np.prod(one))}")
-        feeds[node.name] = np.repeat(array.reshape(1, *one), node.shape[0] if isinstance(node.shape[0], int) else 1, axis=0)
+            raise InputError(
+                f"'{file}' holds {array.size} values of {array.dtype}, input '{node.name}' takes"
+                f" {int(np.prod(one))}"
+            )
+        feeds[node.name] = np.repeat(
+            array.reshape(1, *one), node.shape[0] if isinstance(node.shape[0], int) else 1, axis=0
+        )
     return feeds
 
 
 def random_feeds(inputs: Sequence[Any]) -> dict[str, Array]:
-    """Random values for the inputs of a session, the same ones every time; open dimensions are 1."""
+    """Random values for the inputs of a session, the same ones every time; open dimensions
+    are 1.
+    """
     rng = np.random.default_rng(0)
     found: dict[str, Array] = {}
     for node in inputs:
         shape, dtype = [d if isinstance(d, int) else 1 for d in node.shape], _dtype(node)
-        found[node.name] = rng.normal(size=shape).astype(dtype) if dtype.kind == "f" else rng.integers(0, 2, shape).astype(dtype)
+        found[node.name] = (
+            rng.normal(size=shape).astype(dtype)
+            if dtype.kind == "f"
+            else rng.integers(0, 2, shape).astype(dtype)
+        )
     return found
 
 
 def difference(before: Any, after: Any, probes: Sequence[Feeds]) -> dict[str, float]:
-    """The largest difference of the outputs of two sessions, absolute and relative to the range of the first one's output.
+    """The largest difference of the outputs of two sessions, absolute and relative to the range of
+    the first one's output.
 
-    Outputs of whole numbers are ranks and classes, of which another one is no distance; they are left out. :class:`ToolError` for values that
-    are not finite.
+    Outputs of whole numbers are ranks and classes, of which another one is no distance; they are
+    left out. :class:`ToolError` for values that are not finite.
     """
     largest = relative = 0.0
     for feeds in probes:
@@ -68,7 +92,10 @@ def difference(before: Any, after: Any, probes: Sequence[Feeds]) -> dict[str, fl
             if a.dtype.kind != "f":
                 continue
             if not np.isfinite(b).all():
-                raise ToolError("the file in lower precision gives values that are not finite: the model's range is too large for it")
+                raise ToolError(
+                    "the file in lower precision gives values that are not finite: the model's"
+                    " range is too large for it"
+                )
             gap = float(np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)), initial=0.0))
             spread = float(np.ptp(a.astype(np.float64))) if a.size else 0.0
             largest, relative = max(largest, gap), max(relative, gap / spread if spread else gap)

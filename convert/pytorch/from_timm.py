@@ -24,8 +24,9 @@ def files(card: Named) -> list[Path]:
 
 
 def build(card: Card, weights: Path | None) -> nn.Module:
-    """The model as timm itself builds it. The weights go in as timm's pretrained weights do: through the model's own
-    ``checkpoint_filter_fn``, which knows the names of older and foreign checkpoints.
+    """The model as timm itself builds it. The weights go in as timm's pretrained weights do:
+    through the model's own ``checkpoint_filter_fn``, which knows the names of older and foreign
+    checkpoints.
     """
     if importlib.util.find_spec("timm") is None:
         raise MissingPackageError("timm", f"the model card '{card.name}'", "models")
@@ -38,12 +39,19 @@ def build(card: Card, weights: Path | None) -> nn.Module:
     if weights is None:
         model: nn.Module = timm.create_model(name, pretrained=False, **options)
         return model
-    # With the source cleared and its class count made the model's, timm neither downloads nor drops the classifier's weights.
-    overlay: dict[str, Any] = {"state_dict": unprefixed(read_state_dict(weights)), "source": "", "custom_load": False}
+    # With the source cleared and its class count made the model's, timm neither downloads nor drops
+    # the classifier's weights.
+    overlay: dict[str, Any] = {
+        "state_dict": unprefixed(read_state_dict(weights)),
+        "source": "",
+        "custom_load": False,
+    }
     overlay["num_classes"] = options.get("num_classes", default.num_classes if default else 1000)
     overlay["input_size"] = card.inputs[0].shape
     with always_strict(str(weights)):
-        loaded: Any = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+        loaded: Any = timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay=overlay, **options
+        )
     loaded.pretrained_cfg.pop("state_dict")  # a second copy of the weights
     return loaded  # type: ignore[no-any-return]
 
@@ -56,14 +64,22 @@ def _check_name(name: str) -> None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
-        raise InputError(f"timm {timm.__version__} has no model '{architecture}'" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        raise InputError(
+            f"timm {timm.__version__} has no model '{architecture}'"
+            + (f"; did you mean {', '.join(near)}?" if near else "")
+        )
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
-        raise InputError(f"timm {timm.__version__} has no tag '{tag}' of {architecture}; it has {listed(tags, most=12) or 'none'}")
+        raise InputError(
+            f"timm {timm.__version__} has no tag '{tag}' of {architecture}; it has"
+            f" {listed(tags, most=12) or 'none'}"
+        )
 
 
 def _options(card: Card, default: Any) -> dict[str, Any]:
-    """What differs from the model's defaults: the number of classes, of input channels, the size of a model that has it built in."""
+    """What differs from the model's defaults: the number of classes, of input channels, the size of
+    a model that has it built in.
+    """
     options: dict[str, Any] = {}
     classes = class_count(card)
     if classes is not None:
@@ -72,6 +88,10 @@ def _options(card: Card, default: Any) -> dict[str, Any]:
     if len(shape) == 3 and card.inputs[0].layout == "NCHW":
         if shape[0] != 3:
             options["in_chans"] = shape[0]
-        if default is not None and default.fixed_input_size and tuple(default.input_size[1:]) != tuple(shape[1:]):
+        if (
+            default is not None
+            and default.fixed_input_size
+            and tuple(default.input_size[1:]) != tuple(shape[1:])
+        ):
             options["img_size"] = tuple(shape[1:])
     return options

@@ -35,7 +35,10 @@ def build(card: Card, weights: Path | None) -> nn.Module:
     known = models.list_models(module=models)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
-        raise InputError(f"torchvision has no classification model '{name}'" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        raise InputError(
+            f"torchvision has no classification model '{name}'"
+            + (f"; did you mean {', '.join(near)}?" if near else "")
+        )
     options: dict[str, Any] = {}
     classes = class_count(card)
     if classes is not None:
@@ -44,13 +47,17 @@ def build(card: Card, weights: Path | None) -> nn.Module:
     if weights is not None:
         state = unprefixed(read_state_dict(weights), model.state_dict())
         load_strictly(model, _renamed(model, state), str(weights))
-        if hasattr(model, "transform_input"):  # Inception v3 and GoogLeNet: torchvision's own weights were trained on other inputs
+        if hasattr(
+            model, "transform_input"
+        ):  # Inception v3 and GoogLeNet: torchvision's own weights were trained on other inputs
             setattr(model, "transform_input", _is_published(name, weights))  # noqa: B010 - a plain attribute, which nn.Module's type hides
     return model
 
 
 def _is_published(name: str, weights: Path) -> bool:
-    """Whether the file is one that torchvision publishes: its file names end in the first 8 digits of the SHA-256."""
+    """Whether the file is one that torchvision publishes: its file names end in the first 8 digits
+    of the SHA-256.
+    """
     from torchvision import models
 
     urls = [entry.url for entry in models.get_model_weights(name)]
@@ -59,8 +66,12 @@ def _is_published(name: str, weights: Path) -> bool:
 
 
 def _renamed(model: nn.Module, state: StateDict) -> StateDict:
-    """The state dict with the names of today: torchvision's DenseNet files hold older ones (``norm.1`` for ``norm1``)."""
+    """The state dict with the names of today: torchvision's DenseNet files hold older ones
+    (``norm.1`` for ``norm1``).
+    """
     if "densenet" not in type(model).__module__:
         return state
-    old = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$")
+    old = re.compile(
+        r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$"
+    )
     return {old.sub(r"\1\2", name): tensor for name, tensor in state.items()}

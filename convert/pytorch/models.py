@@ -1,7 +1,8 @@
 """Build a model card's PyTorch model with its weights.
 
-What a card's ``builder`` begins with (``timm:``, ``torchvision:``) names a file ``from_<prefix>.py``; anything else is
-``FILE.py:CALLABLE``. A builder defines ``PACKAGES`` (distributions that decide the model), ``build(card, weights)`` and ``files(card)``.
+What a card's ``builder`` begins with (``timm:``, ``torchvision:``) names a file
+``from_<prefix>.py``; anything else is ``FILE.py:CALLABLE``. A builder defines ``PACKAGES``
+(distributions that decide the model), ``build(card, weights)`` and ``files(card)``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 class Named(Protocol):
-    """What is enough of a card to find its builder: a model zoo's card is known in full only to the zoo's package."""
+    """What is enough of a card to find its builder: a model zoo's card is known in full only to the
+    zoo's package.
+    """
 
     @property
     def name(self) -> str:
@@ -57,15 +60,17 @@ def builder_of(card: Named) -> Builder:
     if ".py:" in card.builder:
         return cast(Builder, importlib.import_module("portproof.convert.pytorch.user_file"))
     raise InputError(
-        f"model card '{card.name}': the builder '{card.builder}' is not known; timm:NAME, torchvision:NAME or FILE.py:CALLABLE was expected"
+        f"model card '{card.name}': the builder '{card.builder}' is not known; timm:NAME,"
+        " torchvision:NAME or FILE.py:CALLABLE was expected"
     )
 
 
 def build_model(card: Card, weights: Path | None) -> nn.Module:
-    """The card's model in evaluation mode, on the CPU, with the weights checked against the card and loaded completely.
+    """The card's model in evaluation mode, on the CPU, with the weights checked against the card
+    and loaded completely.
 
-    ``weights=None`` leaves random values, for tests and benchmarks. Raises :class:`InputError` for a missing, wrong or unfit weights file
-    and for a builder that does not give a model.
+    ``weights=None`` leaves random values, for tests and benchmarks. Raises :class:`InputError` for
+    a missing, wrong or unfit weights file and for a builder that does not give a model.
     """
     builder = builder_of(card)
     if weights is not None:
@@ -76,6 +81,8 @@ def build_model(card: Card, weights: Path | None) -> nn.Module:
 
 
 def class_count(card: Card) -> int | None:
-    """The number of classes that the card states, when it states a shape of one dimension for its first output."""
+    """The number of classes that the card states, when it states a shape of one dimension for its
+    first output.
+    """
     shape = card.outputs[0].shape
     return shape[0] if shape is not None and len(shape) == 1 else None

@@ -25,7 +25,8 @@ def files(card: Named) -> list[Path]:
 def build(card: Card, weights: Path | None) -> nn.Module:
     """What the callable returns when called without arguments, with the weights loaded.
 
-    A function ``checkpoint_filter_fn(state_dict, model)`` in the file is applied to the state dict first, as in timm.
+    A function ``checkpoint_filter_fn(state_dict, model)`` in the file is applied to the state dict
+    first, as in timm.
     """
     from torch import nn
 
@@ -34,7 +35,9 @@ def build(card: Card, weights: Path | None) -> nn.Module:
         function, module = load_callable(source, attribute)
         model = function()
     if not isinstance(model, nn.Module):
-        raise InputError(f"'{card.builder}' returned {type(model).__name__}, a torch.nn.Module was expected")
+        raise InputError(
+            f"'{card.builder}' returned {type(model).__name__}, a torch.nn.Module was expected"
+        )
     if weights is not None:
         state: Any = unprefixed(read_state_dict(weights), model.state_dict())
         if hasattr(module, "checkpoint_filter_fn"):

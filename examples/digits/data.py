@@ -1,8 +1,8 @@
 """Write scikit-learn's digits as JPEG files: 1100 to train with, 697 kept apart to validate.
 
-The images are real (8 x 8 scans of hand-written digits from the UCI repository, shipped inside scikit-learn). They are enlarged to
-40 x 40 so that resizing and cropping have something to do. 697 because fewer than about 600 validation images cannot prove a loss under one
-percentage point.
+The images are real (8 x 8 scans of hand-written digits from the UCI repository, shipped inside
+scikit-learn). They are enlarged to 40 x 40 so that resizing and cropping have something to do. 697
+because fewer than about 600 validation images cannot prove a loss under one percentage point.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import os
 import sys
 from pathlib import Path
 
-sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "src")
+sys.path[0] = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "src"
+)
 
 from portproof.core.arguments import Parser, run_stage
 
@@ -23,8 +25,16 @@ SEED = 20
 
 def parser() -> Parser:
     """The command line."""
-    p = Parser("Write scikit-learn's digits as JPEG files.", example="python examples/digits/data.py runs/demo/data")
-    p.add_argument("out", metavar="OUT_DIR", type=Path, help="gets train/, train_label.txt, val/ and val_label.txt")
+    p = Parser(
+        "Write scikit-learn's digits as JPEG files.",
+        example="python examples/digits/data.py runs/demo/data",
+    )
+    p.add_argument(
+        "out",
+        metavar="OUT_DIR",
+        type=Path,
+        help="gets train/, train_label.txt, val/ and val_label.txt",
+    )
     p.add_progress_options()
     return p
 
@@ -36,14 +46,26 @@ def work(options: argparse.Namespace) -> int:
 
     progress.configure(options.quiet, options.log_json)
     files: list[Path] = []
-    job = Work("data", options.out, inputs={}, parameters={"validation": VALIDATION, "side": SIDE, "seed": SEED},
-               packages=("scikit-learn", "Pillow"))  # fmt: skip
+    job = Work(
+        "data",
+        options.out,
+        inputs={},
+        parameters={"validation": VALIDATION, "side": SIDE, "seed": SEED},
+        packages=("scikit-learn", "Pillow"),
+    )
     if job.is_done():
         return 0
     job.begin()
     for part, images, labels in split():
         files += write_part(options.out, part, images, labels)
-    job.finish(files, facts={"train": len(files) - VALIDATION - 2, "validation": VALIDATION, "source": "sklearn.datasets.load_digits"})
+    job.finish(
+        files,
+        facts={
+            "train": len(files) - VALIDATION - 2,
+            "validation": VALIDATION,
+            "source": "sklearn.datasets.load_digits",
+        },
+    )
     return 0
 
 
@@ -59,7 +81,11 @@ def split():  # type: ignore[no-untyped-def]
 
     digits = load_digits()
     train_x, val_x, train_y, val_y = train_test_split(
-        digits.images, digits.target, test_size=VALIDATION, stratify=digits.target, random_state=SEED
+        digits.images,
+        digits.target,
+        test_size=VALIDATION,
+        stratify=digits.target,
+        random_state=SEED,
     )
     return (("train", train_x, train_y), ("val", val_x, val_y))
 
@@ -74,12 +100,17 @@ def write_part(out: Path, part: str, images, labels) -> list[Path]:  # type: ign
     written = []
     for index, image in enumerate(images):
         path = out / part / f"digit_{part}_{index:05d}.JPEG"
-        picture = Image.fromarray(np.uint8(np.round(image * 255 / 16)), mode="L").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        picture = Image.fromarray(np.uint8(np.round(image * 255 / 16)), mode="L").resize(
+            (SIDE, SIDE), Image.Resampling.BICUBIC
+        )
         with atomic_writer(path, durable=False) as file:
             picture.save(file, "JPEG", quality=95)
         written.append(path)
     labels_file = out / f"{part}_label.txt"
-    write_text(labels_file, "".join(f"{p.name} {label}\n" for p, label in zip(written, labels, strict=True)))
+    write_text(
+        labels_file,
+        "".join(f"{p.name} {label}\n" for p, label in zip(written, labels, strict=True)),
+    )
     return [*written, labels_file]
 
 

@@ -1,1 +1,3 @@
-"""One file per backend: what executes a model in this process. A new backend is a new file here, found by its name."""
+"""One file per backend: what executes a model in this process. A new backend is a new file here,
+found by its name.
+"""

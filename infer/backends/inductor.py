@@ -1,4 +1,6 @@
-"""Backend ``inductor``: the PyTorch model compiled by ``torch.compile``; compiling is part of the first inference at each batch size."""
+"""Backend ``inductor``: the PyTorch model compiled by ``torch.compile``; compiling is part of the
+first inference at each batch size.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,7 @@ def load(model: Path, request: LoadRequest) -> TorchSession:
     module, card, device, precision = load_module(model, request)
     import torch  # there, or load_module has said so
 
-    # Compiled for the one batch that is run, as engines of the other backends are; a short last batch is compiled again.
+    # Compiled for the one batch that is run, as engines of the other backends are; a short last
+    # batch is compiled again.
     compiled = torch.compile(module, mode=mode, dynamic=False)
     return TorchSession(compiled, card, device, precision)

@@ -27,7 +27,9 @@ class NullSession:
     provider = None
     boundaries: tuple[Boundary, ...] = ()
 
-    def __init__(self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], delay_s: float) -> None:
+    def __init__(
+        self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], delay_s: float
+    ) -> None:
         self.inputs, self.outputs, self._delay_s = inputs, outputs, delay_s
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
@@ -54,15 +56,22 @@ def load(model: Path, request: LoadRequest) -> NullSession:
 
     request.refuse_other_options("null", ("delay_s",))
     if request.card is None:
-        raise InputError("the backend 'null' takes inputs and outputs from a model card: give one with --model")
+        raise InputError(
+            "the backend 'null' takes inputs and outputs from a model card: give one with --model"
+        )
     card = resolve_card(request.card)
     unshaped = [o.name for o in card.outputs if o.shape is None]
     if unshaped:
-        raise InputError(f"the card '{request.card}' has no shape for the output '{unshaped[0]}', which the backend 'null' needs")
+        raise InputError(
+            f"the card '{request.card}' has no shape for the output '{unshaped[0]}', which the"
+            " backend 'null' needs"
+        )
     try:
         delay_s = float(request.options.get("delay_s", 0.0))
     except ValueError as error:
-        raise InputError(f"the option delay_s is {request.options['delay_s']!r}, seconds were expected") from error
+        raise InputError(
+            f"the option delay_s is {request.options['delay_s']!r}, seconds were expected"
+        ) from error
     return NullSession(
         tuple(TensorSpec(i.name, i.dtype, (None, *i.shape)) for i in card.inputs),
         tuple(TensorSpec(o.name, o.dtype, (None, *(o.shape or ()))) for o in card.outputs),

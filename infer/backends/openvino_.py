@@ -1,7 +1,8 @@
-"""Backend ``openvino``: OpenVINO, on ONNX files or its own IR (``.xml`` with its ``.bin`` beside it).
+"""Backend ``openvino``: OpenVINO, on ONNX files or its own IR (``.xml`` with its ``.bin`` beside
+it).
 
-The precision is always said to the runtime, fp32 when nothing was asked for: on processors with bfloat16 units OpenVINO would choose that
-by itself.
+The precision is always said to the runtime, fp32 when nothing was asked for: on processors with
+bfloat16 units OpenVINO would choose that by itself.
 """
 
 from __future__ import annotations
@@ -33,14 +34,20 @@ class OpenVinoSession:
         self.outputs = tuple(_spec(port) for port in compiled.outputs)
         self.device = device
         used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self.precision = "int8" if quantized else next((name for name, theirs in _PRECISIONS.items() if theirs == used), used)
+        self.precision = (
+            "int8"
+            if quantized
+            else next((name for name, theirs in _PRECISIONS.items() if theirs == used), used)
+        )
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """One batch."""
         try:
             results = self._request.infer(dict(feeds))
         except RuntimeError as error:
-            raise ToolError(f"OpenVINO failed while it ran the model: {_one_line(error)}") from error
+            raise ToolError(
+                f"OpenVINO failed while it ran the model: {_one_line(error)}"
+            ) from error
         return {spec.name: results[index] for index, spec in enumerate(self.outputs)}
 
     def sync(self) -> None:
@@ -62,7 +69,9 @@ def load(model: Path, request: LoadRequest) -> OpenVinoSession:
         read_header(model).refuse_outside_data(model)
     precision = request.precision or "fp32"
     if precision not in (*_PRECISIONS, "int8"):
-        raise InputError(f"OpenVINO runs {', '.join(_PRECISIONS)} and int8, --precision asks for {precision}")
+        raise InputError(
+            f"OpenVINO runs {', '.join(_PRECISIONS)} and int8, --precision asks for {precision}"
+        )
     try:
         import openvino
     except ImportError as error:
@@ -70,20 +79,31 @@ def load(model: Path, request: LoadRequest) -> OpenVinoSession:
     core = openvino.Core()
     device = (request.device or "cpu").upper()
     if device.partition(":")[0] not in {d.partition(".")[0] for d in core.available_devices}:
-        raise InputError(f"OpenVINO sees {', '.join(core.available_devices)} here, --device asks for {request.device}")
+        raise InputError(
+            f"OpenVINO sees {', '.join(core.available_devices)} here, --device asks for"
+            f" {request.device}"
+        )
     # What a quantized file leaves in floating point is computed in float32.
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _PRECISIONS.get(precision, "f32")}
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": _PRECISIONS.get(precision, "f32"),
+    }
     if request.threads:
         settings["INFERENCE_NUM_THREADS"] = request.threads
     try:
         read = core.read_model(str(model))
         quantized = any(op.get_type_name() == "FakeQuantize" for op in read.get_ops())
-        loaded = OpenVinoSession(core.compile_model(read, device, settings), device.lower(), quantized)
+        loaded = OpenVinoSession(
+            core.compile_model(read, device, settings), device.lower(), quantized
+        )
     except RuntimeError as error:
-        raise InputError(f"OpenVINO {openvino.__version__} does not accept '{model}': {_one_line(error)}") from error
+        raise InputError(
+            f"OpenVINO {openvino.__version__} does not accept '{model}': {_one_line(error)}"
+        ) from error
     if loaded.precision != precision and (request.precision or not quantized):
         raise InputError(
-            f"OpenVINO runs '{model}' in {loaded.precision} on {device}, {precision} was asked for; choose what the file and the device have"
+            f"OpenVINO runs '{model}' in {loaded.precision} on {device}, {precision} was asked for;"
+            " choose what the file and the device have"
         )
     return loaded
 

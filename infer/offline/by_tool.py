@@ -1,4 +1,6 @@
-"""Offline inference by a vendor tool: the same result folder and sidecar as by a backend in this process."""
+"""Offline inference by a vendor tool: the same result folder and sidecar as by a backend in this
+process.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +37,21 @@ def run_with_tool(
     options: Mapping[str, str] | None = None,
     perf_file: str | Path | None = None,
 ) -> Proof:
-    """Run ``model`` over an info list by the tool ``runner`` and write ``out/<id>_<k>.<form>``, k from 1; the sidecar of ``out``.
+    """Run ``model`` over an info list by the tool ``runner`` and write ``out/<id>_<k>.<form>``, k
+    from 1; the sidecar of ``out``.
 
-    ``options``: what a model with a choice runs with (:func:`portproof.infer.vendor.gears.gear_flags`). ``perf_file``: where the tool's own file of
+    ``options``: what a model with a choice runs with
+    (:func:`portproof.infer.vendor.gears.gear_flags`). ``perf_file``: where the tool's own file of
     figures is copied to. A run that is killed begins again, since the tools cannot continue. Raises
-    :class:`InputError` for bad input, before the tool runs as far as possible, and :class:`ToolError` when the tool fails.
+    :class:`InputError` for bad input, before the tool runs as far as possible, and
+    :class:`ToolError` when the tool fails.
     """
     tool = find(runner)
     path, target = existing_file(model, "offline model"), Path(out)
     if form not in tool.FORMS:
-        raise InputError(f"the tool '{runner}' writes {' and '.join(tool.FORMS)}, --format asks for {form}")
+        raise InputError(
+            f"the tool '{runner}' writes {' and '.join(tool.FORMS)}, --format asks for {form}"
+        )
     samples = read_info(info)
     facts = facts_of(path)
     gear = gear_flags(path, facts, batch, options or {})
@@ -53,11 +60,21 @@ def run_with_tool(
     work = Work(
         "infer",
         target,
-        inputs={"model": [path], "info": [Path(info)], "samples": [Path(f) for s in samples for f in s.files]},
-        parameters={"runner": runner, "batch": batch, "format": form, "device": device, "options": dict(options or {}),
-                    "perf_file": str(perf_file) if perf_file else None},
+        inputs={
+            "model": [path],
+            "info": [Path(info)],
+            "samples": [Path(f) for s in samples for f in s.files],
+        },
+        parameters={
+            "runner": runner,
+            "batch": batch,
+            "format": form,
+            "device": device,
+            "options": dict(options or {}),
+            "perf_file": str(perf_file) if perf_file else None,
+        },
         simulated=rehearsal.is_active(),
-    )  # fmt: skip
+    )
     if work.is_done():
         return read_proof(work.sidecar)
     check_sizes(samples, facts.inputs if facts else None)
@@ -65,21 +82,39 @@ def run_with_tool(
     with Journal(work) as journal, scratch_beside(target) as scratch:
         work.begin()
         progress.say(f"infer: {runner} runs {len(samples)} samples in batches of {batch}")
-        outcome = tool.infer(Job(path.absolute(), batch, device_index(device), scratch, log, form, gear, facts), samples)
+        outcome = tool.infer(
+            Job(path.absolute(), batch, device_index(device), scratch, log, form, gear, facts),
+            samples,
+        )
         outputs = _check_results(outcome, samples, log)
         _keep_figures(outcome, log, perf_file)
         for sample in samples:
             for number, found in enumerate(outcome.results[sample.id], start=1):
                 journal.take(found, result_name(sample.id, number, form), work.root)
         flush_to_disk()
-        records = [*journal.finished.values(), *([record_of(perf_file, work.root)] if perf_file else [])]
-        results = {"samples": len(samples), "output_count": outputs, "device": f"npu:{device_index(device)}", "runner": runner, "checks": outcome.facts,
-                 "rate": {"boundary": "device", "images_per_second": outcome.images_per_second}}  # fmt: skip
+        records = [
+            *journal.finished.values(),
+            *([record_of(perf_file, work.root)] if perf_file else []),
+        ]
+        results = {
+            "samples": len(samples),
+            "output_count": outputs,
+            "device": f"npu:{device_index(device)}",
+            "runner": runner,
+            "checks": outcome.facts,
+            "rate": {"boundary": "device", "images_per_second": outcome.images_per_second},
+        }
         if facts and facts.outputs:
-            results["outputs"] = [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape[1:])} for s in facts.outputs]
+            results["outputs"] = [
+                {"name": s.name, "dtype": s.dtype, "shape": list(s.shape[1:])}
+                for s in facts.outputs
+            ]
         proof = work.finish(records, results)
     journal.remove()
-    progress.say(f"infer: {runner} ran {len(samples)} samples, {outcome.images_per_second:.1f} images/s of device time")
+    progress.say(
+        f"infer: {runner} ran {len(samples)} samples, {outcome.images_per_second:.1f} images/s of"
+        " device time"
+    )
     return proof
 
 
@@ -88,7 +123,9 @@ def _check_results(outcome: Outcome, samples: Sequence[Sample], log: Path) -> in
     missing = [s.id for s in samples if not outcome.results.get(s.id)]
     if missing:
         raise ToolError(
-            f"the tool left no result for {len(missing)} of {len(samples)} samples ({listed(missing)}); its log is {log}", tail_of(log)
+            f"the tool left no result for {len(missing)} of {len(samples)} samples"
+            f" ({listed(missing)}); its log is {log}",
+            tail_of(log),
         )
     first = outcome.results[samples[0].id]
     sizes = [_size(path) for path in first]
@@ -96,7 +133,10 @@ def _check_results(outcome: Outcome, samples: Sequence[Sample], log: Path) -> in
     for sample in samples:
         found = outcome.results[sample.id]
         if len(found) != len(sizes) or (is_binary and [_size(p) for p in found] != sizes):
-            raise ToolError(f"the results of '{sample.id}' differ in number or size from those of '{samples[0].id}'; run the tool again")
+            raise ToolError(
+                f"the results of '{sample.id}' differ in number or size from those of"
+                f" '{samples[0].id}'; run the tool again"
+            )
     return len(sizes)
 
 
@@ -107,7 +147,9 @@ def _size(path: Path) -> int:
 
 
 def _keep_figures(outcome: Outcome, log: Path, perf_file: str | Path | None) -> None:
-    """Copy the tool's own figures out of the scratch folder, beside its log, and to where they were asked for."""
+    """Copy the tool's own figures out of the scratch folder, beside its log, and to where they were
+    asked for.
+    """
     if outcome.figures:
         shutil.copyfile(outcome.figures, log.parent / outcome.figures.name)
     if perf_file:

@@ -1,4 +1,6 @@
-"""Samples from ``.bin`` files to batches, every byte hashed on the way: checked before anything runs, read ahead while the model works."""
+"""Samples from ``.bin`` files to batches, every byte hashed on the way: checked before anything
+runs, read ahead while the model works.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some samples: their ids, their inputs by name (batch first), and the records of the files read for them."""
+    """Some samples: their ids, their inputs by name (batch first), and the records of the files
+    read for them.
+    """
 
     ids: Sequence[str]
     feeds: dict[str, Array]
@@ -30,13 +34,15 @@ class Batch:
 
 
 def check_files(samples: Sequence[Sample], inputs: Sequence[TensorSpec]) -> str:
-    """Check that every file is there with the size that the model takes; :class:`InputError` names the first that is not, and both sizes.
+    """Check that every file is there with the size that the model takes; :class:`InputError` names
+    the first that is not, and both sizes.
 
     Returns a digest of sizes, times and inodes: while it stays the same, the samples are the same.
     """
     if len(samples[0].files) != len(inputs):
         raise InputError(
-            f"the info list gives {len(samples[0].files)} files a sample, the model has {len(inputs)} inputs ({', '.join(s.name for s in inputs)})"
+            f"the info list gives {len(samples[0].files)} files a sample, the model has"
+            f" {len(inputs)} inputs ({', '.join(s.name for s in inputs)})"
         )
     digest = hashlib.sha256()
     wanted = [spec.nbytes(1) or 0 for spec in inputs]
@@ -45,7 +51,11 @@ def check_files(samples: Sequence[Sample], inputs: Sequence[TensorSpec]) -> str:
             stat = _stat(path)
             if stat.st_size != size:
                 raise InputError(_wrong_size(path, stat.st_size, spec, size))
-            digest.update(f"{path}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}\n".encode("utf-8", "surrogateescape"))
+            digest.update(
+                f"{path}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}\n".encode(
+                    "utf-8", "surrogateescape"
+                )
+            )
     return digest.hexdigest()
 
 
@@ -53,7 +63,14 @@ def _stat(path: str) -> os.stat_result:
     try:
         stat = os.stat(path)
     except FileNotFoundError:
-        hint = "" if os.path.isabs(path) else f" (paths in an info list are relative to the working directory, here '{os.getcwd()}')"
+        hint = (
+            ""
+            if os.path.isabs(path)
+            else (
+                " (paths in an info list are relative to the working directory, here"
+                f" '{os.getcwd()}')"
+            )
+        )
         raise InputError(f"the sample file '{path}' is missing{hint}") from None
     if os.path.isdir(path):
         raise InputError(f"the sample '{path}' is a folder, a file was expected")
@@ -63,13 +80,20 @@ def _stat(path: str) -> os.stat_result:
 def _wrong_size(path: str, size: int, spec: TensorSpec, wanted: int) -> str:
     shape = "x".join(map(str, spec.sample_shape))
     count = wanted // np.dtype(spec.dtype).itemsize
-    fitting = [name for name in ("float32", "float16", "uint8", "float64") if count * np.dtype(name).itemsize == size]
+    fitting = [
+        name
+        for name in ("float32", "float16", "uint8", "float64")
+        if count * np.dtype(name).itemsize == size
+    ]
     hint = (
         f"; it has the size of {fitting[0]} values: preprocess for this model's dtype"
         if fitting
         else "; preprocess it again for this model"
     )
-    return f"the sample file '{path}' has {size} bytes, input '{spec.name}' ({spec.dtype} {shape}) takes {wanted}{hint}"
+    return (
+        f"the sample file '{path}' has {size} bytes, input '{spec.name}' ({spec.dtype} {shape})"
+        f" takes {wanted}{hint}"
+    )
 
 
 def read_batch(samples: Sequence[Sample], inputs: Sequence[TensorSpec], root: Path) -> Batch:
@@ -93,9 +117,20 @@ def _read_into(array: Array, path: str, spec: TensorSpec, root: Path) -> FileRec
             got += count
         if got != len(view) or file.read(1):
             raise InputError(_wrong_size(path, stat.st_size, spec, len(view)))
-    return FileRecord(stored_path(Path(path), root), stat.st_size, stat.st_mtime_ns, stat.st_ino, hashlib.sha256(view).hexdigest())
+    return FileRecord(
+        stored_path(Path(path), root),
+        stat.st_size,
+        stat.st_mtime_ns,
+        stat.st_ino,
+        hashlib.sha256(view).hexdigest(),
+    )
 
 
 def padded(feeds: dict[str, Array], batch: int) -> dict[str, Array]:
-    """A short batch filled up to ``batch`` with its own first sample, for a model whose batch is fixed (ais_bench pads in the same way)."""
-    return {name: np.concatenate([a, np.repeat(a[:1], batch - len(a), axis=0)]) if len(a) < batch else a for name, a in feeds.items()}
+    """A short batch filled up to ``batch`` with its own first sample, for a model whose batch is
+    fixed (ais_bench pads in the same way).
+    """
+    return {
+        name: np.concatenate([a, np.repeat(a[:1], batch - len(a), axis=0)]) if len(a) < batch else a
+        for name, a in feeds.items()
+    }

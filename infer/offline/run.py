@@ -1,7 +1,8 @@
 """Offline inference: every sample of a set through a model, one result file a sample and output.
 
-Reading, inference and writing overlap: threads read ahead, one writes behind, and the session stays in the thread that loaded it.
-Batches are always cut at the same places, so that an interrupted run that continues gives the same bytes.
+Reading, inference and writing overlap: threads read ahead, one writes behind, and the session stays
+in the thread that loaded it. Batches are always cut at the same places, so that an interrupted run
+that continues gives the same bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from typing import Any
 import portproof
 from portproof import backend as backends
 from portproof import rehearsal
-from portproof.backend import Array, LoadRequest, Session, TensorSpec, check_batch, check_feeds, complete
+from portproof.backend import (
+    Array,
+    LoadRequest,
+    Session,
+    TensorSpec,
+    check_batch,
+    check_feeds,
+    complete,
+)
 from portproof.convert.onnxfile.header import read_header
 from portproof.core import progress
 from portproof.core.errors import InputError
@@ -48,45 +57,70 @@ def run(
     workers: int | None = None,
     perf_file: str | Path | None = None,
 ) -> Proof:
-    """Run a model over samples and write ``out/<id>_<k>.<form>``; returns the sidecar of ``out``, which is up to date when nothing changed.
+    """Run a model over samples and write ``out/<id>_<k>.<form>``; returns the sidecar of ``out``,
+    which is up to date when nothing changed.
 
-    ``info``: an info list, or a packed folder; or None, and ``images`` is a folder of images that ``workers`` threads preprocess by the
-    card's recipe meanwhile. ``card``: name or path of the model card, which weights and images need. The rate in the facts and in
-    ``perf_file`` is ``end_to_end`` (file to result) and never to be compared with a bench. Raises :class:`InputError` for bad input, before
-    anything is run as far as possible.
+    ``info``: an info list, or a packed folder; or None, and ``images`` is a folder of images that
+    ``workers`` threads preprocess by the card's recipe meanwhile. ``card``: name or path of the
+    model card, which weights and images need. The rate in the facts and in ``perf_file`` is
+    ``end_to_end`` (file to result) and never to be compared with a bench. Raises
+    :class:`InputError` for bad input, before anything is run as far as possible.
     """
     path = Path(model)
     name = backend or backends.default_for(path)
     backends.check_suffix(name, path)
     if form not in FORMATS:
         raise InputError(f"the result format is '{form}', one of {', '.join(FORMATS)} was expected")
-    request = LoadRequest(batch, device, precision, threads, card, spinning=False, options=dict(options or {}))
+    request = LoadRequest(
+        batch, device, precision, threads, card, spinning=False, options=dict(options or {})
+    )
     source = open_source(info, images, card, workers)
     work = Work(
         "infer",
         Path(out),
         inputs={"model": model_files(path), **card_files(card), **source.files},
-        parameters={"backend": name, "batch": batch, "card": card, "format": form, "device": device, "precision": precision,
-                    "threads": threads, "options": request.options, "perf_file": str(perf_file) if perf_file else None, **source.parameters},
+        parameters={
+            "backend": name,
+            "batch": batch,
+            "card": card,
+            "format": form,
+            "device": device,
+            "precision": precision,
+            "threads": threads,
+            "options": request.options,
+            "perf_file": str(perf_file) if perf_file else None,
+            **source.parameters,
+        },
         packages=(*packages(name, card), *source.packages),
         simulated=rehearsal.is_active(),
-    )  # fmt: skip
+    )
     if work.is_done():
         return read_proof(work.sidecar)
     _check_prepared(path, source)
     with _session(name, path, request) as session:
-        inputs = complete(session.inputs, sample_shapes(card) if any(s.nbytes(1) is None for s in session.inputs) else {})
-        return _Run(work, session, inputs, source, batch, form).to_the_end(Path(perf_file) if perf_file else None)
+        inputs = complete(
+            session.inputs,
+            sample_shapes(card) if any(s.nbytes(1) is None for s in session.inputs) else {},
+        )
+        return _Run(work, session, inputs, source, batch, form).to_the_end(
+            Path(perf_file) if perf_file else None
+        )
 
 
 def _check_prepared(model: Path, source: Source) -> None:
-    """Refuse samples that the model would normalise a second time, or that nobody normalises, as far as sidecars and metadata say."""
+    """Refuse samples that the model would normalise a second time, or that nobody normalises, as
+    far as sidecars and metadata say.
+    """
     if source.prepared is None or not source.prepared.name:
         return
     expected = normalisation.from_proof(proof_of(model))
     if expected is None and model.suffix == ".onnx":
-        expected = normalisation.from_metadata(read_header(model).metadata.get(normalisation.METADATA_KEY), str(model))
-    normalisation.check_normalisation(expected, proof_of(source.prepared), str(model), str(source.prepared))
+        expected = normalisation.from_metadata(
+            read_header(model).metadata.get(normalisation.METADATA_KEY), str(model)
+        )
+    normalisation.check_normalisation(
+        expected, proof_of(source.prepared), str(model), str(source.prepared)
+    )
 
 
 @contextlib.contextmanager
@@ -104,8 +138,9 @@ def _check_batch_first(results: Mapping[str, Array], batch: int) -> None:
     for name, array in results.items():
         if array.ndim == 0 or len(array) != batch:
             raise InputError(
-                f"output '{name}' has the shape {array.shape} for a batch of {batch}: its first dimension is not the batch, so it has no part for "
-                "each sample; export the model without it"
+                f"output '{name}' has the shape {array.shape} for a batch of {batch}: its first"
+                " dimension is not the batch, so it has no part for each sample; export the model"
+                " without it"
             )
 
 
@@ -128,14 +163,22 @@ class _Run:
 
     @property
     def rate(self) -> float | None:
-        """Samples per second from the first file read to the last result written; None when everything was finished before."""
+        """Samples per second from the first file read to the last result written; None when
+        everything was finished before.
+        """
         return self.new / self.seconds if self.new else None
 
     def to_the_end(self, perf_file: Path | None) -> Proof:
         """From the check of the files to the sidecar."""
         hashed = self.source.hashed
-        files = {role: [sha256_of(p) for p in paths] for role, paths in self.work.inputs.items() if role != hashed}
-        with Journal(self.work, {"samples": self.source.check(self.inputs), "files": files}) as journal:
+        files = {
+            role: [sha256_of(p) for p in paths]
+            for role, paths in self.work.inputs.items()
+            if role != hashed
+        }
+        with Journal(
+            self.work, {"samples": self.source.check(self.inputs), "files": files}
+        ) as journal:
             self.work.begin(hashed_later=(hashed,))
             self._note_finished(journal)
             self._infer(journal)
@@ -152,32 +195,52 @@ class _Run:
 
     def _note_finished(self, journal: Journal) -> None:
         numbers = range(1, len(self.session.outputs) + 1)
-        self.finished = {i for i in self.source.ids if all(result_name(i, k, self.form) in journal.finished for k in numbers)}
+        self.finished = {
+            i
+            for i in self.source.ids
+            if all(result_name(i, k, self.form) in journal.finished for k in numbers)
+        }
         if self.finished:
-            progress.say(f"infer: continuing, {len(self.finished)} of {len(self.source.ids)} samples are finished")
+            progress.say(
+                f"infer: continuing, {len(self.finished)} of {len(self.source.ids)} samples are"
+                " finished"
+            )
 
     def _infer(self, journal: Journal) -> None:
         """Run every batch that holds an unfinished sample."""
         ids = self.source.ids
-        spans = [range(start, min(start + self.batch, len(ids))) for start in range(0, len(ids), self.batch)]
+        spans = [
+            range(start, min(start + self.batch, len(ids)))
+            for start in range(0, len(ids), self.batch)
+        ]
         pending = [span for span in spans if any(ids[i] not in self.finished for i in span)]
-        writer = ResultWriter(journal, [s.name for s in self.session.outputs], self.form, self.work.root)
+        writer = ResultWriter(
+            journal, [s.name for s in self.session.outputs], self.form, self.work.root
+        )
         self.with_nan = writer.with_nan
         began = time.perf_counter()
         with progress.meter("infer", len(ids), "samples", done=len(self.finished)) as meter, writer:
             for batch in self.source.batches(pending, self.inputs, self.work.root):
                 results = self._run_one(batch)
-                self.outputs = self.outputs or [{"name": n, "dtype": a.dtype.name, "shape": list(a.shape[1:])} for n, a in results.items()]
+                self.outputs = self.outputs or [
+                    {"name": n, "dtype": a.dtype.name, "shape": list(a.shape[1:])}
+                    for n, a in results.items()
+                ]
                 writer.put(batch.ids, results)
                 self.records += batch.records
                 new = sum(i not in self.finished for i in batch.ids)
                 self.new += new
                 meter.advance(new)
         self.seconds = time.perf_counter() - began
-        self.outputs = self.outputs or [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape[1:])} for s in self.session.outputs]
+        self.outputs = self.outputs or [
+            {"name": s.name, "dtype": s.dtype, "shape": list(s.shape[1:])}
+            for s in self.session.outputs
+        ]
 
     def _run_one(self, batch: Batch) -> dict[str, Array]:
-        """One batch; a short one is padded only for a model whose batch is fixed, and the padding's results are dropped."""
+        """One batch; a short one is padded only for a model whose batch is fixed, and the padding's
+        results are dropped.
+        """
         fixed = any(s.shape[0] is not None for s in self.inputs)
         feeds = padded(batch.feeds, self.batch) if fixed else batch.feeds
         check_feeds(feeds, self.inputs)
@@ -186,7 +249,12 @@ class _Run:
         return {n: a[: len(batch.ids)] for n, a in results.items()}
 
     def _facts(self) -> dict[str, Any]:
-        rate = {"boundary": "end_to_end", "images_per_second": self.rate, "samples": self.new, "seconds": self.seconds}
+        rate = {
+            "boundary": "end_to_end",
+            "images_per_second": self.rate,
+            "samples": self.new,
+            "seconds": self.seconds,
+        }
         return {
             "samples": len(self.source.ids),
             "continued_from": len(self.finished),
@@ -199,19 +267,33 @@ class _Run:
         }
 
     def _write_perf_file(self, path: Path) -> None:
-        """The end-to-end rate in the form of the benchmark tool's perf file, under a first line that says what it is.
+        """The end-to-end rate in the form of the benchmark tool's perf file, under a first line
+        that says what it is.
 
-        ``[e2e]`` is all there is: samples per second, and milliseconds for all samples. Reading, inference and writing overlap, so they have
-        no rates of their own here, and the interface rate is one that the benchmark tool takes on the device.
+        ``[e2e]`` is all there is: samples per second, and milliseconds for all samples. Reading,
+        inference and writing overlap, so they have no rates of their own here, and the interface
+        rate is one that the benchmark tool takes on the device.
         """
         mark = f" {rehearsal.MARK}" if self.work.simulated else ""
         lines = [f"# PortProof {portproof.__version__} boundary=end_to_end{mark}"]
         if self.new:
-            lines.append(f"[e2e] throughputRate: {self.rate:.6g}, latency: {1e3 * self.seconds:.6g}")
+            lines.append(
+                f"[e2e] throughputRate: {self.rate:.6g}, latency: {1e3 * self.seconds:.6g}"
+            )
         write_text(path, "\n".join(lines) + "\n")
 
     def _say(self) -> None:
-        rate = "" if self.rate is None else f", {self.rate:.1f} samples/s end_to_end (file to result; not comparable with a bench)"
+        rate = (
+            ""
+            if self.rate is None
+            else (
+                f", {self.rate:.1f} samples/s end_to_end (file to result; not comparable with a"
+                " bench)"
+            )
+        )
         progress.say(f"infer: {len(self.source.ids)} samples in {self.work.artefact}{rate}")
         if self.with_nan:
-            progress.warn(f"{len(self.with_nan)} of {self.new} samples have a NaN in an output ({listed(self.with_nan)})")
+            progress.warn(
+                f"{len(self.with_nan)} of {self.new} samples have a NaN in an output"
+                f" ({listed(self.with_nan)})"
+            )

@@ -1,5 +1,5 @@
-"""One offline run over several NPU devices: the samples are dealt to the devices by id, each device's part is a run of its own, and the results
-are joined by id.
+"""One offline run over several NPU devices: the samples are dealt to the devices by id, each
+device's part is a run of its own, and the results are joined by id.
 """
 
 from __future__ import annotations
@@ -23,16 +23,29 @@ from portproof.core.errors import EXIT_BAD_INPUT, InputError, ToolError
 from portproof.core.files import existing_file, flush_to_disk
 from portproof.manifest import Sample, read_info, write_info
 from portproof.proof.journal import Journal, pending
-from portproof.proof.sidecar import FileRecord, Proof, Work, proof_of, read_proof, record_of, sidecar_of, stored_path
+from portproof.proof.sidecar import (
+    FileRecord,
+    Proof,
+    Work,
+    proof_of,
+    read_proof,
+    record_of,
+    sidecar_of,
+    stored_path,
+)
 
 _TAIL_LINES = 20
 
 
-def run_sharded(model: str, info: str, out: str, devices: Sequence[int], options: Sequence[str]) -> Proof:
-    """Run ``model`` over an info list on all ``devices`` at the same time, and write ``out/<id>_<k>.<form>`` as one device would.
+def run_sharded(
+    model: str, info: str, out: str, devices: Sequence[int], options: Sequence[str]
+) -> Proof:
+    """Run ``model`` over an info list on all ``devices`` at the same time, and write
+    ``out/<id>_<k>.<form>`` as one device would.
 
-    ``options``: the other options of ``run.py``, the same for every device. A part that is finished is not run again. Raises
-    :class:`InputError` or :class:`ToolError` of the first device that fails; the others are stopped.
+    ``options``: the other options of ``run.py``, the same for every device. A part that is finished
+    is not run again. Raises :class:`InputError` or :class:`ToolError` of the first device that
+    fails; the others are stopped.
     """
     path, target = existing_file(model, "offline model"), Path(out)
     if len(set(devices)) != len(devices):
@@ -41,7 +54,11 @@ def run_sharded(model: str, info: str, out: str, devices: Sequence[int], options
     work = Work(
         "infer",
         target,
-        inputs={"model": [path], "info": [Path(info)], "samples": [Path(f) for s in samples for f in s.files]},
+        inputs={
+            "model": [path],
+            "info": [Path(info)],
+            "samples": [Path(f) for s in samples for f in s.files],
+        },
         parameters={"devices": list(devices), "options": list(options)},
     )
     if work.is_done():
@@ -59,10 +76,14 @@ def run_sharded(model: str, info: str, out: str, devices: Sequence[int], options
         proofs = [read_proof(sidecar_of(shard.result)) for shard in shards]
         for shard, proof in zip(shards, proofs, strict=True):
             for record in proof.outputs:
-                journal.publish(_joined(shard.result / Path(record.path).name, target, record, work.root))
+                journal.publish(
+                    _joined(shard.result / Path(record.path).name, target, record, work.root)
+                )
         flush_to_disk()
         is_whole = all(now != then for now, then in zip(proofs, earlier, strict=True))
-        proof = work.finish(journal.finished.values(), _facts(devices, proofs, len(samples), wall_s, is_whole))
+        proof = work.finish(
+            journal.finished.values(), _facts(devices, proofs, len(samples), wall_s, is_whole)
+        )
     journal.remove()
     shutil.rmtree(folder)
     progress.say(f"infer: {len(samples)} samples in {target}, on {len(devices)} devices")
@@ -70,14 +91,17 @@ def run_sharded(model: str, info: str, out: str, devices: Sequence[int], options
 
 
 def dealt(samples: Sequence[Sample], count: int) -> list[list[Sample]]:
-    """The samples dealt to ``count`` devices in the order of their ids, so that the same ids go to the same devices whatever the list's order.
+    """The samples dealt to ``count`` devices in the order of their ids, so that the same ids go to
+    the same devices whatever the list's order.
 
     >>> [[s.id for s in part] for part in dealt([Sample(i, ()) for i in "cab"], 2)]
     [['a', 'c'], ['b']]
     """
     ordered = sorted(samples, key=lambda s: s.id)
     if len(ordered) < count:
-        raise InputError(f"there are {len(ordered)} samples for {count} devices; name fewer --devices")
+        raise InputError(
+            f"there are {len(ordered)} samples for {count} devices; name fewer --devices"
+        )
     return [ordered[k::count] for k in range(count)]
 
 
@@ -89,7 +113,9 @@ class Shard:
         self.result = folder / "result"
 
     def prepare(self, samples: Sequence[Sample]) -> None:
-        """Write the info list, unless it is there already: a new file would make a finished part run again."""
+        """Write the info list, unless it is there already: a new file would make a finished part
+        run again.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         fresh = self.folder / "new.info"
         write_info(fresh, samples)
@@ -101,21 +127,51 @@ class Shard:
 
     def command(self, model: str, options: Sequence[str]) -> list[str]:
         """The run of this part."""
-        return [sys.executable, "-m", "portproof", "infer", model, "--info", str(self.folder / "part.info"), "--out", str(self.result),
-                "--device", f"npu:{self.device}", *options]  # fmt: skip
+        return [
+            sys.executable,
+            "-m",
+            "portproof",
+            "infer",
+            model,
+            "--info",
+            str(self.folder / "part.info"),
+            "--out",
+            str(self.result),
+            "--device",
+            f"npu:{self.device}",
+            *options,
+        ]
 
 
 def _run_all(commands: Sequence[Sequence[str]], names: Sequence[str]) -> None:
     """Run all at the same time; the first that fails ends the others."""
     source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+    }
     processes: list[subprocess.Popen[str]] = []
     with contextlib.ExitStack() as stack:
-        logs = [stack.enter_context(open(Path(c[c.index("--out") + 1]).with_name("log"), "w+", encoding="utf-8")) for c in commands]
+        logs = [
+            stack.enter_context(
+                open(Path(c[c.index("--out") + 1]).with_name("log"), "w+", encoding="utf-8")
+            )
+            for c in commands
+        ]
         try:
             for command, log in zip(commands, logs, strict=True):
-                processes.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True))
-            while any(p.poll() is None for p in processes) and not any(p.returncode for p in processes):
+                processes.append(
+                    subprocess.Popen(
+                        command,
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        text=True,
+                    )
+                )
+            while any(p.poll() is None for p in processes) and not any(
+                p.returncode for p in processes
+            ):
                 time.sleep(0.05)
         finally:
             _stop([p for p in processes if p.poll() is None])
@@ -127,7 +183,8 @@ def _run_all(commands: Sequence[Sequence[str]], names: Sequence[str]) -> None:
 def _refuse(code: int, log: str, name: str) -> None:
     lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
     said = next(
-        (line.partition("error: ")[2] for line in reversed(lines) if "portproof: error: " in line), f"it ended with exit code {code}"
+        (line.partition("error: ")[2] for line in reversed(lines) if "portproof: error: " in line),
+        f"it ended with exit code {code}",
     )
     if code == EXIT_BAD_INPUT:
         raise InputError(f"{name}: {said}")
@@ -147,28 +204,58 @@ def _stop(processes: Sequence[subprocess.Popen[str]]) -> None:
 
 
 def _joined(part: Path, target: Path, record: FileRecord, root: Path) -> FileRecord:
-    """A result of a part under its pending name; the part keeps it too until all is done, so that a kill loses nothing."""
+    """A result of a part under its pending name; the part keeps it too until all is done, so that a
+    kill loses nothing.
+    """
     final = target / part.name
     temporary = pending(final)
     try:
         os.link(part, temporary)
     except OSError:  # a file system without hard links
         shutil.copyfile(part, temporary)
-    return msgspec.structs.replace(record_of(temporary, root, record.sha256), path=stored_path(final, root))
+    return msgspec.structs.replace(
+        record_of(temporary, root, record.sha256), path=stored_path(final, root)
+    )
 
 
-def _facts(devices: Sequence[int], proofs: Sequence[Proof], samples: int, wall_s: float, is_whole: bool) -> dict[str, Any]:
-    """What the run came to; a device's rate is its own part's, from file to result, while the others ran too. ``is_whole``: no part was finished before
-    this run began.
+def _facts(
+    devices: Sequence[int], proofs: Sequence[Proof], samples: int, wall_s: float, is_whole: bool
+) -> dict[str, Any]:
+    """What the run came to; a device's rate is its own part's, from file to result, while the
+    others ran too. ``is_whole``: no part was finished before this run began.
     """
     parts = [p.facts.get("end_to_end") or p.facts.get("rate") or {} for p in proofs]
-    each = [{"device": f"npu:{d}", "samples": p.facts.get("samples"), "boundary": part.get("boundary"), "images_per_second": part.get("images_per_second")}
-            for d, p, part in zip(devices, proofs, parts, strict=True)]  # fmt: skip
+    each = [
+        {
+            "device": f"npu:{d}",
+            "samples": p.facts.get("samples"),
+            "boundary": part.get("boundary"),
+            "images_per_second": part.get("images_per_second"),
+        }
+        for d, p, part in zip(devices, proofs, parts, strict=True)
+    ]
     first = proofs[0].facts
-    kept: dict[str, Any] = {name: first[name] for name in ("outputs", "precision", "provider", "runner") if name in first}
-    whole = {"samples": samples, "device": ", ".join(f"npu:{d}" for d in devices), "devices": each, "wall_s": round(wall_s, 3)}
+    kept: dict[str, Any] = {
+        name: first[name]
+        for name in ("outputs", "precision", "provider", "runner")
+        if name in first
+    }
+    whole = {
+        "samples": samples,
+        "device": ", ".join(f"npu:{d}" for d in devices),
+        "devices": each,
+        "wall_s": round(wall_s, 3),
+    }
     new = [p.facts.get("end_to_end") or {} for p in proofs]
-    if is_whole and all(part.get("samples") == p.facts.get("samples") for part, p in zip(new, proofs, strict=True)):
-        # From the start of the devices' processes to the last result; not known where a part, or some of one, was finished before.
-        whole["end_to_end"] = {"boundary": "end_to_end", "images_per_second": samples / wall_s, "samples": samples, "seconds": wall_s}
+    if is_whole and all(
+        part.get("samples") == p.facts.get("samples") for part, p in zip(new, proofs, strict=True)
+    ):
+        # From the start of the devices' processes to the last result; not known where a part, or
+        # some of one, was finished before.
+        whole["end_to_end"] = {
+            "boundary": "end_to_end",
+            "images_per_second": samples / wall_s,
+            "samples": samples,
+            "seconds": wall_s,
+        }
     return kept | whole

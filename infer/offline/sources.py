@@ -1,5 +1,5 @@
-"""Where the samples of an offline run come from. Each source checks what it can before anything runs, reads ahead of the model, and keeps a
-record of every file whose bytes were fed.
+"""Where the samples of an offline run come from. Each source checks what it can before anything
+runs, reads ahead of the model, and keeps a record of every file whose bytes were fed.
 """
 
 from __future__ import annotations
@@ -28,34 +28,53 @@ class Source(Protocol):
 
     #: Sample ids, in order.
     ids: list[str]
-    #: Files by role, for the sidecar; those of the role ``hashed`` are hashed while they are read, not before.
+    #: Files by role, for the sidecar; those of the role ``hashed`` are hashed while they are read,
+    #: not before.
     files: dict[str, list[Path]]
     hashed: str
     #: What else decides the samples' bytes: JSON values, and distributions.
     parameters: dict[str, Any]
     packages: tuple[str, ...]
-    #: The folder of prepared samples, whose sidecar says how they were prepared; None when they are not from one.
+    #: The folder of prepared samples, whose sidecar says how they were prepared; None when they are
+    #: not from one.
     prepared: Path | None
 
     def check(self, inputs: Sequence[TensorSpec]) -> str:
-        """:class:`InputError` when the samples do not fit the model's inputs; else a digest that stays while the files do."""
+        """:class:`InputError` when the samples do not fit the model's inputs; else a digest that
+        stays while the files do.
+        """
 
-    def batches(self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path) -> Iterator[Batch]:
-        """The samples of each span (positions in ``ids``), in that order, read ahead of who asks."""
+    def batches(
+        self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path
+    ) -> Iterator[Batch]:
+        """The samples of each span (positions in ``ids``), in that order, read ahead of who
+        asks.
+        """
 
     def records(self, read: Sequence[FileRecord], root: Path) -> list[FileRecord]:
-        """Records of all files of ``hashed``, when ``read`` are those of the batches that were read."""
+        """Records of all files of ``hashed``, when ``read`` are those of the batches that were
+        read.
+        """
 
 
-def open_source(info: str | Path | None, images: str | Path | None, card: str | None, workers: int | None) -> Source:
-    """The source that was asked for: an info list, a packed folder (``info`` is then the folder), or images with the card's recipe."""
+def open_source(
+    info: str | Path | None, images: str | Path | None, card: str | None, workers: int | None
+) -> Source:
+    """The source that was asked for: an info list, a packed folder (``info`` is then the folder),
+    or images with the card's recipe.
+    """
     if (info is None) == (images is None):
-        raise InputError("which samples? either an info list or packed folder (--info) or a folder of images (--images) was expected")
+        raise InputError(
+            "which samples? either an info list or packed folder (--info) or a folder of images"
+            " (--images) was expected"
+        )
     if images is not None:
         if card is None:
             raise InputError("images are preprocessed as a model card says: give one with --model")
         return Images(Path(images), card, workers)
-    return PackedSamples(Path(str(info))) if Path(str(info)).is_dir() else ListedFiles(Path(str(info)))
+    return (
+        PackedSamples(Path(str(info))) if Path(str(info)).is_dir() else ListedFiles(Path(str(info)))
+    )
 
 
 class _Files:
@@ -65,11 +84,15 @@ class _Files:
     hashed: str
 
     def records(self, read: Sequence[FileRecord], root: Path) -> list[FileRecord]:
-        """In the order of the files; those of batches that an earlier process finished are hashed now: the journal vouches that their size,
-        time and inode are what they were when that process read them.
+        """In the order of the files; those of batches that an earlier process finished are hashed
+        now: the journal vouches that their size, time and inode are what they were when that
+        process read them.
         """
         known = {r.path: r for r in read}
-        return [known.get(stored_path(path, root)) or record_of(path, root) for path in self.files[self.hashed]]
+        return [
+            known.get(stored_path(path, root)) or record_of(path, root)
+            for path in self.files[self.hashed]
+        ]
 
 
 class ListedFiles(_Files):
@@ -90,9 +113,16 @@ class ListedFiles(_Files):
         """Every file has the size of its input."""
         return check_files(self._samples, inputs)
 
-    def batches(self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path) -> Iterator[Batch]:
+    def batches(
+        self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path
+    ) -> Iterator[Batch]:
         """Read by several threads."""
-        return in_order(lambda span: read_batch(self._samples[span.start : span.stop], inputs, root), spans, workers=2, each=2)
+        return in_order(
+            lambda span: read_batch(self._samples[span.start : span.stop], inputs, root),
+            spans,
+            workers=2,
+            each=2,
+        )
 
 
 class PackedSamples:
@@ -113,11 +143,15 @@ class PackedSamples:
 
     def check(self, inputs: Sequence[TensorSpec]) -> str:
         """The rows have the dtype and shape of the only input."""
-        _check_single(inputs, self._rows.dtype, self._rows.shape[1:], f"the packed samples '{self._path}'")
+        _check_single(
+            inputs, self._rows.dtype, self._rows.shape[1:], f"the packed samples '{self._path}'"
+        )
         stat = self._path.stat()
         return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
 
-    def batches(self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path) -> Iterator[Batch]:
+    def batches(
+        self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path
+    ) -> Iterator[Batch]:
         """Copied out of the memory map by one thread, which hashes them as they pass."""
         with open(self._path, "rb") as file:
             self._hash.update(file.read(self._path.stat().st_size - self._rows.nbytes))
@@ -131,13 +165,17 @@ class PackedSamples:
         return Batch(self.ids[span.start : span.stop], {name: rows}, [])
 
     def records(self, read: Sequence[FileRecord], root: Path) -> list[FileRecord]:
-        """The one file: by the hash of the rows as they were fed when all were, else (after an interruption) hashed now."""
+        """The one file: by the hash of the rows as they were fed when all were, else (after an
+        interruption) hashed now.
+        """
         whole = self._hashed_rows == len(self.ids)
         return [record_of(self._path, root, self._hash.hexdigest() if whole else None)]
 
 
 class Images(_Files):
-    """Images preprocessed while the model works, by the card's recipe; nothing is written to disk between."""
+    """Images preprocessed while the model works, by the card's recipe; nothing is written to disk
+    between.
+    """
 
     hashed = "images"
     prepared: Path | None = None
@@ -167,7 +205,9 @@ class Images(_Files):
         self._preprocessor = Preprocessor(recipe)
         return f"{images_digest(self._images)} {recipe_hash(recipe)}"
 
-    def batches(self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path) -> Iterator[Batch]:
+    def batches(
+        self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path
+    ) -> Iterator[Batch]:
         """Preprocessed by several threads, in order."""
         from portproof.preprocess.dataset.stream import ClippingWarner, Prepared, prepare, sample_of
 
@@ -181,14 +221,23 @@ class Images(_Files):
             for image in images:
                 warner.see(image)
             samples = np.stack([sample_of(image) for image in images])
-            yield Batch(self.ids[span.start : span.stop], {inputs[0].name: samples}, [image.source for image in images])
+            yield Batch(
+                self.ids[span.start : span.stop],
+                {inputs[0].name: samples},
+                [image.source for image in images],
+            )
 
 
-def _check_single(inputs: Sequence[TensorSpec], dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> None:
+def _check_single(
+    inputs: Sequence[TensorSpec], dtype: np.dtype[Any], shape: tuple[int, ...], what: str
+) -> None:
     if len(inputs) != 1:
-        raise InputError(f"{what} are for a model with one input, this one has {len(inputs)}; use an info list")
+        raise InputError(
+            f"{what} are for a model with one input, this one has {len(inputs)}; use an info list"
+        )
     spec = inputs[0]
     if (np.dtype(spec.dtype), spec.sample_shape) != (dtype, tuple(shape)):
         raise InputError(
-            f"{what} has {dtype} {tuple(shape)}, input '{spec.name}' takes {spec.dtype} {spec.sample_shape}; preprocess for this model"
+            f"{what} has {dtype} {tuple(shape)}, input '{spec.name}' takes {spec.dtype}"
+            f" {spec.sample_shape}; preprocess for this model"
         )

@@ -1,7 +1,8 @@
 """Outputs of a batch to one file a sample and output, written behind the inference by one thread.
 
-Formats: ``bin``, raw little-endian in the output's own dtype, as the benchmark tool writes; ``txt``, its text form: the values on one line,
-separated by single spaces, with as many digits as the dtype needs to come back unchanged; ``npy``, with the shape of one sample.
+Formats: ``bin``, raw little-endian in the output's own dtype, as the benchmark tool writes;
+``txt``, its text form: the values on one line, separated by single spaces, with as many digits as
+the dtype needs to come back unchanged; ``npy``, with the shape of one sample.
 """
 
 from __future__ import annotations
@@ -23,13 +24,22 @@ _DIGITS = {"float16": "%.5g", "float32": "%.9g", "float64": "%.17g"}
 
 
 class ResultWriter:
-    """Writes results into the folder of a journal, at most ``depth`` batches behind; results that the journal already has are left alone.
+    """Writes results into the folder of a journal, at most ``depth`` batches behind; results that
+    the journal already has are left alone.
 
     ``with_nan`` holds the ids of samples with a NaN in an output.
     """
 
-    def __init__(self, journal: Journal, outputs: Sequence[str], form: str, root: Path, depth: int = 2) -> None:
-        self._journal, self._outputs, self._form, self._root, self._depth = journal, outputs, form, root, depth
+    def __init__(
+        self, journal: Journal, outputs: Sequence[str], form: str, root: Path, depth: int = 2
+    ) -> None:
+        self._journal, self._outputs, self._form, self._root, self._depth = (
+            journal,
+            outputs,
+            form,
+            root,
+            depth,
+        )
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._waiting: deque[Future[None]] = deque()
         self.with_nan: list[str] = []
@@ -37,14 +47,23 @@ class ResultWriter:
     def __enter__(self) -> ResultWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Write what was handed over, then stop; an error in the block is not covered by one of writing."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write what was handed over, then stop; an error in the block is not covered by one of
+        writing.
+        """
         self._pool.shutdown(wait=True)
         if error is None:
             self._wait_for(0)
 
     def put(self, samples: Sequence[str], results: Mapping[str, Array]) -> None:
-        """Hand over one batch: the ids of its samples, and outputs whose first dimension they are. Blocks while too many batches wait."""
+        """Hand over one batch: the ids of its samples, and outputs whose first dimension they are.
+        Blocks while too many batches wait.
+        """
         self._waiting.append(self._pool.submit(self._write, samples, results))
         self._wait_for(self._depth)
 
@@ -63,7 +82,9 @@ class ResultWriter:
                     self._write_one(name, array[row])
 
     def _write_one(self, name: str, array: Array) -> None:
-        self._journal.publish(write_pending(self._journal.folder / name, encoded(array, self._form), self._root))
+        self._journal.publish(
+            write_pending(self._journal.folder / name, encoded(array, self._form), self._root)
+        )
 
 
 def result_name(sample: str, number: int, form: str) -> str:

@@ -1,5 +1,5 @@
-"""What aclruntime and the tools on top of it print. They tell the reason of a failure on stdout only, between lines of progress that have no place
-among a command's output.
+"""What aclruntime and the tools on top of it print. They tell the reason of a failure on stdout
+only, between lines of progress that have no place among a command's output.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _MOST_CHARACTERS = 400
 
 @contextlib.contextmanager
 def kept_from_stdout() -> Iterator[list[str]]:
-    """Keep what this process, native code included, prints on stdout meanwhile; the list holds its lines afterwards."""
+    """Keep what this process, native code included, prints on stdout meanwhile; the list holds its
+    lines afterwards.
+    """
     lines: list[str] = []
     with tempfile.TemporaryFile() as file:
         _flush()
@@ -37,9 +39,10 @@ def kept_from_stdout() -> Iterator[list[str]]:
 
 
 def reason_in(lines: Iterable[str]) -> str:
-    """The library's own reason, of all that it printed, or a tool that uses it; empty when it gave none.
+    """The library's own reason, of all that it printed, or a tool that uses it; empty when it gave
+    none.
 
-    >>> reason_in(["[INFO] open device 0 success", "[ERROR] acl open device 7 failed", "SetDevice failed. ret=107001"])
+    >>> reason_in(["[INFO] open device 0", "[ERROR] acl open device 7 failed", "ret=107001"])
     'acl open device 7 failed'
     """
     said = "; ".join(dict.fromkeys(found[1] for line in lines if (found := _ERROR.search(line))))

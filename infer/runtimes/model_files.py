@@ -1,4 +1,5 @@
-"""What decides a result beside the command line: the files of the model, of its card, and the packages that build it.
+"""What decides a result beside the command line: the files of the model, of its card, and the
+packages that build it.
 
 Found without importing any of these packages, so that "nothing changed" is said at once.
 """
@@ -16,24 +17,37 @@ from portproof.core.files import existing_file
 
 
 def model_files(model: Path) -> list[Path]:
-    """The model file, and the files that hold its weights when it is an ONNX file with external data."""
+    """The model file, and the files that hold its weights when it is an ONNX file with external
+    data.
+    """
     existing_file(model, "model file")
     return read_header(model).files(model) if model.suffix == ".onnx" else [model]
 
 
 def card_files(card: str | None) -> dict[str, list[Path]]:
-    """The files behind a card by role: its YAML file, the Python file of its builder. Empty for ``timm:`` and ``torchvision:`` names."""
+    """The files behind a card by role: its YAML file, the Python file of its builder. Empty for
+    ``timm:`` and ``torchvision:`` names.
+    """
     if card is None:
         return {}
     record = _as_far_as_known(card)
-    files = {"card": [Path(record.path)] if record.path else [], "builder": builder_of(record).files(record)}
+    files = {
+        "card": [Path(record.path)] if record.path else [],
+        "builder": builder_of(record).files(record),
+    }
     return {role: paths for role, paths in files.items() if paths}
 
 
 def packages(backend: str, card: str | None) -> tuple[str, ...]:
-    """The distributions whose versions decide the numbers: numpy, the runtime's, and those that build the card's model for PyTorch."""
+    """The distributions whose versions decide the numbers: numpy, the runtime's, and those that
+    build the card's model for PyTorch.
+    """
     runtime = backends.find(backend).PACKAGES
-    return ("numpy", *runtime, *(builder_packages(card) if card is not None and "torch" in runtime else ()))
+    return (
+        "numpy",
+        *runtime,
+        *(builder_packages(card) if card is not None and "torch" in runtime else ()),
+    )
 
 
 def builder_packages(card: str) -> tuple[str, ...]:

@@ -1,4 +1,6 @@
-"""What a model with dynamic dimensions is to run with: a batch, dimensions or an image size that it was converted for, or any shape."""
+"""What a model with dynamic dimensions is to run with: a batch, dimensions or an image size that it
+was converted for, or any shape.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,30 @@ def choose(native: Any, model: Path, request: LoadRequest) -> list[int] | None:
     if outsizes and not given.get("shape") and all(d.size for d in inputs):
         native.set_custom_outsize(outsizes)
     if "dims" in given:
-        # The library holds the numbers against its gears in the order in which they are written, whatever their names.
+        # The library holds the numbers against its gears in the order in which they are written,
+        # whatever their names.
         order = [d.name for d in inputs]
-        parts = sorted(_parts(given["dims"]), key=lambda part: order.index(part[0]) if part[0] in order else len(order))
+        parts = sorted(
+            _parts(given["dims"]),
+            key=lambda part: order.index(part[0]) if part[0] in order else len(order),
+        )
         native.set_dynamic_dims(";".join(f"{name}:{dims}" for name, dims in parts))
     elif "hw" in given:
         height, width = _numbers(given["hw"], "hw", 2)
         native.set_dynamic_hw(height, width)
     elif "shape" in given and any(d.size for d in inputs):
-        raise InputError(f"'{model}' has no dynamic shape; the option 'shape' is for models converted with --input_shape_range")
-    elif not given.get("shape") and not request.card and any(-1 in d.shape[1:] and not d.size for d in inputs):
         raise InputError(
-            f"'{model}' takes any shape of its range; choose one with --option shape=NAME:D,D,..., or give a model card with --model"
+            f"'{model}' has no dynamic shape; the option 'shape' is for models converted with"
+            " --input_shape_range"
+        )
+    elif (
+        not given.get("shape")
+        and not request.card
+        and any(-1 in d.shape[1:] and not d.size for d in inputs)
+    ):
+        raise InputError(
+            f"'{model}' takes any shape of its range; choose one with --option shape=NAME:D,D,...,"
+            " or give a model card with --model"
         )
     elif any(-1 in d.shape for d in inputs) and all(d.size for d in inputs):
         _choose_batch(native, inputs, request.batch)
@@ -40,13 +54,20 @@ def choose(native: Any, model: Path, request: LoadRequest) -> list[int] | None:
 
 
 def _choose_batch(native: Any, inputs: Sequence[Any], batch: int) -> None:
-    """Choose the batch of a model with gears. What kind of gears they are cannot be asked: batches are tried first, then dimensions."""
+    """Choose the batch of a model with gears. What kind of gears they are cannot be asked: batches
+    are tried first, then dimensions.
+    """
     if any(-1 in d.shape[1:] for d in inputs):
-        raise InputError("this model has several dynamic dimensions; choose them with --option dims=NAME:D,D,... or hw=HEIGHT,WIDTH")
+        raise InputError(
+            "this model has several dynamic dimensions; choose them with --option dims=NAME:D,D,..."
+            " or hw=HEIGHT,WIDTH"
+        )
     try:
         native.set_dynamic_batchsize(batch)
     except RuntimeError as error:
-        dims = ";".join(f"{d.name}:{','.join(str(batch if n == -1 else n) for n in d.shape)}" for d in inputs)
+        dims = ";".join(
+            f"{d.name}:{','.join(str(batch if n == -1 else n) for n in d.shape)}" for d in inputs
+        )
         try:
             native.set_dynamic_dims(dims)
         except RuntimeError:
@@ -56,27 +77,52 @@ def _choose_batch(native: Any, inputs: Sequence[Any], batch: int) -> None:
 def _numbers(text: str, option: str, count: int | None = None) -> list[int]:
     words = text.split(",")
     if not all(w.strip().isdigit() for w in words) or count not in (None, len(words)):
-        raise InputError(f"the option {option} is '{text}', {count or 'some'} whole numbers with commas were expected")
+        raise InputError(
+            f"the option {option} is '{text}', {count or 'some'} whole numbers with commas were"
+            " expected"
+        )
     return [int(w) for w in words]
 
 
-def chosen(inputs: tuple[TensorSpec, ...], request: LoadRequest, native: Any) -> tuple[TensorSpec, ...]:
-    """The inputs with the gear's dimensions, or the shape's, in place of the dynamic ones; the bytes that the library wants at a gear must agree."""
+def chosen(
+    inputs: tuple[TensorSpec, ...], request: LoadRequest, native: Any
+) -> tuple[TensorSpec, ...]:
+    """The inputs with the gear's dimensions, or the shape's, in place of the dynamic ones; the
+    bytes that the library wants at a gear must agree.
+    """
     option = "shape" if "shape" in request.options else "dims"
     given = {name: _numbers(dims, option) for name, dims in _parts(request.options.get(option, ""))}
     strangers = sorted(set(given) - {s.name for s in inputs})
     if strangers:
-        raise InputError(f"the option {option} names '{strangers[0]}', the model's inputs are {', '.join(s.name for s in inputs)}")
-    sizes = itertools.cycle(_numbers(request.options["hw"], "hw", 2)) if "hw" in request.options else None
+        raise InputError(
+            f"the option {option} names '{strangers[0]}', the model's inputs are"
+            f" {', '.join(s.name for s in inputs)}"
+        )
+    sizes = (
+        itertools.cycle(_numbers(request.options["hw"], "hw", 2))
+        if "hw" in request.options
+        else None
+    )
     done = []
     for spec, desc in zip(inputs, native.get_inputs(), strict=True):
-        shape = tuple(given.get(spec.name) or (d if d is not None else next(sizes) if sizes else request.batch for d in spec.shape))
-        if len(shape) != len(spec.shape) or any(want not in (None, got) for want, got in zip(spec.shape, shape, strict=True)):
-            raise InputError(f"input '{spec.name}' has the shape {spec.shape} (None: dynamic), {shape} was asked for")
+        shape = tuple(
+            given.get(spec.name)
+            or (d if d is not None else next(sizes) if sizes else request.batch for d in spec.shape)
+        )
+        if len(shape) != len(spec.shape) or any(
+            want not in (None, got) for want, got in zip(spec.shape, shape, strict=True)
+        ):
+            raise InputError(
+                f"input '{spec.name}' has the shape {spec.shape} (None: dynamic), {shape} was"
+                " asked for"
+            )
         found = TensorSpec(spec.name, spec.dtype, shape)
         size = found.nbytes(shape[0] if shape else 1)
         if desc.size and size != desc.realsize:
-            raise InputError(f"input '{spec.name}' wants {desc.realsize} bytes at the chosen gear, {shape} are {size}")
+            raise InputError(
+                f"input '{spec.name}' wants {desc.realsize} bytes at the chosen gear, {shape} are"
+                f" {size}"
+            )
         done.append(found)
     return tuple(done)
 
@@ -87,15 +133,23 @@ def _parts(text: str) -> list[tuple[str, str]]:
     >>> _parts("image:1,3;a:0:2,2")
     [('image', '1,3'), ('a:0', '2,2')]
     """
-    return [(name, dims) for name, _, dims in (part.strip().rpartition(":") for part in text.split(";") if part.strip())]
+    return [
+        (name, dims)
+        for name, _, dims in (
+            part.strip().rpartition(":") for part in text.split(";") if part.strip()
+        )
+    ]
 
 
 def bytes_of(outputs: Sequence[TensorSpec], batch: int, model: Path) -> list[int]:
-    """Bytes of each output for a batch, which the library must be told of a model of dynamic shape; :class:`InputError` where they cannot be told."""
+    """Bytes of each output for a batch, which the library must be told of a model of dynamic shape;
+    :class:`InputError` where they cannot be told.
+    """
     sizes = [spec.nbytes(batch) for spec in outputs]
     unknown = [s.name for s, size in zip(outputs, sizes, strict=True) if size is None]
     if unknown:
         raise InputError(
-            f"'{model}': the size of output '{unknown[0]}' cannot be told from its shape; give the bytes of each output with --option outsize=N,N"
+            f"'{model}': the size of output '{unknown[0]}' cannot be told from its shape; give the"
+            " bytes of each output with --option outsize=N,N"
         )
     return [size or 0 for size in sizes]

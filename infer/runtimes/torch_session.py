@@ -18,10 +18,12 @@ _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 class TorchSession:
-    """A module in one precision on one device. Inputs arrive in the card's dtype; the cast and the copies are inside ``run``.
+    """A module in one precision on one device. Inputs arrive in the card's dtype; the cast and the
+    copies are inside ``run``.
 
-    On CUDA the boundary ``device`` is the forward pass between two CUDA events; TF32 is off, so fp32 means fp32. bf16 outputs come back as
-    float32 (numpy has no bfloat16), fp16 as float16. ``provider`` says on CUDA whether TF32 is on, as PyTorch tells it.
+    On CUDA the boundary ``device`` is the forward pass between two CUDA events; TF32 is off, so
+    fp32 means fp32. bf16 outputs come back as float32 (numpy has no bfloat16), fp16 as float16.
+    ``provider`` says on CUDA whether TF32 is on, as PyTorch tells it.
     """
 
     def __init__(self, module: Callable[..., Any], card: Card, device: str, precision: str) -> None:
@@ -34,8 +36,14 @@ class TorchSession:
         self.inputs = tuple(TensorSpec(i.name, i.dtype, (None, *i.shape)) for i in card.inputs)
         on_cuda = device.startswith("cuda")
         self.boundaries: tuple[Boundary, ...] = ("device",) if on_cuda else ()
-        self._events = [self._torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_cuda else []
-        self.provider: str | None = f"CUDA {torch.version.cuda}, TF32 {'on' if _tf32_allowed(torch) else 'off'}" if on_cuda else None
+        self._events = (
+            [self._torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_cuda else []
+        )
+        self.provider: str | None = (
+            f"CUDA {torch.version.cuda}, TF32 {'on' if _tf32_allowed(torch) else 'off'}"
+            if on_cuda
+            else None
+        )
         self._names = [o.name for o in card.outputs]
         self.outputs = self._outputs(card)
 
@@ -50,9 +58,14 @@ class TorchSession:
                 answer = self._module(*tensors)
                 if self._events:
                     self._events[1].record()
-                return {name: self._to_host(t) for name, t in zip(self._names, _in_order(answer, self._names), strict=True)}
+                return {
+                    name: self._to_host(t)
+                    for name, t in zip(self._names, _in_order(answer, self._names), strict=True)
+                }
         except RuntimeError as error:
-            raise ToolError(f"PyTorch failed while it ran the model: {' '.join(str(error).split())[:400]}") from error
+            raise ToolError(
+                f"PyTorch failed while it ran the model: {' '.join(str(error).split())[:400]}"
+            ) from error
 
     def sync(self) -> None:
         """Wait for the CUDA device; on the CPU nothing runs."""
@@ -60,7 +73,9 @@ class TorchSession:
             self._torch.cuda.synchronize(self.device)
 
     def reported_s(self, boundary: Boundary) -> float:
-        """The forward pass of the last run, between two CUDA events; ``run`` has waited for both."""
+        """The forward pass of the last run, between two CUDA events; ``run`` has waited for
+        both.
+        """
         return float(self._events[0].elapsed_time(self._events[1])) / 1e3
 
     def close(self) -> None:
@@ -71,38 +86,54 @@ class TorchSession:
 
     def _to_device(self, array: Array) -> torch.Tensor:
         tensor = self._torch.from_numpy(array)
-        moved: torch.Tensor = tensor.to(self.device, self._dtype if tensor.is_floating_point() else None)
+        moved: torch.Tensor = tensor.to(
+            self.device, self._dtype if tensor.is_floating_point() else None
+        )
         return moved
 
     def _to_host(self, tensor: torch.Tensor) -> Array:
-        array: Array = (tensor.float() if tensor.dtype == self._torch.bfloat16 else tensor).cpu().numpy()
+        array: Array = (
+            (tensor.float() if tensor.dtype == self._torch.bfloat16 else tensor).cpu().numpy()
+        )
         return array
 
     def _outputs(self, card: Card) -> tuple[TensorSpec, ...]:
         kinds = {"fp32": "float32", "fp16": "float16", "bf16": "float32"}
         return tuple(
-            TensorSpec(o.name, kinds[self.precision] if o.dtype.startswith("float") else o.dtype, (None, *(o.shape or (None,))))
+            TensorSpec(
+                o.name,
+                kinds[self.precision] if o.dtype.startswith("float") else o.dtype,
+                (None, *(o.shape or (None,))),
+            )
             for o in card.outputs
         )
 
 
 def load_module(model: Path, request: LoadRequest) -> tuple[torch.nn.Module, Card, str, str]:
-    """The card's module with the weights loaded, in evaluation mode on the device, and the card, device and precision that were asked for."""
+    """The card's module with the weights loaded, in evaluation mode on the device, and the card,
+    device and precision that were asked for.
+    """
     try:
         import torch
     except ImportError as error:
-        raise MissingPackageError("torch", "the backends 'eager' and 'inductor'", "models") from error
+        raise MissingPackageError(
+            "torch", "the backends 'eager' and 'inductor'", "models"
+        ) from error
     from portproof.convert.pytorch.models import build_model
     from portproof.preprocess.cards.resolve import resolve_card
 
     if request.card is None:
-        raise InputError(f"'{model}' holds weights only: say which model they belong to with --model CARD")
+        raise InputError(
+            f"'{model}' holds weights only: say which model they belong to with --model CARD"
+        )
     precision = request.precision or "fp32"
     device = _checked(torch, request.device or "cpu", precision)
     if request.threads:
         torch.set_num_threads(request.threads)
     card = resolve_card(request.card)
-    module = build_model(card, model).eval().to(device=device, dtype=getattr(torch, _DTYPES[precision]))
+    module = (
+        build_model(card, model).eval().to(device=device, dtype=getattr(torch, _DTYPES[precision]))
+    )
     return module, card, device, precision
 
 
@@ -117,9 +148,14 @@ def _checked(torch: Any, device: str, precision: str) -> str:
         return device
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not (index or "0").isdigit() or int(index or 0) >= count:
-        raise InputError(f"PyTorch sees {count} CUDA devices, --device asks for {device}; nothing falls back to the CPU")
+        raise InputError(
+            f"PyTorch sees {count} CUDA devices, --device asks for {device}; nothing falls back to"
+            " the CPU"
+        )
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.cuda.set_device(int(index or 0))  # events are recorded on the stream of the current device
+    torch.cuda.set_device(
+        int(index or 0)
+    )  # events are recorded on the stream of the current device
     return f"cuda:{int(index or 0)}"
 
 
@@ -132,9 +168,15 @@ def _in_order(answer: Any, names: Sequence[str]) -> list[Any]:
     if isinstance(answer, Mapping):
         missing = [n for n in names if n not in answer]
         if missing:
-            raise InputError(f"the model answers {sorted(map(str, answer))}, the card expects an output '{missing[0]}'")
+            raise InputError(
+                f"the model answers {sorted(map(str, answer))}, the card expects an output"
+                f" '{missing[0]}'"
+            )
         return [answer[n] for n in names]
     tensors = list(answer) if isinstance(answer, (tuple, list)) else [answer]
     if len(tensors) != len(names):
-        raise InputError(f"the model answers {len(tensors)} tensors, the card names {len(names)} outputs ({', '.join(names)})")
+        raise InputError(
+            f"the model answers {len(tensors)} tensors, the card names {len(names)} outputs"
+            f" ({', '.join(names)})"
+        )
     return tensors

@@ -1,4 +1,6 @@
-"""The memory of one input or output of a TensorRT engine: page-locked on the host, and on the device."""
+"""The memory of one input or output of a TensorRT engine: page-locked on the host, and on the
+device.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from portproof.infer.runtimes.gpu import Gpu
 
 
 class Buffer:
-    """Grows when it must and never shrinks, so that addresses stay and nothing is allocated between timed calls."""
+    """Grows when it must and never shrinks, so that addresses stay and nothing is allocated between
+    timed calls.
+    """
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
@@ -19,7 +23,9 @@ class Buffer:
         self._address = self._room = self._used = 0
 
     def reserve(self, nbytes: int) -> int:
-        """The address of at least ``nbytes`` on the device; what was there is lost when it must move."""
+        """The address of at least ``nbytes`` on the device; what was there is lost when it must
+        move.
+        """
         if nbytes > self._room or not self._address:
             if self._address:
                 self._gpu.synchronize()
@@ -54,7 +60,8 @@ class Buffer:
 
 
 def output_allocator(trt: Any, buffer: Buffer) -> Any:
-    """TensorRT's ``IOutputAllocator`` for an output whose size is known only when the engine has run; its ``shape`` is that of the last run.
+    """TensorRT's ``IOutputAllocator`` for an output whose size is known only when the engine has
+    run; its ``shape`` is that of the last run.
 
     TensorRT 10 and 11 call ``reallocate_output_async``, older code paths ``reallocate_output``.
     """
@@ -64,10 +71,14 @@ def output_allocator(trt: Any, buffer: Buffer) -> Any:
             trt.IOutputAllocator.__init__(self)
             self.shape: tuple[int, ...] = ()
 
-        def reallocate_output_async(self, tensor_name: str, memory: int, size: int, alignment: int, stream: Any) -> int:
+        def reallocate_output_async(
+            self, tensor_name: str, memory: int, size: int, alignment: int, stream: Any
+        ) -> int:
             return buffer.reserve(size)
 
-        def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
+        def reallocate_output(
+            self, tensor_name: str, memory: int, size: int, alignment: int
+        ) -> int:
             return buffer.reserve(size)
 
         def notify_shape(self, tensor_name: str, shape: Any) -> None:

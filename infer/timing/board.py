@@ -1,6 +1,8 @@
-"""Several chips of a card timed together: what each does while the others work, what they do in all, and what one of them does alone.
+"""Several chips of a card timed together: what each does while the others work, what they do in
+all, and what one of them does alone.
 
-A tool times one chip, and a card's rate is usually stated as that times its chips; here the card is measured, beside that product.
+A tool times one chip, and a card's rate is usually stated as that times its chips; here the card is
+measured, beside that product.
 """
 
 from __future__ import annotations
@@ -22,7 +24,14 @@ from portproof.infer.timing.steady import reasons
 from portproof.infer.timing.subject import Subject
 from portproof.infer.timing.workers.child import Block, Loaded
 from portproof.infer.timing.workers.parent import Worker
-from portproof.measurement import ALONE, TOGETHER, Measurement, Performance, read_performance, write_performance
+from portproof.measurement import (
+    ALONE,
+    TOGETHER,
+    Measurement,
+    Performance,
+    read_performance,
+    write_performance,
+)
 from portproof.proof.sidecar import Work, environment
 
 #: Blocks long enough that the chips' starts, milliseconds apart, do not matter.
@@ -42,9 +51,14 @@ class CardBench:
 
 
 def bench_card(job: CardBench, out: Path) -> Performance:
-    """Time and write ``out`` with its sidecar. Labels: ``L@npu:N`` for each device while all work, ``L card`` for all, ``L alone`` for the first alone."""
+    """Time and write ``out`` with its sidecar. Labels: ``L@npu:N`` for each device while all work,
+    ``L card`` for all, ``L alone`` for the first alone.
+    """
     if len(set(job.devices)) < 2 or len(set(job.devices)) != len(job.devices):
-        raise InputError("--devices of a bench names the chips of a card that work together: at least two, each once")
+        raise InputError(
+            "--devices of a bench names the chips of a card that work together: at least two, each"
+            " once"
+        )
     models = [existing_file(job.subject.model(b), "model file") for b in job.batches]
     parameters = {
         "subject": job.subject,
@@ -55,15 +69,26 @@ def bench_card(job: CardBench, out: Path) -> Performance:
         "plan": job.plan,
     }
     info = [Path(job.feeding.info)] if job.feeding.info else []
-    work = Work("bench", out, inputs={"model": models, **card_files(job.card), "info": info}, parameters=parameters)
+    work = Work(
+        "bench",
+        out,
+        inputs={"model": models, **card_files(job.card), "info": info},
+        parameters=parameters,
+    )
     if work.is_done():
         return read_performance(out)
     work.begin()
     performance = Performance(
-        measurements=[], environment=environment(), versions={"portproof": portproof.__version__}, simulated=rehearsal.is_active()
+        measurements=[],
+        environment=environment(),
+        versions={"portproof": portproof.__version__},
+        simulated=rehearsal.is_active(),
     )
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(contextlib.closing(Worker(f"{job.subject.label}@npu:{d}"))) for d in job.devices]
+        workers = [
+            stack.enter_context(contextlib.closing(Worker(f"{job.subject.label}@npu:{d}")))
+            for d in job.devices
+        ]
         for batch in job.batches:
             performance.measurements += _measure(job, workers, batch)
     performance.reasons = [why for m in performance.measurements for why in reasons(m)]
@@ -78,7 +103,9 @@ def _measure(job: CardBench, workers: Sequence[Worker], batch: int) -> list[Meas
     feeding = Feeding(job.feeding.kind, job.feeding.info, sample_shapes(job.card))
     for worker, device in zip(workers, job.devices, strict=True):
         request = job.subject.request(batch, job.card)
-        request = type(request)(batch, f"npu:{device}", request.precision, None, job.card, options=request.options)
+        request = type(request)(
+            batch, f"npu:{device}", request.precision, None, job.card, options=request.options
+        )
         worker.send("load", job.subject.backend, str(job.subject.model(batch)), request, feeding)
     loaded: list[Loaded] = [worker.answer() for worker in workers]
     warm = _ask(workers, "warm_up", None)
@@ -91,12 +118,41 @@ def _measure(job: CardBench, workers: Sequence[Worker], batch: int) -> list[Meas
     _ask(workers, "unload")
     found = []
     for boundary in loaded[0].boundaries:
-        common = {"model": str(job.subject.model(batch)), "backend": job.subject.backend, "batch": batch, "boundary": boundary,
-                  "precision": loaded[0].precision, "inputs": job.feeding.kind, "provider": loaded[0].provider, "simulated": rehearsal.is_active()}  # fmt: skip
-        found.append(_one(f"{job.subject.label}{ALONE}", [[b[0]] for b in alone], f"npu:{job.devices[0]}", common))
+        common = {
+            "model": str(job.subject.model(batch)),
+            "backend": job.subject.backend,
+            "batch": batch,
+            "boundary": boundary,
+            "precision": loaded[0].precision,
+            "inputs": job.feeding.kind,
+            "provider": loaded[0].provider,
+            "simulated": rehearsal.is_active(),
+        }
+        found.append(
+            _one(
+                f"{job.subject.label}{ALONE}",
+                [[b[0]] for b in alone],
+                f"npu:{job.devices[0]}",
+                common,
+            )
+        )
         for k, device in enumerate(job.devices):
-            found.append(_one(f"{job.subject.label}@npu:{device}", [[b[k]] for b in together], f"npu:{device}", common))
-        found.append(_one(f"{job.subject.label}{TOGETHER}", together, "npu:" + "+".join(map(str, job.devices)), common))
+            found.append(
+                _one(
+                    f"{job.subject.label}@npu:{device}",
+                    [[b[k]] for b in together],
+                    f"npu:{device}",
+                    common,
+                )
+            )
+        found.append(
+            _one(
+                f"{job.subject.label}{TOGETHER}",
+                together,
+                "npu:" + "+".join(map(str, job.devices)),
+                common,
+            )
+        )
     return found
 
 
@@ -107,17 +163,28 @@ def _ask(workers: Sequence[Worker], order: str, *arguments: Any) -> list[Any]:
     return [worker.answer() for worker in workers]
 
 
-def _one(label: str, blocks: Sequence[Sequence[Block]], device: str, common: dict[str, Any]) -> Measurement:
+def _one(
+    label: str, blocks: Sequence[Sequence[Block]], device: str, common: dict[str, Any]
+) -> Measurement:
     """A measurement of one or several chips; several are clients side by side."""
     boundary, chips = common["boundary"], len(blocks[0])
     series = [[round(s, 9) for b in block for s in b.times[boundary]] for block in blocks]
-    return Measurement(label=label, clients=chips, chips=chips, device=device, blocks=series,
-                       first_calls=[s for block in blocks for b in block for s in b.first[boundary]], **common)  # fmt: skip
+    return Measurement(
+        label=label,
+        clients=chips,
+        chips=chips,
+        device=device,
+        blocks=series,
+        first_calls=[s for block in blocks for b in block for s in b.first[boundary]],
+        **common,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class CardRow:
-    """One batch and boundary of a card: images per second of one chip ``alone``, of all ``chips`` ``together``, and of ``each`` meanwhile, by device."""
+    """One batch and boundary of a card: images per second of one chip ``alone``, of all ``chips``
+    ``together``, and of ``each`` meanwhile, by device.
+    """
 
     batch: int
     boundary: str
@@ -139,23 +206,38 @@ class CardRow:
 
 def card_rows(performance: Performance) -> list[CardRow]:
     """The rows of a ``card.json``, as measured; without those in which nothing was timed."""
-    alone = {(m.batch, m.boundary): m.images_per_second for m in performance.measurements if m.label.endswith(ALONE)}
+    alone = {
+        (m.batch, m.boundary): m.images_per_second
+        for m in performance.measurements
+        if m.label.endswith(ALONE)
+    }
     rows = []
     for card in (m for m in performance.measurements if m.label.endswith(TOGETHER)):
         at = (card.batch, card.boundary)
-        each = {str(m.device): m.images_per_second for m in performance.measurements if "@" in m.label and (m.batch, m.boundary) == at}
+        each = {
+            str(m.device): m.images_per_second
+            for m in performance.measurements
+            if "@" in m.label and (m.batch, m.boundary) == at
+        }
         if card.images_per_second and (one := alone.get(at)):
-            rows.append(CardRow(card.batch, card.boundary, card.chips, one, card.images_per_second, each))
+            rows.append(
+                CardRow(card.batch, card.boundary, card.chips, one, card.images_per_second, each)
+            )
     return rows
 
 
 def summary(performance: Performance) -> str:
     """The card's rate at each batch and boundary, beside one chip's times the number of chips."""
-    lines = [f"{rehearsal.MARK}: a simulated device, nothing here was measured"] if performance.simulated else []
+    lines = (
+        [f"{rehearsal.MARK}: a simulated device, nothing here was measured"]
+        if performance.simulated
+        else []
+    )
     for row in card_rows(performance):
         chips = ", ".join(f"{device} {rate or 0:.1f}" for device, rate in row.each.items())
         lines.append(
-            f"batch {row.batch}, {row.boundary}: {row.chips} chips together {row.together:.1f} images/s ({chips}); one alone "
-            f"{row.alone:.1f}, times {row.chips} = {row.product:.1f}; the card does {row.share:.3f} of that"
+            f"batch {row.batch}, {row.boundary}: {row.chips} chips together {row.together:.1f}"
+            f" images/s ({chips}); one alone {row.alone:.1f}, times {row.chips} ="
+            f" {row.product:.1f}; the card does {row.share:.3f} of that"
         )
     return "\n".join([*lines, *(f"unstable: {why}" for why in performance.reasons)])

@@ -1,4 +1,5 @@
-"""Timing by vendor tools: each tool times its own executions on the device; their raw times become measurements like any other's.
+"""Timing by vendor tools: each tool times its own executions on the device; their raw times become
+measurements like any other's.
 
 The tools run one after the other, not in alternation, so ratios between them are not formed here.
 """
@@ -32,8 +33,8 @@ ROUNDS, BLOCKS = 20, 5
 
 @dataclass(frozen=True, slots=True)
 class ToolBench:
-    """What to time: subjects (all by the tool ``runner``), batches, the model card (for inputs that we make), the kind of inputs, and what a model with
-    a choice runs with.
+    """What to time: subjects (all by the tool ``runner``), batches, the model card (for inputs that
+    we make), the kind of inputs, and what a model with a choice runs with.
     """
 
     runner: str
@@ -49,17 +50,34 @@ class ToolBench:
 
 
 def bench_with_tool(plan: ToolBench, out: Path) -> Performance:
-    """Time the subjects and write ``out`` with its sidecar. Raises :class:`InputError` for bad input and :class:`ToolError` when the tool fails."""
+    """Time the subjects and write ``out`` with its sidecar. Raises :class:`InputError` for bad
+    input and :class:`ToolError` when the tool fails.
+    """
     tool = find(plan.runner)
     subjects = [parse_subject(s) if isinstance(s, str) else s for s in plan.subjects]
     strangers = [s.label for s in subjects if s.backend not in ("om", plan.runner)]
     if strangers:
-        raise InputError(f"--runner {plan.runner} times .om files, LABEL=om:FILE was expected for '{strangers[0]}'")
+        raise InputError(
+            f"--runner {plan.runner} times .om files, LABEL=om:FILE was expected for"
+            f" '{strangers[0]}'"
+        )
     if plan.inputs not in tool.INPUTS:
-        raise InputError(f"the tool '{plan.runner}' is timed with {' or '.join(tool.INPUTS)} inputs, --inputs asks for {plan.inputs}")
+        raise InputError(
+            f"the tool '{plan.runner}' is timed with {' or '.join(tool.INPUTS)} inputs, --inputs"
+            f" asks for {plan.inputs}"
+        )
     models = dict.fromkeys(s.model(b) for s in subjects for b in plan.batches)
-    parameters = {"runner": plan.runner, "subjects": subjects, "batches": plan.batches, "card": plan.card, "inputs": plan.inputs, "device": plan.device,
-                  "options": dict(plan.options), "rounds": plan.rounds, "blocks": plan.blocks}  # fmt: skip
+    parameters = {
+        "runner": plan.runner,
+        "subjects": subjects,
+        "batches": plan.batches,
+        "card": plan.card,
+        "inputs": plan.inputs,
+        "device": plan.device,
+        "options": dict(plan.options),
+        "rounds": plan.rounds,
+        "blocks": plan.blocks,
+    }
     files = {
         "model": [existing_file(m, "offline model") for m in models],
         **card_files(plan.card),
@@ -70,7 +88,12 @@ def bench_with_tool(plan: ToolBench, out: Path) -> Performance:
         return read_performance(out)
     work.begin()
     versions = {"portproof": portproof.__version__}
-    performance = Performance(measurements=[], environment=environment(), versions=versions, simulated=rehearsal.is_active())
+    performance = Performance(
+        measurements=[],
+        environment=environment(),
+        versions=versions,
+        simulated=rehearsal.is_active(),
+    )
     for subject in subjects:
         for batch in plan.batches:
             performance.measurements.append(_measure(plan, subject, batch, out))
@@ -82,7 +105,9 @@ def bench_with_tool(plan: ToolBench, out: Path) -> Performance:
 
 
 def _measure(plan: ToolBench, subject: Subject, batch: int, out: Path) -> Measurement:
-    """One batch: several runs of the tool, each a block. Its first execution pays for what the others find ready, so it is kept apart."""
+    """One batch: several runs of the tool, each a block. Its first execution pays for what the
+    others find ready, so it is kept apart.
+    """
     tool, device, model = find(plan.runner), device_index(plan.device), subject.model(batch)
     log = out.absolute().parent / "logs" / f"bench_{plan.runner}_{subject.label}_bs{batch}.log"
     facts = facts_of(model)
@@ -96,16 +121,30 @@ def _measure(plan: ToolBench, subject: Subject, batch: int, out: Path) -> Measur
             runs.append(tool.time_calls(job, plan.rounds + 1, _inputs(plan, facts, batch, scratch)))
     proof = proof_of(model)
     precision = str((proof.parameters.get("precision") if proof else None) or "fp16")
-    return Measurement(label=subject.label, model=str(model), backend=plan.runner, batch=batch, boundary="device", precision=precision, clients=1,
-                       inputs=plan.inputs, blocks=[times[1:] for times in runs], first_calls=[times[0] for times in runs], device=f"npu:{device}",
-                       provider=f"{plan.runner}{' ' + rehearsal.MARK if rehearsal.is_active() else ''}", simulated=rehearsal.is_active())  # fmt: skip
+    return Measurement(
+        label=subject.label,
+        model=str(model),
+        backend=plan.runner,
+        batch=batch,
+        boundary="device",
+        precision=precision,
+        clients=1,
+        inputs=plan.inputs,
+        blocks=[times[1:] for times in runs],
+        first_calls=[times[0] for times in runs],
+        device=f"npu:{device}",
+        provider=f"{plan.runner}{' ' + rehearsal.MARK if rehearsal.is_active() else ''}",
+        simulated=rehearsal.is_active(),
+    )
 
 
 def _inputs(plan: ToolBench, facts: OmFacts | None, batch: int, scratch: Path) -> list[Path]:
-    """One file a model input that holds a batch of real samples or of random values of the input's own dtype; none for zeros, which tools make,
-    and for a tool that makes its own random data.
+    """One file a model input that holds a batch of real samples or of random values of the input's
+    own dtype; none for zeros, which tools make, and for a tool that makes its own random data.
     """
-    if plan.inputs == "zeros" or (plan.inputs == "random" and "zeros" not in find(plan.runner).INPUTS):
+    if plan.inputs == "zeros" or (
+        plan.inputs == "random" and "zeros" not in find(plan.runner).INPUTS
+    ):
         return []
     specs = _specs(plan, facts)
     arrays = Feeding(plan.inputs, plan.info, {}).batches(specs, batch)[0]
@@ -117,11 +156,18 @@ def _inputs(plan: ToolBench, facts: OmFacts | None, batch: int, scratch: Path) -
 
 
 def _specs(plan: ToolBench, facts: OmFacts | None) -> tuple[TensorSpec, ...]:
-    """The model's inputs: as its sidecar has them, else as the card has them, which knows nothing of AIPP."""
+    """The model's inputs: as its sidecar has them, else as the card has them, which knows nothing
+    of AIPP.
+    """
     if facts and facts.inputs and all(s.nbytes(1) is not None for s in facts.inputs):
         return facts.inputs
     if plan.card is None:
-        raise InputError(f"{plan.inputs} inputs need the shapes of the model's inputs: give a model card with --model")
+        raise InputError(
+            f"{plan.inputs} inputs need the shapes of the model's inputs: give a model card with"
+            " --model"
+        )
     from portproof.preprocess.cards.resolve import resolve_card
 
-    return tuple(TensorSpec(i.name, i.dtype, (None, *i.shape)) for i in resolve_card(plan.card).inputs)
+    return tuple(
+        TensorSpec(i.name, i.dtype, (None, *i.shape)) for i in resolve_card(plan.card).inputs
+    )

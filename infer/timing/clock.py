@@ -1,4 +1,6 @@
-"""The clock: times calls of a session at every timing boundary that can be known. It knows no vendor, only the backend protocol."""
+"""The clock: times calls of a session at every timing boundary that can be known. It knows no
+vendor, only the backend protocol.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ Times = dict["Boundary", list[float]]
 
 
 def time_calls(session: Session, feeds: Sequence[Feeds], count: int) -> Times:
-    """Time ``count`` calls one after the other, going round the feeds; all device work is over before the first and after the last.
+    """Time ``count`` calls one after the other, going round the feeds; all device work is over
+    before the first and after the last.
 
-    ``call`` is host call to host result, by ``perf_counter``; what else the backend reports itself is asked for after each call.
+    ``call`` is host call to host result, by ``perf_counter``; what else the backend reports itself
+    is asked for after each call.
     """
     times: Times = {"call": [], **{b: [] for b in session.boundaries}}
     calls = times["call"]

@@ -19,13 +19,16 @@ Kind = Literal["random", "zeros", "real"]
 KINDS: tuple[Kind, ...] = ("random", "zeros", "real")
 
 _SEED = 20200
-#: Calls go round several batches, since identical inputs may be cached; as many as fit, at most so many.
+#: Calls go round several batches, since identical inputs may be cached; as many as fit, at most so
+#: many.
 _RING_BYTES, _RING = 64 << 20, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Feeding:
-    """Which inputs: the kind, the info list of real ones, and the sample shapes of a model card (by input name)."""
+    """Which inputs: the kind, the info list of real ones, and the sample shapes of a model card (by
+    input name).
+    """
 
     kind: Kind
     info: str | None
@@ -40,7 +43,10 @@ class Feeding:
         if self.kind == "zeros":
             return [{s.name: np.zeros((batch, *s.sample_shape), s.dtype) for s in inputs}]
         generator = np.random.default_rng(_SEED)
-        return [{s.name: _random(generator, (batch, *s.sample_shape), s) for s in inputs} for _ in range(count)]
+        return [
+            {s.name: _random(generator, (batch, *s.sample_shape), s) for s in inputs}
+            for _ in range(count)
+        ]
 
     def _real(self, inputs: Sequence[TensorSpec], batch: int, count: int) -> list[dict[str, Array]]:
         """The first samples of the info list, from the beginning again when there are too few."""
@@ -49,14 +55,22 @@ class Feeding:
         samples = read_info(self.info)[: batch * count]
         check_files(samples, inputs)
         endless = itertools.cycle(samples)
-        return [read_batch(list(itertools.islice(endless, batch)), inputs, Path()).feeds for _ in range(count)]
+        return [
+            read_batch(list(itertools.islice(endless, batch)), inputs, Path()).feeds
+            for _ in range(count)
+        ]
 
 
 def _random(generator: np.random.Generator, shape: tuple[int, ...], spec: TensorSpec) -> Array:
-    """Standard normal floats; bytes over their whole range; 0 or 1 for other integers, which token ids, masks and segments all may be."""
+    """Standard normal floats; bytes over their whole range; 0 or 1 for other integers, which token
+    ids, masks and segments all may be.
+    """
     dtype = np.dtype(spec.dtype)
     if dtype.kind == "f":
         return generator.standard_normal(shape, dtype="float32").astype(dtype)
     if dtype.kind in "iub":
         return generator.integers(0, 256 if dtype == np.uint8 else 2, shape).astype(dtype)
-    raise InputError(f"input '{spec.name}' is {spec.dtype}: there are no random values for that; use --inputs real")
+    raise InputError(
+        f"input '{spec.name}' is {spec.dtype}: there are no random values for that; use --inputs"
+        " real"
+    )

@@ -1,4 +1,6 @@
-"""Whether the clock of a bench can be trusted: why a measurement is unstable, in words. Nothing is thrown away for it."""
+"""Whether the clock of a bench can be trusted: why a measurement is unstable, in words. Nothing is
+thrown away for it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,17 @@ import statistics
 
 from portproof.measurement import Measurement
 
-#: Limits on the medians of blocks: their interquartile range over their median; their trend over the run, which must also be
-#: significant at SIGNIFICANCE, since a few blocks of noise have a slope too.
+#: Limits on the medians of blocks: their interquartile range over their median; their trend over
+#: the run, which must also be significant at SIGNIFICANCE, since a few blocks of noise have a slope
+#: too.
 SPREAD, DRIFT, SIGNIFICANCE = 0.10, 0.05, 0.01
 _LEAST_BLOCKS = 6
 
 
 def reasons(measurement: Measurement) -> list[str]:
-    """Why the times of a measurement are not those of a steady state; empty when they are, or when there are too few blocks to tell."""
+    """Why the times of a measurement are not those of a steady state; empty when they are, or when
+    there are too few blocks to tell.
+    """
     medians = [statistics.median(block) for block in measurement.blocks if block]
     if len(medians) < _LEAST_BLOCKS:
         return []
@@ -22,11 +27,15 @@ def reasons(measurement: Measurement) -> list[str]:
     found = []
     spread = _spread(medians)
     if spread > SPREAD:
-        found.append(f"{where}: the middle half of the block medians spreads over {100 * spread:.0f} % (limit {100 * SPREAD:.0f} %)")
+        found.append(
+            f"{where}: the middle half of the block medians spreads over {100 * spread:.0f} %"
+            f" (limit {100 * SPREAD:.0f} %)"
+        )
     drift, chance = _drift(medians)
     if abs(drift) > DRIFT and chance < SIGNIFICANCE:
         found.append(
-            f"{where}: calls became {100 * abs(drift):.0f} % {'slower' if drift > 0 else 'faster'} over the run (limit {100 * DRIFT:.0f} %)"
+            f"{where}: calls became {100 * abs(drift):.0f} % {'slower' if drift > 0 else 'faster'}"
+            f" over the run (limit {100 * DRIFT:.0f} %)"
         )
     return found
 
@@ -37,8 +46,8 @@ def _spread(medians: list[float]) -> float:
 
 
 def _drift(medians: list[float]) -> tuple[float, float]:
-    """Relative change from the first to the last block by a least-squares line through the logarithms, and the probability of such a slope
-    without a trend (two-sided t test).
+    """Relative change from the first to the last block by a least-squares line through the
+    logarithms, and the probability of such a slope without a trend (two-sided t test).
     """
     from scipy.special import stdtr
 

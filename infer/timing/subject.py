@@ -14,7 +14,9 @@ from portproof.core.text import listed
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One side of a bench. ``file`` may hold ``{batch}``; the rest as in :class:`portproof.backend.LoadRequest`."""
+    """One side of a bench. ``file`` may hold ``{batch}``; the rest as in
+    :class:`portproof.backend.LoadRequest`.
+    """
 
     label: str
     backend: str
@@ -29,8 +31,18 @@ class Subject:
         return Path(self.file.replace("{batch}", str(batch)))
 
     def request(self, batch: int, card: str | None) -> LoadRequest:
-        """How to load it. Runtimes may spin: it is what they ship with, and no neighbour is timed meanwhile."""
-        return LoadRequest(batch, self.device, self.precision, self.threads, card, spinning=True, options=dict(self.options))
+        """How to load it. Runtimes may spin: it is what they ship with, and no neighbour is timed
+        meanwhile.
+        """
+        return LoadRequest(
+            batch,
+            self.device,
+            self.precision,
+            self.threads,
+            card,
+            spinning=True,
+            options=dict(self.options),
+        )
 
 
 def parse_subject(text: str) -> Subject:
@@ -42,20 +54,30 @@ def parse_subject(text: str) -> Subject:
     label, equals, rest = text.partition("=")
     backend, colon, file = rest.partition(":")
     if not (label and equals and backend and colon and file):
-        raise InputError(f"'{text}' is no subject: LABEL=BACKEND:FILE was expected, as in port=ort:model.onnx")
+        raise InputError(
+            f"'{text}' is no subject: LABEL=BACKEND:FILE was expected, as in port=ort:model.onnx"
+        )
     return Subject(label, backend, file)
 
 
 def configured(subjects: Sequence[Subject], common: Subject) -> list[Subject]:
-    """The subjects with what is common to all; an option ``LABEL.NAME`` is of one subject, and NAME may be device, precision or threads too."""
+    """The subjects with what is common to all; an option ``LABEL.NAME`` is of one subject, and NAME
+    may be device, precision or threads too.
+    """
     done = []
     own = {key: value for key, value in common.options.items() if "." in key}
     shared = {key: value for key, value in common.options.items() if "." not in key}
     for subject in subjects:
-        mine = {key.split(".", 1)[1]: value for key, value in own.items() if key.split(".", 1)[0] == subject.label}
+        mine = {
+            key.split(".", 1)[1]: value
+            for key, value in own.items()
+            if key.split(".", 1)[0] == subject.label
+        }
         threads = mine.pop("threads", None) or subject.threads or common.threads
         if not str(threads or 1).isdigit():
-            raise InputError(f"{subject.label}: threads is '{threads}', a whole number was expected")
+            raise InputError(
+                f"{subject.label}: threads is '{threads}', a whole number was expected"
+            )
         done.append(
             replace(
                 subject,
@@ -68,17 +90,23 @@ def configured(subjects: Sequence[Subject], common: Subject) -> list[Subject]:
     labels = [s.label for s in subjects]
     strangers = sorted({key.split(".", 1)[0] for key in own} - set(labels))
     if strangers:
-        raise InputError(f"an option is for '{strangers[0]}', but the subjects are {', '.join(labels)}")
+        raise InputError(
+            f"an option is for '{strangers[0]}', but the subjects are {', '.join(labels)}"
+        )
     return done
 
 
 def check_subjects(subjects: Sequence[Subject], batches: Sequence[int]) -> None:
-    """Refuse labels that stand twice, unknown backends, and files of the wrong kind, before any process is started."""
+    """Refuse labels that stand twice, unknown backends, and files of the wrong kind, before any
+    process is started.
+    """
     labels = [s.label for s in subjects]
     double = sorted({label for label in labels if labels.count(label) > 1})
     if not subjects or double:
         raise InputError(
-            f"every subject needs a label of its own, {listed(double)} stands twice" if double else "at least one subject was expected"
+            f"every subject needs a label of its own, {listed(double)} stands twice"
+            if double
+            else "at least one subject was expected"
         )
     for subject in subjects:
         for batch in batches:

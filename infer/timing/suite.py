@@ -1,7 +1,9 @@
-"""A suite: several models, each benched with the same subjects at the same batches, and one table of all of them.
+"""A suite: several models, each benched with the same subjects at the same batches, and one table
+of all of them.
 
-A suite file names model cards, what executes them, and the batch sizes. For each model the folder ``<out>/<model>/`` holds ``weights.pth``
-(random but seeded, unless weights are given), ``model.onnx`` and ``perf.json``, each with its sidecar, so that a suite that was interrupted
+A suite file names model cards, what executes them, and the batch sizes. For each model the folder
+``<out>/<model>/`` holds ``weights.pth`` (random but seeded, unless weights are given),
+``model.onnx`` and ``perf.json``, each with its sidecar, so that a suite that was interrupted
 continues; ``<out>/README.md`` is the table.
 """
 
@@ -31,7 +33,9 @@ _SEED = 0
 
 
 class SuiteSubject(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One column: as in :class:`portproof.infer.timing.subject.Subject`, without a file, since it is each model's weights or ONNX file."""
+    """One column: as in :class:`portproof.infer.timing.subject.Subject`, without a file, since it
+    is each model's weights or ONNX file.
+    """
 
     label: str
     backend: str
@@ -42,7 +46,9 @@ class SuiteSubject(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 
 
 class Suite(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The content of a suite file. ``weights``: a folder that holds the files which the cards name, or None for random ones."""
+    """The content of a suite file. ``weights``: a folder that holds the files which the cards name,
+    or None for random ones.
+    """
 
     about: str
     models: tuple[str, ...]
@@ -57,21 +63,29 @@ def read_suite(path: str | Path) -> Suite:
     """Read a suite file; :class:`InputError` names the line that is wrong."""
     suite = load_yaml(path, Suite, "suite")
     if not suite.models or not suite.subjects or not suite.batches:
-        raise InputError(f"suite '{path}': at least one of each was expected under 'models', 'subjects' and 'batches'")
+        raise InputError(
+            f"suite '{path}': at least one of each was expected under 'models', 'subjects' and"
+            " 'batches'"
+        )
     for subject in suite.subjects:
         backends.find(subject.backend)
     return suite
 
 
-def run_suite(path: str | Path, out: Path, only: list[str] | None = None, plan: Plan | None = None) -> list[str]:
-    """Bench the models of a suite (``only`` some of them) and write the table of all that are done; returns what failed, a sentence each.
+def run_suite(
+    path: str | Path, out: Path, only: list[str] | None = None, plan: Plan | None = None
+) -> list[str]:
+    """Bench the models of a suite (``only`` some of them) and write the table of all that are done;
+    returns what failed, a sentence each.
 
     A model that cannot be exported or run does not keep the others from being benched.
     """
     suite = read_suite(path)
     strangers = sorted(set(only or []) - set(suite.models))
     if strangers:
-        raise InputError(f"suite '{path}' has no model '{strangers[0]}'; it has {', '.join(suite.models)}")
+        raise InputError(
+            f"suite '{path}' has no model '{strangers[0]}'; it has {', '.join(suite.models)}"
+        )
     failures = []
     done: dict[str, Performance] = {}
     for model in suite.models:
@@ -104,10 +118,25 @@ def _bench_model(suite: Suite, model: str, folder: Path, plan: Plan | None) -> P
     if any(takes_onnx.values()):
         export(weights, onnx_file, model, opset=suite.opset)
     subjects = [
-        Subject(s.label, s.backend, str(onnx_file if takes_onnx[s.label] else weights), s.device, s.precision, s.threads, s.options)
+        Subject(
+            s.label,
+            s.backend,
+            str(onnx_file if takes_onnx[s.label] else weights),
+            s.device,
+            s.precision,
+            s.threads,
+            s.options,
+        )
         for s in suite.subjects
     ]
-    return bench(subjects, suite.batches, card=model, inputs=suite.inputs, plan=plan, out=folder / "perf.json")
+    return bench(
+        subjects,
+        suite.batches,
+        card=model,
+        inputs=suite.inputs,
+        plan=plan,
+        out=folder / "perf.json",
+    )
 
 
 def _weights(suite: Suite, model: str, folder: Path) -> Path:
@@ -117,10 +146,19 @@ def _weights(suite: Suite, model: str, folder: Path) -> Path:
     card = resolve_card(model)
     if suite.weights is not None:
         if card.weights.file is None:
-            raise InputError(f"the card '{model}' names no weights file, and the suite takes weights from '{suite.weights}'")
+            raise InputError(
+                f"the card '{model}' names no weights file, and the suite takes weights from"
+                f" '{suite.weights}'"
+            )
         return existing_file(Path(suite.weights, card.weights.file), "weights")
     path = folder / "weights.pth"
-    work = Work("weights", path, inputs={}, parameters={"card": model, "seed": _SEED}, packages=("torch", *builder_packages(model)))
+    work = Work(
+        "weights",
+        path,
+        inputs={},
+        parameters={"card": model, "seed": _SEED},
+        packages=("torch", *builder_packages(model)),
+    )
     if not work.is_done():
         import torch
 
@@ -136,14 +174,25 @@ def _weights(suite: Suite, model: str, folder: Path) -> Path:
 
 
 def table(suite: Suite, done: dict[str, Performance], failures: list[str]) -> str:
-    """The Markdown table: one section a model, one column a subject, mean latency in milliseconds."""
+    """The Markdown table: one section a model, one column a subject, mean latency in
+    milliseconds.
+    """
     any_done = next(iter(done.values()), None)
     mark = f" ({MARK}: a simulated device)" if any(p.simulated for p in done.values()) else ""
     lines = [f"# Benchmark{mark}", "", printable(suite.about), "", "## Environment", ""]
     if any_done:
         lines += ["| Package | Version |", "|---|---|"]
-        lines += [f"| {name} | {version} |" for name, version in (any_done.versions | any_done.environment).items()]
-    lines += ["", "## Performance", "", "Mean latency of a call in milliseconds, host call to host result, over all counted calls.", ""]
+        lines += [
+            f"| {name} | {version} |"
+            for name, version in (any_done.versions | any_done.environment).items()
+        ]
+    lines += [
+        "",
+        "## Performance",
+        "",
+        "Mean latency of a call in milliseconds, host call to host result, over all counted calls.",
+        "",
+    ]
     for number, (model, performance) in enumerate(done.items(), start=1):
         lines += [f"### {number}. {model}", "", *_section(suite, performance), ""]
     return "\n".join(lines + [f"Failed: {printable(f)}" for f in failures]).rstrip() + "\n"
@@ -151,10 +200,21 @@ def table(suite: Suite, done: dict[str, Performance], failures: list[str]) -> st
 
 def _section(suite: Suite, performance: Performance) -> list[str]:
     labels = [s.label for s in suite.subjects]
-    cells = {(m.label, m.batch): _mean_ms(m) for m in performance.measurements if m.boundary == "call"}
-    rows = [f"| Batch size | {' | '.join(f'{label} (ms)' for label in labels)} |", "|---|" + "---|" * len(labels)]
-    rows += [f"| {b} | {' | '.join(cells.get((label, b), '') for label in labels)} |" for b in suite.batches]
-    return [*rows, *(["", f"Unstable: {'; '.join(performance.reasons)}."] if performance.reasons else [])]
+    cells = {
+        (m.label, m.batch): _mean_ms(m) for m in performance.measurements if m.boundary == "call"
+    }
+    rows = [
+        f"| Batch size | {' | '.join(f'{label} (ms)' for label in labels)} |",
+        "|---|" + "---|" * len(labels),
+    ]
+    rows += [
+        f"| {b} | {' | '.join(cells.get((label, b), '') for label in labels)} |"
+        for b in suite.batches
+    ]
+    return [
+        *rows,
+        *(["", f"Unstable: {'; '.join(performance.reasons)}."] if performance.reasons else []),
+    ]
 
 
 def _mean_ms(measurement: Measurement) -> str:

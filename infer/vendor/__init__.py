@@ -1,4 +1,6 @@
-"""Vendor tools that execute an ``.om`` in a process of their own: one file each, found by its name, that defines what :class:`Tool` lists."""
+"""Vendor tools that execute an ``.om`` in a process of their own: one file each, found by its name,
+that defines what :class:`Tool` lists.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ _HELPERS = ("gears", "scratch")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a tool is to do: a model (absolute path) of a batch on a device, in a scratch folder of its own that is empty. ``log``: where what it
-    prints is kept. ``gear``: the flags that choose what the model runs with, if it was converted with a choice, as ais_bench and msame spell them.
+    """What a tool is to do: a model (absolute path) of a batch on a device, in a scratch folder of
+    its own that is empty. ``log``: where what it prints is kept. ``gear``: the flags that choose
+    what the model runs with, if it was converted with a choice, as ais_bench and msame spell them.
     ``facts``: what is known of the model.
     """
 
@@ -39,8 +42,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tool did: result files by sample id, outputs in the model's order; its own file of figures, if any; the rate that it measured, in
-    images per second of device time; and what else it said of itself.
+    """What a tool did: result files by sample id, outputs in the model's order; its own file of
+    figures, if any; the rate that it measured, in images per second of device time; and what else
+    it said of itself.
     """
 
     results: dict[str, list[Path]]
@@ -58,10 +62,14 @@ class Tool(Protocol):
     INPUTS: tuple[str, ...]
 
     def infer(self, job: Job, samples: Sequence[Sample]) -> Outcome:
-        """Run the model over samples; :class:`ToolError` with the end of the log unless the tool succeeded and every result is there."""
+        """Run the model over samples; :class:`ToolError` with the end of the log unless the tool
+        succeeded and every result is there.
+        """
 
     def time_calls(self, job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
-        """Seconds of ``count`` executions on the device, one file a model input that holds the whole batch; none: the tool makes its own."""
+        """Seconds of ``count`` executions on the device, one file a model input that holds the
+        whole batch; none: the tool makes its own.
+        """
 
 
 def because(done: Finished) -> str:

@@ -1,4 +1,6 @@
-"""What a vendor tool must be told of a model that was converted with a choice of batches, image sizes, dimensions or shapes."""
+"""What a vendor tool must be told of a model that was converted with a choice of batches, image
+sizes, dimensions or shapes.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +15,46 @@ _FLAGS = {"batch": "--dymBatch", "hw": "--dymHW", "dims": "--dymDims", "shape": 
 _OUTSIZE = "outsize"
 
 
-def gear_flags(model: Path, facts: OmFacts | None, batch: int, options: Mapping[str, str]) -> tuple[str, ...]:
-    """The flags. A choice of batches is known from the model's sidecar; for a model without one, the option ``batch`` says that there is a choice.
+def gear_flags(
+    model: Path, facts: OmFacts | None, batch: int, options: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The flags. A choice of batches is known from the model's sidecar; for a model without one,
+    the option ``batch`` says that there is a choice.
 
-    Raises :class:`InputError` for an unknown option, for two choices at once, and for a model whose choice is not made.
+    Raises :class:`InputError` for an unknown option, for two choices at once, and for a model whose
+    choice is not made.
     """
     strangers = sorted(set(options) - {*_FLAGS, _OUTSIZE})
     if strangers:
-        raise InputError(f"the vendor tools have no option '{strangers[0]}' here; there are {', '.join([*_FLAGS, _OUTSIZE])}")
+        raise InputError(
+            f"the vendor tools have no option '{strangers[0]}' here; there are"
+            f" {', '.join([*_FLAGS, _OUTSIZE])}"
+        )
     chosen = {name: options[name] for name in _FLAGS if name in options}
     if facts and facts.gears == "batch":
         chosen.setdefault("batch", str(batch))
     if len(chosen) > 1:
         raise InputError(f"of the options {', '.join(_FLAGS)} only one can be given")
     if chosen.get("batch", str(batch)) != str(batch):
-        raise InputError(f"the option batch is {chosen['batch']}, --batch is {batch}; they must agree")
+        raise InputError(
+            f"the option batch is {chosen['batch']}, --batch is {batch}; they must agree"
+        )
     if facts and facts.gears != "static" and facts.gears not in chosen:
         raise InputError(
-            f"'{model}' was converted with a choice ({facts.gears}): choose one of those that atc was given with --option {facts.gears}=..."
+            f"'{model}' was converted with a choice ({facts.gears}): choose one of those that atc"
+            f" was given with --option {facts.gears}=..."
         )
     if facts and facts.gears == "static" and chosen:
-        raise InputError(f"'{model}' was converted without a choice; leave --option {next(iter(chosen))} out")
+        raise InputError(
+            f"'{model}' was converted without a choice; leave --option {next(iter(chosen))} out"
+        )
     sizes = ("--outputSize", options[_OUTSIZE]) if _OUTSIZE in options else ()
     if facts and facts.gears == "shape" and not sizes:
         bytes_ = [spec.nbytes(batch) for spec in facts.outputs or ()]
         if not bytes_ or None in bytes_:
-            raise InputError(f"'{model}' takes any shape of its range: the tools need the bytes of each output, --option {_OUTSIZE}=N,N")
+            raise InputError(
+                f"'{model}' takes any shape of its range: the tools need the bytes of each output,"
+                f" --option {_OUTSIZE}=N,N"
+            )
         sizes = ("--outputSize", ",".join(map(str, bytes_)))
     return (*(word for name, value in chosen.items() for word in (_FLAGS[name], value)), *sizes)

@@ -1,6 +1,8 @@
-"""``msame``: one file a batch in, one file an output out, in a folder named after the time. Its exit code says nothing; its last line does.
+"""``msame``: one file a batch in, one file an output out, in a folder named after the time. Its
+exit code says nothing; its last line does.
 
-It combines and pads nothing, so whole batches are written for it, and its results are cut into samples afterwards.
+It combines and pads nothing, so whole batches are written for it, and its results are cut into
+samples afterwards.
 """
 
 from __future__ import annotations
@@ -27,15 +29,23 @@ def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
     """Run the model over samples."""
     if job.facts is None or job.facts.inputs is None:
         progress.warn(
-            f"'{job.model}' has no sidecar that says what its inputs take, and msame runs on files that are too long without a word"
+            f"'{job.model}' has no sidecar that says what its inputs take, and msame runs on files"
+            " that are too long without a word"
         )
     groups = [samples[i : i + job.batch] for i in range(0, len(samples), job.batch)]
     folders = _write_batches(job, groups)
     done = _run(job, "--input", ",".join(f.name for f in folders), "--output", "out")
     times = [float(ms) / 1000 for ms in _CALL.findall(done.output)]
     if len(times) != len(groups):
-        raise done.failure(f"msame was given {len(groups)} batches and printed the times of {len(times)}")
-    return Outcome(_results(job, groups, done), None, job.batch * len(times) / sum(times), {"padded_samples": -len(samples) % job.batch})
+        raise done.failure(
+            f"msame was given {len(groups)} batches and printed the times of {len(times)}"
+        )
+    return Outcome(
+        _results(job, groups, done),
+        None,
+        job.batch * len(times) / sum(times),
+        {"padded_samples": -len(samples) % job.batch},
+    )
 
 
 def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
@@ -47,22 +57,41 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
         done = _run(job, *given, "--loop", str(loops))
         found = [float(ms) / 1000 for ms in _CALL.findall(done.output)]
         if len(found) != loops:
-            raise done.failure(f"msame was asked for {loops} executions and printed the times of {len(found)}")
+            raise done.failure(
+                f"msame was asked for {loops} executions and printed the times of {len(found)}"
+            )
         times += found
     return times
 
 
 def _run(job: Job, *arguments: str) -> Finished:
-    program = find_program(["msame"], tool_folders(), "build it from Ascend/tools, or use --runner ais_bench")
-    command = [str(program), "--model", str(job.model), "--device", str(job.device), "--outfmt", "BIN", *job.gear, *arguments]
+    program = find_program(
+        ["msame"], tool_folders(), "build it from Ascend/tools, or use --runner ais_bench"
+    )
+    command = [
+        str(program),
+        "--model",
+        str(job.model),
+        "--device",
+        str(job.device),
+        "--outfmt",
+        "BIN",
+        *job.gear,
+        *arguments,
+    ]
     done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
     if done.exit_code != 0 or _SUCCESS not in done.output:
-        raise done.failure(f"msame {because(done)}" + ("" if done.exit_code else f" but without its line '{_SUCCESS}'"))
+        raise done.failure(
+            f"msame {because(done)}"
+            + ("" if done.exit_code else f" but without its line '{_SUCCESS}'")
+        )
     return done
 
 
 def _write_batches(job: Job, groups: Sequence[Sequence[Sample]]) -> list[Path]:
-    """A folder for each input with one file a batch, the last one filled up with its own first sample; names sort in the order of the samples."""
+    """A folder for each input with one file a batch, the last one filled up with its own first
+    sample; names sort in the order of the samples.
+    """
     folders = [job.scratch / f"input{k}" for k in range(len(groups[0][0].files))]
     for number, folder in enumerate(folders):
         folder.mkdir()
@@ -100,13 +129,20 @@ def _results(job: Job, groups: Sequence[Sequence[Sample]], done: Finished) -> di
 
 
 def _sample_bytes(job: Job, number: int, size: int) -> int:
-    """Bytes of a sample in a file of output ``number``. With a choice at run time the file can be as long as for the largest one."""
-    known = job.facts.outputs[number].nbytes(1) if job.facts and job.facts.outputs and number < len(job.facts.outputs) else None
+    """Bytes of a sample in a file of output ``number``. With a choice at run time the file can be
+    as long as for the largest one.
+    """
+    known = (
+        job.facts.outputs[number].nbytes(1)
+        if job.facts and job.facts.outputs and number < len(job.facts.outputs)
+        else None
+    )
     if known is not None and (size == known * job.batch or (job.gear and size > known * job.batch)):
         return known
     if known is not None or size % job.batch or (job.gear and "--dymBatch" not in job.gear):
         expected = "" if known is None else f", {known * job.batch} were expected"
         raise InputError(
-            f"output {number} of '{job.model}' has {size} bytes for a batch of {job.batch}{expected}: it cannot be cut into samples; use --runner ais_bench"
+            f"output {number} of '{job.model}' has {size} bytes for a batch of"
+            f" {job.batch}{expected}: it cannot be cut into samples; use --runner ais_bench"
         )
     return size // job.batch

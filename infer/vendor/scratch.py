@@ -17,10 +17,15 @@ _OURS = ".made-by-portproof"
 
 @contextlib.contextmanager
 def scratch_beside(artefact: Path) -> Iterator[Path]:
-    """An empty folder beside an artefact, removed afterwards. What a killed run left in it is removed first; a folder of anyone else is refused."""
+    """An empty folder beside an artefact, removed afterwards. What a killed run left in it is
+    removed first; a folder of anyone else is refused.
+    """
     folder = artefact.absolute().with_name(f".{artefact.name}.tool")
     if folder.exists() and not (folder / _OURS).is_file():
-        raise InputError(f"'{folder}' is there and was not made by this command; remove it or choose another --out")
+        raise InputError(
+            f"'{folder}' is there and was not made by this command; remove it or choose another"
+            " --out"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / _OURS).touch()
@@ -31,27 +36,30 @@ def scratch_beside(artefact: Path) -> Iterator[Path]:
 
 
 def check_sizes(samples: Sequence[Sample], inputs: Sequence[TensorSpec] | None = None) -> list[int]:
-    """Bytes of a sample, for each input; :class:`InputError` when samples differ, since tools look at the first file only, or when they are not what
-    the model's inputs take, as far as these are known: msame runs on whatever it is given.
+    """Bytes of a sample, for each input; :class:`InputError` when samples differ, since tools look
+    at the first file only, or when they are not what the model's inputs take, as far as these are
+    known: msame runs on whatever it is given.
     """
     sizes = [_size(path) for path in samples[0].files]
     if inputs is not None and len(inputs) != len(sizes):
         names = ", ".join(s.name for s in inputs)
         raise InputError(
-            f"the samples have {len(sizes)} files each, the model has {len(inputs)} inputs ({names}); make the info list again"
+            f"the samples have {len(sizes)} files each, the model has {len(inputs)} inputs"
+            f" ({names}); make the info list again"
         )
     for spec, path, size in zip(inputs or (), samples[0].files, sizes, strict=False):
         if spec.nbytes(1) not in (None, size):
             shape = "x".join(map(str, spec.sample_shape))
             raise InputError(
-                f"the sample file '{path}' has {size} bytes, input '{spec.name}' ({spec.dtype} {shape}) takes {spec.nbytes(1)}; preprocess it again for "
-                "this model"
+                f"the sample file '{path}' has {size} bytes, input '{spec.name}' ({spec.dtype}"
+                f" {shape}) takes {spec.nbytes(1)}; preprocess it again for this model"
             )
     for sample in samples:
         for path, size in zip(sample.files, sizes, strict=True):
             if _size(path) != size:
                 raise InputError(
-                    f"the sample file '{path}' has {_size(path)} bytes, '{samples[0].id}' has {size}: all samples must be of one size; preprocess again"
+                    f"the sample file '{path}' has {_size(path)} bytes, '{samples[0].id}' has"
+                    f" {size}: all samples must be of one size; preprocess again"
                 )
     return sizes
 
@@ -60,11 +68,16 @@ def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
     except FileNotFoundError:
-        raise InputError(f"the sample file '{path}' is missing (paths in an info list are relative to the working directory)") from None
+        raise InputError(
+            f"the sample file '{path}' is missing (paths in an info list are relative to the"
+            " working directory)"
+        ) from None
 
 
 def link_samples(folder: Path, samples: Sequence[Sample]) -> list[Path]:
-    """One folder for each input with a link ``<id>.bin`` for each sample: no name can collide, be cut, or hold a blank."""
+    """One folder for each input with a link ``<id>.bin`` for each sample: no name can collide, be
+    cut, or hold a blank.
+    """
     folders = [folder / f"input{k}" for k in range(len(samples[0].files))]
     for number, target in enumerate(folders):
         target.mkdir()

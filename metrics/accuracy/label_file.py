@@ -14,9 +14,11 @@ _LINE = re.compile(r"^[ \t]*(\S+)[ \t]+([0-9]+)[ \t]*$", re.MULTILINE)
 
 
 def read_labels(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Sample id -> class, in the order of the file (ImageNet's ``val_label.txt``: ``ILSVRC2012_val_00000001.JPEG 65``).
+    """Sample id -> class, in the order of the file (ImageNet's ``val_label.txt``:
+    ``ILSVRC2012_val_00000001.JPEG 65``).
 
-    :class:`InputError` when a line is malformed, when two lines have one sample id, or when the file holds no label.
+    :class:`InputError` when a line is malformed, when two lines have one sample id, or when the
+    file holds no label.
     """
     text = read_text(path, "label file")
     found = _LINE.findall(text)
@@ -25,7 +27,10 @@ def read_labels(path: str | os.PathLike[str]) -> dict[str, int]:
         _check_lines(lines, path)
     ids = [sample_id(name) for name, _ in found]
     if not ids:
-        raise InputError(f"label file '{path}' is empty: one line '<file name> <class>' for every sample was expected")
+        raise InputError(
+            f"label file '{path}' is empty: one line '<file name> <class>' for every sample was"
+            " expected"
+        )
     labels = {sample: int(number) for sample, (_, number) in zip(ids, found, strict=True)}
     if len(labels) < len(ids):
         check_unique(ids, f"label file '{path}'")
@@ -37,5 +42,6 @@ def _check_lines(lines: Sequence[str], path: str | os.PathLike[str]) -> None:
     for number, line in enumerate(lines, start=1):
         if line.strip() and not _LINE.fullmatch(line):
             raise InputError(
-                f"label file '{path}', line {number}: '<file name> <class>' with a class counted from 0 was expected, got {line.strip()[:80]!r}"
+                f"label file '{path}', line {number}: '<file name> <class>' with a class counted"
+                f" from 0 was expected, got {line.strip()[:80]!r}"
             )

@@ -1,7 +1,9 @@
-"""Result folders: one file a sample and output, ``<sample id>_<output number>.bin|txt|npy``, read many at a time.
+"""Result folders: one file a sample and output, ``<sample id>_<output number>.bin|txt|npy``, read
+many at a time.
 
-``bin`` is the raw little-endian tensor, without a header; ``txt`` is numbers between blanks; ``npy`` is numpy's own. The benchmark tool and
-PortProof count outputs from 1, ``ais_bench`` from 0. A folder holds such files and nothing else.
+``bin`` is the raw little-endian tensor, without a header; ``txt`` is numbers between blanks;
+``npy`` is numpy's own. The benchmark tool and PortProof count outputs from 1, ``ais_bench`` from 0.
+A folder holds such files and nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from portproof.metrics.accuracy.text_floats import parse_texts
 #: Files read before they are looked at: with 1000 classes they still lie in the processor's cache.
 _CHUNK = {"bin": 256, "txt": 16, "npy": 256}
 _READ_SIZE = 1 << 16
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)  # a named pipe must not make us wait
+_FLAGS = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+)  # a named pipe must not make us wait
 
 #: A result's name after its last underscore: output number and format.
 _ENDING = re.compile(r"(0|[1-9][0-9]*)\.(bin|txt|npy)")
@@ -37,7 +41,9 @@ Logits = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """The files of one output in a result folder, ``<id>_<output>.<format>`` for every id. ``format`` is ``bin``, ``txt`` or ``npy``."""
+    """The files of one output in a result folder, ``<id>_<output>.<format>`` for every id.
+    ``format`` is ``bin``, ``txt`` or ``npy``.
+    """
 
     folder: Path
     output: int
@@ -53,17 +59,23 @@ class ResultFiles:
         return f"{self.folder}{os.sep}{self.name(sample)}"
 
     def listing_digest(self) -> str:
-        """SHA-256 over name, size, time and inode of every file: it changes when a file is replaced, added or removed."""
+        """SHA-256 over name, size, time and inode of every file: it changes when a file is
+        replaced, added or removed.
+        """
         ids = sorted(self.ids)
         stats = [os.stat(self.path(sample)) for sample in ids]
         facts = np.array([(s.st_size, s.st_mtime_ns, s.st_ino) for s in stats], dtype="<i8")
-        return hashlib.sha256("\n".join([self.name(""), *ids, ""]).encode("utf-8", "surrogateescape") + facts.tobytes()).hexdigest()
+        return hashlib.sha256(
+            "\n".join([self.name(""), *ids, ""]).encode("utf-8", "surrogateescape")
+            + facts.tobytes()
+        ).hexdigest()
 
 
 def list_results(folder: str | os.PathLike[str], output: int | None = None) -> ResultFiles:
     """The result files of one output number, by default of the only one there is.
 
-    :class:`InputError` when the folder holds anything else, several outputs and no choice, several formats, or two files for one sample.
+    :class:`InputError` when the folder holds anything else, several outputs and no choice, several
+    formats, or two files for one sample.
     """
     path = existing_folder(folder, "result folder")
     by_ending: dict[str, list[str]] = {}
@@ -78,39 +90,59 @@ def list_results(folder: str | os.PathLike[str], output: int | None = None) -> R
         odd = [h for h in heads if not h or "." in h] if match else heads
         strays += [f"{head}_{ending}" if head else ending for head in odd]
         if match and len(odd) < len(heads):
-            groups[int(match[1]), match[2]] = [h for h in heads if h and "." not in h] if odd else heads
+            groups[int(match[1]), match[2]] = (
+                [h for h in heads if h and "." not in h] if odd else heads
+            )
     if strays:
         raise InputError(
-            f"'{path}' holds {len(strays)} files or folders that are not results ({listed(sorted(strays))}): only files '<sample id>_<output>.bin', "
-            ".txt or .npy were expected; give the folder that holds these, and move the rest out"
+            f"'{path}' holds {len(strays)} files or folders that are not results"
+            f" ({listed(sorted(strays))}): only files '<sample id>_<output>.bin', .txt or .npy were"
+            " expected; give the folder that holds these, and move the rest out"
         )
     if not groups:
-        raise InputError(f"'{path}' is empty: files '<sample id>_<output>.bin', .txt or .npy were expected; did the inference write there?")
+        raise InputError(
+            f"'{path}' is empty: files '<sample id>_<output>.bin', .txt or .npy were expected; did"
+            " the inference write there?"
+        )
     return _choose(path, groups, output)
 
 
-def _choose(path: Path, groups: dict[tuple[int, str], list[str]], output: int | None) -> ResultFiles:
+def _choose(
+    path: Path, groups: dict[tuple[int, str], list[str]], output: int | None
+) -> ResultFiles:
     numbers = sorted({number for number, _ in groups})
     have = ", ".join(map(str, numbers))
     if output is None and len(numbers) > 1:
-        raise InputError(f"'{path}' holds results of several outputs ({have}); say which with --output")
+        raise InputError(
+            f"'{path}' holds results of several outputs ({have}); say which with --output"
+        )
     wanted = numbers[0] if output is None else output
     if wanted not in numbers:
-        raise InputError(f"'{path}' holds no result of output {wanted}, only of {have}; give one of these with --output")
+        raise InputError(
+            f"'{path}' holds no result of output {wanted}, only of {have}; give one of these with"
+            " --output"
+        )
     chosen = {form: ids for (number, form), ids in groups.items() if number == wanted}
     if len(chosen) > 1:
-        double = sorted(i for i, count in Counter(i for ids in chosen.values() for i in ids).items() if count > 1)
+        double = sorted(
+            i
+            for i, count in Counter(i for ids in chosen.values() for i in ids).items()
+            if count > 1
+        )
         counts = " and ".join(f"{len(ids)} .{form}" for form, ids in sorted(chosen.items()))
         raise InputError(
-            f"'{path}' mixes {counts} files of one output; {len(double)} samples are there more than once ({listed(double) or 'none'}); "
-            "it is a mix of two runs: empty the folder and run the inference again"
+            f"'{path}' mixes {counts} files of one output; {len(double)} samples are there more"
+            f" than once ({listed(double) or 'none'}); it is a mix of two runs: empty the folder"
+            " and run the inference again"
         )
     form, ids = chosen.popitem()
     return ResultFiles(path, wanted, form, frozenset(ids))
 
 
 def class_count(files: ResultFiles, dtype: str = "float32", classes: int | None = None) -> int:
-    """How many classes each result holds: ``classes`` where given, else what the first holds (all are checked as they are read)."""
+    """How many classes each result holds: ``classes`` where given, else what the first holds (all
+    are checked as they are read).
+    """
     sample = min(files.ids)
     if classes is not None:
         count = classes
@@ -118,23 +150,29 @@ def class_count(files: ResultFiles, dtype: str = "float32", classes: int | None 
         size, item = os.stat(files.path(sample)).st_size, np.dtype(dtype).itemsize
         if size == 0 or size % item:
             raise InputError(
-                f"'{files.path(sample)}' has {size} bytes, a multiple of {item} ({dtype}) was expected; is --dtype right, is the file whole?"
+                f"'{files.path(sample)}' has {size} bytes, a multiple of {item} ({dtype}) was"
+                " expected; is --dtype right, is the file whole?"
             )
         count = size // item
     else:
         count = _parse(files, [sample], [_content(files.path(sample))])[0].size
     if count < 2:
-        raise InputError(f"'{files.path(sample)}' holds {count} numbers, one for every class (at least 2) was expected; is --output right?")
+        raise InputError(
+            f"'{files.path(sample)}' holds {count} numbers, one for every class (at least 2) was"
+            " expected; is --output right?"
+        )
     return count
 
 
 def read_results(
     files: ResultFiles, ids: Sequence[str], classes: int, dtype: str = "float32", digest: Any = None
 ) -> Iterator[tuple[int, Logits]]:
-    """Read the results of ``ids`` in this order: yields (position of the first, array of shape (results, ``classes``)), part by part.
+    """Read the results of ``ids`` in this order: yields (position of the first, array of shape
+    (results, ``classes``)), part by part.
 
-    An array is valid until the next one is asked for. ``digest`` (of :mod:`hashlib`) is fed every byte that is read. :class:`InputError`, with
-    counts and names, when a file does not hold ``classes`` numbers (``dtype`` says how long one is in ``bin``).
+    An array is valid until the next one is asked for. ``digest`` (of :mod:`hashlib`) is fed every
+    byte that is read. :class:`InputError`, with counts and names, when a file does not hold
+    ``classes`` numbers (``dtype`` says how long one is in ``bin``).
     """
     if files.format == "bin":
         yield from _read_bin(files, ids, classes, np.dtype(dtype).newbyteorder("<"), digest)
@@ -142,13 +180,18 @@ def read_results(
         yield from _read_parsed(files, ids, classes, digest)
 
 
-def _read_bin(files: ResultFiles, ids: Sequence[str], classes: int, dtype: np.dtype[Any], digest: Any) -> Iterator[tuple[int, Logits]]:
+def _read_bin(
+    files: ResultFiles, ids: Sequence[str], classes: int, dtype: np.dtype[Any], digest: Any
+) -> Iterator[tuple[int, Logits]]:
     size = classes * dtype.itemsize
     chunk = min(_CHUNK["bin"], len(ids))
     content = bytearray(chunk * size)
     rows = np.frombuffer(content, dtype=dtype).reshape(chunk, classes)
-    # One spare byte after each row: a file that fills it is too long, and no further call is needed to know.
-    places: list[list[memoryview | bytearray]] = [[memoryview(content)[i * size : (i + 1) * size], bytearray(1)] for i in range(chunk)]
+    # One spare byte after each row: a file that fills it is too long, and no further call is needed
+    # to know.
+    places: list[list[memoryview | bytearray]] = [
+        [memoryview(content)[i * size : (i + 1) * size], bytearray(1)] for i in range(chunk)
+    ]
     prefix, ending = f"{files.folder}{os.sep}", files.name("")
     for first in range(0, len(ids), chunk):
         part = ids[first : first + chunk]
@@ -166,24 +209,33 @@ def _read_bin(files: ResultFiles, ids: Sequence[str], classes: int, dtype: np.dt
         if wrong:
             sizes = {sample: os.stat(files.path(sample)).st_size for sample in ids}
             odd = {sample: count for sample, count in sizes.items() if count != size}
-            raise _wrong_counts(files, odd, f"{size} bytes ({classes} classes of {dtype.name})", "bytes", len(ids))
+            raise _wrong_counts(
+                files, odd, f"{size} bytes ({classes} classes of {dtype.name})", "bytes", len(ids)
+            )
         if digest is not None:
             digest.update(memoryview(content)[: len(part) * size])
         yield first, rows[: len(part)].astype(np.float32, copy=dtype.itemsize < 4)
 
 
-def _wrong_counts(files: ResultFiles, odd: dict[str, int], expected: str, unit: str, total: int) -> InputError:
+def _wrong_counts(
+    files: ResultFiles, odd: dict[str, int], expected: str, unit: str, total: int
+) -> InputError:
     groups: dict[int, list[str]] = {}
     for sample, count in odd.items():
         groups.setdefault(count, []).append(files.name(sample))
-    seen = "; ".join(f"{count} {unit} in {len(names)} ({listed(names, 3)})" for count, names in sorted(groups.items())[:3])
+    seen = "; ".join(
+        f"{count} {unit} in {len(names)} ({listed(names, 3)})"
+        for count, names in sorted(groups.items())[:3]
+    )
     return InputError(
         f"'{files.folder}': {len(odd)} of {total} results do not hold {expected}, but {seen}; "
         "are --dtype, --classes and --output right, and is every result of one model and whole?"
     )
 
 
-def _read_parsed(files: ResultFiles, ids: Sequence[str], classes: int, digest: Any) -> Iterator[tuple[int, Logits]]:
+def _read_parsed(
+    files: ResultFiles, ids: Sequence[str], classes: int, digest: Any
+) -> Iterator[tuple[int, Logits]]:
     odd: dict[str, int] = {}
     for first in range(0, len(ids), _CHUNK[files.format]):
         part = ids[first : first + _CHUNK[files.format]]
@@ -191,7 +243,13 @@ def _read_parsed(files: ResultFiles, ids: Sequence[str], classes: int, digest: A
         if digest is not None:
             digest.update(b"".join(contents))
         numbers = _parse(files, part, contents)
-        odd.update({sample: row.size for sample, row in zip(part, numbers, strict=True) if row.size != classes})
+        odd.update(
+            {
+                sample: row.size
+                for sample, row in zip(part, numbers, strict=True)
+                if row.size != classes
+            }
+        )
         if not odd:
             yield first, np.stack(numbers)
     if odd:
@@ -223,7 +281,9 @@ def _parse_npy(content: bytes, name: str) -> Logits:
     try:
         array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"result '{name}' is not a whole .npy file of numbers ({' '.join(str(error).split())})") from error
+        raise InputError(
+            f"result '{name}' is not a whole .npy file of numbers ({' '.join(str(error).split())})"
+        ) from error
     if array.dtype.kind not in "fiu":
         raise InputError(f"result '{name}' holds {array.dtype}, real numbers were expected")
     narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4

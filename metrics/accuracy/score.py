@@ -16,11 +16,18 @@ from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.text import listed
 from portproof.metrics.accuracy.label_file import read_labels
-from portproof.metrics.accuracy.results import Logits, ResultFiles, class_count, list_results, read_results
+from portproof.metrics.accuracy.results import (
+    Logits,
+    ResultFiles,
+    class_count,
+    list_results,
+    read_results,
+)
 from portproof.outcome import Outcomes
 from portproof.proof.sidecar import proof_of, sidecar_of
 
-#: Models with a background class at index 0 (TF-slim, NASNet) have one output more than ImageNet has classes.
+#: Models with a background class at index 0 (TF-slim, NASNet) have one output more than ImageNet
+#: has classes.
 BACKGROUND_CLASSES = 1001
 
 
@@ -28,8 +35,9 @@ BACKGROUND_CLASSES = 1001
 class Reading:
     """How to read a result folder.
 
-    ``dtype``: of ``.bin`` results, ``float32`` or ``float16``. ``classes``: what every result must hold (default: what one of them holds).
-    ``output``: which output number (default: the only one). ``allow_missing``: leave out samples without a result instead of refusing.
+    ``dtype``: of ``.bin`` results, ``float32`` or ``float16``. ``classes``: what every result must
+    hold (default: what one of them holds). ``output``: which output number (default: the only one).
+    ``allow_missing``: leave out samples without a result instead of refusing.
     """
 
     dtype: str = "float32"
@@ -39,20 +47,28 @@ class Reading:
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float32", "float16"):
-            raise InputError(f"the dtype of results is '{self.dtype}', float32 or float16 was expected")
+            raise InputError(
+                f"the dtype of results is '{self.dtype}', float32 or float16 was expected"
+            )
 
     def inputs(self, role: str, folder: Path) -> tuple[dict[str, list[Path]], dict[str, Any]]:
         """What a sidecar says of a result folder that was read so: files to hash, and parameters.
 
-        The folder's own sidecar vouches for each of its files; vendor tools leave none, hence the digest of the listing.
+        The folder's own sidecar vouches for each of its files; vendor tools leave none, hence the
+        digest of the listing.
         """
         sidecar = sidecar_of(folder)
         files = {role: [sidecar]} if sidecar.is_file() else {}
-        return files, {f"{role} files": list_results(folder, self.output).listing_digest(), f"{role} reading": asdict(self)}
+        return files, {
+            f"{role} files": list_results(folder, self.output).listing_digest(),
+            f"{role} reading": asdict(self),
+        }
 
 
 def is_simulated(source: Path) -> bool:
-    """Whether a result folder or a table of outcomes has a sidecar that says it comes from a rehearsal."""
+    """Whether a result folder or a table of outcomes has a sidecar that says it comes from a
+    rehearsal.
+    """
     proof = proof_of(source)
     return proof is not None and proof.simulated
 
@@ -61,8 +77,9 @@ def is_simulated(source: Path) -> bool:
 class Scored:
     """The outcomes of one result folder, in the order of the label file.
 
-    ``ties``: samples in which another class has exactly the label's logit. ``missing``: ids that have a label and no result. ``sha256``: over
-    the bytes of all results in the order of the outcomes; None when it was not asked for.
+    ``ties``: samples in which another class has exactly the label's logit. ``missing``: ids that
+    have a label and no result. ``sha256``: over the bytes of all results in the order of the
+    outcomes; None when it was not asked for.
     """
 
     outcomes: Outcomes
@@ -72,11 +89,16 @@ class Scored:
     sha256: str | None
 
 
-def score(result: str | os.PathLike[str], labels: str | os.PathLike[str], reading: Reading | None = None, digest: bool = False) -> Scored:
+def score(
+    result: str | os.PathLike[str],
+    labels: str | os.PathLike[str],
+    reading: Reading | None = None,
+    digest: bool = False,
+) -> Scored:
     """Read a result folder and say what became of every sample of the label file.
 
-    :class:`InputError`, with counts and names, when a sample is missing (unless that is allowed), extra, there twice, of another size, or
-    holds a NaN, or when a label is outside the classes.
+    :class:`InputError`, with counts and names, when a sample is missing (unless that is allowed),
+    extra, there twice, of another size, or holds a NaN, or when a label is outside the classes.
     """
     reading = reading or Reading()
     truth = read_labels(labels)
@@ -84,41 +106,58 @@ def score(result: str | os.PathLike[str], labels: str | os.PathLike[str], readin
     missing = _check_ids(files, truth, labels, reading.allow_missing)
     classes = class_count(files, reading.dtype, reading.classes)
     ids = [i for i in truth if i in files.ids] if missing else list(truth)
-    label = np.array([truth[i] for i in ids], dtype=np.int64) + (1 if classes == BACKGROUND_CLASSES else 0)
+    label = np.array([truth[i] for i in ids], dtype=np.int64) + (
+        1 if classes == BACKGROUND_CLASSES else 0
+    )
     _check_range(ids, label, classes, files)
     sha256 = hashlib.sha256() if digest else None
-    outcomes, ties = _outcomes(ids, label, files, read_results(files, ids, classes, reading.dtype, sha256))
+    outcomes, ties = _outcomes(
+        ids, label, files, read_results(files, ids, classes, reading.dtype, sha256)
+    )
     return Scored(outcomes, classes, ties, missing, sha256.hexdigest() if sha256 else None)
 
 
-def _check_ids(files: ResultFiles, truth: Mapping[str, int], labels: str | os.PathLike[str], allow_missing: bool) -> tuple[str, ...]:
+def _check_ids(
+    files: ResultFiles,
+    truth: Mapping[str, int],
+    labels: str | os.PathLike[str],
+    allow_missing: bool,
+) -> tuple[str, ...]:
     extra = sorted(files.ids.difference(truth))
     if extra:
         raise InputError(
-            f"'{files.folder}': {len(extra)} of {len(files.ids)} results have no label in '{labels}' ({listed(extra)}); "
-            "give the label file of these samples, or remove what an earlier run left there"
+            f"'{files.folder}': {len(extra)} of {len(files.ids)} results have no label in"
+            f" '{labels}' ({listed(extra)}); give the label file of these samples, or remove what"
+            " an earlier run left there"
         )
     missing = tuple(i for i in truth if i not in files.ids) if len(files.ids) < len(truth) else ()
     if missing and not allow_missing:
         raise InputError(
-            f"'{files.folder}': {len(missing)} of {len(truth)} samples of '{labels}' have no result ({listed(list(missing))}); "
-            "finish the inference, or go on without them with --allow-missing"
+            f"'{files.folder}': {len(missing)} of {len(truth)} samples of '{labels}' have no result"
+            f" ({listed(list(missing))}); finish the inference, or go on without them with"
+            " --allow-missing"
         )
     return missing
 
 
-def _check_range(ids: Sequence[str], label: NDArray[np.int64], classes: int, files: ResultFiles) -> None:
+def _check_range(
+    ids: Sequence[str], label: NDArray[np.int64], classes: int, files: ResultFiles
+) -> None:
     outside = np.flatnonzero(label >= classes).tolist()
     if outside:
         names = listed([f"{ids[i]}: {label[i]}" for i in outside])
         raise InputError(
-            f"{len(outside)} of {len(ids)} labels are outside the classes 0 to {classes - 1} that '{files.folder}' holds ({names}); "
-            "are the label file (it counts from 0), --dtype and --output right?"
+            f"{len(outside)} of {len(ids)} labels are outside the classes 0 to {classes - 1} that"
+            f" '{files.folder}' holds ({names}); are the label file (it counts from 0), --dtype and"
+            " --output right?"
         )
 
 
 def _outcomes(
-    ids: Sequence[str], label: NDArray[np.int64], files: ResultFiles, results: Iterable[tuple[int, Logits]]
+    ids: Sequence[str],
+    label: NDArray[np.int64],
+    files: ResultFiles,
+    results: Iterable[tuple[int, Logits]],
 ) -> tuple[Outcomes, int]:
     predicted, rank = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
     margin, tied = np.empty(len(ids), np.float64), np.empty(len(ids), np.bool_)
@@ -131,16 +170,21 @@ def _outcomes(
     if broken:
         names = listed([files.name(ids[i]) for i in broken])
         raise InputError(
-            f"'{files.folder}': {len(broken)} of {len(ids)} results hold NaN ({names}); the model or its precision is broken, or --dtype is wrong"
+            f"'{files.folder}': {len(broken)} of {len(ids)} results hold NaN ({names}); the model"
+            " or its precision is broken, or --dtype is wrong"
         )
     return Outcomes(tuple(ids), label, predicted, rank, margin), int(np.count_nonzero(tied))
 
 
-def judge(logits: Logits, label: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Predicted class, rank of the label, margin, and whether another class ties with the label, for logits of shape (samples, classes).
+def judge(
+    logits: Logits, label: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Predicted class, rank of the label, margin, and whether another class ties with the label,
+    for logits of shape (samples, classes).
 
-    The rank is 1 plus the number of other classes whose logit is not below the label's. The margin is NaN where a logit is NaN, and 0 on a
-    tie for the first place. ``logits`` is scratch space: it is changed.
+    The rank is 1 plus the number of other classes whose logit is not below the label's. The margin
+    is NaN where a logit is NaN, and 0 on a tie for the first place. ``logits`` is scratch space: it
+    is changed.
     """
     rows = np.arange(len(logits))
     own = logits[rows, label]

@@ -1,7 +1,8 @@
 """Text results: decimal numbers between blanks, parsed many files at a time.
 
-``ais_bench`` and ``benchmark`` write ``%f``: every number has the same few decimals. Such text is parsed with array operations, an order of
-magnitude faster than number by number; any other spelling (exponents, ``nan``, whole numbers) goes the general way, with the same result.
+``ais_bench`` and ``benchmark`` write ``%f``: every number has the same few decimals. Such text is
+parsed with array operations, an order of magnitude faster than number by number; any other spelling
+(exponents, ``nan``, whole numbers) goes the general way, with the same result.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Positions = NDArray[np.int64]
 
 
 def parse_texts(texts: Sequence[bytes], names: Sequence[str]) -> list[NDArray[np.float64]]:
-    r"""The numbers of every text, as float64; :class:`InputError` names the text that holds something else.
+    r"""The numbers of every text, as float64; :class:`InputError` names the text that holds
+    something else.
 
     >>> parse_texts([b"0.500000 -1.250000 \n", b"5e-1 2"], ["a", "b"])
     [array([ 0.5 , -1.25]), array([0.5, 2. ])]
@@ -44,14 +46,17 @@ def _parse_any(text: bytes, name: str) -> NDArray[np.float64]:
             raise ValueError("it has an underscore")
         return np.array(text.split(), dtype=np.float64)
     except ValueError as error:
-        raise InputError(f"result '{name}' is not a list of numbers between blanks ({error})") from error
+        raise InputError(
+            f"result '{name}' is not a list of numbers between blanks ({error})"
+        ) from error
 
 
 def _parse_fixed(text: bytes) -> tuple[NDArray[np.float64], Positions] | None:
-    """The numbers of a text in which all have the same number of decimals, and where each begins; None when it is not of that form.
+    """The numbers of a text in which all have the same number of decimals, and where each begins;
+    None when it is not of that form.
 
-    A number is its digits read as one integer, divided by a power of ten: both are exact in float64 and the division rounds once, so the
-    value is that of ``float()``.
+    A number is its digits read as one integer, divided by a power of ten: both are exact in float64
+    and the division rounds once, so the value is that of ``float()``.
     """
     characters = np.frombuffer(_PADDING + text + _PADDING, dtype=np.uint8)
     digits = characters - np.uint8(_ZERO)  # unsigned: whatever is not a digit becomes more than 9
@@ -65,9 +70,15 @@ def _parse_fixed(text: bytes) -> tuple[NDArray[np.float64], Positions] | None:
     starts = dots - lengths
     before = _at(characters, starts, -1)
     negative = before == _MINUS
-    apart = np.all(negative | (before <= _SPACE)) and np.all(_at(characters, dots, decimals + 1) <= _SPACE)
+    apart = np.all(negative | (before <= _SPACE)) and np.all(
+        _at(characters, dots, decimals + 1) <= _SPACE
+    )
     in_numbers = int(np.sum(lengths)) + dots.size * (1 + decimals) + np.count_nonzero(negative)
-    if not apart or in_numbers != np.count_nonzero(characters > _SPACE) or _has_odd_controls(text, characters):
+    if (
+        not apart
+        or in_numbers != np.count_nonzero(characters > _SPACE)
+        or _has_odd_controls(text, characters)
+    ):
         return None  # some character belongs to no number of this form
     value *= 10.0**decimals
     value += fraction
@@ -82,7 +93,9 @@ def _has_odd_controls(text: bytes, characters: Bytes) -> bool:
 
 
 def _at(padded: Bytes, positions: Positions, offset: int) -> Bytes:
-    """What stands ``offset`` characters after each position of the text; a shifted view spares an array of shifted positions."""
+    """What stands ``offset`` characters after each position of the text; a shifted view spares an
+    array of shifted positions.
+    """
     return padded[len(_PADDING) + offset :].take(positions)
 
 
@@ -94,7 +107,9 @@ def _decimals_after(digits: Bytes, dot: int) -> int:
 
 
 def _whole_parts(digits: Bytes, dots: Positions) -> tuple[NDArray[np.float64], Positions] | None:
-    """The integer before every dot and how many digits it has; None when one has no digit or too many."""
+    """The integer before every dot and how many digits it has; None when one has no digit or too
+    many.
+    """
     value = np.zeros(dots.size, dtype=np.int32)
     lengths = np.zeros(dots.size, dtype=np.int64)
     going = np.ones(dots.size, dtype=np.bool_)
@@ -113,7 +128,8 @@ def _whole_parts(digits: Bytes, dots: Positions) -> tuple[NDArray[np.float64], P
 def _fractions(digits: Bytes, dots: Positions, decimals: int) -> NDArray[np.int32] | None:
     """The integer after every dot, of exactly this many digits; None when one has fewer."""
     odd = (digits > 9).view(np.uint8) * np.uint8(255)
-    # Two digits at a time: picking characters out costs more than adding them up beforehand, wherever they stand.
+    # Two digits at a time: picking characters out costs more than adding them up beforehand,
+    # wherever they stand.
     pairs = (digits[:-1] * np.uint8(10) + digits[1:]) | odd[:-1] | odd[1:]
     value = np.zeros(dots.size, dtype=np.int32)
     for place in range(1, decimals, 2):

@@ -17,7 +17,9 @@ from portproof.proof.sidecar import Work, read_proof, stored_path
 
 @dataclass(frozen=True)
 class TopN:
-    """The figures of ``result.json`` and what must be known to read them. ``hits[k]``: samples right within the first k + 1 ranks."""
+    """The figures of ``result.json`` and what must be known to read them. ``hits[k]``: samples
+    right within the first k + 1 ranks.
+    """
 
     samples: int
     classes: int
@@ -32,12 +34,17 @@ class TopN:
         return [h / self.samples for h in self.hits]
 
     def to_json(self) -> str:
-        """The text of ``result.json`` in the fixed form that readers of these files expect, without a newline at the end.
+        """The text of ``result.json`` in the fixed form that readers of these files expect, without
+        a newline at the end.
 
-        The percentages are strings, rounded by Python to two decimals without trailing zeros (``87.5%``).
+        The percentages are strings, rounded by Python to two decimals without trailing zeros
+        (``87.5%``).
         """
         figures = {"Number of images": str(self.samples), "Number of classes": str(self.classes)}
-        figures |= {f"Top{k} accuracy": f"{round(a * 100, 2)}%" for k, a in enumerate(self.accuracy, start=1)}
+        figures |= {
+            f"Top{k} accuracy": f"{round(a * 100, 2)}%"
+            for k, a in enumerate(self.accuracy, start=1)
+        }
         value = [{"key": key, "value": text} for key, text in figures.items()]
         return json.dumps({"title": "Overall statistical evaluation", "value": value})
 
@@ -48,10 +55,14 @@ class TopN:
             f"Top-{k} accuracy {100 * a:6.2f} %  ({h} of {self.samples})"
             for k, (a, h) in enumerate(zip(self.accuracy, self.hits, strict=True), start=1)
         ]
-        lines.append(f"{self.classes} classes; ties with the label, which count against the model: {self.ties}")
+        lines.append(
+            f"{self.classes} classes; ties with the label, which count against the model:"
+            f" {self.ties}"
+        )
         if self.missing:
             lines.append(
-                f"MISSING: {len(self.missing)} samples of the label file have no result and are in no figure ({listed(self.missing)})"
+                f"MISSING: {len(self.missing)} samples of the label file have no result and are in"
+                f" no figure ({listed(self.missing)})"
             )
         return "\n".join(lines)
 
@@ -66,11 +77,13 @@ def topn(
     outcomes: str | os.PathLike[str] | None = None,
     simulated: bool = False,
 ) -> TopN:
-    """Top-1 to Top-``n`` of a result folder (see :func:`portproof.metrics.accuracy.score.score` for what it refuses).
+    """Top-1 to Top-``n`` of a result folder (see :func:`portproof.metrics.accuracy.score.score` for
+    what it refuses).
 
-    Writes ``result.json`` to ``out`` and the table of outcomes to ``outcomes``, where given, and the sidecar of the first of them; asked
-    again with the same inputs it says so and gives the figures from the sidecar. ``simulated``: the results are a rehearsal's, which is also
-    known when their own sidecar says so.
+    Writes ``result.json`` to ``out`` and the table of outcomes to ``outcomes``, where given, and
+    the sidecar of the first of them; asked again with the same inputs it says so and gives the
+    figures from the sidecar. ``simulated``: the results are a rehearsal's, which is also known when
+    their own sidecar says so.
     """
     reading = reading or Reading()
     simulated = simulated or is_simulated(Path(result))
@@ -79,7 +92,10 @@ def topn(
         return _figures(score(result, labels, reading), n, simulated)
     for target in targets:
         if target.resolve().is_relative_to(Path(result).resolve()):
-            raise InputError(f"'{target}' would stand among the results in '{result}', which holds sample files only; write it elsewhere")
+            raise InputError(
+                f"'{target}' would stand among the results in '{result}', which holds sample files"
+                " only; write it elsewhere"
+            )
     work = _work(Path(result), Path(labels), reading, targets=targets, n=n, simulated=simulated)
     if work.is_done():
         return TopN(**read_proof(work.sidecar).facts["figures"])
@@ -96,11 +112,22 @@ def topn(
 
 def _figures(scored: Scored, n: int, simulated: bool) -> TopN:
     hits = scored.outcomes.hits(min(n, scored.classes))
-    return TopN(len(scored.outcomes), scored.classes, hits, scored.ties, list(scored.missing), simulated)
+    return TopN(
+        len(scored.outcomes), scored.classes, hits, scored.ties, list(scored.missing), simulated
+    )
 
 
-def _work(result: Path, labels: Path, reading: Reading, *, targets: list[Path], n: int, simulated: bool) -> Work:
+def _work(
+    result: Path, labels: Path, reading: Reading, *, targets: list[Path], n: int, simulated: bool
+) -> Work:
     files, parameters = reading.inputs("result", result)
-    work = Work("topn", targets[0], inputs={"labels": [labels], **files}, parameters=parameters, packages=("numpy",), simulated=simulated)
+    work = Work(
+        "topn",
+        targets[0],
+        inputs={"labels": [labels], **files},
+        parameters=parameters,
+        packages=("numpy",),
+        simulated=simulated,
+    )
     work.parameters |= {"n": n, "written": [stored_path(target, work.root) for target in targets]}
     return work

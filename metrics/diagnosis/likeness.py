@@ -1,4 +1,6 @@
-"""How alike two sets of outputs are, row by row: the measure by which a diagnosis compares explanations."""
+"""How alike two sets of outputs are, row by row: the measure by which a diagnosis compares
+explanations.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
 
-#: Probabilities are compared by their logarithm; text results have six decimals, so anything below is one value.
+#: Probabilities are compared by their logarithm; text results have six decimals, so anything below
+#: is one value.
 _LEAST_PROBABILITY = 1e-6
 
 
@@ -17,8 +20,8 @@ def are_probabilities(rows: Rows) -> bool:
 
 
 def comparable(rows: Rows, as_probabilities: bool) -> Rows:
-    """Rows without what does not change a ranking: each is centred; with ``as_probabilities`` after (softmax and) logarithm, so that outputs
-    before and after a softmax compare.
+    """Rows without what does not change a ranking: each is centred; with ``as_probabilities`` after
+    (softmax and) logarithm, so that outputs before and after a softmax compare.
     """
     if as_probabilities:
         if not are_probabilities(rows):
@@ -30,7 +33,9 @@ def comparable(rows: Rows, as_probabilities: bool) -> Rows:
 
 
 def unlikeness(a: Rows, b: Rows) -> Rows:
-    """For every row of ``a`` and of ``b``: squared distance over the sum of squares, 0 where equal and about 1 where unrelated; (rows,)."""
+    """For every row of ``a`` and of ``b``: squared distance over the sum of squares, 0 where equal
+    and about 1 where unrelated; (rows,).
+    """
     scale = np.sum(a * a, axis=1) + np.sum(b * b, axis=1)
     return np.asarray(np.sum((a - b) ** 2, axis=1) / np.maximum(scale, np.finfo(np.float64).tiny))
 
@@ -38,4 +43,6 @@ def unlikeness(a: Rows, b: Rows) -> Rows:
 def unlikeness_matrix(a: Rows, b: Rows) -> Rows:
     """:func:`unlikeness` of every row of ``a`` with every row of ``b``; (rows of a, rows of b)."""
     squares = np.sum(a * a, axis=1)[:, None] + np.sum(b * b, axis=1)[None, :]
-    return np.asarray(np.maximum(squares - 2 * a @ b.T, 0) / np.maximum(squares, np.finfo(np.float64).tiny))
+    return np.asarray(
+        np.maximum(squares - 2 * a @ b.T, 0) / np.maximum(squares, np.finfo(np.float64).tiny)
+    )

@@ -21,7 +21,9 @@ _BATCH = 8
 
 
 class Reference:
-    """A model file (``.onnx``, or weights) on its usual backend. ``recipe`` is the card's, as the model's input takes it."""
+    """A model file (``.onnx``, or weights) on its usual backend. ``recipe`` is the card's, as the
+    model's input takes it.
+    """
 
     def __init__(self, model: Path, card: str) -> None:
         existing_file(model, "reference model")
@@ -29,12 +31,17 @@ class Reference:
         self._session = backend.load(model, LoadRequest(batch=_BATCH, card=card))
         self._inputs = complete(self._session.inputs, sample_shapes(card))
         if len(self._inputs) != 1:
-            raise InputError(f"'{model}' has {len(self._inputs)} inputs; a diagnosis is made for models with one image as their input")
+            raise InputError(
+                f"'{model}' has {len(self._inputs)} inputs; a diagnosis is made for models with one"
+                " image as their input"
+            )
         self._batch = self._inputs[0].shape[0] or _BATCH
         self.recipe = resolve_card(card).preprocessing
 
     def outputs(self, images: Sequence[Path], recipe: Recipe, as_nhwc: bool = False) -> Rows:
-        """The first output for every image, of shape (images, classes). ``as_nhwc``: see :class:`portproof.preprocess.mistakes.faults.WrongRecipe`."""
+        """The first output for every image, of shape (images, classes). ``as_nhwc``: see
+        :class:`portproof.preprocess.mistakes.faults.WrongRecipe`.
+        """
         preprocess = Preprocessor(recipe)
         samples = []
         for path in images:
@@ -47,12 +54,23 @@ class Reference:
         stacked = np.stack(samples)
         if as_nhwc:
             stacked = np.ascontiguousarray(stacked.transpose(0, 2, 3, 1)).reshape(stacked.shape)
-        return np.concatenate([self._run(stacked[first : first + self._batch]) for first in range(0, len(stacked), self._batch)])
+        return np.concatenate(
+            [
+                self._run(stacked[first : first + self._batch])
+                for first in range(0, len(stacked), self._batch)
+            ]
+        )
 
     def _run(self, samples: np.ndarray) -> Rows:
         name = self._inputs[0].name
         short = self._batch - len(samples)
-        feeds = {name: np.concatenate([samples, np.repeat(samples[-1:], short, axis=0)]) if short else samples}
+        feeds = {
+            name: (
+                np.concatenate([samples, np.repeat(samples[-1:], short, axis=0)])
+                if short
+                else samples
+            )
+        }
         check_feeds(feeds, self._inputs)
         first = next(iter(self._session.run(feeds).values()))
         return first.reshape(self._batch, -1)[: len(samples)].astype(np.float64)

@@ -23,8 +23,9 @@ _GROWTH = 10.0
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """One tensor compared. ``relative_error``: root of the summed squares of the difference over those of A's values, all samples together;
-    ``input_error``: the largest of what the node reads. Null where B holds NaN or infinity and A does not.
+    """One tensor compared. ``relative_error``: root of the summed squares of the difference over
+    those of A's values, all samples together; ``input_error``: the largest of what the node reads.
+    Null where B holds NaN or infinity and A does not.
     """
 
     name: str
@@ -35,15 +36,20 @@ class Layer(msgspec.Struct, frozen=True):
     input_error: float | None
 
     def grew(self, tolerance: float) -> bool:
-        """Whether the error is over the tolerance here and was far below it in all that the node reads."""
+        """Whether the error is over the tolerance here and was far below it in all that the node
+        reads.
+        """
         if self.input_error is None:
             return False
-        return self.relative_error is None or (self.relative_error > tolerance and self.relative_error > _GROWTH * self.input_error)
+        return self.relative_error is None or (
+            self.relative_error > tolerance and self.relative_error > _GROWTH * self.input_error
+        )
 
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """``first``: the first layer whose error grew over the tolerance, null when there is none or when the outputs agree all the same.
-    ``layers`` stand in the order of computation; ``unmatched`` counts tensors of A that B lacks, or has in another shape.
+    """``first``: the first layer whose error grew over the tolerance, null when there is none or
+    when the outputs agree all the same. ``layers`` stand in the order of computation; ``unmatched``
+    counts tensors of A that B lacks, or has in another shape.
     """
 
     first: str | None
@@ -58,17 +64,30 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
 
     def to_text(self) -> str:
-        """The report for people: the layers around the first one that grew, else the ones with the largest error."""
+        """The report for people: the layers around the first one that grew, else the ones with the
+        largest error.
+        """
         head = (
-            f"{len(self.layers)} layers compared on {self.samples} samples, {self.unmatched} without a counterpart; error of the outputs: "
+            f"{len(self.layers)} layers compared on {self.samples} samples, {self.unmatched}"
+            " without a counterpart; error of the outputs: "
         )
         lines = [head + _number(self.output_error), ""]
         at = next((i for i, layer in enumerate(self.layers) if layer.name == self.first), None)
-        worst = sorted(self.layers, key=lambda layer: -(math.inf if layer.relative_error is None else layer.relative_error))[:10]
+        worst = sorted(
+            self.layers,
+            key=lambda layer: -(math.inf if layer.relative_error is None else layer.relative_error),
+        )[:10]
         for layer in worst if at is None else self.layers[max(0, at - 3) : at + 4]:
             mark = "->" if layer.name == self.first else "  "
-            lines.append(f"{mark} {_number(layer.relative_error):>9} (reads {_number(layer.input_error):>9})  {layer.op:20s} {layer.name}")
-        last = f"the error grows first at '{self.first}'" if self.first else f"no layer's error grows over {self.tolerance:g}"
+            lines.append(
+                f"{mark} {_number(layer.relative_error):>9} (reads {_number(layer.input_error):>9})"
+                f"  {layer.op:20s} {layer.name}"
+            )
+        last = (
+            f"the error grows first at '{self.first}'"
+            if self.first
+            else f"no layer's error grows over {self.tolerance:g}"
+        )
         return "\n".join([*lines, "", last])
 
 
@@ -85,14 +104,18 @@ def compare_layers(
     tolerance: float = 1e-2,
     card: str | None = None,
 ) -> LayerReport:
-    """Run both models on the first ``limit`` samples of an info list and compare every tensor that both compute.
+    """Run both models on the first ``limit`` samples of an info list and compare every tensor that
+    both compute.
 
-    Tensors are matched by name; when fewer than half have one, and both models have the same operators in the same order, by position.
-    :class:`InputError` when neither is possible or the models' inputs differ. Tensors are looked at in groups, so memory stays bounded.
+    Tensors are matched by name; when fewer than half have one, and both models have the same
+    operators in the same order, by position. :class:`InputError` when neither is possible or the
+    models' inputs differ. Tensors are looked at in groups, so memory stays bounded.
     """
     one, other = Probe(Path(a), card), Probe(Path(b), card)
     if [s.sample_shape for s in one.inputs] != [s.sample_shape for s in other.inputs]:
-        raise InputError(f"'{a}' and '{b}' take different inputs: {_shapes(one)} and {_shapes(other)}")
+        raise InputError(
+            f"'{a}' and '{b}' take different inputs: {_shapes(one)} and {_shapes(other)}"
+        )
     samples = read_info(info)[:limit]
     check_files(samples, one.inputs)
     pairs = _match(one, other)
@@ -103,9 +126,14 @@ def compare_layers(
             meter.advance(len(names))
     layers = _layers(one.tensors, {name: s for name, s in sums.items() if s.comparable})
     if not layers:
-        raise InputError(f"'{a}' and '{b}' have no tensor of one name and shape in common; compare exports of one model")
+        raise InputError(
+            f"'{a}' and '{b}' have no tensor of one name and shape in common; compare exports of"
+            " one model"
+        )
     finals = [layer.relative_error for layer in layers if layer.name in one.outputs]
-    output_error = None if None in finals else max((e for e in finals if e is not None), default=None)
+    output_error = (
+        None if None in finals else max((e for e in finals if e is not None), default=None)
+    )
     agree = bool(finals) and output_error is not None and output_error <= tolerance
     first = None if agree else next((layer.name for layer in layers if layer.grew(tolerance)), None)
     return LayerReport(
@@ -123,20 +151,28 @@ def _shapes(probe: Probe) -> str:
 
 
 def _match(one: Probe, other: Probe) -> dict[str, str]:
-    """Tensor of A -> tensor of B. The models' outputs match by position whatever they are called."""
+    """Tensor of A -> tensor of B. The models' outputs match by position whatever they are
+    called.
+    """
     there = {tensor.name for tensor in other.tensors}
     pairs = {tensor.name: tensor.name for tensor in one.tensors if tensor.name in there}
-    if 2 * len(pairs) < len(one.tensors) and [t.op for t in one.tensors] == [t.op for t in other.tensors]:
+    if 2 * len(pairs) < len(one.tensors) and [t.op for t in one.tensors] == [
+        t.op for t in other.tensors
+    ]:
         return {mine.name: its.name for mine, its in zip(one.tensors, other.tensors, strict=True)}
     if len(one.outputs) == len(other.outputs):
         pairs |= dict(zip(one.outputs, other.outputs, strict=True))
     order = {tensor.name: at for at, tensor in enumerate(one.tensors)}
-    return {name: pairs[name] for name in sorted(pairs.keys() & order.keys(), key=order.__getitem__)}
+    return {
+        name: pairs[name] for name in sorted(pairs.keys() & order.keys(), key=order.__getitem__)
+    }
 
 
 @dataclass
 class _Sum:
-    """Squares summed over samples, and the largest difference. ``comparable`` is False once shapes or kinds differ."""
+    """Squares summed over samples, and the largest difference. ``comparable`` is False once shapes
+    or kinds differ.
+    """
 
     difference: float = 0.0
     values: float = 0.0
@@ -144,7 +180,12 @@ class _Sum:
     comparable: bool = True
 
     def add(self, a: object, b: object) -> None:
-        if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or a.shape != b.shape or a.dtype.kind not in "fiub":
+        if (
+            not isinstance(a, np.ndarray)
+            or not isinstance(b, np.ndarray)
+            or a.shape != b.shape
+            or a.dtype.kind not in "fiub"
+        ):
             self.comparable = False
             return
         if not a.size:
@@ -153,11 +194,15 @@ class _Sum:
         with np.errstate(invalid="ignore"):
             distance = np.where(x == y, 0.0, np.abs(x - y))  # equal infinities do not differ
         if np.isnan(x).any():
-            distance = np.where(np.isnan(x), 0.0, distance)  # what A has no value for proves nothing of B
+            distance = np.where(
+                np.isnan(x), 0.0, distance
+            )  # what A has no value for proves nothing of B
         finite = x[np.isfinite(x)]
         self.difference += float(np.sum(distance * distance))
         self.values += float(np.sum(finite * finite))
-        self.largest = max(self.largest, float(distance.max())) if not np.isnan(distance).any() else math.nan
+        self.largest = (
+            max(self.largest, float(distance.max())) if not np.isnan(distance).any() else math.nan
+        )
 
     def errors(self) -> tuple[float | None, float | None]:
         """Relative error and largest difference; None where B is not finite."""
@@ -165,10 +210,19 @@ class _Sum:
             return None, None
         if self.difference == 0:
             return 0.0, 0.0
-        return math.sqrt(self.difference / max(self.values, np.finfo(np.float64).tiny)), self.largest
+        return (
+            math.sqrt(self.difference / max(self.values, np.finfo(np.float64).tiny)),
+            self.largest,
+        )
 
 
-def _compare_group(one: Probe, other: Probe, pairs: Mapping[str, str], samples: Sequence[Sample], sums: Mapping[str, _Sum]) -> None:
+def _compare_group(
+    one: Probe,
+    other: Probe,
+    pairs: Mapping[str, str],
+    samples: Sequence[Sample],
+    sums: Mapping[str, _Sum],
+) -> None:
     sessions = one.session(list(pairs)), other.session(list(pairs.values()))
     for sample in samples:
         feeds = read_batch([sample], one.inputs, Path()).feeds
@@ -184,7 +238,9 @@ def _batched(feeds: dict[str, Array], probe: Probe) -> dict[str, Array]:
 
 
 def _layers(tensors: Sequence[Tensor], sums: Mapping[str, _Sum]) -> list[Layer]:
-    """The compared tensors with the error of what their nodes read; a tensor without a counterpart passes on what its own node reads."""
+    """The compared tensors with the error of what their nodes read; a tensor without a counterpart
+    passes on what its own node reads.
+    """
     known: dict[str, float | None] = {}
     layers = []
     for tensor in tensors:
@@ -192,7 +248,9 @@ def _layers(tensors: Sequence[Tensor], sums: Mapping[str, _Sum]) -> list[Layer]:
         before = None if None in reads else max((e for e in reads if e is not None), default=0.0)
         if tensor.name in sums:
             known[tensor.name], largest = sums[tensor.name].errors()
-            layers.append(Layer(tensor.name, tensor.op, tensor.node, known[tensor.name], largest, before))
+            layers.append(
+                Layer(tensor.name, tensor.op, tensor.node, known[tensor.name], largest, before)
+            )
         else:
             known[tensor.name] = before
     return layers

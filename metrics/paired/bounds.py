@@ -1,7 +1,9 @@
-"""Statistics of two models judged on the same samples: exact McNemar, Tango's score interval, and how many samples a verdict needs.
+"""Statistics of two models judged on the same samples: exact McNemar, Tango's score interval, and
+how many samples a verdict needs.
 
-The counts are those of the 2 x 2 table's discordant cells: ``broken`` (only the reference is right) and ``fixed`` (only the port is right)
-of ``n`` samples. The loss is the reference's accuracy minus the port's: ``(broken - fixed) / n``.
+The counts are those of the 2 x 2 table's discordant cells: ``broken`` (only the reference is right)
+and ``fixed`` (only the port is right) of ``n`` samples. The loss is the reference's accuracy minus
+the port's: ``(broken - fixed) / n``.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ MOST_SAMPLES = 10**9
 
 
 def mcnemar_p(fixed: int, broken: int) -> float:
-    """The two-sided p-value of McNemar's exact test: a binomial test of ``fixed`` against ``broken`` with probability 1/2.
+    """The two-sided p-value of McNemar's exact test: a binomial test of ``fixed`` against
+    ``broken`` with probability 1/2.
 
-    Computed in whole numbers, so exact at any size (and without importing scipy, which takes a second or two).
+    Computed in whole numbers, so exact at any size (and without importing scipy, which takes a
+    second or two).
 
     >>> mcnemar_p(6, 16)
     0.0524...
@@ -33,10 +37,12 @@ def mcnemar_p(fixed: int, broken: int) -> float:
 
 
 def score_bound(more: float, less: float, n: float, confidence: float) -> float:
-    """The upper bound, one-sided at ``confidence``, of the difference of paired proportions whose estimate is ``(more - less) / n``.
+    """The upper bound, one-sided at ``confidence``, of the difference of paired proportions whose
+    estimate is ``(more - less) / n``.
 
-    Tango's score method (Statistics in Medicine 17, 891-908, 1998): the largest difference that the score test does not reject. Unlike
-    Wald's it stays above zero when nothing flipped. The counts may be fractions of a sample, for planning.
+    Tango's score method (Statistics in Medicine 17, 891-908, 1998): the largest difference that the
+    score test does not reject. Unlike Wald's it stays above zero when nothing flipped. The counts
+    may be fractions of a sample, for planning.
 
     >>> round(score_bound(0, 0, 600, 0.95), 5)
     0.00449
@@ -54,9 +60,11 @@ def score_bound(more: float, less: float, n: float, confidence: float) -> float:
 
 
 def _score(more: float, less: float, n: float, difference: float) -> float:
-    """Tango's score statistic of the hypothesis that the true difference is ``difference``; it falls as that rises.
+    """Tango's score statistic of the hypothesis that the true difference is ``difference``; it
+    falls as that rises.
 
-    The nuisance probability (of the ``less`` cell) is its maximum-likelihood estimate under the hypothesis, a root of a quadratic.
+    The nuisance probability (of the ``less`` cell) is its maximum-likelihood estimate under the
+    hypothesis, a root of a quadratic.
     """
     if difference < 0:
         return -_score(less, more, n, -difference)
@@ -73,8 +81,11 @@ def _score(more: float, less: float, n: float, difference: float) -> float:
     return distance / math.sqrt(variance)
 
 
-def loss_bounds(fixed: float, broken: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """The lower and the upper one-sided bound of the loss, as fractions; each holds at ``confidence`` by itself.
+def loss_bounds(
+    fixed: float, broken: float, n: float, confidence: float = 0.95
+) -> tuple[float, float]:
+    """The lower and the upper one-sided bound of the loss, as fractions; each holds at
+    ``confidence`` by itself.
 
     At 0.975 the two together are the two-sided 95 % interval.
     """
@@ -82,7 +93,9 @@ def loss_bounds(fixed: float, broken: float, n: float, confidence: float = 0.95)
 
 
 def judge_loss(fixed: float, broken: float, n: float, margin: float) -> Verdict:
-    """PASS when the one-sided 95 % upper bound of the loss is under ``margin``, FAIL when the lower bound is over it, else UNDECIDED."""
+    """PASS when the one-sided 95 % upper bound of the loss is under ``margin``, FAIL when the lower
+    bound is over it, else UNDECIDED.
+    """
     lower, upper = loss_bounds(fixed, broken, n)
     if upper < margin:
         return Verdict.PASS
@@ -90,13 +103,18 @@ def judge_loss(fixed: float, broken: float, n: float, margin: float) -> Verdict:
 
 
 def samples_to_decide(fixed: int, broken: int, n: int, margin: float) -> int | None:
-    """About how many samples would decide an undecided comparison, if flips went on at the observed rates (three significant digits).
+    """About how many samples would decide an undecided comparison, if flips went on at the observed
+    rates (three significant digits).
 
-    None when no number would: the observed loss is the margin, or so close to it that over :data:`MOST_SAMPLES` were needed.
+    None when no number would: the observed loss is the margin, or so close to it that over
+    :data:`MOST_SAMPLES` were needed.
     """
 
     def decided(samples: int) -> bool:
-        return judge_loss(fixed * samples / n, broken * samples / n, samples, margin) is not Verdict.UNDECIDED
+        return (
+            judge_loss(fixed * samples / n, broken * samples / n, samples, margin)
+            is not Verdict.UNDECIDED
+        )
 
     low, high = n, MOST_SAMPLES
     if not decided(high):

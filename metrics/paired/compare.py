@@ -1,4 +1,6 @@
-"""A port compared with its reference, sample by sample: flips, agreement, the loss with its bounds, and a verdict."""
+"""A port compared with its reference, sample by sample: flips, agreement, the loss with its bounds,
+and a verdict.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _FLIPS_SHOWN = 10
 
 
 class Flip(msgspec.Struct, frozen=True):
-    """A sample that the reference gets right and the port wrong. Margins are in the units of each side's output, null when infinite."""
+    """A sample that the reference gets right and the port wrong. Margins are in the units of each
+    side's output, null when infinite.
+    """
 
     id: str
     label: int
@@ -39,11 +43,13 @@ class Flip(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of a comparison. Accuracies and agreement are fractions, names in ``_pp`` percentage points, counts samples.
+    """The figures of a comparison. Accuracies and agreement are fractions, names in ``_pp``
+    percentage points, counts samples.
 
-    ``difference_pp`` and ``ci95_pp`` are port minus reference; ``gate_bound_pp`` and ``loss_lower_bound_pp`` bound the loss (reference minus
-    port), each one-sided at 95 %. ``fixed``: wrong to right, ``broken``: right to wrong. ``samples_to_decide``: null when decided, or when no
-    number would. ``left_out``: samples of the label file that one side or both lack.
+    ``difference_pp`` and ``ci95_pp`` are port minus reference; ``gate_bound_pp`` and
+    ``loss_lower_bound_pp`` bound the loss (reference minus port), each one-sided at 95 %.
+    ``fixed``: wrong to right, ``broken``: right to wrong. ``samples_to_decide``: null when decided,
+    or when no number would. ``left_out``: samples of the label file that one side or both lack.
     """
 
     verdict: Verdict
@@ -79,19 +85,31 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         low, high = self.ci95_pp
         lines = ["REHEARSAL: the results are simulated"] if self.simulated else []
         lines += [
-            f"reference {100 * self.reference_accuracy:.2f} %, port {100 * self.port_accuracy:.2f} % Top-1 of {self.samples} samples",
-            f"difference {self.difference_pp:+.3f} points, 95 % interval {low:+.3f} to {high:+.3f}; agreement {100 * self.agreement:.2f} %",
+            (
+                f"reference {100 * self.reference_accuracy:.2f} %, port"
+                f" {100 * self.port_accuracy:.2f} % Top-1 of {self.samples} samples"
+            ),
+            (
+                f"difference {self.difference_pp:+.3f} points, 95 % interval {low:+.3f} to"
+                f" {high:+.3f}; agreement {100 * self.agreement:.2f} %"
+            ),
             "",
             "                    port right  port wrong",
             f"  reference right   {self.both_right:10d}  {self.broken:10d}",
-            f"  reference wrong   {self.fixed:10d}  {self.both_wrong:10d}      McNemar p = {self.mcnemar_p:.3g}",
+            (
+                f"  reference wrong   {self.fixed:10d}  {self.both_wrong:10d}      McNemar p ="
+                f" {self.mcnemar_p:.3g}"
+            ),
         ]
         if self.left_out:
             lines.append(f"MISSING: {self.left_out} samples of the label file are in no figure")
         if self.worst_flips:
             lines += [
                 "",
-                f"flips from right to wrong, worst first ({len(self.worst_flips)} of {self.broken}):",
+                (
+                    f"flips from right to wrong, worst first ({len(self.worst_flips)} of"
+                    f" {self.broken}):"
+                ),
                 *map(_flip_text, self.worst_flips),
             ]
         return "\n".join([*lines, "", self._verdict_text()])
@@ -99,19 +117,35 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def _verdict_text(self) -> str:
         margin = f"the margin of {self.margin_pp:g} points"
         if self.verdict is Verdict.PASS:
-            return f"PASS: the loss is under {self.gate_bound_pp:.3f} points (95 % confidence), within {margin}"
+            return (
+                f"PASS: the loss is under {self.gate_bound_pp:.3f} points (95 % confidence), within"
+                f" {margin}"
+            )
         if self.verdict is Verdict.FAIL:
-            return f"FAIL: the loss is over {self.loss_lower_bound_pp:.3f} points (95 % confidence), beyond {margin}"
+            return (
+                f"FAIL: the loss is over {self.loss_lower_bound_pp:.3f} points (95 % confidence),"
+                f" beyond {margin}"
+            )
         needed = self.samples_to_decide
         more = (
-            f"about {needed} samples would decide" if needed else "no number of samples would decide: the observed loss is about the margin"
+            f"about {needed} samples would decide"
+            if needed
+            else "no number of samples would decide: the observed loss is about the margin"
         )
-        return f"UNDECIDED: the loss may be as high as {self.gate_bound_pp:.3f} points, {margin} is not proved; {more}"
+        return (
+            f"UNDECIDED: the loss may be as high as {self.gate_bound_pp:.3f} points, {margin} is"
+            f" not proved; {more}"
+        )
 
 
 def _flip_text(flip: Flip) -> str:
-    margins = " -> ".join("infinite" if m is None else f"{m:+.4g}" for m in (flip.reference_margin, flip.port_margin))
-    return f"  {printable(flip.id)}: label {flip.label}, {flip.reference_predicted} -> {flip.port_predicted}, margin {margins}"
+    margins = " -> ".join(
+        "infinite" if m is None else f"{m:+.4g}" for m in (flip.reference_margin, flip.port_margin)
+    )
+    return (
+        f"  {printable(flip.id)}: label {flip.label}, {flip.reference_predicted} ->"
+        f" {flip.port_predicted}, margin {margins}"
+    )
 
 
 def compare(
@@ -128,22 +162,42 @@ def compare(
 ) -> Comparison:
     """Compare two result folders, or tables of outcomes (``.csv``), of the same samples.
 
-    Pairs by sample id; :class:`InputError` when one side lacks a sample that the other or the label file has (unless ``allow_missing``), or
-    for anything that :func:`portproof.metrics.accuracy.score.score` refuses. Writes the JSON to ``out``, with its sidecar, when given; asked again
-    with the same inputs it says so and returns what it wrote. ``simulated``: one side is a rehearsal's, which is also known when its sidecar
-    says so.
+    Pairs by sample id; :class:`InputError` when one side lacks a sample that the other or the label
+    file has (unless ``allow_missing``), or for anything that
+    :func:`portproof.metrics.accuracy.score.score` refuses. Writes the JSON to ``out``, with its
+    sidecar, when given; asked again with the same inputs it says so and returns what it wrote.
+    ``simulated``: one side is a rehearsal's, which is also known when its sidecar says so.
     """
     if not 0 < margin_pp < 100:
-        raise InputError(f"the margin is {margin_pp:g} percentage points, more than 0 and less than 100 was expected")
+        raise InputError(
+            f"the margin is {margin_pp:g} percentage points, more than 0 and less than 100 was"
+            " expected"
+        )
     if Path(reference).resolve() == Path(port).resolve():
-        progress.warn(f"the reference and the port are the same, '{port}': this comparison proves nothing")
-    sides = Sides(Path(reference), Path(port), Path(labels), reference_reading or Reading(), port_reading or Reading(), allow_missing)
+        progress.warn(
+            f"the reference and the port are the same, '{port}': this comparison proves nothing"
+        )
+    sides = Sides(
+        Path(reference),
+        Path(port),
+        Path(labels),
+        reference_reading or Reading(),
+        port_reading or Reading(),
+        allow_missing,
+    )
     simulated = simulated or is_simulated(sides.reference) or is_simulated(sides.port)
     if out is None:
         return _comparison(sides, margin_pp, simulated)
     inputs, parameters = sides.inputs()
     parameters |= {"margin_pp": margin_pp}
-    work = Work("compare", Path(out), inputs=inputs, parameters=parameters, packages=("numpy",), simulated=simulated)
+    work = Work(
+        "compare",
+        Path(out),
+        inputs=inputs,
+        parameters=parameters,
+        packages=("numpy",),
+        simulated=simulated,
+    )
     if work.is_done():
         return msgspec.json.decode(Path(out).read_bytes(), type=Comparison)
     work.begin()
@@ -177,7 +231,11 @@ def _comparison(sides: Sides, margin_pp: float, simulated: bool) -> Comparison:
         broken=broken,
         mcnemar_p=mcnemar_p(fixed, broken),
         agreement=_count(one.predicted == other.predicted) / n,
-        samples_to_decide=samples_to_decide(fixed, broken, n, margin_pp / 100) if verdict is Verdict.UNDECIDED else None,
+        samples_to_decide=(
+            samples_to_decide(fixed, broken, n, margin_pp / 100)
+            if verdict is Verdict.UNDECIDED
+            else None
+        ),
         left_out=left_out,
         worst_flips=_worst_flips(one, other),
         reference=str(sides.reference),

@@ -1,4 +1,6 @@
-"""The two sides of a comparison: their outcomes, read from results or from tables, and joined by sample id."""
+"""The two sides of a comparison: their outcomes, read from results or from tables, and joined by
+sample id.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from portproof.outcome import Outcomes, read_outcomes
 
 @dataclass(frozen=True)
 class Sides:
-    """What is compared, and how it is read: ``reference`` and ``port`` are result folders or tables of outcomes (``.csv``)."""
+    """What is compared, and how it is read: ``reference`` and ``port`` are result folders or tables
+    of outcomes (``.csv``).
+    """
 
     reference: Path
     port: Path
@@ -28,13 +32,17 @@ class Sides:
     allow_missing: bool = False
 
     def paired(self) -> tuple[Outcomes, Outcomes, int]:
-        """The outcomes of both sides, of the same samples in the order of the label file, and how many samples of that file are left out.
+        """The outcomes of both sides, of the same samples in the order of the label file, and how
+        many samples of that file are left out.
 
-        Classes are counted as the label file counts them, so models with and without a background class compare. :class:`InputError` when
-        the sides have different samples, or lack some of the label file (unless ``allow_missing``), or none in common.
+        Classes are counted as the label file counts them, so models with and without a background
+        class compare. :class:`InputError` when the sides have different samples, or lack some of
+        the label file (unless ``allow_missing``), or none in common.
         """
         truth = read_labels(self.labels)
-        one = _on_labels(self._outcomes(self.reference, self.reference_reading), truth, self.reference)
+        one = _on_labels(
+            self._outcomes(self.reference, self.reference_reading), truth, self.reference
+        )
         other = _on_labels(self._outcomes(self.port, self.port_reading), truth, self.port)
         at_one, at_other = _positions(one), _positions(other)
         if not self.allow_missing:
@@ -43,8 +51,15 @@ class Sides:
             _check_same(truth, at_one, self.labels, self.reference)
         ids = [i for i in truth if i in at_one and i in at_other]
         if not ids:
-            raise InputError(f"'{self.reference}' and '{self.port}' have no sample in common: results of the same samples were expected")
-        return one.take([at_one[i] for i in ids]), other.take([at_other[i] for i in ids]), len(truth) - len(ids)
+            raise InputError(
+                f"'{self.reference}' and '{self.port}' have no sample in common: results of the"
+                " same samples were expected"
+            )
+        return (
+            one.take([at_one[i] for i in ids]),
+            other.take([at_other[i] for i in ids]),
+            len(truth) - len(ids),
+        )
 
     def _outcomes(self, path: Path, reading: Reading) -> Outcomes:
         if path.suffix == ".csv":
@@ -55,7 +70,10 @@ class Sides:
         """What a sidecar says of them: role -> files to hash, and parameters."""
         inputs = {"labels": [self.labels]}
         parameters: dict[str, Any] = {"allow_missing": self.allow_missing}
-        for role, path, reading in (("reference", self.reference, self.reference_reading), ("port", self.port, self.port_reading)):
+        for role, path, reading in (
+            ("reference", self.reference, self.reference_reading),
+            ("port", self.port, self.port_reading),
+        ):
             if path.suffix == ".csv":
                 inputs[role] = [path]
             else:
@@ -73,24 +91,34 @@ def _check_same(here: Mapping[str, int], there: Mapping[str, int], name: Path, o
     lacking = [i for i in here if i not in there]
     if lacking:
         raise InputError(
-            f"{len(lacking)} of {len(here)} samples of '{name}' are not in '{other}' ({listed(lacking)}); a paired comparison needs the same "
-            "samples on both sides: run the inference on all of them, or leave these out with --allow-missing"
+            f"{len(lacking)} of {len(here)} samples of '{name}' are not in '{other}'"
+            f" ({listed(lacking)}); a paired comparison needs the same samples on both sides: run"
+            " the inference on all of them, or leave these out with --allow-missing"
         )
 
 
 def _on_labels(outcomes: Outcomes, truth: Mapping[str, int], source: Path) -> Outcomes:
-    """The outcomes with classes counted as in the label file: a model with a background class has all its labels shifted by one."""
+    """The outcomes with classes counted as in the label file: a model with a background class has
+    all its labels shifted by one.
+    """
     strangers = [i for i in outcomes.ids if i not in truth]
     if strangers:
         raise InputError(
-            f"'{source}': {len(strangers)} of {len(outcomes)} samples have no label ({listed(strangers)}); give the label file of these samples"
+            f"'{source}': {len(strangers)} of {len(outcomes)} samples have no label"
+            f" ({listed(strangers)}); give the label file of these samples"
         )
     shifts = outcomes.label - np.array([truth[i] for i in outcomes.ids], dtype=np.int64)
     shift = 1 if np.all(shifts == 1) else 0
     odd = [outcomes.ids[i] for i in np.flatnonzero(shifts != shift).tolist()]
     if odd:
         raise InputError(
-            f"'{source}': the labels of {len(odd)} of {len(outcomes)} samples are not those of the label file ({listed(odd)}); "
-            "make the table again with this label file"
+            f"'{source}': the labels of {len(odd)} of {len(outcomes)} samples are not those of the"
+            f" label file ({listed(odd)}); make the table again with this label file"
         )
-    return Outcomes(outcomes.ids, outcomes.label - shift, outcomes.predicted - shift, outcomes.rank, outcomes.margin)
+    return Outcomes(
+        outcomes.ids,
+        outcomes.label - shift,
+        outcomes.predicted - shift,
+        outcomes.rank,
+        outcomes.margin,
+    )

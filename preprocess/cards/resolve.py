@@ -1,7 +1,8 @@
 """The model card of what a user may give as CARD.
 
-CARD is a model card's name or path, or ``SOURCE:NAME`` where ``<source>_cards.py`` beside this file makes a card from the source's own
-data (``timm:NAME``, ``torchvision:NAME``), or ``FILE.py:CALLABLE``. A new source is a new file.
+CARD is a model card's name or path, or ``SOURCE:NAME`` where ``<source>_cards.py`` beside this file
+makes a card from the source's own data (``timm:NAME``, ``torchvision:NAME``), or
+``FILE.py:CALLABLE``. A new source is a new file.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from portproof.recipe import Recipe
 
 
 def resolve_card(text: str) -> Card:
-    """The card that ``text`` names; :class:`InputError` when there is none, in one sentence that says what there is."""
+    """The card that ``text`` names; :class:`InputError` when there is none, in one sentence that
+    says what there is.
+    """
     source, _, name = text.partition(":")
     if source.endswith(".py") and name:
         return importlib.import_module("portproof.preprocess.cards.user_file").card_of(text)  # type: ignore[no-any-return]
@@ -23,14 +26,17 @@ def resolve_card(text: str) -> Card:
         module = f"portproof.preprocess.cards.{source}_cards"
         if importlib.util.find_spec(module) is None:
             raise InputError(
-                f"'{text}': a card from '{source}' is not known; give a card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE"
+                f"'{text}': a card from '{source}' is not known; give a card's name or path,"
+                " timm:NAME, torchvision:NAME or FILE.py:CALLABLE"
             )
         return importlib.import_module(module).card_of(name)  # type: ignore[no-any-return]
     return read_card(find_card(text))
 
 
 def image_card(name: str, builder: str, recipe: Recipe, classes: int | None) -> Card:
-    """A card of a classifier with one image input ``image`` and one output ``class``, from what its builder says about itself."""
+    """A card of a classifier with one image input ``image`` and one output ``class``, from what its
+    builder says about itself.
+    """
     image = Input(name="image", shape=recipe.shape, dtype=recipe.dtype, layout=recipe.layout)
     output = Output(name="class", shape=(classes,) if classes else None)
     return Card(name=name, builder=builder, inputs=(image,), outputs=(output,), recipe=recipe)

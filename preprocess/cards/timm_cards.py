@@ -16,7 +16,9 @@ from portproof.recipe import Recipe, Resize
 
 
 def card_of(name: str) -> Card:
-    """The card of a timm model ``NAME`` or ``NAME.TAG``; without a tag, of timm's default tag, which the card's builder then names."""
+    """The card of a timm model ``NAME`` or ``NAME.TAG``; without a tag, of timm's default tag,
+    which the card's builder then names.
+    """
     try:
         from timm import list_models
         from timm.models import get_pretrained_cfg, is_model
@@ -24,7 +26,10 @@ def card_of(name: str) -> Card:
         raise MissingPackageError("timm", f"the card 'timm:{name}'", "models") from error
     if not is_model(name.partition(".")[0]):
         near = difflib.get_close_matches(name.partition(".")[0], list_models(), n=3)
-        raise InputError(f"timm has no model '{name}'" + (f"; near it are {', '.join(near)}" if near else "; see timm.list_models()"))
+        raise InputError(
+            f"timm has no model '{name}'"
+            + (f"; near it are {', '.join(near)}" if near else "; see timm.list_models()")
+        )
     try:
         config = get_pretrained_cfg(name, allow_unregistered=False)
     except RuntimeError as error:
@@ -33,22 +38,35 @@ def card_of(name: str) -> Card:
     if config is None:  # an architecture without published weights: timm's own defaults
         return image_card(name, f"timm:{name}", recipe_of_config({}, f"timm:{name}"), None)
     full_name = f"{name.partition('.')[0]}.{config.tag}" if config.tag else name
-    return image_card(name, f"timm:{full_name}", recipe_of_config(dataclasses.asdict(config), f"timm:{name}"), config.num_classes)
+    return image_card(
+        name,
+        f"timm:{full_name}",
+        recipe_of_config(dataclasses.asdict(config), f"timm:{name}"),
+        config.num_classes,
+    )
 
 
 def recipe_of_config(pretrained_cfg: Mapping[str, Any], what: str) -> Recipe:
     """The recipe of a timm ``pretrained_cfg``, resolved by timm itself."""
     data: Any = importlib.import_module("timm.data")
-    # An empty configuration is refused by timm's assertion; naming the size it would take anyway is not.
-    config = data.resolve_data_config(pretrained_cfg=dict(pretrained_cfg) or {"input_size": (3, 224, 224)})
+    # An empty configuration is refused by timm's assertion; naming the size it would take anyway is
+    # not.
+    config = data.resolve_data_config(
+        pretrained_cfg=dict(pretrained_cfg) or {"input_size": (3, 224, 224)}
+    )
     return recipe_of_data_config(config, what)
 
 
 def recipe_of_data_config(config: Mapping[str, Any], what: str) -> Recipe:
-    """The recipe that does what ``timm.data.create_transform(**config, is_training=False)`` does (timm/data/transforms_factory.py)."""
+    """The recipe that does what ``timm.data.create_transform(**config, is_training=False)`` does
+    (timm/data/transforms_factory.py).
+    """
     channels, height, width = config["input_size"]
     if channels != 3 or len(config["mean"]) != 3:
-        raise InputError(f"{what}: a model of {channels} input channels is not an RGB image model; recipes are for three channels")
+        raise InputError(
+            f"{what}: a model of {channels} input channels is not an RGB image model; recipes are"
+            " for three channels"
+        )
     scaled = tuple(math.floor(side / config["crop_pct"]) for side in (height, width))
     interpolation = config["interpolation"]
     fill = (0, 0, 0)
@@ -62,4 +80,10 @@ def recipe_of_data_config(config: Mapping[str, Any], what: str) -> Recipe:
         resize = Resize(rule="shorter", size=scaled[:1], interpolation=interpolation)
     else:
         resize = Resize(rule="cover", size=scaled, interpolation=interpolation)
-    return Recipe(resize=resize, crop=(height, width), fill=fill, mean=tuple(config["mean"]), std=tuple(config["std"]))
+    return Recipe(
+        resize=resize,
+        crop=(height, width),
+        fill=fill,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )

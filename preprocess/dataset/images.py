@@ -1,4 +1,6 @@
-"""Finding the images of a data set: a flat folder, or ImageNet's class folders (``n01440764/ILSVRC2012_val_00000293.JPEG``)."""
+"""Finding the images of a data set: a flat folder, or ImageNet's class folders
+(``n01440764/ILSVRC2012_val_00000293.JPEG``).
+"""
 
 from __future__ import annotations
 
@@ -13,26 +15,38 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".ti
 
 
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The image files of a data set, sorted by sample id; recognised by their suffix, in any letter case.
+    """The image files of a data set, sorted by sample id; recognised by their suffix, in any letter
+    case.
 
-    :class:`InputError` when there are none, when they stand both in the folder itself and in folders inside it, or when two have one
-    sample id (their ``.bin`` files would overwrite each other).
+    :class:`InputError` when there are none, when they stand both in the folder itself and in
+    folders inside it, or when two have one sample id (their ``.bin`` files would overwrite each
+    other).
     """
     root = existing_folder(folder, "images")
     flat = files_in(root, IMAGE_SUFFIXES)
-    nested = [path for name in class_folders(root) for path in files_in(root / name, IMAGE_SUFFIXES)]
+    nested = [
+        path for name in class_folders(root) for path in files_in(root / name, IMAGE_SUFFIXES)
+    ]
     if flat and nested:
-        raise InputError(f"'{root}' holds images both itself and in folders such as '{nested[0].parent.name}'; give one kind of folder")
+        raise InputError(
+            f"'{root}' holds images both itself and in folders such as '{nested[0].parent.name}';"
+            " give one kind of folder"
+        )
     images = flat or nested
     if not images:
         raise InputError(
-            f"'{root}' holds no images, and neither do the folders in it; expected were files ending in {', '.join(IMAGE_SUFFIXES)}"
+            f"'{root}' holds no images, and neither do the folders in it; expected were files"
+            f" ending in {', '.join(IMAGE_SUFFIXES)}"
         )
     check_unique((sample_id(p) for p in images), f"images in '{root}'")
     return sorted(images, key=sample_id)
 
 
 def class_folders(root: Path) -> list[str]:
-    """The names of the folders in a data set's folder, sorted: the class of an image is the index of its folder in this list."""
+    """The names of the folders in a data set's folder, sorted: the class of an image is the index
+    of its folder in this list.
+    """
     with os.scandir(root) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(
+            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+        )

@@ -21,16 +21,26 @@ def bin_samples(folder: str, width: int, height: int) -> list[Sample]:
     """One sample a ``.bin`` file, sorted by name, with the size that was given."""
     names = [p.name for p in files_in(existing_folder(folder, "samples"), (".bin",))]
     if not names:
-        raise InputError(f"'{folder}' holds no .bin files; expected was what preprocess/imagenet.py wrote")
+        raise InputError(
+            f"'{folder}' holds no .bin files; expected was what preprocess/imagenet.py wrote"
+        )
     return [Sample(sample_id(name), (os.path.join(folder, name),), width, height) for name in names]
 
 
 def jpeg_samples(folder: str) -> list[Sample]:
-    """One sample a JPEG file, sorted by name, with the size in its header (the EXIF orientation is not applied)."""
+    """One sample a JPEG file, sorted by name, with the size in its header (the EXIF orientation is
+    not applied).
+    """
     names = [p.name for p in files_in(existing_folder(folder, "images"), JPEG_SUFFIXES)]
     if not names:
-        raise InputError(f"'{folder}' holds no JPEG files; expected were files ending in {', '.join(JPEG_SUFFIXES)}")
-    return [Sample(sample_id(name), (os.path.join(folder, name),), *_size(os.path.join(folder, name))) for name in names]
+        raise InputError(
+            f"'{folder}' holds no JPEG files; expected were files ending in"
+            f" {', '.join(JPEG_SUFFIXES)}"
+        )
+    return [
+        Sample(sample_id(name), (os.path.join(folder, name),), *_size(os.path.join(folder, name)))
+        for name in names
+    ]
 
 
 def _size(path: str) -> tuple[int, int]:
@@ -42,7 +52,9 @@ def _size(path: str) -> tuple[int, int]:
 
 
 def write_listing(info: Path, folder: str, samples: list[Sample]) -> None:
-    """Write the list and its sidecar; do nothing when the folder still holds what the list names."""
+    """Write the list and its sidecar; do nothing when the folder still holds what the list
+    names.
+    """
     digest = hashlib.sha256(repr(samples).encode("utf-8", "surrogateescape")).hexdigest()
     of_folder = sidecar_of(folder)
     work = Work(

@@ -1,4 +1,6 @@
-"""Makes a folder of ``.bin`` files from a data set, with its sidecar: the work of ``imagenet.py``."""
+"""Makes a folder of ``.bin`` files from a data set, with its sidecar: the work of
+``imagenet.py``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,13 @@ from portproof.core.text import listed
 from portproof.core.yamlfile import as_data
 from portproof.manifest import sample_id
 from portproof.preprocess.dataset.images import find_images
-from portproof.preprocess.dataset.stream import ClippingWarner, Prepared, prepare, sample_of, write_bin
+from portproof.preprocess.dataset.stream import (
+    ClippingWarner,
+    Prepared,
+    prepare,
+    sample_of,
+    write_bin,
+)
 from portproof.preprocess.pixels.fingerprint import decoders, fingerprint
 from portproof.preprocess.pixels.transform import Preprocessor
 from portproof.proof.journal import Journal
@@ -29,7 +37,9 @@ REVISION = 1
 
 @dataclass
 class Tally:
-    """What a run has seen: records of the images, of the files written, and the images left out with their reasons."""
+    """What a run has seen: records of the images, of the files written, and the images left out
+    with their reasons.
+    """
 
     sources: list[FileRecord] = field(default_factory=list)
     written: list[FileRecord] = field(default_factory=list)
@@ -48,18 +58,28 @@ class Tally:
             self.written.append(prepared.written)
 
 
-def make_bins(images_dir: Path, prep: Path, recipe: Recipe, *, workers: int, skip_bad: bool = False, model: str | None = None) -> None:
-    """Write ``prep/<id>.bin`` for every image, and the sidecar; do nothing when that is done already, and continue what was interrupted.
+def make_bins(
+    images_dir: Path,
+    prep: Path,
+    recipe: Recipe,
+    *,
+    workers: int,
+    skip_bad: bool = False,
+    model: str | None = None,
+) -> None:
+    """Write ``prep/<id>.bin`` for every image, and the sidecar; do nothing when that is done
+    already, and continue what was interrupted.
 
-    :class:`InputError` names the first image that cannot be used, unless ``skip_bad``. An image that changed since an interrupted run began
-    makes everything be done again.
+    :class:`InputError` names the first image that cannot be used, unless ``skip_bad``. An image
+    that changed since an interrupted run began makes everything be done again.
     """
     images = find_images(images_dir)
     refuse_blanks(images)
     work = work_of("preprocess", prep, images, recipe, skip_bad)
     if work.is_done():
         return
-    # Hashed while they are read, image by image, so they are not inputs that begin() would hash beforehand.
+    # Hashed while they are read, image by image, so they are not inputs that begin() would hash
+    # beforehand.
     work.inputs = {}
     preprocessor, tally = Preprocessor(recipe), Tally()
     progress.say(f"preprocess: {preprocessor.core} core")
@@ -76,7 +96,10 @@ def make_bins(images_dir: Path, prep: Path, recipe: Recipe, *, workers: int, ski
         with progress.meter("preprocess", len(images), "images", done=len(finished)) as meter:
             for prepared in in_order(make, images, workers):
                 tally.add(prepared, skip_bad)
-                if prepared.written is not None and Path(prepared.written.path).name not in finished:
+                if (
+                    prepared.written is not None
+                    and Path(prepared.written.path).name not in finished
+                ):
                     journal.publish(prepared.written)
                     meter.advance()
     finish(work, tally, preprocessor, model)
@@ -86,15 +109,23 @@ def make_bins(images_dir: Path, prep: Path, recipe: Recipe, *, workers: int, ski
 def finish(work: Work, tally: Tally, preprocessor: Preprocessor, model: str | None) -> None:
     """Refuse an empty result, say what was left out, and write the sidecar."""
     if not tally.written:
-        raise InputError(f"none of the {len(tally.sources)} images could be used ({tally.skipped[0]['reason']}); check the folder")
+        raise InputError(
+            f"none of the {len(tally.sources)} images could be used ({tally.skipped[0]['reason']});"
+            " check the folder"
+        )
     if tally.skipped:
         names = [item["file"] for item in tally.skipped]
         progress.warn(
-            f"{len(names)} of {len(tally.sources)} images were left out ({listed(names)}); the sidecar lists them with the reasons"
+            f"{len(names)} of {len(tally.sources)} images were left out ({listed(names)}); the"
+            " sidecar lists them with the reasons"
         )
     flush_to_disk()
-    work.finish(tally.written, facts_of(tally, preprocessor, model), extra_inputs={"images": tally.sources})
-    progress.say(f"preprocess: {len(tally.sources) - len(tally.skipped)} samples in {work.artefact}")
+    work.finish(
+        tally.written, facts_of(tally, preprocessor, model), extra_inputs={"images": tally.sources}
+    )
+    progress.say(
+        f"preprocess: {len(tally.sources) - len(tally.skipped)} samples in {work.artefact}"
+    )
 
 
 def facts_of(tally: Tally, preprocessor: Preprocessor, model: str | None) -> dict[str, Any]:
@@ -114,10 +145,18 @@ def facts_of(tally: Tally, preprocessor: Preprocessor, model: str | None) -> dic
     }
 
 
-def work_of(stage: str, artefact: Path, images: Sequence[Path], recipe: Recipe, skip_bad: bool) -> Work:
-    """The work on an artefact made from images: its bytes depend on the images, the recipe's steps, and the decoding libraries."""
+def work_of(
+    stage: str, artefact: Path, images: Sequence[Path], recipe: Recipe, skip_bad: bool
+) -> Work:
+    """The work on an artefact made from images: its bytes depend on the images, the recipe's steps,
+    and the decoding libraries.
+    """
     steps = {key: value for key, value in as_data(recipe).items() if key != "name"}
-    opencv = ("opencv-python-headless", "opencv-python") if "opencv" in (recipe.decoder, recipe.resizer) else ()
+    opencv = (
+        ("opencv-python-headless", "opencv-python")
+        if "opencv" in (recipe.decoder, recipe.resizer)
+        else ()
+    )
     parameters = {"recipe": steps, "skip_bad": skip_bad, "decoders": decoders()}
     return Work(
         stage,
@@ -130,11 +169,17 @@ def work_of(stage: str, artefact: Path, images: Sequence[Path], recipe: Recipe, 
 
 
 def images_digest(images: Sequence[Path]) -> str:
-    """A digest of names, sizes, times and inodes: one run's images are those of the run that it continues, or it starts anew."""
+    """A digest of names, sizes, times and inodes: one run's images are those of the run that it
+    continues, or it starts anew.
+    """
     digest = hashlib.sha256()
     for path in images:
         stat = path.stat()
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}\n".encode("utf-8", "surrogateescape"))
+        digest.update(
+            f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}\n".encode(
+                "utf-8", "surrogateescape"
+            )
+        )
     return digest.hexdigest()
 
 
@@ -142,4 +187,7 @@ def refuse_blanks(images: Sequence[Path]) -> None:
     """Refuse names with blanks before the work, not after it: an info list cannot hold them."""
     blank = [p.name for p in images if any(c.isspace() for c in sample_id(p))]
     if blank:
-        raise InputError(f"{len(blank)} images have blanks in their names ({listed(blank)}), which an info list cannot hold; rename them")
+        raise InputError(
+            f"{len(blank)} images have blanks in their names ({listed(blank)}), which an info list"
+            " cannot hold; rename them"
+        )

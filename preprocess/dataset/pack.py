@@ -1,8 +1,9 @@
 """One memory-mappable file instead of 50,000 small ones.
 
-A packed folder holds ``samples.npy`` (NumPy's own format, version 1.0: shape (N, *sample), C order) and ``ids.txt`` (the sample id of each
-row, one a line, UTF-8). While it is being made the two are named ``.samples.partial`` and ``.ids.partial``; rows are only appended, so an
-interrupted run continues after the last whole row.
+A packed folder holds ``samples.npy`` (NumPy's own format, version 1.0: shape (N, *sample), C order)
+and ``ids.txt`` (the sample id of each row, one a line, UTF-8). While it is being made the two are
+named ``.samples.partial`` and ``.ids.partial``; rows are only appended, so an interrupted run
+continues after the last whole row.
 """
 
 from __future__ import annotations
@@ -34,22 +35,38 @@ _HEADER = 128
 
 
 def open_packed(path: str | os.PathLike[str]) -> tuple[list[str], npt.NDArray[Any]]:
-    """Sample ids and the read-only memory map of their samples, row by row, of a packed folder; :class:`InputError` when it is not whole."""
+    """Sample ids and the read-only memory map of their samples, row by row, of a packed folder;
+    :class:`InputError` when it is not whole.
+    """
     folder = Path(path)
     samples = existing_file(folder / SAMPLES, "packed samples")
     ids = read_text(folder / IDS, "ids of packed samples").split("\n")[:-1]
     try:
         rows: npt.NDArray[Any] = np.load(samples, mmap_mode="r", allow_pickle=False)
     except (ValueError, SyntaxError) as error:
-        raise InputError(f"'{samples}' is not a whole .npy file ({error}); make it again with --pack") from error
+        raise InputError(
+            f"'{samples}' is not a whole .npy file ({error}); make it again with --pack"
+        ) from error
     if rows.ndim < 1 or len(ids) != len(rows):
-        raise InputError(f"'{folder}': {IDS} has {len(ids)} ids and {SAMPLES} {len(rows)} samples; make it again with --pack")
+        raise InputError(
+            f"'{folder}': {IDS} has {len(ids)} ids and {SAMPLES} {len(rows)} samples; make it again"
+            " with --pack"
+        )
     check_unique(ids, f"packed samples '{folder}'")
     return ids, rows
 
 
-def make_packed(images_dir: Path, prep: Path, recipe: Recipe, *, workers: int, skip_bad: bool = False, model: str | None = None) -> None:
-    """Write a packed folder and its sidecar; do nothing when that is done already, and continue what was interrupted.
+def make_packed(
+    images_dir: Path,
+    prep: Path,
+    recipe: Recipe,
+    *,
+    workers: int,
+    skip_bad: bool = False,
+    model: str | None = None,
+) -> None:
+    """Write a packed folder and its sidecar; do nothing when that is done already, and continue
+    what was interrupted.
 
     :class:`InputError` names the first image that cannot be used, unless ``skip_bad``.
     """
@@ -82,7 +99,8 @@ def make_packed(images_dir: Path, prep: Path, recipe: Recipe, *, workers: int, s
 
 
 class PackedWriter:
-    """Appends rows to the partial files of a packed folder, after those that an interrupted run with the same images and recipe left.
+    """Appends rows to the partial files of a packed folder, after those that an interrupted run
+    with the same images and recipe left.
 
     :class:`InputError` when the folder holds files that this command did not write.
     """
@@ -90,8 +108,13 @@ class PackedWriter:
     def __init__(self, work: Work, recipe: Recipe, images: str) -> None:
         self.folder, self.recipe = work.artefact, recipe
         self.ids: list[str] = []
-        self._identity = hashlib.sha256(f"{images} {recipe_hash(recipe)} {work.parameters} {work.versions}".encode()).hexdigest()
-        self._samples_path, self._ids_path = self.folder / ".samples.partial", self.folder / ".ids.partial"
+        self._identity = hashlib.sha256(
+            f"{images} {recipe_hash(recipe)} {work.parameters} {work.versions}".encode()
+        ).hexdigest()
+        self._samples_path, self._ids_path = (
+            self.folder / ".samples.partial",
+            self.folder / ".ids.partial",
+        )
         self._samples: IO[bytes] | None = None
         self._id_file: IO[bytes] | None = None
 
@@ -99,7 +122,9 @@ class PackedWriter:
         """Open the partial files where the last whole row ends, or new ones."""
         self._refuse_strangers()
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self._ids_path.exists() and (self.folder / SAMPLES).exists():  # killed between the last row and the sidecar
+        if (
+            self._ids_path.exists() and (self.folder / SAMPLES).exists()
+        ):  # killed between the last row and the sidecar
             (self.folder / SAMPLES).replace(self._samples_path)
         for name in (SAMPLES, IDS):
             (self.folder / name).unlink(missing_ok=True)
@@ -129,10 +154,14 @@ class PackedWriter:
         self.ids.append(sample)
 
     def close(self) -> list[Path]:
-        """Write the header and the ids, flush them to disk, give the files their names, and return them."""
+        """Write the header and the ids, flush them to disk, give the files their names, and return
+        them.
+        """
         assert self._samples is not None
         self._samples.seek(0)
-        self._samples.write(npy_header((len(self.ids), *self.recipe.shape), np.dtype(self.recipe.dtype)))
+        self._samples.write(
+            npy_header((len(self.ids), *self.recipe.shape), np.dtype(self.recipe.dtype))
+        )
         self._samples.flush()
         os.fsync(self._samples.fileno())
         write_text(self.folder / IDS, "".join(f"{i}\n" for i in self.ids))
@@ -140,7 +169,9 @@ class PackedWriter:
         return [self.folder / SAMPLES, self.folder / IDS]
 
     def remove(self) -> None:
-        """Delete the partial list of ids: called after the sidecar was written, which vouches for the folder from then on."""
+        """Delete the partial list of ids: called after the sidecar was written, which vouches for
+        the folder from then on.
+        """
         self._ids_path.unlink(missing_ok=True)
 
     def _whole_rows(self) -> list[str]:
@@ -159,15 +190,26 @@ class PackedWriter:
             ours |= {SAMPLES, IDS}
         strangers = sorted(p.name for p in self.folder.iterdir() if p.name not in ours)
         if strangers:
-            raise InputError(f"'{self.folder}' holds {strangers[0]!r}, which --pack did not write; give an empty or a new folder")
+            raise InputError(
+                f"'{self.folder}' holds {strangers[0]!r}, which --pack did not write; give an empty"
+                " or a new folder"
+            )
 
 
 def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """The header of a C-ordered ``.npy`` file, version 1.0, in exactly 128 bytes (numpy.lib.format).
+    """The header of a C-ordered ``.npy`` file, version 1.0, in exactly 128 bytes
+    (numpy.lib.format).
 
     >>> len(npy_header((50000, 3, 224, 224), np.dtype("float32")))
     128
     """
-    text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+    text = repr(
+        {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    )
     length = _HEADER - 10
-    return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1).encode("latin-1") + b"\n"
+    return (
+        b"\x93NUMPY\x01\x00"
+        + length.to_bytes(2, "little")
+        + text.ljust(length - 1).encode("latin-1")
+        + b"\n"
+    )

@@ -1,6 +1,7 @@
 """A whole data set through one recipe: on workers, in order, with bounded memory.
 
-Workers are threads: decoding, resizing, hashing and writing all run outside Python's interpreter lock, and threads end with their process.
+Workers are threads: decoding, resizing, hashing and writing all run outside Python's interpreter
+lock, and threads end with their process.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One image: the record of its file, and its sample, or why it has none. ``written`` is the record of the ``.bin`` file made of it."""
+    """One image: the record of its file, and its sample, or why it has none. ``written`` is the
+    record of the ``.bin`` file made of it.
+    """
 
     path: Path
     source: FileRecord
@@ -43,8 +46,11 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def stream(images_dir: str | os.PathLike[str], recipe: Recipe, workers: int | None = None) -> Iterator[tuple[str, Sample]]:
-    """Sample id and sample of every image of a data set, sorted by id, made while they are asked for; nothing is written to disk.
+def stream(
+    images_dir: str | os.PathLike[str], recipe: Recipe, workers: int | None = None
+) -> Iterator[tuple[str, Sample]]:
+    """Sample id and sample of every image of a data set, sorted by id, made while they are asked
+    for; nothing is written to disk.
 
     :class:`InputError` names the first image that is none.
     """
@@ -60,12 +66,17 @@ def stream(images_dir: str | os.PathLike[str], recipe: Recipe, workers: int | No
 
 
 def prepare(path: Path, root: Path, preprocessor: Preprocessor) -> Prepared:
-    """Read and preprocess one image; a bad one is told by its ``reason``. ``root`` is what the record's path is relative to."""
+    """Read and preprocess one image; a bad one is told by its ``reason``. ``root`` is what the
+    record's path is relative to.
+    """
     before = path.stat()
     data = path.read_bytes()
     source = record_of(path, root, hashlib.sha256(data).hexdigest())
     if (before.st_size, before.st_mtime_ns) != (source.size, source.mtime_ns):
-        raise InputError(f"image '{path}' changed while it was read; wait until whoever writes it has finished, then start again")
+        raise InputError(
+            f"image '{path}' changed while it was read; wait until whoever writes it has finished,"
+            " then start again"
+        )
     try:
         sample, clipped = preprocessor(data)
     except InputError as error:
@@ -76,13 +87,16 @@ def prepare(path: Path, root: Path, preprocessor: Preprocessor) -> Prepared:
 def sample_of(prepared: Prepared) -> Sample:
     """The sample; :class:`InputError` names the image when it is a bad one."""
     if prepared.sample is None:
-        raise InputError(f"image '{prepared.path}': {prepared.reason} (--skip-bad leaves such images out and lists them)")
+        raise InputError(
+            f"image '{prepared.path}': {prepared.reason} (--skip-bad leaves such images out and"
+            " lists them)"
+        )
     return prepared.sample
 
 
 def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
-    """Write the sample under its pending name, and keep the record of the ``<id>.bin`` that it will be, for the journal, instead of the sample.
-    A bad image writes nothing.
+    """Write the sample under its pending name, and keep the record of the ``<id>.bin`` that it will
+    be, for the journal, instead of the sample. A bad image writes nothing.
     """
     if prepared.sample is None:
         return prepared
@@ -91,7 +105,9 @@ def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
 
 
 class ClippingWarner:
-    """Warns once that 16-bit images lose what does not fit into 8 bits, as the reference loaders lose it."""
+    """Warns once that 16-bit images lose what does not fit into 8 bits, as the reference loaders
+    lose it.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -101,6 +117,6 @@ class ClippingWarner:
         self.count += prepared.clipped
         if prepared.clipped and self.count == 1:
             progress.warn(
-                f"'{prepared.path}' has more than 8 bits a channel: values above 255 are clipped, as the reference loaders clip them "
-                "(said once)"
+                f"'{prepared.path}' has more than 8 bits a channel: values above 255 are clipped,"
+                " as the reference loaders clip them (said once)"
             )

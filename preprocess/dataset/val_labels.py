@@ -1,8 +1,10 @@
 """Label lists of ImageNet's validation set: the work of ``labels.py``.
 
-A model's class is the index of the class's wnid (``n01440764``) among the sorted wnids, which is the order of class folders. The ILSVRC2012
-devkit numbers classes otherwise: ``ILSVRC2012_validation_ground_truth.txt`` holds one ILSVRC2012_ID (from 1) a line, and only ``meta.mat``
-says which wnid that is. Read as classes, such ids look right and are wrong for nearly every image.
+A model's class is the index of the class's wnid (``n01440764``) among the sorted wnids, which is
+the order of class folders. The ILSVRC2012 devkit numbers classes otherwise:
+``ILSVRC2012_validation_ground_truth.txt`` holds one ILSVRC2012_ID (from 1) a line, and only
+``meta.mat`` says which wnid that is. Read as classes, such ids look right and are wrong for nearly
+every image.
 """
 
 from __future__ import annotations
@@ -26,26 +28,36 @@ _WNID = re.compile(r"n\d{8}")
 
 
 def tree_labels(root: Path, synsets: str | None = None) -> tuple[Labels, Inputs]:
-    """File name -> class of the images in class folders; the class is the index of the folder among the sorted folders, or of its name in
-    the ``synsets`` file.
+    """File name -> class of the images in class folders; the class is the index of the folder among
+    the sorted folders, or of its name in the ``synsets`` file.
     """
     folders = class_folders(root)
     if not folders:
-        raise InputError(f"'{root}' holds no class folders; expected were folders such as n01440764/ with the images of one class each")
+        raise InputError(
+            f"'{root}' holds no class folders; expected were folders such as n01440764/ with the"
+            " images of one class each"
+        )
     classes = _classes_of(folders, root, synsets)
-    files = [(path.name, name) for name in folders for path in files_in(root / name, IMAGE_SUFFIXES)]
+    files = [
+        (path.name, name) for name in folders for path in files_in(root / name, IMAGE_SUFFIXES)
+    ]
     if not files:
-        raise InputError(f"the class folders in '{root}' hold no images; expected were files ending in {', '.join(IMAGE_SUFFIXES)}")
+        raise InputError(
+            f"the class folders in '{root}' hold no images; expected were files ending in"
+            f" {', '.join(IMAGE_SUFFIXES)}"
+        )
     check_unique((sample_id(name) for name, _ in files), f"images in '{root}'")
-    return {name: classes[folder] for name, folder in files}, {"synsets": [Path(synsets)]} if synsets else {}
+    return {name: classes[folder] for name, folder in files}, (
+        {"synsets": [Path(synsets)]} if synsets else {}
+    )
 
 
 def _classes_of(folders: list[str], root: Path, synsets: str | None) -> Mapping[str, int]:
     if synsets is None:
         if len(folders) != 1000 and all(_WNID.fullmatch(name) for name in folders):
             progress.warn(
-                f"'{root}' has {len(folders)} of ImageNet's 1000 class folders: classes are numbered among these; "
-                "for a model of 1000 classes give --synsets"
+                f"'{root}' has {len(folders)} of ImageNet's 1000 class folders: classes are"
+                " numbered among these; for a model of 1000 classes give --synsets"
             )
         return {name: index for index, name in enumerate(folders)}
     wnids = [line.split()[0] for line in read_text(synsets, "synsets").splitlines() if line.strip()]
@@ -53,28 +65,37 @@ def _classes_of(folders: list[str], root: Path, synsets: str | None) -> Mapping[
     unknown = [name for name in folders if name not in set(wnids)]
     if unknown:
         raise InputError(
-            f"synsets '{synsets}' lacks the class folder '{unknown[0]}' of '{root}' ({len(unknown)} in all); give the right file"
+            f"synsets '{synsets}' lacks the class folder '{unknown[0]}' of '{root}' ({len(unknown)}"
+            " in all); give the right file"
         )
     return {wnid: index for index, wnid in enumerate(wnids)}
 
 
 def devkit_labels(path: Path, synsets: str | None = None) -> tuple[Labels, Inputs]:
-    """File name -> class from the devkit's ground truth, whose ids are mapped through the ``meta.mat`` beside it.
+    """File name -> class from the devkit's ground truth, whose ids are mapped through the
+    ``meta.mat`` beside it.
 
-    :class:`InputError` when ``meta.mat`` is missing: without it the ids cannot be turned into classes.
+    :class:`InputError` when ``meta.mat`` is missing: without it the ids cannot be turned into
+    classes.
     """
     if synsets:
-        raise InputError("--synsets goes with a tree of class folders; the devkit has its own meta.mat")
+        raise InputError(
+            "--synsets goes with a tree of class folders; the devkit has its own meta.mat"
+        )
     lines = read_text(path, "devkit ground truth").split("\n")
     ids = [_id_of(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]
     if not ids:
         raise InputError(f"'{path}' is empty: one ILSVRC2012_ID a line was expected")
-    meta = existing_file(path.with_name("meta.mat"), "the devkit's meta.mat (the ids in the ground truth mean nothing without it)")
+    meta = existing_file(
+        path.with_name("meta.mat"),
+        "the devkit's meta.mat (the ids in the ground truth mean nothing without it)",
+    )
     classes = _classes_of_ids(meta)
     unknown = next((i for i in ids if i not in classes), None)
     if unknown is not None:
         raise InputError(
-            f"'{path}' has the id {unknown}, which '{meta}' does not know as one of its {len(classes)} classes; take both of one devkit"
+            f"'{path}' has the id {unknown}, which '{meta}' does not know as one of its"
+            f" {len(classes)} classes; take both of one devkit"
         )
     return (
         {f"ILSVRC2012_val_{number:08d}.JPEG": classes[i] for number, i in enumerate(ids, start=1)},
@@ -85,24 +106,37 @@ def devkit_labels(path: Path, synsets: str | None = None) -> tuple[Labels, Input
 def _id_of(line: str, path: Path, number: int) -> int:
     text = line.strip()
     if not (text.isascii() and text.isdigit()):
-        raise InputError(f"'{path}', line {number}: one whole number was expected, as in ILSVRC2012_validation_ground_truth.txt")
+        raise InputError(
+            f"'{path}', line {number}: one whole number was expected, as in"
+            " ILSVRC2012_validation_ground_truth.txt"
+        )
     if int(text) < 1:
-        raise InputError(f"'{path}', line {number}: ILSVRC2012 ids begin at 1; this file has classes already, or is another one")
+        raise InputError(
+            f"'{path}', line {number}: ILSVRC2012 ids begin at 1; this file has classes already, or"
+            " is another one"
+        )
     return int(text)
 
 
 def _classes_of_ids(meta: Path) -> dict[int, int]:
-    """ILSVRC2012_ID -> class, for the synsets of ``meta.mat`` without children (its structure: the devkit's readme.txt)."""
+    """ILSVRC2012_ID -> class, for the synsets of ``meta.mat`` without children (its structure: the
+    devkit's readme.txt).
+    """
     from scipy.io import loadmat
 
     try:
         synsets = loadmat(meta, squeeze_me=True)["synsets"]
-        leaves = [(int(s["ILSVRC2012_ID"]), str(s["WNID"])) for s in synsets if int(s["num_children"]) == 0]
-    except (
-        Exception
-    ) as error:  # a damaged file ends in any of SciPy's own errors, KeyError, ValueError, TypeError, IndexError, struct.error
+        leaves = [
+            (int(s["ILSVRC2012_ID"]), str(s["WNID"]))
+            for s in synsets
+            if int(s["num_children"]) == 0
+        ]
+    # a damaged file ends in any of SciPy's own errors, KeyError, ValueError, TypeError, IndexError,
+    # struct.error
+    except Exception as error:
         raise InputError(
-            f"'{meta}' is not the meta.mat of the ILSVRC2012 devkit ({error}); take it from ILSVRC2012_devkit_t12/data"
+            f"'{meta}' is not the meta.mat of the ILSVRC2012 devkit ({error}); take it from"
+            " ILSVRC2012_devkit_t12/data"
         ) from error
     order = {wnid: index for index, wnid in enumerate(sorted(wnid for _, wnid in leaves))}
     return {number: order[wnid] for number, wnid in leaves}
@@ -113,8 +147,15 @@ def write_labels(path: Path, labels: Labels, inputs: Inputs) -> None:
     text = "".join(f"{name} {label}\n" for name, label in sorted(labels.items()))
     blank = next((name for name in labels if any(c.isspace() for c in name)), None)
     if blank is not None:
-        raise InputError(f"'{blank}' has a blank in its name, which a label list cannot hold; rename it")
-    work = Work("labels", path, inputs=inputs, parameters={"sha256": hashlib.sha256(text.encode()).hexdigest()})
+        raise InputError(
+            f"'{blank}' has a blank in its name, which a label list cannot hold; rename it"
+        )
+    work = Work(
+        "labels",
+        path,
+        inputs=inputs,
+        parameters={"sha256": hashlib.sha256(text.encode()).hexdigest()},
+    )
     if work.is_done():
         return
     work.begin()

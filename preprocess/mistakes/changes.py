@@ -24,7 +24,11 @@ STATISTICS = {
     "0.5 and 0.5": (255.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "0 and 1 (not normalised)": (255.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "DPN's": (255.0, (124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3),
-    "OpenAI CLIP's": (255.0, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    "OpenAI CLIP's": (
+        255.0,
+        (0.48145466, 0.4578275, 0.40821073),
+        (0.26862954, 0.26130258, 0.27577711),
+    ),
     "raw pixels": (1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 
@@ -50,7 +54,9 @@ class Change:
 
 
 def single_changes(recipe: Recipe) -> Iterator[Change]:
-    """Every change that is tried, the commonest first. Changes that need OpenCV are left out where it is not installed."""
+    """Every change that is tried, the commonest first. Changes that need OpenCV are left out where
+    it is not installed.
+    """
     yield from _output_changes(recipe)
     yield from _value_changes(recipe)
     yield from _resize_changes(recipe)
@@ -58,7 +64,11 @@ def single_changes(recipe: Recipe) -> Iterator[Change]:
     yield Change("EXIF orientation", "ignored", "applied", recipe, orientation=True)
     if recipe.resizer == "pillow" and recipe.resize:
         yield Change(
-            "order of Pillow's two passes", "this Pillow's", "another Pillow version's (it changed in 13)", recipe, other_order=True
+            "order of Pillow's two passes",
+            "this Pillow's",
+            "another Pillow version's (it changed in 13)",
+            recipe,
+            other_order=True,
         )
 
 
@@ -80,11 +90,18 @@ def _value_changes(recipe: Recipe) -> Iterator[Change]:
         return
     for divide in (1.0, 255.0, 256.0, 127.5):
         if divide != recipe.divide:
-            yield Change("scale", f"divide by {recipe.divide:g}", f"divide by {divide:g}", replace(recipe, divide=divide))
+            yield Change(
+                "scale",
+                f"divide by {recipe.divide:g}",
+                f"divide by {divide:g}",
+                replace(recipe, divide=divide),
+            )
     for name, (divide, mean, std) in STATISTICS.items():
         if (mean, std) != (recipe.mean, recipe.std) or divide != recipe.divide:
             asked = f"{recipe.mean} and {recipe.std}"
-            yield Change("mean and std", asked, name, replace(recipe, divide=divide, mean=mean, std=std))
+            yield Change(
+                "mean and std", asked, name, replace(recipe, divide=divide, mean=mean, std=std)
+            )
         if mean != recipe.mean:
             yield Change("mean", str(recipe.mean), str(mean), replace(recipe, mean=mean))
         if std != recipe.std:
@@ -100,25 +117,59 @@ def _resize_changes(recipe: Recipe) -> Iterator[Change]:
         for interpolation in INTERPOLATIONS[resizer]:
             if (resizer, interpolation) != (recipe.resizer, resize.interpolation):
                 changed: Any = replace(resize, interpolation=interpolation)
-                yield Change("interpolation", asked, f"{resizer} {interpolation}", replace(recipe, resizer=resizer, resize=changed))
+                yield Change(
+                    "interpolation",
+                    asked,
+                    f"{resizer} {interpolation}",
+                    replace(recipe, resizer=resizer, resize=changed),
+                )
     height, width = recipe.size
     if resize.rule == "shorter":
-        squashed = replace(resize, rule="exact", size=(resize.size[0], resize.size[0]), rounding="truncate")
-        yield Change("resize", "the shorter side", "both sides, squashed", replace(recipe, resize=squashed))
-        half_up = replace(resize, rounding="half_up" if resize.rounding == "truncate" else "truncate")
-        yield Change("rounding of the longer side", resize.rounding, half_up.rounding, replace(recipe, resize=half_up))
-        percentages = {int(min(height, width) / percentage) for percentage in (0.8, 0.85, 0.875, 0.9, 0.95, 0.96, 0.965, 1.0)}
+        squashed = replace(
+            resize, rule="exact", size=(resize.size[0], resize.size[0]), rounding="truncate"
+        )
+        yield Change(
+            "resize", "the shorter side", "both sides, squashed", replace(recipe, resize=squashed)
+        )
+        half_up = replace(
+            resize, rounding="half_up" if resize.rounding == "truncate" else "truncate"
+        )
+        yield Change(
+            "rounding of the longer side",
+            resize.rounding,
+            half_up.rounding,
+            replace(recipe, resize=half_up),
+        )
+        percentages = {
+            int(min(height, width) / percentage)
+            for percentage in (0.8, 0.85, 0.875, 0.9, 0.95, 0.96, 0.965, 1.0)
+        }
         for size in sorted({*percentages, 232, 235, 256} - {resize.size[0]}):
-            yield Change("size before the crop", str(resize.size[0]), str(size), replace(recipe, resize=replace(resize, size=(size,))))
+            yield Change(
+                "size before the crop",
+                str(resize.size[0]),
+                str(size),
+                replace(recipe, resize=replace(resize, size=(size,))),
+            )
     whole = replace(resize, rule="exact", size=(height, width), rounding="truncate")
     if whole != resize:
-        yield Change("crop", "resize, then centre crop", f"resize to {height} x {width}, no crop", replace(recipe, resize=whole))
+        yield Change(
+            "crop",
+            "resize, then centre crop",
+            f"resize to {height} x {width}, no crop",
+            replace(recipe, resize=whole),
+        )
 
 
 def _crop_changes(recipe: Recipe) -> Iterator[Change]:
     for rounding in ("half_even", "floor", "ceil"):
         if recipe.crop and rounding != recipe.crop_rounding:
-            yield Change("rounding of the crop's place", recipe.crop_rounding, rounding, replace(recipe, crop_rounding=rounding))
+            yield Change(
+                "rounding of the crop's place",
+                recipe.crop_rounding,
+                rounding,
+                replace(recipe, crop_rounding=rounding),
+            )
 
 
 def _upright(data: bytes) -> bytes:
@@ -127,7 +178,9 @@ def _upright(data: bytes) -> bytes:
 
 
 def _resized_in_other_order(data: bytes, recipe: Recipe) -> bytes:
-    """The resized image, for sizes that Pillow 13 treats vertically first: in the order that the installed Pillow does not take."""
+    """The resized image, for sizes that Pillow 13 treats vertically first: in the order that the
+    installed Pillow does not take.
+    """
     image = to_rgb(open_image(data))
     assert recipe.resize is not None
     height, width = resized_size(recipe.resize, image.height, image.width)

@@ -1,4 +1,6 @@
-"""Whether prepared samples are what a recipe asks for, and which single change of the recipe explains it when they are not."""
+"""Whether prepared samples are what a recipe asks for, and which single change of the recipe
+explains it when they are not.
+"""
 
 from __future__ import annotations
 
@@ -25,25 +27,37 @@ from portproof.recipe import Recipe, describe, recipe_hash
 #: So many of the samples that differ are enough to tell one explanation from another.
 _EXPLAINED_BY = 6
 
-#: Values closer than this part of one pixel level come from the same pixel, by other rounding (arithmetic in double precision, say).
+#: Values closer than this part of one pixel level come from the same pixel, by other rounding
+#: (arithmetic in double precision, say).
 _SAME_LEVEL = 0.02
 
 Stored = dict[str, Callable[[], bytes]]
 
 
-def check_folder(prep: Path, recipe: Recipe, images_dir: str | None, samples: int, seed: int) -> dict[str, Any]:
+def check_folder(
+    prep: Path, recipe: Recipe, images_dir: str | None, samples: int, seed: int
+) -> dict[str, Any]:
     """Compare a random sample of a folder with what the recipe makes of the images.
 
-    The result is JSON: ``verdict`` (PASS or FAIL), ``sampled``, ``identical`` and ``same_pixels`` (counts), ``differing`` (ids),
-    ``max_difference``, ``explanation`` (null, or ``change``, ``asked``, ``found``, ``explains`` of ``of`` samples) and ``notes``.
+    The result is JSON: ``verdict`` (PASS or FAIL), ``sampled``, ``identical`` and ``same_pixels``
+    (counts), ``differing`` (ids), ``max_difference``, ``explanation`` (null, or ``change``,
+    ``asked``, ``found``, ``explains`` of ``of`` samples) and ``notes``.
     """
     stored = stored_samples(prep)
     images = images_of(prep, images_dir)
     orphans = sorted(stored.keys() - images.keys())
     if orphans:
-        raise InputError(f"'{prep}' holds {len(orphans)} samples without an image ({listed(orphans)}); give the right --images")
+        raise InputError(
+            f"'{prep}' holds {len(orphans)} samples without an image ({listed(orphans)}); give the"
+            " right --images"
+        )
     ids = sorted(stored)
-    chosen = [ids[i] for i in sorted(np.random.default_rng(seed).choice(len(ids), min(samples, len(ids)), replace=False))]
+    chosen = [
+        ids[i]
+        for i in sorted(
+            np.random.default_rng(seed).choice(len(ids), min(samples, len(ids)), replace=False)
+        )
+    ]
     preprocessor = Preprocessor(recipe)
     identical, same, differing, largest = 0, 0, [], 0.0
     for name in chosen:
@@ -79,7 +93,10 @@ def stored_samples(prep: Path) -> Stored:
         return {name: rows[index].tobytes for index, name in enumerate(ids)}
     paths = files_in(folder, (".bin",))
     if not paths:
-        raise InputError(f"'{prep}' holds no .bin files and no {SAMPLES}; expected was what preprocess/imagenet.py or another script wrote")
+        raise InputError(
+            f"'{prep}' holds no .bin files and no {SAMPLES}; expected was what"
+            " preprocess/imagenet.py or another script wrote"
+        )
     return {sample_id(path): path.read_bytes for path in paths}
 
 
@@ -103,7 +120,9 @@ def made(preprocessor: Preprocessor, image: Path) -> Sample:
 
 
 def difference_of(expected: Sample, found: bytes) -> float | None:
-    """The largest absolute difference of any value, None when the sizes differ or values are not numbers."""
+    """The largest absolute difference of any value, None when the sizes differ or values are not
+    numbers.
+    """
     if len(found) != expected.nbytes:
         return None
     values: npt.NDArray[Any] = np.frombuffer(found, expected.dtype).reshape(expected.shape)
@@ -116,12 +135,17 @@ def is_same(difference: float | None, recipe: Recipe) -> bool:
     if difference is None:
         return False
     level = 1.0 / (recipe.divide * max(recipe.std))
-    # float16 has 11 significant bits; its last one is 1/1024 of values up to 2, which normalised pixels are about.
+    # float16 has 11 significant bits; its last one is 1/1024 of values up to 2, which normalised
+    # pixels are about.
     return difference <= level * _SAME_LEVEL + (2.0**-9 if recipe.dtype == "float16" else 0.0)
 
 
-def explain(recipe: Recipe, names: list[str], images: dict[str, Path], stored: Stored) -> dict[str, Any] | None:
-    """The change of one part of the recipe under which the most differing samples come out as they were found; None when none does."""
+def explain(
+    recipe: Recipe, names: list[str], images: dict[str, Path], stored: Stored
+) -> dict[str, Any] | None:
+    """The change of one part of the recipe under which the most differing samples come out as they
+    were found; None when none does.
+    """
     found = {name: stored[name]() for name in names}
     best: tuple[int, Change] | None = None
     for change in single_changes(recipe):
@@ -139,11 +163,25 @@ def explain(recipe: Recipe, names: list[str], images: dict[str, Path], stored: S
     if best is None:
         return None
     count, change = best
-    return {"change": change.part, "asked": change.asked, "found": change.found, "explains": count, "of": len(names)}
+    return {
+        "change": change.part,
+        "asked": change.asked,
+        "found": change.found,
+        "explains": count,
+        "of": len(names),
+    }
 
 
-def notes_on(prep: Path, stored: Stored, images: dict[str, Path], preprocessor: Preprocessor, images_dir: str | None) -> list[str]:
-    """What else a reader should know: images without samples, sizes that cannot be right, another Pillow, another fingerprint."""
+def notes_on(
+    prep: Path,
+    stored: Stored,
+    images: dict[str, Path],
+    preprocessor: Preprocessor,
+    images_dir: str | None,
+) -> list[str]:
+    """What else a reader should know: images without samples, sizes that cannot be right, another
+    Pillow, another fingerprint.
+    """
     recipe = preprocessor.recipe
     notes = []
     missing = sorted(images.keys() - stored.keys())
@@ -151,13 +189,23 @@ def notes_on(prep: Path, stored: Stored, images: dict[str, Path], preprocessor: 
         notes.append(f"{len(missing)} images have no sample ({listed(missing)})")
     sizes = {len(read()) for read in list(stored.values())[:8]}
     if sizes != {recipe.nbytes}:
-        notes.append(f"samples have {', '.join(map(str, sorted(sizes)))} bytes, the recipe makes {recipe.nbytes}")
+        notes.append(
+            f"samples have {', '.join(map(str, sorted(sizes)))} bytes, the recipe makes"
+            f" {recipe.nbytes}"
+        )
     proof = proof_of(prep)
     then = proof.versions.get("Pillow") if proof else None
     if then and then != PIL.__version__:
         notes.append(f"made with Pillow {then}, checked with {PIL.__version__}")
-    if proof and proof.facts.get("recipe_sha256") == recipe_hash(recipe) and proof.facts.get("fingerprint") != fingerprint(preprocessor):
-        notes.append("by the sidecar's fingerprint, the libraries that made it have other bits for this recipe than the ones here")
+    if (
+        proof
+        and proof.facts.get("recipe_sha256") == recipe_hash(recipe)
+        and proof.facts.get("fingerprint") != fingerprint(preprocessor)
+    ):
+        notes.append(
+            "by the sidecar's fingerprint, the libraries that made it have other bits for this"
+            " recipe than the ones here"
+        )
     return notes
 
 
@@ -166,7 +214,9 @@ def sentence_of(result: dict[str, Any]) -> str:
     counts = f"{result['same_pixels']} of {result['sampled']} sampled files"
     if result["verdict"] == "PASS":
         exact = (
-            "to the last bit" if result["identical"] == result["sampled"] else f"but for rounding (at most {result['max_difference']:.2g})"
+            "to the last bit"
+            if result["identical"] == result["sampled"]
+            else f"but for rounding (at most {result['max_difference']:.2g})"
         )
         lines = [f"PASS: {counts} are what the recipe asks for, {exact}"]
     else:
@@ -175,5 +225,8 @@ def sentence_of(result: dict[str, Any]) -> str:
         if why is None:
             lines.append("no single change of the recipe explains it")
         else:
-            lines.append(f"{why['change']} explains {why['explains']} of {why['of']}: asked for {why['asked']}, found {why['found']}")
+            lines.append(
+                f"{why['change']} explains {why['explains']} of {why['of']}: asked for"
+                f" {why['asked']}, found {why['found']}"
+            )
     return "\n".join(lines + result["notes"])

@@ -23,8 +23,9 @@ _CROP_RATIOS = (0.875, 0.9, 0.95, 1.0)
 
 @dataclass(frozen=True)
 class WrongRecipe:
-    """A recipe that makes a mistake: the fault's name, and how the mistake reads in a sentence. ``as_nhwc``: the values of a sample are laid
-    out as height, width, channel and handed over as if they were in the order that the model takes.
+    """A recipe that makes a mistake: the fault's name, and how the mistake reads in a sentence.
+    ``as_nhwc``: the values of a sample are laid out as height, width, channel and handed over as if
+    they were in the order that the model takes.
     """
 
     fault: str
@@ -50,7 +51,11 @@ def wrong_recipes(right: Recipe) -> list[WrongRecipe]:
             seen.add(_without_name(recipe))
             found.append(WrongRecipe(fault, recipe, mistake))
     if right.layout == "NCHW":
-        found.append(WrongRecipe("layout", right, "the samples are NHWC where the model takes NCHW", as_nhwc=True))
+        found.append(
+            WrongRecipe(
+                "layout", right, "the samples are NHWC where the model takes NCHW", as_nhwc=True
+            )
+        )
     return found
 
 
@@ -62,13 +67,32 @@ def _changes(right: Recipe) -> Iterator[tuple[str, str, _Changes]]:
     """(fault, mistake in words, what is different)."""
     other = "BGR" if right.channels == "RGB" else "RGB"
     flipped: _Changes = {"channels": other, "mean": right.mean[::-1], "std": right.std[::-1]}
-    yield "channel-order", f"the channels are {other}, with mean and std in the order of {right.channels}", {"channels": other}
+    yield (
+        "channel-order",
+        f"the channels are {other}, with mean and std in the order of {right.channels}",
+        {"channels": other},
+    )
     yield "channel-order", f"the channels are {other}, with mean and std in that order too", flipped
     yield "normalisation-missing", "mean and std are not applied", _NO_NORMALISATION
-    yield "normalisation-missing", "the pixels are raw: neither divided nor normalised", {"divide": 1.0, **_NO_NORMALISATION}
-    yield "scaling-missing", f"the pixels are not divided by {right.divide:g} before mean and std", {"divide": 1.0}
-    yield "scaling-twice", f"the pixels are divided by {right.divide:g} twice", {"divide": right.divide**2}
-    twice: _Changes = {"mean": tuple(m + m * s for m, s in zip(right.mean, right.std, strict=True)), "std": tuple(s * s for s in right.std)}
+    yield (
+        "normalisation-missing",
+        "the pixels are raw: neither divided nor normalised",
+        {"divide": 1.0, **_NO_NORMALISATION},
+    )
+    yield (
+        "scaling-missing",
+        f"the pixels are not divided by {right.divide:g} before mean and std",
+        {"divide": 1.0},
+    )
+    yield (
+        "scaling-twice",
+        f"the pixels are divided by {right.divide:g} twice",
+        {"divide": right.divide**2},
+    )
+    twice: _Changes = {
+        "mean": tuple(m + m * s for m, s in zip(right.mean, right.std, strict=True)),
+        "std": tuple(s * s for s in right.std),
+    }
     yield "normalisation-twice", "mean and std are applied twice", twice
     for name, (mean, std) in _CONSTANTS.items():
         yield "normalisation-constants", f"{name} are applied", {"mean": mean, "std": std}
@@ -80,10 +104,20 @@ def _geometry(right: Recipe, resize: Resize) -> Iterator[tuple[str, str, _Change
     for resizer in INTERPOLATIONS:
         for name in ("nearest", "bilinear", "bicubic", "lanczos"):
             changed = msgspec.structs.replace(resize, interpolation=name)
-            yield "interpolation", f"{resizer} resizes with {name} interpolation", {"resizer": resizer, "resize": changed}
+            yield (
+                "interpolation",
+                f"{resizer} resizes with {name} interpolation",
+                {"resizer": resizer, "resize": changed},
+            )
     height, width = right.size
-    squashed = msgspec.structs.replace(resize, rule="exact", size=(height, width), rounding="truncate")
-    yield "resize-crop", "the image is squashed to the model's size, with no crop", {"resize": squashed, "crop": None}
+    squashed = msgspec.structs.replace(
+        resize, rule="exact", size=(height, width), rounding="truncate"
+    )
+    yield (
+        "resize-crop",
+        "the image is squashed to the model's size, with no crop",
+        {"resize": squashed, "crop": None},
+    )
     for ratio in _CROP_RATIOS:
         shorter = int(min(height, width) / ratio)
         changed = msgspec.structs.replace(resize, rule="shorter", size=(shorter,))

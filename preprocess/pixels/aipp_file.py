@@ -1,7 +1,8 @@
 """The AIPP configuration of a recipe: cropping and normalisation of uint8 images inside an ``.om``.
 
-AIPP computes ``(x - mean_chn - min_chn) * var_reci_chn`` for each channel, so ``min_chn`` is ``divide * mean`` and ``var_reci_chn`` is
-``1 / (divide * std)``. It computes in half precision on the device: results differ from float32 normalisation by that rounding.
+AIPP computes ``(x - mean_chn - min_chn) * var_reci_chn`` for each channel, so ``min_chn`` is
+``divide * mean`` and ``var_reci_chn`` is ``1 / (divide * std)``. It computes in half precision on
+the device: results differ from float32 normalisation by that rounding.
 """
 
 from __future__ import annotations
@@ -22,13 +23,20 @@ from portproof.recipe import Recipe, recipe_hash
 
 
 def aipp_config(recipe: Recipe, prepared: Recipe) -> str:
-    """The configuration text: ``recipe`` is what the model was trained for, ``prepared`` what the uint8 NHWC files hold.
+    """The configuration text: ``recipe`` is what the model was trained for, ``prepared`` what the
+    uint8 NHWC files hold.
 
-    :class:`InputError` when the two cannot be joined: another channel order, resize or decoder, or samples smaller than the model's crop.
+    :class:`InputError` when the two cannot be joined: another channel order, resize or decoder, or
+    samples smaller than the model's crop.
     """
     _refuse_mismatch(recipe, prepared)
     (height, width), (source_height, source_width) = recipe.size, prepared.size
-    lines = ["aipp_mode : static", "input_format : RGB888_U8", f"src_image_size_w : {source_width}", f"src_image_size_h : {source_height}"]
+    lines = [
+        "aipp_mode : static",
+        "input_format : RGB888_U8",
+        f"src_image_size_w : {source_width}",
+        f"src_image_size_h : {source_height}",
+    ]
     if (height, width) != (source_height, source_width):
         left = centre_span(source_width, width, recipe.crop_rounding).start
         top = centre_span(source_height, height, recipe.crop_rounding).start
@@ -40,38 +48,68 @@ def aipp_config(recipe: Recipe, prepared: Recipe) -> str:
             f"crop_size_h : {height}",
         ]
     lines += ["csc_switch : false", "rbuv_swap_switch : false"]
-    lines += [f"min_chn_{index} : {_number(recipe.divide * mean)}" for index, mean in enumerate(recipe.mean)]
-    lines += [f"var_reci_chn_{index} : {_number(1.0 / (recipe.divide * std))}" for index, std in enumerate(recipe.std)]
+    lines += [
+        f"min_chn_{index} : {_number(recipe.divide * mean)}"
+        for index, mean in enumerate(recipe.mean)
+    ]
+    lines += [
+        f"var_reci_chn_{index} : {_number(1.0 / (recipe.divide * std))}"
+        for index, std in enumerate(recipe.std)
+    ]
     return "aipp_op {\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
 
 
 def _number(value: float) -> str:
-    """Plain decimal notation, which is all that files in circulation hold, with 12 significant digits."""
+    """Plain decimal notation, which is all that files in circulation hold, with 12 significant
+    digits.
+    """
     return np.format_float_positional(value, precision=12, fractional=False, trim="-")
 
 
 def _refuse_mismatch(recipe: Recipe, prepared: Recipe) -> None:
     if recipe.dtype == "uint8" or not recipe.normalises:
-        raise InputError("the card's recipe writes raw pixels: there is no normalisation for AIPP to do")
+        raise InputError(
+            "the card's recipe writes raw pixels: there is no normalisation for AIPP to do"
+        )
     if (prepared.dtype, prepared.layout) != ("uint8", "NHWC"):
-        raise InputError(f"AIPP reads uint8 NHWC samples, the recipe of the files makes {prepared.dtype} {prepared.layout}")
+        raise InputError(
+            f"AIPP reads uint8 NHWC samples, the recipe of the files makes {prepared.dtype}"
+            f" {prepared.layout}"
+        )
     same = ("decoder", "resizer", "resize", "channels", "fill")
     other = [name for name in same if getattr(recipe, name) != getattr(prepared, name)]
     if other:
         raise InputError(
-            f"the files are prepared by another {other[0]} than the card's recipe asks for; prepare them by a recipe that agrees"
+            f"the files are prepared by another {other[0]} than the card's recipe asks for; prepare"
+            " them by a recipe that agrees"
         )
     if prepared.size[0] < recipe.size[0] or prepared.size[1] < recipe.size[1]:
-        raise InputError(f"the files have {prepared.size} pixels (height, width), fewer than the {recipe.size} that the model reads")
+        raise InputError(
+            f"the files have {prepared.size} pixels (height, width), fewer than the {recipe.size}"
+            " that the model reads"
+        )
 
 
 def write_aipp(path: Path, recipe: Recipe, prepared: Recipe) -> None:
-    """Write the configuration and its sidecar, which says that the model normalises; do nothing when it is there already."""
+    """Write the configuration and its sidecar, which says that the model normalises; do nothing
+    when it is there already.
+    """
     text = aipp_config(recipe, prepared)
-    work = Work("aipp", path, inputs={}, parameters={"recipe": recipe_hash(recipe), "prepared": recipe_hash(prepared), "text": text})
+    work = Work(
+        "aipp",
+        path,
+        inputs={},
+        parameters={"recipe": recipe_hash(recipe), "prepared": recipe_hash(prepared), "text": text},
+    )
     if work.is_done():
         return
     work.begin()
     write_text(path, text)
-    work.finish([path], {FACT: as_data(normalisation_by(replace(recipe, layout="NHWC"), folded=True)), "prepared": as_data(prepared)})
+    work.finish(
+        [path],
+        {
+            FACT: as_data(normalisation_by(replace(recipe, layout="NHWC"), folded=True)),
+            "prepared": as_data(prepared),
+        },
+    )
     progress.say(f"aipp: {path}")

@@ -1,4 +1,6 @@
-"""The compiled core applied to recipes, and the proof that it gives Pillow's bits before it is used."""
+"""The compiled core applied to recipes, and the proof that it gives Pillow's bits before it is
+used.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,15 @@ from portproof.preprocess.pixels.native import FILTERS, Core, CoreUnavailable, J
 from portproof.preprocess.pixels.pillow_images import Pixels, crop_resized, to_rgb
 from portproof.recipe import Recipe, Resize
 
-#: Sizes (height, width) of the self-test: reduced, enlarged, one axis each way, and as tall as horizontal-first goes.
+#: Sizes (height, width) of the self-test: reduced, enlarged, one axis each way, and as tall as
+#: horizontal-first goes.
 _TRIAL_SIZES = ((97, 131), (40, 61), (250, 64), (199, 100))
 
 
 class CompiledRecipe:
-    """One recipe on the compiled core; :class:`CoreUnavailable` when the core has no such resize."""
+    """One recipe on the compiled core; :class:`CoreUnavailable` when the core has no such
+    resize.
+    """
 
     def __init__(self, recipe: Recipe, core: Core) -> None:
         filters = recipe.resize.interpolation if recipe.resize else FILTERS[0]
@@ -32,14 +37,19 @@ class CompiledRecipe:
         self._tables = np.ascontiguousarray(value_tables(recipe))
 
     def __call__(self, image: Image.Image, data: bytes) -> npt.NDArray[Any] | None:
-        """One sample of an opened image, whose file is ``data``; None when Pillow would run the vertical pass first, so that only Pillow
-        itself has its bits.
+        """One sample of an opened image, whose file is ``data``; None when Pillow would run the
+        vertical pass first, so that only Pillow itself has its bits.
         """
         job = self._job(image.height, image.width)
         if job is None:
             return None
         sample = np.empty(self.recipe.shape, self.recipe.dtype)
-        if self.core.decodes_jpeg and image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") and self.core.jpeg(data, job, sample):
+        if (
+            self.core.decodes_jpeg
+            and image.format in ("JPEG", "MPO")
+            and image.mode in ("RGB", "L")
+            and self.core.jpeg(data, job, sample)
+        ):
             return sample
         self.core.resample(np.asarray(to_rgb(image)), job, sample)
         return sample
@@ -72,7 +82,8 @@ class CompiledRecipe:
 
 
 def vertical_first(height: int, width: int, new_height: int, new_width: int) -> bool:
-    """Whether Pillow 13 resizes vertically first (python-pillow/Pillow#9549; found by trying 1500 sizes, none of them an exception).
+    """Whether Pillow 13 resizes vertically first (python-pillow/Pillow#9549; found by trying 1500
+    sizes, none of them an exception).
 
     Earlier versions never do; leaving these images to Pillow is right for both.
     """
@@ -80,9 +91,11 @@ def vertical_first(height: int, width: int, new_height: int, new_width: int) -> 
 
 
 def value_tables(recipe: Recipe) -> npt.NDArray[Any]:
-    """The value that each of the 256 levels becomes: an array (3, 256) of the recipe's dtype, in the order of its channels.
+    """The value that each of the 256 levels becomes: an array (3, 256) of the recipe's dtype, in
+    the order of its channels.
 
-    The arithmetic is that of :func:`portproof.preprocess.pixels.transform.values_of`, so that a table gives the same bits.
+    The arithmetic is that of :func:`portproof.preprocess.pixels.transform.values_of`, so that a
+    table gives the same bits.
     """
     levels = np.arange(256, dtype=np.float32)
     if not recipe.normalises:
@@ -93,27 +106,42 @@ def value_tables(recipe: Recipe) -> npt.NDArray[Any]:
 
 @functools.cache
 def proven_core() -> Core:
-    """The compiled core, after it has reproduced the installed Pillow's bits; :class:`CoreUnavailable` when it cannot be built or does not."""
+    """The compiled core, after it has reproduced the installed Pillow's bits;
+    :class:`CoreUnavailable` when it cannot be built or does not.
+    """
     core = load()
     for name in FILTERS:
         recipe = _trial_recipe(name)
         for height, width in _TRIAL_SIZES:
             image = _trial_image(height, width)
             if not _agrees(core, recipe, image, b""):
-                raise CoreUnavailable(f"its {name} resize has other bits than the installed Pillow {PIL.__version__}")
-    if core.decodes_jpeg and not all(_decodes_alike(core, mode, subsampling) for mode in ("RGB", "L") for subsampling in (0, 1, 2)):
+                raise CoreUnavailable(
+                    f"its {name} resize has other bits than the installed Pillow {PIL.__version__}"
+                )
+    if core.decodes_jpeg and not all(
+        _decodes_alike(core, mode, subsampling)
+        for mode in ("RGB", "L")
+        for subsampling in (0, 1, 2)
+    ):
         core.decodes_jpeg = False
     return core
 
 
 def _trial_recipe(interpolation: Any) -> Recipe:
     return Recipe(
-        resize=Resize(size=(72,), interpolation=interpolation), crop=(64, 80), divide=1.0, mean=(0, 0, 0), std=(1, 1, 1), dtype="uint8"
+        resize=Resize(size=(72,), interpolation=interpolation),
+        crop=(64, 80),
+        divide=1.0,
+        mean=(0, 0, 0),
+        std=(1, 1, 1),
+        dtype="uint8",
     )
 
 
 def _trial_image(height: int, width: int) -> Image.Image:
-    noise: Pixels = np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    noise: Pixels = np.random.default_rng(height * 1000 + width).integers(
+        0, 256, (height, width, 3), dtype=np.uint8
+    )
     return Image.fromarray(noise)
 
 

@@ -1,4 +1,6 @@
-"""A fingerprint of preprocessing: what a recipe, on the libraries of this host, makes of a fixed set of images."""
+"""A fingerprint of preprocessing: what a recipe, on the libraries of this host, makes of a fixed
+set of images.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from PIL import Image, features
 from portproof.core.errors import InputError
 from portproof.preprocess.pixels.transform import Preprocessor
 
-#: A 56 x 40 JPEG with subsampled colour (516 bytes), made once: an encoder is no part of what is fingerprinted.
+#: A 56 x 40 JPEG with subsampled colour (516 bytes), made once: an encoder is no part of what is
+#: fingerprinted.
 _JPEG = base64.b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQYEpRUk//2wBDAQ4ODhMREyYV"
     "FSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wAARCAAoADgDASIAAhEBAxEB/8QAGgAAAwEBAQEAAAAAAAAAAAAAAAMEBQIB"
@@ -23,7 +26,8 @@ _JPEG = base64.b64decode(
     "uPkfp//Z"
 )
 
-#: Height and width of the generated images: wide, tall beyond 2 : 1 (which Pillow 13 resizes in another order), smaller than any crop.
+#: Height and width of the generated images: wide, tall beyond 2 : 1 (which Pillow 13 resizes in
+#: another order), smaller than any crop.
 _SIZES = ((300, 401), (701, 200), (9, 7))
 
 
@@ -32,14 +36,18 @@ def fixed_images() -> Iterator[bytes]:
     yield _JPEG
     for height, width in _SIZES:
         y, x = np.mgrid[0:height, 0:width]
-        levels = np.stack([(x * 3 + y) % 256, (x * y // 7) % 256, (x * 5 ^ y * 3) % 256], axis=-1).astype(np.uint8)
+        levels = np.stack(
+            [(x * 3 + y) % 256, (x * y // 7) % 256, (x * 5 ^ y * 3) % 256], axis=-1
+        ).astype(np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(levels).save(buffer, "BMP")
         yield buffer.getvalue()
 
 
 def fingerprint(preprocessor: Preprocessor) -> str:
-    """SHA-256 over the samples that the recipe makes of the fixed images. An image that the recipe cannot take counts as such."""
+    """SHA-256 over the samples that the recipe makes of the fixed images. An image that the recipe
+    cannot take counts as such.
+    """
     digest = hashlib.sha256()
     for data in fixed_images():
         try:
@@ -51,5 +59,9 @@ def fingerprint(preprocessor: Preprocessor) -> str:
 
 def decoders() -> dict[str, str]:
     """The decoding libraries inside Pillow whose version can change bits."""
-    jpeg = "libjpeg-turbo " + str(features.version("libjpeg_turbo")) if features.check("libjpeg_turbo") else str(features.version("jpg"))
+    jpeg = (
+        "libjpeg-turbo " + str(features.version("libjpeg_turbo"))
+        if features.check("libjpeg_turbo")
+        else str(features.version("jpg"))
+    )
     return {"jpeg": jpeg, "webp": str(features.version("webp"))}

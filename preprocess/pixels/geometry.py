@@ -1,4 +1,6 @@
-"""Sizes and places of resize and crop, with the rounding of each family of scripts. Pixels throughout, height before width."""
+"""Sizes and places of resize and crop, with the rounding of each family of scripts. Pixels
+throughout, height before width.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,16 @@ from dataclasses import dataclass
 from portproof.core.errors import InputError
 from portproof.recipe import Recipe, Resize
 
-#: The largest image that a resize may pass through: a file of 20,000 x 1 pixels makes the reference itself use 6 GB.
+#: The largest image that a resize may pass through: a file of 20,000 x 1 pixels makes the reference
+#: itself use 6 GB.
 MAX_INTERMEDIATE_PIXELS = 256_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Along one axis: ``length`` pixels from ``start`` of the resized image go to ``place`` of the sample; the rest of it is fill."""
+    """Along one axis: ``length`` pixels from ``start`` of the resized image go to ``place`` of the
+    sample; the rest of it is fill.
+    """
 
     start: int
     place: int
@@ -22,7 +27,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of an image of one size: the size after the resize, and what the crop keeps of it."""
+    """What becomes of an image of one size: the size after the resize, and what the crop keeps of
+    it.
+    """
 
     height: int
     width: int
@@ -31,15 +38,21 @@ class Plan:
 
 
 def plan(recipe: Recipe, height: int, width: int) -> Plan:
-    """The plan for an image of ``height`` x ``width``; :class:`InputError` when its resized form would vanish or be enormous."""
-    new_height, new_width = resized_size(recipe.resize, height, width) if recipe.resize else (height, width)
+    """The plan for an image of ``height`` x ``width``; :class:`InputError` when its resized form
+    would vanish or be enormous.
+    """
+    new_height, new_width = (
+        resized_size(recipe.resize, height, width) if recipe.resize else (height, width)
+    )
     if new_height < 1 or new_width < 1:
-        raise InputError(f"its {width} x {height} pixels would become {new_width} x {new_height}; leave it out")
+        raise InputError(
+            f"its {width} x {height} pixels would become {new_width} x {new_height}; leave it out"
+        )
     largest = max(new_width * new_height, new_width * height, width * new_height)
     if largest > MAX_INTERMEDIATE_PIXELS:
         raise InputError(
-            f"resizing its {width} x {height} pixels would pass through {largest / 1e6:.0f} megapixels, "
-            f"at most {MAX_INTERMEDIATE_PIXELS // 1_000_000} are allowed; leave it out"
+            f"resizing its {width} x {height} pixels would pass through {largest / 1e6:.0f}"
+            f" megapixels, at most {MAX_INTERMEDIATE_PIXELS // 1_000_000} are allowed; leave it out"
         )
     crop_height, crop_width = recipe.size
     return Plan(
@@ -53,14 +66,20 @@ def plan(recipe: Recipe, height: int, width: int) -> Plan:
 def resized_size(resize: Resize, height: int, width: int) -> tuple[int, int]:
     """Height and width after the resize.
 
-    Sources: torchvision's ``_compute_resized_output_size`` (``shorter``), timm's ``ResizeKeepRatio.get_params`` (``cover``, ``contain``),
-    the ShuffleNetV2+ script's ``OpencvResize`` (``half_up``). The order of the operations is theirs: another one rounds differently.
+    Sources: torchvision's ``_compute_resized_output_size`` (``shorter``), timm's
+    ``ResizeKeepRatio.get_params`` (``cover``, ``contain``), the ShuffleNetV2+ script's
+    ``OpencvResize`` (``half_up``). The order of the operations is theirs: another one rounds
+    differently.
     """
     if resize.rule == "exact":
         return resize.size[0], resize.size[1]
     if resize.rule == "shorter":
         size, (short, long) = resize.size[0], sorted((height, width))
-        other = int(size * long / short) if resize.rounding == "truncate" else int(size / short * long + 0.5)
+        other = (
+            int(size * long / short)
+            if resize.rounding == "truncate"
+            else int(size / short * long + 0.5)
+        )
         return (other, size) if width <= height else (size, other)
     ratios = height / resize.size[0], width / resize.size[1]
     ratio = min(ratios) if resize.rule == "cover" else max(ratios)
@@ -68,7 +87,8 @@ def resized_size(resize: Resize, height: int, width: int) -> tuple[int, int]:
 
 
 def centre_span(size: int, crop: int, rounding: str) -> Span:
-    """Where a centre crop of ``crop`` lies on an axis of ``size``; a smaller image is padded, the odd pixel at its end.
+    """Where a centre crop of ``crop`` lies on an axis of ``size``; a smaller image is padded, the
+    odd pixel at its end.
 
     >>> centre_span(341, 224, "half_even"), centre_span(341, 224, "ceil")
     (Span(start=58, place=0, length=224), Span(start=59, place=0, length=224))
@@ -78,5 +98,7 @@ def centre_span(size: int, crop: int, rounding: str) -> Span:
     if size < crop:
         return Span(0, (crop - size) // 2, size)
     margin = size - crop
-    start = {"half_even": round(margin / 2.0), "floor": margin // 2, "ceil": (margin + 1) // 2}[rounding]
+    start = {"half_even": round(margin / 2.0), "floor": margin // 2, "ceil": (margin + 1) // 2}[
+        rounding
+    ]
     return Span(start, 0, crop)

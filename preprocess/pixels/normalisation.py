@@ -1,6 +1,8 @@
-"""Where a model's scale, mean and std are applied: in the prepared input, or inside the model. Exactly one of both is right.
+"""Where a model's scale, mean and std are applied: in the prepared input, or inside the model.
+Exactly one of both is right.
 
-An exported ONNX file says it in its metadata under :data:`METADATA_KEY`, and every model's sidecar under the fact ``normalisation``.
+An exported ONNX file says it in its metadata under :data:`METADATA_KEY`, and every model's sidecar
+under the fact ``normalisation``.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ FACT = "normalisation"
 
 
 class Normalisation(msgspec.Struct, frozen=True, kw_only=True):
-    """``(pixel / divide - mean) / std`` per channel in the order of ``channels``, and where it happens; ``layout`` is of the model's input."""
+    """``(pixel / divide - mean) / std`` per channel in the order of ``channels``, and where it
+    happens; ``layout`` is of the model's input.
+    """
 
     where: Literal["in the model", "in the input"]
     divide: float
@@ -34,7 +38,9 @@ class Normalisation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def normalisation_by(recipe: Recipe, folded: bool) -> Normalisation:
-    """The normalisation of a float recipe, done inside the model (``folded``) or by who prepares the input."""
+    """The normalisation of a float recipe, done inside the model (``folded``) or by who prepares
+    the input.
+    """
     return Normalisation(
         where="in the model" if folded else "in the input",
         divide=recipe.divide,
@@ -46,13 +52,18 @@ def normalisation_by(recipe: Recipe, folded: bool) -> Normalisation:
 
 
 def from_metadata(text: str | None, what: str) -> Normalisation | None:
-    """What an ONNX file's metadata says under :data:`METADATA_KEY`; None when it says nothing (a file from elsewhere)."""
+    """What an ONNX file's metadata says under :data:`METADATA_KEY`; None when it says nothing (a
+    file from elsewhere).
+    """
     if text is None:
         return None
     try:
         return msgspec.json.decode(text, type=Normalisation)
     except msgspec.DecodeError as error:
-        raise InputError(f"{what}: its metadata '{METADATA_KEY}' cannot be read ({error}); export the model again") from error
+        raise InputError(
+            f"{what}: its metadata '{METADATA_KEY}' cannot be read ({error}); export the model"
+            " again"
+        ) from error
 
 
 def from_proof(proof: Proof | None) -> Normalisation | None:
@@ -62,30 +73,48 @@ def from_proof(proof: Proof | None) -> Normalisation | None:
     try:
         return msgspec.convert(proof.facts[FACT], Normalisation)
     except msgspec.ValidationError as error:
-        raise InputError(f"the sidecar's fact '{FACT}' cannot be read ({error}); make the model again") from error
+        raise InputError(
+            f"the sidecar's fact '{FACT}' cannot be read ({error}); make the model again"
+        ) from error
 
 
-def check_normalisation(model: Normalisation | None, prep: Proof | None, model_name: str, prep_name: str) -> None:
-    """Refuse a model and prepared samples that together would be normalised twice, not at all, or by other numbers.
+def check_normalisation(
+    model: Normalisation | None, prep: Proof | None, model_name: str, prep_name: str
+) -> None:
+    """Refuse a model and prepared samples that together would be normalised twice, not at all, or
+    by other numbers.
 
-    ``prep`` is the sidecar of the samples. Where either says nothing (a file from elsewhere) nothing can be judged, and it is let through.
+    ``prep`` is the sidecar of the samples. Where either says nothing (a file from elsewhere)
+    nothing can be judged, and it is let through.
     """
     if model is None or prep is None or "recipe" not in prep.facts:
         return
     prepared = msgspec.convert(prep.facts["recipe"], Recipe)
-    remedy = f"prepare the samples with --dtype {'uint8' if model.where == 'in the model' else 'float32'}, or use the model exported "
+    remedy = (
+        "prepare the samples with --dtype"
+        f" {'uint8' if model.where == 'in the model' else 'float32'}, or use the model exported "
+    )
     if model.where == "in the model" and prepared.normalises:
-        raise InputError(f"'{model_name}' normalises its input, and '{prep_name}' is normalised already: {remedy}without --fold-normalize")
+        raise InputError(
+            f"'{model_name}' normalises its input, and '{prep_name}' is normalised already:"
+            f" {remedy}without --fold-normalize"
+        )
     if model.where == "in the input" and model.normalises and not prepared.normalises:
-        raise InputError(f"'{model_name}' expects normalised samples, and '{prep_name}' holds raw pixels: {remedy}with --fold-normalize")
+        raise InputError(
+            f"'{model_name}' expects normalised samples, and '{prep_name}' holds raw pixels:"
+            f" {remedy}with --fold-normalize"
+        )
     if (prepared.channels, prepared.layout) != (model.channels, model.layout):
         raise InputError(
-            f"'{model_name}' takes {model.channels} {model.layout}, and '{prep_name}' holds {prepared.channels} {prepared.layout}: "
-            "prepare the samples by the model's own card"
+            f"'{model_name}' takes {model.channels} {model.layout}, and '{prep_name}' holds"
+            f" {prepared.channels} {prepared.layout}: prepare the samples by the model's own card"
         )
-    numbers, wanted = (prepared.divide, prepared.mean, prepared.std), (model.divide, model.mean, model.std)
+    numbers, wanted = (
+        (prepared.divide, prepared.mean, prepared.std),
+        (model.divide, model.mean, model.std),
+    )
     if prepared.normalises and numbers != wanted:
         raise InputError(
-            f"'{model_name}' expects samples normalised by {wanted} (divide, mean, std), and '{prep_name}' was by {numbers}: "
-            "prepare the samples by the model's own card"
+            f"'{model_name}' expects samples normalised by {wanted} (divide, mean, std), and"
+            f" '{prep_name}' was by {numbers}: prepare the samples by the model's own card"
         )

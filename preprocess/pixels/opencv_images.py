@@ -1,4 +1,6 @@
-"""Decode, resize and crop with OpenCV, for recipes of scripts that used it. Its resizers do not filter when shrinking: other bits than Pillow's."""
+"""Decode, resize and crop with OpenCV, for recipes of scripts that used it. Its resizers do not
+filter when shrinking: other bits than Pillow's.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from portproof.recipe import Recipe
 try:
     import cv2
 except ImportError as error:
-    raise MissingPackageError("opencv-python-headless", "a recipe whose decoder or resizer is 'opencv'", "opencv") from error
+    raise MissingPackageError(
+        "opencv-python-headless", "a recipe whose decoder or resizer is 'opencv'", "opencv"
+    ) from error
 
 _FLAGS = {
     "nearest": cv2.INTER_NEAREST,
@@ -29,7 +33,9 @@ cv2.setNumThreads(1)
 
 
 def decode(data: bytes) -> Pixels:
-    """Decode as ``cv2.imread`` does (the EXIF orientation is applied, transparency dropped), to (height, width, 3) RGB."""
+    """Decode as ``cv2.imread`` does (the EXIF orientation is applied, transparency dropped), to
+    (height, width, 3) RGB.
+    """
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if bgr is None:
         raise InputError("OpenCV cannot decode it; replace or remove it")
@@ -37,11 +43,17 @@ def decode(data: bytes) -> Pixels:
 
 
 def crop_resized(pixels: Pixels, recipe: Recipe) -> Pixels:
-    """Resize and crop an RGB image by OpenCV: (height, width, 3) bytes of the recipe's size, in RGB order."""
+    """Resize and crop an RGB image by OpenCV: (height, width, 3) bytes of the recipe's size, in RGB
+    order.
+    """
     steps = plan(recipe, *pixels.shape[:2])
     if recipe.resize:
-        resized: Any = cv2.resize(pixels, (steps.width, steps.height), interpolation=_FLAGS[recipe.resize.interpolation])
+        resized: Any = cv2.resize(
+            pixels, (steps.width, steps.height), interpolation=_FLAGS[recipe.resize.interpolation]
+        )
         pixels = resized
     rows, columns = steps.rows, steps.columns
-    kept = pixels[rows.start : rows.start + rows.length, columns.start : columns.start + columns.length]
+    kept = pixels[
+        rows.start : rows.start + rows.length, columns.start : columns.start + columns.length
+    ]
     return on_canvas(kept, steps, recipe)

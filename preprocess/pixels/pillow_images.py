@@ -1,6 +1,7 @@
 """Decode, resize and crop with Pillow; the reference path, whose bits every other path must equal.
 
-It does what ``Image.open(file).convert("RGB")`` and torchvision's or timm's evaluation transforms do, with their own library calls.
+It does what ``Image.open(file).convert("RGB")`` and torchvision's or timm's evaluation transforms
+do, with their own library calls.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from portproof.recipe import Recipe
 
 Pixels = npt.NDArray[np.uint8]
 
-#: Modes whose conversion to RGB clips values above 255 instead of scaling them (as the reference does).
+#: Modes whose conversion to RGB clips values above 255 instead of scaling them (as the reference
+#: does).
 CLIPPED_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
 
-RESAMPLING = {name.lower(): Image.Resampling[name] for name in ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")}
+RESAMPLING = {
+    name.lower(): Image.Resampling[name]
+    for name in ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")
+}
 
 
 def open_image(data: bytes) -> Image.Image:
-    """An image whose header was read, not yet its pixels; :class:`InputError` (to be prefixed with the file's name) when it is none, or a
-    decompression bomb: above Pillow's own limit for a warning.
+    """An image whose header was read, not yet its pixels; :class:`InputError` (to be prefixed with
+    the file's name) when it is none, or a decompression bomb: above Pillow's own limit for a
+    warning.
     """
     if not data:
         raise InputError("it is empty (0 bytes); replace or remove it")
@@ -34,28 +40,43 @@ def open_image(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise InputError("it is not an image that Pillow knows; replace or remove it") from None
     except Image.DecompressionBombError as error:
-        raise InputError(f"it is refused as a decompression bomb ({error}); replace or remove it") from None
-    except Exception as error:  # broken headers end in any of OSError, SyntaxError, ValueError, struct.error, IndexError
-        raise InputError(f"it cannot be opened as an image ({type(error).__name__}: {error}); replace or remove it") from error
+        raise InputError(
+            f"it is refused as a decompression bomb ({error}); replace or remove it"
+        ) from None
+    # broken headers end in any of OSError, SyntaxError, ValueError, struct.error, IndexError
+    except Exception as error:
+        raise InputError(
+            f"it cannot be opened as an image ({type(error).__name__}: {error}); replace or"
+            " remove it"
+        ) from error
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
-        raise InputError(f"it is refused as a decompression bomb: {image.width} x {image.height} pixels, at most {limit} are allowed")
+        raise InputError(
+            f"it is refused as a decompression bomb: {image.width} x {image.height} pixels, at most"
+            f" {limit} are allowed"
+        )
     return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The image in 8-bit RGB, decoded; the EXIF orientation is ignored, as ``convert("RGB")`` ignores it."""
+    """The image in 8-bit RGB, decoded; the EXIF orientation is ignored, as ``convert("RGB")``
+    ignores it.
+    """
     try:
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")
     except MemoryError:
         raise
-    except Exception as error:  # a damaged body ends in any of OSError, SyntaxError, ValueError, struct.error, EOFError, zlib.error
+    # a damaged body ends in any of OSError, SyntaxError, ValueError, struct.error, EOFError,
+    # zlib.error
+    except Exception as error:
         raise InputError(f"it is truncated or damaged ({error}); replace or remove it") from error
 
 
 def crop_resized(image: Image.Image, recipe: Recipe) -> Pixels:
-    """Resize and crop an RGB image by Pillow: (height, width, 3) bytes of the recipe's size, in RGB order."""
+    """Resize and crop an RGB image by Pillow: (height, width, 3) bytes of the recipe's size, in RGB
+    order.
+    """
     steps = plan(recipe, image.height, image.width)
     if recipe.resize and (steps.width, steps.height) != image.size:
         image = image.resize((steps.width, steps.height), RESAMPLING[recipe.resize.interpolation])
@@ -65,12 +86,16 @@ def crop_resized(image: Image.Image, recipe: Recipe) -> Pixels:
 
 
 def on_canvas(pixels: Pixels, steps: Plan, recipe: Recipe) -> Pixels:
-    """The kept pixels at their place in a sample of the recipe's size; the rest is ``fill``. Nothing is copied when nothing is missing."""
+    """The kept pixels at their place in a sample of the recipe's size; the rest is ``fill``.
+    Nothing is copied when nothing is missing.
+    """
     height, width = recipe.size
     if pixels.shape[:2] == (height, width):
         return pixels
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = recipe.fill
     rows, columns = steps.rows, steps.columns
-    canvas[rows.place : rows.place + rows.length, columns.place : columns.place + columns.length] = pixels
+    canvas[
+        rows.place : rows.place + rows.length, columns.place : columns.place + columns.length
+    ] = pixels
     return canvas

@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from portproof.preprocess.pixels.pillow_images import CLIPPED_MODES, Pixels, crop_resized, open_image, to_rgb
+from portproof.preprocess.pixels.pillow_images import (
+    CLIPPED_MODES,
+    Pixels,
+    crop_resized,
+    open_image,
+    to_rgb,
+)
 from portproof.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -20,8 +26,8 @@ Sample = npt.NDArray[Any]
 class Preprocessor:
     """Applies one recipe to one image after the other; safe to call from several threads.
 
-    ``core`` says what computes the bits, and why it is not the compiled core when it is not: they are the same bits. ``use_compiled=False``
-    leaves the compiled core out.
+    ``core`` says what computes the bits, and why it is not the compiled core when it is not: they
+    are the same bits. ``use_compiled=False`` leaves the compiled core out.
     """
 
     def __init__(self, recipe: Recipe, use_compiled: bool = True) -> None:
@@ -46,9 +52,11 @@ class Preprocessor:
         return "compiled" if core.decodes_jpeg else "compiled, JPEG decoded by Pillow"
 
     def __call__(self, data: bytes) -> tuple[Sample, bool]:
-        """One sample, contiguous, of the recipe's shape and dtype, and whether the image's values were clipped to 8 bits.
+        """One sample, contiguous, of the recipe's shape and dtype, and whether the image's values
+        were clipped to 8 bits.
 
-        :class:`InputError`, to be prefixed with the file's name, when the bytes are not a whole image or the recipe cannot take it.
+        :class:`InputError`, to be prefixed with the file's name, when the bytes are not a whole
+        image or the recipe cannot take it.
         """
         image = open_image(data)
         clipped = self.recipe.decoder == "pillow" and image.mode in CLIPPED_MODES
@@ -64,15 +72,22 @@ class Preprocessor:
             return crop_resized(to_rgb(image), recipe)
         from portproof.preprocess.pixels import opencv_images
 
-        rgb = opencv_images.decode(data) if recipe.decoder == "opencv" else np.asarray(to_rgb(image))
-        return opencv_images.crop_resized(rgb, recipe) if recipe.resizer == "opencv" else crop_resized(Image.fromarray(rgb), recipe)
+        rgb = (
+            opencv_images.decode(data) if recipe.decoder == "opencv" else np.asarray(to_rgb(image))
+        )
+        return (
+            opencv_images.crop_resized(rgb, recipe)
+            if recipe.resizer == "opencv"
+            else crop_resized(Image.fromarray(rgb), recipe)
+        )
 
 
 def values_of(pixels: Pixels, recipe: Recipe) -> Sample:
-    """Order channels, scale, lay out: (height, width, 3) RGB bytes become one sample of the recipe's shape and dtype.
+    """Order channels, scale, lay out: (height, width, 3) RGB bytes become one sample of the
+    recipe's shape and dtype.
 
-    The arithmetic is that of torchvision's ``ToTensor`` and ``Normalize``: float32 throughout, divide, subtract, divide; float16 is rounded
-    once, at the end.
+    The arithmetic is that of torchvision's ``ToTensor`` and ``Normalize``: float32 throughout,
+    divide, subtract, divide; float16 is rounded once, at the end.
     """
     ordered = pixels if recipe.channels == "RGB" else pixels[:, :, ::-1]
     planes = ordered.transpose(2, 0, 1) if recipe.layout == "NCHW" else ordered

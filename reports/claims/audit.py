@@ -18,15 +18,25 @@ Check = Callable[[Facts], Iterable[Outcome]]
 
 @cache
 def checks() -> dict[str, Check]:
-    """The checks by module name: every module of ``portproof.reports.claims.rules`` that has a function ``check``."""
-    modules = (importlib.import_module(f"{audits.__name__}.{info.name}") for info in pkgutil.iter_modules(audits.__path__))
-    return {module.__name__.rpartition(".")[2]: module.check for module in modules if hasattr(module, "check")}
+    """The checks by module name: every module of ``portproof.reports.claims.rules`` that has a
+    function ``check``.
+    """
+    modules = (
+        importlib.import_module(f"{audits.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(audits.__path__)
+    )
+    return {
+        module.__name__.rpartition(".")[2]: module.check
+        for module in modules
+        if hasattr(module, "check")
+    }
 
 
 def audit(path: str | os.PathLike[str]) -> Audit:
     """Audit one README, in Chinese or English.
 
-    Raises :class:`~portproof.core.errors.InputError` when the file is not there; whatever its bytes are, they are read.
+    Raises :class:`~portproof.core.errors.InputError` when the file is not there; whatever its bytes
+    are, they are read.
     """
     return audit_document(read(path), os.fspath(path))
 

@@ -18,7 +18,9 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One stated figure, re-derived. ``line`` and ``from_line`` count from 1; ``from_line`` is None when the line itself shows the source."""
+    """One stated figure, re-derived. ``line`` and ``from_line`` count from 1; ``from_line`` is None
+    when the line itself shows the source.
+    """
 
     verdict: Verdict
     kind: str
@@ -29,7 +31,13 @@ class Finding:
 
     def as_record(self) -> dict[str, Any]:
         """The object of the JSON output."""
-        return {"kind": self.kind, "line": self.line, "stated": self.stated, "derived": self.derived, "from_line": self.from_line}
+        return {
+            "kind": self.kind,
+            "line": self.line,
+            "stated": self.stated,
+            "derived": self.derived,
+            "from_line": self.from_line,
+        }
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,9 @@ Outcome = Finding | Unchecked
 
 @dataclass
 class Audit:
-    """All that was found in one document; ``checked`` counts the stated figures that could be re-derived, agreeing ones included."""
+    """All that was found in one document; ``checked`` counts the stated figures that could be
+    re-derived, agreeing ones included.
+    """
 
     document: str
     checked: int = 0
@@ -63,7 +73,10 @@ class Audit:
             self.unchecked.append(outcome)
             return
         self.checked += 1
-        target = {Verdict.CONTRADICTION: self.contradictions, Verdict.AMBIGUOUS: self.ambiguous}.get(outcome.verdict)
+        target = {
+            Verdict.CONTRADICTION: self.contradictions,
+            Verdict.AMBIGUOUS: self.ambiguous,
+        }.get(outcome.verdict)
         if target is not None:
             target.append(outcome)
 
@@ -77,7 +90,11 @@ class Audit:
         return {
             "document": self.document,
             "checked": self.checked,
-            "contradictions": [f.as_record() for f in sorted(self.contradictions, key=lambda f: f.line)],
+            "contradictions": [
+                f.as_record() for f in sorted(self.contradictions, key=lambda f: f.line)
+            ],
             "ambiguous": [f.as_record() for f in sorted(self.ambiguous, key=lambda f: f.line)],
-            "unchecked": [{"line": u.line, "why": u.why} for u in sorted(self.unchecked, key=lambda u: u.line)],
+            "unchecked": [
+                {"line": u.line, "why": u.why} for u in sorted(self.unchecked, key=lambda u: u.line)
+            ],
         }

@@ -18,12 +18,23 @@ from portproof.reports.cross_device.table import Table, build
 from portproof.target import match_target
 
 Writer = Callable[[Table, list[Judgement]], str]
-FORMATS: dict[str, Writer] = {"md": as_markdown, "csv": lambda table, _: as_csv(table), "json": as_json, "html": as_html}
+FORMATS: dict[str, Writer] = {
+    "md": as_markdown,
+    "csv": lambda table, _: as_csv(table),
+    "json": as_json,
+    "html": as_html,
+}
 
 
 def run(options: argparse.Namespace) -> int:
     """Build, print and write the table; the exit code is the worst verdict's."""
-    table = build(columns(options.column), _chips(options.chips), options.allow_mixed, options.allow_incomplete, options.boundary)
+    table = build(
+        columns(options.column),
+        _chips(options.chips),
+        options.allow_mixed,
+        options.allow_incomplete,
+        options.boundary,
+    )
     speed = [judge(table, policy) for policy in options.policy]
     accuracy = _accuracy(options.accuracy) if options.accuracy else None
     judgements = [*speed, *([accuracy] if accuracy else [])]
@@ -36,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def columns(arguments: list[str]) -> dict[str, list[Run]]:
-    """The runs of each label, in the order given. A bare ``perf.json`` brings a column for each of its labels."""
+    """The runs of each label, in the order given. A bare ``perf.json`` brings a column for each of
+    its labels.
+    """
     found: dict[str, list[Run]] = {}
     for argument in arguments:
         label, separator, paths = argument.partition("=")
@@ -45,7 +58,9 @@ def columns(arguments: list[str]) -> dict[str, list[Run]]:
                 found.setdefault(str(run.facts["label"]), []).append(run)
             continue
         if not label.strip() or not paths.strip(","):
-            raise InputError(f"'{argument}' is not LABEL=PERF_OR_LOGS, for example 310P=logs/ or T4=a.log,b.log")
+            raise InputError(
+                f"'{argument}' is not LABEL=PERF_OR_LOGS, for example 310P=logs/ or T4=a.log,b.log"
+            )
         for path in filter(None, [paths] if os.path.exists(paths) else paths.split(",")):
             found.setdefault(label.strip(), []).extend(_of_label(label.strip(), path))
     return found
@@ -65,7 +80,9 @@ def _of_label(label: str, path: str) -> list[Run]:
     if len(labels) > 1 or label in labels:
         chosen = [run for run in runs if run.facts.get("label") == label]
         if not chosen:
-            raise InputError(f"'{path}' has no measurement of '{label}', it has {listed(sorted(labels))}")
+            raise InputError(
+                f"'{path}' has no measurement of '{label}', it has {listed(sorted(labels))}"
+            )
         return chosen
     return runs
 
@@ -79,7 +96,8 @@ def _of_folder(folder: Path) -> list[Run]:
         try:
             runs += read(path)
         except InputError:
-            continue  # a folder may hold other files than logs; that none is a log is an error below
+            # a folder may hold other files than logs; that none is a log is an error below
+            continue
     if not runs:
         raise InputError(f"the folder '{folder}' holds no log of a known tool")
     return runs
@@ -90,15 +108,22 @@ def _chips(pairs: list[str]) -> dict[str, int]:
     for pair in pairs:
         label, separator, count = pair.rpartition("=")
         if not separator or not count.isdecimal() or int(count) < 1:
-            raise InputError(f"--chips '{pair}' is not LABEL=N with N of at least 1, for example --chips 310=4")
+            raise InputError(
+                f"--chips '{pair}' is not LABEL=N with N of at least 1, for example --chips 310=4"
+            )
         counts[label] = int(count)
     return counts
 
 
 def judge(table: Table, policy: str) -> Judgement:
-    """Judge the best row by a policy's name; :class:`InputError` for a table of mixed boundaries or of a rehearsal."""
+    """Judge the best row by a policy's name; :class:`InputError` for a table of mixed boundaries or
+    of a rehearsal.
+    """
     if len(table.boundaries) > 1:
-        raise InputError(f"policy '{policy}' compares rates within one timing boundary; give --boundary instead of --allow-mixed")
+        raise InputError(
+            f"policy '{policy}' compares rates within one timing boundary; give --boundary instead"
+            " of --allow-mixed"
+        )
     if table.simulated:
         raise InputError(f"policy '{policy}' judges measured rates; these are a REHEARSAL")
     best: dict[str, tuple[float, str]] = {}
@@ -107,7 +132,8 @@ def judge(table: Table, policy: str) -> Judgement:
         if target is not None and cell is not None:
             if target.name in best:
                 raise InputError(
-                    f"policy '{policy}': {best[target.name][1]} and {column.label} are both the target {target.name}; give one of them"
+                    f"policy '{policy}': {best[target.name][1]} and {column.label} are both the"
+                    f" target {target.name}; give one of them"
                 )
             best[target.name] = (cell.value, f"{column.label} (bs{cell.batch})")
     return judge_speed(policy, best)
@@ -120,21 +146,33 @@ def _accuracy(text: str) -> Judgement:
     except ValueError:
         figures = (-1.0, -1.0)
     if not separator or not all(0 <= figure <= 100 for figure in figures):
-        raise InputError(f"--accuracy '{text}' is not MEASURED/PUBLISHED in percent, for example 77.85/77.862")
+        raise InputError(
+            f"--accuracy '{text}' is not MEASURED/PUBLISHED in percent, for example 77.85/77.862"
+        )
     if 0 < max(figures) <= 1:
-        raise InputError(f"--accuracy '{text}' looks like fractions; percent was expected, for example 77.85/77.862")
+        raise InputError(
+            f"--accuracy '{text}' looks like fractions; percent was expected, for example"
+            " 77.85/77.862"
+        )
     return judge_accuracy(*figures)
 
 
 def _write(path: Path, table: Table, judgements: list[Judgement]) -> None:
     ending = path.suffix.lstrip(".").lower()
     if path.suffix and ending not in FORMATS:
-        raise InputError(f"--out '{path}': the ending is not one of .md, .csv, .json, .html; without an ending all four are written")
+        raise InputError(
+            f"--out '{path}': the ending is not one of .md, .csv, .json, .html; without an ending"
+            " all four are written"
+        )
     for name in [ending] if ending else FORMATS:
-        write_text(path if ending else path.with_suffix(f".{name}"), FORMATS[name](table, judgements))
+        write_text(
+            path if ending else path.with_suffix(f".{name}"), FORMATS[name](table, judgements)
+        )
 
 
-def _write_level(path: str, table: Table, speed: list[Judgement], accuracy: Judgement | None) -> None:
+def _write_level(
+    path: str, table: Table, speed: list[Judgement], accuracy: Judgement | None
+) -> None:
     if len(speed) > 1:
         raise InputError("--level-file holds one PerfStatus; give one --policy")
     if table.simulated:

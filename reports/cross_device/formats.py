@@ -1,4 +1,6 @@
-"""A comparison table as Markdown, CSV, JSON and HTML. Labels and paths come from outside, so each format neutralises them."""
+"""A comparison table as Markdown, CSV, JSON and HTML. Labels and paths come from outside, so each
+format neutralises them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ REHEARSAL = "REHEARSAL: these figures come from simulated devices"
 
 
 def number(value: float) -> str:
-    """A figure for people, rounded here and nowhere else: four decimals at most, six significant digits below 1.
+    """A figure for people, rounded here and nowhere else: four decimals at most, six significant
+    digits below 1.
 
     >>> number(263.872 * 4), number(0.56025796), number(59.0443 * 32)
     ('1055.488', '0.560258', '1889.4176')
@@ -44,7 +47,11 @@ def escape_csv(text: str) -> str:
     "'=1+1"
     """
     shown = printable(text)
-    return f"'{shown}" if shown.lstrip()[:1] in ("=", "+", "-", "@") or shown[:1] in ("\t", "'") else shown
+    return (
+        f"'{shown}"
+        if shown.lstrip()[:1] in ("=", "+", "-", "@") or shown[:1] in ("\t", "'")
+        else shown
+    )
 
 
 def _heads(table: Table) -> list[str]:
@@ -70,15 +77,29 @@ def _shown_rows(table: Table, line_break: str) -> list[list[str]]:
 def _shown(cell: Cell | None, best: bool, mixed: bool, line_break: str) -> str:
     if cell is None:
         return ""
-    return number(cell.value) + (f" (bs{cell.batch})" if best else "") + (f"{line_break}{cell.boundary}" if mixed else "")
+    return (
+        number(cell.value)
+        + (f" (bs{cell.batch})" if best else "")
+        + (f"{line_break}{cell.boundary}" if mixed else "")
+    )
 
 
 def _remarks(table: Table, judgements: Sequence[Judgement]) -> list[str]:
-    """What stands under the table: units, chips, boundary, notes, what was left out, warnings and the policies' comparisons."""
-    boundary = "mixed, under each figure; no ratio across boundaries" if _mixed(table) else next(iter(table.boundaries))
+    """What stands under the table: units, chips, boundary, notes, what was left out, warnings and
+    the policies' comparisons.
+    """
+    boundary = (
+        "mixed, under each figure; no ratio across boundaries"
+        if _mixed(table)
+        else next(iter(table.boundaries))
+    )
     chips = ", ".join(f"{c.label} {c.chips} ({c.chips_from})" for c in table.columns)
     lines = [f"Images per second per card; timing boundary: {boundary}; chips per card: {chips}."]
-    lines += [*table.notes, *(f"left out: {s}" for s in table.left_out), *(f"warning: {s}" for s in table.warnings)]
+    lines += [
+        *table.notes,
+        *(f"left out: {s}" for s in table.left_out),
+        *(f"warning: {s}" for s in table.warnings),
+    ]
     return lines + [line for judgement in judgements for line in judgement.lines()]
 
 
@@ -87,14 +108,27 @@ def as_markdown(table: Table, judgements: Sequence[Judgement] = ()) -> str:
     heads = ["", *(escape_markdown(h) for h in _heads(table))]
     rows = [heads, *_shown_rows(table, "<br>")]
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(heads))]
-    lines = ["| " + " | ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
     lines.insert(1, "| " + " | ".join("-" * w for w in widths) + " |")
     title = [f"**{REHEARSAL}**", ""] if table.simulated else []
-    return "\n".join([*title, *lines, "", *(f"- {escape_markdown(line.strip())}" for line in _remarks(table, judgements)), ""])
+    return "\n".join(
+        [
+            *title,
+            *lines,
+            "",
+            *(f"- {escape_markdown(line.strip())}" for line in _remarks(table, judgements)),
+            "",
+        ]
+    )
 
 
 def as_csv(table: Table) -> str:
-    """One row a batch at full precision, with boundary and chips of each column; an empty field is a figure that does not exist."""
+    """One row a batch at full precision, with boundary and chips of each column; an empty field is
+    a figure that does not exist.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     head = ["batch"]
@@ -107,8 +141,15 @@ def as_csv(table: Table) -> str:
         row: list[Any] = ["best" if batch is None else f"bs{batch}"]
         for column in table.columns:
             cell = column.cells.get(batch) if batch is not None else column.best
-            row += [repr(cell.value), cell.batch, cell.boundary, column.chips] if cell else ["", "", "", column.chips]
-        row += ["" if (ratio := table.ratio(pair, batch)) is None else repr(ratio) for pair in table.ratios]
+            row += (
+                [repr(cell.value), cell.batch, cell.boundary, column.chips]
+                if cell
+                else ["", "", "", column.chips]
+            )
+        row += [
+            "" if (ratio := table.ratio(pair, batch)) is None else repr(ratio)
+            for pair in table.ratios
+        ]
         writer.writerow([*row, *(["REHEARSAL"] if table.simulated else [])])
     return out.getvalue()
 
@@ -117,7 +158,9 @@ def as_data(table: Table, judgements: Sequence[Judgement] = ()) -> dict[str, Any
     """The table for machines: unrounded, each cell with its working, file and line."""
 
     def row(batch: int | None) -> dict[str, Any]:
-        cells = {c.label: c.cells.get(batch) if batch is not None else c.best for c in table.columns}
+        cells = {
+            c.label: c.cells.get(batch) if batch is not None else c.best for c in table.columns
+        }
         return {
             "batch": batch,
             "cells": {label: _cell_data(cell) if cell else None for label, cell in cells.items()},
@@ -129,7 +172,9 @@ def as_data(table: Table, judgements: Sequence[Judgement] = ()) -> dict[str, Any
         "unit": "images/s per card",
         "boundary": None if _mixed(table) else next(iter(table.boundaries)),
         "simulated": table.simulated,
-        "columns": [{"label": c.label, "chips": c.chips, "chips_from": c.chips_from} for c in table.columns],
+        "columns": [
+            {"label": c.label, "chips": c.chips, "chips_from": c.chips_from} for c in table.columns
+        ],
         "rows": [row(batch) for batch in table.batches],
         "best": row(None),
         "notes": list(table.notes),
@@ -140,7 +185,11 @@ def as_data(table: Table, judgements: Sequence[Judgement] = ()) -> dict[str, Any
                 "policy": j.policy,
                 "verdict": str(j.verdict),
                 "comparisons": [
-                    {name: getattr(c, name) for name in ("name", "measured", "required", "unit", "holds", "text")} for c in j.comparisons
+                    {
+                        name: getattr(c, name)
+                        for name in ("name", "measured", "required", "unit", "holds", "text")
+                    }
+                    for c in j.comparisons
                 ],
             }
             for j in judgements
@@ -155,17 +204,28 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
 
 def as_json(table: Table, judgements: Sequence[Judgement] = ()) -> str:
     """The table for machines, as JSON text."""
-    return json.dumps(as_data(table, judgements), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(as_data(table, judgements), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def as_html(table: Table, judgements: Sequence[Judgement] = ()) -> str:
     """The table and its remarks as one HTML page without scripts or outside resources."""
     head = "".join(f"<th>{html.escape(printable(h))}</th>" for h in ["", *_heads(table)])
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in _shown_rows(table, "<br>"))
-    remarks = "\n".join(f"<li>{html.escape(printable(line.strip()))}</li>" for line in _remarks(table, judgements))
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
+        for row in _shown_rows(table, "<br>")
+    )
+    remarks = "\n".join(
+        f"<li>{html.escape(printable(line.strip()))}</li>" for line in _remarks(table, judgements)
+    )
     title = f"<p><strong>{REHEARSAL}</strong></p>\n" if table.simulated else ""
-    style = "td,th{border:1px solid #999;padding:.3em .6em;text-align:right}table{border-collapse:collapse}body{font-family:sans-serif}"
+    style = (
+        "td,th{border:1px solid #999;padding:.3em"
+        " .6em;text-align:right}table{border-collapse:collapse}body{font-family:sans-serif}"
+    )
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Throughput</title><style>{style}</style></head><body>\n'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta'
+        f' charset="utf-8"><title>Throughput</title><style>{style}</style></head><body>\n'
         f"{title}<table>\n<tr>{head}</tr>\n{body}\n</table>\n<ul>\n{remarks}\n</ul>\n</body></html>\n"
     )

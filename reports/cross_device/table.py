@@ -1,7 +1,9 @@
-"""The cross-device comparison table, built from logs: images per second per card, by batch and device, with ratios.
+"""The cross-device comparison table, built from logs: images per second per card, by batch and
+device, with ratios.
 
-Nothing is rounded here. A ratio is formed only between figures of one timing boundary, and simulated figures never stand beside measured
-ones. Every cell keeps the file and line that it comes from.
+Nothing is rounded here. A ratio is formed only between figures of one timing boundary, and
+simulated figures never stand beside measured ones. Every cell keeps the file and line that it comes
+from.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from portproof.target import match_target
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A rate. ``value``: images per second per card; ``printed``: what the log gives for ``chips_timed`` chips; ``how``: the working."""
+    """A rate. ``value``: images per second per card; ``printed``: what the log gives for
+    ``chips_timed`` chips; ``how``: the working.
+    """
 
     value: float
     printed: float
@@ -32,7 +36,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A device. ``chips``: how many a card has; ``chips_from``: how that is known. ``cells``: by batch."""
+    """A device. ``chips``: how many a card has; ``chips_from``: how that is known. ``cells``: by
+    batch.
+    """
 
     label: str
     chips: int
@@ -47,7 +53,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The whole table. ``ratios``: pairs of labels, subject first. ``notes``: what a reader must know; ``left_out``: runs not shown and why."""
+    """The whole table. ``ratios``: pairs of labels, subject first. ``notes``: what a reader must
+    know; ``left_out``: runs not shown and why.
+    """
 
     columns: tuple[Column, ...]
     ratios: tuple[tuple[str, str], ...]
@@ -75,8 +83,13 @@ class Table:
         return next(column for column in self.columns if column.label == label)
 
     def ratio(self, pair: tuple[str, str], batch: int | None) -> float | None:
-        """The ratio of two columns at a batch (None: of their best cells); None where a cell is empty or their boundaries differ."""
-        a, b = (self.column(label).cells.get(batch) if batch is not None else self.column(label).best for label in pair)
+        """The ratio of two columns at a batch (None: of their best cells); None where a cell is
+        empty or their boundaries differ.
+        """
+        a, b = (
+            self.column(label).cells.get(batch) if batch is not None else self.column(label).best
+            for label in pair
+        )
         return a.value / b.value if a and b and a.boundary == b.boundary else None
 
 
@@ -101,15 +114,22 @@ def build(
 ) -> Table:
     """The table of the runs of each label.
 
-    ``chips``: chips on a card, by label; otherwise they come from the target of that name. ``boundary``: use the rates of that timing
-    boundary, instead of the rate that each tool reports. Raises :class:`InputError` when boundaries or rehearsed and measured figures would
-    stand side by side, when a column would be empty, or when two runs claim one cell.
+    ``chips``: chips on a card, by label; otherwise they come from the target of that name.
+    ``boundary``: use the rates of that timing boundary, instead of the rate that each tool reports.
+    Raises :class:`InputError` when boundaries or rehearsed and measured figures would stand side by
+    side, when a column would be empty, or when two runs claim one cell.
     """
     given = {label.lower(): count for label, count in (chips or {}).items()}
     unknown = sorted(set(given) - {label.lower() for label in runs})
     if unknown:
-        raise InputError(f"--chips names {listed(unknown)}, which is not a column; the columns are {listed(list(runs))}")
-    drafts = [_fill(label, found, given.get(label.lower()), allow_incomplete, boundary) for label, found in runs.items()]
+        raise InputError(
+            f"--chips names {listed(unknown)}, which is not a column; the columns are"
+            f" {listed(list(runs))}"
+        )
+    drafts = [
+        _fill(label, found, given.get(label.lower()), allow_incomplete, boundary)
+        for label, found in runs.items()
+    ]
     table = Table(
         columns=tuple(Column(d.label, d.chips, d.chips_from, d.cells) for d in drafts),
         ratios=_pairs(list(runs)),
@@ -124,15 +144,20 @@ def build(
 
 
 def _pairs(labels: list[str]) -> tuple[tuple[str, str], ...]:
-    """Ratio columns: the 310P over each other column, as ModelZoo's tables have it, or rather its tuned model; without one, the first column over each
-    other.
+    """Ratio columns: the 310P over each other column, as ModelZoo's tables have it, or rather its
+    tuned model; without one, the first column over each other.
     """
     tuned = next((label for label in labels if "aoe" in label.lower()), None)
-    subject = tuned or next((label for label in labels if (target := match_target(label)) and target.name == "310p"), labels[0])
+    subject = tuned or next(
+        (label for label in labels if (target := match_target(label)) and target.name == "310p"),
+        labels[0],
+    )
     return tuple((subject, other) for other in labels if other != subject)
 
 
-def _fill(label: str, runs: Sequence[Run], chips: int | None, allow_incomplete: bool, boundary: str | None) -> _Draft:
+def _fill(
+    label: str, runs: Sequence[Run], chips: int | None, allow_incomplete: bool, boundary: str | None
+) -> _Draft:
     target = match_target(label)
     if chips is not None:
         draft = _Draft(label, chips, "--chips")
@@ -141,18 +166,29 @@ def _fill(label: str, runs: Sequence[Run], chips: int | None, allow_incomplete: 
     else:
         measured = {run.facts.get("measured_chips") for run in runs}
         known = measured.pop() if len(measured) == 1 else None
-        draft = _Draft(label, known or 1, "as measured" if known else f"not given: --chips {label}=N")
+        draft = _Draft(
+            label, known or 1, "as measured" if known else f"not given: --chips {label}=N"
+        )
     elsewhere: list[tuple[int | None, str]] = []
     for run in runs:
         reason = _unusable(run, allow_incomplete)
         if reason is None and boundary and headline(run, boundary) is None:
-            elsewhere.append((run.batch, f"{label}: {run.source}:{run.line}: it has no rate at the boundary '{boundary}'"))
+            elsewhere.append(
+                (
+                    run.batch,
+                    (
+                        f"{label}: {run.source}:{run.line}: it has no rate at the boundary"
+                        f" '{boundary}'"
+                    ),
+                )
+            )
             continue
         if reason is None:
             reason = _place(draft, run, boundary)
         if reason is not None:
             draft.left_out.append(f"{label}: {run.source}:{run.line}: {reason}")
-    # One bench gives a run a boundary: those of the others are not missed where the one that is asked for is there.
+    # One bench gives a run a boundary: those of the others are not missed where the one that is
+    # asked for is there.
     draft.left_out += [sentence for batch, sentence in elsewhere if batch not in draft.cells]
     if not draft.cells:
         why = "; ".join(draft.left_out) or "no run was found"
@@ -188,29 +224,50 @@ def _place(draft: _Draft, run: Run, boundary: str | None) -> str | None:
     if run.status == "incomplete":
         draft.notes.append(f"{draft.label} bs{batch}: the log of this figure is incomplete")
     if figure.recovered is not None:
-        draft.notes.append(f"{draft.label} bs{batch}: the tool printed no rate; it is recovered from its times")
+        draft.notes.append(
+            f"{draft.label} bs{batch}: the tool printed no rate; it is recovered from its times"
+        )
     timed = run.facts.get("measured_chips", 1)
     factor = draft.chips / timed
     if factor != 1 and figure.boundary == END_TO_END:
-        return f"a rate from file to result is the host's and does not multiply by chips: {timed} timed, {draft.chips} on a card"
+        return (
+            f"a rate from file to result is the host's and does not multiply by chips: {timed}"
+            f" timed, {draft.chips} on a card"
+        )
     if factor != 1:
         how.append(f"x {draft.chips} chips" if timed == 1 else f"x {draft.chips} / {timed} chips")
-    cell = Cell(printed * factor, printed, batch, figure.boundary, run.source, figure.line, " ".join(how), run.simulated)
+    cell = Cell(
+        printed * factor,
+        printed,
+        batch,
+        figure.boundary,
+        run.source,
+        figure.line,
+        " ".join(how),
+        run.simulated,
+    )
     other = draft.cells.setdefault(batch, cell)
     if other.value != cell.value:
         raise InputError(
-            f"the column '{draft.label}' has two runs of batch {batch}: {other.value:.7g} ({other.source}:{other.line}) and "
-            f"{cell.value:.7g} ({cell.source}:{cell.line}); name the one that is meant"
+            f"the column '{draft.label}' has two runs of batch {batch}: {other.value:.7g}"
+            f" ({other.source}:{other.line}) and {cell.value:.7g} ({cell.source}:{cell.line}); name"
+            " the one that is meant"
         )
     return None
 
 
 def headline(run: Run, boundary: str | None = None) -> Figure | None:
-    """The rate that a tool reports, or its rate at ``boundary``: in images a second where it can be had.
+    """The rate that a tool reports, or its rate at ``boundary``: in images a second where it can be
+    had.
 
-    The device's own rate is also batch / mean compute time, where the tool prints that time and ran one stream.
+    The device's own rate is also batch / mean compute time, where the tool prints that time and ran
+    one stream.
     """
-    rates = [f for f in run.figures if f.name == "throughput" and f.boundary and f.best_value and f.per != "card"]
+    rates = [
+        f
+        for f in run.figures
+        if f.name == "throughput" and f.boundary and f.best_value and f.per != "card"
+    ]
     rates = [f for f in rates if boundary is None or f.boundary == boundary]
     own = [f for f in rates if f.boundary == rates[0].boundary]
     if not own and boundary in (DEVICE, None):
@@ -219,14 +276,22 @@ def headline(run: Run, boundary: str | None = None) -> Figure | None:
 
 
 def _device_rate(run: Run, boundary: str | None) -> Figure | None:
-    """Batch / mean compute time, or calls a second where only a hint tells the batch. msame, which prints no rate, reports that time."""
+    """Batch / mean compute time, or calls a second where only a hint tells the batch. msame, which
+    prints no rate, reports that time.
+    """
     mean, batch = run.figure("compute_mean") if boundary else None, run.batch or 1
     if mean is None and run.family == "msame":
         mean = run.figure("latency_mean_without_first") or run.figure("latency_mean")
     if mean is None or not mean.value or run.facts.get("streams", 1) > 1:
         return None
     unit = "images/s" if run.batch else "batches/s"
-    return replace(mean, name="throughput", value=batch / mean.value, unit=unit, derived=f"{batch} / {mean.value * 1000:g} ms")
+    return replace(
+        mean,
+        name="throughput",
+        value=batch / mean.value,
+        unit=unit,
+        derived=f"{batch} / {mean.value * 1000:g} ms",
+    )
 
 
 def _refuse_rehearsal_beside_measurement(table: Table) -> None:
@@ -236,8 +301,9 @@ def _refuse_rehearsal_beside_measurement(table: Table) -> None:
             kinds.setdefault(cell.simulated, []).append(column.label)
     if len(kinds) > 1:
         raise InputError(
-            f"the figures of {listed(sorted(set(kinds[True])))} are a REHEARSAL (simulated), those of {listed(sorted(set(kinds[False])))} are "
-            "measured; they are never shown side by side: give only one kind"
+            f"the figures of {listed(sorted(set(kinds[True])))} are a REHEARSAL (simulated), those"
+            f" of {listed(sorted(set(kinds[False])))} are measured; they are never shown side by"
+            " side: give only one kind"
         )
 
 
@@ -251,13 +317,24 @@ _WORDS = {
 
 def _mixture(table: Table, runs: Mapping[str, Sequence[Run]]) -> str:
     """One sentence: which columns are timed at which boundary, and what can be compared instead."""
-    kinds = [(c.label, "/".join(sorted({cell.boundary for cell in c.cells.values()}))) for c in table.columns]
+    kinds = [
+        (c.label, "/".join(sorted({cell.boundary for cell in c.cells.values()})))
+        for c in table.columns
+    ]
     parts = ", ".join(f"{label} is {_WORDS.get(kind, kind)} ({kind})" for label, kind in kinds)
-    common = [b for b in _WORDS if all(any(headline(run, b) for run in found) for found in runs.values())]
+    common = [
+        b for b in _WORDS if all(any(headline(run, b) for run in found) for found in runs.values())
+    ]
     advice = "--allow-mixed shows them with the boundary under each figure and no ratio"
     if common:
-        advice = f"--boundary {common[0]} compares them at one ({_example(table, runs, common[0])}), and {advice}"
-    return f"the columns are timed at different boundaries, so a ratio would mislead: {parts}; {advice}"
+        advice = (
+            f"--boundary {common[0]} compares them at one ({_example(table, runs, common[0])}), and"
+            f" {advice}"
+        )
+    return (
+        f"the columns are timed at different boundaries, so a ratio would mislead: {parts};"
+        f" {advice}"
+    )
 
 
 def _example(table: Table, runs: Mapping[str, Sequence[Run]], boundary: str) -> str:
@@ -267,8 +344,15 @@ def _example(table: Table, runs: Mapping[str, Sequence[Run]], boundary: str) -> 
             figure = headline(run, boundary)
             cell = column.cells.get(run.batch or run.facts.get("batch_hint") or 0)
             if figure and cell and figure.best_value and cell.boundary != boundary:
-                per_card = figure.best_value * column.chips * (cell.batch if figure.unit == "batches/s" else 1)
-                return f"{column.label} bs{cell.batch} is then {figure.derived or 'printed'} = {per_card:.2f}"
+                per_card = (
+                    figure.best_value
+                    * column.chips
+                    * (cell.batch if figure.unit == "batches/s" else 1)
+                )
+                return (
+                    f"{column.label} bs{cell.batch} is then {figure.derived or 'printed'} ="
+                    f" {per_card:.2f}"
+                )
     return "every column has it"
 
 

@@ -33,19 +33,36 @@ class Walk:
 
 
 def walk(run_dir: Path) -> Walk:
-    """Hash every file that a sidecar names, and check that each stage read what an earlier one wrote."""
+    """Hash every file that a sidecar names, and check that each stage read what an earlier one
+    wrote.
+    """
     stages, findings = _stages(run_dir)
     replaced = _replaced_weights(stages)
-    records = {record.path: record for stage in stages for record in _all_records(stage) if record not in replaced}
+    records = {
+        record.path: record
+        for stage in stages
+        for record in _all_records(stage)
+        if record not in replaced
+    }
     outside = {path for path in records if Path(path).is_absolute()}
     for stage in stages:
         findings += _escaping(stage)
-    findings += (not_derived(r.path, "it is not what was trained here: the port began with it as it is") for r in replaced)
-    with ThreadPoolExecutor(_HASHERS) as pool, progress.meter("verify", len(records), "files") as meter:
-        for path, problem in pool.map(lambda path: (path, _problem(records[path], run_dir / path)), records):
+    findings += (
+        not_derived(r.path, "it is not what was trained here: the port began with it as it is")
+        for r in replaced
+    )
+    with (
+        ThreadPoolExecutor(_HASHERS) as pool,
+        progress.meter("verify", len(records), "files") as meter,
+    ):
+        for path, problem in pool.map(
+            lambda path: (path, _problem(records[path], run_dir / path)), records
+        ):
             meter.advance()
             if problem == "absent" and path in outside:
-                findings.append(not_derived(path, "it is outside the run directory and not on this host"))
+                findings.append(
+                    not_derived(path, "it is outside the run directory and not on this host")
+                )
             elif problem:
                 findings.append(changed(path, "it is missing" if problem == "absent" else problem))
     findings += _broken_links(stages, replaced)
@@ -70,21 +87,29 @@ def _all_records(stage: Stage) -> Iterator[FileRecord]:
 
 
 def _escaping(stage: Stage) -> Iterator[Finding]:
-    """Outputs stand inside the run directory, and no path climbs out of it: a sidecar that says otherwise was not written by a stage."""
+    """Outputs stand inside the run directory, and no path climbs out of it: a sidecar that says
+    otherwise was not written by a stage.
+    """
     for record in stage.proof.outputs:
         if Path(record.path).is_absolute() or ".." in Path(record.path).parts:
-            yield changed(stage.sidecar, f"it names an output outside the run directory: '{record.path}'")
+            yield changed(
+                stage.sidecar, f"it names an output outside the run directory: '{record.path}'"
+            )
 
 
 def _problem(record: FileRecord, path: Path) -> str | None:
-    """What is wrong with a file: ``absent``, or how it differs. Only a regular file of the right size is read."""
+    """What is wrong with a file: ``absent``, or how it differs. Only a regular file of the right
+    size is read.
+    """
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             return "it is no regular file"
         if status.st_size != record.size:
             return f"it has {status.st_size} bytes, it had {record.size}"
-        return None if sha256_of(path) == record.sha256 else "its bytes were changed (SHA-256 differs)"
+        return (
+            None if sha256_of(path) == record.sha256 else "its bytes were changed (SHA-256 differs)"
+        )
     except FileNotFoundError:
         return "absent"
     except OSError as error:
@@ -92,20 +117,37 @@ def _problem(record: FileRecord, path: Path) -> str | None:
 
 
 def _replaced_weights(stages: list[Stage]) -> list[FileRecord]:
-    """Records of weights that a stage wrote and the export did not read: somebody put others in their place and ported these."""
-    read = {r.path: r.sha256 for stage in stages if stage.proof.stage == "export" for role, r in stage.records if role == "weights"}
-    return [r for stage in stages for r in stage.proof.outputs if read.get(r.path, r.sha256) != r.sha256]
+    """Records of weights that a stage wrote and the export did not read: somebody put others in
+    their place and ported these.
+    """
+    read = {
+        r.path: r.sha256
+        for stage in stages
+        if stage.proof.stage == "export"
+        for role, r in stage.records
+        if role == "weights"
+    }
+    return [
+        r for stage in stages for r in stage.proof.outputs if read.get(r.path, r.sha256) != r.sha256
+    ]
 
 
 def _broken_links(stages: list[Stage], replaced: list[FileRecord]) -> Iterator[Finding]:
     """Inputs whose recorded hash is not that of the stage which wrote the file."""
-    wrote = {record.path: (stage, record) for stage in stages for record in stage.proof.outputs if record not in replaced}
+    wrote = {
+        record.path: (stage, record)
+        for stage in stages
+        for record in stage.proof.outputs
+        if record not in replaced
+    }
     for stage in stages:
         for role, record in stage.records:
             maker, made = wrote.get(record.path, (None, None))
             if maker is not None and made is not None and made.sha256 != record.sha256:
                 yield changed(
-                    stage.artefact, f"its {role} '{record.path}' is not what {maker.proof.stage} wrote: it was made from another file"
+                    stage.artefact,
+                    f"its {role} '{record.path}' is not what {maker.proof.stage} wrote: it was made"
+                    " from another file",
                 )
 
 
@@ -115,8 +157,16 @@ def _added(stages: list[Stage], run_dir: Path) -> Iterator[Finding]:
         folder = run_dir / stage.artefact
         if folder.is_dir():
             known = {record.path for record in stage.proof.outputs}
-            files = (p.relative_to(run_dir).as_posix() for p in sorted(folder.rglob("*")) if not p.is_dir())
-            yield from (changed(name, f"it was added: '{stage.sidecar}' does not name it") for name in files if name not in known)
+            files = (
+                p.relative_to(run_dir).as_posix()
+                for p in sorted(folder.rglob("*"))
+                if not p.is_dir()
+            )
+            yield from (
+                changed(name, f"it was added: '{stage.sidecar}' does not name it")
+                for name in files
+                if name not in known
+            )
         yield from _added_images(stage, run_dir)
 
 
@@ -137,7 +187,8 @@ def _added_images(stage: Stage, run_dir: Path) -> Iterator[Finding]:
         return  # that images are missing is found file by file
     for path in sorted(present - known):
         yield changed(
-            os.path.relpath(path, run_dir) if path.startswith(f"{run_dir}{os.sep}") else path, "it was added: no sample was made of it"
+            os.path.relpath(path, run_dir) if path.startswith(f"{run_dir}{os.sep}") else path,
+            "it was added: no sample was made of it",
         )
 
 
@@ -154,12 +205,23 @@ def _grouped(findings: list[Finding]) -> list[Finding]:
     kept = [f for f in findings if f not in outside or str(Path(f.file).parent) not in many]
     return [
         *kept,
-        *(not_derived(folder, f"{counts[folder]} files outside the run directory are not on this host") for folder in sorted(many)),
+        *(
+            not_derived(
+                folder, f"{counts[folder]} files outside the run directory are not on this host"
+            )
+            for folder in sorted(many)
+        ),
     ]
 
 
 def uncovered(stages: list[Stage], sealed: Iterable[str], run_dir: Path) -> list[str]:
-    """Files of the run directory that neither a sidecar nor the report names, sorted; hidden files are left out."""
+    """Files of the run directory that neither a sidecar nor the report names, sorted; hidden files
+    are left out.
+    """
     known = {*makers(stages), *sealed}
     files = (p.relative_to(run_dir).as_posix() for p in run_dir.rglob("*") if p.is_file())
-    return sorted(name for name in files if name not in known and not any(part.startswith(".") for part in Path(name).parts))
+    return sorted(
+        name
+        for name in files
+        if name not in known and not any(part.startswith(".") for part in Path(name).parts)
+    )

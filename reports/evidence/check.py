@@ -1,8 +1,11 @@
-"""Verify a run directory: the hashes back to the weights and the images, every figure from what lies below it, and every report again.
+"""Verify a run directory: the hashes back to the weights and the images, every figure from what
+lies below it, and every report again.
 
-Three layers, each held against the one below: the files against their sidecars' hashes (:mod:`portproof.reports.evidence.chain`), the stages' figures
-against the raw artefacts (:mod:`portproof.reports.evidence.rechecks`), and the reports against the stages' files. The last layer needs no trust in
-``report.json``: it is made again from the run directory, and compared figure by figure.
+Three layers, each held against the one below: the files against their sidecars' hashes
+(:mod:`portproof.reports.evidence.chain`), the stages' figures against the raw artefacts
+(:mod:`portproof.reports.evidence.rechecks`), and the reports against the stages' files. The last
+layer needs no trust in ``report.json``: it is made again from the run directory, and compared
+figure by figure.
 """
 
 from __future__ import annotations
@@ -28,7 +31,16 @@ from portproof.reports.port.seal import OWN_LOG, RENDERERS, REPORT, UNSEALED, de
 from portproof.rundir.settings import FILE, read_settings
 
 #: What damaged bytes make of reading them: each becomes a finding, since a verification goes on.
-_UNREADABLE = (PortProofError, OSError, KeyError, IndexError, TypeError, ValueError, ArithmeticError, msgspec.MsgspecError)
+_UNREADABLE = (
+    PortProofError,
+    OSError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    msgspec.MsgspecError,
+)
 
 
 #: How many files of one folder with the same finding are told one by one.
@@ -36,7 +48,9 @@ _SHOWN = 10
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """What was found. ``verdict``: ``UNCHANGED`` or ``CHANGED``; ``checked``: how much was looked at, by kind."""
+    """What was found. ``verdict``: ``UNCHANGED`` or ``CHANGED``; ``checked``: how much was looked
+    at, by kind.
+    """
 
     verdict: str
     checked: dict[str, int]
@@ -54,7 +68,9 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 def _grouped(findings: list[Finding]) -> Iterator[str]:
-    """A line a finding; of many files of one folder with one finding, the first few and how many more: a lost folder is thousands of lines."""
+    """A line a finding; of many files of one folder with one finding, the first few and how many
+    more: a lost folder is thousands of lines.
+    """
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((str(Path(finding.file).parent), finding.what), []).append(finding)
@@ -87,11 +103,18 @@ def verify(run_dir: Path) -> Verification:
     findings += _not_run_again(chain.stages)
     unique = list(dict.fromkeys(findings))
     found = [f for f in unique if f.kind == "changed"]
-    return Verification("CHANGED" if found else "UNCHANGED", checked, found, [f for f in unique if f.kind == "not derived"])
+    return Verification(
+        "CHANGED" if found else "UNCHANGED",
+        checked,
+        found,
+        [f for f in unique if f.kind == "not derived"],
+    )
 
 
 def _settings(run_dir: Path) -> Iterator[Finding]:
-    """Damaged settings of a run directory that has a report were changed; without one, the folder is none."""
+    """Damaged settings of a run directory that has a report were changed; without one, the folder
+    is none.
+    """
     try:
         read_settings(run_dir)
     except InputError as error:
@@ -111,7 +134,9 @@ def _stated(run_dir: Path) -> tuple[dict[str, Any] | None, str]:
 
 
 def _rechecked(stages: list[Stage], run_dir: Path) -> Iterator[Finding]:
-    """Each stage's figures from what lies below, by the module of its name; a stage without one has only its hashes."""
+    """Each stage's figures from what lies below, by the module of its name; a stage without one has
+    only its hashes.
+    """
     for stage in stages:
         recheck = _recheck_of(stage)
         if recheck is None:
@@ -119,22 +144,35 @@ def _rechecked(stages: list[Stage], run_dir: Path) -> Iterator[Finding]:
         try:
             yield from recheck(stage, run_dir)
         except _UNREADABLE as error:
-            yield changed(stage.sidecar, f"its figures cannot be derived again ({type(error).__name__}: {error})")
+            yield changed(
+                stage.sidecar,
+                f"its figures cannot be derived again ({type(error).__name__}: {error})",
+            )
 
 
 def _recheck_of(stage: Stage) -> Callable[[Stage, Path], Iterator[Finding]] | None:
-    """The function that derives a stage's figures again. The name comes from a sidecar, so nothing but a file of that folder is imported."""
+    """The function that derives a stage's figures again. The name comes from a sidecar, so nothing
+    but a file of that folder is imported.
+    """
     known = {m.name for m in pkgutil.iter_modules(rechecks.__path__)}
     if stage.proof.stage not in known:
         return None
-    return getattr(importlib.import_module(f"portproof.reports.evidence.rechecks.{stage.proof.stage}"), "recheck", None)
+    return getattr(
+        importlib.import_module(f"portproof.reports.evidence.rechecks.{stage.proof.stage}"),
+        "recheck",
+        None,
+    )
 
 
 def _not_run_again(stages: list[Stage]) -> Iterator[Finding]:
     """What only running a stage again could show: its outputs are held by their hashes alone."""
     for stage in stages:
         if _recheck_of(stage) is None:
-            yield not_derived(stage.artefact, f"'{stage.proof.stage}' was not run again; its inputs and outputs are held by their hashes")
+            yield not_derived(
+                stage.artefact,
+                f"'{stage.proof.stage}' was not run again; its inputs and outputs are held by their"
+                " hashes",
+            )
 
 
 def _seals(stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
@@ -144,7 +182,10 @@ def _seals(stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
     for file in stated.get("files", []):
         path = run_dir / str(file.get("path")) if isinstance(file, dict) else run_dir
         if not path.is_file() or not path.resolve().is_relative_to(run_dir.resolve()):
-            yield changed(str(file.get("path")) if isinstance(file, dict) else REPORT, "it is missing, and the report seals it")
+            yield changed(
+                str(file.get("path")) if isinstance(file, dict) else REPORT,
+                "it is missing, and the report seals it",
+            )
         elif path.stat().st_size != file.get("size") or sha256_of(path) != file.get("sha256"):
             yield changed(file["path"], "it was changed since the report was written")
 
@@ -158,12 +199,32 @@ def _uncovered(stages: list[Stage], stated: dict[str, Any], run_dir: Path) -> It
         yield not_derived(name, "it is no part of the report: no sidecar and no seal names it")
 
 
-def _reports(data: RunData, checks: Mapping[str, Check], stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
-    """Every report made again. Other versions of what renders them give other bytes for the same figures, so those are then left out."""
+def _reports(
+    data: RunData, checks: Mapping[str, Check], stated: dict[str, Any], run_dir: Path
+) -> Iterator[Finding]:
+    """Every report made again. Other versions of what renders them give other bytes for the same
+    figures, so those are then left out.
+    """
     yield from _card(data, run_dir)
     derived = msgspec.json.decode(msgspec.json.encode(report_of(data)))
-    same_versions = stated.get("renderers") == versions_of(RENDERERS) and stated.get("portproof") == portproof.__version__
-    for key in () if not stated else ("schema", "model", "verdict", "simulated", "gates", "origins", "versions", "environment"):
+    same_versions = (
+        stated.get("renderers") == versions_of(RENDERERS)
+        and stated.get("portproof") == portproof.__version__
+    )
+    for key in (
+        ()
+        if not stated
+        else (
+            "schema",
+            "model",
+            "verdict",
+            "simulated",
+            "gates",
+            "origins",
+            "versions",
+            "environment",
+        )
+    ):
         yield from differences(REPORT, stated.get(key), derived[key], key)
     yield from _figures(stated, derived) if stated else ()
     for name, check in checks.items():
@@ -173,7 +234,11 @@ def _reports(data: RunData, checks: Mapping[str, Check], stated: dict[str, Any],
         elif same_versions or not stated:
             yield from check(run_dir / name)
         else:
-            yield not_derived(name, "it was written by other versions of PortProof, Jinja2 or matplotlib; only its hash was checked")
+            yield not_derived(
+                name,
+                "it was written by other versions of PortProof, Jinja2 or matplotlib; only its hash"
+                " was checked",
+            )
 
 
 def _figures(stated: dict[str, Any], derived: dict[str, Any]) -> Iterator[Finding]:

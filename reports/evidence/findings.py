@@ -9,9 +9,11 @@ import msgspec
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something about a file (relative to the run directory; outside it, absolute) or a figure in it.
+    """Something about a file (relative to the run directory; outside it, absolute) or a figure in
+    it.
 
-    ``changed``: it is not what it was, or not what the files below it give. ``not derived``: nobody can say, and why.
+    ``changed``: it is not what it was, or not what the files below it give. ``not derived``: nobody
+    can say, and why.
     """
 
     kind: Literal["changed", "not derived"]
@@ -30,15 +32,22 @@ def not_derived(file: str, what: str) -> Finding:
 
 
 def differences(file: str, stated: Any, derived: Any, place: str = "") -> Iterator[Finding]:
-    """Where two JSON values differ, by the place in them; numbers must be equal to the last digit."""
+    """Where two JSON values differ, by the place in them; numbers must be equal to the last
+    digit.
+    """
     if isinstance(stated, dict) and isinstance(derived, dict):
         for key in dict.fromkeys([*derived, *stated]):
-            yield from differences(file, stated.get(key), derived.get(key), f"{place}.{key}".lstrip("."))
+            yield from differences(
+                file, stated.get(key), derived.get(key), f"{place}.{key}".lstrip(".")
+            )
     elif isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
         for index, (one, other) in enumerate(zip(stated, derived, strict=True)):
             yield from differences(file, one, other, f"{place}[{index}]")
     elif stated != derived or type(stated) is not type(derived):
-        yield changed(file, f"{place or 'it'} says {_short(stated)}, the files below it give {_short(derived)}")
+        yield changed(
+            file,
+            f"{place or 'it'} says {_short(stated)}, the files below it give {_short(derived)}",
+        )
 
 
 def _short(value: Any) -> str:

@@ -24,7 +24,9 @@ Check = Callable[[Path], Iterator[Finding]]
 
 
 def report_files(data: RunData) -> dict[str, Check]:
-    """Path in the run directory -> how to compare the file there with what the run directory gives now."""
+    """Path in the run directory -> how to compare the file there with what the run directory gives
+    now.
+    """
     found: dict[str, Check] = {}
     drawn = draw(data)
     for language, name in README_NAMES.items():
@@ -37,14 +39,21 @@ def report_files(data: RunData) -> dict[str, Check]:
     if (data.root / "report" / "table.md").is_file():
         table = functools.cache(lambda: _table(data))
         for ending, form in FORMATS.items():
-            found[f"report/table.{ending}"] = _whole(f"report/table.{ending}", lambda form=form: form(table(), []))  # type: ignore[misc]
+            found[f"report/table.{ending}"] = _whole(
+                f"report/table.{ending}",
+                lambda form=form: form(table(), []),  # type: ignore[misc]
+            )
     return found
 
 
 def _table(data: RunData) -> Table:
     # The table names its sources as they were typed, relative to the run directory.
     with contextlib.chdir(data.root):
-        return build(columns(table_columns(data.settings)), table_chips(data.settings), boundary=table_boundary(data.settings))
+        return build(
+            columns(table_columns(data.settings)),
+            table_chips(data.settings),
+            boundary=table_boundary(data.settings),
+        )
 
 
 def _whole(name: str, text: Callable[[], str]) -> Check:
@@ -62,38 +71,54 @@ def _whole(name: str, text: Callable[[], str]) -> Check:
 
 
 def _readme(data: RunData, language: str) -> Check:
-    """Compare the generated blocks of a README; what its author wrote outside them is not ours to judge."""
+    """Compare the generated blocks of a README; what its author wrote outside them is not ours to
+    judge.
+    """
 
     def check(path: Path) -> Iterator[Finding]:
         name = path.relative_to(data.root).as_posix()
         fresh = render(data, language, plots=plots_beside(data, path))
         try:
             text = read_text(path, "README")
-            stands = {block.name: (block, text[block.start : block.end]) for block in blocks_in(text, f"'{name}'")}
+            stands = {
+                block.name: (block, text[block.start : block.end])
+                for block in blocks_in(text, f"'{name}'")
+            }
         except InputError as error:
             yield changed(name, str(error))
             return
         for block in blocks_in(fresh, "the new report"):
             if block.name in stands:
                 old, words = stands[block.name]
-                yield from _lines(name, words, fresh[block.start : block.end], text.count("\n", 0, old.start))
+                yield from _lines(
+                    name, words, fresh[block.start : block.end], text.count("\n", 0, old.start)
+                )
 
     return check
 
 
 def _lines(name: str, stated: str, derived: str, before: int = 0) -> Iterator[Finding]:
-    """Each line that is not what it should be, the first few of them; ``before``: lines that stand before these in the file."""
+    """Each line that is not what it should be, the first few of them; ``before``: lines that stand
+    before these in the file.
+    """
     if stated == derived:
         return
     one, other = stated.split("\n"), derived.split("\n")
     wrong = [n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b]
     for n in wrong[:3]:
-        yield changed(name, f"line {before + n + 1} says {_around(one[n], other[n])}, the run directory gives {_around(other[n], one[n])}")
+        yield changed(
+            name,
+            f"line {before + n + 1} says {_around(one[n], other[n])}, the run directory gives"
+            f" {_around(other[n], one[n])}",
+        )
     if not wrong or len(one) != len(other):
         yield changed(name, f"it has {len(one)} lines where the run directory gives {len(other)}")
 
 
 def _around(text: str, other: str) -> str:
     """The part of a line about the first character in which it differs from another."""
-    at = next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other)))
+    at = next(
+        (i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b),
+        min(len(text), len(other)),
+    )
     return repr(text[max(0, at - 20) : at + 40])

@@ -1,4 +1,6 @@
-"""What a run directory says: everything that a report prints, each with the file that it was read from."""
+"""What a run directory says: everything that a report prints, each with the file that it was read
+from.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from portproof.rundir.gates import Judgement, judge
 from portproof.rundir.plan import REFERENCE, accuracy_batch, label_of, timed_labels
 from portproof.rundir.settings import Settings, read_settings
 
-#: The model card as it was when the report was written, so that a copied run directory is whole without it.
+#: The model card as it was when the report was written, so that a copied run directory is whole
+#: without it.
 CARD_COPY = "report/card.yaml"
 
 
@@ -25,8 +28,9 @@ CARD_COPY = "report/card.yaml"
 class RunData:
     """A run directory, read. What is not there is absent from the dictionaries, never zero.
 
-    ``stages``: in the order in which they ran. ``results``: label -> batch -> accuracy rows ``{"Top1 accuracy": "98.57%"}`` of
-    ``result.json``. ``comparisons``, ``performances`` and ``cards`` (several chips of a card timed together): by label.
+    ``stages``: in the order in which they ran. ``results``: label -> batch -> accuracy rows
+    ``{"Top1 accuracy": "98.57%"}`` of ``result.json``. ``comparisons``, ``performances`` and
+    ``cards`` (several chips of a card timed together): by label.
     """
 
     root: Path
@@ -57,16 +61,27 @@ class RunData:
     @property
     def simulated(self) -> bool:
         """Whether any stage was a rehearsal."""
-        return any(s.proof.simulated for s in self.stages) or any(p.simulated for p in (self.performances | self.cards).values())
+        return any(s.proof.simulated for s in self.stages) or any(
+            p.simulated for p in (self.performances | self.cards).values()
+        )
 
     @property
     def cann(self) -> str | None:
         """The version of CANN on the host that converted or inferred; the last one counts."""
-        return next((s.proof.environment["cann"] for s in reversed(self.stages) if "cann" in s.proof.environment), None)
+        return next(
+            (
+                s.proof.environment["cann"]
+                for s in reversed(self.stages)
+                if "cann" in s.proof.environment
+            ),
+            None,
+        )
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of every package that any stage depended on; the stages of one run agree, or the last one counts."""
+        """Versions of every package that any stage depended on; the stages of one run agree, or the
+        last one counts.
+        """
         merged: dict[str, str] = {}
         for stage in self.stages:
             merged |= stage.proof.versions
@@ -86,7 +101,9 @@ class RunData:
 
 
 def read_run(run_dir: Path) -> RunData:
-    """Read a run directory; :class:`InputError` when it is none, or when a file in it is damaged."""
+    """Read a run directory; :class:`InputError` when it is none, or when a file in it is
+    damaged.
+    """
     settings = read_settings(run_dir)
     labels = [label_of(t) for t in settings.targets]
     compared = {label: run_dir / comparison_file(label, labels) for label in labels}
@@ -99,20 +116,28 @@ def read_run(run_dir: Path) -> RunData:
         card=card_of(run_dir, settings.model),
         stages=read_stages(run_dir),
         results={label: read_results(run_dir / label) for label in (REFERENCE, *labels)},
-        comparisons={label: read_comparison(path) for label, path in compared.items() if path.is_file()},
-        performances={label: read_performance(path) for label, path in measured.items() if path.is_file()},
+        comparisons={
+            label: read_comparison(path) for label, path in compared.items() if path.is_file()
+        },
+        performances={
+            label: read_performance(path) for label, path in measured.items() if path.is_file()
+        },
         cards={label: read_performance(path) for label, path in together.items() if path.is_file()},
         judgement=judge(run_dir, settings),
     )
 
 
 def comparison_file(label: str, targets: list[str]) -> str:
-    """Where a target's comparison stands, relative to the run directory: the first target's at its top."""
+    """Where a target's comparison stands, relative to the run directory: the first target's at its
+    top.
+    """
     return "compare.json" if label == targets[0] else f"{label}/compare.json"
 
 
 def card_file(model: str) -> Path | None:
-    """The card's file on this host; None for a card that only its builder's package can make (a report must not need that package)."""
+    """The card's file on this host; None for a card that only its builder's package can make (a
+    report must not need that package).
+    """
     if ":" in model:
         return None
     try:
@@ -123,7 +148,9 @@ def card_file(model: str) -> Path | None:
 
 
 def card_of(run_dir: Path, model: str) -> Card | None:
-    """The card: the run directory's own copy, else the file that the port was started with, else None."""
+    """The card: the run directory's own copy, else the file that the port was started with, else
+    None.
+    """
     copy = run_dir / CARD_COPY
     path = copy if copy.is_file() else card_file(model)
     return read_card(path) if path else None
@@ -139,7 +166,10 @@ def read_results(folder: Path) -> dict[int, dict[str, str]]:
             try:
                 found[int(number)] = {str(row["key"]): str(row["value"]) for row in rows or []}
             except (KeyError, TypeError):
-                raise InputError(f"'{path}' is damaged (a row without 'key' or 'value'); delete it and run the port again") from None
+                raise InputError(
+                    f"'{path}' is damaged (a row without 'key' or 'value'); delete it and run the"
+                    " port again"
+                ) from None
     return dict(sorted(found.items()))
 
 
@@ -148,7 +178,9 @@ def read_comparison(path: Path) -> Comparison:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Comparison)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is damaged ({error}); delete it and run the port again") from error
+        raise InputError(
+            f"'{path}' is damaged ({error}); delete it and run the port again"
+        ) from error
 
 
 def decode(path: Path) -> dict[str, Any]:
@@ -156,5 +188,7 @@ def decode(path: Path) -> dict[str, Any]:
     try:
         value: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is damaged ({error}); delete it and run the port again") from error
+        raise InputError(
+            f"'{path}' is damaged ({error}); delete it and run the port again"
+        ) from error
     return value

@@ -1,4 +1,6 @@
-"""What a report says of the devices: what a model file was made with, in which mode it was timed, and what the device's counters showed meanwhile."""
+"""What a report says of the devices: what a model file was made with, in which mode it was timed,
+and what the device's counters showed meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from portproof.measurement import Performance
 from portproof.proof.lineage import Stage
 from portproof.reports.port.data import RunData
 
-#: Versions of a measurement that are no package of the host's environment, under the name that people use.
+#: Versions of a measurement that are no package of the host's environment, under the name that
+#: people use.
 _TOOLS = {"tensorrt": "TensorRT"}
 _MHZ, _MIB = 1e6, 1 << 20
 
@@ -20,7 +23,9 @@ def model_stages(data: RunData) -> list[Stage]:
 
 
 def made_with(stage: Stage) -> str:
-    """What decided a model file, in words that need no translation: versions, chip, and the precision that it computes in."""
+    """What decided a model file, in words that need no translation: versions, chip, and the
+    precision that it computes in.
+    """
     facts, parameters = stage.proof.facts, stage.proof.parameters
     tensorrt, capability = parameters.get("tensorrt"), facts.get("compute_capability")
     cann = stage.proof.environment.get("cann") if stage.proof.stage == "onnx2om" else None
@@ -37,17 +42,32 @@ def made_with(stage: Stage) -> str:
 
 
 def tools_of(data: RunData) -> list[tuple[str, str]]:
-    """Name and version of the vendors' software that timed something, beside the Python packages."""
-    found = {name: p.versions[key] for p in data.performances.values() for key, name in _TOOLS.items() if key in p.versions}
+    """Name and version of the vendors' software that timed something, beside the Python
+    packages.
+    """
+    found = {
+        name: p.versions[key]
+        for p in data.performances.values()
+        for key, name in _TOOLS.items()
+        if key in p.versions
+    }
     return [*([("CANN", data.cann)] if data.cann else []), *found.items()]
 
 
 def devices_of(data: RunData) -> list[str]:
     """The devices that were timed, as their counters name them, with the driver."""
     found: dict[str, None] = {}
-    for facts in (m.counters.get("device") for p in data.performances.values() for m in p.measurements):
+    for facts in (
+        m.counters.get("device") for p in data.performances.values() for m in p.measurements
+    ):
         if isinstance(facts, dict) and facts.get("name"):
-            found[f"{facts['name']}, driver {facts['driver']}" if facts.get("driver") else str(facts["name"])] = None
+            found[
+                (
+                    f"{facts['name']}, driver {facts['driver']}"
+                    if facts.get("driver")
+                    else str(facts["name"])
+                )
+            ] = None
     return list(found)
 
 
@@ -57,13 +77,21 @@ def timed_by_trtexec(performance: Performance) -> bool:
 
 
 def modes(performance: Performance) -> list[tuple[str, str]]:
-    """Boundary and the settings under which it was timed, where the runtime has some that change what a time means."""
-    found = {m.boundary: ", ".join(f"{name} {value}" for name, value in m.options.items()) for m in performance.measurements if m.options}
+    """Boundary and the settings under which it was timed, where the runtime has some that change
+    what a time means.
+    """
+    found = {
+        m.boundary: ", ".join(f"{name} {value}" for name, value in m.options.items())
+        for m in performance.measurements
+        if m.options
+    }
     return list(found.items())
 
 
 def counter_rows(performance: Performance) -> Iterator[dict[str, Any]]:
-    """The device's counters by label and batch, in the units of a report; None is what the device does not tell."""
+    """The device's counters by label and batch, in the units of a report; None is what the device
+    does not tell.
+    """
     seen = set()
     for m in performance.measurements:
         c = m.counters
@@ -74,11 +102,17 @@ def counter_rows(performance: Performance) -> Iterator[dict[str, Any]]:
             "label": m.label,
             "batch": m.batch,
             "utilisation": c.get("device_utilisation"),
-            "values": [_scaled(c.get("device_memory_before_bytes"), _MIB), _scaled(c.get("device_memory_peak_bytes"), _MIB), c.get("power_w"),
-                       c.get("energy_per_image_j"), _scaled(c.get("clock_lowest_hz"), _MHZ), _scaled(c.get("clock_highest_hz"), _MHZ),
-                       c.get("temperature_highest_c")],
+            "values": [
+                _scaled(c.get("device_memory_before_bytes"), _MIB),
+                _scaled(c.get("device_memory_peak_bytes"), _MIB),
+                c.get("power_w"),
+                c.get("energy_per_image_j"),
+                _scaled(c.get("clock_lowest_hz"), _MHZ),
+                _scaled(c.get("clock_highest_hz"), _MHZ),
+                c.get("temperature_highest_c"),
+            ],
             "limits": ", ".join(c.get("limits") or ()),
-        }  # fmt: skip
+        }
 
 
 def _scaled(value: float | None, unit: float) -> float | None:

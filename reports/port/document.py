@@ -1,7 +1,7 @@
 """The README of a port, rendered from what its run directory says.
 
-A template decides the order, ``words.<language>.yaml`` the words; this module hands them the data and the formatters. Rounding is done
-here, once, and nowhere before.
+A template decides the order, ``words.<language>.yaml`` the words; this module hands them the data
+and the formatters. Rounding is done here, once, and nowhere before.
 """
 
 from __future__ import annotations
@@ -23,13 +23,22 @@ from portproof.measurement import Performance
 from portproof.proof.lineage import Stage, makers
 from portproof.proof.sidecar import FileRecord
 from portproof.reports.port.data import RunData
-from portproof.reports.port.devices import counter_rows, devices_of, made_with, model_stages, modes, timed_by_trtexec, tools_of
+from portproof.reports.port.devices import (
+    counter_rows,
+    devices_of,
+    made_with,
+    model_stages,
+    modes,
+    timed_by_trtexec,
+    tools_of,
+)
 from portproof.reports.port.figures import PERCENTILES, Figure, figures_of, per_card, percentile
 from portproof.rundir.plan import REFERENCE
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-#: Distributions that are frameworks and runtimes; the source document lists these apart from other packages.
+#: Distributions that are frameworks and runtimes; the source document lists these apart from other
+#: packages.
 _FRAMEWORKS = ("torch", "torchvision", "onnx", "onnxruntime", "tensorrt", "openvino", "aclruntime")
 
 #: Inputs that come from outside and are named one by one; images are counted instead.
@@ -45,15 +54,26 @@ def words_of(language: str) -> dict[str, Any]:
     """The words of a language; :class:`InputError` lists the languages there are."""
     if language not in languages():
         raise InputError(f"there is no report in '{language}', there is {', '.join(languages())}")
-    words: dict[str, Any] = yaml.safe_load((TEMPLATES / f"words.{language}.yaml").read_text(encoding="utf-8"))
+    words: dict[str, Any] = yaml.safe_load(
+        (TEMPLATES / f"words.{language}.yaml").read_text(encoding="utf-8")
+    )
     return words
 
 
-def render(data: RunData, language: str, template: str = "readme", plots: Mapping[str, Mapping[str, str]] | None = None) -> str:
-    """The document as Markdown. ``plots``: name -> ``link`` and ``text`` (what it shows) of each plot that stands beside the document."""
+def render(
+    data: RunData,
+    language: str,
+    template: str = "readme",
+    plots: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
+    """The document as Markdown. ``plots``: name -> ``link`` and ``text`` (what it shows) of each
+    plot that stands beside the document.
+    """
     environment = _environment(escaping=False)
     figures = figures_of(data)
-    text = environment.get_template(f"{template}.md.j2").render(**_context(data, language, figures), plots=plots or {})
+    text = environment.get_template(f"{template}.md.j2").render(
+        **_context(data, language, figures), plots=plots or {}
+    )
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
@@ -64,7 +84,8 @@ def _environment(escaping: bool) -> Any:
     except ImportError:
         raise MissingPackageError("Jinja2", "writing reports", "report") from None
     loader = jinja2.PackageLoader("portproof.reports.port", "templates")
-    # HTML escapes by Jinja's rules; Markdown has none of its own, so those templates escape with `md`, `code` and `line`.
+    # HTML escapes by Jinja's rules; Markdown has none of its own, so those templates escape with
+    # `md`, `code` and `line`.
     environment = jinja2.Environment(
         loader=loader,
         undefined=jinja2.StrictUndefined,
@@ -73,16 +94,26 @@ def _environment(escaping: bool) -> Any:
         autoescape=escaping,  # noqa: S701
         finalize=_visible,
     )
-    environment.filters |= {"md": markdown, "code": code_span, "line": one_line, "percent": percent, "rate": rate,
-                            "milliseconds": milliseconds, "fill": fill, "given": given,
-                            "md_values": lambda values: {key: markdown(value) for key, value in values.items()}}  # fmt: skip
+    environment.filters |= {
+        "md": markdown,
+        "code": code_span,
+        "line": one_line,
+        "percent": percent,
+        "rate": rate,
+        "milliseconds": milliseconds,
+        "fill": fill,
+        "given": given,
+        "md_values": lambda values: {key: markdown(value) for key, value in values.items()},
+    }
     return environment
 
 
 def render_html(data: RunData, context: Mapping[str, Any]) -> str:
     """The self-contained HTML page, of ``report.html.j2``."""
     environment = _environment(escaping=True)
-    page: str = environment.get_template("report.html.j2").render(**_context(data, "en", figures_of(data)), **context)
+    page: str = environment.get_template("report.html.j2").render(
+        **_context(data, "en", figures_of(data)), **context
+    )
     return page.strip() + "\n"
 
 
@@ -91,26 +122,50 @@ def _context(data: RunData, language: str, figures: list[Figure]) -> dict[str, A
     prep = data.stage("prep")
     packages = list(data.versions.items())
     return {
-        "t": words_of(language), "run": data, "reference": REFERENCE, "figure": by_id.get, "command": command_of,
-        "roots": named_roots(data), "host": data.stages[-1].proof.environment if data.stages else None,
-        "frameworks": [p for p in packages if p[0] in _FRAMEWORKS], "packages": [p for p in packages if p[0] not in _FRAMEWORKS],
-        "conversion": conversion_rows(data), "recipe": recipe_text(data), "sample": sample_of(data),
-        "image_count": len(prep.proof.inputs.get("images", [])) if prep else 0, "end_to_end": end_to_end, "by_tool": by_tool,
+        "t": words_of(language),
+        "run": data,
+        "reference": REFERENCE,
+        "figure": by_id.get,
+        "command": command_of,
+        "roots": named_roots(data),
+        "host": data.stages[-1].proof.environment if data.stages else None,
+        "frameworks": [p for p in packages if p[0] in _FRAMEWORKS],
+        "packages": [p for p in packages if p[0] not in _FRAMEWORKS],
+        "conversion": conversion_rows(data),
+        "recipe": recipe_text(data),
+        "sample": sample_of(data),
+        "image_count": len(prep.proof.inputs.get("images", [])) if prep else 0,
+        "end_to_end": end_to_end,
+        "by_tool": by_tool,
         "performance": performance_rows,
-        "card_rows": card_rows, "per_card": per_card, "model_stages": model_stages(data), "made_with": made_with, "tools": tools_of(data),
-        "devices": devices_of(data), "modes": modes, "counter_rows": lambda p: list(counter_rows(p)), "timed_by_trtexec": timed_by_trtexec,
-        "ratios": ratio_of, "speed": speed_table(data), "zoo_rows": list(zoo_rows(data)), "figures": figures,
-    }  # fmt: skip
+        "card_rows": card_rows,
+        "per_card": per_card,
+        "model_stages": model_stages(data),
+        "made_with": made_with,
+        "tools": tools_of(data),
+        "devices": devices_of(data),
+        "modes": modes,
+        "counter_rows": lambda p: list(counter_rows(p)),
+        "timed_by_trtexec": timed_by_trtexec,
+        "ratios": ratio_of,
+        "speed": speed_table(data),
+        "zoo_rows": list(zoo_rows(data)),
+        "figures": figures,
+    }
 
 
 def command_of(data: RunData, artefact: str) -> str:
-    """The command line that made an artefact, as it was typed in the run directory; an empty string when the artefact is not there."""
+    """The command line that made an artefact, as it was typed in the run directory; an empty string
+    when the artefact is not there.
+    """
     stage = data.stage(artefact)
     return one_line(shlex.join(stage.command)).replace("`", "'") if stage else ""
 
 
 def _visible(value: object) -> object:
-    """What a template puts out, its control characters made visible; line by line, since some values have lines."""
+    """What a template puts out, its control characters made visible; line by line, since some
+    values have lines.
+    """
     if not isinstance(value, str) or all(c.isprintable() or c in "\n\t" for c in value):
         return value
     return "\n".join(printable(line) for line in value.split("\n"))
@@ -122,7 +177,9 @@ def one_line(text: object) -> str:
 
 
 def fill(sentence: str, **values: object) -> str:
-    """A sentence of the words with its gaps filled. Values are put in as they are: escape them first."""
+    """A sentence of the words with its gaps filled. Values are put in as they are: escape them
+    first.
+    """
     return sentence.format(**values)
 
 
@@ -148,16 +205,24 @@ def rate(value: float | None) -> str:
     """
     if value is None:
         return "-"
-    return f"{float(f'{value:.4g}'):.{max(0, 3 - math.floor(math.log10(value)))}f}" if value > 0 else "0"
+    return (
+        f"{float(f'{value:.4g}'):.{max(0, 3 - math.floor(math.log10(value)))}f}"
+        if value > 0
+        else "0"
+    )
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Seconds for people, in milliseconds with four significant digits; a dash when it is not there."""
+    """Seconds for people, in milliseconds with four significant digits; a dash when it is not
+    there.
+    """
     return "-" if seconds is None else rate(1000 * seconds)
 
 
 def named_roots(data: RunData) -> list[tuple[str, FileRecord]]:
-    """Role and record of the files that the port began with: weights, model card and code. Images are too many to be named."""
+    """Role and record of the files that the port began with: weights, model card and code. Images
+    are too many to be named.
+    """
     made = makers(data.stages)
     found: dict[str, tuple[str, FileRecord]] = {}
     for stage in data.stages:
@@ -173,13 +238,21 @@ def conversion_rows(data: RunData) -> list[tuple[str, str]]:
     if stage is None:
         return []
     facts = stage.proof.parameters | stage.proof.facts
-    return [(key.replace("_", " "), _plain(value)) for key, value in facts.items() if isinstance(value, int | float | str | bool)]
+    return [
+        (key.replace("_", " "), _plain(value))
+        for key, value in facts.items()
+        if isinstance(value, int | float | str | bool)
+    ]
 
 
 def recipe_text(data: RunData) -> str:
-    """The preprocessing recipe, as compact YAML, from the sidecar of ``prep``; an empty string when there is none."""
+    """The preprocessing recipe, as compact YAML, from the sidecar of ``prep``; an empty string when
+    there is none.
+    """
     recipe = _recipe(data.stage("prep"))
-    return yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None).strip() if recipe else ""
+    return (
+        yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None).strip() if recipe else ""
+    )
 
 
 def sample_of(data: RunData) -> dict[str, str]:
@@ -197,22 +270,36 @@ def _recipe(stage: Stage | None) -> dict[str, Any]:
 
 
 def end_to_end(stage: Stage) -> float | None:
-    """The rate of an inference run from file to result, in images per second, from its sidecar; None for a run by a vendor's tool."""
+    """The rate of an inference run from file to result, in images per second, from its sidecar;
+    None for a run by a vendor's tool.
+    """
     timed = stage.proof.facts.get("end_to_end")
     return timed.get("images_per_second") if isinstance(timed, dict) else None
 
 
 def by_tool(stage: Stage) -> dict[str, Any]:
-    """The ``tool`` that ran an inference and the ``rate`` of device time that it states; empty for a run in this process."""
+    """The ``tool`` that ran an inference and the ``rate`` of device time that it states; empty for
+    a run in this process.
+    """
     rate, tool = stage.proof.facts.get("rate"), stage.proof.facts.get("runner")
-    return {"tool": tool, "rate": rate["images_per_second"]} if isinstance(rate, dict) and tool else {}
+    return (
+        {"tool": tool, "rate": rate["images_per_second"]} if isinstance(rate, dict) and tool else {}
+    )
 
 
 def performance_rows(performance: Performance) -> Iterable[dict[str, Any]]:
-    """A row for each measurement: label, batch, boundary, rate, percentiles of a call (None with too few samples), calls."""
+    """A row for each measurement: label, batch, boundary, rate, percentiles of a call (None with
+    too few samples), calls.
+    """
     for m in performance.measurements:
-        yield {"label": m.label, "batch": m.batch, "boundary": m.boundary, "rate": m.images_per_second, "calls": len(m.samples),
-               "percentiles": [percentile(m, p) for p, _ in PERCENTILES]}  # fmt: skip
+        yield {
+            "label": m.label,
+            "batch": m.batch,
+            "boundary": m.boundary,
+            "rate": m.images_per_second,
+            "calls": len(m.samples),
+            "percentiles": [percentile(m, p) for p, _ in PERCENTILES],
+        }
 
 
 def ratio_of(performance: Performance, label: str) -> list[Any]:
@@ -221,14 +308,17 @@ def ratio_of(performance: Performance, label: str) -> list[Any]:
 
 
 def speed_table(data: RunData) -> str:
-    """The comparison table that ``reports/table.py`` wrote, as Markdown; an empty string when it is not there."""
+    """The comparison table that ``reports/table.py`` wrote, as Markdown; an empty string when it is
+    not there.
+    """
     path = data.root / "report" / "table.md"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def zoo_rows(data: RunData) -> Iterator[dict[str, Any]]:
-    """A row of ModelZoo's newer table for each label and batch: accuracy where it was measured at that batch, and the rate that its tables state,
-    a device's own per card; of what has no device the rate of calls.
+    """A row of ModelZoo's newer table for each label and batch: accuracy where it was measured at
+    that batch, and the rate that its tables state, a device's own per card; of what has no device
+    the rate of calls.
     """
     rates: dict[tuple[str, int], float | None] = {}
     for label, performance in data.performances.items():
@@ -236,10 +326,23 @@ def zoo_rows(data: RunData) -> Iterator[dict[str, Any]]:
         cards = {batch: rate * chips for batch, rate, chips in per_card(label, performance)}
         for m in performance.measurements:
             if m.boundary == ("device" if (m.label, m.batch) in device else "call"):
-                rates.setdefault((m.label, m.batch), cards.get(m.batch, m.images_per_second) if m.label == label else m.images_per_second)
-    accuracies = {(label, batch): rows for label, batches in data.results.items() for batch, rows in batches.items()}
+                rates.setdefault(
+                    (m.label, m.batch),
+                    (
+                        cards.get(m.batch, m.images_per_second)
+                        if m.label == label
+                        else m.images_per_second
+                    ),
+                )
+    accuracies = {
+        (label, batch): rows
+        for label, batches in data.results.items()
+        for batch, rows in batches.items()
+    }
     order = {label: at for at, label in enumerate(data.labels)}
-    for label, batch in sorted(rates.keys() | accuracies.keys(), key=lambda key: (order.get(key[0], len(order)), *key)):
+    for label, batch in sorted(
+        rates.keys() | accuracies.keys(), key=lambda key: (order.get(key[0], len(order)), *key)
+    ):
         rows = accuracies.get((label, batch), {})
         tops = [f"top-{k}: {rows[name]}" for k in (1, 5) if (name := f"Top{k} accuracy") in rows]
         yield {

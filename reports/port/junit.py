@@ -11,7 +11,9 @@ from portproof.verdict import Verdict
 
 
 def junit_xml(data: RunData) -> str:
-    """One test case for each gate: FAIL is a failure, UNDECIDED and UNSTABLE are errors, a gate that was not judged is skipped."""
+    """One test case for each gate: FAIL is a failure, UNDECIDED and UNSTABLE are errors, a gate
+    that was not judged is skipped.
+    """
     gates = data.judgement.gates
     counts = {
         "tests": len(gates),
@@ -21,10 +23,14 @@ def junit_xml(data: RunData) -> str:
     }
     attributes = {name: str(count) for name, count in counts.items()}
     root = ET.Element("testsuites", attributes)
-    suite = ET.SubElement(root, "testsuite", {"name": printable(f"portproof {data.model_name}"), **attributes})
+    suite = ET.SubElement(
+        root, "testsuite", {"name": printable(f"portproof {data.model_name}"), **attributes}
+    )
     if data.simulated:
         properties = ET.SubElement(suite, "properties")
-        ET.SubElement(properties, "property", {"name": "REHEARSAL", "value": "simulated, not measured"})
+        ET.SubElement(
+            properties, "property", {"name": "REHEARSAL", "value": "simulated, not measured"}
+        )
     for gate in gates:
         _case(suite, gate)
     ET.indent(root)
@@ -37,5 +43,11 @@ def _case(suite: ET.Element, gate: Gate) -> None:
     if gate.verdict is Verdict.PASS:
         ET.SubElement(case, "system-out").text = message
     else:
-        kind = "skipped" if gate.verdict is None else "failure" if gate.verdict is Verdict.FAIL else "error"
+        kind = (
+            "skipped"
+            if gate.verdict is None
+            else "failure"
+            if gate.verdict is Verdict.FAIL
+            else "error"
+        )
         ET.SubElement(case, kind, {"message": message})

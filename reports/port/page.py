@@ -1,4 +1,6 @@
-"""The report as one HTML page: nothing is loaded from elsewhere, no script runs, and whatever came from outside is escaped."""
+"""The report as one HTML page: nothing is loaded from elsewhere, no script runs, and whatever came
+from outside is escaped.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from portproof.reports.port.seal import origins_of
 
 
 def html_page(data: RunData, drawn: Mapping[str, bytes] | None = None) -> str:
-    """The page, with the plots inside. ``drawn``: SVG by the name of the plot, where they are drawn already."""
+    """The page, with the plots inside. ``drawn``: SVG by the name of the plot, where they are drawn
+    already.
+    """
     svgs = drawn or {plot.name: svg_of(plot, data.simulated) for plot in plots_of(data)}
     plots = {
         plot.name: {

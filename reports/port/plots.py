@@ -1,4 +1,6 @@
-"""The plots of a report as SVG, and what each shows in words. The same data gives the same bytes with the same matplotlib."""
+"""The plots of a report as SVG, and what each shows in words. The same data gives the same bytes
+with the same matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot: its file's stem, its title, what it shows in words, and how to draw it on matplotlib axes."""
+    """A plot: its file's stem, its title, what it shows in words, and how to draw it on matplotlib
+    axes.
+    """
 
     name: str
     title: str
@@ -36,10 +40,19 @@ def plots_of(data: RunData) -> list[Plot]:
     intervals = _top1(data)
     if intervals:
         found.append(
-            Plot("accuracy", "Top-1 accuracy with 95 % intervals", _accuracy_text(intervals), lambda axes: _accuracy(axes, intervals))
+            Plot(
+                "accuracy",
+                "Top-1 accuracy with 95 % intervals",
+                _accuracy_text(intervals),
+                lambda axes: _accuracy(axes, intervals),
+            )
         )
     for label, performance in data.performances.items():
-        timed = [m for m in performance.measurements if m.boundary == boundary_of(performance) and m.samples]
+        timed = [
+            m
+            for m in performance.measurements
+            if m.boundary == boundary_of(performance) and m.samples
+        ]
         if timed:
             found.append(_throughput_plot(label, performance, timed))
             found.append(_latency_plot(label, timed))
@@ -47,7 +60,9 @@ def plots_of(data: RunData) -> list[Plot]:
 
 
 def svg_of(plot: Plot, simulated: bool) -> bytes:
-    """A plot drawn as an SVG with its title and description inside; :class:`MissingPackageError` when matplotlib is not installed."""
+    """A plot drawn as an SVG with its title and description inside; :class:`MissingPackageError`
+    when matplotlib is not installed.
+    """
     try:
         import matplotlib
     except ImportError:
@@ -55,8 +70,17 @@ def svg_of(plot: Plot, simulated: bool) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    settings: Any = {"svg.hashsalt": "portproof", "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif", "font.size": 10,
-                "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}  # fmt: skip
+    settings: Any = {
+        "svg.hashsalt": "portproof",
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.3,
+    }
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         FigureCanvasSVG(figure)
@@ -70,7 +94,10 @@ def svg_of(plot: Plot, simulated: bool) -> bytes:
 
 def _described(svg: str, plot: Plot) -> str:
     """The text alternative as the SVG's own title and description, which screen readers tell."""
-    words = f"<title>{html.escape(printable(plot.title))}</title>\n <desc>{html.escape(printable(plot.text))}</desc>\n"
+    words = (
+        f"<title>{html.escape(printable(plot.title))}</title>\n"
+        f" <desc>{html.escape(printable(plot.text))}</desc>\n"
+    )
     return re.sub(r"<svg ([^>]*)>\n", lambda m: f'<svg role="img" {m[1]}>\n {words}', svg, count=1)
 
 
@@ -100,17 +127,29 @@ def _accuracy(axes: Any, rows: list[tuple[str, int, int]]) -> None:
     for at, (_, hits, samples) in enumerate(rows):
         low, high = wilson(hits, samples)
         middle = 100 * hits / samples
-        axes.errorbar(middle, at, xerr=[[max(0.0, middle - 100 * low)], [max(0.0, 100 * high - middle)]], fmt="o", capsize=4,
-                      color=COLOURS[at % len(COLOURS)])  # fmt: skip
+        axes.errorbar(
+            middle,
+            at,
+            xerr=[[max(0.0, middle - 100 * low)], [max(0.0, 100 * high - middle)]],
+            fmt="o",
+            capsize=4,
+            color=COLOURS[at % len(COLOURS)],
+        )
     axes.set_yticks(range(len(rows)), [printable(name) for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("Top-1 accuracy, %")
 
 
 def boundary_of(performance: Performance) -> Boundary:
-    """The boundary that is shown: the device's own time where all that was timed has it, as in the comparison table, else that of a call."""
+    """The boundary that is shown: the device's own time where all that was timed has it, as in the
+    comparison table, else that of a call.
+    """
     on_device = {m.label for m in performance.measurements if m.boundary == "device"}
-    return "device" if on_device and on_device == {m.label for m in performance.measurements} else "call"
+    return (
+        "device"
+        if on_device and on_device == {m.label for m in performance.measurements}
+        else "call"
+    )
 
 
 #: What was timed, for people.
@@ -119,7 +158,11 @@ _TIMED = {"device": "device time", "call": "host call to host result"}
 
 def _throughput_plot(label: str, performance: Performance, timed: list[Measurement]) -> Plot:
     names = list(dict.fromkeys(m.label for m in timed))
-    parts = [f"{n}: " + ", ".join(f"batch {m.batch} {rate(m.images_per_second)}" for m in timed if m.label == n) for n in names]
+    parts = [
+        f"{n}: "
+        + ", ".join(f"batch {m.batch} {rate(m.images_per_second)}" for m in timed if m.label == n)
+        for n in names
+    ]
     unstable = " The clock was unstable." if performance.status == "unstable" else ""
     what = _TIMED[timed[0].boundary]
 
@@ -127,7 +170,11 @@ def _throughput_plot(label: str, performance: Performance, timed: list[Measureme
         for at, name in enumerate(names):
             own = sorted((m for m in timed if m.label == name), key=lambda m: m.batch)
             axes.plot(
-                [m.batch for m in own], [m.images_per_second for m in own], "o-", color=COLOURS[at % len(COLOURS)], label=printable(name)
+                [m.batch for m in own],
+                [m.images_per_second for m in own],
+                "o-",
+                color=COLOURS[at % len(COLOURS)],
+                label=printable(name),
             )
         batches = sorted({m.batch for m in timed})
         axes.set_xscale("log", base=2)
@@ -148,20 +195,35 @@ def _latency_plot(label: str, timed: list[Measurement]) -> Plot:
     for m in rows:
         ordered = sorted(m.samples)
         low, middle, high = (ordered[(len(ordered) - 1) * p // 100] for p in (5, 50, 95))
-        parts.append(f"{m.label} batch {m.batch} {milliseconds(middle)} ms ({milliseconds(low)} to {milliseconds(high)})")
+        parts.append(
+            f"{m.label} batch {m.batch} {milliseconds(middle)} ms ({milliseconds(low)} to"
+            f" {milliseconds(high)})"
+        )
 
     def draw(axes: Any) -> None:
         names = list(dict.fromkeys(m.label for m in timed))
-        boxes = axes.boxplot([[1000 * s for s in m.samples] for m in rows], whis=(5, 95), showfliers=False, patch_artist=True, widths=0.6)
+        boxes = axes.boxplot(
+            [[1000 * s for s in m.samples] for m in rows],
+            whis=(5, 95),
+            showfliers=False,
+            patch_artist=True,
+            widths=0.6,
+        )
         for box, m in zip(boxes["boxes"], rows, strict=True):
             box.set(facecolor=COLOURS[names.index(m.label) % len(COLOURS)], alpha=0.5)
-        axes.set_xticks(range(1, len(rows) + 1), [f"{printable(m.label)}\nbs{m.batch}" for m in rows])
+        axes.set_xticks(
+            range(1, len(rows) + 1), [f"{printable(m.label)}\nbs{m.batch}" for m in rows]
+        )
         axes.set_yscale("log")
-        # The usual labels of a logarithmic axis are mathematics, which is switched off: names from outside must not be read as such.
+        # The usual labels of a logarithmic axis are mathematics, which is switched off: names from
+        # outside must not be read as such.
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda value, _: "")
         axes.set_ylabel(f"ms for a batch ({_TIMED[timed[0].boundary]})")
         axes.set_xlabel("box: quartiles and median; whiskers: 5th and 95th percentile")
 
-    text = f"Time of a batch in milliseconds, {_TIMED[timed[0].boundary]}, median and in brackets the 5th and 95th percentile: {'; '.join(parts)}."
+    text = (
+        f"Time of a batch in milliseconds, {_TIMED[timed[0].boundary]}, median and in brackets the"
+        f" 5th and 95th percentile: {'; '.join(parts)}."
+    )
     return Plot(f"{label}-latency", f"Latency distributions of {label}", text, draw)

@@ -1,8 +1,9 @@
 """``report/report.json``: the report for machines, which also seals the run directory.
 
-It holds every figure at full precision with its file, the verdict with its gates, where the port began (weights, images, labels), and the
-SHA-256 of every file that no sidecar vouches for: the sidecars themselves, the settings, the logs, and the reports. It has no time stamp
-of its own, so it is a function of the run directory's other files.
+It holds every figure at full precision with its file, the verdict with its gates, where the port
+began (weights, images, labels), and the SHA-256 of every file that no sidecar vouches for: the
+sidecars themselves, the settings, the logs, and the reports. It has no time stamp of its own, so it
+is a function of the run directory's other files.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from portproof.rundir.settings import FILE
 SCHEMA = "portproof.report/1"
 REPORT = "report/report.json"
 
-#: The log of the step that writes this file, which is there only afterwards; its text is known beforehand.
+#: The log of the step that writes this file, which is there only afterwards; its text is known
+#: beforehand.
 OWN_LOG = ("logs/report.log", b"$ portproof report .\n")
 UNSEALED = (REPORT, OWN_LOG[0])
 
@@ -44,7 +46,9 @@ class GateResult(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Files that the port began with, of one role. ``sha256``: of the file; of several, of the lines ``<sha256>  <path>`` in their order."""
+    """Files that the port began with, of one role. ``sha256``: of the file; of several, of the
+    lines ``<sha256>  <path>`` in their order.
+    """
 
     role: str
     files: int
@@ -53,7 +57,9 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class SealedFile(msgspec.Struct, frozen=True):
-    """A file of the run directory as it was when the report was written; ``path`` is relative to the run directory."""
+    """A file of the run directory as it was when the report was written; ``path`` is relative to
+    the run directory.
+    """
 
     path: str
     size: int
@@ -84,13 +90,19 @@ def report_of(data: RunData) -> Report:
         model=data.model_name,
         verdict=data.judgement.word,
         simulated=data.simulated,
-        gates=[GateResult(g.label, g.name, g.verdict.value if g.verdict else None, g.reason) for g in data.judgement.gates],
+        gates=[
+            GateResult(g.label, g.name, g.verdict.value if g.verdict else None, g.reason)
+            for g in data.judgement.gates
+        ],
         figures=figures_of(data),
         origins=list(origins_of(data)),
         versions=data.versions,
         environment=data.stages[-1].proof.environment if data.stages else {},
         renderers=versions_of(RENDERERS),
-        files=[SealedFile(path, (data.root / path).stat().st_size, sha256_of(data.root / path)) for path in sealed_paths(data.root)],
+        files=[
+            SealedFile(path, (data.root / path).stat().st_size, sha256_of(data.root / path))
+            for path in sealed_paths(data.root)
+        ],
     )
 
 
@@ -101,13 +113,21 @@ def encoded(report: Report) -> str:
         value = msgspec.to_builtins(getattr(report, name))
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         if isinstance(value, list) and value:
-            text = "[\n  " + ",\n  ".join(json.dumps(item, ensure_ascii=False, allow_nan=False) for item in value) + "\n ]"
+            text = (
+                "[\n  "
+                + ",\n  ".join(
+                    json.dumps(item, ensure_ascii=False, allow_nan=False) for item in value
+                )
+                + "\n ]"
+            )
         lines.append(f' "{name}": {text}')
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def sealed_paths(run_dir: Path) -> list[str]:
-    """What the report seals, sorted: sidecars, settings, logs and the reports, except what is written after it."""
+    """What the report seals, sorted: sidecars, settings, logs and the reports, except what is
+    written after it.
+    """
     sidecars = [p.relative_to(run_dir).as_posix() for p in run_dir.rglob(f"*{SUFFIX}")]
     found = [*run_dir.rglob("logs/*"), *(run_dir / "report").rglob("*")]
     others = [p.relative_to(run_dir).as_posix() for p in found if p.is_file()]
@@ -116,7 +136,9 @@ def sealed_paths(run_dir: Path) -> list[str]:
 
 
 def origins_of(data: RunData) -> Iterator[Origin]:
-    """Inputs that no stage of the run directory made, by role and in the order in which stages read them."""
+    """Inputs that no stage of the run directory made, by role and in the order in which stages read
+    them.
+    """
     made = makers(data.stages)
     found: dict[str, dict[str, str]] = {}
     for stage in data.stages:
@@ -127,7 +149,10 @@ def origins_of(data: RunData) -> Iterator[Origin]:
         path, sha256 = next(iter(files.items()))
         if len(files) > 1:
             lines = "".join(f"{digest}  {name}\n" for name, digest in files.items())
-            path, sha256 = str(Path(path).parent), hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+            path, sha256 = (
+                str(Path(path).parent),
+                hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest(),
+            )
         yield Origin(role, len(files), path, sha256)
 
 

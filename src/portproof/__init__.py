@@ -1,8 +1,9 @@
 """PortProof proves that a model port holds: the same answers, and the speed that is claimed.
 
-The stages (``convert``, ``preprocess``, ``infer``, ``metrics``, ``reports``) are sub-packages. In an installed
-package they stand inside it; in a checkout they stand beside ``src/`` so that ``python convert/pth2onnx.py`` runs
-from a bare clone, and this file makes them importable as ``portproof.convert`` and so on.
+The stages (``convert``, ``preprocess``, ``infer``, ``metrics``, ``reports``) are sub-packages. In
+an installed package they stand inside it; in a checkout they stand beside ``src/`` so that ``python
+convert/pth2onnx.py`` runs from a bare clone, and this file makes them importable as
+``portproof.convert`` and so on.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ __version__ = "0.1.0"
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _CHECKOUT = os.path.dirname(os.path.dirname(_HERE))
-if not os.path.isdir(os.path.join(_HERE, "convert")) and os.path.isfile(os.path.join(_CHECKOUT, "convert", "__init__.py")):
+if not os.path.isdir(os.path.join(_HERE, "convert")) and os.path.isfile(
+    os.path.join(_CHECKOUT, "convert", "__init__.py")
+):
     __path__.append(_CHECKOUT)
 
-#: The Python API: name -> the module that defines it. Imported on first use, since most need numpy and some need torch.
+#: The Python API: name -> the module that defines it. Imported on first use, since most need numpy
+#: and some need torch.
 _API: dict[str, str] = {
     "export": "portproof.convert.export.export",
     "run": "portproof.infer.offline.run",

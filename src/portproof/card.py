@@ -17,7 +17,9 @@ Dimension = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Weights(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The published weights: file name, where to get them, and the checksum (``md5`` or ``sha256``, hexadecimal) of the file."""
+    """The published weights: file name, where to get them, and the checksum (``md5`` or ``sha256``,
+    hexadecimal) of the file.
+    """
 
     file: str | None = None
     url: str | None = None
@@ -51,10 +53,11 @@ class Published(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
 
 
 class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One model. ``builder`` is ``timm:NAME.TAG``, ``torchvision:NAME`` or ``FILE.py:CALLABLE`` (relative to the card's folder).
+    """One model. ``builder`` is ``timm:NAME.TAG``, ``torchvision:NAME`` or ``FILE.py:CALLABLE``
+    (relative to the card's folder).
 
-    ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself. ``path`` is where the card was read,
-    None for a card that was made from a builder's own data.
+    ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself.
+    ``path`` is where the card was read, None for a card that was made from a builder's own data.
     """
 
     name: Name
@@ -71,14 +74,21 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         names = [i.name for i in self.inputs] + [o.name for o in self.outputs]
         if len(set(names)) != len(names):
-            raise ValueError(f"`outputs`: the names of inputs and outputs must differ from each other, they are {', '.join(names)}")
+            raise ValueError(
+                "`outputs`: the names of inputs and outputs must differ from each other, they are"
+                f" {', '.join(names)}"
+            )
         if isinstance(self.recipe, str) and self.recipe not in names_in("recipes"):
-            raise ValueError(f"`recipe`: there is no recipe '{self.recipe}', there are {', '.join(names_in('recipes'))}")
+            raise ValueError(
+                f"`recipe`: there is no recipe '{self.recipe}', there are"
+                f" {', '.join(names_in('recipes'))}"
+            )
         if len(self.inputs) == 1 and len(self.inputs[0].shape) == 3:
             wanted, given = self.preprocessing.shape, tuple(self.inputs[0].shape)
             if wanted != given:
                 raise ValueError(
-                    f"`inputs[0].shape`: the recipe makes samples of shape {wanted}, the input has {given}; correct one of them"
+                    f"`inputs[0].shape`: the recipe makes samples of shape {wanted}, the input has"
+                    f" {given}; correct one of them"
                 )
 
     @property
@@ -88,7 +98,9 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:
-    """Read a card from a YAML file; :class:`InputError` names the line and the reason when it is wrong."""
+    """Read a card from a YAML file; :class:`InputError` names the line and the reason when it is
+    wrong.
+    """
     return msgspec.structs.replace(load_yaml(path, Card, "model card"), path=str(path))
 
 

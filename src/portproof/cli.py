@@ -1,6 +1,7 @@
 """The console command: ``portproof NAME ...`` runs the stage file of that name.
 
-Commands are found by name: a new runnable file in a stage folder is a new command, with nothing to register.
+Commands are found by name: a new runnable file in a stage folder is a new command, with nothing to
+register.
 """
 
 from __future__ import annotations
@@ -16,10 +17,23 @@ from portproof.core.stages import STAGES, VERBS
 
 
 def commands() -> dict[str, str]:
-    """Every command: name -> path of its file. Whatever stands at the top of a stage's folder is a command, and so is a file of ``commands``."""
-    folders = [os.path.join(base, name) for name in ("commands", *STAGES) for base in portproof.__path__]
-    files = [os.path.join(folder, name) for folder in folders if os.path.isdir(folder) for name in sorted(os.listdir(folder))]
-    return {os.path.basename(path).removesuffix(".py"): path for path in files if path.endswith(".py") and not path.endswith("__init__.py")}
+    """Every command: name -> path of its file. Whatever stands at the top of a stage's folder is a
+    command, and so is a file of ``commands``.
+    """
+    folders = [
+        os.path.join(base, name) for name in ("commands", *STAGES) for base in portproof.__path__
+    ]
+    files = [
+        os.path.join(folder, name)
+        for folder in folders
+        if os.path.isdir(folder)
+        for name in sorted(os.listdir(folder))
+    ]
+    return {
+        os.path.basename(path).removesuffix(".py"): path
+        for path in files
+        if path.endswith(".py") and not path.endswith("__init__.py")
+    }
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -39,13 +53,18 @@ def main(argv: list[str] | None = None) -> NoReturn:
     import runpy
 
     sys.argv = [f"portproof {arguments[0]}", *arguments[1:]]
-    runpy.run_module(f"portproof.{os.path.basename(os.path.dirname(table[name]))}.{name}", run_name="__main__")
+    runpy.run_module(
+        f"portproof.{os.path.basename(os.path.dirname(table[name]))}.{name}", run_name="__main__"
+    )
     sys.exit(0)
 
 
 def _help() -> str:
     verbs = {module: verb for verb, module in VERBS.items()}
-    rows = [(f"{name} ({verbs[name]})" if name in verbs else name, _first_line(path)) for name, path in commands().items()]
+    rows = [
+        (f"{name} ({verbs[name]})" if name in verbs else name, _first_line(path))
+        for name, path in commands().items()
+    ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {line}" for name, line in rows]
     return "\n".join(

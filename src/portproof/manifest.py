@@ -1,12 +1,15 @@
 """Sample ids, and the info list that names the files of every sample.
 
-Format of an info list (the ``benchmark`` tool's input; one line a model input, fields separated by one space, LF):
+Format of an info list (the ``benchmark`` tool's input; one line a model input, fields separated by
+one space, LF):
 
 * ``<index> <path> <width> <height>``: vision, width and height in pixels;
-* ``<index> <path>``: anything else; a sample with several inputs has several consecutive lines with one index, in model input order;
+* ``<index> <path>``: anything else; a sample with several inputs has several consecutive lines with
+  one index, in model input order;
 * ``<index> <path> <extra>``: seen for audio; ``extra`` is kept as text.
 
-Paths are relative to the working directory of whoever reads the list, as the vendor tools read them.
+Paths are relative to the working directory of whoever reads the list, as the vendor tools read
+them.
 """
 
 from __future__ import annotations
@@ -33,12 +36,15 @@ def sample_id(name: str | os.PathLike[str]) -> str:
     base = os.path.basename(os.fspath(name))
     stem = base.split(".", 1)[0]
     if not stem:
-        raise InputError(f"the file '{name}' has no sample id: its name begins with a dot; rename or remove it")
+        raise InputError(
+            f"the file '{name}' has no sample id: its name begins with a dot; rename or remove it"
+        )
     return stem
 
 
 def result_id(name: str | os.PathLike[str]) -> tuple[str, int]:
-    """The sample id and the output number of a result file ``<id>_<k>.bin|txt|npy``: cut at the LAST underscore of the stem.
+    """The sample id and the output number of a result file ``<id>_<k>.bin|txt|npy``: cut at the
+    LAST underscore of the stem.
 
     >>> result_id("result/ILSVRC2012_val_00000001_1.bin")
     ('ILSVRC2012_val_00000001', 1)
@@ -46,13 +52,18 @@ def result_id(name: str | os.PathLike[str]) -> tuple[str, int]:
     stem = sample_id(name)
     head, _, number = stem.rpartition("_")
     if not head or not (number.isascii() and number.isdigit()):
-        raise InputError(f"'{name}' is not a result file: '<sample id>_<output number>' was expected before the first dot")
+        raise InputError(
+            f"'{name}' is not a result file: '<sample id>_<output number>' was expected before the"
+            " first dot"
+        )
     return head, int(number)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample: its id (of the first input's file), its files in model input order, and its size in pixels where the list has it."""
+    """One sample: its id (of the first input's file), its files in model input order, and its size
+    in pixels where the list has it.
+    """
 
     id: str
     files: tuple[str, ...]
@@ -65,14 +76,16 @@ def check_unique(ids: Iterable[str], what: str) -> None:
     double = [i for i, count in Counter(ids).items() if count > 1]
     if double:
         raise InputError(
-            f"{what}: {len(double)} sample ids stand for more than one file ({listed(double)}); rename the files so that names differ before the first dot"
+            f"{what}: {len(double)} sample ids stand for more than one file ({listed(double)});"
+            " rename the files so that names differ before the first dot"
         )
 
 
 def read_info(path: str | os.PathLike[str]) -> list[Sample]:
     """Read an info list; :class:`InputError` names the line that is wrong.
 
-    Every sample has the same number of inputs. Indices need not start at 0 (lists are cut in parts), but a sample's lines stand together.
+    Every sample has the same number of inputs. Indices need not start at 0 (lists are cut in
+    parts), but a sample's lines stand together.
     """
     grouped: list[tuple[str, list[tuple[str, int | None, int | None]]]] = []
     for number, line in enumerate(read_text(path, "info list").splitlines(), start=1):
@@ -84,13 +97,22 @@ def read_info(path: str | os.PathLike[str]) -> list[Sample]:
         else:
             grouped.append((index, [(row[0], *_size(row))]))
     if not grouped:
-        raise InputError(f"info list '{path}' is empty: at least one line '<index> <path> [<width> <height>]' was expected")
-    samples = [Sample(sample_id(rows[0][0]), tuple(r[0] for r in rows), rows[0][1], rows[0][2]) for _, rows in grouped]
+        raise InputError(
+            f"info list '{path}' is empty: at least one line '<index> <path> [<width> <height>]'"
+            " was expected"
+        )
+    samples = [
+        Sample(sample_id(rows[0][0]), tuple(r[0] for r in rows), rows[0][1], rows[0][2])
+        for _, rows in grouped
+    ]
     counts = Counter(len(s.files) for s in samples)
     if len(counts) > 1:
         usual = counts.most_common(1)[0][0]
         odd = [s.id for s in samples if len(s.files) != usual]
-        raise InputError(f"info list '{path}': most samples have {usual} input files, but {len(odd)} have another number ({listed(odd)})")
+        raise InputError(
+            f"info list '{path}': most samples have {usual} input files, but {len(odd)} have"
+            f" another number ({listed(odd)})"
+        )
     check_unique((s.id for s in samples), f"info list '{path}'")
     return samples
 
@@ -99,7 +121,10 @@ def _fields(line: str, path: str | os.PathLike[str], number: int) -> list[str]:
     fields = line.split()
     if len(fields) not in (2, 3, 4) or not (fields[0].isascii() and fields[0].isdigit()):
         hint = " (a path with blanks cannot be written in this format)" if len(fields) > 4 else ""
-        raise InputError(f"info list '{path}', line {number}: '<index> <path> [<width> <height>]' was expected{hint}")
+        raise InputError(
+            f"info list '{path}', line {number}: '<index> <path> [<width> <height>]' was"
+            f" expected{hint}"
+        )
     return fields
 
 
@@ -110,21 +135,32 @@ def _size(row: Sequence[str]) -> tuple[int | None, int | None]:
 
 
 def write_info(path: str | os.PathLike[str], samples: Sequence[Sample]) -> None:
-    """Write an info list, atomically: one line a sample and input, in the order given, indices from 0 without a gap."""
+    """Write an info list, atomically: one line a sample and input, in the order given, indices from
+    0 without a gap.
+    """
     check_unique((s.id for s in samples), f"info list '{path}'")
     lines = []
     for index, sample in enumerate(samples):
         size = "" if sample.width is None else f" {sample.width} {sample.height}"
         for file in sample.files:
             if any(c.isspace() for c in file):
-                raise InputError(f"'{file}' has a blank in its path, which an info list cannot hold; rename it or move the folder")
+                raise InputError(
+                    f"'{file}' has a blank in its path, which an info list cannot hold; rename it"
+                    " or move the folder"
+                )
             lines.append(f"{index} {file}{size}\n")
     write_text(path, "".join(lines))
 
 
 def files_in(folder: str | os.PathLike[str], suffixes: Sequence[str]) -> list[Path]:
-    """The files of a folder (not of its sub-folders) with one of the suffixes, in any letter case, sorted by name; hidden files are left out."""
+    """The files of a folder (not of its sub-folders) with one of the suffixes, in any letter case,
+    sorted by name; hidden files are left out.
+    """
     wanted = {s.lower() for s in suffixes}
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if not e.name.startswith(".") and os.path.splitext(e.name)[1].lower() in wanted]
+        names = [
+            e.name
+            for e in entries
+            if not e.name.startswith(".") and os.path.splitext(e.name)[1].lower() in wanted
+        ]
     return [Path(folder, name) for name in sorted(names)]

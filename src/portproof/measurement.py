@@ -1,4 +1,5 @@
-"""Measurements: what was timed, kept raw in the blocks in which it was taken; every statistic is derived when it is asked for.
+"""Measurements: what was timed, kept raw in the blocks in which it was taken; every statistic is
+derived when it is asked for.
 
 ``perf.json`` holds one :class:`Performance`. Times are seconds, rates images (samples) per second.
 """
@@ -24,12 +25,15 @@ BOUNDARIES: tuple[Boundary, ...] = ("device", "device+copies", "call", "end_to_e
 class Measurement(msgspec.Struct, kw_only=True):
     """Times of calls of one model at one batch size and timing boundary.
 
-    ``blocks``: seconds per call, in the order taken, one list a block; subjects alternate block by block, so block *i* of two
-    subjects of one run are neighbours in time. ``first_calls``: the first call of each block, recorded but not counted, since it
-    pays for the switch between subjects. ``load_s`` and ``first_inference_s`` are the cold start. ``inputs``: ``random``, ``zeros`` or
-    ``real``. ``clients``: processes that call in a closed loop at the same time, each with a session of its own; a block holds the calls of
-    all of them, and ``first_calls`` one call a client and block. ``chips``: how many chips ran the batch. ``streams``: inferences in flight
-    at a time on the device. ``threads`` None: the runtime's own choice. ``counters``: the host's and the device's, by name with the unit.
+    ``blocks``: seconds per call, in the order taken, one list a block; subjects alternate block by
+    block, so block *i* of two subjects of one run are neighbours in time. ``first_calls``: the
+    first call of each block, recorded but not counted, since it pays for the switch between
+    subjects. ``load_s`` and ``first_inference_s`` are the cold start. ``inputs``: ``random``,
+    ``zeros`` or ``real``. ``clients``: processes that call in a closed loop at the same time, each
+    with a session of its own; a block holds the calls of all of them, and ``first_calls`` one call
+    a client and block. ``chips``: how many chips ran the batch. ``streams``: inferences in flight
+    at a time on the device. ``threads`` None: the runtime's own choice. ``counters``: the host's
+    and the device's, by name with the unit.
     """
 
     label: str
@@ -61,7 +65,8 @@ class Measurement(msgspec.Struct, kw_only=True):
 
     @property
     def images_per_second(self) -> float | None:
-        """Rate over all counted calls: clients x batch x calls / total seconds; None without a call.
+        """Rate over all counted calls: clients x batch x calls / total seconds; None without a
+        call.
 
         With several clients the calls run side by side, so their seconds overlap.
         """
@@ -74,10 +79,12 @@ class Measurement(msgspec.Struct, kw_only=True):
         return statistics.median(self.samples) if any(self.blocks) else None
 
     def percentile_s(self, percent: float) -> float | None:
-        """Latency that ``percent`` of the counted calls do not exceed, by nearest rank; None with too few calls to know.
+        """Latency that ``percent`` of the counted calls do not exceed, by nearest rank; None with
+        too few calls to know.
 
-        Needed are ln(0.01) / ln(percent / 100) calls, so that their largest exceeds the true percentile with 99 % confidence: 44 for p90, 90
-        for p95, 459 for p99 (MLPerf LoadGen's early-stopping rule with no query over the bound).
+        Needed are ln(0.01) / ln(percent / 100) calls, so that their largest exceeds the true
+        percentile with 99 % confidence: 44 for p90, 90 for p95, 459 for p99 (MLPerf LoadGen's
+        early-stopping rule with no query over the bound).
         """
         ordered = sorted(self.samples)
         if len(ordered) < calls_needed(percent):
@@ -94,12 +101,15 @@ def calls_needed(percent: float) -> int:
     return math.ceil(math.log(0.01) / math.log(percent / 100))
 
 
-#: What is added to a label where several chips of a card are timed: one of them alone, all of them together.
+#: What is added to a label where several chips of a card are timed: one of them alone, all of them
+#: together.
 ALONE, TOGETHER = " alone", " card"
 
 
 class Ratio(msgspec.Struct, kw_only=True):
-    """``a``'s rate over ``b``'s at one batch and boundary, with a 95 % interval (None when there are too few blocks to give one)."""
+    """``a``'s rate over ``b``'s at one batch and boundary, with a 95 % interval (None when there
+    are too few blocks to give one).
+    """
 
     a: str
     b: str
@@ -116,23 +126,37 @@ LEAST_PAIRS = 4
 def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
     """``a``'s rate over ``b``'s, of one run, batch and boundary, from blocks taken in pairs.
 
-    The ratio is the quotient of the two rates (:attr:`Measurement.images_per_second`). Its 95 % interval is Student's t on the logarithm with
-    the delete-one-pair jackknife's standard error (Efron & Tibshirani 1993, chapter 11). The pair of neighbouring blocks is the unit that is
-    left out: calls within a block depend on each other, so the number of calls would promise too narrow an interval, and what disturbs both
-    blocks of a pair cancels. :class:`InputError` when the two are not comparable or one has no calls.
+    The ratio is the quotient of the two rates (:attr:`Measurement.images_per_second`). Its 95 %
+    interval is Student's t on the logarithm with the delete-one-pair jackknife's standard error
+    (Efron & Tibshirani 1993, chapter 11). The pair of neighbouring blocks is the unit that is left
+    out: calls within a block depend on each other, so the number of calls would promise too narrow
+    an interval, and what disturbs both blocks of a pair cancels. :class:`InputError` when the two
+    are not comparable or one has no calls.
     """
     if (a.batch, a.boundary) != (b.batch, b.boundary):
         raise InputError(
-            f"'{a.label}' (batch {a.batch}, {a.boundary}) and '{b.label}' (batch {b.batch}, {b.boundary}) have no common ratio"
+            f"'{a.label}' (batch {a.batch}, {a.boundary}) and '{b.label}' (batch {b.batch},"
+            f" {b.boundary}) have no common ratio"
         )
     pairs = [pair for pair in zip(a.blocks, b.blocks, strict=False) if all(pair)]
     if not pairs or a.images_per_second is None or b.images_per_second is None:
-        raise InputError(f"'{a.label}' over '{b.label}' at batch {a.batch}: one of them has no timed call")
+        raise InputError(
+            f"'{a.label}' over '{b.label}' at batch {a.batch}: one of them has no timed call"
+        )
     theta = math.log(a.images_per_second / b.images_per_second)
-    return Ratio(a=a.label, b=b.label, batch=a.batch, boundary=a.boundary, ratio=math.exp(theta), ci95=_interval(theta, a, b, len(pairs)))
+    return Ratio(
+        a=a.label,
+        b=b.label,
+        batch=a.batch,
+        boundary=a.boundary,
+        ratio=math.exp(theta),
+        ci95=_interval(theta, a, b, len(pairs)),
+    )
 
 
-def _interval(theta: float, a: Measurement, b: Measurement, pairs: int) -> tuple[float, float] | None:
+def _interval(
+    theta: float, a: Measurement, b: Measurement, pairs: int
+) -> tuple[float, float] | None:
     if pairs < LEAST_PAIRS:
         return None
     from scipy.special import stdtrit
@@ -164,13 +188,16 @@ class Performance(msgspec.Struct, kw_only=True):
 
 
 def read_performance(path: str | os.PathLike[str]) -> Performance:
-    """Read a ``perf.json``; :class:`InputError` when it is none, is damaged, or is of another schema version."""
+    """Read a ``perf.json``; :class:`InputError` when it is none, is damaged, or is of another
+    schema version.
+    """
     data = existing_file(path, "performance file").read_bytes()
     try:
         head = msgspec.json.decode(data, type=dict[str, Any])
         if head.get("schema") != SCHEMA:
             raise InputError(
-                f"'{path}' has the schema {head.get('schema')!r}, this version reads {SCHEMA!r}; measure again with this version"
+                f"'{path}' has the schema {head.get('schema')!r}, this version reads {SCHEMA!r};"
+                " measure again with this version"
             )
         return msgspec.convert(head, Performance)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
@@ -178,7 +205,9 @@ def read_performance(path: str | os.PathLike[str]) -> Performance:
 
 
 def write_performance(path: str | os.PathLike[str], performance: Performance) -> None:
-    """Write a ``perf.json``, atomically, one line a field, and a measurement or a ratio a line, so that a diff stays readable."""
+    """Write a ``perf.json``, atomically, one line a field, and a measurement or a ratio a line, so
+    that a diff stays readable.
+    """
     write_bytes(path, _encoded(performance))
 
 

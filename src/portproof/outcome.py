@@ -1,7 +1,7 @@
 """Outcomes: what became of every sample, in columns, since a validation set has 50,000 of them.
 
-The file form is CSV with the header ``id,label,predicted,rank,margin``, one row a sample. An id that a spreadsheet would take for a formula
-has an apostrophe before it.
+The file form is CSV with the header ``id,label,predicted,rank,margin``, one row a sample. An id
+that a spreadsheet would take for a formula has an apostrophe before it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ COLUMNS = ("id", "label", "predicted", "rank", "margin")
 class Outcomes:
     """One entry a sample in every column; entry *i* of all columns is sample ``ids[i]``.
 
-    ``label`` and ``predicted`` are indices into the model's output (so a model with a background class has its labels shifted by one);
-    ``predicted`` is the lowest index on a tie. ``rank`` is the label's, 1 when right; ties count against the model. ``margin`` is the
-    label's logit minus the best other one: positive when right.
+    ``label`` and ``predicted`` are indices into the model's output (so a model with a background
+    class has its labels shifted by one); ``predicted`` is the lowest index on a tie. ``rank`` is
+    the label's, 1 when right; ties count against the model. ``margin`` is the label's logit minus
+    the best other one: positive when right.
     """
 
     ids: tuple[str, ...]
@@ -40,7 +41,9 @@ class Outcomes:
     margin: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        lengths = {len(column) for column in (self.ids, self.label, self.predicted, self.rank, self.margin)}
+        lengths = {
+            len(column) for column in (self.ids, self.label, self.predicted, self.rank, self.margin)
+        }
         if len(lengths) != 1:
             raise ValueError(f"the columns of outcomes have different lengths: {sorted(lengths)}")
 
@@ -63,13 +66,24 @@ class Outcomes:
         return Outcomes(ids, self.label[at], self.predicted[at], self.rank[at], self.margin[at])
 
     def to_csv(self) -> str:
-        """The CSV text. A margin has 9 significant digits, which is enough to give back any float32."""
+        """The CSV text. A margin has 9 significant digits, which is enough to give back any
+        float32.
+        """
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(COLUMNS)
         margins = [f"{m:.9g}" for m in self.margin.tolist()]
         ids = map(csv_field, self.ids)
-        writer.writerows(zip(ids, self.label.tolist(), self.predicted.tolist(), self.rank.tolist(), margins, strict=True))
+        writer.writerows(
+            zip(
+                ids,
+                self.label.tolist(),
+                self.predicted.tolist(),
+                self.rank.tolist(),
+                margins,
+                strict=True,
+            )
+        )
         return buffer.getvalue()
 
 
@@ -79,17 +93,22 @@ def write_outcomes(path: str | os.PathLike[str], outcomes: Outcomes) -> None:
 
 
 def read_outcomes(path: str | os.PathLike[str]) -> Outcomes:
-    """Read the CSV file; :class:`InputError` names the line that is wrong, or the ids that stand there twice."""
+    """Read the CSV file; :class:`InputError` names the line that is wrong, or the ids that stand
+    there twice.
+    """
     rows = csv.reader(io.StringIO(read_text(path, "outcomes")), strict=True)
     try:
         header = next(rows, None)
         if header is None or tuple(header) != COLUMNS:
             raise InputError(
-                f"outcomes '{path}': the first line must be '{','.join(COLUMNS)}'; is this a file of 'portproof topn --outcomes'?"
+                f"outcomes '{path}': the first line must be '{','.join(COLUMNS)}'; is this a file"
+                " of 'portproof topn --outcomes'?"
             )
         parsed = [_row(row, path, rows.line_num) for row in rows if row]
     except csv.Error as error:
-        raise InputError(f"outcomes '{path}', line {rows.line_num}: not valid CSV ({error})") from error
+        raise InputError(
+            f"outcomes '{path}', line {rows.line_num}: not valid CSV ({error})"
+        ) from error
     if not parsed:
         raise InputError(f"outcomes '{path}' hold no sample: at least one row was expected")
     ids, *columns = zip(*parsed, strict=True)
@@ -102,13 +121,25 @@ def _row(row: list[str], path: str | os.PathLike[str], line: int) -> tuple[Any, 
     try:
         name, label, predicted, rank, margin = row
         values = (from_csv_field(name), int(label), int(predicted), int(rank), float(margin))
-        sound = bool(name) and values[1] >= 0 and values[2] >= 0 and values[3] >= 1 and values[4] == values[4]
-        # A right sample is the predicted one, strictly ahead of the others; anything else is not a table of ours.
-        sound = sound and (values[3] == 1) == (values[4] > 0) and (values[3] > 1 or values[1] == values[2])
+        sound = (
+            bool(name)
+            and values[1] >= 0
+            and values[2] >= 0
+            and values[3] >= 1
+            and values[4] == values[4]
+        )
+        # A right sample is the predicted one, strictly ahead of the others; anything else is not a
+        # table of ours.
+        sound = (
+            sound
+            and (values[3] == 1) == (values[4] > 0)
+            and (values[3] > 1 or values[1] == values[2])
+        )
     except ValueError:
         sound = False
     if not sound:
         raise InputError(
-            f"outcomes '{path}', line {line}: '{','.join(COLUMNS)}' was expected, with rank 1 exactly where the label is ahead; got {row!r}"
+            f"outcomes '{path}', line {line}: '{','.join(COLUMNS)}' was expected, with rank 1"
+            f" exactly where the label is ahead; got {row!r}"
         )
     return values

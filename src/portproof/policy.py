@@ -1,8 +1,9 @@
 """Acceptance policies: what a port must reach, by name, judged in full view.
 
-The rules are those of Ascend's ModelZoo: in the 310P era the best batch on a 310P had to reach 1.2 times the best on a 310 card and 1.6
-times the best on a T4; in the 310 era a 310 card had to reach a T4; accuracy had to stay within one percentage point of the published
-figure. Every comparison that was made is kept, the ones that hold too.
+The rules are those of Ascend's ModelZoo: in the 310P era the best batch on a 310P had to reach 1.2
+times the best on a 310 card and 1.6 times the best on a T4; in the 310 era a 310 card had to reach
+a T4; accuracy had to stay within one percentage point of the published figure. Every comparison
+that was made is kept, the ones that hold too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ ACCURACY_MARGIN_PP = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``subject``'s best rate must be at least ``factor`` times ``other``'s. Both are targets' names; rates are per card."""
+    """``subject``'s best rate must be at least ``factor`` times ``other``'s. Both are targets'
+    names; rates are per card.
+    """
 
     subject: str
     factor: float
@@ -28,7 +31,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One comparison that was made: ``measured`` against ``required``, in ``unit``; ``text`` says it for people."""
+    """One comparison that was made: ``measured`` against ``required``, in ``unit``; ``text`` says
+    it for people.
+    """
 
     name: str
     measured: float
@@ -48,7 +53,10 @@ class Judgement:
 
     def lines(self) -> list[str]:
         """The judgement for people, one comparison a line."""
-        return [f"policy {self.policy}: {self.verdict}", *(f"  {'ok ' if c.holds else 'NOT'} {c.text}" for c in self.comparisons)]
+        return [
+            f"policy {self.policy}: {self.verdict}",
+            *(f"  {'ok ' if c.holds else 'NOT'} {c.text}" for c in self.comparisons),
+        ]
 
 
 POLICIES: dict[str, tuple[Rule, ...]] = {
@@ -58,38 +66,55 @@ POLICIES: dict[str, tuple[Rule, ...]] = {
 
 
 def judge_speed(policy: str, best: Mapping[str, tuple[float, str]]) -> Judgement:
-    """Judge the best rates, target name -> (images per second per card, how to call it), by a policy's name.
+    """Judge the best rates, target name -> (images per second per card, how to call it), by a
+    policy's name.
 
-    Raises :class:`InputError` when there is no such policy or a device that it compares was not measured.
+    Raises :class:`InputError` when there is no such policy or a device that it compares was not
+    measured.
     """
     if policy not in POLICIES:
         raise InputError(f"there is no policy '{policy}'; there are {', '.join(POLICIES)}")
-    missing = sorted({t for rule in POLICIES[policy] for t in (rule.subject, rule.other)} - set(best))
+    missing = sorted(
+        {t for rule in POLICIES[policy] for t in (rule.subject, rule.other)} - set(best)
+    )
     if missing:
-        raise InputError(f"policy '{policy}' compares devices that are not in the table: {', '.join(missing)}; add their logs")
+        raise InputError(
+            f"policy '{policy}' compares devices that are not in the table: {', '.join(missing)};"
+            " add their logs"
+        )
     comparisons = tuple(_compare(rule, best) for rule in POLICIES[policy])
-    return Judgement(policy, Verdict.PASS if all(c.holds for c in comparisons) else Verdict.FAIL, comparisons)
+    return Judgement(
+        policy, Verdict.PASS if all(c.holds for c in comparisons) else Verdict.FAIL, comparisons
+    )
 
 
-def judge_accuracy(measured_percent: float, published_percent: float, margin_pp: float = ACCURACY_MARGIN_PP) -> Judgement:
-    """Judge an accuracy, in percent, against the published one: at most ``margin_pp`` percentage points lower.
+def judge_accuracy(
+    measured_percent: float, published_percent: float, margin_pp: float = ACCURACY_MARGIN_PP
+) -> Judgement:
+    """Judge an accuracy, in percent, against the published one: at most ``margin_pp`` percentage
+    points lower.
 
     >>> judge_accuracy(77.85, 77.862).verdict
     <Verdict.PASS: 'PASS'>
     """
     required = published_percent - margin_pp
-    # Both figures are decimal fractions of two or three digits; a difference of exactly the margin must not fail by a rounding error.
+    # Both figures are decimal fractions of two or three digits; a difference of exactly the margin
+    # must not fail by a rounding error.
     holds = measured_percent >= required - 1e-9
     text = (
-        f"accuracy {measured_percent:g} % against {published_percent:g} % published: "
-        f"{measured_percent - published_percent:+.3f} percentage points, at most {margin_pp:g} may be lost"
+        f"accuracy {measured_percent:g} % against {published_percent:g} % published:"
+        f" {measured_percent - published_percent:+.3f} percentage points, at most {margin_pp:g} may"
+        " be lost"
     )
     verdict = Verdict.PASS if holds else Verdict.FAIL
-    return Judgement("accuracy", verdict, (Comparison("accuracy", measured_percent, required, "%", holds, text),))
+    return Judgement(
+        "accuracy", verdict, (Comparison("accuracy", measured_percent, required, "%", holds, text),)
+    )
 
 
 def level_text(speed: Judgement | None, accuracy: Judgement | None) -> str:
-    """The content of ModelZoo's ``modelzoo_level.txt``: ``key:value`` lines without blanks, a key only where it was judged.
+    """The content of ModelZoo's ``modelzoo_level.txt``: ``key:value`` lines without blanks, a key
+    only where it was judged.
 
     A model whose figures exist was converted and ran; inference knows ``OK`` and ``NOK`` only.
     """
@@ -107,7 +132,14 @@ def _compare(rule: Rule, best: Mapping[str, tuple[float, str]]) -> Comparison:
     required = rule.factor * other
     holds = subject >= required
     text = (
-        f"{printable(subject_name)} {subject:.4f} images/s is {subject / other:.4f} x {printable(other_name)} {other:.4f}, "
-        f"{rule.factor:g} x = {required:.4f} is required"
+        f"{printable(subject_name)} {subject:.4f} images/s is {subject / other:.4f} x"
+        f" {printable(other_name)} {other:.4f}, {rule.factor:g} x = {required:.4f} is required"
     )
-    return Comparison(f"{rule.subject} >= {rule.factor:g} x {rule.other}", subject, required, "images/s per card", holds, text)
+    return Comparison(
+        f"{rule.subject} >= {rule.factor:g} x {rule.other}",
+        subject,
+        required,
+        "images/s per card",
+        holds,
+        text,
+    )

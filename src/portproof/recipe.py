@@ -34,11 +34,13 @@ class Resize(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
     ``rule`` says what ``size`` means:
 
-    * ``shorter``: the shorter side becomes ``size[0]`` pixels, the other keeps the ratio, rounded as ``rounding`` says: ``truncate``
-      (torchvision's ``Resize(int)``) or ``half_up`` (``int(size / short * long + 0.5)``, the ShuffleNetV2+ scripts);
+    * ``shorter``: the shorter side becomes ``size[0]`` pixels, the other keeps the ratio, rounded
+      as ``rounding`` says: ``truncate`` (torchvision's ``Resize(int)``) or ``half_up`` (``int(size
+      / short * long + 0.5)``, the ShuffleNetV2+ scripts);
     * ``exact``: height and width become ``size`` (timm's crop mode ``squash``);
-    * ``cover`` and ``contain``: the ratio is kept, and the image just covers ``size`` (timm's ``ResizeKeepRatio``, crop mode ``center`` of
-      a model that is not square) or just fits into it (crop mode ``border``); both sides are rounded half to even, as timm does.
+    * ``cover`` and ``contain``: the ratio is kept, and the image just covers ``size`` (timm's
+      ``ResizeKeepRatio``, crop mode ``center`` of a model that is not square) or just fits into it
+      (crop mode ``border``); both sides are rounded half to even, as timm does.
     """
 
     rule: Literal["shorter", "exact", "cover", "contain"] = "shorter"
@@ -48,7 +50,11 @@ class Resize(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if len(self.size) != (1 if self.rule == "shorter" else 2):
-            wanted = "one number for the rule 'shorter'" if self.rule == "shorter" else f"height and width for the rule '{self.rule}'"
+            wanted = (
+                "one number for the rule 'shorter'"
+                if self.rule == "shorter"
+                else f"height and width for the rule '{self.rule}'"
+            )
             raise ValueError(f"`size`: {wanted} was expected, it has {len(self.size)}")
         if self.rounding == "half_up" and self.rule != "shorter":
             raise ValueError("`rounding`: 'half_up' goes with the rule 'shorter' only")
@@ -57,12 +63,14 @@ class Resize(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """From an image file to one sample of a model's input.
 
-    Decode to 8-bit RGB (``decoder``: ``pillow`` ignores the EXIF orientation, ``opencv`` applies it, each as its library does), resize,
-    centre crop to ``crop`` (height, width), order channels, divide by ``divide``, subtract ``mean``, divide by ``std`` (one value a
-    channel, in the order of ``channels``; all in float32), write as ``dtype`` in ``layout``.
+    Decode to 8-bit RGB (``decoder``: ``pillow`` ignores the EXIF orientation, ``opencv`` applies
+    it, each as its library does), resize, centre crop to ``crop`` (height, width), order channels,
+    divide by ``divide``, subtract ``mean``, divide by ``std`` (one value a channel, in the order of
+    ``channels``; all in float32), write as ``dtype`` in ``layout``.
 
-    ``crop_rounding`` places a crop whose margin is odd: ``half_even`` (torchvision, timm: ``int(round((h - c) / 2.0))``), ``floor``
-    (``(h - c) // 2``) or ``ceil`` (TensorFlow's ``(h - c + 1) // 2``). An image smaller than the crop is padded with ``fill`` (R, G, B).
+    ``crop_rounding`` places a crop whose margin is odd: ``half_even`` (torchvision, timm:
+    ``int(round((h - c) / 2.0))``), ``floor`` (``(h - c) // 2``) or ``ceil`` (TensorFlow's ``(h - c
+    + 1) // 2``). An image smaller than the crop is padded with ``fill`` (R, G, B).
     """
 
     name: str = ""
@@ -81,14 +89,21 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if self.crop is None and (self.resize is None or self.resize.rule != "exact"):
-            raise ValueError("`crop`: it is missing, so that samples would differ in size; give 'crop', or 'resize' with the rule 'exact'")
+            raise ValueError(
+                "`crop`: it is missing, so that samples would differ in size; give 'crop', or"
+                " 'resize' with the rule 'exact'"
+            )
         if self.resize and self.resize.interpolation not in INTERPOLATIONS[self.resizer]:
             known = ", ".join(INTERPOLATIONS[self.resizer])
             raise ValueError(
-                f"`resize.interpolation`: the resizer '{self.resizer}' has {known}, but '{self.resize.interpolation}' was asked for"
+                f"`resize.interpolation`: the resizer '{self.resizer}' has {known}, but"
+                f" '{self.resize.interpolation}' was asked for"
             )
         if self.dtype == "uint8" and self.normalises:
-            raise ValueError("`dtype`: uint8 samples are raw pixels: divide 1, mean 0 and std 1 were expected with it")
+            raise ValueError(
+                "`dtype`: uint8 samples are raw pixels: divide 1, mean 0 and std 1 were expected"
+                " with it"
+            )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -117,7 +132,9 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 def with_output(recipe: Recipe, dtype: Dtype | None = None, layout: Layout | None = None) -> Recipe:
-    """The recipe writing another dtype or layout. ``uint8`` leaves the normalisation out: the model, or AIPP, must hold it then."""
+    """The recipe writing another dtype or layout. ``uint8`` leaves the normalisation out: the
+    model, or AIPP, must hold it then.
+    """
     changes: dict[str, object] = {}
     if layout is not None:
         changes["layout"] = layout
@@ -138,32 +155,47 @@ def describe(recipe: Recipe) -> str:
     """The recipe in one line.
 
     >>> describe(Recipe(resize=Resize(size=(256,)), crop=(224, 224)))
-    'pillow resize shorter side to 256 bilinear, crop 224 x 224, RGB / 255 - (0.485, 0.456, 0.406) / (0.229, 0.224, 0.225), float32 NCHW'
+    'pillow resize shorter side to 256 bilinear, crop 224 x 224, RGB / 255 - (0.485, 0.456, 0.406)
+    / (0.229, 0.224, 0.225), float32 NCHW'
     """
     words = []
     if recipe.decoder != recipe.resizer:
         words.append(f"{recipe.decoder} decode")
     if recipe.resize:
         size = " x ".join(map(str, recipe.resize.size))
-        rule = {"shorter": "shorter side to", "exact": "to", "cover": "to cover", "contain": "to fit into"}[recipe.resize.rule]
+        rule = {
+            "shorter": "shorter side to",
+            "exact": "to",
+            "cover": "to cover",
+            "contain": "to fit into",
+        }[recipe.resize.rule]
         words.append(f"{recipe.resizer} resize {rule} {size} {recipe.resize.interpolation}")
     if recipe.crop:
         words.append(f"crop {recipe.crop[0]} x {recipe.crop[1]}")
-    values = f" / {recipe.divide:g} - {recipe.mean} / {recipe.std}" if recipe.normalises else " raw pixels"
+    values = (
+        f" / {recipe.divide:g} - {recipe.mean} / {recipe.std}"
+        if recipe.normalises
+        else " raw pixels"
+    )
     return ", ".join([*words, recipe.channels + values, f"{recipe.dtype} {recipe.layout}"])
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """Read a recipe from a YAML file; :class:`InputError` names the line and the reason when it is wrong."""
+    """Read a recipe from a YAML file; :class:`InputError` names the line and the reason when it is
+    wrong.
+    """
     return load_yaml(path, Recipe, "recipe")
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of a name (``recipes/<name>.yaml``) or of a YAML file's path; :class:`InputError` lists the names there are."""
+    """The recipe of a name (``recipes/<name>.yaml``) or of a YAML file's path; :class:`InputError`
+    lists the names there are.
+    """
     if name.endswith((".yaml", ".yml")) or os.sep in name:
         return read_recipe(Path(name))
     if name not in names_in("recipes"):
         raise InputError(
-            f"there is no recipe '{name}'; there are {', '.join(names_in('recipes'))}; or give the path of a recipe's YAML file"
+            f"there is no recipe '{name}'; there are {', '.join(names_in('recipes'))}; or give the"
+            " path of a recipe's YAML file"
         )
     return read_recipe(data_folder("recipes") / f"{name}.yaml")

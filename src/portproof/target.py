@@ -17,9 +17,11 @@ Word = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][\w.-]*$")]
 class Target(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A device.
 
-    ``soc_version`` is what ``atc --soc_version`` is given; only Huawei's devices have one. ``chips_per_card``: vendor tools time one chip,
-    a card is what is bought, so a card's rate is the tool's rate times this. ``converter`` is the stage that makes the device's model file
-    from ONNX, None when it runs ONNX itself. ``backend`` and ``precision`` are the defaults. ``aliases`` are other names users have for it.
+    ``soc_version`` is what ``atc --soc_version`` is given; only Huawei's devices have one.
+    ``chips_per_card``: vendor tools time one chip, a card is what is bought, so a card's rate is
+    the tool's rate times this. ``converter`` is the stage that makes the device's model file from
+    ONNX, None when it runs ONNX itself. ``backend`` and ``precision`` are the defaults. ``aliases``
+    are other names users have for it.
     """
 
     name: Word
@@ -38,7 +40,9 @@ class Target(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 def read_target(path: str | os.PathLike[str]) -> Target:
-    """Read a target from a YAML file; :class:`InputError` names the file, the line and the reason when it is wrong."""
+    """Read a target from a YAML file; :class:`InputError` names the file, the line and the reason
+    when it is wrong.
+    """
     return load_yaml(path, Target, "target")
 
 
@@ -48,10 +52,15 @@ def target_names() -> list[str]:
 
 
 def find_target(name: str) -> Target:
-    """The target of a name or an alias, in any case; :class:`InputError` lists the names there are."""
+    """The target of a name or an alias, in any case; :class:`InputError` lists the names
+    there are.
+    """
     found = match_target(name)
     if found is None:
-        raise InputError(f"there is no target '{name}'; there are {', '.join(target_names())}; a new one is a new file in targets/")
+        raise InputError(
+            f"there is no target '{name}'; there are {', '.join(target_names())}; a new one is a"
+            " new file in targets/"
+        )
     return found
 
 

@@ -57,14 +57,18 @@ def sittings(gpu: Any, folder: Path, seconds: dict[str, float]) -> tuple[list[fl
     raise AssertionError("it never ends")
 
 
-def test_no_sitting_is_longer_than_eight_minutes_and_all_is_done_once(gpu: Any, tmp_path: Path) -> None:
+def test_no_sitting_is_longer_than_eight_minutes_and_all_is_done_once(
+    gpu: Any, tmp_path: Path
+) -> None:
     lengths, done = sittings(gpu, tmp_path, {f"m{i}": 70.0 + 20 * i for i in range(15)})
     assert max(lengths) <= 480
     assert done == [f"m{i}" for i in range(15)]
     assert len(lengths) < 12
 
 
-def test_a_part_longer_than_a_sitting_fails_and_does_not_stop_the_others(gpu: Any, tmp_path: Path) -> None:
+def test_a_part_longer_than_a_sitting_fails_and_does_not_stop_the_others(
+    gpu: Any, tmp_path: Path
+) -> None:
     lengths, done = sittings(gpu, tmp_path, {"quick": 10.0, "endless": 1e9, "last": 10.0})
     assert done == ["quick", "last"]
     assert "longer than a whole sitting" in (tmp_path / "endless/bs1.failed.txt").read_text()
@@ -82,13 +86,23 @@ def test_a_part_that_fails_is_not_tried_again(gpu: Any, tmp_path: Path) -> None:
     assert gpu.sit(todo, run) == 3
     assert gpu.sit(todo, run) == 3
     assert tried == ["vgg16", "vgg16"]
-    assert "Batch 2 failed: timm is not installed" in gpu.table(["vgg16"], [1, 2], tmp_path, "GPU", {})
+    assert "Batch 2 failed: timm is not installed" in gpu.table(
+        ["vgg16"], [1, 2], tmp_path, "GPU", {}
+    )
 
 
 def test_the_table_has_the_form_of_poros(gpu: Any, tmp_path: Path) -> None:
     part = gpu.Part("resnet50", 8, tmp_path)
     part.file.parent.mkdir(parents=True)
-    common = {"model": "w.pth", "backend": "eager", "batch": 8, "boundary": "call", "precision": "fp32", "clients": 1, "inputs": "random"}
+    common = {
+        "model": "w.pth",
+        "backend": "eager",
+        "batch": 8,
+        "boundary": "call",
+        "precision": "fp32",
+        "clients": 1,
+        "inputs": "random",
+    }
     sides = [
         Measurement(label="eager fp32", blocks=[[0.00617, 0.00619]], **common),
         Measurement(label="eager fp16", blocks=[[0.0017]], **common),
@@ -98,8 +112,8 @@ def test_the_table_has_the_form_of_poros(gpu: Any, tmp_path: Path) -> None:
     assert "with GPU `Tesla T4` and CPU `" in text
     assert "| CUDA | 13.0 |" in text
     assert (
-        "### 1. resnet50\nInput shape: bx3x224x224  \n| Batch size | eager fp32 (ms) | eager fp16 (ms) |\n|---|---|---|\n| 8 | 6.18 | 1.70 |"
-        in text
+        "### 1. resnet50\nInput shape: bx3x224x224  \n| Batch size | eager fp32 (ms) | eager fp16"
+        " (ms) |\n|---|---|---|\n| 8 | 6.18 | 1.70 |" in text
     )
     assert text.rstrip().endswith("### 2. vgg16\nInput shape: bx3x224x224")
 
@@ -119,9 +133,17 @@ def test_an_interpreter_that_lacks_something_is_one_sentence(tmp_path: Path) -> 
     bare = tmp_path / "python"
     bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
     bare.chmod(0o755)
-    for python, words in ((bare, "lacks torch, torchvision, timm, "), (tmp_path / "none", "does not run; set PORTPROOF_PYTHON")):
-        done = subprocess.run(["bash", str(ROOT / "benchmarks/gpu.sh")], env=os.environ | {"PORTPROOF_PYTHON": str(python)}, capture_output=True,
-                              text=True, check=False)  # fmt: skip
+    for python, words in (
+        (bare, "lacks torch, torchvision, timm, "),
+        (tmp_path / "none", "does not run; set PORTPROOF_PYTHON"),
+    ):
+        done = subprocess.run(
+            ["bash", str(ROOT / "benchmarks/gpu.sh")],
+            env=os.environ | {"PORTPROOF_PYTHON": str(python)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 2
         assert words in done.stderr.splitlines()[-1]
 
@@ -147,7 +169,11 @@ def test_a_part_is_measured_without_an_onnx_runtime_that_cannot_use_the_gpu(
         if "ort fp32" in tried[-1]:
             raise ToolError(f"{failing}: it could not load that provider's libraries")
 
-    monkeypatch.setattr(module, "subjects", lambda part: [Subject(label, "eager", "w.pth") for label in ("eager fp32", "ort fp32")])
+    monkeypatch.setattr(
+        module,
+        "subjects",
+        lambda part: [Subject(label, "eager", "w.pth") for label in ("eager fp32", "ort fp32")],
+    )
     monkeypatch.setattr(benching, "bench", bench)
     failing = "ort fp32"
     module.measure(gpu.Part("vgg16", 1, tmp_path))
@@ -164,7 +190,8 @@ def test_bert_has_the_published_number_of_parameters(monkeypatch: pytest.MonkeyP
     bert = importlib.import_module("bert")
     with torch.device("meta"):
         model = bert.Encoder()
-    # 109,482,240 with the pooler (590,592) and the two rows of segment embeddings (1,536), which are not built here.
+    # 109,482,240 with the pooler (590,592) and the two rows of segment embeddings (1,536), which
+    # are not built here.
     assert sum(p.numel() for p in model.parameters()) == 109_482_240 - 590_592 - 1_536
     small = bert.Encoder(width=16, layers=2, heads=4, inner=32).eval()
     assert small(torch.zeros((2, 5), dtype=torch.int64)).shape == (2, 5, 16)
@@ -173,6 +200,19 @@ def test_bert_has_the_published_number_of_parameters(monkeypatch: pytest.MonkeyP
 def test_every_model_has_a_card(gpu: Any) -> None:
     from portproof.preprocess.cards.resolve import resolve_card
 
-    assert list(gpu.MODELS) == ["resnet50", "vgg16", "mobilenetv2", "inception_v3", "efficientnet_b0", "bert-base", "vit_base_patch16_224", "swin_tiny",
-                                "regnety_016"]  # fmt: skip
-    assert {resolve_card(card).inputs[0].shape for card in gpu.MODELS.values()} == {(3, 224, 224), (3, 299, 299), (128,)}
+    assert list(gpu.MODELS) == [
+        "resnet50",
+        "vgg16",
+        "mobilenetv2",
+        "inception_v3",
+        "efficientnet_b0",
+        "bert-base",
+        "vit_base_patch16_224",
+        "swin_tiny",
+        "regnety_016",
+    ]
+    assert {resolve_card(card).inputs[0].shape for card in gpu.MODELS.values()} == {
+        (3, 224, 224),
+        (3, 299, 299),
+        (128,),
+    }

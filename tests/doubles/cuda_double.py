@@ -1,7 +1,8 @@
 """A strict double of the part of ``cuda.bindings.runtime`` that PortProof uses.
 
-Device memory is host memory under other addresses' names; what is enqueued happens only when the stream is synchronised, so a result that is
-read too early is garbage, and a wrong order, size or kind of memory is an error as on a GPU.
+Device memory is host memory under other addresses' names; what is enqueued happens only when the
+stream is synchronised, so a result that is read too early is garbage, and a wrong order, size or
+kind of memory is an error as on a GPU.
 """
 
 from __future__ import annotations
@@ -88,7 +89,10 @@ class GraphExec(Graph):
 
 def inside(memory: dict[int, Any], address: int, nbytes: int) -> bool:
     """Whether these bytes lie in one allocation."""
-    return any(start <= address and address + nbytes <= start + len(block) for start, block in memory.items())
+    return any(
+        start <= address and address + nbytes <= start + len(block)
+        for start, block in memory.items()
+    )
 
 
 def cudaGetDeviceCount() -> tuple[Any, ...]:
@@ -125,7 +129,9 @@ def cudaFreeHost(address: int) -> tuple[Any, ...]:
     return (_OK if locked_memory.pop(address, None) is not None else _INVALID,)
 
 
-def cudaMemcpyAsync(dst: int, src: int, count: int, kind: cudaMemcpyKind, stream: Stream) -> tuple[Any, ...]:
+def cudaMemcpyAsync(
+    dst: int, src: int, count: int, kind: cudaMemcpyKind, stream: Stream
+) -> tuple[Any, ...]:
     to_device = kind is cudaMemcpyKind.cudaMemcpyHostToDevice
     device, host = (dst, src) if to_device else (src, dst)
     if not inside(device_memory, device, count) or not inside(locked_memory, host, count):
@@ -215,13 +221,17 @@ def cudaGraphLaunch(graph: GraphExec, stream: Stream) -> tuple[Any, ...]:
 
 
 def install() -> None:
-    """Be ``cuda.bindings.runtime`` in this process; where the real package is there, nothing else of it is touched."""
+    """Be ``cuda.bindings.runtime`` in this process; where the real package is there, nothing else
+    of it is touched.
+    """
     for name in ("cuda", "cuda.bindings"):
         try:
             importlib.import_module(name)
         except ImportError:
             sys.modules[name] = types.ModuleType(name)
-    sys.modules["cuda.bindings"].runtime = sys.modules["cuda.bindings.runtime"] = sys.modules[__name__]  # type: ignore[attr-defined]
+    sys.modules["cuda.bindings"].runtime = sys.modules["cuda.bindings.runtime"] = sys.modules[
+        __name__
+    ]  # type: ignore[attr-defined]
 
 
 def forget() -> None:
@@ -229,6 +239,13 @@ def forget() -> None:
     bindings = sys.modules.get("cuda.bindings")
     if bindings is not None and hasattr(bindings, "runtime"):
         del bindings.runtime
-    ours = ("cuda.bindings.runtime", "tensorrt", "tensorrt_plans", "cuda_double", "torch_double", "pynvml")
+    ours = (
+        "cuda.bindings.runtime",
+        "tensorrt",
+        "tensorrt_plans",
+        "cuda_double",
+        "torch_double",
+        "pynvml",
+    )
     for name in [n for n in sys.modules if n in ours or n.startswith("tensorrt.")]:
         del sys.modules[name]

@@ -1,4 +1,6 @@
-"""A double of ``nvidia-ml-py``: one GPU whose counters tests set; what is not set is not supported, as on a vGPU."""
+"""A double of ``nvidia-ml-py``: one GPU whose counters tests set; what is not set is not supported,
+as on a vGPU.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ class NVMLError_NotSupported(NVMLError):
     pass
 
 
-#: Function name -> what it answers, or a list of what it answers one after the other (the last for ever).
+#: Function name -> what it answers, or a list of what it answers one after the other (the last for
+#: ever).
 answers: dict[str, Any] = {}
 asked: list[tuple[Any, ...]] = []
 

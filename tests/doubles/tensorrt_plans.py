@@ -1,4 +1,6 @@
-"""Plans for the double of TensorRT: the head that real plans have, and a description of what the double is to do."""
+"""Plans for the double of TensorRT: the head that real plans have, and a description of what the
+double is to do.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 
-def write_plan(path: Path, onnx: Path, version: str = "10.16.1", compute_capability: str = "7.5", **facts: Any) -> Path:
-    """``profiles``: list of input name -> [min, opt, max]; ``layers``: what the inspector lists; ``data_dependent`` and ``on_host``: tensors;
-    ``loops``: no CUDA graph can hold it.
+def write_plan(
+    path: Path, onnx: Path, version: str = "10.16.1", compute_capability: str = "7.5", **facts: Any
+) -> Path:
+    """``profiles``: list of input name -> [min, opt, max]; ``layers``: what the inspector lists;
+    ``data_dependent`` and ``on_host``: tensors; ``loops``: no CUDA graph can hold it.
     """
     plan = {
         "onnx": str(onnx),

@@ -1,4 +1,6 @@
-"""The doubles of NVIDIA's packages against the packages themselves, where they are installed: a double that knows more than they do proves nothing."""
+"""The doubles of NVIDIA's packages against the packages themselves, where they are installed: a
+double that knows more than they do proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -30,25 +32,36 @@ def members(kind: Any) -> dict[str, Any]:
 
 
 def parameters(function: Any) -> list[str]:
-    """The parameters' names, from the signature or, of compiled functions, from the first line of the docstring."""
+    """The parameters' names, from the signature or, of compiled functions, from the first line of
+    the docstring.
+    """
     try:
         return list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         (inside,) = re.findall(r"\((.*)\)", function.__doc__.splitlines()[0])
-        return [re.split(r"[:=]", word)[0].split()[-1] for word in inside.split(",") if word.strip()]
+        return [
+            re.split(r"[:=]", word)[0].split()[-1] for word in inside.split(",") if word.strip()
+        ]
 
 
 def test_cuda_python(doubles: None) -> None:
     real = pytest.importorskip("cuda.bindings.runtime")
     double = importlib.import_module("cuda_double")
-    functions = [n for n in vars(double) if n.startswith("cuda") and inspect.isfunction(getattr(double, n))]
+    functions = [
+        n for n in vars(double) if n.startswith("cuda") and inspect.isfunction(getattr(double, n))
+    ]
     assert len(functions) > 15
     for name in functions:
         assert len(parameters(getattr(double, name))) == len(parameters(getattr(real, name))), name
-    for name in [n for n in vars(double) if n.startswith("cuda") and inspect.isclass(getattr(double, n))]:
+    for name in [
+        n for n in vars(double) if n.startswith("cuda") and inspect.isclass(getattr(double, n))
+    ]:
         for member, value in members(getattr(double, name)).items():
             assert int(getattr(getattr(real, name), member)) == value.value, (name, member)
-    assert (double.cudaStreamNonBlocking, double.cudaHostAllocDefault) == (real.cudaStreamNonBlocking, real.cudaHostAllocDefault)
+    assert (double.cudaStreamNonBlocking, double.cudaHostAllocDefault) == (
+        real.cudaStreamNonBlocking,
+        real.cudaHostAllocDefault,
+    )
 
 
 def test_torch(doubles: None) -> None:
@@ -59,7 +72,11 @@ def test_torch(doubles: None) -> None:
         assert hasattr(torch.cuda, name), name
     for name in ("graph", "Event", "Stream"):
         ours = set(parameters(getattr(double.cuda, name))) - {"captured"}
-        theirs = inspect.signature(getattr(torch.cuda, name).__init__ if name == "graph" else getattr(torch.cuda, name).__new__)
+        theirs = inspect.signature(
+            getattr(torch.cuda, name).__init__
+            if name == "graph"
+            else getattr(torch.cuda, name).__new__
+        )
         assert ours <= set(theirs.parameters), name
     assert {"replay"} <= set(dir(torch.cuda.CUDAGraph))
     assert {"record", "elapsed_time"} <= set(dir(torch.cuda.Event))
@@ -72,7 +89,12 @@ def test_nvml() -> None:
     assert spec.loader is not None
     double = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(double)
-    for name in (*double.busy_t4(), "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetHandleByUUID", "nvmlInit"):
+    for name in (
+        *double.busy_t4(),
+        "nvmlDeviceGetHandleByIndex",
+        "nvmlDeviceGetHandleByUUID",
+        "nvmlInit",
+    ):
         assert callable(getattr(real, name)), name
     assert issubclass(real.NVMLError_NotSupported, real.NVMLError)
 
@@ -92,16 +114,25 @@ def test_tensorrt(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
 
 
 def compared(double: Any, real: Any) -> Iterator[str]:
-    """What the double has and the real package has not, or has otherwise. Lean packages cannot build; what they lack wholly is passed over."""
+    """What the double has and the real package has not, or has otherwise. Lean packages cannot
+    build; what they lack wholly is passed over.
+    """
     classes = {
-        n: k for part in ("_types", "_building", "_running") for n, k in vars(sys.modules[f"tensorrt.{part}"]).items() if inspect.isclass(k)
+        n: k
+        for part in ("_types", "_building", "_running")
+        for n, k in vars(sys.modules[f"tensorrt.{part}"]).items()
+        if inspect.isclass(k)
     }
     for name, ours in classes.items():
         theirs = getattr(real, name, None)
         if theirs is None or not ours.__module__.startswith("tensorrt."):
             continue
         if issubclass(ours, enum.Enum):
-            yield from (f"{name}.{m}" for m, v in members(ours).items() if m not in members(theirs) or int(members(theirs)[m]) != v.value)
+            yield from (
+                f"{name}.{m}"
+                for m, v in members(ours).items()
+                if m not in members(theirs) or int(members(theirs)[m]) != v.value
+            )
             continue
         for attribute, function in vars(ours).items():
             if attribute.startswith("_"):
@@ -111,5 +142,7 @@ def compared(double: Any, real: Any) -> Iterator[str]:
             elif inspect.isfunction(function):
                 documented = getattr(theirs, attribute).__doc__ or ""
                 yield from (
-                    f"{name}.{attribute}: {p}" for p in parameters(function) if p != "self" and not re.search(rf"\b{p}:", documented)
+                    f"{name}.{attribute}: {p}"
+                    for p in parameters(function)
+                    if p != "self" and not re.search(rf"\b{p}:", documented)
                 )

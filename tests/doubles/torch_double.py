@@ -1,4 +1,6 @@
-"""Doubles of the parts of ``torch.cuda`` and ``pycuda.driver`` that hold TensorRT's buffers, over the double of CUDA."""
+"""Doubles of the parts of ``torch.cuda`` and ``pycuda.driver`` that hold TensorRT's buffers, over
+the double of CUDA.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ uint8 = "uint8"
 
 
 class Tensor:
-    """Bytes on the device or page-locked on the host; ``owner`` keeps the memory for as long as a view lives."""
+    """Bytes on the device or page-locked on the host; ``owner`` keeps the memory for as long as a
+    view lives.
+    """
 
     def __init__(self, address: int, nbytes: int, on_device: bool, owner: Any = None) -> None:
         self.address, self.nbytes, self.on_device, self.owner = address, nbytes, on_device, owner
@@ -34,8 +38,14 @@ class Tensor:
     def copy_(self, other: Tensor, non_blocking: bool) -> None:
         assert self.nbytes == other.nbytes
         assert non_blocking
-        kind = cuda.cudaMemcpyKind.cudaMemcpyHostToDevice if self.on_device else cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        (error,) = cuda.cudaMemcpyAsync(self.address, other.address, self.nbytes, kind, current_stream())
+        kind = (
+            cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+            if self.on_device
+            else cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        )
+        (error,) = cuda.cudaMemcpyAsync(
+            self.address, other.address, self.nbytes, kind, current_stream()
+        )
         assert error is cuda.cudaError_t.cudaSuccess
 
 
@@ -52,7 +62,9 @@ _current: list[Stream] = []
 
 
 def current_stream() -> Any:
-    """The stream of the innermost ``with``; work on the default stream would not be ordered with TensorRT's."""
+    """The stream of the innermost ``with``; work on the default stream would not be ordered with
+    TensorRT's.
+    """
     assert _current, "enqueued on the default stream"
     return _current[-1]._stream
 
@@ -91,7 +103,9 @@ class CUDAGraph:
 @contextmanager
 def graph(captured: CUDAGraph, stream: Stream, capture_error_mode: str) -> Iterator[None]:
     assert capture_error_mode in ("global", "thread_local", "relaxed")
-    cuda.cudaStreamBeginCapture(stream._stream, cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
+    cuda.cudaStreamBeginCapture(
+        stream._stream, cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+    )
     _current.append(stream)
     try:
         yield
@@ -99,7 +113,9 @@ def graph(captured: CUDAGraph, stream: Stream, capture_error_mode: str) -> Itera
         _current.pop()
         error, work = cuda.cudaStreamEndCapture(stream._stream)
         if error is not cuda.cudaError_t.cudaSuccess:
-            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+            raise RuntimeError(
+                "CUDA error: operation failed due to a previous error during capture"
+            )
         captured.work = cuda.cudaGraphInstantiate(work, 0)[1]
 
 
@@ -115,9 +131,20 @@ def torch_module() -> Any:
     """The double of torch."""
     torch: Any = types.ModuleType("torch")
     torch.uint8, torch.empty, torch.device = uint8, empty, lambda kind, index: f"{kind}:{index}"
-    names = {"Stream": Stream, "stream": stream, "Event": Event, "CUDAGraph": CUDAGraph, "graph": graph}
-    answers = {"is_available": lambda: True, "device_count": lambda: 1, "set_device": lambda device: None, "empty_cache": lambda: None,
-               "get_device_capability": lambda device: cuda.compute_capability}  # fmt: skip
+    names = {
+        "Stream": Stream,
+        "stream": stream,
+        "Event": Event,
+        "CUDAGraph": CUDAGraph,
+        "graph": graph,
+    }
+    answers = {
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "set_device": lambda device: None,
+        "empty_cache": lambda: None,
+        "get_device_capability": lambda device: cuda.compute_capability,
+    }
     torch.cuda = types.SimpleNamespace(**names, **answers)
     return torch
 
@@ -154,16 +181,28 @@ def pycuda_modules() -> dict[str, Any]:
 
     def htod(address: int, host: Any, stream: Stream) -> None:
         kind = cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
-        assert cuda.cudaMemcpyAsync(address, host.ctypes.data, host.nbytes, kind, stream._stream) == (cuda.cudaError_t.cudaSuccess,)
+        assert cuda.cudaMemcpyAsync(
+            address, host.ctypes.data, host.nbytes, kind, stream._stream
+        ) == (cuda.cudaError_t.cudaSuccess,)
 
     def dtoh(host: Any, address: int, stream: Stream) -> None:
         kind = cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        assert cuda.cudaMemcpyAsync(host.ctypes.data, address, host.nbytes, kind, stream._stream) == (cuda.cudaError_t.cudaSuccess,)
+        assert cuda.cudaMemcpyAsync(
+            host.ctypes.data, address, host.nbytes, kind, stream._stream
+        ) == (cuda.cudaError_t.cudaSuccess,)
 
-    driver.init, driver.Device, driver.Stream, driver.Event, driver.mem_alloc = lambda: None, Device, Stream, Event, Allocation
+    driver.init, driver.Device, driver.Stream, driver.Event, driver.mem_alloc = (
+        lambda: None,
+        Device,
+        Stream,
+        Event,
+        Allocation,
+    )
     driver.Error, driver.MemoryError = RuntimeError, MemoryError
     driver.memcpy_htod_async, driver.memcpy_dtoh_async = htod, dtoh
-    driver.pagelocked_empty = lambda nbytes, dtype: empty(max(nbytes, 1), uint8, pin_memory=True).numpy()[:nbytes]
+    driver.pagelocked_empty = lambda nbytes, dtype: empty(
+        max(nbytes, 1), uint8, pin_memory=True
+    ).numpy()[:nbytes]
     package: Any = types.ModuleType("pycuda")
     package.driver = driver
     return {"pycuda": package, "pycuda.driver": driver}

@@ -32,7 +32,9 @@ def build():
 
 @dataclass(frozen=True)
 class Tiny:
-    """A linear model as an ONNX file, a data set for it, and what it must answer, computed with numpy."""
+    """A linear model as an ONNX file, a data set for it, and what it must answer, computed with
+    numpy.
+    """
 
     folder: Path
     weight: npt.NDArray[np.float32]
@@ -41,7 +43,9 @@ class Tiny:
     def logits(self, sample: str) -> npt.NDArray[np.float32]:
         return self.data[sample].reshape(1, -1) @ self.weight
 
-    def save_model(self, name: str, weight: npt.NDArray[np.float32], batch: int | str = "N") -> None:
+    def save_model(
+        self, name: str, weight: npt.NDArray[np.float32], batch: int | str = "N"
+    ) -> None:
         """``class`` = flattened image x weight, ``top`` = its arg max (int64)."""
         nodes = [
             helper.make_node("Flatten", ["image"], ["flat"], axis=1),
@@ -53,15 +57,22 @@ class Tiny:
             helper.make_tensor_value_info("class", TensorProto.FLOAT, [batch, weight.shape[1]]),
             helper.make_tensor_value_info("top", TensorProto.INT64, [batch]),
         ]
-        graph = helper.make_graph(nodes, "linear", inputs, outputs, [numpy_helper.from_array(weight, "weight")])
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), self.folder / name)
+        graph = helper.make_graph(
+            nodes, "linear", inputs, outputs, [numpy_helper.from_array(weight, "weight")]
+        )
+        onnx.save(
+            helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6),
+            self.folder / name,
+        )
 
     def save_samples(self, data: dict[str, npt.NDArray[np.float32]]) -> None:
         """``prep/<id>.bin`` and ``prep.info``, paths relative to the folder."""
         (self.folder / "prep").mkdir(exist_ok=True)
         for name, array in data.items():
             array.tofile(self.folder / "prep" / f"{name}.bin")
-        (self.folder / "prep.info").write_text("".join(f"{i} prep/{n}.bin 2 2\n" for i, n in enumerate(data)))
+        (self.folder / "prep.info").write_text(
+            "".join(f"{i} prep/{n}.bin 2 2\n" for i, n in enumerate(data))
+        )
 
 
 @pytest.fixture

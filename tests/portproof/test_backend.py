@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from portproof.backend import LoadRequest, TensorSpec, check_batch, check_feeds, check_suffix, complete, default_for, find, names
+from portproof.backend import (
+    LoadRequest,
+    TensorSpec,
+    check_batch,
+    check_feeds,
+    check_suffix,
+    complete,
+    default_for,
+    find,
+    names,
+)
 from portproof.core.errors import InputError
 
 IMAGE = TensorSpec("image", "float32", (None, 3, 2, 2))
@@ -50,7 +60,9 @@ def feeds(**changes: object) -> dict[str, np.ndarray]:
         ({"more": np.zeros(1)}, "inputs are"),
     ],
 )
-def test_feeds_of_the_right_size_but_wrong_meaning_are_refused(wrong: dict[str, np.ndarray], words: str) -> None:
+def test_feeds_of_the_right_size_but_wrong_meaning_are_refused(
+    wrong: dict[str, np.ndarray], words: str
+) -> None:
     check_feeds(feeds(), (IMAGE,))
     with pytest.raises(InputError, match=words):
         check_feeds(feeds(**wrong), (IMAGE,))

@@ -57,17 +57,28 @@ def test_cards_agree_with_their_builder(name: str) -> None:
 def test_regnety_is_as_its_source_says() -> None:
     card = read_card(find_card("regnety_016"))
     assert card.builder == "timm:regnety_016.pycls_in1k"
-    assert (card.weights.file, card.weights.md5) == ("regnety_016-54367f74.pth", "fb4fc8ffd7cbf1a209d66a5ca621b451")
-    assert card.published is not None and (card.published.top1, card.published.top5) == (77.862, 93.720)
+    assert (card.weights.file, card.weights.md5) == (
+        "regnety_016-54367f74.pth",
+        "fb4fc8ffd7cbf1a209d66a5ca621b451",
+    )
+    assert card.published is not None and (card.published.top1, card.published.top5) == (
+        77.862,
+        93.720,
+    )
     assert (card.inputs[0].name, card.outputs[0].name) == ("image", "class")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_figures_of_torchvisions_weights_are_torchvisions(name: str) -> None:
     torchvision = pytest.importorskip("torchvision")
-    metrics = torchvision.models.get_model_weights(name).IMAGENET1K_V1.meta["_metrics"]["ImageNet-1K"]
+    metrics = torchvision.models.get_model_weights(name).IMAGENET1K_V1.meta["_metrics"][
+        "ImageNet-1K"
+    ]
     published = read_card(find_card(name)).published
-    assert published is not None and (published.top1, published.top5) == (metrics["acc@1"], metrics["acc@5"])
+    assert published is not None and (published.top1, published.top5) == (
+        metrics["acc@1"],
+        metrics["acc@5"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +102,9 @@ def test_figures_of_torchvisions_weights_are_torchvisions(name: str) -> None:
         ("recipe: resnet", "recipe: resnet\nrecipe: regnet", 8, "twice"),
     ],
 )
-def test_wrong_cards_are_refused_with_line_and_reason(tmp_path: Path, old: str, new: str, line: int, reason: str) -> None:
+def test_wrong_cards_are_refused_with_line_and_reason(
+    tmp_path: Path, old: str, new: str, line: int, reason: str
+) -> None:
     assert old in CARD
     path = tmp_path / "tiny.yaml"
     path.write_text(CARD.replace(old, new))
@@ -133,15 +146,21 @@ def test_a_default_tag_is_named() -> None:
 
 
 def test_a_file_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its folder is importable to it; a pretrained_cfg of the callable or of the file is its recipe, else ImageNet's default, said."""
+    """Its folder is importable to it; a pretrained_cfg of the callable or of the file is its
+    recipe, else ImageNet's default, said.
+    """
     (tmp_path / "helper_of_mine.py").write_text("SIZE = 64\n")
     (tmp_path / "plain.py").write_text("import helper_of_mine\n\ndef build():\n    return None\n")
     (tmp_path / "configured.py").write_text(
-        "from helper_of_mine import SIZE\n\ndef build():\n    return None\n\n"
-        "build.pretrained_cfg = {'input_size': (3, SIZE, SIZE), 'crop_pct': 1.0, 'num_classes': 7, 'interpolation': 'bilinear'}\n"
+        "from helper_of_mine import SIZE\n\ndef build():\n    return None\n\nbuild.pretrained_cfg ="
+        " {'input_size': (3, SIZE, SIZE), 'crop_pct': 1.0, 'num_classes': 7, 'interpolation':"
+        " 'bilinear'}\n"
     )
     card = resolve_card(f"{tmp_path}/plain.py:build")
-    assert card.preprocessing.size == (224, 224) and "taking the ImageNet default" in capsys.readouterr().err
+    assert (
+        card.preprocessing.size == (224, 224)
+        and "taking the ImageNet default" in capsys.readouterr().err
+    )
     card = resolve_card(f"{tmp_path}/configured.py:build")
     size: Any = card.preprocessing.resize
     assert (size.size, card.preprocessing.size, card.outputs[0].shape) == ((64,), (64, 64), (7,))

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from portproof.core.errors import InputError
 from portproof.manifest import Sample, files_in, read_info, result_id, sample_id, write_info
 
-NAMES = st.text(st.characters(whitelist_categories=("L", "N"), whitelist_characters="_-"), min_size=1, max_size=20)
+NAMES = st.text(
+    st.characters(whitelist_categories=("L", "N"), whitelist_characters="_-"),
+    min_size=1,
+    max_size=20,
+)
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -21,15 +25,23 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_contract_s_example(tmp_path: Path) -> None:
-    path = written(tmp_path, "0 ./prep_dataset/ILSVRC2012_val_00000009.bin 224 224\n1 ./prep_dataset/b.c.bin 224 224\n")
+    path = written(
+        tmp_path,
+        "0 ./prep_dataset/ILSVRC2012_val_00000009.bin 224 224\n1 ./prep_dataset/b.c.bin 224 224\n",
+    )
     assert read_info(path) == [
-        Sample("ILSVRC2012_val_00000009", ("./prep_dataset/ILSVRC2012_val_00000009.bin",), 224, 224),
+        Sample(
+            "ILSVRC2012_val_00000009", ("./prep_dataset/ILSVRC2012_val_00000009.bin",), 224, 224
+        ),
         Sample("b", ("./prep_dataset/b.c.bin",), 224, 224),
     ]
 
 
 def test_several_inputs_are_consecutive_lines_with_one_index(tmp_path: Path) -> None:
-    path = written(tmp_path, "0 ids_0.bin\n0 segment_0.bin\n0 mask_0.bin\n1 ids_1.bin\n1 segment_1.bin\n1 mask_1.bin\n")
+    path = written(
+        tmp_path,
+        "0 ids_0.bin\n0 segment_0.bin\n0 mask_0.bin\n1 ids_1.bin\n1 segment_1.bin\n1 mask_1.bin\n",
+    )
     assert [(s.id, len(s.files)) for s in read_info(path)] == [("ids_0", 3), ("ids_1", 3)]
 
 
@@ -50,7 +62,9 @@ def test_a_wrong_list_is_refused_with_its_line(tmp_path: Path, text: str, said: 
 
 
 @given(st.lists(NAMES, min_size=1, max_size=30, unique=True), st.integers(1, 3))
-def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, names: list[str], inputs: int) -> None:
+def test_what_is_written_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], inputs: int
+) -> None:
     path = tmp_path_factory.mktemp("info") / "x.info"
     samples = [Sample(n, tuple(f"{k}/{n}.bin" for k in range(inputs))) for n in names]
     write_info(path, samples)

@@ -12,18 +12,34 @@ import pytest
 from scipy import stats
 
 from portproof.core.errors import InputError
-from portproof.measurement import Measurement, Performance, calls_needed, paired_ratio, read_performance, write_performance
+from portproof.measurement import (
+    Measurement,
+    Performance,
+    calls_needed,
+    paired_ratio,
+    read_performance,
+    write_performance,
+)
 
 
 def measurement(label: str = "a", blocks: Any = ((0.5, 0.5),), **changes: Any) -> Measurement:
-    facts: dict[str, Any] = {"model": "m.onnx", "backend": "ort", "batch": 8, "boundary": "call", "precision": "fp32", "clients": 1,
-                             "inputs": "random"}  # fmt: skip
+    facts: dict[str, Any] = {
+        "model": "m.onnx",
+        "backend": "ort",
+        "batch": 8,
+        "boundary": "call",
+        "precision": "fp32",
+        "clients": 1,
+        "inputs": "random",
+    }
     return Measurement(label=label, blocks=[list(b) for b in blocks], **(facts | changes))
 
 
 def test_rate_is_images_over_seconds_and_clients_overlap() -> None:
     assert measurement(blocks=[[0.1, 0.3], [0.4]]).images_per_second == pytest.approx(3 * 8 / 0.8)
-    assert measurement(blocks=[[0.1, 0.3], [0.4]], clients=2).images_per_second == pytest.approx(2 * 3 * 8 / 0.8)
+    assert measurement(blocks=[[0.1, 0.3], [0.4]], clients=2).images_per_second == pytest.approx(
+        2 * 3 * 8 / 0.8
+    )
     assert measurement(blocks=[]).images_per_second is None
     assert measurement(blocks=[[]]).median_s is None
 
@@ -41,7 +57,9 @@ def test_percentile_needs_enough_calls_and_is_the_nearest_rank(percent: int) -> 
 
 def test_file_round_trip_has_a_line_a_measurement(tmp_path: Path) -> None:
     both = [measurement("a"), measurement("b", device="cpu", options={"x": "1"})]
-    performance = Performance(measurements=both, ratios=[paired_ratio(*both)], reasons=["why"], status="unstable")
+    performance = Performance(
+        measurements=both, ratios=[paired_ratio(*both)], reasons=["why"], status="unstable"
+    )
     write_performance(tmp_path / "perf.json", performance)
     assert read_performance(tmp_path / "perf.json") == performance
     text = (tmp_path / "perf.json").read_text()
@@ -57,7 +75,10 @@ def test_file_of_another_version_is_refused_in_a_sentence(tmp_path: Path) -> Non
 
 def test_ratio_is_the_quotient_of_the_rates_and_turns_over() -> None:
     rng = np.random.default_rng(2)
-    a, b = (measurement(label, rng.gamma(20, 1e-4 * scale, (6, 7))) for label, scale in (("a", 1), ("b", 3)))
+    a, b = (
+        measurement(label, rng.gamma(20, 1e-4 * scale, (6, 7)))
+        for label, scale in (("a", 1), ("b", 3))
+    )
     there, back = paired_ratio(a, b), paired_ratio(b, a)
     assert there.ratio == pytest.approx((a.images_per_second or 0) / (b.images_per_second or 1))
     assert there.ratio * back.ratio == pytest.approx(1)
@@ -67,7 +88,9 @@ def test_ratio_is_the_quotient_of_the_rates_and_turns_over() -> None:
 
 
 def test_interval_agrees_with_students_t_where_the_two_are_nearly_the_same() -> None:
-    """One call a block and little noise: then the log of a quotient of means is the mean of the paired logs, to first order."""
+    """One call a block and little noise: then the log of a quotient of means is the mean of the
+    paired logs, to first order.
+    """
     rng = np.random.default_rng(3)
     a, b = (1e-3 * np.exp(rng.normal(0, 0.01, (12, 1))) for _ in range(2))
     ratio = paired_ratio(measurement("a", a), measurement("b", b))
@@ -78,7 +101,9 @@ def test_interval_agrees_with_students_t_where_the_two_are_nearly_the_same() -> 
 
 def test_too_few_pairs_give_no_interval_and_unlike_ones_no_ratio() -> None:
     assert paired_ratio(measurement("a", [[1.0]] * 3), measurement("b", [[1.0]] * 3)).ci95 is None
-    assert paired_ratio(measurement("a", [[1.0]] * 4), measurement("b", [[1.0]] * 4)).ci95 is not None
+    assert (
+        paired_ratio(measurement("a", [[1.0]] * 4), measurement("b", [[1.0]] * 4)).ci95 is not None
+    )
     with pytest.raises(InputError, match="no common ratio"):
         paired_ratio(measurement("a", boundary="device"), measurement("b"))
     with pytest.raises(InputError, match="no timed call"):
@@ -94,21 +119,27 @@ def autocorrelated(rng: np.random.Generator, count: int, sigma: float, memory: f
     return series
 
 
-def simulated(rng: np.random.Generator, blocks: int = 10, calls: int = 20) -> tuple[Measurement, Measurement]:
-    """Two subjects of equal speed on a machine whose speed wanders from block to block (10 %), whose disturbances last for many calls (8 %),
-    and which now and then preempts a call.
+def simulated(
+    rng: np.random.Generator, blocks: int = 10, calls: int = 20
+) -> tuple[Measurement, Measurement]:
+    """Two subjects of equal speed on a machine whose speed wanders from block to block (10 %),
+    whose disturbances last for many calls (8 %), and which now and then preempts a call.
     """
     machine = autocorrelated(rng, 2 * blocks, 0.10, 0.9)
     sides: tuple[list[Any], list[Any]] = ([], [])
     for i in range(2 * blocks):
         side = (i + i // 2) % 2  # a b, b a, a b ...
-        noise = autocorrelated(rng, calls, 0.08, 0.9) + rng.exponential(0.5, calls) * (rng.random(calls) < 0.03)
+        noise = autocorrelated(rng, calls, 0.08, 0.9) + rng.exponential(0.5, calls) * (
+            rng.random(calls) < 0.03
+        )
         sides[side].append(1e-3 * np.exp(machine[i] + noise))
     return measurement("a", sides[0]), measurement("b", sides[1])
 
 
 def test_interval_covers_the_truth_on_autocorrelated_times() -> None:
-    """95 % intervals must cover in about 95 of 100 runs; one that takes each call for a unit covers far less, which is why blocks are."""
+    """95 % intervals must cover in about 95 of 100 runs; one that takes each call for a unit covers
+    far less, which is why blocks are.
+    """
     rng = np.random.default_rng(4)
     runs = 400
     covered = naive = 0
@@ -116,7 +147,9 @@ def test_interval_covers_the_truth_on_autocorrelated_times() -> None:
         a, b = simulated(rng)
         low, high = paired_ratio(a, b).ci95 or (math.inf, -math.inf)
         covered += low <= 1 <= high
-        welch = stats.ttest_ind(np.log(a.samples), np.log(b.samples), equal_var=False).confidence_interval(0.95)
+        welch = stats.ttest_ind(
+            np.log(a.samples), np.log(b.samples), equal_var=False
+        ).confidence_interval(0.95)
         naive += welch.low <= 0 <= welch.high
     # Four standard errors of a binomial around 0.95 are 0.044.
     assert 0.906 <= covered / runs <= 0.994

@@ -22,14 +22,28 @@ def outcomes(rows: list[tuple[str, int, int, int, float]]) -> Outcomes:
     return Outcomes(tuple(ids), label, predicted, rank, np.array(columns[3], dtype=np.float64))
 
 
-identifiers = st.text(st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufeff"), min_size=1, max_size=20)
-right = st.tuples(identifiers, st.integers(0, 1000), st.floats(2.0**-99, 2.0**99, width=32)).map(lambda t: (t[0], t[1], t[1], 1, t[2]))
-wrong = st.tuples(identifiers, st.integers(0, 1000), st.integers(0, 1000), st.integers(2, 1000), st.floats(-(2.0**99), 0, width=32))
+identifiers = st.text(
+    st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufeff"),
+    min_size=1,
+    max_size=20,
+)
+right = st.tuples(identifiers, st.integers(0, 1000), st.floats(2.0**-99, 2.0**99, width=32)).map(
+    lambda t: (t[0], t[1], t[1], 1, t[2])
+)
+wrong = st.tuples(
+    identifiers,
+    st.integers(0, 1000),
+    st.integers(0, 1000),
+    st.integers(2, 1000),
+    st.floats(-(2.0**99), 0, width=32),
+)
 
 
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(right | wrong, min_size=1, max_size=20, unique_by=lambda row: row[0]))
-def test_csv_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, int, int, float]]) -> None:
+def test_csv_gives_back_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, int, int, float]]
+) -> None:
     path = tmp_path_factory.mktemp("csv") / "outcomes.csv"
     before = outcomes(rows)
     write_outcomes(path, before)
@@ -41,15 +55,25 @@ def test_csv_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_the_csv_is_readable_by_others(tmp_path: Path) -> None:
-    write_outcomes(tmp_path / "o.csv", outcomes([('quote " and, comma', 3, 3, 1, 0.25), ("b", 1, 0, 7, -1.5)]))
+    write_outcomes(
+        tmp_path / "o.csv", outcomes([('quote " and, comma', 3, 3, 1, 0.25), ("b", 1, 0, 7, -1.5)])
+    )
     with open(tmp_path / "o.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert rows[0] == {"id": 'quote " and, comma', "label": "3", "predicted": "3", "rank": "1", "margin": "0.25"}
+    assert rows[0] == {
+        "id": 'quote " and, comma',
+        "label": "3",
+        "predicted": "3",
+        "rank": "1",
+        "margin": "0.25",
+    }
     assert rows[1]["rank"] == "7"
 
 
 def test_hits_and_right_count_ranks() -> None:
-    table = outcomes([("a", 0, 0, 1, 1.0), ("b", 0, 1, 2, -1.0), ("c", 0, 1, 5, -1.0), ("d", 0, 1, 6, -1.0)])
+    table = outcomes(
+        [("a", 0, 0, 1, 1.0), ("b", 0, 1, 2, -1.0), ("c", 0, 1, 5, -1.0), ("d", 0, 1, 6, -1.0)]
+    )
     assert table.hits(5) == [1, 2, 2, 2, 3]
     assert table.right.tolist() == [True, False, False, False]
     assert table.take([2, 0]).ids == ("c", "a")
@@ -66,7 +90,10 @@ def test_hits_and_right_count_ranks() -> None:
         ("id,label,predicted,rank,margin\na,-1,3,2,-0.5\n", "line 2"),
         ("id,label,predicted,rank,margin\na,3,3,0,0.5\n", "line 2"),
         ("id,label,predicted,rank,margin\na,3,3,1,nan\n", "line 2"),
-        ("id,label,predicted,rank,margin\na,3,4,1,0.5\n", "line 2"),  # rank 1, yet another class predicted
+        (
+            "id,label,predicted,rank,margin\na,3,4,1,0.5\n",
+            "line 2",
+        ),  # rank 1, yet another class predicted
         ("id,label,predicted,rank,margin\na,3,3,1,-0.5\n", "line 2"),  # rank 1, yet behind
         ('id,label,predicted,rank,margin\n"a,3,3,1,0.5\n', "not valid CSV"),
         (f"id,label,predicted,rank,margin\n{ROW}\n{ROW}\n", "more than one"),
@@ -80,4 +107,10 @@ def test_a_damaged_table_is_refused(tmp_path: Path, text: str, said: str) -> Non
 
 def test_columns_of_different_length_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="different lengths"):
-        Outcomes(("a", "b"), np.zeros(2, np.int64), np.zeros(2, np.int64), np.ones(2, np.int64), np.zeros(1))
+        Outcomes(
+            ("a", "b"),
+            np.zeros(2, np.int64),
+            np.zeros(2, np.int64),
+            np.ones(2, np.int64),
+            np.zeros(1),
+        )

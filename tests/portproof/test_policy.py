@@ -8,8 +8,13 @@ from portproof.core.errors import InputError
 from portproof.policy import judge_accuracy, judge_speed, level_text
 from portproof.verdict import Verdict
 
-# The best row that the source document states: 310 2917.84, 310P 3907.39, T4 1918.7328; it claims 1.339 and 2.036.
-STATED = {"310": (2917.84, "310 (bs16)"), "310p": (3907.39, "310P (bs16)"), "t4": (1918.7328, "T4 (bs64)")}
+# The best row that the source document states: 310 2917.84, 310P 3907.39, T4 1918.7328; it claims
+# 1.339 and 2.036.
+STATED = {
+    "310": (2917.84, "310 (bs16)"),
+    "310p": (3907.39, "310P (bs16)"),
+    "t4": (1918.7328, "T4 (bs64)"),
+}
 
 
 def test_the_source_documents_table_meets_the_310p_policy() -> None:
@@ -28,14 +33,22 @@ def test_the_source_documents_table_meets_the_310p_policy() -> None:
         ({"310p": 1500.0, "310": 100.0, "t4": 1000.0}, Verdict.FAIL, [True, False]),
     ],
 )
-def test_both_factors_are_needed(best: dict[str, float], verdict: Verdict, holds: list[bool]) -> None:
+def test_both_factors_are_needed(
+    best: dict[str, float], verdict: Verdict, holds: list[bool]
+) -> None:
     judgement = judge_speed("modelzoo-310p", {name: (rate, name) for name, rate in best.items()})
     assert (judgement.verdict, [c.holds for c in judgement.comparisons]) == (verdict, holds)
 
 
 def test_the_310_policy_needs_only_parity() -> None:
-    assert judge_speed("modelzoo-310", {"310": (10.0, "310"), "t4": (10.0, "T4")}).verdict is Verdict.PASS
-    assert judge_speed("modelzoo-310", {"310": (9.99, "310"), "t4": (10.0, "T4")}).verdict is Verdict.FAIL
+    assert (
+        judge_speed("modelzoo-310", {"310": (10.0, "310"), "t4": (10.0, "T4")}).verdict
+        is Verdict.PASS
+    )
+    assert (
+        judge_speed("modelzoo-310", {"310": (9.99, "310"), "t4": (10.0, "T4")}).verdict
+        is Verdict.FAIL
+    )
 
 
 def test_what_was_not_measured_cannot_be_judged() -> None:
@@ -47,14 +60,26 @@ def test_what_was_not_measured_cannot_be_judged() -> None:
 
 @pytest.mark.parametrize(
     ("measured", "published", "verdict"),
-    [(77.85, 77.862, Verdict.PASS), (76.862, 77.862, Verdict.PASS), (76.861, 77.862, Verdict.FAIL), (80.0, 77.862, Verdict.PASS)],
+    [
+        (77.85, 77.862, Verdict.PASS),
+        (76.862, 77.862, Verdict.PASS),
+        (76.861, 77.862, Verdict.FAIL),
+        (80.0, 77.862, Verdict.PASS),
+    ],
 )
-def test_accuracy_within_one_percentage_point(measured: float, published: float, verdict: Verdict) -> None:
+def test_accuracy_within_one_percentage_point(
+    measured: float, published: float, verdict: Verdict
+) -> None:
     assert judge_accuracy(measured, published).verdict is verdict
 
 
 def test_level_file_states_only_what_was_judged() -> None:
     speed, accuracy = judge_speed("modelzoo-310p", STATED), judge_accuracy(70.0, 77.862)
-    assert level_text(speed, accuracy).splitlines() == ["ModelConvert:OK", "FuncStatus:OK", "PrecisionStatus:NOK", "PerfStatus:OK"]
+    assert level_text(speed, accuracy).splitlines() == [
+        "ModelConvert:OK",
+        "FuncStatus:OK",
+        "PrecisionStatus:NOK",
+        "PerfStatus:OK",
+    ]
     assert level_text(None, None).splitlines() == ["ModelConvert:OK", "FuncStatus:OK"]
     assert " " not in level_text(speed, accuracy)

@@ -1,4 +1,6 @@
-"""Recipes: what is refused, what they say about themselves, and the named ones against the presets they stand for."""
+"""Recipes: what is refused, what they say about themselves, and the named ones against the presets
+they stand for.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from portproof.recipe import Recipe, Resize, find_recipe, read_recipe, recipe_ha
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
-#: The presets of the imagenet_torch_preprocess.py scripts in circulation: resize, crop, interpolation, mean and std.
+#: The presets of the imagenet_torch_preprocess.py scripts in circulation: resize, crop,
+#: interpolation, mean and std.
 PRESETS: dict[str, tuple[int, int, str, Any]] = {
     "resnet": (256, 224, "bilinear", IMAGENET),
     "deit": (256, 224, "bilinear", IMAGENET),
@@ -35,7 +38,13 @@ PRESETS: dict[str, tuple[int, int, str, Any]] = {
 @pytest.mark.parametrize("name", PRESETS)
 def test_named_recipes_are_the_presets(name: str) -> None:
     size, crop, interpolation, (mean, std) = PRESETS[name]
-    expected = Recipe(name=name, resize=Resize(size=(size,), interpolation=interpolation), crop=(crop, crop), mean=mean, std=std)  # type: ignore[arg-type]
+    expected = Recipe(
+        name=name,
+        resize=Resize(size=(size,), interpolation=interpolation),
+        crop=(crop, crop),
+        mean=mean,
+        std=std,
+    )  # type: ignore[arg-type]
     assert find_recipe(name) == expected
 
 
@@ -47,19 +56,31 @@ def test_every_named_recipe_is_valid_and_bears_its_name() -> None:
 def test_dpn_statistics_are_timms() -> None:
     constants = pytest.importorskip("timm.data.constants")
     recipe = find_recipe("dpn131")
-    assert recipe.mean == pytest.approx(constants.IMAGENET_DPN_MEAN) and recipe.std == pytest.approx(constants.IMAGENET_DPN_STD)
+    assert recipe.mean == pytest.approx(
+        constants.IMAGENET_DPN_MEAN
+    ) and recipe.std == pytest.approx(constants.IMAGENET_DPN_STD)
 
 
 def test_uint8_recipes_hold_raw_pixels() -> None:
     for name, size in (("resnet_aipp", (256, 256)), ("se_resnet50_aipp", (256, 256))):
         recipe = find_recipe(name)
-        assert (recipe.dtype, recipe.layout, recipe.size, recipe.normalises) == ("uint8", "NHWC", size, False)
+        assert (recipe.dtype, recipe.layout, recipe.size, recipe.normalises) == (
+            "uint8",
+            "NHWC",
+            size,
+            False,
+        )
         assert recipe.nbytes == 256 * 256 * 3
 
 
 def test_output_can_be_changed() -> None:
     raw = with_output(find_recipe("regnet"), "uint8", "NHWC")
-    assert (raw.dtype, raw.shape, raw.normalises, raw.nbytes) == ("uint8", (224, 224, 3), False, 150528)
+    assert (raw.dtype, raw.shape, raw.normalises, raw.nbytes) == (
+        "uint8",
+        (224, 224, 3),
+        False,
+        150528,
+    )
     assert with_output(find_recipe("regnet"), "float16").nbytes == 2 * 150528
     assert with_output(find_recipe("regnet")) == find_recipe("regnet")
 
@@ -89,7 +110,9 @@ def test_hash_is_of_what_a_recipe_does() -> None:
         ("", 1, "object"),
     ],
 )
-def test_wrong_recipes_are_refused_with_line_and_reason(tmp_path: Path, text: str, line: int, reason: str) -> None:
+def test_wrong_recipes_are_refused_with_line_and_reason(
+    tmp_path: Path, text: str, line: int, reason: str
+) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as refused:

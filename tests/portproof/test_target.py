@@ -1,4 +1,6 @@
-"""Targets: the facts in targets/, found by name or alias, and files that are refused with the line and the reason."""
+"""Targets: the facts in targets/, found by name or alias, and files that are refused with the line
+and the reason.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ GOOD = "name: x1\nvendor: nvidia\nchips_per_card: 2\nbackend: trt\nprecision: fp
 
 
 def test_chips_per_card_are_the_published_ones() -> None:
-    assert {name: find_target(name).chips_per_card for name in ("310", "310p", "t4", "cpu")} == {"310": 4, "310p": 1, "t4": 1, "cpu": 1}
+    assert {name: find_target(name).chips_per_card for name in ("310", "310p", "t4", "cpu")} == {
+        "310": 4,
+        "310p": 1,
+        "t4": 1,
+        "cpu": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,9 +68,15 @@ def test_an_unknown_target_lists_those_there_are() -> None:
         (GOOD + "chips_per_card: 4\n", 6, "twice"),
     ],
 )
-def test_a_wrong_file_is_refused_with_the_line_and_the_reason(tmp_path: Path, text: str, line: int, reason: str) -> None:
+def test_a_wrong_file_is_refused_with_the_line_and_the_reason(
+    tmp_path: Path, text: str, line: int, reason: str
+) -> None:
     path = tmp_path / "x1.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as refusal:
         read_target(path)
-    assert str(path) in str(refusal.value) and f"line {line}" in str(refusal.value) and reason in str(refusal.value)
+    assert (
+        str(path) in str(refusal.value)
+        and f"line {line}" in str(refusal.value)
+        and reason in str(refusal.value)
+    )

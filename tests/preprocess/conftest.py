@@ -42,9 +42,13 @@ def _files() -> dict[str, bytes]:
     return {
         "jpeg 4:2:0": encoded(colour, "JPEG", subsampling=2, quality=85),
         "jpeg 4:2:2": encoded(Image.fromarray(picture(333, 221)), "JPEG", subsampling=1),
-        "jpeg 4:4:4": encoded(Image.fromarray(picture(500, 375)), "JPEG", subsampling=0, quality=95),
+        "jpeg 4:4:4": encoded(
+            Image.fromarray(picture(500, 375)), "JPEG", subsampling=0, quality=95
+        ),
         "jpeg wide": encoded(Image.fromarray(picture(375, 777)), "JPEG", subsampling=2),
-        "jpeg restart markers": encoded(Image.fromarray(picture(301, 263)), "JPEG", subsampling=2, restart_marker_blocks=3),
+        "jpeg restart markers": encoded(
+            Image.fromarray(picture(301, 263)), "JPEG", subsampling=2, restart_marker_blocks=3
+        ),
         "jpeg progressive": encoded(colour, "JPEG", progressive=True, subsampling=2, quality=70),
         "jpeg grey": encoded(colour.convert("L"), "JPEG"),
         "jpeg grey progressive": encoded(colour.convert("L"), "JPEG", progressive=True),
@@ -56,7 +60,9 @@ def _files() -> dict[str, bytes]:
         "jpeg small": encoded(Image.fromarray(picture(17, 23)), "JPEG", subsampling=2),
         "png colour": encoded(colour, "PNG"),
         "png palette": encoded(colour.convert("P"), "PNG"),
-        "png palette transparent": encoded(colour.convert("P"), "PNG", transparency=bytes(range(200))),
+        "png palette transparent": encoded(
+            colour.convert("P"), "PNG", transparency=bytes(range(200))
+        ),
         "png rgba": encoded(rgba, "PNG"),
         "png la": encoded(la, "PNG"),
         "png 16 bit": encoded(deep, "PNG"),
@@ -78,12 +84,17 @@ def kinds() -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def make_images() -> Callable[..., list[Path]]:
-    """Write JPEG files into a folder, the first eight different, and then these again; returns their paths."""
+    """Write JPEG files into a folder, the first eight different, and then these again; returns
+    their paths.
+    """
 
     def make(folder: Path, count: int = 6, height: int = 50, width: int = 64) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"img_{number:03d}.JPEG" for number in range(count)]
-        files = [encoded(Image.fromarray(picture(height + number, width, number)), "JPEG") for number in range(min(count, 8))]
+        files = [
+            encoded(Image.fromarray(picture(height + number, width, number)), "JPEG")
+            for number in range(min(count, 8))
+        ]
         for number, path in enumerate(paths):
             path.write_bytes(files[number % 8])
         return paths

@@ -1,4 +1,6 @@
-"""The documentation is run: its files are written, its commands and examples executed, its tables held against the real figures."""
+"""The documentation is run: its files are written, its commands and examples executed, its tables
+held against the real figures.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +23,46 @@ Run = Callable[[Path, str], str]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run a command line of the documentation, without a shell, with ``portproof`` and ``python`` as they are here; returns its output."""
+    """Run a command line of the documentation, without a shell, with ``portproof`` and ``python``
+    as they are here; returns its output.
+    """
     programs = tmp_path_factory.mktemp("bin")
-    for name, command in (("portproof", f"'{sys.executable}' -m portproof"), ("python", f"'{sys.executable}'")):
+    for name, command in (
+        ("portproof", f"'{sys.executable}' -m portproof"),
+        ("python", f"'{sys.executable}'"),
+    ):
         (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (programs / name).chmod(0o755)
 
     def run_one(folder: Path, line: str, source: Path | None = None) -> str:
         root = source or Path(__file__).resolve().parents[2]
-        env = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(shlex.split(line), cwd=folder, env=env, capture_output=True, text=True, timeout=600, check=False)
-        # A bench on a loaded machine may say that its clock was not to be trusted; that is an answer.
-        assert done.returncode == 0 or (" bench " in line and done.returncode == 4), f"$ {line}\n{done.stdout}{done.stderr}"
+        env = os.environ | {
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(root / "src"),
+            "OMP_NUM_THREADS": "1",
+        }
+        done = subprocess.run(
+            shlex.split(line),
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        # A bench on a loaded machine may say that its clock was not to be trusted; that is an
+        # answer.
+        assert done.returncode == 0 or (" bench " in line and done.returncode == 4), (
+            f"$ {line}\n{done.stdout}{done.stderr}"
+        )
         return done.stdout
 
     return run_one
 
 
-def play(document: Path, folder: Path, run: Callable[..., str], source: Path | None = None) -> list[str]:
+def play(
+    document: Path, folder: Path, run: Callable[..., str], source: Path | None = None
+) -> list[str]:
     """Write the files and run the commands of a document in its order; returns the commands."""
     commands = []
     for kind, name, body in FENCE.findall(document.read_text()):
@@ -78,7 +102,18 @@ def test_every_figure_is_explained(root: Path, ported: Path) -> None:
 
 def test_extending(root: Path, tmp_path: Path, run: Run) -> None:
     """In a copy of the checkout, since the new files belong into it."""
-    for name in ("src", "convert", "preprocess", "infer", "metrics", "reports", "models", "recipes", "targets", "examples"):
+    for name in (
+        "src",
+        "convert",
+        "preprocess",
+        "infer",
+        "metrics",
+        "reports",
+        "models",
+        "recipes",
+        "targets",
+        "examples",
+    ):
         shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     assert len(play(root / "docs/extending.md", tmp_path, run, tmp_path)) >= 6
     lines = (tmp_path / "perf.json").read_text()

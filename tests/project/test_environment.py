@@ -1,4 +1,6 @@
-"""The environment that ``run_*.sh`` make: on top of an interpreter's packages, once, and never taken for made when it is not."""
+"""The environment that ``run_*.sh`` make: on top of an interpreter's packages, once, and never
+taken for made when it is not.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,14 @@ import pytest
 
 
 def bash(root: Path, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["bash", "-c", f"set -euo pipefail; source {root}/tools/environment.sh; {script}"], env=os.environ | environment,
-                          capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    return subprocess.run(
+        ["bash", "-c", f"set -euo pipefail; source {root}/tools/environment.sh; {script}"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -26,22 +34,33 @@ def clone(root: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_an_environment_has_the_packages_of_an_interpreter_that_is_itself_in_one(root: Path, tmp_path: Path) -> None:
+def test_an_environment_has_the_packages_of_an_interpreter_that_is_itself_in_one(
+    root: Path, tmp_path: Path
+) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "theirs"], check=True)
     (packages,) = (tmp_path / "theirs" / "lib").glob("python*/site-packages")
     (packages / "aclruntime.py").write_text("origin = 'theirs'\n")
     theirs = tmp_path / "theirs" / "bin" / "python"
-    made = bash(root, f"make_environment {theirs} {tmp_path}/ours --without-pip --system-site-packages")
+    made = bash(
+        root, f"make_environment {theirs} {tmp_path}/ours --without-pip --system-site-packages"
+    )
     assert made.returncode == 0, made.stderr
     asked = subprocess.run(
-        [tmp_path / "ours" / "bin" / "python", "-c", "import aclruntime; print(aclruntime.origin)"], capture_output=True, text=True
+        [tmp_path / "ours" / "bin" / "python", "-c", "import aclruntime; print(aclruntime.origin)"],
+        capture_output=True,
+        text=True,
     )
     assert asked.stdout == "theirs\n", asked.stderr
 
 
 def test_an_environment_that_could_not_be_filled_is_filled_the_next_time(clone: Path) -> None:
     for _ in range(2):
-        failed = bash(clone, "prepare_environment demo; echo made", PIP_NO_INDEX="1", PORTPROOF_PYTHON=sys.executable)
+        failed = bash(
+            clone,
+            "prepare_environment demo; echo made",
+            PIP_NO_INDEX="1",
+            PORTPROOF_PYTHON=sys.executable,
+        )
         assert failed.returncode != 0
         assert "made" not in failed.stdout
         assert "Setting up" in failed.stderr

@@ -1,8 +1,10 @@
-"""Files from somebody else: none of them runs code, reads what it should not, or repaints a terminal, a spreadsheet or a page.
+"""Files from somebody else: none of them runs code, reads what it should not, or repaints a
+terminal, a spreadsheet or a page.
 
-What is decided here: an info list may name files anywhere, as the vendors' tools allow, since each is read only as the raw numbers of one
-sample, of exactly the size that the model takes. A model card is code by nature (its builder is run), so it may name code of its own folder
-only, which can be read before it is used. An ONNX file may not read weights from outside its folder.
+What is decided here: an info list may name files anywhere, as the vendors' tools allow, since each
+is read only as the raw numbers of one sample, of exactly the size that the model takes. A model
+card is code by nature (its builder is run), so it may name code of its own folder only, which can
+be read before it is used. An ONNX file may not read weights from outside its folder.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ from portproof.reports.port.plots import plots_of, svg_of
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
-HOSTILE = f"<script>alert(1)</script>|`$(touch owned)` [x](javascript:1) **b** $\\frac{{1}}$ {ESCAPE}\u202e"
+HOSTILE = (
+    "<script>alert(1)</script>|`$(touch owned)` [x](javascript:1) **b** $\\frac{1}$"
+    f" {ESCAPE}\u202e"
+)
 
 
 class Evil:
@@ -60,32 +65,63 @@ def refused(done: subprocess.CompletedProcess[str], owned: Path) -> str:
     return done.stderr
 
 
-def test_a_pickle_in_the_weights_is_not_run(ported: Path, tmp_path: Path, owned: Path, stage: Command) -> None:
+def test_a_pickle_in_the_weights_is_not_run(
+    ported: Path, tmp_path: Path, owned: Path, stage: Command
+) -> None:
     (tmp_path / "w.pth").write_bytes(pickle.dumps({"state_dict": Evil(owned)}))
-    said = refused(stage("convert/pth2onnx.py", tmp_path / "w.pth", tmp_path / "m.onnx", "--model", ported.parent / "colours.yaml"), owned)
+    said = refused(
+        stage(
+            "convert/pth2onnx.py",
+            tmp_path / "w.pth",
+            tmp_path / "m.onnx",
+            "--model",
+            ported.parent / "colours.yaml",
+        ),
+        owned,
+    )
     assert "w.pth" in said
 
 
 def test_a_pickle_in_a_result_is_not_run(tmp_path: Path, owned: Path, stage: Command) -> None:
     (tmp_path / "result").mkdir()
-    np.save(tmp_path / "result" / "a_1.npy", np.array([Evil(owned)], dtype=object), allow_pickle=True)
+    np.save(
+        tmp_path / "result" / "a_1.npy", np.array([Evil(owned)], dtype=object), allow_pickle=True
+    )
     (tmp_path / "labels.txt").write_text("a.jpg 0\n")
-    assert "a_1.npy" in refused(stage("metrics/topn.py", tmp_path / "result", tmp_path / "labels.txt"), owned)
+    assert "a_1.npy" in refused(
+        stage("metrics/topn.py", tmp_path / "result", tmp_path / "labels.txt"), owned
+    )
 
 
-@pytest.mark.parametrize("tag", ["!!python/object/apply:os.system ['touch {}']", "!!python/name:os.system", "!include {}"])
-def test_yaml_tags_are_refused(ported: Path, tmp_path: Path, owned: Path, stage: Command, tag: str) -> None:
+@pytest.mark.parametrize(
+    "tag",
+    ["!!python/object/apply:os.system ['touch {}']", "!!python/name:os.system", "!include {}"],
+)
+def test_yaml_tags_are_refused(
+    ported: Path, tmp_path: Path, owned: Path, stage: Command, tag: str
+) -> None:
     card = tmp_path / "card.yaml"
-    card.write_text((ported.parent / "colours.yaml").read_text() + f"\nname2: {tag.format(owned)}\n")
-    refused(stage("preprocess/imagenet.py", ported.parent / "images", tmp_path / "prep", "--model", card), owned)
+    card.write_text(
+        (ported.parent / "colours.yaml").read_text() + f"\nname2: {tag.format(owned)}\n"
+    )
+    refused(
+        stage(
+            "preprocess/imagenet.py", ported.parent / "images", tmp_path / "prep", "--model", card
+        ),
+        owned,
+    )
     copy = tmp_path / "run"
     copy.mkdir()
-    (copy / "port.yaml").write_text((ported / "port.yaml").read_text() + f"\nx: {tag.format(owned)}\n")
+    (copy / "port.yaml").write_text(
+        (ported / "port.yaml").read_text() + f"\nx: {tag.format(owned)}\n"
+    )
     refused(stage("reports/readme.py", copy), owned)
 
 
 def test_an_alias_bomb_is_refused_or_small(tmp_path: Path, stage: Command) -> None:
-    bomb = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+    bomb = "a0: &a0 [x]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
+    )
     (tmp_path / "port.yaml").write_text(bomb)
     assert stage("reports/readme.py", tmp_path, timeout=60).returncode == 2
 
@@ -96,15 +132,30 @@ def outside_model(folder: Path, secret: Path, location: str) -> Path:
     from onnx import TensorProto, helper
 
     secret.write_bytes(np.ones(192 * 3, np.float32).tobytes())
-    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[192, 3], data_location=TensorProto.EXTERNAL)
+    weight = TensorProto(
+        name="w", data_type=TensorProto.FLOAT, dims=[192, 3], data_location=TensorProto.EXTERNAL
+    )
     weight.external_data.add(key="location", value=location)
     graph = helper.make_graph(
-        [helper.make_node("Flatten", ["image"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["class"])], "g",
+        [
+            helper.make_node("Flatten", ["image"], ["f"]),
+            helper.make_node("MatMul", ["f", "w"], ["class"]),
+        ],
+        "g",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 8])],
-        [helper.make_tensor_value_info("class", TensorProto.FLOAT, ["n", 3])], [weight])  # fmt: skip
+        [helper.make_tensor_value_info("class", TensorProto.FLOAT, ["n", 3])],
+        [weight],
+    )
     path = folder / "m.onnx"
-    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8).SerializeToString())
-    assert onnx.load(path, load_external_data=False).graph.initializer[0].external_data[0].value == location
+    path.write_bytes(
+        helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8
+        ).SerializeToString()
+    )
+    assert (
+        onnx.load(path, load_external_data=False).graph.initializer[0].external_data[0].value
+        == location
+    )
     return path
 
 
@@ -116,7 +167,17 @@ def test_an_onnx_file_reads_no_weights_outside_its_folder(
     folder.mkdir()
     model = outside_model(folder, secret, str(secret) if absolute else "../secret.bin")
     done = stage(
-        "infer/run.py", model, "--info", ported / "prep.info", "--out", tmp_path / "out", "--backend", "ort", "--batch", 1, cwd=ported
+        "infer/run.py",
+        model,
+        "--info",
+        ported / "prep.info",
+        "--out",
+        tmp_path / "out",
+        "--backend",
+        "ort",
+        "--batch",
+        1,
+        cwd=ported,
     )
     assert "outside its own folder" in refused(done, owned)
 
@@ -127,30 +188,68 @@ def info_of(folder: Path, path: str) -> Path:
     return info
 
 
-@pytest.mark.parametrize("path", ["/etc/hostname", "/dev/zero", "../../../../../../../../etc/hostname", "/proc/self/mem"])
-def test_an_info_list_reads_only_whole_samples(ported: Path, tmp_path: Path, owned: Path, stage: Command, path: str) -> None:
-    done = stage("infer/run.py", ported / "model.onnx", "--info", info_of(tmp_path, path), "--out", tmp_path / "out", "--backend", "ort",
-                 "--batch", 1, timeout=120)  # fmt: skip
+@pytest.mark.parametrize(
+    "path", ["/etc/hostname", "/dev/zero", "../../../../../../../../etc/hostname", "/proc/self/mem"]
+)
+def test_an_info_list_reads_only_whole_samples(
+    ported: Path, tmp_path: Path, owned: Path, stage: Command, path: str
+) -> None:
+    done = stage(
+        "infer/run.py",
+        ported / "model.onnx",
+        "--info",
+        info_of(tmp_path, path),
+        "--out",
+        tmp_path / "out",
+        "--backend",
+        "ort",
+        "--batch",
+        1,
+        timeout=120,
+    )
     assert Path(path).name in refused(done, owned)
     assert not list((tmp_path / "out").glob("*_1.bin"))
 
 
-def test_an_info_list_may_name_a_sample_anywhere(ported: Path, tmp_path: Path, stage: Command) -> None:
+def test_an_info_list_may_name_a_sample_anywhere(
+    ported: Path, tmp_path: Path, stage: Command
+) -> None:
     """And what is written stays in the result folder, whatever the path was."""
     info = info_of(tmp_path, f"{ported}/ort/../prep/colour_00.bin")
-    done = stage("infer/run.py", ported / "model.onnx", "--info", info, "--out", tmp_path / "out", "--backend", "ort", "--batch", 1)
+    done = stage(
+        "infer/run.py",
+        ported / "model.onnx",
+        "--info",
+        info,
+        "--out",
+        tmp_path / "out",
+        "--backend",
+        "ort",
+        "--batch",
+        1,
+    )
     assert done.returncode == 0, done.stderr
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["colour_00_1.bin"]
 
 
-def test_a_card_runs_no_code_outside_its_folder(ported: Path, tmp_path: Path, owned: Path, stage: Command) -> None:
+def test_a_card_runs_no_code_outside_its_folder(
+    ported: Path, tmp_path: Path, owned: Path, stage: Command
+) -> None:
     (tmp_path / "evil.py").write_text(f"import pathlib\npathlib.Path({str(owned)!r}).touch()\n")
     folder = tmp_path / "card"
     folder.mkdir()
     for builder in ("../evil.py:build", f"{tmp_path}/evil.py:build"):
         card = folder / "card.yaml"
-        card.write_text((ported.parent / "colours.yaml").read_text().replace("colours.py:build", builder))
-        done = stage("convert/pth2onnx.py", ported.parent / "weights.pth", tmp_path / "m.onnx", "--model", card)
+        card.write_text(
+            (ported.parent / "colours.yaml").read_text().replace("colours.py:build", builder)
+        )
+        done = stage(
+            "convert/pth2onnx.py",
+            ported.parent / "weights.pth",
+            tmp_path / "m.onnx",
+            "--model",
+            card,
+        )
         assert "outside its own folder" in refused(done, owned)
 
 
@@ -169,7 +268,12 @@ FORMULAS = ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\tx", "'quoted", "plain"]
 
 def test_formulas_in_a_table_of_outcomes_are_text_and_come_back(tmp_path: Path) -> None:
     count = len(FORMULAS)
-    outcomes = Outcomes(tuple(FORMULAS), *(np.zeros(count, np.int64) for _ in range(2)), np.ones(count, np.int64), np.ones(count))
+    outcomes = Outcomes(
+        tuple(FORMULAS),
+        *(np.zeros(count, np.int64) for _ in range(2)),
+        np.ones(count, np.int64),
+        np.ones(count),
+    )
     write_outcomes(tmp_path / "o.csv", outcomes)
     rows = list(csv.reader(io.StringIO((tmp_path / "o.csv").read_text())))[1:]
     assert not [row for row in rows if row[0][0] in "=+-@\t\r"]
@@ -185,7 +289,9 @@ def hostile_run(ported: Path, tmp_path: Path) -> Path:
     card["outputs"][0]["name"] = HOSTILE
     (copy / "report/card.yaml").write_text(yaml.safe_dump(card))
     settings = yaml.safe_load((copy / "port.yaml").read_text())
-    (copy / "port.yaml").write_text(yaml.safe_dump(settings | {"labels": HOSTILE, "images": HOSTILE}))
+    (copy / "port.yaml").write_text(
+        yaml.safe_dump(settings | {"labels": HOSTILE, "images": HOSTILE})
+    )
     for sidecar in copy.rglob("*.proof.json"):
         data = json.loads(sidecar.read_text())
         data["environment"]["processor"] = data["versions"]["numpy"] = HOSTILE
@@ -200,14 +306,20 @@ def hostile_run(ported: Path, tmp_path: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize(("language", "template"), [("en", "readme"), ("zh", "readme"), ("en", "modelzoo")])
-def test_a_readme_shows_hostile_text_as_text(hostile_run: Path, language: str, template: str) -> None:
+@pytest.mark.parametrize(
+    ("language", "template"), [("en", "readme"), ("zh", "readme"), ("en", "modelzoo")]
+)
+def test_a_readme_shows_hostile_text_as_text(
+    hostile_run: Path, language: str, template: str
+) -> None:
     text = render(read_run(hostile_run), language, template)
     outside_code = "\n".join(part for i, part in enumerate(text.split("\n```")) if i % 2 == 0)
     assert "\x1b" not in text and "\u202e" not in text
     assert "alert(1)" in outside_code
     # Code spans and fences show their text as it is; everywhere else no markup is left.
-    prose = "".join(part for i, part in enumerate(outside_code.replace("``", "`").split("`")) if i % 2 == 0)
+    prose = "".join(
+        part for i, part in enumerate(outside_code.replace("``", "`").split("`")) if i % 2 == 0
+    )
     assert "<script" not in prose
     assert text.count("\n```") % 2 == 0
     for line in text.splitlines():
@@ -232,7 +344,9 @@ def test_plots_and_junit_stay_well_formed(hostile_run: Path) -> None:
 
 
 @pytest.mark.parametrize("script", ["reports/verify.py"])
-def test_verifying_a_hostile_run_directory_says_so_quietly(hostile_run: Path, stage: Command, script: str) -> None:
+def test_verifying_a_hostile_run_directory_says_so_quietly(
+    hostile_run: Path, stage: Command, script: str
+) -> None:
     done = stage(script, hostile_run)
     assert done.returncode == 1
     assert "\x1b" not in done.stdout + done.stderr
@@ -248,7 +362,9 @@ def test_why_shows_hostile_text_as_text(hostile_run: Path) -> None:
 
 
 def test_a_stage_may_not_name_a_module_to_import(hostile_run: Path) -> None:
-    """The name of a stage chooses the module that derives its figures again: it must be a plain word."""
+    """The name of a stage chooses the module that derives its figures again: it must be a plain
+    word.
+    """
     from portproof.reports.evidence.check import _rechecked
 
     proof = read_run(hostile_run).stages[0].proof

@@ -34,7 +34,8 @@ HEAVY = {
     "cv2",
     "matplotlib",
 }
-#: The command contract names this file; nothing imports it, and it leaves its own folder off the path before it imports anything.
+#: The command contract names this file; nothing imports it, and it leaves its own folder off the
+#: path before it imports anything.
 CONTRACT_NAMES = {"html"}
 MAIN = 'if __name__ == "__main__":'
 
@@ -59,7 +60,12 @@ def test_imports_point_in_one_direction(root: Path) -> None:
     for top, path in sources(root):
         for name, line in imports_of(ast.parse(path.read_text())):
             parts = name.split(".")
-            if parts[0] == "portproof" and len(parts) > 1 and parts[1] in STAGES and parts[1] not in MAY_IMPORT[top]:
+            if (
+                parts[0] == "portproof"
+                and len(parts) > 1
+                and parts[1] in STAGES
+                and parts[1] not in MAY_IMPORT[top]
+            ):
                 wrong.append(f"{path.relative_to(root)}:{line} imports {name}")
             if parts[0] in STAGES:
                 wrong.append(f"{path.relative_to(root)}:{line} imports {name} without 'portproof.'")
@@ -68,29 +74,44 @@ def test_imports_point_in_one_direction(root: Path) -> None:
 
 def command_files(root: Path) -> list[Path]:
     folders = [root / "src/portproof/commands", *(root / stage for stage in STAGES)]
-    return [path for folder in folders for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
+    return [
+        path
+        for folder in folders
+        for path in sorted(folder.glob("*.py"))
+        if path.name != "__init__.py"
+    ]
 
 
 def test_commands_and_nothing_else_stand_at_the_top_of_a_stage(root: Path) -> None:
-    assert not [str(path.relative_to(root)) for path in command_files(root) if MAIN not in path.read_text()]
+    assert not [
+        str(path.relative_to(root)) for path in command_files(root) if MAIN not in path.read_text()
+    ]
     simulated = root / "src/portproof/rehearsal/programs"
-    runnable = {path for _, path in sources(root) if MAIN in path.read_text() and path.parent != simulated}
+    runnable = {
+        path for _, path in sources(root) if MAIN in path.read_text() and path.parent != simulated
+    }
     assert runnable == {*command_files(root), root / "src/portproof/__main__.py"}
 
 
-#: Rooms whose files are all of one kind, found by name: a list of them, however long, is easy to read.
+#: Rooms whose files are all of one kind, found by name: a list of them, however long, is easy to
+#: read.
 LISTS = {"reports/claims/rules"}
 
 
 def test_a_room_has_about_a_dozen_files(root: Path) -> None:
     rooms = {path.parent for _, path in sources(root)}
-    full = {str(room.relative_to(root)): len([p for p in room.glob("*.py") if p.name != "__init__.py"]) for room in rooms}
+    full = {
+        str(room.relative_to(root)): len([p for p in room.glob("*.py") if p.name != "__init__.py"])
+        for room in rooms
+    }
     assert not {room: count for room, count in full.items() if count > 12 and room not in LISTS}
 
 
 def test_a_runnable_stage_file_is_imported_by_nobody(root: Path) -> None:
     runnable = {
-        "portproof." + ".".join(p.relative_to(root).with_suffix("").parts).removeprefix("src.portproof.") for p in command_files(root)
+        "portproof."
+        + ".".join(p.relative_to(root).with_suffix("").parts).removeprefix("src.portproof.")
+        for p in command_files(root)
     }
     wrong = [
         f"{path.relative_to(root)}:{line} imports {name}"
@@ -107,15 +128,23 @@ def test_heavy_packages_are_imported_where_they_are_used(root: Path) -> None:
     for _, path in sources(root):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
-                wrong += [f"{path.relative_to(root)}:{line} {name}" for name, line in imports_of(node) if name.split(".")[0] in HEAVY]
+                wrong += [
+                    f"{path.relative_to(root)}:{line} {name}"
+                    for name, line in imports_of(node)
+                    if name.split(".")[0] in HEAVY
+                ]
     assert not wrong
 
 
 def test_stage_files_bear_no_name_of_another_module(root: Path) -> None:
-    installed = {name for name in importlib.metadata.packages_distributions() if not name.startswith("_")}
+    installed = {
+        name for name in importlib.metadata.packages_distributions() if not name.startswith("_")
+    }
     taken = set(sys.stdlib_module_names) | installed | HEAVY
     wrong = [
-        str(p.relative_to(root)) for top, p in sources(root) if top != "src" and p.stem != "__init__" and p.stem in taken - CONTRACT_NAMES
+        str(p.relative_to(root))
+        for top, p in sources(root)
+        if top != "src" and p.stem != "__init__" and p.stem in taken - CONTRACT_NAMES
     ]
     assert not wrong
 
@@ -152,26 +181,35 @@ def test_nothing_dangerous_is_called(root: Path) -> None:
                 wrong.append(f"{where} {name}")
             if name == "torch.load" and keywords.get("weights_only") != "True":
                 wrong.append(f"{where} torch.load without weights_only=True")
-            if name in ("np.load", "numpy.load") and keywords.get("allow_pickle", "False") != "False":
+            if (
+                name in ("np.load", "numpy.load")
+                and keywords.get("allow_pickle", "False") != "False"
+            ):
                 wrong.append(f"{where} np.load with pickles")
     assert not wrong
 
 
 @pytest.mark.parametrize(
-    "script", [p for p in command_files(Path(__file__).resolve().parents[2]) if p.parent.name in STAGES], ids=lambda p: p.stem
+    "script",
+    [p for p in command_files(Path(__file__).resolve().parents[2]) if p.parent.name in STAGES],
+    ids=lambda p: p.stem,
 )
 def test_help_is_instant_and_shows_an_example(script: Path) -> None:
-    """``--help`` imports nothing outside the standard library: that is what makes it instant (timing it here would be noise)."""
+    """``--help`` imports nothing outside the standard library: that is what makes it instant
+    (timing it here would be noise).
+    """
     probe = (
-        "import sys, runpy\n"
-        "sys.argv = [sys.argv[1], '--help']\n"
-        "sys.path[0] = ''\n"
-        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "except SystemExit as stop: assert not stop.code, stop.code\n"
-        "third = sorted({n.split('.')[0] for n, m in sys.modules.items() if 'site-packages' in (getattr(m, '__file__', None) or '')})\n"
-        "print('THIRD', third)\n"
+        "import sys, runpy\nsys.argv = [sys.argv[1], '--help']\nsys.path[0] = ''\ntry:"
+        " runpy.run_path(sys.argv[0], run_name='__main__')\nexcept SystemExit as stop: assert not"
+        " stop.code, stop.code\nthird = sorted({n.split('.')[0] for n, m in sys.modules.items() if"
+        " 'site-packages' in (getattr(m, '__file__', None) or '')})\nprint('THIRD', third)\n"
     )
-    done = subprocess.run([sys.executable, "-S", "-c", probe, str(script)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", probe, str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "example:" in done.stdout
     assert "THIRD []" in done.stdout

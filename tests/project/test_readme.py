@@ -13,12 +13,21 @@ import pytest
 
 def console_lines(text: str) -> list[str]:
     """The commands of the fenced ``console`` blocks."""
-    return [line[2:] for block in re.findall(r"```console\n(.*?)```", text, re.S) for line in block.splitlines() if line.startswith("$ ")]
+    return [
+        line[2:]
+        for block in re.findall(r"```console\n(.*?)```", text, re.S)
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
 
 
 @pytest.fixture(scope="module")
-def checkout(root: Path, demonstration: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkout as a reader has it after ``bash run_cpu.sh``: links to its files, and the demonstration's run directory."""
+def checkout(
+    root: Path, demonstration: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The checkout as a reader has it after ``bash run_cpu.sh``: links to its files, and the
+    demonstration's run directory.
+    """
     folder = tmp_path_factory.mktemp("readme")
     for item in root.iterdir():
         if not item.name.startswith(".") and item.name != "runs":
@@ -31,7 +40,8 @@ def checkout(root: Path, demonstration: tuple[Path, object], tmp_path_factory: p
 def test_every_command_of_the_readme_works(root: Path, checkout: Path) -> None:
     commands = console_lines((root / "README.md").read_text())
     scripts = [c for c in commands if c.startswith("bash")]
-    # These two are what CI and tests/test_port.py run; the third needs weights that cannot be downloaded here.
+    # These two are what CI and tests/test_port.py run; the third needs weights that cannot be
+    # downloaded here.
     assert scripts[0] == "bash run_cpu.sh"
     assert scripts[-1] == "bash run_tests.sh"
     assert len(scripts) == 3
@@ -40,9 +50,15 @@ def test_every_command_of_the_readme_works(root: Path, checkout: Path) -> None:
     assert len(stages) + len(scripts) == len(commands)
     for command in stages:
         done = subprocess.run(
-            ["bash", "-c", command], cwd=checkout, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+            ["bash", "-c", command],
+            cwd=checkout,
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        # A bench on a busy machine says that its clock cannot be trusted (4); that is an answer, not a failure of the command.
+        # A bench on a busy machine says that its clock cannot be trusted (4); that is an answer,
+        # not a failure of the command.
         accepted = (0, 4) if "infer/bench.py" in command else (0,)
         assert done.returncode in accepted, f"{command}\n{done.stdout}{done.stderr}"
 

@@ -1,7 +1,8 @@
-"""Memory, streams and events of one CUDA device, by whichever package is here: one file a package, ``by_<package>.py``.
+"""Memory, streams and events of one CUDA device, by whichever package is here: one file a package,
+``by_<package>.py``.
 
-PyTorch comes first, since the reference model needs it anyway; cuda-python (``cuda.bindings``) second; pycuda only where somebody has already
-installed it, since it has no wheels.
+PyTorch comes first, since the reference model needs it anyway; cuda-python (``cuda.bindings``)
+second; pycuda only where somebody has already installed it, since it has no wheels.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ PACKAGES = {"torch": "by_torch", "cuda-python": "by_bindings", "pycuda": "by_pyc
 
 
 class Gpu(Protocol):
-    """One device with one stream of its own (never the default stream, on which TensorRT synchronises more). Addresses are integers.
+    """One device with one stream of its own (never the default stream, on which TensorRT
+    synchronises more). Addresses are integers.
 
-    All work is enqueued on the stream and is over after ``synchronize``; an address is valid until ``close``. A failing call raises
-    :class:`portproof.core.errors.ToolError`.
+    All work is enqueued on the stream and is over after ``synchronize``; an address is valid until
+    ``close``. A failing call raises :class:`portproof.core.errors.ToolError`.
     """
 
-    #: The package, as in :data:`PACKAGES`; the stream's handle; the device's compute capability, as in ``7.5``.
+    #: The package, as in :data:`PACKAGES`; the stream's handle; the device's compute capability, as
+    #: in ``7.5``.
     package: str
     stream: int
     compute_capability: str
@@ -36,7 +39,9 @@ class Gpu(Protocol):
         """Give back device memory; nothing may use it any more."""
 
     def page_locked(self, nbytes: int) -> Array:
-        """Host memory that the device copies from and to without the processor: one dimension of uint8."""
+        """Host memory that the device copies from and to without the processor: one dimension of
+        uint8.
+        """
 
     def to_device(self, address: int, host: Array) -> None:
         """Enqueue a copy of page-locked bytes to the device."""
@@ -68,7 +73,9 @@ class UnusableError(Exception):
 
 
 def open_gpu(index: int, package: str | None = None) -> Gpu:
-    """The device of that number, by the package named or by the first one that works; :class:`InputError` says why none does."""
+    """The device of that number, by the package named or by the first one that works;
+    :class:`InputError` says why none does.
+    """
     if package is not None and package not in PACKAGES:
         raise InputError(f"there are no buffers by '{package}'; there are {', '.join(PACKAGES)}")
     reasons = []
@@ -79,4 +86,7 @@ def open_gpu(index: int, package: str | None = None) -> Gpu:
             return opened
         except UnusableError as reason:
             reasons.append(f"{name}: {reason}")
-    raise InputError(f"no package here can use CUDA device {index} ({'; '.join(reasons)}); run this on a host with an NVIDIA GPU")
+    raise InputError(
+        f"no package here can use CUDA device {index} ({'; '.join(reasons)}); run this on a host"
+        " with an NVIDIA GPU"
+    )

@@ -1,4 +1,6 @@
-"""CUDA memory, streams and events by cuda-python (``cuda.bindings.runtime``), whose calls answer ``(error, *results)``."""
+"""CUDA memory, streams and events by cuda-python (``cuda.bindings.runtime``), whose calls answer
+``(error, *results)``.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,13 @@ class BindingsGpu:
         self._stream = self._call("cudaStreamCreateWithFlags", runtime.cudaStreamNonBlocking)
         self.stream = int(self._stream)
         kinds = runtime.cudaDeviceAttr
-        major, minor = kinds.cudaDevAttrComputeCapabilityMajor, kinds.cudaDevAttrComputeCapabilityMinor
-        self.compute_capability = ".".join(str(self._call("cudaDeviceGetAttribute", kind, index)) for kind in (major, minor))
+        major, minor = (
+            kinds.cudaDevAttrComputeCapabilityMajor,
+            kinds.cudaDevAttrComputeCapabilityMinor,
+        )
+        self.compute_capability = ".".join(
+            str(self._call("cudaDeviceGetAttribute", kind, index)) for kind in (major, minor)
+        )
         self._memory: set[int] = set()
         self._locked: list[int] = []
         self._events: list[Any] = []
@@ -44,7 +51,9 @@ class BindingsGpu:
 
     def page_locked(self, nbytes: int) -> Array:
         """Page-locked host memory."""
-        address = int(self._call("cudaHostAlloc", max(nbytes, 1), self._runtime.cudaHostAllocDefault))
+        address = int(
+            self._call("cudaHostAlloc", max(nbytes, 1), self._runtime.cudaHostAllocDefault)
+        )
         self._locked.append(address)
         memory: Array = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(address))
         return memory
@@ -52,12 +61,26 @@ class BindingsGpu:
     def to_device(self, address: int, host: Array) -> None:
         """Enqueue a copy to the device."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
-        self._call("cudaMemcpyAsync", address, host.__array_interface__["data"][0], host.nbytes, kind, self._stream)
+        self._call(
+            "cudaMemcpyAsync",
+            address,
+            host.__array_interface__["data"][0],
+            host.nbytes,
+            kind,
+            self._stream,
+        )
 
     def to_host(self, host: Array, address: int) -> None:
         """Enqueue a copy to the host."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        self._call("cudaMemcpyAsync", host.__array_interface__["data"][0], address, host.nbytes, kind, self._stream)
+        self._call(
+            "cudaMemcpyAsync",
+            host.__array_interface__["data"][0],
+            address,
+            host.nbytes,
+            kind,
+            self._stream,
+        )
 
     def event(self) -> Any:
         """A new event."""
@@ -75,7 +98,11 @@ class BindingsGpu:
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """Capture ``work`` as a graph."""
-        self._call("cudaStreamBeginCapture", self._stream, self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
+        self._call(
+            "cudaStreamBeginCapture",
+            self._stream,
+            self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal,
+        )
         try:
             work()
         except ToolError as error:

@@ -1,4 +1,6 @@
-"""CUDA memory, streams and events by pycuda, where it is already installed. CUDA graphs are not used through it."""
+"""CUDA memory, streams and events by pycuda, where it is already installed. CUDA graphs are not
+used through it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from portproof.infer.runtimes.gpu import UnusableError
 
 
 class PycudaGpu:
-    """A :class:`portproof.infer.runtimes.gpu.Gpu` in the device's primary context, which is TensorRT's too."""
+    """A :class:`portproof.infer.runtimes.gpu.Gpu` in the device's primary context, which is
+    TensorRT's too.
+    """
 
     package = "pycuda"
 
@@ -67,7 +71,10 @@ class PycudaGpu:
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """Refused."""
-        raise InputError("CUDA graphs need the buffers of torch or cuda-python; install one of them, or leave the option graph out")
+        raise InputError(
+            "CUDA graphs need the buffers of torch or cuda-python; install one of them, or leave"
+            " the option graph out"
+        )
 
     def synchronize(self) -> None:
         """Wait for the stream."""

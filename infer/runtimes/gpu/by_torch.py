@@ -11,7 +11,9 @@ from portproof.infer.runtimes.gpu import UnusableError
 
 
 class TorchGpu:
-    """A :class:`portproof.infer.runtimes.gpu.Gpu`. Tensors own the memory, so they are kept until it is freed."""
+    """A :class:`portproof.infer.runtimes.gpu.Gpu`. Tensors own the memory, so they are kept until
+    it is freed.
+    """
 
     package = "torch"
 
@@ -30,7 +32,9 @@ class TorchGpu:
         try:
             tensor = self._torch.empty(max(nbytes, 1), dtype=self._torch.uint8, device=self._device)
         except RuntimeError as error:
-            raise ToolError(f"the GPU has no {nbytes} bytes left: {' '.join(str(error).split())[:200]}") from error
+            raise ToolError(
+                f"the GPU has no {nbytes} bytes left: {' '.join(str(error).split())[:200]}"
+            ) from error
         self._memory[tensor.data_ptr()] = tensor
         return int(tensor.data_ptr())
 
@@ -71,10 +75,16 @@ class TorchGpu:
         """Capture ``work`` as a graph."""
         graph = self._torch.cuda.CUDAGraph()
         try:
-            with self._torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            with self._torch.cuda.graph(
+                graph, stream=self._stream, capture_error_mode="thread_local"
+            ):
                 work()
-        except RuntimeError as error:  # PyTorch's own, when it ends a capture that something broke: that is its context
-            raise ToolError(f"no CUDA graph could be captured: {' '.join(str(error.__context__ or error).split())[:300]}") from error
+        # PyTorch's own, when it ends a capture that something broke: that is its context
+        except RuntimeError as error:
+            raise ToolError(
+                "no CUDA graph could be captured:"
+                f" {' '.join(str(error.__context__ or error).split())[:300]}"
+            ) from error
 
         def launch() -> None:
             with self._torch.cuda.stream(self._stream):
@@ -96,7 +106,9 @@ class TorchGpu:
         self._torch.cuda.empty_cache()
 
     def _pinned(self, host: Array) -> Any:
-        """The page-locked tensor behind an array: PyTorch copies in the background only from tensors that it locked itself."""
+        """The page-locked tensor behind an array: PyTorch copies in the background only from
+        tensors that it locked itself.
+        """
         return self._locked[host.__array_interface__["data"][0]][: host.nbytes]
 
 

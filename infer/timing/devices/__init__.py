@@ -1,4 +1,6 @@
-"""The counters of devices: one file a kind of device, ``on_<kind>.py``, found by the device's name (``cuda:0``, ``npu:0``)."""
+"""The counters of devices: one file a kind of device, ``on_<kind>.py``, found by the device's name
+(``cuda:0``, ``npu:0``).
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,12 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a device says at one moment; None is what it does not say. It is the whole device's, other programs on it included.
+    """What a device says at one moment; None is what it does not say. It is the whole device's,
+    other programs on it included.
 
-    ``utilisation``: fraction of the last moments in which a kernel ran. ``energy_j``: since the driver was loaded. ``performance_state``:
-    0 is the fastest. ``limits``: what holds its clock down. ``processes``: ids of the programs that use it.
+    ``utilisation``: fraction of the last moments in which a kernel ran. ``energy_j``: since the
+    driver was loaded. ``performance_state``: 0 is the fastest. ``limits``: what holds its clock
+    down. ``processes``: ids of the programs that use it.
     """
 
     utilisation: float | None = None
@@ -31,7 +35,8 @@ class Reading:
 class Source(Protocol):
     """Where the counters of one kind of device come from."""
 
-    #: Seconds between readings while a subject is timed; None: asking is so much work that it is done after a block only.
+    #: Seconds between readings while a subject is timed; None: asking is so much work that it is
+    #: done after a block only.
     interval_s: float | None
     #: Limits that make times worthless; the others are normal under load.
     throttles: frozenset[str]
@@ -45,12 +50,16 @@ class Source(Protocol):
 
 def kinds() -> list[str]:
     """The kinds of device that have counters."""
-    return sorted(m.name.removeprefix("on_") for m in pkgutil.iter_modules(__path__) if m.name.startswith("on_"))
+    return sorted(
+        m.name.removeprefix("on_")
+        for m in pkgutil.iter_modules(__path__)
+        if m.name.startswith("on_")
+    )
 
 
 def source_for(device: str) -> Source | None:
-    """The counters of a device; None for a kind that has none (the processor's are in :mod:`portproof.infer.timing.workers.counters`), and for a host that
-    lacks what reads them.
+    """The counters of a device; None for a kind that has none (the processor's are in
+    :mod:`portproof.infer.timing.workers.counters`), and for a host that lacks what reads them.
     """
     kind = device.partition(":")[0]
     if kind not in kinds():

@@ -1,4 +1,6 @@
-"""NVIDIA GPUs, by NVML (``nvidia-ml-py``). Any call may be unsupported (vGPU, MIG, a sandbox): then its value is None."""
+"""NVIDIA GPUs, by NVML (``nvidia-ml-py``). Any call may be unsupported (vGPU, MIG, a sandbox): then
+its value is None.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ class Nvml:
         self._handles: dict[str, Any] = {}
 
     def facts(self, device: str) -> dict[str, Any]:
-        """Name, UUID, driver, power limit in W, and the modes that must be alike for a comparison."""
+        """Name, UUID, driver, power limit in W, and the modes that must be alike for a
+        comparison.
+        """
         ask, handle = self._ask, self._handle(device)
         limit = ask("nvmlDeviceGetEnforcedPowerLimit", handle)
         return {
@@ -58,8 +62,14 @@ class Nvml:
     def read(self, device: str) -> Reading:
         """The device now."""
         ask, handle = self._ask, self._handle(device)
-        load, memory = ask("nvmlDeviceGetUtilizationRates", handle), ask("nvmlDeviceGetMemoryInfo", handle)
-        mask = ask(("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"), handle)
+        load, memory = (
+            ask("nvmlDeviceGetUtilizationRates", handle),
+            ask("nvmlDeviceGetMemoryInfo", handle),
+        )
+        mask = ask(
+            ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"),
+            handle,
+        )
         processes = ask("nvmlDeviceGetComputeRunningProcesses", handle)
         return Reading(
             utilisation=None if load is None else load.gpu / 100,
@@ -70,32 +80,54 @@ class Nvml:
             memory_clock_hz=_scaled(ask("nvmlDeviceGetClockInfo", handle, _MEMORY), 1e6),
             temperature_c=_scaled(ask("nvmlDeviceGetTemperature", handle, 0), 1),
             performance_state=ask("nvmlDeviceGetPerformanceState", handle),
-            limits=None if mask is None else frozenset(name for bit, name in _LIMITS.items() if mask & bit),
+            limits=(
+                None
+                if mask is None
+                else frozenset(name for bit, name in _LIMITS.items() if mask & bit)
+            ),
             processes=None if processes is None else frozenset(int(p.pid) for p in processes),
         )
 
     def _handle(self, device: str) -> Any:
-        """CUDA counts the devices that ``CUDA_VISIBLE_DEVICES`` leaves, the fastest first unless ``CUDA_DEVICE_ORDER`` says otherwise; NVML counts all,
-        by their slot. Of unlike devices a number is then no name, and the wrong one's counters would be worse than none.
+        """CUDA counts the devices that ``CUDA_VISIBLE_DEVICES`` leaves, the fastest first unless
+        ``CUDA_DEVICE_ORDER`` says otherwise; NVML counts all, by their slot. Of unlike devices a
+        number is then no name, and the wrong one's counters would be worse than none.
         """
         if device not in self._handles:
             index = device.partition(":")[2] or "0"
-            visible = [word.strip() for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if word.strip()]
+            visible = [
+                word.strip()
+                for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+                if word.strip()
+            ]
             chosen = visible[int(index)] if int(index) < len(visible) else index
             by_index = chosen.isdigit()
-            if by_index and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" and self._kinds() > 1:
+            if (
+                by_index
+                and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID"
+                and self._kinds() > 1
+            ):
                 raise UnlikeDevicesError
-            get: Callable[[Any], Any] = self._nvml.nvmlDeviceGetHandleByIndex if by_index else self._nvml.nvmlDeviceGetHandleByUUID
+            get: Callable[[Any], Any] = (
+                self._nvml.nvmlDeviceGetHandleByIndex
+                if by_index
+                else self._nvml.nvmlDeviceGetHandleByUUID
+            )
             self._handles[device] = get(int(chosen) if by_index else chosen)
         return self._handles[device]
 
     def _kinds(self) -> int:
         """How many kinds of device this host has."""
-        handles = [self._nvml.nvmlDeviceGetHandleByIndex(i) for i in range(self._ask("nvmlDeviceGetCount") or 0)]
+        handles = [
+            self._nvml.nvmlDeviceGetHandleByIndex(i)
+            for i in range(self._ask("nvmlDeviceGetCount") or 0)
+        ]
         return len({self._ask("nvmlDeviceGetName", handle) for handle in handles})
 
     def _ask(self, names: str | tuple[str, ...], *arguments: Any) -> Any:
-        """The answer of the first function that the package has; None where the device does not support it."""
+        """The answer of the first function that the package has; None where the device does not
+        support it.
+        """
         for name in [names] if isinstance(names, str) else names:
             function = getattr(self._nvml, name, None)
             if function is not None:
@@ -120,7 +152,8 @@ def open_source(device: str) -> Nvml | None:
         return None
     except UnlikeDevicesError:
         progress.warn(
-            f"the counters of {device} are not read: this host has unlike GPUs, and CUDA counts the fastest first; set CUDA_DEVICE_ORDER=PCI_BUS_ID"
+            f"the counters of {device} are not read: this host has unlike GPUs, and CUDA counts the"
+            " fastest first; set CUDA_DEVICE_ORDER=PCI_BUS_ID"
         )
         return None
     return source

@@ -1,4 +1,6 @@
-"""Ascend NPUs, by ``npu-smi info``: a program of its own, which would take processor time from what is timed, so it is asked between blocks."""
+"""Ascend NPUs, by ``npu-smi info``: a program of its own, which would take processor time from what
+is timed, so it is asked between blocks.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from portproof.infer.timing.devices import Reading
 
 
 class NpuSmi:
-    """A :class:`portproof.infer.timing.devices.Source`. The load is not read, since between blocks there is none."""
+    """A :class:`portproof.infer.timing.devices.Source`. The load is not read, since between blocks
+    there is none.
+    """
 
     interval_s: float | None = None
     throttles: frozenset[str] = frozenset()
@@ -19,7 +23,16 @@ class NpuSmi:
     def facts(self, device: str) -> dict[str, Any]:
         """Name, health, and the driver's version."""
         chip = self._chip(device)
-        return {} if chip is None else {"name": chip.soc_version, "health": chip.health, "bus_id": chip.bus_id, "driver": chip.driver}
+        return (
+            {}
+            if chip is None
+            else {
+                "name": chip.soc_version,
+                "health": chip.health,
+                "bus_id": chip.bus_id,
+                "driver": chip.driver,
+            }
+        )
 
     def read(self, device: str) -> Reading:
         """The device now."""

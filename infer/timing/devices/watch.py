@@ -1,4 +1,6 @@
-"""Watching the device of a subject while its blocks are timed, from the process that waits for them, and what to make of what was seen."""
+"""Watching the device of a subject while its blocks are timed, from the process that waits for
+them, and what to make of what was seen.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,15 @@ from portproof.infer.timing.devices import Reading, Source, kinds, source_for
 
 #: Spread of the clock, (highest - lowest) / highest, above which times are not of one speed.
 CLOCK_SPREAD = 0.05
-#: Seconds of watching below which the energy counter, which steps every 20 to 100 ms, says too little.
+#: Seconds of watching below which the energy counter, which steps every 20 to 100 ms, says too
+#: little.
 _LEAST_ENERGY_S = 2.0
 
 
 class Devices:
-    """The devices of this host as they were before anything was loaded: those named, and the first of each kind that has counters."""
+    """The devices of this host as they were before anything was loaded: those named, and the first
+    of each kind that has counters.
+    """
 
     def __init__(self, named: Iterable[str | None]) -> None:
         self._found: dict[str, _Device] = {}
@@ -32,11 +37,18 @@ class Devices:
                 self._found[device] = _Device(source, source.facts(device), source.read(device))
 
     def watch(self, device: str) -> Watch:
-        """A watch over one device; it sees nothing where the device has no counters, which is said once of a device that has some."""
-        if device not in self._found and device.partition(":")[0] in kinds() and device not in self._unseen:
+        """A watch over one device; it sees nothing where the device has no counters, which is said
+        once of a device that has some.
+        """
+        if (
+            device not in self._found
+            and device.partition(":")[0] in kinds()
+            and device not in self._unseen
+        ):
             self._unseen.add(device)
             progress.warn(
-                f"{device} is not watched while it is timed: its counters cannot be read here; 'portproof doctor' says what is missing"
+                f"{device} is not watched while it is timed: its counters cannot be read here;"
+                " 'portproof doctor' says what is missing"
             )
         return Watch(device, self._found.get(device))
 
@@ -49,8 +61,8 @@ class _Device:
 
 
 class Watch:
-    """One device under watch. ``blocks``: the readings of each block, the first and the last of them outside it; ``moments``: when those of the last
-    block were taken, Unix time.
+    """One device under watch. ``blocks``: the readings of each block, the first and the last of
+    them outside it; ``moments``: when those of the last block were taken, Unix time.
     """
 
     def __init__(self, name: str, found: _Device | None) -> None:
@@ -76,7 +88,9 @@ class Watch:
             yield
         else:
             self._read(readings)
-            sampler = threading.Thread(target=self._sample, args=(source.interval_s, over, readings), daemon=True)
+            sampler = threading.Thread(
+                target=self._sample, args=(source.interval_s, over, readings), daemon=True
+            )
             sampler.start()
             try:
                 yield
@@ -87,7 +101,9 @@ class Watch:
         self.blocks.append(readings)
 
     def narrow(self, began: float, ended: float) -> float:
-        """Keep of the last block what was read between two moments; the seconds that it spans. For programs that do more than what they time."""
+        """Keep of the last block what was read between two moments; the seconds that it spans. For
+        programs that do more than what they time.
+        """
         if not self.blocks:
             return 0.0
         kept = [i for i, moment in enumerate(self.moments) if began <= moment <= ended]
@@ -104,15 +120,19 @@ class Watch:
         readings.append(self._source.read(self.device))
 
 
-def device_counters(watch: Watch, calls_s: float, images: float, ours: Collection[int]) -> dict[str, Any]:
-    """The counters of a measurement: ``calls_s`` seconds in all blocks, in which ``images`` were inferred; ``ours`` as in :func:`device_doubts`. Null
-    is what was not measured.
+def device_counters(
+    watch: Watch, calls_s: float, images: float, ours: Collection[int]
+) -> dict[str, Any]:
+    """The counters of a measurement: ``calls_s`` seconds in all blocks, in which ``images`` were
+    inferred; ``ours`` as in :func:`device_doubts`. Null is what was not measured.
     """
     if not watch.facts:
         return {}
     seen = [r for block in watch.blocks for r in block]
     memory, temperatures = _known(seen, "memory_used_bytes"), _known(seen, "temperature_c")
-    clocks, states, limits = (_known(_inside(watch), name) for name in ("clock_hz", "performance_state", "limits"))
+    clocks, states, limits = (
+        _known(_inside(watch), name) for name in ("clock_hz", "performance_state", "limits")
+    )
     return {
         "device": watch.facts,
         "device_utilisation": _mean(_known(_inside(watch), "utilisation")),
@@ -127,13 +147,15 @@ def device_counters(watch: Watch, calls_s: float, images: float, ours: Collectio
         "temperature_highest_c": max(temperatures, default=None),
         "performance_state_slowest": max(states, default=None),
         "limits": sorted(set().union(*limits)) if limits else None,
-        "other_processes": _strangers(watch, set(ours)) if any(r.processes is not None for r in seen) else None,
+        "other_processes": (
+            _strangers(watch, set(ours)) if any(r.processes is not None for r in seen) else None
+        ),
     }
 
 
 def device_doubts(watch: Watch, ours: Collection[int]) -> list[str]:
-    """Why the device's times cannot be trusted: it was throttled, not in its fastest state, of changing clock, or shared. ``ours``: process ids of
-    all workers of the bench.
+    """Why the device's times cannot be trusted: it was throttled, not in its fastest state, of
+    changing clock, or shared. ``ours``: process ids of all workers of the bench.
     """
     found = []
     limits: list[frozenset[str]] = _known([r for block in watch.blocks for r in block], "limits")
@@ -142,11 +164,14 @@ def device_doubts(watch: Watch, ours: Collection[int]) -> list[str]:
         found.append(f"{watch.device} was throttled meanwhile ({listed(held)})")
     states = [int(s) for s in _known(_inside(watch), "performance_state") if s]
     if states:
-        found.append(f"{watch.device} was in performance state P{max(states)} meanwhile, P0 was expected")
+        found.append(
+            f"{watch.device} was in performance state P{max(states)} meanwhile, P0 was expected"
+        )
     clocks = _known(_inside(watch), "clock_hz")
     if clocks and (max(clocks) - min(clocks)) / max(clocks) > CLOCK_SPREAD:
         found.append(
-            f"the clock of {watch.device} went from {min(clocks) / 1e6:.0f} to {max(clocks) / 1e6:.0f} MHz meanwhile (limit {CLOCK_SPREAD:.0%})"
+            f"the clock of {watch.device} went from {min(clocks) / 1e6:.0f} to"
+            f" {max(clocks) / 1e6:.0f} MHz meanwhile (limit {CLOCK_SPREAD:.0%})"
         )
     strangers = _strangers(watch, set(ours))
     if strangers:
@@ -155,8 +180,9 @@ def device_doubts(watch: Watch, ours: Collection[int]) -> list[str]:
 
 
 def _strangers(watch: Watch, ours: set[int]) -> list[str]:
-    """Programs on the device that are not ours. In a container the ids are the host's, and none of ours is among them: then only what was there
-    before our workers, or more programs than workers, is strange.
+    """Programs on the device that are not ours. In a container the ids are the host's, and none of
+    ours is among them: then only what was there before our workers, or more programs than workers,
+    is strange.
     """
     seen = [set(r.processes) for block in watch.blocks for r in block if r.processes is not None]
     everybody = set().union(*seen) if seen else set()
@@ -164,11 +190,15 @@ def _strangers(watch: Watch, ours: set[int]) -> list[str]:
         return [f"process {pid}" for pid in sorted(everybody - ours)]
     earlier = everybody & set(watch.before.processes or ())
     more = max((len(at_once - earlier) for at_once in seen), default=0) - len(ours)
-    return [f"process {pid}" for pid in sorted(earlier)] + ([f"{more} more than this bench has"] if more > 0 else [])
+    return [f"process {pid}" for pid in sorted(earlier)] + (
+        [f"{more} more than this bench has"] if more > 0 else []
+    )
 
 
 def _energy(watch: Watch, calls_s: float, images: float) -> float | None:
-    """Joule an image, over all blocks; None where the counter is missing or the blocks are too short for it."""
+    """Joule an image, over all blocks; None where the counter is missing or the blocks are too
+    short for it.
+    """
     ends = [(block[0].energy_j, block[-1].energy_j) for block in watch.blocks if block]
     used = [last - first for first, last in ends if first is not None and last is not None]
     if len(used) < len(watch.blocks) or calls_s < _LEAST_ENERGY_S or not images:

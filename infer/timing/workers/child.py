@@ -1,7 +1,8 @@
 """The worker process of a bench: loads one subject, and times calls when it is told to.
 
-Between its blocks it waits on the pipe, and only after its threads have come to rest: runtimes let their threads spin for a while after a
-call, and a neighbour that is timed meanwhile is slower for it.
+Between its blocks it waits on the pipe, and only after its threads have come to rest: runtimes let
+their threads spin for a while after a call, and a neighbour that is timed meanwhile is slower for
+it.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from portproof.infer.timing.feed import Feeding
 from portproof.infer.timing.workers.counters import Meter, Usage, memory_bytes, peak_memory_bytes
 from portproof.measurement import Boundary
 
-#: Warm-up goes on until a window of calls is not faster than the one before by more than 5 %, but not for longer than this.
+#: Warm-up goes on until a window of calls is not faster than the one before by more than 5 %, but
+#: not for longer than this.
 WARM_UP_LIMIT_S, WARM_UP_GAIN, WARM_UP_WINDOW_S = 3.0, 0.05, 0.05
 _REST_WINDOW_S, _REST_SHARE, _REST_LIMIT_S = 0.004, 0.25, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a worker says after loading. ``load_s`` has the runtime already imported; ``first_inference_s`` is the call after it."""
+    """What a worker says after loading. ``load_s`` has the runtime already imported;
+    ``first_inference_s`` is the call after it.
+    """
 
     load_s: float
     first_inference_s: float
@@ -45,7 +49,9 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """The warm-up: seconds of its calls, whether they had settled (None: too few to tell), and the seconds of a settled call."""
+    """The warm-up: seconds of its calls, whether they had settled (None: too few to tell), and the
+    seconds of a settled call.
+    """
 
     calls: list[float]
     settled: bool | None
@@ -54,7 +60,9 @@ class Warm:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block: the first call apart, whether the threads came to rest after it, what it used, and the most memory so far."""
+    """One block: the first call apart, whether the threads came to rest after it, what it used, and
+    the most memory so far.
+    """
 
     first: Times
     times: Times
@@ -118,19 +126,27 @@ class Server:
             calls += time_calls(self._session, self._feeds, window)["call"]
             medians.append(statistics.median(calls[-window:]))
             settled = len(medians) > 1 and medians[-1] >= (1 - WARM_UP_GAIN) * medians[-2]
-            over = len(calls) >= count if count is not None else settled or time.perf_counter() - began > WARM_UP_LIMIT_S
+            over = (
+                len(calls) >= count
+                if count is not None
+                else settled or time.perf_counter() - began > WARM_UP_LIMIT_S
+            )
             if over:
                 self._rest()
                 return Warm(calls, settled if len(calls) >= 4 else None, medians[-1])
 
     def _window(self, calls: list[float], count: int | None) -> int:
-        """Calls of the next warm-up window: half of a given count, else as many as fill the window's time."""
+        """Calls of the next warm-up window: half of a given count, else as many as fill the
+        window's time.
+        """
         if count is not None:
             return min(max(1, count // 2), count - len(calls)) or 1
         return max(2, min(1000, int(WARM_UP_WINDOW_S / max(calls[-1], 1e-7)))) if calls else 2
 
     def block(self, count: int) -> Block:
-        """One block of counted calls after one that is not counted, since it pays for the switch."""
+        """One block of counted calls after one that is not counted, since it pays for the
+        switch.
+        """
         assert self._session is not None
         first = time_calls(self._session, self._feeds, 1)
         meter = Meter()
@@ -146,7 +162,9 @@ class Server:
 
     @staticmethod
     def _rest() -> bool:
-        """Wait until this process hardly uses the processor; False when it does not come to that."""
+        """Wait until this process hardly uses the processor; False when it does not come to
+        that.
+        """
         deadline = time.perf_counter() + _REST_LIMIT_S
         while time.perf_counter() < deadline:
             began, used = time.perf_counter(), time.process_time()
@@ -157,8 +175,12 @@ class Server:
 
 
 def serve(handle: int) -> None:
-    """The worker's main loop: answer orders on the pipe until it closes. Whatever a runtime prints goes to standard error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its workers
+    """The worker's main loop: answer orders on the pipe until it closes. Whatever a runtime prints
+    goes to standard error.
+    """
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the parent too, which ends its workers
     os.dup2(2, 1)
     pipe: Connection[Any, Any] = Connection(handle)
     server = Server()

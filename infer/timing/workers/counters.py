@@ -1,6 +1,8 @@
-"""Counters of the host while a block is timed: whose processor time it was, and how much memory the process took.
+"""Counters of the host while a block is timed: whose processor time it was, and how much memory the
+process took.
 
-The host's own times come from psutil; without it they are null, and so is what is derived from them.
+The host's own times come from psutil; without it they are null, and so is what is derived from
+them.
 """
 
 from __future__ import annotations
@@ -14,13 +16,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Share of the host's processors that others may use while a subject is timed, before its clock is called unstable.
+#: Share of the host's processors that others may use while a subject is timed, before its clock is
+#: called unstable.
 OTHERS_LIMIT = 0.10
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Processor seconds while a block ran: of all processes of the host (None without psutil), of this one, and the wall clock's."""
+    """Processor seconds while a block ran: of all processes of the host (None without psutil), of
+    this one, and the wall clock's.
+    """
 
     host_s: float | None
     own_s: float
@@ -28,7 +33,9 @@ class Usage:
 
 
 class Meter:
-    """Counts from when it is made: this process, or with ``children`` the programs that it ran and waited for since."""
+    """Counts from when it is made: this process, or with ``children`` the programs that it ran and
+    waited for since.
+    """
 
     def __init__(self, children: bool = False) -> None:
         self._own_s = _children_s if children else time.process_time
@@ -42,7 +49,9 @@ class Meter:
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process has had resident since it began (getrusage: KiB on Linux, bytes on macOS)."""
+    """The most memory that this process has had resident since it began (getrusage: KiB on Linux,
+    bytes on macOS).
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -56,11 +65,15 @@ def memory_bytes() -> int | None:
 def summary(blocks: Sequence[Sequence[Usage]]) -> dict[str, Any]:
     """Counters of a measurement from its blocks (of each, the usage that every client saw).
 
-    ``cpu_fraction``: of the host's processors, used by the subject; ``other_cpu_fraction``: by everybody else. Medians over the blocks; the
-    host's times tick every 10 ms, so a single short block says little.
+    ``cpu_fraction``: of the host's processors, used by the subject; ``other_cpu_fraction``: by
+    everybody else. Medians over the blocks; the host's times tick every 10 ms, so a single short
+    block says little.
     """
     processors = os.cpu_count() or 1
-    own = [sum(u.own_s for u in block) / (processors * max(u.wall_s for u in block)) for block in blocks]
+    own = [
+        sum(u.own_s for u in block) / (processors * max(u.wall_s for u in block))
+        for block in blocks
+    ]
     hosts = [[u.host_s for u in block if u.host_s is not None] for block in blocks]
     others = [
         max(0.0, statistics.fmean(host) / (processors * max(u.wall_s for u in block)) - mine)
@@ -75,11 +88,16 @@ def summary(blocks: Sequence[Sequence[Usage]]) -> dict[str, Any]:
 
 
 def host_doubts(found: dict[str, Any]) -> list[str]:
-    """Why the host's counters, as :func:`summary` gives them, cast doubt on times: others used its processors meanwhile."""
+    """Why the host's counters, as :func:`summary` gives them, cast doubt on times: others used its
+    processors meanwhile.
+    """
     others = found["other_cpu_fraction"]
     if others is None or others <= OTHERS_LIMIT:
         return []
-    return [f"other processes used {100 * others:.0f} % of the host's processors meanwhile (limit {100 * OTHERS_LIMIT:.0f} %)"]
+    return [
+        f"other processes used {100 * others:.0f} % of the host's processors meanwhile (limit"
+        f" {100 * OTHERS_LIMIT:.0f} %)"
+    ]
 
 
 def _children_s() -> float:
@@ -88,12 +106,16 @@ def _children_s() -> float:
 
 
 def _host_busy_s() -> float | None:
-    """Processor seconds of all processes since the host started, without idle and waiting; what a hypervisor stole counts as used."""
+    """Processor seconds of all processes since the host started, without idle and waiting; what a
+    hypervisor stole counts as used.
+    """
     psutil = _psutil()
     if psutil is None:
         return None
     times = psutil.cpu_times()
-    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # Linux counts them in user and nice already
+    guests = getattr(times, "guest", 0.0) + getattr(
+        times, "guest_nice", 0.0
+    )  # Linux counts them in user and nice already
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - guests)
 
 

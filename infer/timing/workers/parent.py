@@ -14,13 +14,18 @@ from typing import Any, NoReturn
 from portproof.core.errors import EXIT_BAD_INPUT, InputError, ToolError
 from portproof.infer.timing.workers.child import Failure
 
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from portproof.infer.timing.workers.child import serve; serve(int(sys.argv[2]))"
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from"
+    " portproof.infer.timing.workers.child import serve; serve(int(sys.argv[2]))"
+)
 _TAIL_LINES = 20
 _PATIENCE_S = 3.0
 
 
 class Worker:
-    """One worker process. A process of its own, not a fork and not of a pool: runtimes keep threads, and some one context a process."""
+    """One worker process. A process of its own, not a fork and not of a pool: runtimes keep
+    threads, and some one context a process.
+    """
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -56,10 +61,16 @@ class Worker:
         if not isinstance(answer, Failure):
             return answer
         sentence = f"{self.label}: {answer.sentence}"
-        raise InputError(sentence) if answer.exit_code == EXIT_BAD_INPUT else ToolError(sentence, answer.log_tail)
+        raise (
+            InputError(sentence)
+            if answer.exit_code == EXIT_BAD_INPUT
+            else ToolError(sentence, answer.log_tail)
+        )
 
     def hang_up(self) -> None:
-        """Close the pipe: the process ends by itself when it has done what it is doing, and can free its device."""
+        """Close the pipe: the process ends by itself when it has done what it is doing, and can
+        free its device.
+        """
         self._pipe.close()
 
     def close(self) -> None:
@@ -77,8 +88,14 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_PATIENCE_S)
         code = self._process.returncode
-        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
-        raise ToolError(f"the process that ran '{self.label}' {how}; its last lines stand above", self._tail())
+        how = (
+            f"was killed by signal {-code}"
+            if code is not None and code < 0
+            else f"ended with code {code}"
+        )
+        raise ToolError(
+            f"the process that ran '{self.label}' {how}; its last lines stand above", self._tail()
+        )
 
     def _tail(self) -> str:
         self._log.seek(max(0, os.fstat(self._log.fileno()).st_size - 8192))
@@ -86,7 +103,9 @@ class Worker:
 
 
 class Side:
-    """All clients of one subject. An order goes to all of them before any answer is awaited, so that they work at the same time."""
+    """All clients of one subject. An order goes to all of them before any answer is awaited, so
+    that they work at the same time.
+    """
 
     def __init__(self, label: str, clients: int) -> None:
         self.workers: list[Worker] = []

@@ -1,7 +1,8 @@
 """The compiled core: C, built where a compiler is, with bits identical to Pillow's.
 
-The C files beside this one are compiled once into a cache folder, by the system's compiler, and loaded with ctypes. Before the core is used
-it must reproduce Pillow's own results on images made for the purpose; whatever keeps it from being used is told by :class:`CoreUnavailable`.
+The C files beside this one are compiled once into a cache folder, by the system's compiler, and
+loaded with ctypes. Before the core is used it must reproduce Pillow's own results on images made
+for the purpose; whatever keeps it from being used is told by :class:`CoreUnavailable`.
 """
 
 from __future__ import annotations
@@ -55,10 +56,31 @@ class Job(ctypes.Structure):
     """``struct job`` of core.h."""
 
     _fields_ = (
-        *((name, ctypes.c_int32) for name in ("width", "height", "new_width", "new_height", "left", "top", "kept_width", "kept_height")),
         *(
             (name, ctypes.c_int32)
-            for name in ("place_left", "place_top", "sample_width", "sample_height", "filter", "bgr", "nhwc", "item_size")
+            for name in (
+                "width",
+                "height",
+                "new_width",
+                "new_height",
+                "left",
+                "top",
+                "kept_width",
+                "kept_height",
+            )
+        ),
+        *(
+            (name, ctypes.c_int32)
+            for name in (
+                "place_left",
+                "place_top",
+                "sample_width",
+                "sample_height",
+                "filter",
+                "bgr",
+                "nhwc",
+                "item_size",
+            )
         ),
         ("fill", ctypes.c_uint8 * 4),
         ("tables", ctypes.c_void_p),
@@ -66,7 +88,9 @@ class Job(ctypes.Structure):
 
 
 class Core:
-    """The loaded library. ``decodes_jpeg``: whether it can use the JPEG decoder that is inside Pillow."""
+    """The loaded library. ``decodes_jpeg``: whether it can use the JPEG decoder that is inside
+    Pillow.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -75,8 +99,15 @@ class Core:
             raise CoreUnavailable(f"the compiled core cannot be loaded: {error}") from error
         self._library.portproof_job_size.restype = ctypes.c_size_t
         if self._library.portproof_job_size() != ctypes.sizeof(Job):
-            raise CoreUnavailable("the compiled core has another structure than this version expects")
-        self._library.portproof_resample.argtypes = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.POINTER(Job), ctypes.c_void_p)
+            raise CoreUnavailable(
+                "the compiled core has another structure than this version expects"
+            )
+        self._library.portproof_resample.argtypes = (
+            ctypes.c_void_p,
+            ctypes.c_ssize_t,
+            ctypes.POINTER(Job),
+            ctypes.c_void_p,
+        )
         self._library.portproof_jpeg.argtypes = (
             ctypes.c_char_p,
             ctypes.c_size_t,
@@ -88,21 +119,31 @@ class Core:
         self.decodes_jpeg = self._jpeg is not None
 
     def resample(self, pixels: npt.NDArray[np.uint8], job: Job, out: npt.NDArray[Any]) -> None:
-        """Resize and crop (height, width, 3) RGB bytes into a sample; ``pixels`` may be strided by rows."""
-        code = self._library.portproof_resample(pixels.ctypes.data, pixels.strides[0], ctypes.byref(job), out.ctypes.data)
+        """Resize and crop (height, width, 3) RGB bytes into a sample; ``pixels`` may be strided by
+        rows.
+        """
+        code = self._library.portproof_resample(
+            pixels.ctypes.data, pixels.strides[0], ctypes.byref(job), out.ctypes.data
+        )
         if code:
             raise MemoryError
 
     def jpeg(self, data: bytes, job: Job, out: npt.NDArray[Any]) -> bool:
-        """Decode, resize and crop a JPEG file into a sample; False when Pillow must do it: not a plain file, or a damaged one."""
-        code = self._library.portproof_jpeg(data, len(data), self._jpeg, ctypes.byref(job), out.ctypes.data)
+        """Decode, resize and crop a JPEG file into a sample; False when Pillow must do it: not a
+        plain file, or a damaged one.
+        """
+        code = self._library.portproof_jpeg(
+            data, len(data), self._jpeg, ctypes.byref(job), out.ctypes.data
+        )
         if code not in (0, USE_PILLOW):
             raise MemoryError
         return bool(code == 0)
 
 
 def _jpeg_functions() -> ctypes.Array[ctypes.c_void_p] | None:
-    """The addresses of the JPEG decoder that Pillow itself is linked with, or None when it keeps them to itself."""
+    """The addresses of the JPEG decoder that Pillow itself is linked with, or None when it keeps
+    them to itself.
+    """
     from PIL import _imaging
 
     try:
@@ -115,17 +156,28 @@ def _jpeg_functions() -> ctypes.Array[ctypes.c_void_p] | None:
 
 @functools.cache
 def load() -> Core:
-    """The core of this process, compiled on first use; :class:`CoreUnavailable` says why there is none."""
+    """The core of this process, compiled on first use; :class:`CoreUnavailable` says why there is
+    none.
+    """
     return Core(_compiled())
 
 
 def _compiled() -> Path:
     """The compiled library in the cache, named by everything that decides its bytes."""
-    compiler = next((path for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (path := shutil.which(name))), None)
+    compiler = next(
+        (
+            path
+            for name in (os.environ.get("CC"), "cc", "gcc", "clang")
+            if name and (path := shutil.which(name))
+        ),
+        None,
+    )
     if compiler is None:
         raise CoreUnavailable("no C compiler is installed (cc, gcc or clang)")
     here = Path(__file__).parent
-    digest = hashlib.sha256(repr((compiler, _FLAGS, platform.machine(), _processor_features())).encode())
+    digest = hashlib.sha256(
+        repr((compiler, _FLAGS, platform.machine(), _processor_features())).encode()
+    )
     try:
         for name in (*_SOURCES, *_HEADERS):
             digest.update((here / name).read_bytes())
@@ -141,14 +193,19 @@ def _compile(compiler: str, sources: list[str], library: Path) -> None:
     handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
     os.close(handle)
     try:
-        # The cache is of this processor alone, so its own instructions may be used; a compiler that does not know them does without.
+        # The cache is of this processor alone, so its own instructions may be used; a compiler that
+        # does not know them does without.
         for tuning in (("-march=native",), ()):
             command = [compiler, *_FLAGS, *tuning, *sources, "-o", name, "-lm"]
-            result = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)
+            result = subprocess.run(
+                command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False
+            )
             if result.returncode == 0:
                 os.replace(name, library)
                 return
-        raise CoreUnavailable(f"{compiler} failed: {(result.stderr.strip().splitlines() or ['no message'])[-1]}")
+        raise CoreUnavailable(
+            f"{compiler} failed: {(result.stderr.strip().splitlines() or ['no message'])[-1]}"
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CoreUnavailable(f"{compiler} could not be run: {error}") from error
     finally:
@@ -171,6 +228,9 @@ def _processor_features() -> str:
     """What ``-march=native`` depends on: a home folder may be shared by hosts."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            return next((line for line in file if line.lower().startswith(("flags", "features"))), platform.processor())
+            return next(
+                (line for line in file if line.lower().startswith(("flags", "features"))),
+                platform.processor(),
+            )
     except OSError:
         return platform.processor()

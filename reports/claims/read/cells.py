@@ -6,32 +6,50 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from portproof.reports.claims.read.context import LARGEST_BATCH, NPUS, batch_in, batches_in, device_in, device_spans, devices_in
+from portproof.reports.claims.read.context import (
+    LARGEST_BATCH,
+    NPUS,
+    batch_in,
+    batches_in,
+    device_in,
+    device_spans,
+    devices_in,
+)
 from portproof.reports.claims.read.document import Document
 from portproof.reports.claims.read.figures import NUMBER, Figure, figure
 from portproof.reports.claims.read.grids import Cell, Grid, grids
 
 _RATIO = re.compile(r"[/÷:]|与|比|\bvs\b|\bover\b", re.IGNORECASE)
 _BEST = re.compile(r"最优|最佳|最好|最高|\bbest\b|\bmax\b", re.IGNORECASE)
-_BATCH_HEADER = re.compile(r"\s*(?:b[ae]t?ch[ _-]?(?:s[iz]{2}e)?|bs|批次大小|批大小|throughput|)\s*", re.IGNORECASE)
+_BATCH_HEADER = re.compile(
+    r"\s*(?:b[ae]t?ch[ _-]?(?:s[iz]{2}e)?|bs|批次大小|批大小|throughput|)\s*", re.IGNORECASE
+)
 _DEVICE_HEADER = re.compile(r"芯片|设备|硬件|device|chip|型号|平台", re.IGNORECASE)
 _RATE_HEADER = re.compile(r"性能|吞吐|fps|through?put|samples/s|qps|img/s", re.IGNORECASE)
 _OTHER_HEADER = re.compile(
-    r"精度|acc|top[ -]?\d|map\b|iou|psnr|ssim|f1|wer|cer|时延|耗时|latency|\bms\b|time|内存|memory|显存|功耗|大小|params|flops|数据集|dataset|loss|err",
+    r"精度|acc|top["
+    r" -]?\d|map\b|iou|psnr|ssim|f1|wer|cer|时延|耗时|latency|\bms\b|time|内存|memory|显存|功耗|大小|params|flops|数据集|dataset|loss|err",
     re.IGNORECASE,
 )
 _RATIO_WORD = re.compile(r"比值|性能比|加速比|倍数|\bratio\b|speed-?up", re.IGNORECASE)
 _LONGEST_TITLE = 60
 #: Stands for the divisor of a ratio column that names no devices.
 ANY_TWO = "any two"
-_VARIANT = re.compile(r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant|在线|online|多线程|动态|dynamic", re.IGNORECASE)
+_VARIANT = re.compile(
+    r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant|在线|online|多线程|动态|dynamic",
+    re.IGNORECASE,
+)
 #: "基准性能" is what the port is measured against: the GPU's throughput.
 _BASELINE = re.compile(r"基准(?:性能|吞吐)")
 _BARE_BATCH = re.compile(r"(\d{1,4})")
 _LABELLED = re.compile(
-    rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})", re.IGNORECASE
+    rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})",
+    re.IGNORECASE,
 )
-_TRAILING = re.compile(rf"({NUMBER})[^\d()]{{0,12}}\(\s?(?:bs|batch\s?(?:size)?)\s?[:=]?\s?(\d{{1,3}})\s?\)", re.IGNORECASE)
+_TRAILING = re.compile(
+    rf"({NUMBER})[^\d()]{{0,12}}\(\s?(?:bs|batch\s?(?:size)?)\s?[:=]?\s?(\d{{1,3}})\s?\)",
+    re.IGNORECASE,
+)
 _VALUE = re.compile(
     rf"(?:[a-z]{{2,4}}\s?[:=]\s?)?({NUMBER})\s?(%|倍|x)?\s*(?:fps|qps|samples?/s|im(?:a)?ge?s?/s|张/s|/s|s/s|wavs?/s|条/s|it/s)?",
     re.IGNORECASE,
@@ -41,7 +59,9 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class Value:
-    """A figure in a table. ``batch`` is its row's (None: not said); ``own_batch`` is a batch printed inside the cell itself."""
+    """A figure in a table. ``batch`` is its row's (None: not said); ``own_batch`` is a batch
+    printed inside the cell itself.
+    """
 
     figure: Figure
     line: int
@@ -102,8 +122,12 @@ def tables_in(document: Document) -> list[Table]:
 
 
 def _is_of_rates(document: Document, grid: Grid) -> bool:
-    """Whether a column that only names a device can be taken for throughputs: nothing around the table speaks of another quantity."""
-    above = [line for line in document.lines[max(0, grid.line - 4) : grid.line] if line.strip()][-1:]
+    """Whether a column that only names a device can be taken for throughputs: nothing around the
+    table speaks of another quantity.
+    """
+    above = [line for line in document.lines[max(0, grid.line - 4) : grid.line] if line.strip()][
+        -1:
+    ]
     headings = document.headings_above(grid.line)
     title = [line for line in above if len(line) < _LONGEST_TITLE]
     for text in (grid.rows[0][0].text, *title, *(h.text for h in headings[:1])):
@@ -119,24 +143,49 @@ def _upright(grid: Grid) -> Grid:
     first = grid.rows[0][0].text
     down = [row[0].text for row in grid.rows[1:]]
     named = sum(bool(batches_in(cell.text)) for cell in grid.rows[0][1:])
-    if all(across) and len(across) >= 2 and (named >= 2 or _BATCH_HEADER.fullmatch(first)) and any(devices_in(text) for text in down):
+    if (
+        all(across)
+        and len(across) >= 2
+        and (named >= 2 or _BATCH_HEADER.fullmatch(first))
+        and any(devices_in(text) for text in down)
+    ):
         return grid.transposed()
     return grid
 
 
 def batch_of(text: str, bare: bool) -> int | None:
-    """The batch that a row or column title names; a bare number counts where the title's place says that it is one."""
+    """The batch that a row or column title names; a bare number counts where the title's place says
+    that it is one.
+    """
     batch = batch_in(text)
     if batch is None and bare:
         match = _BARE_BATCH.fullmatch(text.strip().strip("*").strip())
-        batch = int(match[1]) if match and 0 < int(match[1]) <= LARGEST_BATCH and match[1] not in ("310", "710") else None
+        batch = (
+            int(match[1])
+            if match and 0 < int(match[1]) <= LARGEST_BATCH and match[1] not in ("310", "710")
+            else None
+        )
     return batch
 
 
 def _read(grid: Grid, of_rates: bool) -> Table | None:
     headers = [cell.text for cell in grid.rows[0]]
-    by_batch = next((i for i, text in enumerate(headers) if text and _BATCH_HEADER.fullmatch(text) and "through" not in text.lower()), None)
-    by_device = next((i for i, text in enumerate(headers) if _DEVICE_HEADER.search(text) and not _RATE_HEADER.search(text)), None)
+    by_batch = next(
+        (
+            i
+            for i, text in enumerate(headers)
+            if text and _BATCH_HEADER.fullmatch(text) and "through" not in text.lower()
+        ),
+        None,
+    )
+    by_device = next(
+        (
+            i
+            for i, text in enumerate(headers)
+            if _DEVICE_HEADER.search(text) and not _RATE_HEADER.search(text)
+        ),
+        None,
+    )
     if by_device is not None and any(devices_in(row[by_device].text) for row in grid.rows[1:]):
         return _listed(grid, headers, by_batch, by_device)
     first = 0 if by_batch is None else by_batch
@@ -164,18 +213,42 @@ def _column(grid: Grid, index: int, first: int, of_rates: bool) -> Column | None
     values = []
     for row, cells in enumerate(grid.rows[1:], start=1):
         title = cells[first].text
-        if over is None and not says_rate and _OTHER_HEADER.search(title) and not _RATE_HEADER.search(title):
+        if (
+            over is None
+            and not says_rate
+            and _OTHER_HEADER.search(title)
+            and not _RATE_HEADER.search(title)
+        ):
             continue
-        batch, best = batch_of(title, _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None), bool(_BEST.search(title))
+        batch, best = (
+            batch_of(title, _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None),
+            bool(_BEST.search(title)),
+        )
         value = _value(cells[index], row, None if best else batch, best)
-        if value and (over or not value.percent) and (over or best or batch or says_rate or _RATE_HEADER.search(title)):
+        if (
+            value
+            and (over or not value.percent)
+            and (over or best or batch or says_rate or _RATE_HEADER.search(title))
+        ):
             values.append(value)
-    return Column(header, grid.rows[0][index].line, device, over, bool(_VARIANT.search(header)), latency, tuple(values))
+    return Column(
+        header,
+        grid.rows[0][index].line,
+        device,
+        over,
+        bool(_VARIANT.search(header)),
+        latency,
+        tuple(values),
+    )
 
 
 def _listed(grid: Grid, headers: list[str], by_batch: int | None, by_device: int) -> Table | None:
     """The form with one row a device and batch: ``芯片型号 | Batch Size | 数据集 | 精度 | 性能``."""
-    rates = [i for i, text in enumerate(headers) if _RATE_HEADER.search(text) and not _OTHER_HEADER.search(text)]
+    rates = [
+        i
+        for i, text in enumerate(headers)
+        if _RATE_HEADER.search(text) and not _OTHER_HEADER.search(text)
+    ]
     rate = [i for i in rates if not _BASELINE.search(headers[i])]
     if len(rate) != 1:
         return None
@@ -187,7 +260,10 @@ def _listed(grid: Grid, headers: list[str], by_batch: int | None, by_device: int
         if device and value:
             found.setdefault(device, []).append(value)
     variant = any(_VARIANT.search(cell.text) for row in grid.rows for cell in row)
-    columns = [Column(headers[rate[0]], grid.line, device, None, variant, False, tuple(values)) for device, values in found.items()]
+    columns = [
+        Column(headers[rate[0]], grid.line, device, None, variant, False, tuple(values))
+        for device, values in found.items()
+    ]
     return Table(grid.line, tuple(columns)) if columns else None
 
 
@@ -205,7 +281,11 @@ def _value(cell: Cell, row: int, batch: int | None, best: bool) -> Value | None:
         own, number = (labelled[1], labelled[2]) if labelled[1] else (labelled[3], labelled[4])
         return Value(figure(number), cell.line, row, batch, best, int(own))
     match = _VALUE.fullmatch(text)
-    return Value(figure(match[1]), cell.line, row, batch, best, None, match[2] == "%") if match else None
+    return (
+        Value(figure(match[1]), cell.line, row, batch, best, None, match[2] == "%")
+        if match
+        else None
+    )
 
 
 def _devices(header: str) -> list[str]:

@@ -6,9 +6,11 @@ import re
 
 LARGEST_BATCH = 1024
 
-#: ``batch1``, ``bs16``, ``batch_size=8``, ``batchsize 为 4``, ``batchsize_16``, and the misspellings that occur.
+#: ``batch1``, ``bs16``, ``batch_size=8``, ``batchsize 为 4``, ``batchsize_16``, and the misspellings
+#: that occur.
 _BATCH = re.compile(
-    r"(?:b[ae]t?ch[ _-]?(?:s[iz]{2}e)?|bacth|(?<![A-Za-z])bs)\s?(?:\s?为|\s?是|[:=_(]|-(?=\d))?\s?(\d{1,4})(?!\d|\.\d)"
+    r"(?:b[ae]t?ch["
+    r" _-]?(?:s[iz]{2}e)?|bacth|(?<![A-Za-z])bs)\s?(?:\s?为|\s?是|[:=_(]|-(?=\d))?\s?(\d{1,4})(?!\d|\.\d)"
     r"((?:\s?[,/与和]\s?(?:batch|bs)?\s?\d{1,3}(?![\d.*]))*)",
     re.IGNORECASE,
 )
@@ -16,7 +18,10 @@ _MORE = re.compile(r"\d{1,3}")
 
 _DEVICES = (
     ("310B", re.compile(r"(?<![\d.])310\s?B\d?(?![A-Za-z])", re.IGNORECASE)),
-    ("310P", re.compile(r"(?<![\d.])310\s?P\d?(?![A-Za-z])|(?<![\d.])710(?!\d|\.\d)", re.IGNORECASE)),
+    (
+        "310P",
+        re.compile(r"(?<![\d.])310\s?P\d?(?![A-Za-z])|(?<![\d.])710(?!\d|\.\d)", re.IGNORECASE),
+    ),
     ("310", re.compile(r"(?<![\d.])310(?!\d|\.\d|\s?[BP]\d?(?![A-Za-z]))", re.IGNORECASE)),
     ("910", re.compile(r"(?<![\d.])910[AB]?\d?(?!\d|\.\d)", re.IGNORECASE)),
     ("GPU", re.compile(r"(?<![A-Za-z0-9])T4(?![0-9])|(?<![A-Za-z])gpu", re.IGNORECASE)),
@@ -34,7 +39,11 @@ def batches_in(text: str) -> list[int]:
     found: list[int] = []
     for match in _BATCH.finditer(text):
         for number in [match[1], *_MORE.findall(match[2])]:
-            if 0 < int(number) <= LARGEST_BATCH and number not in ("310", "710") and int(number) not in found:
+            if (
+                0 < int(number) <= LARGEST_BATCH
+                and number not in ("310", "710")
+                and int(number) not in found
+            ):
                 found.append(int(number))
     return found
 
@@ -46,8 +55,12 @@ def batch_in(text: str) -> int | None:
 
 
 def device_spans(text: str) -> list[tuple[int, str]]:
-    """Where devices are named, as (position, device). 710 is the old name of 310P; T4 and "gpu" are one device."""
-    return sorted((match.start(), name) for name, pattern in _DEVICES for match in pattern.finditer(text))
+    """Where devices are named, as (position, device). 710 is the old name of 310P; T4 and "gpu" are
+    one device.
+    """
+    return sorted(
+        (match.start(), name) for name, pattern in _DEVICES for match in pattern.finditer(text)
+    )
 
 
 def devices_in(text: str) -> list[str]:

@@ -1,4 +1,6 @@
-"""A README as lines that can be searched: decoded whatever its bytes, marks of Markdown and HTML removed, line numbers kept."""
+"""A README as lines that can be searched: decoded whatever its bytes, marks of Markdown and HTML
+removed, line numbers kept.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,13 @@ def plain(text: str) -> str:
     text = _LINK.sub(r"\1", _STRUCK.sub("", text))
     text = _TAG.sub("", _BREAK.sub(" ", text))
     text = _TIMES.sub("*", text).replace("**", "")
-    return _PRODUCT_IS.sub(r"\1=", text).replace("`", " ").replace("\\_", "_").replace("\\*", "*").strip("\r\n")
+    return (
+        _PRODUCT_IS.sub(r"\1=", text)
+        .replace("`", " ")
+        .replace("\\_", "_")
+        .replace("\\*", "*")
+        .strip("\r\n")
+    )
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,9 @@ class Document:
         for line in self.raw:
             # "bs1: ```" at the end of a line of prose is a fence that its author meant.
             bare = line.strip(" >\t\r")
-            fence = bare.startswith(("```", "~~~")) or (bare.endswith("```") and bare.count("```") % 2 == 1)
+            fence = bare.startswith(("```", "~~~")) or (
+                bare.endswith("```") and bare.count("```") % 2 == 1
+            )
             result.append(inside or fence)
             inside = inside != fence
         return result
@@ -116,7 +126,9 @@ class Document:
 
 
 def decode(data: bytes) -> str:
-    """Text from any bytes: UTF-8, UTF-16 with its mark, GBK; what is none of these keeps U+FFFD in place of what is broken."""
+    """Text from any bytes: UTF-8, UTF-16 with its mark, GBK; what is none of these keeps U+FFFD in
+    place of what is broken.
+    """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
     for encoding in ("utf-8-sig", "gbk"):
@@ -134,15 +146,27 @@ def parse(data: bytes) -> Document:
         # A character may be cut in two at the limit: end at a line where there is one.
         end = data.rfind(b"\n", 0, MOST_BYTES)
         data = data[: end if end > 0 else MOST_BYTES]
-        cut.append((1, f"the document is longer than {MOST_BYTES >> 10} KiB: only its beginning was read"))
+        cut.append(
+            (1, f"the document is longer than {MOST_BYTES >> 10} KiB: only its beginning was read")
+        )
     lines = re.split("\r\n|\n|\r", decode(data))
     if len(lines) > MOST_LINES:
         lines = lines[:MOST_LINES]
-        cut.append((MOST_LINES, f"the document has more than {MOST_LINES} lines: the rest was not read"))
+        cut.append(
+            (MOST_LINES, f"the document has more than {MOST_LINES} lines: the rest was not read")
+        )
     for number, line in enumerate(lines):
         if len(line) > LONGEST_LINE:
             lines[number] = line[:LONGEST_LINE]
-            cut.append((number + 1, f"the line is longer than {LONGEST_LINE} characters: only its beginning was read"))
+            cut.append(
+                (
+                    number + 1,
+                    (
+                        f"the line is longer than {LONGEST_LINE} characters: only its beginning was"
+                        " read"
+                    ),
+                )
+            )
     return Document(lines, cut)
 
 

@@ -1,4 +1,6 @@
-"""Worked arithmetic in prose: ``263.872x4=1055.488``, ``1000/(4.29297/1)``, ``2013.05>1298.24*1.2``."""
+"""Worked arithmetic in prose: ``263.872x4=1055.488``, ``1000/(4.29297/1)``,
+``2013.05>1298.24*1.2``.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,14 @@ from dataclasses import dataclass
 
 from portproof.reports.claims.read.figures import NUMBER, Figure, figure
 
-_TOKEN = re.compile(rf"\s*(?:({NUMBER})(?:\s?(?:fps|FPS|qps)(?![A-Za-z]))?|([-+*/()])|([xX])(?=\s*[\d(])|([=<>]+))")
+_TOKEN = re.compile(
+    rf"\s*(?:({NUMBER})(?:\s?(?:fps|FPS|qps)(?![A-Za-z]))?|([-+*/()])|([xX])(?=\s*[\d(])|([=<>]+))"
+)
 _OPERATOR = re.compile(r"[*/=<>+]|\d\s?[xX]\s?[\d(]")
 _UNIT = re.compile(r"\d\s?(?:fps|qps)", re.IGNORECASE)
-_COMPARED_DEVICE = re.compile(r"(?<=[<>])\s?(?:T4|310P?|710|GPU|NPU)\s?:?(?=\s?\d{1,9}(?:\.\d|fps))", re.IGNORECASE)
+_COMPARED_DEVICE = re.compile(
+    r"(?<=[<>])\s?(?:T4|310P?|710|GPU|NPU)\s?:?(?=\s?\d{1,9}(?:\.\d|fps))", re.IGNORECASE
+)
 _START = re.compile(r"[\d(]")
 #: A number that continues a word, a path, a version or a date is not an operand.
 _GLUED = re.compile(r"[A-Za-z0-9_.\-/\\]")
@@ -20,7 +26,9 @@ _MOST_TOKENS = 60
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a worked equation. ``factors`` holds (figure, +1 or -1) when the side is a plain product, else nothing."""
+    """One side of a worked equation. ``factors`` holds (figure, +1 or -1) when the side is a plain
+    product, else nothing.
+    """
 
     text: str
     value: float
@@ -40,7 +48,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Worked:
-    """Sides joined by ``=``, ``<`` or ``>`` (``relations`` has one entry fewer); ``start`` and ``end`` are positions in the line."""
+    """Sides joined by ``=``, ``<`` or ``>`` (``relations`` has one entry fewer); ``start`` and
+    ``end`` are positions in the line.
+    """
 
     sides: tuple[Side, ...]
     relations: tuple[str, ...]
@@ -74,7 +84,9 @@ def worked_in(text: str) -> Iterator[Worked]:
 
 
 def _run(text: str, position: int) -> tuple[list[str], int]:
-    """The longest run of arithmetic tokens from a position; two numbers in a row end it, and so does a minus sign (a range, a date)."""
+    """The longest run of arithmetic tokens from a position; two numbers in a row end it, and so
+    does a minus sign (a range, a date).
+    """
     tokens: list[str] = []
     end = position
     while len(tokens) < _MOST_TOKENS and (match := _TOKEN.match(text, end)):
@@ -91,7 +103,9 @@ def _is_number(token: str) -> bool:
 
 
 def _read(tokens: list[str], start: int, end: int, units: bool) -> Worked | None:
-    """The run as sides and relations. Lone numbers are compared only where they bear units of throughput."""
+    """The run as sides and relations. Lone numbers are compared only where they bear units of
+    throughput.
+    """
     groups: list[list[str]] = [[]]
     relations: list[str] = []
     for token in tokens:
@@ -106,7 +120,9 @@ def _read(tokens: list[str], start: int, end: int, units: bool) -> Worked | None
             sides.append(_side(group))
         except (_Unreadable, ZeroDivisionError, OverflowError):
             break
-    if not sides or not (any(side.is_worked for side in sides) or (units and len(sides) > 1 and relations[0] in "<>")):
+    if not sides or not (
+        any(side.is_worked for side in sides) or (units and len(sides) > 1 and relations[0] in "<>")
+    ):
         return None
     return Worked(tuple(sides), tuple(relations[: len(sides) - 1]), start, end)
 

@@ -11,7 +11,8 @@ from portproof.reports.claims.findings import Verdict
 #: A decimal number as people and tools print it; never a part of a longer word or version number.
 NUMBER = r"\d{1,15}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?"
 
-#: Differences that careful readers of such documents do not call errors (digit slips, a value rounded by hand), as fractions.
+#: Differences that careful readers of such documents do not call errors (digit slips, a value
+#: rounded by hand), as fractions.
 RESTATED = 0.005
 OTHER_RUN = 0.01
 RATIO = 0.01
@@ -37,7 +38,9 @@ class Figure:
 
     @property
     def slack(self) -> float:
-        """Half a last digit, as a fraction of the value: what rounding can have taken. A whole number counts as exact."""
+        """Half a last digit, as a fraction of the value: what rounding can have taken. A whole
+        number counts as exact.
+        """
         return 0.5 * self.ulp / abs(self.value) if self.value and "." in self.text else 0.0
 
 
@@ -50,7 +53,9 @@ def figure(text: str) -> Figure:
     mantissa, _, exponent = text.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
     value = float(text)
-    return Figure(text, value if math.isfinite(value) else 0.0, 10.0 ** (int(exponent or 0) - decimals))
+    return Figure(
+        text, value if math.isfinite(value) else 0.0, 10.0 ** (int(exponent or 0) - decimals)
+    )
 
 
 def deviation(stated: float, derived: float) -> float:
@@ -63,7 +68,8 @@ def deviation(stated: float, derived: float) -> float:
 def same(stated: Figure, derived: float, slack: float = 0.0) -> bool:
     """Whether the figure is ``derived`` rounded or truncated at the printed precision.
 
-    ``slack`` is the fraction that the operands' own rounding leaves open. Tools print six digits, so a millionth is always allowed.
+    ``slack`` is the fraction that the operands' own rounding leaves open. Tools print six digits,
+    so a millionth is always allowed.
 
     >>> same(figure("1.436"), 1.43656), same(figure("1.44"), 1.43656), same(figure("1.42"), 1.43656)
     (True, True, False)
@@ -75,7 +81,11 @@ def judge(stated: Figure, derived: float, tolerance: float, slack: float = 0.0) 
     """The verdict on a stated figure for which one value follows."""
     if same(stated, derived, slack):
         return Verdict.AGREES
-    return Verdict.AMBIGUOUS if deviation(stated.value, derived) <= tolerance + slack else Verdict.CONTRADICTION
+    return (
+        Verdict.AMBIGUOUS
+        if deviation(stated.value, derived) <= tolerance + slack
+        else Verdict.CONTRADICTION
+    )
 
 
 def shown(value: float) -> str:

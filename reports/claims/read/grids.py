@@ -48,7 +48,9 @@ def _squared(rows: list[list[Cell]]) -> Grid | None:
     width = max((len(row) for row in rows), default=0)
     if len(rows) < 2 or width < 2 or width * len(rows) > _MOST_CELLS:
         return None
-    return Grid(tuple(tuple(row + [Cell("", row[0].line)] * (width - len(row))) for row in rows if row))
+    return Grid(
+        tuple(tuple(row + [Cell("", row[0].line)] * (width - len(row))) for row in rows if row)
+    )
 
 
 def _markdown(document: Document) -> Iterator[Grid]:
@@ -130,7 +132,9 @@ class _HtmlTable:
             return
         attributes, parts, at = self.opened
         self.opened, self.has_own_cell = None, True
-        spans = {name.lower(): min(int(size), _WIDEST_SPAN) for name, size in _SPAN.findall(attributes)}
+        spans = {
+            name.lower(): min(int(size), _WIDEST_SPAN) for name, size in _SPAN.findall(attributes)
+        }
         cell = Cell(" ".join(plain(" ".join(parts)).split()), at)
         for _ in range(max(spans.get("col", 1), 1)):
             column = next(i for i in range(len(self.row) + 1) if i not in self.row)
@@ -139,14 +143,20 @@ class _HtmlTable:
                 self.spanning[column] = (spans["row"], cell)
 
     def close_row(self, number: int) -> None:
-        """End a row; before its first cell there is nothing to end (both ``<tr>`` and ``</tr>`` come here)."""
+        """End a row; before its first cell there is nothing to end (both ``<tr>`` and ``</tr>``
+        come here).
+        """
         self.close_cell()
         if not self.has_own_cell:
             return
         self.has_own_cell = False
         self.rows.append([self.row.get(i, Cell("", number)) for i in range(max(self.row) + 1)])
-        self.spanning = {column: (left - 1, cell) for column, (left, cell) in self.spanning.items() if left > 1}
-        self.row = {column: replace(cell, line=number) for column, (_, cell) in self.spanning.items()}
+        self.spanning = {
+            column: (left - 1, cell) for column, (left, cell) in self.spanning.items() if left > 1
+        }
+        self.row = {
+            column: replace(cell, line=number) for column, (_, cell) in self.spanning.items()
+        }
 
     def finished(self, number: int) -> Grid | None:
         """The table as a grid, None when it is none."""

@@ -17,7 +17,8 @@ BEST = None
 class Rate:
     """A throughput in images/s with the index of its line.
 
-    ``slack`` is what its rounding leaves open, as a fraction; ``card`` tells that it is surely a whole card's and not one chip's.
+    ``slack`` is what its rounding leaves open, as a fraction; ``card`` tells that it is surely a
+    whole card's and not one chip's.
     """
 
     value: float
@@ -27,7 +28,9 @@ class Rate:
 
 
 def devices_named(facts: Facts, text: str) -> list[str]:
-    """The devices named in a text, in order; "npu" is the only NPU that the document has figures of, if it is one."""
+    """The devices named in a text, in order; "npu" is the only NPU that the document has figures
+    of, if it is one.
+    """
     spans = device_spans(text)
     if facts.npu_meant:
         spans += [(match.start(), facts.npu_meant) for match in _NPU.finditer(text)]
@@ -35,7 +38,9 @@ def devices_named(facts: Facts, text: str) -> list[str]:
 
 
 def rates(facts: Facts, device: str, batch: int | None, number: int) -> list[Rate]:
-    """The throughputs that tables, or else what stands above line ``number``, give for a device at a batch or at :data:`BEST`."""
+    """The throughputs that tables, or else what stands above line ``number``, give for a device at
+    a batch or at :data:`BEST`.
+    """
     found: list[Rate] = []
     for table in facts.tables:
         for column in table.of(device):
@@ -58,6 +63,12 @@ def common_batches(facts: Facts, devices: list[str]) -> list[int | None]:
     """The batches at which there are figures of every one of the devices."""
     known: list[set[int]] = []
     for device in devices:
-        listed = {v.batch for table in facts.tables for column in table.of(device) for v in column.values if v.batch}
+        listed = {
+            v.batch
+            for table in facts.tables
+            for column in table.of(device)
+            for v in column.values
+            if v.batch
+        }
         known.append(listed or {batch for name, batch in facts.sources if name == device and batch})
     return list[int | None](sorted(set.intersection(*known))) if known else []

@@ -1,6 +1,8 @@
-"""Logs pasted into a README: the figures of each run, line by line, whatever the damage, and what says its batch and device.
+"""Logs pasted into a README: the figures of each run, line by line, whatever the damage, and what
+says its batch and device.
 
-Formats: benchmark's ``perf_*.txt`` and pure-inference output, ais_bench and ais_infer statistics, msame, trtexec.
+Formats: benchmark's ``perf_*.txt`` and pure-inference output, ais_bench and ais_infer statistics,
+msame, trtexec.
 """
 
 from __future__ import annotations
@@ -15,8 +17,12 @@ from portproof.reports.claims.read.figures import NUMBER, Figure, figure
 #: How many lines may stand between two lines of one run.
 _GAP = 6
 
-_SECTION = re.compile(r"\[{1,2}\s?(e2e|data ?read|preprocess|infer(?:ence)?|post(?:process)?)\s?\]", re.IGNORECASE)
-_INTERFACE = re.compile(rf"Interface\s{{0,3}}th\s?r?oughput\s?Rate\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.IGNORECASE)
+_SECTION = re.compile(
+    r"\[{1,2}\s?(e2e|data ?read|preprocess|infer(?:ence)?|post(?:process)?)\s?\]", re.IGNORECASE
+)
+_INTERFACE = re.compile(
+    rf"Interface\s{{0,3}}th\s?r?oughput\s?Rate\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.IGNORECASE
+)
 _RATE = re.compile(rf"throughput\s?Rate\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.IGNORECASE)
 _LATENCY = re.compile(rf"Latency\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.IGNORECASE)
 _PURE_RATE = re.compile(rf"ave_tho?roughputRate\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.IGNORECASE)
@@ -25,7 +31,8 @@ _PURE_LATENCY = re.compile(rf"ave_latency\s{{0,3}}[:=]?\s{{0,3}}({NUMBER})", re.
 _WORKED = re.compile(r"\d\s?[*xX]\s?4(?![\d.])")
 _MSAME = re.compile(rf"Inference average time\s?:\s?({NUMBER})\s?ms", re.IGNORECASE)
 _STATISTIC = re.compile(
-    rf"(?P<section>GPU[ _]Compute(?:[ _]Time)?|End-to-End Host Latency|Host Latency|Enqueue Time|H2D[_ ]Latency|D2H[_ ]Latency|NPU_compute_time"
+    rf"(?P<section>GPU[ _]Compute(?:[ _]Time)?|End-to-End Host Latency|Host Latency|Enqueue"
+    rf" Time|H2D[_ ]Latency|D2H[_ ]Latency|NPU_compute_time"
     rf"|total compute time|walltime|(?<=\] )Latency(?=: min))"
     rf"|(?<![.\w])(?P<key>min|max|mean|median|percentile)\b(?:\s?\(?99%?\)?)?\"?\s?[:=]\s?(?P<value>{NUMBER})"
     rf"|throughput\"?[ ]?(?:\(?1000[^:]{{0,120}})?:\s?(?P<throughput>{NUMBER})(?P<qps>\s?qps)?",
@@ -49,7 +56,9 @@ class Reading:
 
 @dataclass
 class Log:
-    """One run. ``readings`` are keyed by section and name: ``e2e.rate``, ``infer.interface``, ``compute.mean``, ``throughput`` ..."""
+    """One run. ``readings`` are keyed by section and name: ``e2e.rate``, ``infer.interface``,
+    ``compute.mean``, ``throughput`` ...
+    """
 
     family: str
     first: int
@@ -85,7 +94,9 @@ class Log:
 
     @property
     def effective_batch(self) -> float | None:
-        """The batch that benchmark really ran: infer rate over post rate (= N / ceil(N / batch))."""
+        """The batch that benchmark really ran: infer rate over post rate (= N / ceil(N /
+        batch)).
+        """
         infer, post = self.get("infer.rate"), self.get("post.rate")
         return infer.value / post.value if infer and post and post.value else None
 
@@ -102,8 +113,12 @@ def _benchmark(document: Document) -> Iterator[Log]:
         marks = list(_SECTION.finditer(line)) if "[" in line else []
         for index, mark in enumerate(marks):
             section = _section_name(mark[1])
-            part = line[mark.end() : marks[index + 1].start() if index + 1 < len(marks) else len(line)]
-            if log and (number - log.last > _GAP or section == "e2e" or f"{section}.rate" in log.readings):
+            part = line[
+                mark.end() : marks[index + 1].start() if index + 1 < len(marks) else len(line)
+            ]
+            if log and (
+                number - log.last > _GAP or section == "e2e" or f"{section}.rate" in log.readings
+            ):
                 yield log
                 log = None
             interface = _INTERFACE.search(part)
@@ -148,7 +163,9 @@ def _msame(document: Document) -> Iterator[Log]:
 
 
 def _statistics(document: Document) -> list[Log]:
-    """Runs of ais_bench and trtexec: sections of min, max, mean, median, percentile, and a throughput."""
+    """Runs of ais_bench and trtexec: sections of min, max, mean, median, percentile, and a
+    throughput.
+    """
     reader = _Statistics()
     for number, line in enumerate(document.lines):
         if "trtexec" in line:
@@ -164,7 +181,9 @@ def _statistics(document: Document) -> list[Log]:
 
 
 class _Statistics:
-    """Puts statistics together to runs: the same keys stand under several headers, and only the compute time counts."""
+    """Puts statistics together to runs: the same keys stand under several headers, and only the
+    compute time counts.
+    """
 
     def __init__(self) -> None:
         self.logs: list[Log] = []
@@ -191,7 +210,12 @@ class _Statistics:
 
     def key(self, name: str, value: str, number: int) -> None:
         """A statistic; one that the run has already belongs to something else."""
-        if not self.in_compute and name == "mean" and self.command is not None and number - self.command <= _GAP:
+        if (
+            not self.in_compute
+            and name == "mean"
+            and self.command is not None
+            and number - self.command <= _GAP
+        ):
             # Only the line that counts was kept of trtexec's output.
             self.section("gpu", number)
         log = self.logs[-1] if self.logs else None

@@ -1,4 +1,6 @@
-"""Throughputs stated in prose: worked from a log's figure (``263.872x4=1055.488``) or plainly (``batch4 310P吞吐率:2228.9fps``)."""
+"""Throughputs stated in prose: worked from a log's figure (``263.872x4=1055.488``) or plainly
+(``batch4 310P吞吐率:2228.9fps``).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _PLAIN = re.compile(
 _TALKS_OF_RATE = re.compile(r"吞吐|throughput|fps|性能|qps|s/s\b", re.IGNORECASE)
 #: Inside a code block only what is printed as a rate is one: the rest may be code.
 _PRINTED_RATE = re.compile(r"\bfps\s?[:=]\s?\d", re.IGNORECASE)
-_TOOL_LINE = re.compile(r"\[(?:INFO|I|DEBUG|WARN(?:ING)?)\]|device_\d+ throughput|(?:summary |avg_)throughput")
+_TOOL_LINE = re.compile(
+    r"\[(?:INFO|I|DEBUG|WARN(?:ING)?)\]|device_\d+ throughput|(?:summary |avg_)throughput"
+)
 _MOST_IN_A_LINE = 12
 _FIGURE = re.compile(r"\d\.\d|\d{3}")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
@@ -38,9 +42,10 @@ _CLAUSE = re.compile(r"[,;。]|\s{3,}")
 class Claim:
     """A stated throughput.
 
-    ``operand`` is the log's figure that it was worked from: a rate (``form`` "rate": one chip's, or queries a second) or a time in
-    ms ("latency"); "plain" claims have none. ``factor`` is what the operand was multiplied by (for a time: 1000 not counted), so the
-    value is ``operand * factor`` or ``1000 * factor / operand``. ``batches`` and ``device`` are what the line names.
+    ``operand`` is the log's figure that it was worked from: a rate (``form`` "rate": one chip's, or
+    queries a second) or a time in ms ("latency"); "plain" claims have none. ``factor`` is what the
+    operand was multiplied by (for a time: 1000 not counted), so the value is ``operand * factor``
+    or ``1000 * factor / operand``. ``batches`` and ``device`` are what the line names.
     """
 
     line: int
@@ -65,8 +70,12 @@ class Claim:
         return self.figure.text if self.figure else self.text
 
 
-def claims_in(document: Document, logs: list[Log], worked_on: dict[int, list[Worked]]) -> Iterator[Claim]:
-    """All stated throughputs, in order; ``worked_on`` is each line's arithmetic. Lines that belong to a log or a table state none."""
+def claims_in(
+    document: Document, logs: list[Log], worked_on: dict[int, list[Worked]]
+) -> Iterator[Claim]:
+    """All stated throughputs, in order; ``worked_on`` is each line's arithmetic. Lines that belong
+    to a log or a table state none.
+    """
     taken = {reading.line for log in logs for reading in log.readings.values()}
     for number, line in enumerate(document.lines):
         if number in taken or "|" in document.raw[number]:
@@ -76,7 +85,10 @@ def claims_in(document: Document, logs: list[Log], worked_on: dict[int, list[Wor
         claims = [claim for w in worked for claim in _worked_claims(w, line, number, on_gpu)]
         if not claims and (not document.fenced[number] or _PRINTED_RATE.search(line)):
             item = _device_of_item(document, number)
-            claims = [replace(claim, device=claim.device or item) for claim in islice(_plain_claims(line, number), _MOST_IN_A_LINE)]
+            claims = [
+                replace(claim, device=claim.device or item)
+                for claim in islice(_plain_claims(line, number), _MOST_IN_A_LINE)
+            ]
         yield from claims
 
 
@@ -96,16 +108,29 @@ def _device_of_item(document: Document, number: int) -> str | None:
 
 def _is_on_gpu(document: Document, number: int) -> bool:
     """Whether the nearest heading that names devices names a GPU only."""
-    named = next((found for heading in document.headings_above(number) if (found := device_in(heading.text))), None)
+    named = next(
+        (
+            found
+            for heading in document.headings_above(number)
+            if (found := device_in(heading.text))
+        ),
+        None,
+    )
     return named in ("GPU", "other GPU")
 
 
 def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iterator[Claim]:
     batches = tuple(batches_in(line))
     if len(batches) > 1:
-        # "x4=3239.252即是batch1单卡吞吐率,batch16同理": what follows the result in its clause tells, else what leads to it.
-        around = (_CLAUSE.split(line[worked.end :].lstrip("fpsFPS ,。"), maxsplit=1)[0], _clause_before(line, worked.start))
-        batches = next((own for part in around if len(own := tuple(batches_in(part))) == 1), batches)
+        # "x4=3239.252即是batch1单卡吞吐率,batch16同理": what follows the result in its clause tells, else
+        # what leads to it.
+        around = (
+            _CLAUSE.split(line[worked.end :].lstrip("fpsFPS ,。"), maxsplit=1)[0],
+            _clause_before(line, worked.start),
+        )
+        batches = next(
+            (own for part in around if len(own := tuple(batches_in(part))) == 1), batches
+        )
     for index, side in enumerate(worked.sides):
         if not side.is_worked or not side.factors:
             continue
@@ -120,21 +145,42 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
             device = "310"
         elif device is None and form == "latency" and _is_against_card(worked, index):
             device = "GPU"
-        yield Claim(number, side.text, form, result.value if result else side.value, result, operand, factor, whole, batches, device)
+        yield Claim(
+            number,
+            side.text,
+            form,
+            result.value if result else side.value,
+            result,
+            operand,
+            factor,
+            whole,
+            batches,
+            device,
+        )
 
 
 def _is_against_card(worked: Worked, index: int) -> bool:
-    """Whether a side is compared with four times a chip's rate: a 310 card is held against a GPU."""
-    others = [side for at, side in enumerate(worked.sides) if at != index and side.is_worked and side.factors]
+    """Whether a side is compared with four times a chip's rate: a 310 card is held against
+    a GPU.
+    """
+    others = [
+        side
+        for at, side in enumerate(worked.sides)
+        if at != index and side.is_worked and side.factors
+    ]
     reads = [read for side in others if (read := _operand(side))]
-    return any(r in "<>" for r in worked.relations) and any(form == "rate" and factor == 4 for form, _, factor, _ in reads)
+    return any(r in "<>" for r in worked.relations) and any(
+        form == "rate" and factor == 4 for form, _, factor, _ in reads
+    )
 
 
 def _operand(side: Side) -> tuple[str, Figure, float, tuple[int, ...]] | None:
     """Which factor of a product is the measured figure, and what it is multiplied by."""
     thousands = [f for f, power in side.factors if f.text == "1000" and power == 1]
     rest = [(f, power) for f, power in side.factors if f.text != "1000"]
-    measured = [(f, power) for f, power in rest if "." in f.text] or [(f, power) for f, power in rest if f.value >= 100]
+    measured = [(f, power) for f, power in rest if "." in f.text] or [
+        (f, power) for f, power in rest if f.value >= 100
+    ]
     if len(measured) != 1:
         return None
     operand, power = measured[0]
@@ -147,13 +193,21 @@ def _operand(side: Side) -> tuple[str, Figure, float, tuple[int, ...]] | None:
             whole.append(int(f.value))
     if thousands and power == -1:
         return "latency", operand, factor, tuple(whole)
-    if not thousands and power == 1 and len(rest) == 2 and rest[0][1] == rest[1][1] == 1 and whole[0] >= 1:
+    if (
+        not thousands
+        and power == 1
+        and len(rest) == 2
+        and rest[0][1] == rest[1][1] == 1
+        and whole[0] >= 1
+    ):
         return "rate", operand, factor, tuple(whole)
     return None
 
 
 def _device_at(line: str, start: int, end: int) -> str | None:
-    """The device of a figure: the only one of the line, else the last one named before it in its clause, else the first one after it."""
+    """The device of a figure: the only one of the line, else the last one named before it in its
+    clause, else the first one after it.
+    """
     only = device_in(line)
     if only:
         return only
@@ -161,7 +215,11 @@ def _device_at(line: str, start: int, end: int) -> str | None:
     before = [(at, name) for at, name in spans if at < start]
     if before and not _CLAUSE.search(line, before[-1][0], start):
         # "310P vs 310: 1635.3fps": of two devices with no figure between them, either may be meant.
-        pair = len(before) > 1 and before[-2][1] != before[-1][1] and not _FIGURE.search(line[before[-2][0] + 4 : before[-1][0]])
+        pair = (
+            len(before) > 1
+            and before[-2][1] != before[-1][1]
+            and not _FIGURE.search(line[before[-2][0] + 4 : before[-1][0]])
+        )
         return None if pair else before[-1][1]
     after = [(at, name) for at, name in spans if at >= end]
     if after and not before and not _CLAUSE.search(line, end, after[0][0]):
@@ -181,7 +239,8 @@ def _plain_claims(line: str, number: int) -> Iterator[Claim]:
     for match in _PLAIN.finditer(line):
         group = match.lastindex or 1
         read = figure(match[group])
-        # "bs1 213.98 fps, bs16 275.32 fps": with several batches in a line, the clause tells; the best may be of any batch.
+        # "bs1 213.98 fps, bs16 275.32 fps": with several batches in a line, the clause tells; the
+        # best may be of any batch.
         clause = _clause_before(line, match.start(group))
         own = tuple(batches_in(clause))
         batches = own or (() if _BEST.search(clause) else named)

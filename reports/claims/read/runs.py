@@ -1,4 +1,6 @@
-"""Which batch and which device each pasted log belongs to, by everything in the document that says so."""
+"""Which batch and which device each pasted log belongs to, by everything in the document that says
+so.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,26 @@ from portproof.reports.claims.read.logs_in_text import Log
 from portproof.reports.claims.read.prose import Claim
 
 USUAL_BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256)
-#: How far above a log its heading, file name and command may stand, and how far below it its conclusion, in lines.
+#: How far above a log its heading, file name and command may stand, and how far below it its
+#: conclusion, in lines.
 _ABOVE, _BELOW = 16, 8
 _BOILERPLATE = 130
-#: With fewer samples the last, short batch and the start of the pipeline weigh more; below the least they decide.
+#: With fewer samples the last, short batch and the start of the pipeline weigh more; below the
+#: least they decide.
 _ENOUGH_SAMPLES, _LEAST_SAMPLES = 1000, 50
 
-_PERF_FILE = re.compile(r"perf_[a-z]+_batchsize_(\d{1,4})_device_\d+|PureInfer_perf_of_[^\s/]{0,120}?bs_?(\d{1,4})_", re.IGNORECASE)
-_COMMAND = re.compile(r"benchmark\S*\s+--?\w|ais_(?:infer|bench)\S*\s+--?\w|msame\s+--|trtexec\s+--|--shapes|-om_path|--model[ =]")
+_PERF_FILE = re.compile(
+    r"perf_[a-z]+_batchsize_(\d{1,4})_device_\d+|PureInfer_perf_of_[^\s/]{0,120}?bs_?(\d{1,4})_",
+    re.IGNORECASE,
+)
+_COMMAND = re.compile(
+    r"benchmark\S*\s+--?\w|ais_(?:infer|bench)\S*\s+--?\w|msame\s+--|trtexec\s+--|--shapes|-om_path|--model[ =]"
+)
 _COMMAND_BATCH = re.compile(
-    r"--?batch_?size[ =](\d{1,4})(?![\d.])|--shapes=\S{0,60}?:(\d{1,4})x|--batch=(\d{1,4})(?!\d)|--dymBatch[ =](\d{1,4})", re.IGNORECASE
+    r"--?batch_?size["
+    r" =](\d{1,4})(?![\d.])|--shapes=\S{0,60}?:(\d{1,4})x|--batch=(\d{1,4})(?!\d)|--dymBatch["
+    r" =](\d{1,4})",
+    re.IGNORECASE,
 )
 _TOOL_SAYS = re.compile(r"try get model batchsize:\s?\d")
 _MODEL_BATCH = re.compile(r"[_-](?:bs|batch)_?(\d{1,4})(?![\d.]*\d)", re.IGNORECASE)
@@ -32,7 +44,9 @@ _MODEL_BATCH = re.compile(r"[_-](?:bs|batch)_?(\d{1,4})(?![\d.]*\d)", re.IGNOREC
 
 @dataclass(frozen=True)
 class Label:
-    """One thing that says which batch a run had. ``weight`` 2: measured or computed with; 1: written beside it."""
+    """One thing that says which batch a run had. ``weight`` 2: measured or computed with; 1:
+    written beside it.
+    """
 
     batch: int
     source: str
@@ -42,7 +56,9 @@ class Label:
 
 @dataclass
 class Run:
-    """A log with what the document says about it. ``conclusions`` are the claims drawn from it in the lines below."""
+    """A log with what the document says about it. ``conclusions`` are the claims drawn from it in
+    the lines below.
+    """
 
     log: Log
     labels: list[Label] = field(default_factory=list)
@@ -67,7 +83,9 @@ class Run:
 
     @property
     def chips_on_card(self) -> int:
-        """How many of the measured chips a card has: tools measure one chip, and a 310 card has four."""
+        """How many of the measured chips a card has: tools measure one chip, and a 310 card has
+        four.
+        """
         return 4 if self.device == "310" else 1
 
 
@@ -87,7 +105,9 @@ def runs_in(document: Document, logs: list[Log], claims: list[Claim]) -> list[Ru
 
 
 def labels_of_claim(document: Document, claim: Claim, floor: int) -> list[Label]:
-    """The labels of a worked figure whose log is not shown: its own, its divisor's, and those above it down from ``floor``."""
+    """The labels of a worked figure whose log is not shown: its own, its divisor's, and those above
+    it down from ``floor``.
+    """
     labels = _labels_above(document, Log("", claim.line, claim.line), floor)
     if claim.batch:
         labels.append(Label(claim.batch, "conclusion", claim.line))
@@ -98,7 +118,9 @@ def labels_of_claim(document: Document, claim: Claim, floor: int) -> list[Label]
 
 
 def _labels_above(document: Document, log: Log, floor: int) -> list[Label]:
-    """The nearest heading or sentence, file name and command above a log that name one batch each."""
+    """The nearest heading or sentence, file name and command above a log that name one
+    batch each.
+    """
     found: dict[str, Label] = {}
     stop = max(floor, log.first - _ABOVE)
     headings = {heading.line for heading in document.headings}
@@ -133,7 +155,9 @@ def _labels_above(document: Document, log: Log, floor: int) -> list[Label]:
 
 def _command_batch(line: str) -> int | None:
     for pattern in (_COMMAND_BATCH, _MODEL_BATCH):
-        found = {int(group) for match in pattern.finditer(line) for group in match.groups() if group}
+        found = {
+            int(group) for match in pattern.finditer(line) for group in match.groups() if group
+        }
         if len(found) == 1 and 0 < min(found) <= LARGEST_BATCH:
             return found.pop()
         if found:
@@ -158,7 +182,9 @@ def _labels_measured(run: Run) -> list[Label]:
 
 
 def _conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int) -> list[Claim]:
-    """The claims below a log that are drawn from it: those that use its figure, and the first one if nothing stands between."""
+    """The claims below a log that are drawn from it: those that use its figure, and the first one
+    if nothing stands between.
+    """
     principal = log.principal
     stop = min(ceiling, log.last + 1 + _BELOW)
     heading = next((h.line for h in document.headings if log.last < h.line < stop), stop)
@@ -166,29 +192,50 @@ def _conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int
     for claim in claims:
         if not log.last < claim.line < heading or principal is None:
             continue
-        if (claim.device in ("GPU", "other GPU")) != (log.family == "trtexec") and claim.device is not None:
+        if (claim.device in ("GPU", "other GPU")) != (
+            log.family == "trtexec"
+        ) and claim.device is not None:
             continue
         # A line that gives the figures of several batches sums several logs up.
-        sums_up = claim.form == "plain" and any(c.line == claim.line and c.batches != claim.batches for c in claims)
-        adjacent = not found and not sums_up and not any(_leads_on(document.lines[n]) for n in range(log.last + 1, claim.line))
+        sums_up = claim.form == "plain" and any(
+            c.line == claim.line and c.batches != claim.batches for c in claims
+        )
+        adjacent = (
+            not found
+            and not sums_up
+            and not any(_leads_on(document.lines[n]) for n in range(log.last + 1, claim.line))
+        )
         if uses(claim, log) or adjacent:
             found.append(claim)
     return found
 
 
 def _leads_on(line: str) -> bool:
-    """Whether a line begins another measurement: it names a batch, a command or a log file, and states nothing."""
+    """Whether a line begins another measurement: it names a batch, a command or a log file, and
+    states nothing.
+    """
     return bool(_PERF_FILE.search(line) or _COMMAND.search(line) or batch_in(line))
 
 
 def uses(claim: Claim, log: Log) -> bool:
-    """Whether the claim's operand is the log's figure (its principal one, trtexec's rate, or within half a percent of either)."""
+    """Whether the claim's operand is the log's figure (its principal one, trtexec's rate, or within
+    half a percent of either).
+    """
     if claim.operand:
         names = ["throughput"] if claim.form == "rate" else ["compute.mean", "compute.median"]
-        candidates = [log.get(name) for name in names] + ([log.principal] if (claim.form == "latency") == log.is_latency else [])
-        return any(r is not None and deviation(claim.operand.value, r.value) <= RESTATED for r in candidates)
+        candidates = [log.get(name) for name in names] + (
+            [log.principal] if (claim.form == "latency") == log.is_latency else []
+        )
+        return any(
+            r is not None and deviation(claim.operand.value, r.value) <= RESTATED
+            for r in candidates
+        )
     principal = log.principal
-    return principal is not None and not log.is_latency and deviation(claim.value, principal.value) <= RESTATED
+    return (
+        principal is not None
+        and not log.is_latency
+        and deviation(claim.value, principal.value) <= RESTATED
+    )
 
 
 def _labels_concluded(run: Run) -> list[Label]:
@@ -203,9 +250,20 @@ def _labels_concluded(run: Run) -> list[Label]:
             found.append(Label(batch, "division", claim.line, 2 if batch > 1 else 1))
     mean = run.log.get("compute.mean")
     plain = next((c for c in run.conclusions if c.form == "plain"), None)
-    if plain and mean and mean.value and not run.log.printed_batch and plain.figure and plain.figure.digits >= 3:
+    if (
+        plain
+        and mean
+        and mean.value
+        and not run.log.printed_batch
+        and plain.figure
+        and plain.figure.digits >= 3
+    ):
         ratio = plain.value * mean.value / 1000 / (4 if plain.device == "310" else 1)
-        found += [Label(batch, "division", plain.line, 2) for batch in USUAL_BATCHES if deviation(ratio, batch) <= 0.002]
+        found += [
+            Label(batch, "division", plain.line, 2)
+            for batch in USUAL_BATCHES
+            if deviation(ratio, batch) <= 0.002
+        ]
     unique = {(label.batch, label.source): label for label in reversed(found)}
     return list(unique.values())
 
@@ -224,7 +282,11 @@ def _device(document: Document, run: Run, stated: set[int]) -> str | None:
     """The device of a run, when nothing in the document says otherwise."""
     if run.log.family == "trtexec":
         return "GPU"
-    concluded = {claim.device for claim in run.conclusions if claim.device and (uses(claim, run.log) or claim is run.conclusions[0])}
+    concluded = {
+        claim.device
+        for claim in run.conclusions
+        if claim.device and (uses(claim, run.log) or claim is run.conclusions[0])
+    }
     concluded -= {"GPU", "other GPU"}
     above = device_in(document.lines[run.log.first]) if run.log.family == "msame" else None
     above = above or _device_above(document, run.log, stated)
@@ -237,7 +299,9 @@ def _device(document: Document, run: Run, stated: set[int]) -> str | None:
 
 
 def _device_above(document: Document, log: Log, stated: set[int]) -> str | None:
-    """The device that the nearest enclosing heading, or a short title line below it that states no figure, names."""
+    """The device that the nearest enclosing heading, or a short title line below it that states no
+    figure, names.
+    """
     path = document.headings_above(log.first)
     floor = path[0].line if path else -1
     for number in range(log.first - 1, max(floor, log.first - 80), -1):

@@ -1,4 +1,6 @@
-"""Accuracy: result.json blocks held against themselves, and the claim "within 1 %" against published figures."""
+"""Accuracy: result.json blocks held against themselves, and the claim "within 1 %" against
+published figures.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,19 @@ from portproof.reports.claims.read.figures import NUMBER, Figure, figure
 from portproof.reports.claims.read.grids import grids
 
 KIND = "accuracy"
-_RESULT = re.compile(rf'"key"\s?:\s?"Top(\d) accuracy"\s?,\s?"value"\s?:\s?"({NUMBER})%"', re.IGNORECASE)
+_RESULT = re.compile(
+    rf'"key"\s?:\s?"Top(\d) accuracy"\s?,\s?"value"\s?:\s?"({NUMBER})%"', re.IGNORECASE
+)
 _WITHIN = re.compile(
-    r"精度(?:下降|损失|误差|差异|差距)[^。;]{0,12}?1\s?(?:%|个百?分?点)[^。;]{0,6}?(?:之?内|以内)|精度[^。;,]{0,10}?(?:下降|损失)(?:小于|不超过)\s?1\s?%"
+    r"精度(?:下降|损失|误差|差异|差距)[^。;]{0,12}?1\s?(?:%|个百?分?点)[^。"
+    r";]{0,6}?(?:之?内|以内)|精度[^。;,]{0,10}?(?:下降|损失)(?:小于|不超过)\s?1\s?%"
     r"|精度[^。]{0,40}?在\s?1\s?%(?:之?内|以内)|within 1\s?%",
     re.IGNORECASE,
 )
 _RULE_ONLY = re.compile(r"要求|如果|若|应|需|should|must|if", re.IGNORECASE)
-PUBLISHED = re.compile(r"开源|官网|官方|公布|原论文|official|published|open[- ]source", re.IGNORECASE)
+PUBLISHED = re.compile(
+    r"开源|官网|官方|公布|原论文|official|published|open[- ]source", re.IGNORECASE
+)
 TOP = re.compile(r"(?:top|acc@)\s?-?_?([15])(?!\d|\D{0,3}err)", re.IGNORECASE)
 
 _LONE = re.compile(rf"(?<![\w.@:/-])({NUMBER})(?=\s?%|\s|$)")
@@ -53,13 +60,22 @@ def _ascending(block: dict[int, _Stated]) -> Iterator[Outcome]:
     ordered = [block[k] for k in sorted(block)]
     for (low, line), (high, other) in pairwise(ordered):
         verdict = Verdict.CONTRADICTION if low.value > high.value else Verdict.AGREES
-        yield Finding(verdict, KIND, line + 1, f"{low.text}%", f"not above {high.text}%, the accuracy of the next k", other + 1)
+        yield Finding(
+            verdict,
+            KIND,
+            line + 1,
+            f"{low.text}%",
+            f"not above {high.text}%, the accuracy of the next k",
+            other + 1,
+        )
 
 
 def claim_line(facts: Facts) -> int | None:
     """The index of the line that claims an accuracy within 1 % of the published one."""
     lines = enumerate(facts.document.lines)
-    return next((n for n, line in lines if _WITHIN.search(line) and not _RULE_ONLY.search(line)), None)
+    return next(
+        (n for n, line in lines if _WITHIN.search(line) and not _RULE_ONLY.search(line)), None
+    )
 
 
 def _claim(facts: Facts, blocks: list[dict[int, _Stated]]) -> Iterator[Outcome]:
@@ -72,21 +88,34 @@ def _claim(facts: Facts, blocks: list[dict[int, _Stated]]) -> Iterator[Outcome]:
             continue
         worst = min(reached, key=lambda f: f.value)
         drop = official.value - worst.value
-        # "1 %" is read as percentage points and as a fraction of the published figure: only what breaks both is a contradiction.
+        # "1 %" is read as percentage points and as a fraction of the published figure: only what
+        # breaks both is a contradiction.
         broken = drop > 1 + official.ulp + worst.ulp and drop > 0.01 * official.value + official.ulp
         same_task = official.value > 1 and drop < 0.5 * official.value
-        verdict = Verdict.AGREES if not broken else Verdict.CONTRADICTION if same_task and len(reached) <= 2 else Verdict.AMBIGUOUS
+        verdict = (
+            Verdict.AGREES
+            if not broken
+            else Verdict.CONTRADICTION
+            if same_task and len(reached) <= 2
+            else Verdict.AMBIGUOUS
+        )
         derived = f"Top{k} {worst.text} is {drop:.4g} points below the published {official.text}"
-        yield Finding(verdict, KIND, claim + 1, facts.document.lines[claim].strip()[:80], derived, line + 1)
+        yield Finding(
+            verdict, KIND, claim + 1, facts.document.lines[claim].strip()[:80], derived, line + 1
+        )
 
 
 def published(facts: Facts) -> dict[int, _Stated]:
-    """Top-1 and Top-5 of the only table below a heading that says "published", when it has one row."""
+    """Top-1 and Top-5 of the only table below a heading that says "published", when it has
+    one row.
+    """
     found: dict[int, _Stated] = {}
     for grid in grids(facts.document):
         above = facts.document.headings_above(grid.line)
         near = " ".join(facts.document.lines[max(0, grid.line - 3) : grid.line])
-        if len(grid.rows) != 2 or not ((above and PUBLISHED.search(above[0].text)) or PUBLISHED.search(near)):
+        if len(grid.rows) != 2 or not (
+            (above and PUBLISHED.search(above[0].text)) or PUBLISHED.search(near)
+        ):
             continue
         for header, cell in zip(*grid.rows, strict=True):
             match = TOP.search(header.text)
@@ -100,11 +129,17 @@ def published(facts: Facts) -> dict[int, _Stated]:
 
 
 def _printed(facts: Facts) -> dict[int, _Stated]:
-    """The same printed as text: ``Model Acc@1 Acc@5`` above ``resnet18 69.758 89.078``, or ``Acc@1 69.758``; nothing when it is there twice."""
+    """The same printed as text: ``Model Acc@1 Acc@5`` above ``resnet18 69.758 89.078``, or ``Acc@1
+    69.758``; nothing when it is there twice.
+    """
     found: dict[int, _Stated] = {}
     document = facts.document
     for number, line in enumerate(document.lines):
-        names = list(TOP.finditer(line)) if "|" not in line and '"' not in line and len(line) < _LONGEST_TITLE else []
+        names = (
+            list(TOP.finditer(line))
+            if "|" not in line and '"' not in line and len(line) < _LONGEST_TITLE
+            else []
+        )
         above = document.headings_above(number) if names else []
         if not names or not above or not PUBLISHED.search(above[0].text):
             continue

@@ -1,4 +1,6 @@
-"""Accuracy tables held against what is claimed of them: "within 1 %", "0.24 % below", "reaches 99.5 % of", and result.json."""
+"""Accuracy tables held against what is claimed of them: "within 1 %", "0.24 % below", "reaches 99.5
+% of", and result.json.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +13,36 @@ from portproof.reports.claims.read.context import devices_in
 from portproof.reports.claims.read.facts import Facts
 from portproof.reports.claims.read.figures import NUMBER, Figure, figure
 from portproof.reports.claims.read.grids import Cell, Grid, grids
-from portproof.reports.claims.rules.accuracy import KIND, PUBLISHED, TOP, claim_line, published, result_blocks
+from portproof.reports.claims.rules.accuracy import (
+    KIND,
+    PUBLISHED,
+    TOP,
+    claim_line,
+    published,
+    result_blocks,
+)
 
-_REFERENCE = re.compile(rf"{PUBLISHED.pattern}|pth|pytorch|原始?模型|参考精度|基准精度", re.IGNORECASE)
+_REFERENCE = re.compile(
+    rf"{PUBLISHED.pattern}|pth|pytorch|原始?模型|参考精度|基准精度", re.IGNORECASE
+)
 _PORT = re.compile(r"(?<![A-Za-z])(?:om|npu|ascend)(?![A-Za-z])|离线推理", re.IGNORECASE)
-_ACCURACY = re.compile(r"精度|acc|top[ -]?\d|map\b|iou|psnr|ssim|f1|rank|dice|recall|precision", re.IGNORECASE)
-_NO_ACCURACY = re.compile(r"性能|吞吐|fps|err|wer|cer|loss|时延|latency|fid|rmse|mae\b", re.IGNORECASE)
+_ACCURACY = re.compile(
+    r"精度|acc|top[ -]?\d|map\b|iou|psnr|ssim|f1|rank|dice|recall|precision", re.IGNORECASE
+)
+_NO_ACCURACY = re.compile(
+    r"性能|吞吐|fps|err|wer|cer|loss|时延|latency|fid|rmse|mae\b", re.IGNORECASE
+)
 _QUANTITY = re.compile(rf"(?<![\d.@A-Za-z-])({NUMBER})(?![\d.])\s?(%)?")
 _DIFFERENCE = re.compile(
-    rf"精度[^,;。]{{0,24}}?(?:相差|下降|降低|损失|差距|高出?|提升|低)了?(?:约|仅)?为?\s?({NUMBER})\s?%(?!\s?(?:之?内|以内|范围))"
+    r"精度[^,;。"
+    rf"]{{0,24}}?(?:相差|下降|降低|损失|差距|高出?|提升|低)了?(?:约|仅)?为?\s?({NUMBER})\s?%(?!\s?(?:之?内|以内|范围))"
 )
 _SHARE = re.compile(rf"精度[^,;。]{{0,24}}?精度的\s?({NUMBER})\s?%(?!\s?(?:以上|之上))")
 _TWO_AND_DROP = re.compile(
-    rf"(?<![\d.])({NUMBER})\s?%[^。;%]{{0,24}}?(?<![\d.])({NUMBER})\s?%(?: published)?\)?[,;]\s?(?:精度)?(?:仅|只)?"
-    rf"(?:下降|相差|降低|损失|低|a (?:drop|loss|difference) of)了?约?\s?({NUMBER})\s?(?:%|个百?分?点)(?!\s?(?:之?内|以内))"
+    rf"(?<![\d.])({NUMBER})\s?%[^。;%]{{0,24}}?(?<![\d.])({NUMBER})\s?%(?:"
+    r" published)?\)?[,;]\s?(?:精度)?(?:仅|只)?"
+    r"(?:下降|相差|降低|损失|低|a (?:drop|loss|difference)"
+    rf" of)了?约?\s?({NUMBER})\s?(?:%|个百?分?点)(?!\s?(?:之?内|以内))"
 )
 _LONGEST = 300
 _RULE = re.compile(r"要求|不超过|小于|大于|以内|之内|范围|应|需|<|>")
@@ -55,9 +73,15 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 
 def _sentences(facts: Facts) -> Iterator[Outcome]:
-    """Two accuracies and their difference in one sentence: ``310P Top1 75.43%, official 75.61%, a drop of 0.18%``."""
+    """Two accuracies and their difference in one sentence: ``310P Top1 75.43%, official 75.61%, a
+    drop of 0.18%``.
+    """
     for number, line in enumerate(facts.document.lines):
-        match = _TWO_AND_DROP.search(line) if "%" in line and len(line) < _LONGEST and "|" not in line else None
+        match = (
+            _TWO_AND_DROP.search(line)
+            if "%" in line and len(line) < _LONGEST and "|" not in line
+            else None
+        )
         if match is None or not _ACCURACY.search(line[: match.start(2)]):
             continue
         first, second, stated = (figure(match[group]) for group in (1, 2, 3))
@@ -65,7 +89,13 @@ def _sentences(facts: Facts) -> Iterator[Outcome]:
         possible = [points, *(100 * points / f.value for f in (first, second) if f.value)]
         slack = first.ulp + second.ulp + stated.ulp
         off = min(abs(stated.value - value) for value in possible)
-        verdict = Verdict.AGREES if off <= slack else Verdict.AMBIGUOUS if off <= 2 * slack + 0.05 else Verdict.CONTRADICTION
+        verdict = (
+            Verdict.AGREES
+            if off <= slack
+            else Verdict.AMBIGUOUS
+            if off <= 2 * slack + 0.05
+            else Verdict.CONTRADICTION
+        )
         derived = f"{points:.4g} points = {first.text} against {second.text}"
         yield Finding(verdict, KIND, number + 1, f"{stated.text}%", derived, number + 1)
 
@@ -73,7 +103,11 @@ def _sentences(facts: Facts) -> Iterator[Outcome]:
 def _pairs(grid: Grid) -> Iterator[_Reached]:
     """Published beside reached accuracies, across (one column each) or down (one row each)."""
     headers = [cell.text for cell in grid.rows[0]]
-    across = [(i, _role(text)) for i, text in enumerate(headers) if _ACCURACY.search(text) and not _NO_ACCURACY.search(text)]
+    across = [
+        (i, _role(text))
+        for i, text in enumerate(headers)
+        if _ACCURACY.search(text) and not _NO_ACCURACY.search(text)
+    ]
     references = [i for i, role in across if role == "reference"]
     if len(references) == 1:
         for row in grid.rows[1:]:
@@ -101,10 +135,15 @@ def _apart(facts: Facts) -> Iterator[_Reached]:
 
 
 def _top_cells(grid: Grid) -> Iterator[tuple[int, str, Cell]]:
-    """The cells of the port under, or beside, a title of a top-k accuracy: k, the two titles, the cell."""
+    """The cells of the port under, or beside, a title of a top-k accuracy: k, the two titles, the
+    cell.
+    """
     for row in grid.rows[1:]:
         for header, cell in zip(grid.rows[0][1:], row[1:], strict=True):
-            top, names = TOP.search(header.text) or TOP.search(row[0].text), f"{row[0].text} {header.text}"
+            top, names = (
+                TOP.search(header.text) or TOP.search(row[0].text),
+                f"{row[0].text} {header.text}",
+            )
             if top and not _NO_ACCURACY.search(names) and _role(names) == "port":
                 yield int(top[1]), names, cell
 
@@ -112,14 +151,21 @@ def _top_cells(grid: Grid) -> Iterator[tuple[int, str, Cell]]:
 def _role(text: str) -> str | None:
     if _REFERENCE.search(text):
         return "reference"
-    return "port" if _PORT.search(text) or any(name in ("310", "310P", "310B") for name in devices_in(text)) else None
+    return (
+        "port"
+        if _PORT.search(text) or any(name in ("310", "310P", "310B") for name in devices_in(text))
+        else None
+    )
 
 
 def _matched(published: Cell, reached: Cell, title: str) -> Iterator[_Reached]:
     """The metrics of two cells, when they list as many and bear the same names."""
     left, right = _percents(published.text), _percents(reached.text)
     if len(left) == len(right) and not _NO_ACCURACY.search(published.text + reached.text):
-        yield from (_Reached(a, b, reached.line, tuple(devices_in(title))) for a, b in zip(left, right, strict=True))
+        yield from (
+            _Reached(a, b, reached.line, tuple(devices_in(title)))
+            for a, b in zip(left, right, strict=True)
+        )
 
 
 def _percents(text: str) -> list[Figure]:
@@ -128,7 +174,9 @@ def _percents(text: str) -> list[Figure]:
         read = figure(match[1])
         small = read.value <= 1 and not match[2]
         found.append(
-            Figure(match[0].strip(), read.value * 100, read.ulp * 100) if small else Figure(match[0].strip(), read.value, read.ulp)
+            Figure(match[0].strip(), read.value * 100, read.ulp * 100)
+            if small
+            else Figure(match[0].strip(), read.value, read.ulp)
         )
     return found
 
@@ -136,12 +184,30 @@ def _percents(text: str) -> list[Figure]:
 def _within(facts: Facts, pairs: list[_Reached]) -> Iterator[Outcome]:
     claim = claim_line(facts)
     for pair in pairs if claim is not None else ():
-        drop, slack = pair.published.value - pair.reached.value, pair.published.ulp + pair.reached.ulp
+        drop, slack = (
+            pair.published.value - pair.reached.value,
+            pair.published.ulp + pair.reached.ulp,
+        )
         # Points or a fraction of the published figure: only what breaks both is a contradiction.
         broken = drop > _RULE_POINTS + slack and drop > 0.01 * pair.published.value + slack
-        verdict = Verdict.AGREES if not broken else Verdict.CONTRADICTION if drop < 0.5 * pair.published.value else Verdict.AMBIGUOUS
-        derived = f"{pair.reached.text} is {drop:.4g} points below the published {pair.published.text}"
-        yield Finding(verdict, KIND, (claim or 0) + 1, facts.document.lines[claim or 0].strip()[:80], derived, pair.line + 1)
+        verdict = (
+            Verdict.AGREES
+            if not broken
+            else Verdict.CONTRADICTION
+            if drop < 0.5 * pair.published.value
+            else Verdict.AMBIGUOUS
+        )
+        derived = (
+            f"{pair.reached.text} is {drop:.4g} points below the published {pair.published.text}"
+        )
+        yield Finding(
+            verdict,
+            KIND,
+            (claim or 0) + 1,
+            facts.document.lines[claim or 0].strip()[:80],
+            derived,
+            pair.line + 1,
+        )
 
 
 def _stated(facts: Facts, pairs: list[_Reached]) -> Iterator[Outcome]:
@@ -152,33 +218,61 @@ def _stated(facts: Facts, pairs: list[_Reached]) -> Iterator[Outcome]:
         for match in _DIFFERENCE.finditer(line):
             meant = _meant(line, match, pairs)
             points = [abs(p.published.value - p.reached.value) for p in meant]
-            relative = [100 * d / p.published.value for d, p in zip(points, meant, strict=True) if p.published.value]
+            relative = [
+                100 * d / p.published.value
+                for d, p in zip(points, meant, strict=True)
+                if p.published.value
+            ]
             yield from _one_of(number, match, points + relative, meant)
         for match in _SHARE.finditer(line):
             meant = _meant(line, match, pairs)
-            yield from _one_of(number, match, [100 * p.reached.value / p.published.value for p in meant if p.published.value], meant)
+            yield from _one_of(
+                number,
+                match,
+                [100 * p.reached.value / p.published.value for p in meant if p.published.value],
+                meant,
+            )
 
 
 def _meant(line: str, match: re.Match[str], pairs: list[_Reached]) -> list[_Reached]:
-    """The pairs of the device that the clause names, all of them when it names none that the table has."""
+    """The pairs of the device that the clause names, all of them when it names none that the table
+    has.
+    """
     named = devices_in(line[max(0, match.start() - 12) : match.end()])[-1:]
     return [pair for pair in pairs if named and named[0] in pair.devices] or pairs
 
 
-def _one_of(number: int, match: re.Match[str], possible: list[float], pairs: list[_Reached]) -> Iterator[Outcome]:
+def _one_of(
+    number: int, match: re.Match[str], possible: list[float], pairs: list[_Reached]
+) -> Iterator[Outcome]:
     stated = figure(match[1])
     if stated.digits < 2 or not possible or _RULE.search(match[0]):
         return
     slack = stated.ulp + max(p.published.ulp + p.reached.ulp for p in pairs)
     nearest = min(possible, key=lambda value: abs(value - stated.value))
     off = abs(nearest - stated.value)
-    verdict = Verdict.AGREES if off <= slack else Verdict.AMBIGUOUS if off <= 2 * slack + 0.05 else Verdict.CONTRADICTION
-    yield Finding(verdict, KIND, number + 1, match[0], f"{nearest:.4g}%, the nearest of the table", pairs[0].line + 1)
+    verdict = (
+        Verdict.AGREES
+        if off <= slack
+        else Verdict.AMBIGUOUS
+        if off <= 2 * slack + 0.05
+        else Verdict.CONTRADICTION
+    )
+    yield Finding(
+        verdict,
+        KIND,
+        number + 1,
+        match[0],
+        f"{nearest:.4g}%, the nearest of the table",
+        pairs[0].line + 1,
+    )
 
 
 def _restated(facts: Facts) -> Iterator[Outcome]:
     """Top-k accuracies of the port in tables, against the result.json blocks."""
-    shown = [(k, read) for block in result_blocks(facts) for k, (read, _) in block.items()][:_MOST_PAIRS]
+    shown = [(k, read) for block in result_blocks(facts) for k, (read, _) in block.items()][
+        :_MOST_PAIRS
+    ]
     for grid in grids(facts.document) if shown else ():
         for k, _, cell in _top_cells(grid):
             values = _percents(cell.text)
@@ -186,6 +280,14 @@ def _restated(facts: Facts) -> Iterator[Outcome]:
             if known and len(values) == 1:
                 nearest = min(known, key=lambda read: abs(read.value - values[0].value))
                 off = abs(nearest.value - values[0].value)
-                verdict = Verdict.AGREES if off <= nearest.ulp + values[0].ulp else Verdict.AMBIGUOUS
+                verdict = (
+                    Verdict.AGREES if off <= nearest.ulp + values[0].ulp else Verdict.AMBIGUOUS
+                )
                 verdict = Verdict.CONTRADICTION if off > _ANOTHER_RUN else verdict
-                yield Finding(verdict, KIND, cell.line + 1, values[0].text, f"{nearest.text}% in the result shown")
+                yield Finding(
+                    verdict,
+                    KIND,
+                    cell.line + 1,
+                    values[0].text,
+                    f"{nearest.text}% in the result shown",
+                )

@@ -17,16 +17,26 @@ _BEST = re.compile(r"最优|最佳|最高|\bbest\b|\bhighest\b", re.IGNORECASE)
 #: A comma, but not the one of "1,203.2fps".
 _CLAUSE = re.compile(r"[;。]|\.(?=\s|$)|,(?!\d{3}(?:\.\d|\s?fps))")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:\.\d{1,9})?\s?fps)", re.IGNORECASE)
-_BATCH_OF = re.compile(r"best batch(?: size)? (?:of|for|on) [^,;。]{2,16}? is (\d{1,3})(?![\d.])", re.IGNORECASE)
-_RATE = re.compile(rf"(?<![A-Za-z0-9_.])({NUMBER})\s?(?:fps|qps|samples/s)(?![A-Za-z])", re.IGNORECASE)
+_BATCH_OF = re.compile(
+    r"best batch(?: size)? (?:of|for|on) [^,;。]{2,16}? is (\d{1,3})(?![\d.])", re.IGNORECASE
+)
+_RATE = re.compile(
+    rf"(?<![A-Za-z0-9_.])({NUMBER})\s?(?:fps|qps|samples/s)(?![A-Za-z])", re.IGNORECASE
+)
 _ONE_BATCH = re.compile(r"单卡|时的?精度|精度")
 _LONGEST = 200
 
 
 def check(facts: Facts) -> Iterator[Outcome]:
-    """Every line of prose that speaks of the best of one device that a table has with several batches."""
+    """Every line of prose that speaks of the best of one device that a table has with several
+    batches.
+    """
     for number, line in enumerate(facts.document.lines):
-        if "|" in facts.document.raw[number] or len(line) > _LONGEST or facts.document.fenced[number]:
+        if (
+            "|" in facts.document.raw[number]
+            or len(line) > _LONGEST
+            or facts.document.fenced[number]
+        ):
             continue
         if _BEST.search(line) and not TUNED.search(line):
             yield from _line(facts, number, line)
@@ -46,7 +56,9 @@ def _line(facts: Facts, number: int, line: str) -> Iterator[Outcome]:
             # Another batch than the best is spoken of.
             open_batch = open_rate = False
         if (open_batch or open_rate) and len(device) == 1 and not _ONE_BATCH.search(part):
-            yield from _statement(facts, number, device[0], batches if open_batch else [], rates if open_rate else [])
+            yield from _statement(
+                facts, number, device[0], batches if open_batch else [], rates if open_rate else []
+            )
         open_batch, open_rate = open_batch and not batches, open_rate and not rates
 
 
@@ -57,24 +69,49 @@ def _parts(line: str) -> list[str]:
     return [part for part in _CLAUSE.split(text) if part.strip()]
 
 
-def _statement(facts: Facts, number: int, device: str, batches: list[int], rates: list[Figure]) -> Iterator[Outcome]:
-    columns = [c for table in facts.tables for c in table.of(device) if not c.latency and len(_rows(c)) >= 2]
+def _statement(
+    facts: Facts, number: int, device: str, batches: list[int], rates: list[Figure]
+) -> Iterator[Outcome]:
+    columns = [
+        c
+        for table in facts.tables
+        for c in table.of(device)
+        if not c.latency and len(_rows(c)) >= 2
+    ]
     if not columns or any(c.variant for c in columns) or len(batches) > 1 or len(rates) > 1:
         return
     tops = [max(_rows(column), key=lambda v: v.figure.value) for column in columns]
     derived = "; or ".join(f"bs{top.batch} with {top.figure.text}" for top in tops)
     if batches:
-        holders = {v.batch for c, top in zip(columns, tops, strict=True) for v in _rows(c) if v.figure.value == top.figure.value}
+        holders = {
+            v.batch
+            for c, top in zip(columns, tops, strict=True)
+            for v in _rows(c)
+            if v.figure.value == top.figure.value
+        }
         verdict = Verdict.AGREES if batches[0] in holders else Verdict.CONTRADICTION
         if all(batches[0] not in {v.batch for v in _rows(c)} for c in columns):
             verdict = Verdict.AMBIGUOUS
-        yield Finding(verdict, KIND, number + 1, f"{device} best at bs{batches[0]}", derived, tops[0].line + 1)
+        yield Finding(
+            verdict, KIND, number + 1, f"{device} best at bs{batches[0]}", derived, tops[0].line + 1
+        )
     if rates:
         stated = rates[0]
-        close = any(same(stated, top.figure.value) or deviation(stated.value, top.figure.value) <= 0.001 for top in tops)
+        close = any(
+            same(stated, top.figure.value) or deviation(stated.value, top.figure.value) <= 0.001
+            for top in tops
+        )
         # On a 310 one chip's rate may be meant.
-        chips = device == "310" and any(deviation(stated.value * 4, top.figure.value) <= 0.01 for top in tops)
-        verdict = Verdict.AGREES if close else Verdict.AMBIGUOUS if chips or len(tops) > 1 else Verdict.CONTRADICTION
+        chips = device == "310" and any(
+            deviation(stated.value * 4, top.figure.value) <= 0.01 for top in tops
+        )
+        verdict = (
+            Verdict.AGREES
+            if close
+            else Verdict.AMBIGUOUS
+            if chips or len(tops) > 1
+            else Verdict.CONTRADICTION
+        )
         yield Finding(verdict, KIND, number + 1, stated.text, derived, tops[0].line + 1)
 
 

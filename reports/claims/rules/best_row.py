@@ -28,7 +28,9 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 def _is_batch(rows: list[Value], best: Value) -> bool:
     """Whether the best row names batches and not throughputs."""
-    return best.figure.value in {v.batch for v in rows} and best.figure.value < min(v.figure.value for v in rows)
+    return best.figure.value in {v.batch for v in rows} and best.figure.value < min(
+        v.figure.value for v in rows
+    )
 
 
 def _batch_of_best(rows: list[Value], best: Value) -> Finding:
@@ -36,21 +38,36 @@ def _batch_of_best(rows: list[Value], best: Value) -> Finding:
     right = any(v.batch == best.figure.value and v.figure.value == top for v in rows)
     holder = next(v for v in rows if v.figure.value == top)
     verdict = Verdict.AGREES if right else Verdict.CONTRADICTION
-    return Finding(verdict, KIND, best.line + 1, f"bs{best.figure.text}", f"bs{holder.batch} with {holder.figure.text}", holder.line + 1)
+    return Finding(
+        verdict,
+        KIND,
+        best.line + 1,
+        f"bs{best.figure.text}",
+        f"bs{holder.batch} with {holder.figure.text}",
+        holder.line + 1,
+    )
 
 
 def _best(table: Table, column: Column, rows: list[Value], best: Value) -> Finding:
     top = max(rows, key=lambda v: v.figure.value)
     precision = max(best.figure.ulp, top.figure.ulp)
     coarser = best.figure.ulp > top.figure.ulp
-    if best.figure.value == top.figure.value or (coarser and abs(best.figure.value - top.figure.value) <= precision):
+    if best.figure.value == top.figure.value or (
+        coarser and abs(best.figure.value - top.figure.value) <= precision
+    ):
         verdict = Verdict.AGREES
-    elif best.figure.value == min(v.figure.value for v in rows) or (best.figure.value > top.figure.value and not _others_fit(table, best)):
-        # The least of a column is the best of a latency; a value above all rows may come from a batch that is not shown.
+    elif best.figure.value == min(v.figure.value for v in rows) or (
+        best.figure.value > top.figure.value and not _others_fit(table, best)
+    ):
+        # The least of a column is the best of a latency; a value above all rows may come from a
+        # batch that is not shown.
         verdict = Verdict.AMBIGUOUS
     elif _is_one_row(table, best):
         verdict = Verdict.AMBIGUOUS
-    elif any(v.figure.value == best.figure.value for v in rows) or deviation(best.figure.value, top.figure.value) > 0.001:
+    elif (
+        any(v.figure.value == best.figure.value for v in rows)
+        or deviation(best.figure.value, top.figure.value) > 0.001
+    ):
         verdict = Verdict.CONTRADICTION
     else:
         verdict = Verdict.AMBIGUOUS
@@ -59,7 +76,9 @@ def _best(table: Table, column: Column, rows: list[Value], best: Value) -> Findi
 
 
 def _others_fit(table: Table, best: Value) -> bool:
-    """Whether the best row has other cells, each of them the largest of its column: then the rows shown are all there are."""
+    """Whether the best row has other cells, each of them the largest of its column: then the rows
+    shown are all there are.
+    """
     pairs = [
         (cell.figure.value, max((v.figure.value for v in column.values if not v.best), default=0.0))
         for column in table.rates
@@ -70,11 +89,15 @@ def _others_fit(table: Table, best: Value) -> bool:
 
 
 def _is_one_row(table: Table, best: Value) -> bool:
-    """Whether the best row repeats one batch's whole row: best by one device, not by each column."""
+    """Whether the best row repeats one batch's whole row: best by one device, not by each
+    column.
+    """
     cells = [(c, v) for c in table.rates for v in c.values if v.row == best.row]
     shared: set[int | None] | None = None
     for column, cell in cells:
-        batches = {v.batch for v in column.values if not v.best and v.figure.value == cell.figure.value}
+        batches = {
+            v.batch for v in column.values if not v.best and v.figure.value == cell.figure.value
+        }
         shared = batches if shared is None else shared & batches
     return bool(shared) and len(cells) >= 2
 
@@ -87,6 +110,15 @@ def _named_batch(rows: list[Value], best: Value) -> Iterator[Outcome]:
     named = next((v for v in rows if v.batch == best.own_batch), None)
     if not holders or named is None:
         return
-    verdict = Verdict.AGREES if any(v.batch == best.own_batch for v in holders) else Verdict.CONTRADICTION
+    verdict = (
+        Verdict.AGREES if any(v.batch == best.own_batch for v in holders) else Verdict.CONTRADICTION
+    )
     derived = f"bs{holders[0].batch}: bs{best.own_batch} is {named.figure.text}"
-    yield Finding(verdict, "log-self", best.line + 1, f"bs{best.own_batch} {best.figure.text}", derived, holders[0].line + 1)
+    yield Finding(
+        verdict,
+        "log-self",
+        best.line + 1,
+        f"bs{best.own_batch} {best.figure.text}",
+        derived,
+        holders[0].line + 1,
+    )

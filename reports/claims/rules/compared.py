@@ -1,4 +1,6 @@
-"""Figures restated in comparisons, ``batch16: 1635.3fps > 1.6 * 656.98fps``, held against what the document gives for the batch."""
+"""Figures restated in comparisons, ``batch16: 1635.3fps > 1.6 * 656.98fps``, held against what the
+document gives for the batch.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,11 @@ class _Known:
 def check(facts: Facts) -> Iterator[Outcome]:
     """Every lone figure, or figure times a threshold, on either side of ``<`` and ``>``."""
     text = "\n".join(facts.document.lines)
-    comparing = ((n, found) for n, found in facts.worked.items() if any(r in "<>" for worked in found for r in worked.relations))
+    comparing = (
+        (n, found)
+        for n, found in facts.worked.items()
+        if any(r in "<>" for worked in found for r in worked.relations)
+    )
     for number, found in islice(comparing, _MOST_LINES):
         line = facts.document.lines[number]
         if facts.document.fenced[number] or TUNED.search(line):
@@ -41,12 +47,18 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 def _sides(facts: Facts, number: int, worked: Worked, text: str) -> Iterator[Outcome]:
     line = facts.document.lines[number]
-    figures = [_restated(side) for index, side in enumerate(worked.sides) if index == 0 or worked.relations[index - 1] != "="]
+    figures = [
+        _restated(side)
+        for index, side in enumerate(worked.sides)
+        if index == 0 or worked.relations[index - 1] != "="
+    ]
     known = _known(facts, number, _batches(facts, number, line))
     devices = {device for _, device in device_spans(line)}
     known = [k for k in known if len(devices) != 2 or k.device in devices]
     values = [side.value for side in worked.sides] + [f.value for f in figures if f]
-    matched = {k.device for k in known for value in values if deviation(value, k.value) <= OTHER_RUN}
+    matched = {
+        k.device for k in known for value in values if deviation(value, k.value) <= OTHER_RUN
+    }
     others = [k for k in known if k.device not in matched]
     for stated in figures:
         if stated is None or not known:
@@ -56,11 +68,15 @@ def _sides(facts: Facts, number: int, worked: Worked, text: str) -> Iterator[Out
         elif matched and others and text.count(stated.text) == line.count(stated.text):
             nearest = min(others, key=lambda k: deviation(stated.value, k.value))
             derived = f"{shown(nearest.value)} ({nearest.device})"
-            yield Finding(Verdict.CONTRADICTION, KIND, number + 1, stated.text, derived, nearest.line + 1)
+            yield Finding(
+                Verdict.CONTRADICTION, KIND, number + 1, stated.text, derived, nearest.line + 1
+            )
 
 
 def _restated(side: Side) -> Figure | None:
-    """The throughput of a side: alone, or beside a threshold. Worked figures (``x4``, ``1000/``) are claims, judged with these."""
+    """The throughput of a side: alone, or beside a threshold. Worked figures (``x4``, ``1000/``)
+    are claims, judged with these.
+    """
     figures = [f for f, power in side.factors if power == 1]
     if len(figures) != len(side.factors) or len(figures) > 2:
         return None
@@ -71,7 +87,11 @@ def _restated(side: Side) -> Figure | None:
 def _batches(facts: Facts, number: int, line: str) -> list[int]:
     """The batch of the line, or of a short title right above it."""
     for at in range(number, max(-1, number - _TITLE_ABOVE), -1):
-        found = batches_in(facts.document.lines[at]) if at == number or len(facts.document.lines[at]) < 20 else []
+        found = (
+            batches_in(facts.document.lines[at])
+            if at == number or len(facts.document.lines[at]) < 20
+            else []
+        )
         if found:
             return found
     return []

@@ -21,21 +21,43 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 
 def _borrowed(facts: Facts) -> Iterator[Outcome]:
-    """Figures used elsewhere, printed digit by digit as in a log, under another batch than the log's."""
+    """Figures used elsewhere, printed digit by digit as in a log, under another batch than the
+    log's.
+    """
     runs = {
-        run.log.principal.figure.text: run for run in reversed(facts.runs) if run.log.principal and run.log.principal.figure.digits >= 5
+        run.log.principal.figure.text: run
+        for run in reversed(facts.runs)
+        if run.log.principal and run.log.principal.figure.digits >= 5
     }
     named: set[int] = set()
     for claim in facts.claims:
-        run = runs.get(claim.operand.text) if claim.operand and id(claim) not in facts.concluded else None
+        run = (
+            runs.get(claim.operand.text)
+            if claim.operand and id(claim) not in facts.concluded
+            else None
+        )
         if run is None or not run.batch or not claim.batch or claim.line in named:
             continue
         right = claim.batch == run.batch
         named |= set() if right else {claim.line}
-        sure = Verdict.CONTRADICTION if run.support[run.batch] >= 3 and run.support[claim.batch] == 0 else Verdict.AMBIGUOUS
+        sure = (
+            Verdict.CONTRADICTION
+            if run.support[run.batch] >= 3 and run.support[claim.batch] == 0
+            else Verdict.AMBIGUOUS
+        )
         stated = facts.document.lines[claim.line].strip()[:80]
-        derived = f"batch {run.batch}: {claim.operand.text if claim.operand else ''} is the figure of its log"
-        yield Finding(Verdict.AGREES if right else sure, "log-self", claim.line + 1, stated, derived, run.log.last + 1)
+        derived = (
+            f"batch {run.batch}: {claim.operand.text if claim.operand else ''} is the figure of"
+            " its log"
+        )
+        yield Finding(
+            Verdict.AGREES if right else sure,
+            "log-self",
+            claim.line + 1,
+            stated,
+            derived,
+            run.log.last + 1,
+        )
 
 
 def _judge(facts: Facts, labels: list[Label]) -> Iterator[Outcome]:
@@ -45,12 +67,20 @@ def _judge(facts: Facts, labels: list[Label]) -> Iterator[Outcome]:
     best = max(weights, key=lambda batch: weights[batch])
     for label in labels:
         if label.batch == best or weights[best] == label.weight:
-            yield Finding(Verdict.AGREES, "log-self", label.line + 1, f"batch {label.batch}", f"batch {best}")
+            yield Finding(
+                Verdict.AGREES, "log-self", label.line + 1, f"batch {label.batch}", f"batch {best}"
+            )
             continue
         against = [other for other in labels if other.batch == best]
         lead = weights[best] - weights[label.batch]
-        sure = lead >= 1 and len({other.source for other in against}) >= 2 and label.source in ("text", "file name", "conclusion")
+        sure = (
+            lead >= 1
+            and len({other.source for other in against}) >= 2
+            and label.source in ("text", "file name", "conclusion")
+        )
         verdict = Verdict.CONTRADICTION if sure else Verdict.AMBIGUOUS
-        derived = f"batch {best}, by " + ", ".join(f"{other.source} (line {other.line + 1})" for other in against)
+        derived = f"batch {best}, by " + ", ".join(
+            f"{other.source} (line {other.line + 1})" for other in against
+        )
         stated = facts.document.lines[label.line].strip()[:80]
         yield Finding(verdict, "log-self", label.line + 1, stated, derived, against[0].line + 1)

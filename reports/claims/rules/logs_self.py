@@ -1,4 +1,6 @@
-"""Logs held against themselves: samples from rate x time, read rate x latency, order of the statistics, throughput from the mean."""
+"""Logs held against themselves: samples from rate x time, read rate x latency, order of the
+statistics, throughput from the mean.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,12 @@ from portproof.reports.claims.read.runs import USUAL_BATCHES, Run
 
 KIND = "log-self"
 _NUMBER_OF_IMAGES = re.compile(r"(?<![\d.])(\d{2,9})\s?张|Number of images\D{0,16}(\d{2,9})")
-#: Stages of benchmark that handle one sample (or batch) at a time: their rate x module latency is 1000 within half a percent in 206 of
-#: 212 published logs; beyond 2 % the log was edited.
+#: Stages of benchmark that handle one sample (or batch) at a time: their rate x module latency is
+#: 1000 within half a percent in 206 of 212 published logs; beyond 2 % the log was edited.
 _ONE_SAMPLE = {"read": "data read", "preprocess": "preprocess", "post": "post"}
 _READ_USUAL, _READ_EDITED = 0.005, 0.02
-#: Infer over post rate strays where the post stage is the bottleneck, by up to 15 %; alone it proves nothing.
+#: Infer over post rate strays where the post stage is the bottleneck, by up to 15 %; alone it
+#: proves nothing.
 _POST_EDITED = 0.15
 _LARGEST_TOLD = 40
 
@@ -37,13 +40,23 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 
 def _usual_samples(facts: Facts) -> float | None:
-    """The number of samples that the document's consistent logs show, else one that both a log and the text name."""
+    """The number of samples that the document's consistent logs show, else one that both a log and
+    the text name.
+    """
     logs = [run.log for run in facts.runs if run.log.samples]
     counts = Counter(round(log.samples or 0, -1) for log in logs if not _is_edited(log))
     if counts:
         return counts.most_common(1)[0][0]
-    named = {int(group) for line in facts.document.lines for match in _NUMBER_OF_IMAGES.finditer(line) for group in match.groups() if group}
-    return next((float(n) for log in logs for n in named if deviation(log.samples or 0, n) <= 1e-3), None)
+    named = {
+        int(group)
+        for line in facts.document.lines
+        for match in _NUMBER_OF_IMAGES.finditer(line)
+        for group in match.groups()
+        if group
+    }
+    return next(
+        (float(n) for log in logs for n in named if deviation(log.samples or 0, n) <= 1e-3), None
+    )
 
 
 def _product(rate: Reading | None, latency: Reading | None) -> float | None:
@@ -64,9 +77,25 @@ def _benchmark(run: Run, usual: float | None) -> Iterator[Outcome]:
         if product is not None and rate and latency and not edited:
             off = deviation(product, 1)
             edited = off > _READ_EDITED
-            verdict = Verdict.CONTRADICTION if edited else Verdict.AMBIGUOUS if off > _READ_USUAL else Verdict.AGREES
-            stated = f"[{shown_as}] throughputRate: {rate.figure.text}, moduleLatency: {latency.figure.text}"
-            yield Finding(verdict, KIND, rate.line + 1, stated, f"rate x latency = {product:.4f} s, it must be 1", rate.line + 1)
+            verdict = (
+                Verdict.CONTRADICTION
+                if edited
+                else Verdict.AMBIGUOUS
+                if off > _READ_USUAL
+                else Verdict.AGREES
+            )
+            stated = (
+                f"[{shown_as}] throughputRate: {rate.figure.text}, moduleLatency:"
+                f" {latency.figure.text}"
+            )
+            yield Finding(
+                verdict,
+                KIND,
+                rate.line + 1,
+                stated,
+                f"rate x latency = {product:.4f} s, it must be 1",
+                rate.line + 1,
+            )
     yield from _samples(run.log, usual)
     yield from _post(run, usual)
     yield from _contained(run.log)
@@ -76,9 +105,20 @@ def _contained(log: Log) -> Iterator[Outcome]:
     """End to end cannot be faster than inference, which is a part of it."""
     e2e, infer = log.get("e2e.rate"), log.get("infer.rate")
     if e2e and infer:
-        verdict = Verdict.CONTRADICTION if e2e.value > infer.value * (1 + _READ_EDITED) else Verdict.AGREES
+        verdict = (
+            Verdict.CONTRADICTION
+            if e2e.value > infer.value * (1 + _READ_EDITED)
+            else Verdict.AGREES
+        )
         stated = f"[e2e] throughputRate: {e2e.figure.text}"
-        yield Finding(verdict, KIND, e2e.line + 1, stated, f"not above the infer rate {infer.figure.text}", infer.line + 1)
+        yield Finding(
+            verdict,
+            KIND,
+            e2e.line + 1,
+            stated,
+            f"not above the infer rate {infer.figure.text}",
+            infer.line + 1,
+        )
 
 
 def _samples(log: Log, usual: float | None) -> Iterator[Outcome]:
@@ -89,7 +129,14 @@ def _samples(log: Log, usual: float | None) -> Iterator[Outcome]:
     other = Verdict.CONTRADICTION if _is_edited(log) else Verdict.AMBIGUOUS
     verdict = Verdict.AGREES if deviation(samples, usual) <= RESTATED else other
     stated = f"[e2e] throughputRate: {e2e.figure.text}, latency: {latency.figure.text}"
-    yield Finding(verdict, KIND, e2e.line + 1, stated, f"{shown(samples)} samples; the other logs show {shown(usual)}", e2e.line + 1)
+    yield Finding(
+        verdict,
+        KIND,
+        e2e.line + 1,
+        stated,
+        f"{shown(samples)} samples; the other logs show {shown(usual)}",
+        e2e.line + 1,
+    )
 
 
 def _post(run: Run, usual: float | None) -> Iterator[Outcome]:
@@ -101,7 +148,14 @@ def _post(run: Run, usual: float | None) -> Iterator[Outcome]:
     strays = Verdict.CONTRADICTION if _is_edited(log) and off > _POST_EDITED else Verdict.AMBIGUOUS
     verdict = Verdict.AGREES if off <= 0.05 else strays
     stated = f"[post] throughputRate: {post.figure.text}"
-    yield Finding(verdict, KIND, post.line + 1, stated, f"infer rate / post rate = {effective:.4g}, the batch is {batch}", post.line + 1)
+    yield Finding(
+        verdict,
+        KIND,
+        post.line + 1,
+        stated,
+        f"infer rate / post rate = {effective:.4g}, the batch is {batch}",
+        post.line + 1,
+    )
 
 
 def _pure(log: Log) -> Iterator[Outcome]:
@@ -109,15 +163,36 @@ def _pure(log: Log) -> Iterator[Outcome]:
     product = _product(rate, latency)
     if product is None or rate is None or latency is None:
         return
-    # The tool averages rate and latency separately: up to 12 % apart for latencies below a millisecond.
+    # The tool averages rate and latency separately: up to 12 % apart for latencies below a
+    # millisecond.
     off = deviation(product, 1)
     per_batch = any(deviation(product, batch) <= 0.05 for batch in USUAL_BATCHES)
-    verdict = Verdict.AGREES if off <= 0.12 else Verdict.AMBIGUOUS if off <= 0.3 or per_batch else Verdict.CONTRADICTION
+    verdict = (
+        Verdict.AGREES
+        if off <= 0.12
+        else Verdict.AMBIGUOUS
+        if off <= 0.3 or per_batch
+        else Verdict.CONTRADICTION
+    )
     stated = f"ave_throughputRate: {rate.figure.text}, ave_latency: {latency.figure.text}"
-    yield Finding(verdict, KIND, rate.line + 1, stated, f"rate x latency = {product:.4f} s, it must be about 1", rate.line + 1)
+    yield Finding(
+        verdict,
+        KIND,
+        rate.line + 1,
+        stated,
+        f"rate x latency = {product:.4f} s, it must be about 1",
+        rate.line + 1,
+    )
 
 
-_ORDER = (("min", "median"), ("min", "mean"), ("median", "max"), ("mean", "max"), ("median", "percentile"), ("percentile", "max"))
+_ORDER = (
+    ("min", "median"),
+    ("min", "mean"),
+    ("median", "max"),
+    ("mean", "max"),
+    ("median", "percentile"),
+    ("percentile", "max"),
+)
 
 
 def _order(log: Log) -> Iterator[Outcome]:
@@ -128,7 +203,14 @@ def _order(log: Log) -> Iterator[Outcome]:
             wrong = first.value > second.value + max(first.figure.ulp, second.figure.ulp)
             verdict = Verdict.CONTRADICTION if wrong else Verdict.AGREES
             derived = f"{low} {first.figure.text} must not be above {high} {second.figure.text}"
-            yield Finding(verdict, KIND, first.line + 1, f"{low} = {first.figure.text}", derived, second.line + 1)
+            yield Finding(
+                verdict,
+                KIND,
+                first.line + 1,
+                f"{low} = {first.figure.text}",
+                derived,
+                second.line + 1,
+            )
 
 
 def _throughput(log: Log) -> Iterator[Outcome]:
@@ -141,11 +223,28 @@ def _throughput(log: Log) -> Iterator[Outcome]:
     nearest = min(derived, key=lambda value: deviation(throughput.value, value))
     off = deviation(throughput.value, nearest)
     other_batch = not log.printed_batch and _may_be_whole(throughput.value * mean.value / 1000)
-    verdict = Verdict.AGREES if off <= 0.001 else Verdict.AMBIGUOUS if off <= RESTATED or other_batch else Verdict.CONTRADICTION
+    verdict = (
+        Verdict.AGREES
+        if off <= 0.001
+        else Verdict.AMBIGUOUS
+        if off <= RESTATED or other_batch
+        else Verdict.CONTRADICTION
+    )
     text = f"{shown(nearest)} = 1000 x batch / {mean.figure.text}"
-    yield Finding(verdict, KIND, throughput.line + 1, f"throughput {throughput.figure.text}", text, mean.line + 1)
+    yield Finding(
+        verdict,
+        KIND,
+        throughput.line + 1,
+        f"throughput {throughput.figure.text}",
+        text,
+        mean.line + 1,
+    )
 
 
 def _may_be_whole(batch: float) -> bool:
-    """Whether a quotient may be some batch, or one over it: a large one is near a whole number in any case."""
-    return not 1 / _LARGEST_TOLD < batch < _LARGEST_TOLD or any(deviation(b, max(round(b), 1)) <= RESTATED for b in (batch, 1 / batch))
+    """Whether a quotient may be some batch, or one over it: a large one is near a whole number in
+    any case.
+    """
+    return not 1 / _LARGEST_TOLD < batch < _LARGEST_TOLD or any(
+        deviation(b, max(round(b), 1)) <= RESTATED for b in (batch, 1 / batch)
+    )

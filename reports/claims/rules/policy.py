@@ -8,17 +8,35 @@ from collections.abc import Iterator
 from portproof.reports.claims.findings import Finding, Outcome, Verdict
 from portproof.reports.claims.read.context import batches_in
 from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import NUMBER, RATIO, Figure, deviation, figure, same, shown
-from portproof.reports.claims.read.known_rates import BEST, Rate, common_batches, devices_named, rates
+from portproof.reports.claims.read.figures import (
+    NUMBER,
+    RATIO,
+    Figure,
+    deviation,
+    figure,
+    same,
+    shown,
+)
+from portproof.reports.claims.read.known_rates import (
+    BEST,
+    Rate,
+    common_batches,
+    devices_named,
+    rates,
+)
 
 _TIMES = re.compile(rf"(?<![\d.])({NUMBER})\s?(?:倍|times\b|x(?![\w])|×(?!\s?\d))")
 _CLAUSE = re.compile(r"[,;。]|\.(?=\s|$)")
 _SENTENCE = re.compile(r"[;。]|\.(?=\s|$)")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
-_RULE = re.compile(r"要求|如果|若|(?<![响对相])应(?!用)|(?<![无不])需|标准|目标|should|must|\bif\b|target|require|at least|threshold")
+_RULE = re.compile(
+    r"要求|如果|若|(?<![响对相])应(?!用)|(?<![无不])需|标准|目标|should|must|\bif\b|target|require|at"
+    r" least|threshold"
+)
 _BRACKET_AFTER = re.compile(r"\s?\([^()]{1,30}\)")
 _RULE_MET = re.compile(
-    r"(?:满足|符合|达到|通过)[^,;。]{0,40}?(?:要求|标准|目标)|(?:target|requirement)[^,;。]{0,60}? (?:is|are|was|were) (?:met|reached)"
+    r"(?:满足|符合|达到|通过)[^,;。]{0,40}?(?:要求|标准|目标)|(?:target|requirement)[^,;。]{0,60}?"
+    r" (?:is|are|was|were) (?:met|reached)"
 )
 _WHEN = re.compile(r"[^,;。]{0,8}时")
 _NEGATED = re.compile(r"未|没有|不到|不足|不能|无法")
@@ -28,7 +46,9 @@ _GOES_ON = re.compile(r"\s*(?:且|并|约|但|也|仅|还|同时)?(?:是|为|达
 _COMPARED = re.compile(r"相比|相较|对比|compared", re.IGNORECASE)
 _VARIANT = re.compile(r"aoe|tune|优化|调优", re.IGNORECASE)
 _SPEED = re.compile(r"性能|吞吐|fps|快|throughput|performance|fast", re.IGNORECASE)
-_OTHER_SUBJECT = re.compile(r"同类|其他模型|其它模型|时延|耗时|latency|功耗|内存|显存", re.IGNORECASE)
+_OTHER_SUBJECT = re.compile(
+    r"同类|其他模型|其它模型|时延|耗时|latency|功耗|内存|显存", re.IGNORECASE
+)
 
 #: A multiple said to be exceeded is rounded up by no more than this.
 _NEARLY = 0.97
@@ -60,7 +80,10 @@ def _is_rule(text: str, match: re.Match[str]) -> bool:
 
 def _says_met(before: str, match: re.Match[str], after: str) -> bool:
     """Whether the number stands within "the requirement of N times is met"."""
-    return any(met.start() <= len(before) < met.end() for met in _RULE_MET.finditer(before + match[0] + after))
+    return any(
+        met.start() <= len(before) < met.end()
+        for met in _RULE_MET.finditer(before + match[0] + after)
+    )
 
 
 def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterator[Outcome]:
@@ -76,16 +99,23 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
         return
     stated = figure(match[1])
     bound = (
-        bool(_MORE.search(clause) or _says_met(clause, match, after) or after.startswith(("以上", "及以上")))
+        bool(
+            _MORE.search(clause)
+            or _says_met(clause, match, after)
+            or after.startswith(("以上", "及以上"))
+        )
         and stated.digits <= 3
         and (stated.digits <= 2 or stated.ulp >= 0.1)
     )
     for choices in _choices(facts, line, start, match, named):
         pairs = [pair for batch in choices for pair in _pairs(facts, named, batch, number)]
-        # "Compared with T4, 310P reaches N times": the order of the words does not tell what is divided by what.
+        # "Compared with T4, 310P reaches N times": the order of the words does not tell what is
+        # divided by what.
         pairs += [(bottom, top) for top, bottom in pairs]
         findings = [
-            Finding(verdict, "policy" if bound else "ratio", number + 1, match[0], derived, top.line + 1)
+            Finding(
+                verdict, "policy" if bound else "ratio", number + 1, match[0], derived, top.line + 1
+            )
             for top, bottom in pairs
             if bottom.value and top.value
             for verdict, derived in [_judge(stated, bound, top, bottom)]
@@ -100,7 +130,9 @@ def _operands(facts: Facts, line: str, start: int, match: re.Match[str]) -> list
         # English names the divisor after the number: "the 310P reaches 2.6 times the T4".
         divisor = devices_named(facts, _TIMES.split(after, maxsplit=1)[0])[:1]
         if divisor:
-            subject = [name for name in devices_named(facts, line[: match.start()]) if name != divisor[0]]
+            subject = [
+                name for name in devices_named(facts, line[: match.start()]) if name != divisor[0]
+            ]
             return subject[:1] + divisor
     clause = line[start : match.start()]
     named = devices_named(facts, clause)
@@ -111,15 +143,24 @@ def _operands(facts: Facts, line: str, start: int, match: re.Match[str]) -> list
         # "..., more than 1.6 times": the same two as in the clause before.
         named = devices_named(facts, _CLAUSE.split(line[: start - 1])[-1])
     faster = line.startswith(("faster", " faster"), match.end())
-    if len(named) == 1 and (faster or _GOES_ON.match(clause) or _COMPARED.search(line, 0, start) or _TIMES.search(line, 0, start)):
+    if len(named) == 1 and (
+        faster
+        or _GOES_ON.match(clause)
+        or _COMPARED.search(line, 0, start)
+        or _TIMES.search(line, 0, start)
+    ):
         # "..., and reaches 2.036 times T4": the subject stands in the clause before.
         before = [name for name in devices_named(facts, line[:start]) if name != named[0]]
         named = before[:1] + named
     return named
 
 
-def _choices(facts: Facts, line: str, start: int, match: re.Match[str], named: list[str]) -> list[list[int | None]]:
-    """The batches that the claim is about. Each entry is one claim, and holds the batches that it may mean (BEST: each device's best)."""
+def _choices(
+    facts: Facts, line: str, start: int, match: re.Match[str], named: list[str]
+) -> list[list[int | None]]:
+    """The batches that the claim is about. Each entry is one claim, and holds the batches that it
+    may mean (BEST: each device's best).
+    """
     clause = line[start : match.start()]
     bracket = _BRACKET_AFTER.match(line, match.end())
     own = (batches_in(bracket[0]) if bracket else []) or batches_in(clause)
@@ -136,19 +177,25 @@ def _choices(facts: Facts, line: str, start: int, match: re.Match[str], named: l
     return [[BEST, *common_batches(facts, named)]] if _SPEED.search(line) else []
 
 
-def _pairs(facts: Facts, named: list[str], batch: int | None, number: int) -> list[tuple[Rate, Rate]]:
+def _pairs(
+    facts: Facts, named: list[str], batch: int | None, number: int
+) -> list[tuple[Rate, Rate]]:
     tops, bottoms = (rates(facts, device, batch, number) for device in named)
     return [(top, bottom) for top in tops for bottom in bottoms]
 
 
 def _judge(stated: Figure, bound: bool, top: Rate, bottom: Rate) -> tuple[Verdict, str]:
-    """The verdict on a stated quotient, and what follows instead; a ``bound`` is reached when the quotient is larger."""
+    """The verdict on a stated quotient, and what follows instead; a ``bound`` is reached when the
+    quotient is larger.
+    """
     derived, slack = top.value / bottom.value, top.slack + bottom.slack
     coarse = stated.digits <= 2 and stated.value < derived <= 1.15 * stated.value
     if bound:
         agrees, close = derived >= stated.value * (1 - slack), derived >= _NEARLY * stated.value
     else:
         agrees = same(stated, derived, slack)
-        close = coarse or same(stated, derived - 1, slack) or deviation(stated.value, derived) <= RATIO
+        close = (
+            coarse or same(stated, derived - 1, slack) or deviation(stated.value, derived) <= RATIO
+        )
     verdict = Verdict.AGREES if agrees else Verdict.AMBIGUOUS if close else Verdict.CONTRADICTION
     return verdict, f"{shown(derived)} = {shown(top.value)}/{shown(bottom.value)}"

@@ -1,4 +1,6 @@
-"""Worked arithmetic: does the right side follow from the left, and are the operands the log's figures."""
+"""Worked arithmetic: does the right side follow from the left, and are the operands the log's
+figures.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +28,21 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 
 def _equation(number: int, left: Side, stated: Figure, after: str) -> Finding:
-    """The verdict on one equation; ``after`` is the character behind it, which may change the right side's scale."""
+    """The verdict on one equation; ``after`` is the character behind it, which may change the right
+    side's scale.
+    """
     percent, suffixed = after == "%", after in tuple("kKMGTW万亿")
     readings = [left.value, left.value * 100] if percent else [left.value]
     nearest = min(readings, key=lambda value: deviation(stated.value, value))
     verdict = judge(stated, nearest, RESTATED, left.slack)
-    if verdict is Verdict.CONTRADICTION and (suffixed or _is_other_unit(stated, nearest, left.slack)):
+    if verdict is Verdict.CONTRADICTION and (
+        suffixed or _is_other_unit(stated, nearest, left.slack)
+    ):
         verdict = Verdict.AMBIGUOUS
     text = f"{left.text}={stated.text}"
-    return Finding(verdict, "product", number + 1, text, f"{shown(nearest)} = {left.text}", number + 1)
+    return Finding(
+        verdict, "product", number + 1, text, f"{shown(nearest)} = {left.text}", number + 1
+    )
 
 
 def _is_other_unit(stated: Figure, derived: float, slack: float) -> bool:
@@ -52,4 +60,6 @@ def _comparison(number: int, left: Side, right: Side, relation: str) -> Iterator
     close = deviation(left.value, right.value) <= RESTATED
     verdict = Verdict.AGREES if holds else Verdict.AMBIGUOUS if close else Verdict.CONTRADICTION
     derived = f"{shown(left.value)} {'<' if left.value < right.value else '>'} {shown(right.value)}"
-    yield Finding(verdict, "product", number + 1, f"{left.text} {relation} {right.text}", derived, number + 1)
+    yield Finding(
+        verdict, "product", number + 1, f"{left.text} {relation} {right.text}", derived, number + 1
+    )

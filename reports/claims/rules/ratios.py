@@ -14,21 +14,35 @@ def check(facts: Facts) -> Iterator[Outcome]:
     """Every ratio whose header names two devices that the table has."""
     for table in facts.tables:
         for column in table.ratios:
-            yield from _with_doubt(column, [found for value in column.values if (found := _ratio(table, column, value))])
+            yield from _with_doubt(
+                column,
+                [found for value in column.values if (found := _ratio(table, column, value))],
+            )
 
 
 def _with_doubt(column: Column, findings: list[tuple[Finding, float]]) -> Iterator[Outcome]:
-    """If most of a column does not fit its header, the header may mean something else: then nothing is sure."""
+    """If most of a column does not fit its header, the header may mean something else: then nothing
+    is sure.
+    """
     wrong = [finding for finding, _ in findings if finding.verdict is Verdict.CONTRADICTION]
     factors = [factor for finding, factor in findings if finding.verdict is Verdict.CONTRADICTION]
     constant = len(factors) > 1 and max(factors) - min(factors) <= RATIO * max(factors)
     # One chip's rate divided by a card's, or the reverse, is off by the four chips of a 310 card.
-    by_chips = bool(factors) and all(deviation(factor, 4) <= RATIO or deviation(factor, 0.25) <= RATIO for factor in factors)
+    by_chips = bool(factors) and all(
+        deviation(factor, 4) <= RATIO or deviation(factor, 0.25) <= RATIO for factor in factors
+    )
     doubtful = by_chips or (len(wrong) > 1 and (constant or len(wrong) > 0.6 * len(findings)))
     for finding, _ in findings:
         if doubtful and finding.verdict is Verdict.CONTRADICTION:
             why = f"{finding.derived}; most of the column '{column.header}' does not fit its header"
-            yield Finding(Verdict.AMBIGUOUS, finding.kind, finding.line, finding.stated, why, finding.from_line)
+            yield Finding(
+                Verdict.AMBIGUOUS,
+                finding.kind,
+                finding.line,
+                finding.stated,
+                why,
+                finding.from_line,
+            )
         else:
             yield finding
 
@@ -45,16 +59,27 @@ def _operands(table: Table, column: Column, value: Value) -> list[tuple[Value, V
 
 def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] | None:
     """The verdict on one ratio, and stated over derived."""
-    quotients = [(t.figure, b.figure) for t, b in _operands(table, column, value) if t.figure.value and b.figure.value]
+    quotients = [
+        (t.figure, b.figure)
+        for t, b in _operands(table, column, value)
+        if t.figure.value and b.figure.value
+    ]
     if not quotients:
         return None
     stated = value.figure
     if value.percent:
         stated = Figure(stated.text, stated.value / 100, stated.ulp / 100)
-    top, bottom = min(quotients, key=lambda pair: deviation(stated.value, pair[0].value / pair[1].value))
+    top, bottom = min(
+        quotients, key=lambda pair: deviation(stated.value, pair[0].value / pair[1].value)
+    )
     # Cells printed as whole numbers are rounded too.
-    derived, slack = top.value / bottom.value, 0.5 * top.ulp / top.value + 0.5 * bottom.ulp / bottom.value
-    grows = any(word in column.header for word in ("提升", "增", "加速")) and same(stated, derived - 1, slack)
+    derived, slack = (
+        top.value / bottom.value,
+        0.5 * top.ulp / top.value + 0.5 * bottom.ulp / bottom.value,
+    )
+    grows = any(word in column.header for word in ("提升", "增", "加速")) and same(
+        stated, derived - 1, slack
+    )
     if grows or same(stated, derived, slack):
         verdict = Verdict.AGREES
     elif deviation(stated.value, derived) <= RATIO + slack:
@@ -63,5 +88,12 @@ def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] 
         verdict = Verdict.CONTRADICTION
     shown_as = f"{shown(100 * derived)}%" if value.percent else shown(derived)
     text = value.figure.text + ("%" if value.percent else "")
-    finding = Finding(verdict, "ratio", value.line + 1, text, f"{shown_as} = {top.text}/{bottom.text}", value.line + 1)
+    finding = Finding(
+        verdict,
+        "ratio",
+        value.line + 1,
+        text,
+        f"{shown_as} = {top.text}/{bottom.text}",
+        value.line + 1,
+    )
     return finding, stated.value / derived

@@ -1,4 +1,6 @@
-"""Tables that show the same run twice: a cell of one held against the cell of the same device and batch of the other."""
+"""Tables that show the same run twice: a cell of one held against the cell of the same device and
+batch of the other.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,40 @@ def check(facts: Facts) -> Iterator[Outcome]:
     for pair in combinations(facts.tables[:_MOST_TABLES], 2):
         smaller, larger = sorted((_cells(table) for table in pair), key=len)
         shared = [(cell, larger[key]) for key, cell in smaller.items() if key in larger]
-        equal = [a for a, b in shared if same(a.figure, b.figure.value) or same(b.figure, a.figure.value)]
+        equal = [
+            a for a, b in shared if same(a.figure, b.figure.value) or same(b.figure, a.figure.value)
+        ]
         if len(equal) < _FEWEST_SHARED or len(equal) <= len(shared) / 2:
             continue
         for cell, other in shared:
             if cell not in equal and deviation(cell.figure.value, other.figure.value) > OTHER_RUN:
-                derived = f"{other.figure.text} in the other table, which shares {len(equal)} figures with this one"
-                yield Finding(Verdict.CONTRADICTION, KIND, cell.line + 1, cell.figure.text, derived, other.line + 1)
+                derived = (
+                    f"{other.figure.text} in the other table, which shares {len(equal)} figures"
+                    " with this one"
+                )
+                yield Finding(
+                    Verdict.CONTRADICTION,
+                    KIND,
+                    cell.line + 1,
+                    cell.figure.text,
+                    derived,
+                    other.line + 1,
+                )
 
 
 def _cells(table: Table) -> dict[tuple[str, int], Value]:
     """The throughputs by device and batch, without variants, bests and what is there twice."""
     found: dict[tuple[str, int], Value] = {}
     for column in table.rates:
-        alone = column.device and not column.variant and not column.latency and len(table.of(column.device)) == 1
-        found |= {(column.device or "", v.batch): v for v in column.values if alone and v.batch and not v.best}
+        alone = (
+            column.device
+            and not column.variant
+            and not column.latency
+            and len(table.of(column.device)) == 1
+        )
+        found |= {
+            (column.device or "", v.batch): v
+            for v in column.values
+            if alone and v.batch and not v.best
+        }
     return found

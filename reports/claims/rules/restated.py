@@ -1,4 +1,6 @@
-"""Figures of a log that the text restates: right below the log, and later for the same device and batch."""
+"""Figures of a log that the text restates: right below the log, and later for the same device and
+batch.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,15 @@ from collections.abc import Iterator
 from portproof.reports.claims.findings import Finding, Outcome, Verdict
 from portproof.reports.claims.read.context import devices_in
 from portproof.reports.claims.read.facts import OTHER_CONDITION, TUNED, Facts, Misquote
-from portproof.reports.claims.read.figures import NUMBER, OTHER_RUN, RESTATED, deviation, figure, same, shown
+from portproof.reports.claims.read.figures import (
+    NUMBER,
+    OTHER_RUN,
+    RESTATED,
+    deviation,
+    figure,
+    same,
+    shown,
+)
 from portproof.reports.claims.read.prose import Claim
 from portproof.reports.claims.read.runs import USUAL_BATCHES, Run, uses
 
@@ -16,17 +26,24 @@ KIND = "table-vs-log"
 _RIGHT_BELOW = 6
 _COMPARES = re.compile("[<>]|高于|低于|大于|小于")
 _NAMED_RATE = re.compile(
-    rf"(?:Interface\s{{0,3}}throughput\s?Rate|ave_throughputRate)\s?[:=]?\s?({NUMBER})(?!\d|\.\d|\s?[*xX]\s?\d)", re.IGNORECASE
+    rf"(?:Interface\s{{0,3}}throughput\s?Rate|ave_throughputRate)\s?[:=]?\s?({NUMBER})(?!\d|\.\d|\s?[*xX]\s?\d)",
+    re.IGNORECASE,
 )
 
 
 def check(facts: Facts) -> Iterator[Outcome]:
-    """Conclusions below their logs first; then the claims that stand elsewhere; last, later uses of what was found wrong."""
+    """Conclusions below their logs first; then the claims that stand elsewhere; last, later uses of
+    what was found wrong.
+    """
     wrong: dict[str, Finding] = {}
     for misquote in facts.misquotes:
         finding = _misquoted(misquote)
         yield finding
-        wrong |= {f.text: finding for f in (misquote.operand, misquote.claim.figure) if f and f.digits >= 5}
+        wrong |= {
+            f.text: finding
+            for f in (misquote.operand, misquote.claim.figure)
+            if f and f.digits >= 5
+        }
     concluded = {id(claim) for run in facts.runs for claim in run.conclusions}
     for run in facts.runs:
         for claim in run.conclusions:
@@ -40,7 +57,11 @@ def check(facts: Facts) -> Iterator[Outcome]:
         finding_elsewhere = _elsewhere(facts, claim)
         if finding_elsewhere:
             yield finding_elsewhere
-            if finding_elsewhere.verdict is Verdict.CONTRADICTION and claim.figure and claim.figure.digits >= 5:
+            if (
+                finding_elsewhere.verdict is Verdict.CONTRADICTION
+                and claim.figure
+                and claim.figure.digits >= 5
+            ):
                 wrong[claim.figure.text] = finding_elsewhere
     yield from _repeats(facts, wrong)
     for claim in facts.claims:
@@ -49,7 +70,9 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 
 def _named(facts: Facts, claim: Claim) -> Iterator[Outcome]:
-    """The log's figure printed by its name before the product that is worked from it: ``Interface throughputRate: 37.17, 37.17x4=148.68``."""
+    """The log's figure printed by its name before the product that is worked from it: ``Interface
+    throughputRate: 37.17, 37.17x4=148.68``.
+    """
     match = _NAMED_RATE.search(facts.document.lines[claim.line])
     if match is None or claim.operand is None:
         return
@@ -60,25 +83,53 @@ def _named(facts: Facts, claim: Claim) -> Iterator[Outcome]:
     principal = run.log.principal if run and not run.log.is_latency else None
     right, line = (principal.figure, principal.line) if principal else (claim.operand, claim.line)
     off = deviation(stated.value, right.value)
-    verdict = Verdict.AGREES if same(stated, right.value) else Verdict.AMBIGUOUS if off <= RESTATED else Verdict.CONTRADICTION
+    verdict = (
+        Verdict.AGREES
+        if same(stated, right.value)
+        else Verdict.AMBIGUOUS
+        if off <= RESTATED
+        else Verdict.CONTRADICTION
+    )
     yield Finding(verdict, KIND, claim.line + 1, match[0], right.text, line + 1)
 
 
 def _misquoted(misquote: Misquote) -> Finding:
     claim = misquote.claim
-    text = claim.text if claim.figure is None or claim.form == "plain" else f"{claim.text}={claim.figure.text}"
-    return Finding(Verdict.CONTRADICTION, KIND, claim.line + 1, text, misquote.derived, misquote.correct_line + 1)
+    text = (
+        claim.text
+        if claim.figure is None or claim.form == "plain"
+        else f"{claim.text}={claim.figure.text}"
+    )
+    return Finding(
+        Verdict.CONTRADICTION,
+        KIND,
+        claim.line + 1,
+        text,
+        misquote.derived,
+        misquote.correct_line + 1,
+    )
 
 
 def _conclusion(run: Run, claim: Claim) -> Finding:
-    """A conclusion that uses the log's figure, perhaps with a slip below the tolerance, or the median for the mean."""
+    """A conclusion that uses the log's figure, perhaps with a slip below the tolerance, or the
+    median for the mean.
+    """
     operand, log = claim.operand or claim.figure, run.log
-    readings = [r for name in ("throughput", "compute.mean") if (r := log.get(name))] + ([log.principal] if log.principal else [])
+    readings = [r for name in ("throughput", "compute.mean") if (r := log.get(name))] + (
+        [log.principal] if log.principal else []
+    )
     value = operand.value if operand else claim.value
     exact = operand is None or any(same(operand, reading.value) for reading in readings)
     nearest = min(readings, key=lambda reading: deviation(value, reading.value))
     verdict = Verdict.AGREES if exact else Verdict.AMBIGUOUS
-    return Finding(verdict, KIND, claim.line + 1, claim.shown, f"{nearest.figure.text} in the log", nearest.line + 1)
+    return Finding(
+        verdict,
+        KIND,
+        claim.line + 1,
+        claim.shown,
+        f"{nearest.figure.text} in the log",
+        nearest.line + 1,
+    )
 
 
 def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
@@ -93,18 +144,40 @@ def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
     card = readings[1] if run.device == "310" else readings[0]
     off = min(deviation(claim.value, reading) for reading in readings)
     slack = 2 * claim.figure.slack if claim.figure else 0.0
-    verdict = Verdict.AGREES if off <= 0.001 + slack else Verdict.AMBIGUOUS if off <= OTHER_RUN + slack else Verdict.CONTRADICTION
+    verdict = (
+        Verdict.AGREES
+        if off <= 0.001 + slack
+        else Verdict.AMBIGUOUS
+        if off <= OTHER_RUN + slack
+        else Verdict.CONTRADICTION
+    )
     chips = card / per_second / batch
-    other = next((b for b in USUAL_BATCHES if b != batch and deviation(claim.value, per_second * b * chips) <= 0.002), None)
+    other = next(
+        (
+            b
+            for b in USUAL_BATCHES
+            if b != batch and deviation(claim.value, per_second * b * chips) <= 0.002
+        ),
+        None,
+    )
     text = f"{shown(card)} = 1000*{batch}/{principal.figure.text}" + ("*4" if chips > 1 else "")
     if other and verdict is Verdict.CONTRADICTION:
-        yield Finding(verdict, "log-self", claim.line + 1, claim.shown, f"{text}; {claim.shown} is batch {other}", principal.line + 1)
+        yield Finding(
+            verdict,
+            "log-self",
+            claim.line + 1,
+            claim.shown,
+            f"{text}; {claim.shown} is batch {other}",
+            principal.line + 1,
+        )
     else:
         yield Finding(verdict, KIND, claim.line + 1, claim.shown, text, principal.line + 1)
 
 
 def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
-    """A claim for one device and batch, held against the logs and worked figures of the same device and batch above it."""
+    """A claim for one device and batch, held against the logs and worked figures of the same device
+    and batch above it.
+    """
     line = facts.document.lines[claim.line]
     device = claim.device or _device_of_log_above(facts, claim)
     if claim.batch is None or device is None or TUNED.search(line) or OTHER_CONDITION.search(line):
@@ -121,10 +194,23 @@ def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     distance, nearest = min(((s.distance_of(value), s) for s in sources), key=lambda pair: pair[0])
     exact = distance <= stated.slack * 2 + 1e-5
     tolerance = OTHER_RUN if claim.form == "plain" else RESTATED
-    verdict = Verdict.AGREES if exact else Verdict.AMBIGUOUS if distance <= tolerance else Verdict.CONTRADICTION
+    verdict = (
+        Verdict.AGREES
+        if exact
+        else Verdict.AMBIGUOUS
+        if distance <= tolerance
+        else Verdict.CONTRADICTION
+    )
     if verdict is Verdict.CONTRADICTION and TUNED.search(facts.document.lines[nearest.line]):
         verdict = Verdict.AMBIGUOUS
-    return Finding(verdict, KIND, claim.line + 1, claim.shown, f"{shown(nearest.value)} = {nearest.text}", nearest.line + 1)
+    return Finding(
+        verdict,
+        KIND,
+        claim.line + 1,
+        claim.shown,
+        f"{shown(nearest.value)} = {nearest.text}",
+        nearest.line + 1,
+    )
 
 
 def _device_of_log_above(facts: Facts, claim: Claim) -> str | None:
@@ -137,7 +223,9 @@ def _device_of_log_above(facts: Facts, claim: Claim) -> str | None:
 
 
 def _repeats(facts: Facts, wrong: dict[str, Finding]) -> Iterator[Outcome]:
-    """Worked arithmetic that goes on with a figure already found wrong, printed digit by digit the same."""
+    """Worked arithmetic that goes on with a figure already found wrong, printed digit by digit the
+    same.
+    """
     seen = {(finding.line, text) for text, finding in wrong.items()}
     for number, found in facts.worked.items() if wrong else ():
         for worked in found:
@@ -146,4 +234,11 @@ def _repeats(facts: Facts, wrong: dict[str, Finding]) -> Iterator[Outcome]:
                     first = wrong.get(factor.text)
                     if first and first.line < number + 1 and (number + 1, factor.text) not in seen:
                         seen.add((number + 1, factor.text))
-                        yield Finding(Verdict.CONTRADICTION, KIND, number + 1, factor.text, first.derived, first.from_line)
+                        yield Finding(
+                            Verdict.CONTRADICTION,
+                            KIND,
+                            number + 1,
+                            factor.text,
+                            first.derived,
+                            first.from_line,
+                        )

@@ -17,7 +17,11 @@ def check(facts: Facts) -> Iterator[Outcome]:
     """Every throughput cell whose device and batch are sure."""
     for run in facts.runs if facts.tables else ():
         if run.device is None:
-            yield Unchecked(run.log.first + 1, "nothing in the document says which device this log is from: no table was held against it")
+            yield Unchecked(
+                run.log.first + 1,
+                "nothing in the document says which device this log is from: no table was held"
+                " against it",
+            )
     for table in facts.tables:
         without = []
         for column in table.rates:
@@ -30,17 +34,26 @@ def check(facts: Facts) -> Iterator[Outcome]:
                 else:
                     without.append(value)
         if without:
-            why = f"{len(without)} throughputs of this table have no log or worked figure of their device and batch in the document"
+            why = (
+                f"{len(without)} throughputs of this table have no log or worked figure of their"
+                " device and batch in the document"
+            )
             yield Unchecked(table.line + 1, why)
 
 
 def _with_doubt(facts: Facts, table: Table, finding: Finding) -> Finding:
-    """Where the source or the table's title speaks of tuning, the two may be of different models."""
+    """Where the source or the table's title speaks of tuning, the two may be of different
+    models.
+    """
     titles = facts.document.lines[max(0, table.line - 3) : table.line]
     source = facts.document.lines[finding.from_line - 1] if finding.from_line else ""
-    if finding.verdict is Verdict.CONTRADICTION and any(TUNED.search(text) for text in [source, *titles]):
+    if finding.verdict is Verdict.CONTRADICTION and any(
+        TUNED.search(text) for text in [source, *titles]
+    ):
         why = f"{finding.derived}; before or after tuning is not told apart"
-        return Finding(Verdict.AMBIGUOUS, KIND, finding.line, finding.stated, why, finding.from_line)
+        return Finding(
+            Verdict.AMBIGUOUS, KIND, finding.line, finding.stated, why, finding.from_line
+        )
     return finding
 
 
@@ -72,7 +85,14 @@ def _compare(column: Column, value: Value, sources: list[Source]) -> Finding:
         verdict = Verdict.CONTRADICTION
     ranked = sorted(sources, key=lambda source: source.distance(value.figure))
     derived = "; or ".join(dict.fromkeys(_term(source) for source in ranked[:3]))
-    return Finding(verdict, KIND, value.line + 1, value.figure.text, f"{derived} ({column.device})", nearest.line + 1)
+    return Finding(
+        verdict,
+        KIND,
+        value.line + 1,
+        value.figure.text,
+        f"{derived} ({column.device})",
+        nearest.line + 1,
+    )
 
 
 def _term(source: Source) -> str:

@@ -9,7 +9,14 @@ from portproof.reports.claims.findings import Finding, Outcome, Verdict
 from portproof.reports.claims.read.cells import batch_of
 from portproof.reports.claims.read.context import devices_in
 from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import NUMBER, OTHER_RUN, Figure, deviation, figure, shown
+from portproof.reports.claims.read.figures import (
+    NUMBER,
+    OTHER_RUN,
+    Figure,
+    deviation,
+    figure,
+    shown,
+)
 from portproof.reports.claims.read.grids import Grid, grids
 
 KIND = "unit"
@@ -53,26 +60,41 @@ def _columns(grid: Grid) -> Iterator[Outcome]:
 
 
 def _strays(grid: Grid, pairs: list[tuple[Figure, Figure, int]]) -> Iterator[Outcome]:
-    """The one row whose rate x time is not what it is in all others: one image, or its batch, in all of them alike."""
+    """The one row whose rate x time is not what it is in all others: one image, or its batch, in
+    all of them alike.
+    """
     batches = {row[0].line: batch_of(row[0].text, True) for row in grid.rows[1:]}
     for divisors in ([1] * len(pairs), [batches.get(line) for _, _, line in pairs]):
         if len(pairs) < _FEWEST_ROWS or not all(divisors):
             continue
-        under_way = [rate.value * time.value / (divisor or 1) for (rate, time, _), divisor in zip(pairs, divisors, strict=True)]
+        under_way = [
+            rate.value * time.value / (divisor or 1)
+            for (rate, time, _), divisor in zip(pairs, divisors, strict=True)
+        ]
         usual = sorted(under_way)[len(under_way) // 2]
-        strays = [i for i, value in enumerate(under_way) if deviation(value, usual) > OTHER_RUN + pairs[i][0].slack + 2 * pairs[i][1].slack]
+        strays = [
+            i
+            for i, value in enumerate(under_way)
+            if deviation(value, usual) > OTHER_RUN + pairs[i][0].slack + 2 * pairs[i][1].slack
+        ]
         if len(strays) == 1:
             rate, time, line = pairs[strays[0]]
-            derived = f"rate x time = {shown(under_way[strays[0]])}, {shown(usual)} in the other rows"
+            derived = (
+                f"rate x time = {shown(under_way[strays[0]])}, {shown(usual)} in the other rows"
+            )
             off = deviation(under_way[strays[0]], usual)
             verdict = Verdict.CONTRADICTION if off > 2 * OTHER_RUN else Verdict.AMBIGUOUS
             yield Finding(verdict, KIND, line + 1, f"{rate.text}, {time.text}", derived, line + 1)
 
 
 def _unlike(rate_header: str, time_header: str) -> tuple[bool, int]:
-    """Least when both are of one device, and both means or both medians: figures of one statistic belong together."""
+    """Least when both are of one device, and both means or both medians: figures of one statistic
+    belong together.
+    """
     statistic = re.split(r"[(-]", rate_header, maxsplit=1)[0].strip().lower()
-    return devices_in(rate_header) != devices_in(time_header), 0 if statistic and time_header.lower().startswith(statistic) else 1
+    return devices_in(rate_header) != devices_in(time_header), (
+        0 if statistic and time_header.lower().startswith(statistic) else 1
+    )
 
 
 def _lone(text: str) -> Figure | None:
@@ -81,11 +103,17 @@ def _lone(text: str) -> Figure | None:
     return read if read and read.value else None
 
 
-def _column(header_line: int, header: str, pairs: list[tuple[Figure, Figure, int]], unit: float) -> Finding:
-    """rate x time is the number of images under way: at least 1, and a whole batch where nothing overlaps."""
+def _column(
+    header_line: int, header: str, pairs: list[tuple[Figure, Figure, int]], unit: float
+) -> Finding:
+    """rate x time is the number of images under way: at least 1, and a whole batch where nothing
+    overlaps.
+    """
     under_way = [rate.value * time.value * unit for rate, time, _ in pairs]
     other = 1e3 if unit < 1 else 1e-3
-    fits_other = all(round(u * other) >= 1 and deviation(u * other, round(u * other)) <= 0.1 for u in under_way)
+    fits_other = all(
+        round(u * other) >= 1 and deviation(u * other, round(u * other)) <= 0.1 for u in under_way
+    )
     impossible = max(under_way) < 0.1 if unit < 1 else min(under_way) > 100
     verdict = Verdict.CONTRADICTION if impossible and fits_other else Verdict.AGREES
     rate, time, line = pairs[0]
@@ -96,11 +124,24 @@ def _column(header_line: int, header: str, pairs: list[tuple[Figure, Figure, int
 def _latency_as_rate(facts: Facts) -> Iterator[Outcome]:
     """A stated throughput that is, digit by digit, the mean time of a log and not its rate."""
     cells = [
-        (value.figure, value.line) for table in facts.tables for column in table.rates if not column.latency for value in column.values
+        (value.figure, value.line)
+        for table in facts.tables
+        for column in table.rates
+        if not column.latency
+        for value in column.values
     ]
-    claims = [(claim.figure, claim.line) for claim in facts.claims if claim.form == "plain" and claim.figure]
+    claims = [
+        (claim.figure, claim.line)
+        for claim in facts.claims
+        if claim.form == "plain" and claim.figure
+    ]
     for stated, line in cells + claims:
         time = facts.times.get(stated.text)
         if time and time.value and deviation(1000 / time.value, time.value) > 0.05:
-            derived = f"{stated.text} ms is a log's time; the rate is {shown(1000 / time.value)} batches/s"
-            yield Finding(Verdict.CONTRADICTION, KIND, line + 1, stated.text, derived, time.line + 1)
+            derived = (
+                f"{stated.text} ms is a log's time; the rate is {shown(1000 / time.value)}"
+                " batches/s"
+            )
+            yield Finding(
+                Verdict.CONTRADICTION, KIND, line + 1, stated.text, derived, time.line + 1
+            )

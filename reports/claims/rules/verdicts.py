@@ -13,7 +13,8 @@ from portproof.reports.claims.read.known_rates import Rate, common_batches, devi
 
 KIND = "policy"
 _VERDICT = re.compile(
-    r"(?P<left>(?:310P?\d?|710|npu|T4|gpu)[^,;。<>=\d]{0,12}?)(?:均|都)?(?P<sign>高于|优于|超过|大于|好于|低于|小于|不如|不及|差于)"
+    r"(?P<left>(?:310P?\d?|710|npu|T4|gpu)[^,;。"
+    r"<>=\d]{0,12}?)(?:均|都)?(?P<sign>高于|优于|超过|大于|好于|低于|小于|不如|不及|差于)"
     r"(?P<right>[^,;。<>=\d]{0,4}?(?:310P?\d?|710|npu|T4|gpu))(?![^,;。]{0,12}(?:倍|%))",
     re.IGNORECASE,
 )
@@ -26,16 +27,29 @@ _CLAUSE = re.compile(r"[,;。]")
 def check(facts: Facts) -> Iterator[Outcome]:
     """Every sentence of prose that says which of two devices is faster."""
     for number, line in enumerate(facts.document.lines):
-        if "|" in facts.document.raw[number] or facts.document.fenced[number] or len(line) > 400 or TUNED.search(line):
+        if (
+            "|" in facts.document.raw[number]
+            or facts.document.fenced[number]
+            or len(line) > 400
+            or TUNED.search(line)
+        ):
             continue
         for match in _VERDICT.finditer(line):
-            clause = _CLAUSE.split(line[: match.start()])[-1] + match[0] + _CLAUSE.split(line[match.end() :], maxsplit=1)[0]
+            clause = (
+                _CLAUSE.split(line[: match.start()])[-1]
+                + match[0]
+                + _CLAUSE.split(line[match.end() :], maxsplit=1)[0]
+            )
             if _SPEED.search(clause) and not _NOT_ASKED.search(clause):
                 yield from _verdict(facts, number, match, batches_in(clause))
 
 
-def _verdict(facts: Facts, number: int, match: re.Match[str], named: list[int]) -> Iterator[Outcome]:
-    """Refuted when it is wrong for every batch that is meant, whichever reading of the figures is taken."""
+def _verdict(
+    facts: Facts, number: int, match: re.Match[str], named: list[int]
+) -> Iterator[Outcome]:
+    """Refuted when it is wrong for every batch that is meant, whichever reading of the figures is
+    taken.
+    """
     devices = devices_named(facts, match["left"])[-1:] + devices_named(facts, match["right"])[-1:]
     if len(devices) != 2 or devices[0] == devices[1]:
         return
@@ -47,14 +61,25 @@ def _verdict(facts: Facts, number: int, match: re.Match[str], named: list[int]) 
             known.append((tops, bottoms))
     if not known:
         return
-    refuted = all(_refuted(bottoms, tops) if less else _refuted(tops, bottoms) for tops, bottoms in known)
+    refuted = all(
+        _refuted(bottoms, tops) if less else _refuted(tops, bottoms) for tops, bottoms in known
+    )
     verdict = Verdict.CONTRADICTION if refuted else Verdict.AGREES
     tops, bottoms = known[0]
-    yield Finding(verdict, KIND, number + 1, match[0], f"{shown(tops[0].value)} against {shown(bottoms[0].value)}", tops[0].line + 1)
+    yield Finding(
+        verdict,
+        KIND,
+        number + 1,
+        match[0],
+        f"{shown(tops[0].value)} against {shown(bottoms[0].value)}",
+        tops[0].line + 1,
+    )
 
 
 def _refuted(faster: list[Rate], slower: list[Rate]) -> bool:
-    """Whether every figure of what is called faster stands clearly below every figure of the other."""
+    """Whether every figure of what is called faster stands clearly below every figure of
+    the other.
+    """
     # What may be one chip's figure may stand for a card that is four times as fast.
     most = max(rate.value * (1 if rate.card else 4) for rate in faster)
     return most * (1 + OTHER_RUN) < min(rate.value for rate in slower)

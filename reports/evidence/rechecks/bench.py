@@ -1,4 +1,6 @@
-"""A measurement: its ratios and the signs of an unstable clock are derived again from the raw seconds."""
+"""A measurement: its ratios and the signs of an unstable clock are derived again from the raw
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,15 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
     """Derive again what follows from the seconds; the seconds themselves were measured."""
     performance = read_performance(run_dir / stage.artefact)
     yield from _ratios(stage.artefact, performance)
-    yield from unsaid(stage.artefact, performance, (why for m in performance.measurements for why in reasons(m)))
+    yield from unsaid(
+        stage.artefact, performance, (why for m in performance.measurements for why in reasons(m))
+    )
     calls = sum(len(m.samples) for m in performance.measurements)
-    yield not_derived(stage.artefact, f"the seconds of {calls} calls were measured; everything else in it was derived from them again")
+    yield not_derived(
+        stage.artefact,
+        f"the seconds of {calls} calls were measured; everything else in it was derived from them"
+        " again",
+    )
 
 
 def _ratios(file: str, performance: Performance) -> Iterator[Finding]:

@@ -9,9 +9,15 @@ from portproof.reports.evidence.findings import Finding, changed
 
 
 def unsaid(file: str, performance: Performance, derived: Iterable[str]) -> Iterator[Finding]:
-    """``derived``: the doubts, worded as the measurement's ``reasons`` are. Others may stand beside them, since counters raise some too."""
+    """``derived``: the doubts, worded as the measurement's ``reasons`` are. Others may stand beside
+    them, since counters raise some too.
+    """
     for why in derived:
         if why not in performance.reasons:
             yield changed(file, f"the reasons do not say: {why}")
     if (performance.status == "unstable") is not bool(performance.reasons):
-        yield changed(file, f"the status is '{performance.status}' with {len(performance.reasons)} reasons against the clock")
+        yield changed(
+            file,
+            f"the status is '{performance.status}' with {len(performance.reasons)} reasons against"
+            " the clock",
+        )

@@ -33,9 +33,13 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
         except (InputError, OSError) as error:
             yield changed(stage.artefact, f"it cannot be computed again: {error}")
             return
-    figures = {key: value for key, value in msgspec.to_builtins(derived).items() if key not in _NAMES}
+    figures = {
+        key: value for key, value in msgspec.to_builtins(derived).items() if key not in _NAMES
+    }
     yield from differences(
-        stage.artefact, {k: v for k, v in stated.items() if k not in _NAMES}, msgspec.json.decode(msgspec.json.encode(figures))
+        stage.artefact,
+        {k: v for k, v in stated.items() if k not in _NAMES},
+        msgspec.json.decode(msgspec.json.encode(figures)),
     )
 
 
@@ -48,5 +52,13 @@ def _again(stage: Stage, run_dir: Path, labels: Path) -> Comparison:
         reading = parameters.get(f"{role} reading")
         sides.append((run_dir / path, msgspec.convert(reading, Reading) if reading else None))
     (reference, one), (port, other) = sides
-    return compare(reference, port, labels, parameters["margin_pp"], reference_reading=one, port_reading=other,
-                   allow_missing=parameters["allow_missing"], simulated=stage.proof.simulated)  # fmt: skip
+    return compare(
+        reference,
+        port,
+        labels,
+        parameters["margin_pp"],
+        reference_reading=one,
+        port_reading=other,
+        allow_missing=parameters["allow_missing"],
+        simulated=stage.proof.simulated,
+    )

@@ -19,7 +19,9 @@ from portproof.reports.evidence.rechecks.labels import labels_of
 
 
 def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
-    """Score the results again and compare ``result.json``, the outcomes and the figures of the sidecar."""
+    """Score the results again and compare ``result.json``, the outcomes and the figures of the
+    sidecar.
+    """
     parameters = stage.proof.parameters
     with labels_of(stage, run_dir) as (labels, why):
         if why:
@@ -27,13 +29,26 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
         if labels is None:
             return
         try:
-            scored = score(run_dir / result_folder(stage), labels, msgspec.convert(parameters["result reading"], Reading))
+            scored = score(
+                run_dir / result_folder(stage),
+                labels,
+                msgspec.convert(parameters["result reading"], Reading),
+            )
         except (InputError, OSError) as error:
             yield changed(stage.artefact, f"it cannot be computed again: {error}")
             return
     hits = scored.outcomes.hits(min(parameters["n"], scored.classes))
-    figures = TopN(len(scored.outcomes), scored.classes, hits, scored.ties, list(scored.missing), stage.proof.simulated)
-    yield from differences(stage.sidecar, stage.proof.facts.get("figures"), asdict(figures), "facts.figures")
+    figures = TopN(
+        len(scored.outcomes),
+        scored.classes,
+        hits,
+        scored.ties,
+        list(scored.missing),
+        stage.proof.simulated,
+    )
+    yield from differences(
+        stage.sidecar, stage.proof.facts.get("figures"), asdict(figures), "facts.figures"
+    )
     for path in parameters["written"]:
         stated = _text(run_dir / path)
         if path.endswith(".csv"):
@@ -44,7 +59,9 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
 
 
 def result_folder(stage: Stage) -> str:
-    """The result folder: its sidecar is an input; a vendor tool's folder, which has none, is the first argument."""
+    """The result folder: its sidecar is an input; a vendor tool's folder, which has none, is the
+    first argument.
+    """
     records = stage.proof.inputs.get("result")
     return records[0].path.removesuffix(SUFFIX) if records else stage.command[2]
 
@@ -54,7 +71,9 @@ def _text(path: Path) -> str:
 
 
 def _by_key(text: str) -> object:
-    """The rows of a ``result.json`` by their keys, so that a difference is told by the figure's name."""
+    """The rows of a ``result.json`` by their keys, so that a difference is told by the figure's
+    name.
+    """
     try:
         content = json.loads(text)
         return {"title": content["title"], **{row["key"]: row["value"] for row in content["value"]}}

@@ -10,11 +10,16 @@ from portproof.core.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Check what this host can do for every target. The exit code is 0 whatever is missing: nothing may be needed.",
+        "Check what this host can do for every target. The exit code is 0 whatever is missing:"
+        " nothing may be needed.",
         example="portproof doctor --target cpu,310p",
     )
-    p.add_values("--target", default=[], help="only these targets, names of targets/ (default: all)")
-    p.add_argument("--json", action="store_true", help="a list of {target, capability, ok, why} on stdout")
+    p.add_values(
+        "--target", default=[], help="only these targets, names of targets/ (default: all)"
+    )
+    p.add_argument(
+        "--json", action="store_true", help="a list of {target, capability, ok, why} on stdout"
+    )
     return p
 
 

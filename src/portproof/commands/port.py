@@ -1,4 +1,6 @@
-"""Port a model from .pth to a verdict and a report, stage by stage; without --model, a demonstration."""
+"""Port a model from .pth to a verdict and a report, stage by stage; without --model, a
+demonstration.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +13,73 @@ from portproof.core.arguments import Parser, not_negative, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Export, preprocess, infer, compare and bench a model, and write the report. What is up to date is not done again.",
-        example="portproof port --target cpu --model resnet50 --weights resnet50.pth --images val/ --labels val_label.txt --run-dir runs/resnet50",
+        "Export, preprocess, infer, compare and bench a model, and write the report. What is up to"
+        " date is not done again.",
+        example=(
+            "portproof port --target cpu --model resnet50 --weights resnet50.pth --images val/"
+            " --labels val_label.txt --run-dir runs/resnet50"
+        ),
     )
-    p.add_values("--target", default=["cpu"], help="where the model is ported to, a name of targets/ (default: cpu)")
-    p.add_argument("--model", metavar="CARD", help="a model card's name or path, timm:NAME, torchvision:NAME, or FILE.py:CALLABLE")
+    p.add_values(
+        "--target",
+        default=["cpu"],
+        help="where the model is ported to, a name of targets/ (default: cpu)",
+    )
+    p.add_argument(
+        "--model",
+        metavar="CARD",
+        help="a model card's name or path, timm:NAME, torchvision:NAME, or FILE.py:CALLABLE",
+    )
     p.add_argument("--weights", metavar="FILE", help="the trained weights, .pth")
     p.add_argument("--images", metavar="DIR", help="the validation images")
     p.add_argument("--labels", metavar="FILE", help="one line an image: file name, class")
-    p.add_argument("--run-dir", metavar="DIR", type=Path, help="where everything is written (default: runs/<model>-<target>)")
-    p.add_values("--batch", type=positive, help="batch sizes to bench (default: the model card's, or 1,4,8,16,32)")
-    p.add_argument("--margin-pp", type=float, help="the accuracy loss that may be, in percentage points (default: 1.0)")
     p.add_argument(
-        "--gate", choices=["accuracy", "speed", "all"], default="accuracy", help="what decides the exit code (default: accuracy)"
+        "--run-dir",
+        metavar="DIR",
+        type=Path,
+        help="where everything is written (default: runs/<model>-<target>)",
     )
-    p.add_argument("--workers", type=positive, help="preprocessing processes (default: one a processor)")
+    p.add_values(
+        "--batch",
+        type=positive,
+        help="batch sizes to bench (default: the model card's, or 1,4,8,16,32)",
+    )
+    p.add_argument(
+        "--margin-pp",
+        type=float,
+        help="the accuracy loss that may be, in percentage points (default: 1.0)",
+    )
+    p.add_argument(
+        "--gate",
+        choices=["accuracy", "speed", "all"],
+        default="accuracy",
+        help="what decides the exit code (default: accuracy)",
+    )
+    p.add_argument(
+        "--workers", type=positive, help="preprocessing processes (default: one a processor)"
+    )
     group = p.add_argument_group("Ascend targets")
     group.add_argument(
-        "--runner", choices=["om", "ais_bench", "benchmark", "msame"], help="who executes the model (default: om, in-process)"
+        "--runner",
+        choices=["om", "ais_bench", "benchmark", "msame"],
+        help="who executes the model (default: om, in-process)",
     )
-    p.add_values("--devices", type=not_negative, metavar="N", help="NPU devices, as npu-smi's Device column has them (default: 0)")
-    group.add_argument("--tune", action="store_true", help="also convert and time with operators tuned by aoe, as a column of its own")
-    group.add_argument("--rehearse", action="store_true", help="simulate the device and the vendor's tools; nothing is measured")
+    p.add_values(
+        "--devices",
+        type=not_negative,
+        metavar="N",
+        help="NPU devices, as npu-smi's Device column has them (default: 0)",
+    )
+    group.add_argument(
+        "--tune",
+        action="store_true",
+        help="also convert and time with operators tuned by aoe, as a column of its own",
+    )
+    group.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="simulate the device and the vendor's tools; nothing is measured",
+    )
     p.add_progress_options()
     return p
 

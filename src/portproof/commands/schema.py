@@ -13,34 +13,49 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 @dataclass(frozen=True)
 class Format:
-    """A published file format: the record type that defines it (``module:name``), and where such files stand."""
+    """A published file format: the record type that defines it (``module:name``), and where such
+    files stand.
+    """
 
     record: str
     where: str
     a_list: bool = False
 
 
-#: Records are named, not imported: most belong to stages, which the spine does not know, and a listing must not need numpy.
+#: Records are named, not imported: most belong to stages, which the spine does not know, and a
+#: listing must not need numpy.
 FORMATS: dict[str, Format] = {
     "proof": Format("portproof.proof.sidecar:Proof", "<artefact>.proof.json, the sidecar"),
     "port": Format("portproof.rundir.settings:Settings", "port.yaml"),
     "card": Format("portproof.card:Card", "models/<name>.yaml"),
-    "recipe": Format("portproof.recipe:Recipe", "recipes/<name>.yaml, and 'recipe' of a model card"),
+    "recipe": Format(
+        "portproof.recipe:Recipe", "recipes/<name>.yaml, and 'recipe' of a model card"
+    ),
     "target": Format("portproof.target:Target", "targets/<name>.yaml"),
     "perf": Format("portproof.measurement:Performance", "<label>/perf.json"),
     "compare": Format("portproof.metrics.paired.compare:Comparison", "compare.json"),
     "report": Format("portproof.reports.port.seal:Report", "report/report.json"),
-    "verify": Format("portproof.reports.evidence.check:Verification", "what 'portproof verify --json' prints"),
-    "throughput": Format("portproof.logs.runs:Run", "what 'portproof throughput --json' prints", a_list=True),
-    "doctor": Format("portproof.health.host:Check", "what 'portproof doctor --json' prints", a_list=True),
-    "why": Format("portproof.rundir.staleness:Answer", "what 'portproof why --json' prints", a_list=True),
+    "verify": Format(
+        "portproof.reports.evidence.check:Verification", "what 'portproof verify --json' prints"
+    ),
+    "throughput": Format(
+        "portproof.logs.runs:Run", "what 'portproof throughput --json' prints", a_list=True
+    ),
+    "doctor": Format(
+        "portproof.health.host:Check", "what 'portproof doctor --json' prints", a_list=True
+    ),
+    "why": Format(
+        "portproof.rundir.staleness:Answer", "what 'portproof why --json' prints", a_list=True
+    ),
 }
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a format; :class:`portproof.core.errors.InputError` lists the names there are.
+    """The JSON Schema (2020-12) of a format; :class:`portproof.core.errors.InputError` lists the
+    names there are.
 
-    A format with a ``schema`` key names its version there, and the JSON Schema accepts only that one.
+    A format with a ``schema`` key names its version there, and the JSON Schema accepts only that
+    one.
     """
     import importlib
 
@@ -64,9 +79,18 @@ def schema_of(name: str) -> dict[str, Any]:
 
 def parser() -> Parser:
     """The command line."""
-    p = Parser("Print the JSON Schema of a file format of PortProof.", example="portproof schema perf > perf.schema.json")
-    p.add_argument("format", metavar="FORMAT", nargs="?", help="the format; without it, the formats are listed")
-    p.add_argument("--out", metavar="DIR", help="write <format>.schema.json into this folder, for every format or the one named")
+    p = Parser(
+        "Print the JSON Schema of a file format of PortProof.",
+        example="portproof schema perf > perf.schema.json",
+    )
+    p.add_argument(
+        "format", metavar="FORMAT", nargs="?", help="the format; without it, the formats are listed"
+    )
+    p.add_argument(
+        "--out",
+        metavar="DIR",
+        help="write <format>.schema.json into this folder, for every format or the one named",
+    )
     return p
 
 

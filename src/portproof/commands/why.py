@@ -10,11 +10,14 @@ from portproof.core.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Say what 'portproof port' would do again in a run directory, and why; nothing is run. Reports are always written again.",
+        "Say what 'portproof port' would do again in a run directory, and why; nothing is run."
+        " Reports are always written again.",
         example="portproof why runs/digits-cpu",
     )
     p.add_argument("run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port'")
-    p.add_argument("--json", action="store_true", help="a list of {artefact, stage, state, why} on stdout")
+    p.add_argument(
+        "--json", action="store_true", help="a list of {artefact, stage, state, why} on stdout"
+    )
     return p
 
 
@@ -34,7 +37,10 @@ def work(options: argparse.Namespace) -> int:
     for answer in found:
         print(printable(f"{answer.state:<10}  {answer.artefact:<{width}}  {answer.why}").rstrip())
     stale = sum(answer.state != "up to date" for answer in found)
-    print(f"{len(found) - stale} of {len(found)} are up to date" + ("" if stale else ": a port would only write its reports again"))
+    print(
+        f"{len(found) - stale} of {len(found)} are up to date"
+        + ("" if stale else ": a port would only write its reports again")
+    )
     return 0
 
 

@@ -1,1 +1,3 @@
-"""Services that every stage uses. They know no word of the trade: errors, files, options, progress, text, external programs."""
+"""Services that every stage uses. They know no word of the trade: errors, files, options, progress,
+text, external programs.
+"""

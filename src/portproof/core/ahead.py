@@ -11,8 +11,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], workers: int, each: int = 4) -> Iterator[R]:
-    """``map(function, items)`` by threads that are at most ``each`` items each ahead of who asks; an error is raised where its item is due."""
+def in_order(
+    function: Callable[[T], R], items: Iterable[T], workers: int, each: int = 4
+) -> Iterator[R]:
+    """``map(function, items)`` by threads that are at most ``each`` items each ahead of who asks;
+    an error is raised where its item is due.
+    """
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="ahead") as pool:
         try:

@@ -1,7 +1,8 @@
-"""Command-line parsing shared by every stage file. Standard library only, so that ``--help`` is instant.
+"""Command-line parsing shared by every stage file. Standard library only, so that ``--help`` is
+instant.
 
-A stage file builds its parser with :class:`Parser`, and hands it to :func:`run_stage` with the function that does the work;
-that function imports what it needs when it is called.
+A stage file builds its parser with :class:`Parser`, and hands it to :func:`run_stage` with the
+function that does the work; that function imports what it needs when it is called.
 """
 
 from __future__ import annotations
@@ -33,10 +34,14 @@ class Parser(argparse.ArgumentParser):
         """Add ``--quiet`` and ``--log-json``, for commands whose work can be long."""
         group = self.add_argument_group("progress")
         group.add_argument("--quiet", action="store_true", help="print results and errors only")
-        group.add_argument("--log-json", action="store_true", help="progress as one JSON object a line, on stderr")
+        group.add_argument(
+            "--log-json", action="store_true", help="progress as one JSON object a line, on stderr"
+        )
 
     def add_values(self, *flags: str, type: Callable[[str], Any] = str, **options: Any) -> None:
-        """Add an option that takes several values, given with commas, with spaces, or with the option repeated."""
+        """Add an option that takes several values, given with commas, with spaces, or with the
+        option repeated.
+        """
         self.add_argument(*flags, nargs="+", type=str, action=_Values, item_type=type, **options)
 
     def error(self, message: str) -> NoReturn:
@@ -53,7 +58,11 @@ class _Values(argparse.Action):
         self.item_type = item_type
 
     def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
     ) -> None:
         seen = getattr(namespace, f"_{self.dest}_given", False)
         collected = list(getattr(namespace, self.dest) or []) if seen else []
@@ -85,11 +94,16 @@ def not_negative(text: str) -> int:
     return value
 
 
-def run_stage(parser: Callable[[], Parser], work: Callable[[argparse.Namespace], int], arguments: Sequence[str] | None = None) -> NoReturn:
+def run_stage(
+    parser: Callable[[], Parser],
+    work: Callable[[argparse.Namespace], int],
+    arguments: Sequence[str] | None = None,
+) -> NoReturn:
     """Parse the command line, do the work, and leave with its exit code."""
 
     def main() -> int:
-        # A console that cannot show a character prints a substitute; it must not turn a finished job into a failure.
+        # A console that cannot show a character prints a substitute; it must not turn a finished
+        # job into a failure.
         for stream in (sys.stdout, sys.stderr):
             reconfigure = getattr(stream, "reconfigure", None)
             if reconfigure is not None:

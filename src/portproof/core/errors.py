@@ -1,7 +1,8 @@
 """The errors a user can act on, and the one place that turns any error into an exit code.
 
-Exit codes, everywhere: 0 done or PASS; 1 a verdict is FAIL, or an audit or a verification found something; 2 wrong usage or
-bad input; 3 a tool or a device failed; 4 UNDECIDED or UNSTABLE; 70 an error of our own; 130 interrupted.
+Exit codes, everywhere: 0 done or PASS; 1 a verdict is FAIL, or an audit or a verification found
+something; 2 wrong usage or bad input; 3 a tool or a device failed; 4 UNDECIDED or UNSTABLE; 70 an
+error of our own; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ EXIT_INTERRUPTED = 130
 
 
 class PortProofError(Exception):
-    """An error whose text is one sentence for the user: what happened, what was expected, what to do."""
+    """An error whose text is one sentence for the user: what happened, what was expected, what to
+    do.
+    """
 
     exit_code = EXIT_INTERNAL
 
@@ -45,7 +48,9 @@ class MissingPackageError(InputError):
 
 
 class ToolError(PortProofError):
-    """An external tool, a device or the file system failed; ``log_tail`` holds the last lines that it printed."""
+    """An external tool, a device or the file system failed; ``log_tail`` holds the last lines that
+    it printed.
+    """
 
     exit_code = EXIT_TOOL
 
@@ -65,12 +70,16 @@ _STORAGE = {
 def sentence_for(error: OSError) -> tuple[str, int]:
     """One sentence and an exit code for an operating-system error.
 
-    A path that is missing or may not be used is bad input (2); storage that fails under us is a failed device (3).
+    A path that is missing or may not be used is bad input (2); storage that fails under us is a
+    failed device (3).
     """
     where = f" ({error.filename!r})" if error.filename else ""
     if error.errno in _STORAGE:
         return (
-            f"{_STORAGE[error.errno]}{where}: free some space or choose another folder, then start the same command again; it continues",
+            (
+                f"{_STORAGE[error.errno]}{where}: free some space or choose another folder, then"
+                " start the same command again; it continues"
+            ),
             EXIT_TOOL,
         )
     reason = error.strerror or str(error)
@@ -84,10 +93,13 @@ def exit_code_of(main: Callable[[], int]) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        say_error("interrupted; what was finished is kept, start the same command again to continue")
+        say_error(
+            "interrupted; what was finished is kept, start the same command again to continue"
+        )
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away (`| head`): not an error; keep the interpreter from complaining at exit.
+        # The reader of our output went away (`| head`): not an error; keep the interpreter from
+        # complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except PortProofError as error:
@@ -105,7 +117,8 @@ def exit_code_of(main: Callable[[], int]) -> int:
         return EXIT_TOOL
     except Exception as error:
         say_error(
-            f"internal error: {type(error).__name__}: {_one_line(str(error))}; the traceback is in {_write_traceback()}; please report it"
+            f"internal error: {type(error).__name__}: {_one_line(str(error))}; the traceback is in"
+            f" {_write_traceback()}; please report it"
         )
         return EXIT_INTERNAL
 
@@ -129,6 +142,8 @@ def _one_line(text: str) -> str:
 def _write_traceback() -> str:
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="portproof-", suffix=".traceback.txt", delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="portproof-", suffix=".traceback.txt", delete=False, encoding="utf-8"
+    ) as file:
         traceback.print_exc(file=file)
         return file.name

@@ -29,13 +29,16 @@ _UMASK = _read_umask()
 def atomic_writer(path: str | os.PathLike[str], durable: bool = True) -> Iterator[IO[bytes]]:
     """A binary file that appears under ``path`` only when the block ends without an error.
 
-    The bytes go to a temporary file beside it, which is flushed to disk (fsync) and renamed; a kill at any moment leaves the old file
-    or the new one, never half of one. Temporary names begin with a dot and end in ``.tmp``, so no stage takes one for a result.
-    ``durable=False`` leaves out the fsync, for thousands of small files whose stage ends with :func:`flush_to_disk`.
+    The bytes go to a temporary file beside it, which is flushed to disk (fsync) and renamed; a kill
+    at any moment leaves the old file or the new one, never half of one. Temporary names begin with
+    a dot and end in ``.tmp``, so no stage takes one for a result. ``durable=False`` leaves out the
+    fsync, for thousands of small files whose stage ends with :func:`flush_to_disk`.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".tmp", dir=target.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{target.name[:80]}.", suffix=".tmp", dir=target.parent
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -63,7 +66,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def existing_file(path: str | os.PathLike[str], what: str) -> Path:
-    """The path, if it is a readable file; else :class:`InputError` naming it and ``what`` it should have been."""
+    """The path, if it is a readable file; else :class:`InputError` naming it and ``what`` it should
+    have been.
+    """
     p = Path(path)
     if p.is_dir():
         raise InputError(f"{what}: '{p}' is a folder, a file was expected")
@@ -73,10 +78,14 @@ def existing_file(path: str | os.PathLike[str], what: str) -> Path:
 
 
 def existing_folder(path: str | os.PathLike[str], what: str) -> Path:
-    """The path, if it is a folder; else :class:`InputError` naming it and ``what`` it should have been."""
+    """The path, if it is a folder; else :class:`InputError` naming it and ``what`` it should have
+    been.
+    """
     p = Path(path)
     if not p.is_dir():
-        raise InputError(f"{what}: '{p}' is {'a file' if p.exists() else 'not there'}, a folder was expected")
+        raise InputError(
+            f"{what}: '{p}' is {'a file' if p.exists() else 'not there'}, a folder was expected"
+        )
     return p
 
 
@@ -86,7 +95,9 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
     try:
         return p.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{what}: '{p}' is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        raise InputError(
+            f"{what}: '{p}' is not UTF-8 text (byte {error.start}); save it as UTF-8"
+        ) from error
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -104,5 +115,7 @@ def digest_of(path: str | os.PathLike[str], algorithm: str) -> str:
 
 
 def flush_to_disk() -> None:
-    """Wait until everything written so far is on the disk: called once, before the sidecar that vouches for many small files."""
+    """Wait until everything written so far is on the disk: called once, before the sidecar that
+    vouches for many small files.
+    """
     os.sync()

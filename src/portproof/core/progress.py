@@ -1,4 +1,6 @@
-"""What a long command says while it works, on stderr: bars on a terminal, plain lines elsewhere, JSON lines when asked, nothing when quiet."""
+"""What a long command says while it works, on stderr: bars on a terminal, plain lines elsewhere,
+JSON lines when asked, nothing when quiet.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def warn(sentence: str) -> None:
 
 @dataclass
 class Meter:
-    """Counts finished items. ``done`` counts from where a resumed run begins; the rate is of this process alone."""
+    """Counts finished items. ``done`` counts from where a resumed run begins; the rate is of this
+    process alone.
+    """
 
     stage: str
     total: int
@@ -92,12 +96,19 @@ class Meter:
             )
         else:
             left = "" if left_s is None else f", {left_s:.0f} s left"
-            print(f"{self.stage}: {self.done} of {self.total} {self.unit}, {rate:.1f} per second{left}", file=sys.stderr, flush=True)
+            print(
+                f"{self.stage}: {self.done} of {self.total} {self.unit}, {rate:.1f} per"
+                f" second{left}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 @contextmanager
 def meter(stage: str, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
-    """A meter over ``total`` items of which ``done`` were finished before; a bar on a terminal, lines elsewhere."""
+    """A meter over ``total`` items of which ``done`` were finished before; a bar on a terminal,
+    lines elsewhere.
+    """
     counter = Meter(stage, total, unit, done, _first=done)
     on_terminal = sys.stderr.isatty() and not _settings.quiet and not _settings.as_json
     if not on_terminal:
@@ -105,7 +116,9 @@ def meter(stage: str, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, initial=done, desc=stage, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True) as bar:
+    with tqdm(
+        total=total, initial=done, desc=stage, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
+    ) as bar:
         counter._bar = bar
         yield counter
 

@@ -1,6 +1,8 @@
-"""External programs: run as argument lists, never through a shell, with their output kept in a log file.
+"""External programs: run as argument lists, never through a shell, with their output kept in a log
+file.
 
-Vendor programs get an environment without our virtual environment: ``atc`` brings Python packages of its own and must not find ours.
+Vendor programs get an environment without our virtual environment: ``atc`` brings Python packages
+of its own and must not find ours.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that ended by itself: its exit code (negative: the signal that killed it), where its output is, and wall seconds."""
+    """A program that ended by itself: its exit code (negative: the signal that killed it), where
+    its output is, and wall seconds.
+    """
 
     command: tuple[str, ...]
     exit_code: int
@@ -64,7 +68,10 @@ class Finished:
 
     def failure(self, what: str) -> ToolError:
         """The error that says ``what`` went wrong, with the command, the log and its last lines."""
-        return ToolError(f"{what}; the command was: {spelled(self.command)}; its log is {self.log}", tail_of(self.log))
+        return ToolError(
+            f"{what}; the command was: {spelled(self.command)}; its log is {self.log}",
+            tail_of(self.log),
+        )
 
 
 def run_program(
@@ -76,11 +83,13 @@ def run_program(
     environment: Mapping[str, str] | None = None,
     errors_log: Path | None = None,
 ) -> Finished:
-    """Run a program to its end, its output streamed to ``log`` (stderr too, unless ``errors_log`` is given).
+    """Run a program to its end, its output streamed to ``log`` (stderr too, unless ``errors_log``
+    is given).
 
-    ``environment`` is the whole environment (default: :func:`vendor_environment`). Ctrl-C and SIGTERM are passed on to the program and all it
-    started, which get a few seconds to end. Raises :class:`ToolError` when it cannot be started or exceeds ``timeout_s``; its exit
-    code is for the caller to judge.
+    ``environment`` is the whole environment (default: :func:`vendor_environment`). Ctrl-C and
+    SIGTERM are passed on to the program and all it started, which get a few seconds to end. Raises
+    :class:`ToolError` when it cannot be started or exceeds ``timeout_s``; its exit code is for the
+    caller to judge.
     """
     words = tuple(os.fspath(word) for word in command)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -89,17 +98,30 @@ def run_program(
         output = stack.enter_context(open(log, "wb"))
         errors = stack.enter_context(open(errors_log, "wb")) if errors_log else subprocess.STDOUT
         try:
-            process = subprocess.Popen(words, cwd=cwd, env=dict(vendor_environment() if environment is None else environment), stdout=output,
-                                       stderr=errors, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent)  # fmt: skip # noqa: PLW1509 - one system call
+            process = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=dict(vendor_environment() if environment is None else environment),
+                stdout=output,
+                stderr=errors,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call
+            )
         except OSError as error:
-            raise ToolError(f"'{words[0]}' could not be started ({error.strerror}): check that it is installed and executable") from error
+            raise ToolError(
+                f"'{words[0]}' could not be started ({error.strerror}): check that it is installed"
+                " and executable"
+            ) from error
         stack.enter_context(_signals_end(process))
         try:
             process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             _stop(process)
             raise ToolError(
-                f"'{words[0]}' was stopped after {timeout_s:g} s without an end; the command was: {spelled(words)}", tail_of(log)
+                f"'{words[0]}' was stopped after {timeout_s:g} s without an end; the command was:"
+                f" {spelled(words)}",
+                tail_of(log),
             ) from None
         except BaseException:
             _stop(process)
@@ -108,16 +130,24 @@ def run_program(
 
 
 def vendor_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment without what is ours: the virtual environment in ``PATH`` and ``PYTHONPATH``, ``VIRTUAL_ENV``, ``PYTHONHOME``.
+    """The environment without what is ours: the virtual environment in ``PATH`` and ``PYTHONPATH``,
+    ``VIRTUAL_ENV``, ``PYTHONHOME``.
 
-    What the vendor's ``set_env.sh`` put there stays. ``base`` defaults to this process's environment.
+    What the vendor's ``set_env.sh`` put there stays. ``base`` defaults to this process's
+    environment.
     """
-    kept = {k: v for k, v in (os.environ if base is None else base).items() if k not in ("VIRTUAL_ENV", "PYTHONHOME")}
+    kept = {
+        k: v
+        for k, v in (os.environ if base is None else base).items()
+        if k not in ("VIRTUAL_ENV", "PYTHONHOME")
+    }
     source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
     ours = [source] + ([sys.prefix] if sys.prefix != sys.base_prefix else [])
     for name in ("PATH", "PYTHONPATH"):
         if name in kept:
-            kept[name] = os.pathsep.join(p for p in kept[name].split(os.pathsep) if p and not _is_in(p, ours))
+            kept[name] = os.pathsep.join(
+                p for p in kept[name].split(os.pathsep) if p and not _is_in(p, ours)
+            )
             if not kept[name]:
                 del kept[name]
     return kept
@@ -125,22 +155,31 @@ def vendor_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def _is_in(path: str, folders: Sequence[str]) -> bool:
     absolute = os.path.abspath(path)
-    return any(absolute == folder or absolute.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+    return any(
+        absolute == folder or absolute.startswith(folder.rstrip(os.sep) + os.sep)
+        for folder in folders
+    )
 
 
 def find_program(names: Sequence[str], folders: Sequence[str] = (), hint: str = "") -> Path:
-    """The first of ``names`` on the vendor's ``PATH`` or in ``folders``; :class:`InputError` with ``hint`` when there is none."""
+    """The first of ``names`` on the vendor's ``PATH`` or in ``folders``; :class:`InputError` with
+    ``hint`` when there is none.
+    """
     path = vendor_environment().get("PATH", "")
     for name in names:
         found = shutil.which(name, path=os.pathsep.join([path, *folders]))
         if found:
             return Path(found)
-    raise InputError(f"the program '{' or '.join(names)}' was not found on this host{'; ' + hint if hint else ''}")
+    raise InputError(
+        f"the program '{' or '.join(names)}' was not found on this"
+        f" host{'; ' + hint if hint else ''}"
+    )
 
 
 def tool_folders() -> list[str]:
-    """Where a tool may be that is not on the PATH: the working directory, and the folder that ``PORTPROOF_TOOLS`` names, which a port sets to the one
-    that it was started in, since its steps run in the run directory.
+    """Where a tool may be that is not on the PATH: the working directory, and the folder that
+    ``PORTPROOF_TOOLS`` names, which a port sets to the one that it was started in, since its steps
+    run in the run directory.
     """
     return [os.getcwd(), *filter(None, [os.environ.get(TOOLS)])]
 
@@ -163,14 +202,18 @@ def spelled(command: Sequence[str]) -> str:
 
 
 def _die_with_parent() -> None:
-    """Runs in the new process: when we are killed, Linux kills it too, so that it does not go on using the device and writing files."""
+    """Runs in the new process: when we are killed, Linux kills it too, so that it does not go on
+    using the device and writing files.
+    """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager
 def _signals_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """SIGTERM ends the program like Ctrl-C does, instead of leaving it behind. Python handles signals in the main thread only."""
+    """SIGTERM ends the program like Ctrl-C does, instead of leaving it behind. Python handles
+    signals in the main thread only.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""Control characters, terminal escapes, bidirectional overrides and lone surrogates made visible, so that a hostile name cannot
-    repaint a terminal.
+    r"""Control characters, terminal escapes, bidirectional overrides and lone surrogates made
+    visible, so that a hostile name cannot repaint a terminal.
 
     >>> printable("a\x1b[31mb")
     'a\\x1b[31mb'
@@ -17,7 +17,10 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(
+        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
 
 
 def listed(names: list[str], most: int = 5) -> str:
@@ -30,11 +33,16 @@ def listed(names: list[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-_MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_[]|#~"} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
+_MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_[]|#~"} | {
+    ord("<"): "&lt;",
+    ord(">"): "&gt;",
+    ord("&"): "&amp;",
+}
 
 
 def markdown(text: object) -> str:
-    r"""Text for Markdown prose or a table cell: nothing in it is markup any more, and it stays on its line.
+    r"""Text for Markdown prose or a table cell: nothing in it is markup any more, and it stays on
+    its line.
 
     >>> markdown("a|b <script>")
     'a\\|b &lt;script&gt;'
@@ -46,8 +54,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_field(text: str) -> str:
-    """Text for a CSV file that no spreadsheet takes for a formula: an apostrophe stands before what would be one. :func:`from_csv_field`
-    takes it away again.
+    """Text for a CSV file that no spreadsheet takes for a formula: an apostrophe stands before what
+    would be one. :func:`from_csv_field` takes it away again.
 
     >>> csv_field("=1+1"), csv_field("img_1"), csv_field("'quoted")
     ("'=1+1", 'img_1', "''quoted")
@@ -73,5 +81,7 @@ def code_span(text: object) -> str:
     line = printable(" ".join(str(text).split()))
     if "`" not in line:
         return f"`{line}`"
-    fence = "`" * (max(len(run) for run in "".join(c if c == "`" else " " for c in line).split()) + 1)
+    fence = "`" * (
+        max(len(run) for run in "".join(c if c == "`" else " " for c in line).split()) + 1
+    )
     return f"{fence} {line} {fence}"

@@ -1,7 +1,9 @@
-"""A user's own Python file, run as if it had been started from its folder, with nothing left behind for others.
+"""A user's own Python file, run as if it had been started from its folder, with nothing left behind
+for others.
 
-``sys.path`` is afterwards what it was, and the modules that came from the folder are kept under names that only this file has, so that
-two files may each have a ``blocks.py`` beside them, and neither hides a library's module of that name.
+``sys.path`` is afterwards what it was, and the modules that came from the folder are kept under
+names that only this file has, so that two files may each have a ``blocks.py`` beside them, and
+neither hides a library's module of that name.
 """
 
 from __future__ import annotations
@@ -24,24 +26,27 @@ from portproof.core.text import listed
 
 
 def source_of(text: str, card_path: str | None = None) -> tuple[Path, str]:
-    """The file and the callable's name of ``FILE.py:CALLABLE``; a relative path is relative to the folder of the card at ``card_path``,
-    or to the working directory when there is no card file.
+    """The file and the callable's name of ``FILE.py:CALLABLE``; a relative path is relative to the
+    folder of the card at ``card_path``, or to the working directory when there is no card file.
 
-    A card names code of its own folder only: what a card from somebody else can run is then what came with it, and can be read beforehand.
+    A card names code of its own folder only: what a card from somebody else can run is then what
+    came with it, and can be read beforehand.
     """
     file, _, attribute = text.rpartition(":")
     path = Path(card_path).parent / file if card_path else Path(file)
     source = existing_file(path, "the model's Python file").resolve()
     if card_path and not source.is_relative_to(Path(card_path).parent.resolve()):
         raise InputError(
-            f"the model card '{card_path}' names code outside its own folder ('{file}'); that is refused: put the file beside the card, "
-            f"or give --model {file}:{attribute} yourself"
+            f"the model card '{card_path}' names code outside its own folder ('{file}'); that is"
+            f" refused: put the file beside the card, or give --model {file}:{attribute} yourself"
         )
     return source, attribute
 
 
 def load_callable(source: Path, attribute: str) -> tuple[Any, ModuleType]:
-    """Run the file anew and find the callable in it. Use it inside :func:`own_folder`, and call what it returns there too."""
+    """Run the file anew and find the callable in it. Use it inside :func:`own_folder`, and call
+    what it returns there too.
+    """
     name = _unique_name(source)
     for old in [n for n in sys.modules if n == name or n.startswith(f"{name}__")]:
         del sys.modules[old]
@@ -52,29 +57,43 @@ def load_callable(source: Path, attribute: str) -> tuple[Any, ModuleType]:
     spec.loader.exec_module(module)
     found = getattr(module, attribute, None)
     if not callable(found):
-        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_") and getattr(v, "__module__", "") == name]
-        raise InputError(f"'{source}' has no callable '{attribute}'; it has {listed(names) or 'none'}")
+        names = [
+            n
+            for n, v in vars(module).items()
+            if callable(v) and not n.startswith("_") and getattr(v, "__module__", "") == name
+        ]
+        raise InputError(
+            f"'{source}' has no callable '{attribute}'; it has {listed(names) or 'none'}"
+        )
     return found, module
 
 
 def imported_files(source: Path) -> list[Path]:
     """The file, and after it those of its folder that it has imported in this process."""
     unique = _unique_name(source)
-    imported = {getattr(m, "__file__", None) for name, m in list(sys.modules.items()) if name.startswith(f"{unique}__")}
+    imported = {
+        getattr(m, "__file__", None)
+        for name, m in list(sys.modules.items())
+        if name.startswith(f"{unique}__")
+    }
     return [source, *sorted(Path(f) for f in imported if f)]
 
 
 @contextlib.contextmanager
 def own_folder(source: Path) -> Iterator[None]:
-    """Inside the block the file's folder is importable, before anything else, and the checkout of PortProof is not.
+    """Inside the block the file's folder is importable, before anything else, and the checkout of
+    PortProof is not.
 
-    Whatever the user's code raises becomes one sentence with the line of theirs where it happened. An import that the model makes only
-    when it runs, after the block, does not find the folder.
+    Whatever the user's code raises becomes one sentence with the line of theirs where it happened.
+    An import that the model makes only when it runs, after the block, does not find the folder.
     """
     hidden = _set_aside(source.parent)
     path_before, known = list(sys.path), set(sys.modules)
     ours = {Path(p).resolve() for p in portproof.__path__}
-    sys.path[:] = [str(source.parent), *(p for p in path_before if p and Path(p).resolve() not in ours)]
+    sys.path[:] = [
+        str(source.parent),
+        *(p for p in path_before if p and Path(p).resolve() not in ours),
+    ]
     try:
         with _errors_of(source):
             yield
@@ -89,8 +108,12 @@ def _unique_name(source: Path) -> str:
 
 
 def _set_aside(folder: Path) -> dict[str, ModuleType]:
-    """Take modules out of ``sys.modules`` whose names the folder has too (a vendored copy of timm, say), so that the folder's are found."""
-    names = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
+    """Take modules out of ``sys.modules`` whose names the folder has too (a vendored copy of timm,
+    say), so that the folder's are found.
+    """
+    names = {p.stem for p in folder.glob("*.py")} | {
+        p.parent.name for p in folder.glob("*/__init__.py")
+    }
     names -= set(sys.stdlib_module_names) | {"torch", "numpy", "portproof"}
     clashing = [n for n in sys.modules if n.partition(".")[0] in names]
     return {name: sys.modules.pop(name) for name in clashing}
@@ -98,7 +121,11 @@ def _set_aside(folder: Path) -> dict[str, ModuleType]:
 
 def _rename_new_modules(source: Path, known: set[str]) -> None:
     unique = _unique_name(source)
-    for name in [n for n in sys.modules if n not in known and n != unique and _is_inside(sys.modules[n], source.parent)]:
+    for name in [
+        n
+        for n in sys.modules
+        if n not in known and n != unique and _is_inside(sys.modules[n], source.parent)
+    ]:
         module = sys.modules.pop(name)
         # The module's own name changes too: torch.compile looks a function's globals up by it.
         module.__name__ = f"{unique}__{name}"
@@ -107,7 +134,9 @@ def _rename_new_modules(source: Path, known: set[str]) -> None:
 
 def _is_inside(module: ModuleType, folder: Path) -> bool:
     file = Path(str(getattr(module, "__file__", None) or os.sep))
-    return file.is_relative_to(folder) and not {"site-packages", "dist-packages"} & set(file.relative_to(folder).parts)
+    return file.is_relative_to(folder) and not {"site-packages", "dist-packages"} & set(
+        file.relative_to(folder).parts
+    )
 
 
 @contextlib.contextmanager
@@ -117,7 +146,15 @@ def _errors_of(source: Path) -> Iterator[None]:
     except PortProofError:
         raise
     except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(source.parent)]
+        frames = [
+            f
+            for f in traceback.extract_tb(error.__traceback__)
+            if Path(f.filename).is_relative_to(source.parent)
+        ]
         line = frames[-1].lineno if frames else getattr(error, "lineno", None)
-        where = f"'{frames[-1].filename if frames else source}'" + (f", line {line}" if line else "")
-        raise InputError(f"the model's code failed in {where}: {type(error).__name__}: {error}; correct it") from error
+        where = f"'{frames[-1].filename if frames else source}'" + (
+            f", line {line}" if line else ""
+        )
+        raise InputError(
+            f"the model's code failed in {where}: {type(error).__name__}: {error}; correct it"
+        ) from error

@@ -1,4 +1,5 @@
-"""YAML files of facts (model cards, targets, recipes, suites), read into typed records with errors that name the line.
+"""YAML files of facts (model cards, targets, recipes, suites), read into typed records with errors
+that name the line.
 
 Only the safe subset is read: no tags, no aliases, no duplicate keys.
 """
@@ -21,7 +22,9 @@ T = TypeVar("T")
 
 
 def load_yaml(path: str | os.PathLike[str], kind: type[T], what: str) -> T:
-    """Read one YAML document into a record; :class:`InputError` says the file, the line and the reason."""
+    """Read one YAML document into a record; :class:`InputError` says the file, the line and the
+    reason.
+    """
     text = read_text(path, what)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -40,7 +43,10 @@ def load_yaml(path: str | os.PathLike[str], kind: type[T], what: str) -> T:
         # A record's own check names the field that is wrong first: "`size`: ...".
         if field := re.match(r"`([\w.\[\]]+)`: ", reason):
             reason, place = reason[field.end() :], f"{place.rstrip('`') or '$'}.{field.group(1)}"
-        raise InputError(f"{what} '{path}', line {_line_of(root, place, reason)}: {reason}{_readable(place)}; correct the file") from error
+        raise InputError(
+            f"{what} '{path}', line {_line_of(root, place, reason)}: {reason}{_readable(place)};"
+            " correct the file"
+        ) from error
 
 
 def _readable(place: str) -> str:
@@ -49,7 +55,9 @@ def _readable(place: str) -> str:
 
 
 def _line_of(root: yaml.Node | None, place: str, reason: str) -> int:
-    """The line of a place such as ``$.inputs[0].shape``: of the deepest part that is in the file, or of an unknown key itself."""
+    """The line of a place such as ``$.inputs[0].shape``: of the deepest part that is in the file,
+    or of an unknown key itself.
+    """
     node, line = root, 1
     unknown = re.search(r"unknown field `([^`]*)`", reason)
     parts = re.findall(r"\.([A-Za-z_][\w-]*)|\[(\d+|\.\.\.)\]", place)
@@ -59,7 +67,9 @@ def _line_of(root: yaml.Node | None, place: str, reason: str) -> int:
             if pair is None:
                 break
             line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and index.isdigit() and int(index) < len(node.value):
+        elif (
+            isinstance(node, yaml.SequenceNode) and index.isdigit() and int(index) < len(node.value)
+        ):
             node = node.value[int(index)]
             line = node.start_mark.line + 1
         else:
@@ -68,15 +78,22 @@ def _line_of(root: yaml.Node | None, place: str, reason: str) -> int:
 
 
 def _refuse_duplicates(node: yaml.Node, known: set[int]) -> None:
-    """Refuse a key that stands there twice, and aliases: a few lines of them can stand for more values than any memory holds."""
+    """Refuse a key that stands there twice, and aliases: a few lines of them can stand for more
+    values than any memory holds.
+    """
     if id(node) in known:
-        raise yaml.MarkedYAMLError(problem="aliases (*name) are not read here; write the value out", problem_mark=node.start_mark)
+        raise yaml.MarkedYAMLError(
+            problem="aliases (*name) are not read here; write the value out",
+            problem_mark=node.start_mark,
+        )
     known.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands there twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key '{key.value}' stands there twice", problem_mark=key.start_mark
+                )
             seen.add(key.value)
             _refuse_duplicates(value, known)
     elif isinstance(node, yaml.SequenceNode):
@@ -85,12 +102,16 @@ def _refuse_duplicates(node: yaml.Node, known: set[int]) -> None:
 
 
 def data_folder(name: str) -> Path:
-    """A folder of facts (``models``, ``targets``, ``suites``, ``examples``): at the top of the checkout, inside the installed package."""
+    """A folder of facts (``models``, ``targets``, ``suites``, ``examples``): at the top of the
+    checkout, inside the installed package.
+    """
     for base in portproof.__path__:
         folder = Path(base, name)
         if folder.is_dir():
             return folder
-    raise InputError(f"the folder '{name}' is missing from this installation of portproof; install it again")
+    raise InputError(
+        f"the folder '{name}' is missing from this installation of portproof; install it again"
+    )
 
 
 def names_in(folder: str) -> list[str]:

@@ -10,5 +10,7 @@ from portproof.target import Target
 
 def checks(target: Target, host: Host) -> Iterator[Check]:
     """What the host's processor needs."""
-    yield Check(target.name, "device", True, f"the processor of this host, {host.processors} of them")
+    yield Check(
+        target.name, "device", True, f"the processor of this host, {host.processors} of them"
+    )
     yield needs(target, "infer", [host.package("onnxruntime", "ort")])

@@ -1,6 +1,7 @@
 """What this host can do for every target, what is missing, and how to get it.
 
-Nothing heavy is imported here: packages are looked for, and tried in a process of their own, since a broken one can end its process.
+Nothing heavy is imported here: packages are looked for, and tried in a process of their own, since
+a broken one can end its process.
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ TIMEOUT_S = 60
 
 #: What every target needs: capability -> packages (import name, extra of portproof).
 COMMON: dict[str, tuple[tuple[str, str], ...]] = {
-    "export": (("torch", "convert"), ("onnx", "convert"), ("onnxruntime", "convert"), ("onnxslim", "convert")),
+    "export": (
+        ("torch", "convert"),
+        ("onnx", "convert"),
+        ("onnxruntime", "convert"),
+        ("onnxslim", "convert"),
+    ),
     "reference": (("torch", "convert"),),
     "preprocess": (("numpy", ""), ("PIL", "")),
     "metrics": (("numpy", ""), ("scipy", "")),
@@ -44,7 +50,9 @@ _OF_A_PORT = ("device", "convert", "infer")
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One capability for one target. ``why``: what was found; where it is missing, also how to get it."""
+    """One capability for one target. ``why``: what was found; where it is missing, also how to get
+    it.
+    """
 
     target: str
     capability: str
@@ -67,11 +75,19 @@ class Host:
     @property
     def processors(self) -> int:
         """How many processors this process may use."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
 
     @functools.cache  # noqa: B019  one host lives as long as the process
-    def package(self, name: str, extra: str | None, how: str = "", distribution: str = "") -> Finding:
-        """A Python package: whether it can be imported. ``extra``: the extra of portproof that brings it; ``how``: else how to get it."""
+    def package(
+        self, name: str, extra: str | None, how: str = "", distribution: str = ""
+    ) -> Finding:
+        """A Python package: whether it can be imported. ``extra``: the extra of portproof that
+        brings it; ``how``: else how to get it.
+        """
         distribution = distribution or _DISTRIBUTIONS.get(name, name)
         if importlib.util.find_spec(name) is None:
             remedy = how or "pip install " + (f"'portproof[{extra}]'" if extra else distribution)
@@ -82,7 +98,11 @@ class Host:
             version = "of unknown version"
         broken = _failure_of([sys.executable, "-c", f"import {name}"])
         if broken:
-            return Finding(False, f"{distribution} {version} is installed but does not work ({broken}): install it again")
+            return Finding(
+                False,
+                f"{distribution} {version} is installed but does not work ({broken}): install it"
+                " again",
+            )
         return Finding(True, f"{distribution} {version}")
 
     @functools.cache  # noqa: B019
@@ -98,7 +118,14 @@ class Host:
     def output(self, command: tuple[str, ...]) -> str | None:
         """What a program prints; None when it is not there, fails, or does not answer in time."""
         try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=True)
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT_S,
+                check=True,
+            )
         except (OSError, subprocess.SubprocessError):
             return None
         return done.stdout
@@ -108,28 +135,46 @@ def needs(target: Target, capability: str, findings: Iterable[Finding]) -> Check
     """A capability that is there when all of its findings are good; the bad ones say why not."""
     found = list(findings)
     bad = [f.text for f in found if not f.ok]
-    return Check(target.name, capability, not bad, printable("; ".join(bad or [f.text for f in found])))
+    return Check(
+        target.name, capability, not bad, printable("; ".join(bad or [f.text for f in found]))
+    )
 
 
 def diagnose(names: Sequence[str] = (), host: Host | None = None) -> list[Check]:
-    """Every check of the targets named (all of them without a name); :class:`portproof.core.errors.InputError` for an unknown target."""
+    """Every check of the targets named (all of them without a name);
+    :class:`portproof.core.errors.InputError` for an unknown target.
+    """
     asked = host or Host()
     targets = [find_target(name) for name in names or target_names()]
     # Imports of different packages are tried side by side: torch alone takes seconds.
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda item: asked.package(*item), sorted({item for items in COMMON.values() for item in items})))
+        list(
+            pool.map(
+                lambda item: asked.package(*item),
+                sorted({item for items in COMMON.values() for item in items}),
+            )
+        )
     return [check for target in targets for check in checks_of(target, asked)]
 
 
 def checks_of(target: Target, host: Host) -> Iterator[Check]:
-    """The checks of one target: those of all targets, its vendor's, its backend's, and last whether a whole port can run."""
-    found = [needs(target, name, [host.package(*item) for item in items]) for name, items in COMMON.items()]
+    """The checks of one target: those of all targets, its vendor's, its backend's, and last whether
+    a whole port can run.
+    """
+    found = [
+        needs(target, name, [host.package(*item) for item in items])
+        for name, items in COMMON.items()
+    ]
     found += importlib.import_module(f"portproof.health.{target.vendor}").checks(target, host)
     found.append(_backend(target))
     yield from found
     required = [c for c in found if c.capability in (*COMMON, *_OF_A_PORT, "backend")]
     lacking = [c.capability for c in required if not c.ok]
-    why = f"missing: {', '.join(lacking)}" if lacking else f"'portproof port --target {target.name}' has all that it needs"
+    why = (
+        f"missing: {', '.join(lacking)}"
+        if lacking
+        else f"'portproof port --target {target.name}' has all that it needs"
+    )
     yield Check(target.name, "port", not lacking, why)
 
 
@@ -147,7 +192,14 @@ def _backend(target: Target) -> Check:
 def _failure_of(command: list[str]) -> str:
     """The last line of what a command that fails says; an empty string when it does not fail."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT_S,
+            check=False,
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
     lines = done.stderr.strip().splitlines()

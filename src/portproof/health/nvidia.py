@@ -1,4 +1,6 @@
-"""NVIDIA GPUs: the driver's ``nvidia-smi`` tells what there is; TensorRT builds and executes the engine."""
+"""NVIDIA GPUs: the driver's ``nvidia-smi`` tells what there is; TensorRT builds and executes the
+engine.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +9,36 @@ from collections.abc import Iterator
 
 from portproof.core.errors import InputError
 from portproof.health.host import Check, Finding, Host, needs
-from portproof.host.tensorrt_versions import HINT, PROGRAM_FOLDERS, is_package_driven, version_in_help
+from portproof.host.tensorrt_versions import (
+    HINT,
+    PROGRAM_FOLDERS,
+    is_package_driven,
+    version_in_help,
+)
 from portproof.target import Target
 
 #: Drivers before 495 know no compute_cap.
 _QUERIES = ("name,compute_cap", "name")
-#: Programs that end with 0 where a package can use the GPU, which an installed one may not: PyTorch for processors only, a driver that is too old.
+#: Programs that end with 0 where a package can use the GPU, which an installed one may not: PyTorch
+#: for processors only, a driver that is too old.
 _BUFFERS = {
     "torch": "import sys, torch; sys.exit(not torch.cuda.is_available())",
-    "cuda-python": "import sys; from cuda.bindings import runtime as r; sys.exit(int(r.cudaGetDeviceCount()[0]))",
+    "cuda-python": (
+        "import sys; from cuda.bindings import runtime as r;"
+        " sys.exit(int(r.cudaGetDeviceCount()[0]))"
+    ),
     "pycuda": "from pycuda import driver; driver.init()",
 }
 
 
 def checks(target: Target, host: Host) -> Iterator[Check]:
-    """What an NVIDIA target needs: the GPU itself, an engine builder, a runtime, the vendor's own measuring tool, and the GPU's counters."""
+    """What an NVIDIA target needs: the GPU itself, an engine builder, a runtime, the vendor's own
+    measuring tool, and the GPU's counters.
+    """
     gpu, trtexec = device(target, host), _trtexec(host)
     yield needs(target, "device", [gpu])
-    # A port converts and times by trtexec; the package alone can convert too (onnx2trt --via python).
+    # A port converts and times by trtexec; the package alone can convert too (onnx2trt --via
+    # python).
     yield needs(target, "convert", [trtexec])
     yield needs(target, "infer", [_package(host), *([_buffers(host)] if gpu.ok else [])])
     yield needs(target, "vendor-tool", [trtexec])
@@ -47,29 +61,58 @@ def _package(host: Host) -> Finding:
     found = host.package("tensorrt", "trt", distribution="tensorrt")
     version = found.text.rpartition(" ")[2]
     if found.ok and not is_package_driven(version):
-        return Finding(False, f"the Python package tensorrt is {version}, and 10 and 11 are driven: install one of them")
+        return Finding(
+            False,
+            f"the Python package tensorrt is {version}, and 10 and 11 are driven: install one of"
+            " them",
+        )
     return found
 
 
 def _buffers(host: Host) -> Finding:
     """A package that can hold an engine's buffers on the GPU."""
-    found = [name for name, code in _BUFFERS.items() if host.output((sys.executable, "-c", code)) is not None]
+    found = [
+        name
+        for name, code in _BUFFERS.items()
+        if host.output((sys.executable, "-c", code)) is not None
+    ]
     if found:
         return Finding(True, f"buffers by {found[0]}")
     return Finding(
-        False, f"none of {', '.join(_BUFFERS)} can use the GPU here: install PyTorch for CUDA, or cuda-python, that fits the driver"
+        False,
+        f"none of {', '.join(_BUFFERS)} can use the GPU here: install PyTorch for CUDA, or"
+        " cuda-python, that fits the driver",
     )
 
 
 def device(target: Target, host: Host) -> Finding:
-    """Whether the target's own GPU is here: another one of the same compute capability has other timings."""
-    asked = (host.output(("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")) for query in _QUERIES)
+    """Whether the target's own GPU is here: another one of the same compute capability has other
+    timings.
+    """
+    asked = (
+        host.output(("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"))
+        for query in _QUERIES
+    )
     listing = next((answer for answer in asked if answer is not None), None)
     if listing is None:
-        return Finding(False, "'nvidia-smi' finds no GPU here; use a host with the NVIDIA driver, or measure there and bring the logs")
-    gpus = [tuple(part.strip() for part in line.partition(",")[::2]) for line in listing.splitlines() if line.strip()]
-    found = ", ".join(f"{name} (compute capability {capability or 'not told'})" for name, capability in gpus)
+        return Finding(
+            False,
+            "'nvidia-smi' finds no GPU here; use a host with the NVIDIA driver, or measure there"
+            " and bring the logs",
+        )
+    gpus = [
+        tuple(part.strip() for part in line.partition(",")[::2])
+        for line in listing.splitlines()
+        if line.strip()
+    ]
+    found = ", ".join(
+        f"{name} (compute capability {capability or 'not told'})" for name, capability in gpus
+    )
     words = {word.lower() for name, _ in gpus for word in name.replace("-", " ").split()}
     if target.name in words:
         return Finding(True, found)
-    return Finding(False, f"this host has {found or 'no GPU'}, a {target.name.upper()} ({target.compute_capability}) was expected")
+    return Finding(
+        False,
+        f"this host has {found or 'no GPU'}, a {target.name.upper()} ({target.compute_capability})"
+        " was expected",
+    )

@@ -1,1 +1,3 @@
-"""Facts about this host: which vendor software is installed, in which version, and which devices there are."""
+"""Facts about this host: which vendor software is installed, in which version, and which devices
+there are.
+"""

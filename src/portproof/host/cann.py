@@ -1,6 +1,8 @@
-"""Where CANN is installed, and which one, from the file that its installer leaves: ``version=6.3.RC1`` in ``<arch>-linux/ascend_toolkit_install.info``.
+"""Where CANN is installed, and which one, from the file that its installer leaves:
+``version=6.3.RC1`` in ``<arch>-linux/ascend_toolkit_install.info``.
 
-Source: Huawei's installation guide, "File Paths"; older releases stand under ``ascend-toolkit/latest``, newer ones under ``cann``, nnae has no toolkit.
+Source: Huawei's installation guide, "File Paths"; older releases stand under
+``ascend-toolkit/latest``, newer ones under ``cann``, nnae has no toolkit.
 """
 
 from __future__ import annotations
@@ -27,7 +29,11 @@ def roots() -> list[str]:
 
 def program_folders() -> list[str]:
     """Where its programs are when ``set_env.sh`` was not sourced."""
-    return [f"{root}/{sub}" for root in roots() for sub in ("bin", "compiler/bin", "atc/bin", "tools/aoe/bin")]
+    return [
+        f"{root}/{sub}"
+        for root in roots()
+        for sub in ("bin", "compiler/bin", "atc/bin", "tools/aoe/bin")
+    ]
 
 
 def version() -> str | None:

@@ -1,8 +1,9 @@
 """``npu-smi info``: which Ascend chips there are, and whether they are idle.
 
-The table's layout changes with the version (column widths, title rows, a table of processes below, 910's three memory columns), so rows are
-told by what their fields hold, never by where they stand: a first row ``NPU Name | Health | Power Temp Hugepages``, then a second row
-``Chip [Device] | Bus-Id | AICore used / total``. A card with several chips may repeat the first row for each or not.
+The table's layout changes with the version (column widths, title rows, a table of processes below,
+910's three memory columns), so rows are told by what their fields hold, never by where they stand:
+a first row ``NPU Name | Health | Power Temp Hugepages``, then a second row ``Chip [Device] | Bus-Id
+| AICore used / total``. A card with several chips may repeat the first row for each or not.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One chip. ``npu`` is the card's id; ``device`` is what tools take as the device id; ``driver`` is the host's. ``None`` is what the table does not
-    say.
+    """One chip. ``npu`` is the card's id; ``device`` is what tools take as the device id;
+    ``driver`` is the host's. ``None`` is what the table does not say.
     """
 
     npu: int
@@ -65,11 +66,15 @@ class Chip:
     @property
     def is_idle(self) -> bool:
         """No program on the chip, and none of its cores at work."""
-        return not self.processes and (self.aicore_percent is None or self.aicore_percent <= _IDLE_PERCENT)
+        return not self.processes and (
+            self.aicore_percent is None or self.aicore_percent <= _IDLE_PERCENT
+        )
 
 
 def parse(text: str) -> list[Chip]:
-    """The chips of an ``npu-smi info`` table, in its order; an empty list when the text holds none."""
+    """The chips of an ``npu-smi info`` table, in its order; an empty list when the text
+    holds none.
+    """
     chips: list[Chip] = []
     processes: list[Process] = []
     head: list[list[str]] | None = None
@@ -82,7 +87,14 @@ def parse(text: str) -> list[Chip]:
         elif (process := _process(cells)) is not None:
             processes.append(process)
     driver = found[1] if (found := _DRIVER.search(text)) else None
-    return [replace(c, driver=driver, processes=tuple(p for p in processes if (p.npu, p.chip) == (c.npu, c.chip))) for c in chips]
+    return [
+        replace(
+            c,
+            driver=driver,
+            processes=tuple(p for p in processes if (p.npu, p.chip) == (c.npu, c.chip)),
+        )
+        for c in chips
+    ]
 
 
 def _is_first_row(cells: Sequence[Sequence[str]]) -> bool:
@@ -98,7 +110,9 @@ def _is_second_row(cells: Sequence[Sequence[str]]) -> bool:
 
 
 def _chip(head: Sequence[Sequence[str]], row: Sequence[Sequence[str]], index: int) -> Chip:
-    """A chip of its two rows. Without a Device column (910) the device id is the position in the table."""
+    """A chip of its two rows. Without a Device column (910) the device id is the position in the
+    table.
+    """
     numbers = [int(word) for word in row[0]]
     load = " ".join(row[2])
     memory = _MEMORY.findall(load)
@@ -126,22 +140,40 @@ def _number(words: Sequence[str], at: int) -> float | None:
 
 
 def _process(cells: Sequence[Sequence[str]]) -> Process | None:
-    """A row of the table of processes: ``NPU Chip | Process id | Process name | Process memory(MB)``."""
-    if len(cells) != 4 or len(cells[0]) != 2 or not all(c.isdigit() for c in cells[0]) or len(cells[1]) != 1 or not cells[1][0].isdigit():
+    """A row of the table of processes: ``NPU Chip | Process id | Process name | Process
+    memory(MB)``.
+    """
+    if (
+        len(cells) != 4
+        or len(cells[0]) != 2
+        or not all(c.isdigit() for c in cells[0])
+        or len(cells[1]) != 1
+        or not cells[1][0].isdigit()
+    ):
         return None
     memory = cells[3][0] if cells[3] else ""
-    return Process(int(cells[0][0]), int(cells[0][1]), int(cells[1][0]), " ".join(cells[2]), int(memory) if memory.isdigit() else None)
+    return Process(
+        int(cells[0][0]),
+        int(cells[0][1]),
+        int(cells[1][0]),
+        " ".join(cells[2]),
+        int(memory) if memory.isdigit() else None,
+    )
 
 
 def query(log: Path | None = None) -> list[Chip]:
-    """The chips of this host, by ``npu-smi info``; :class:`InputError` without the program, :class:`ToolError` when it fails."""
+    """The chips of this host, by ``npu-smi info``; :class:`InputError` without the program,
+    :class:`ToolError` when it fails.
+    """
     program = find_program(
         ["npu-smi"],
         ["/usr/local/sbin", "/usr/local/bin"],
         "it comes with the Ascend driver: run this on the NPU host, or rehearse with --rehearse",
     )
     with tempfile.TemporaryDirectory(prefix="portproof-") as folder:
-        done = run_program([str(program), "info"], log or Path(folder, "npu-smi.log"), timeout_s=_TIMEOUT_S)
+        done = run_program(
+            [str(program), "info"], log or Path(folder, "npu-smi.log"), timeout_s=_TIMEOUT_S
+        )
         chips = parse(done.output)
         _refuse_failure(done, chips)
     return chips
@@ -149,36 +181,57 @@ def query(log: Path | None = None) -> list[Chip]:
 
 def _refuse_failure(done: Finished, chips: Sequence[Chip]) -> None:
     if done.exit_code != 0:
-        raise done.failure(f"'npu-smi info' {done.how}; check the driver with 'npu-smi info' by hand")
+        raise done.failure(
+            f"'npu-smi info' {done.how}; check the driver with 'npu-smi info' by hand"
+        )
     if not chips:
-        raise done.failure("'npu-smi info' lists no chip in a form that is known; check the driver, or report this table")
+        raise done.failure(
+            "'npu-smi info' lists no chip in a form that is known; check the driver, or report this"
+            " table"
+        )
 
 
-def check_devices(chips: Sequence[Chip], soc_versions: Sequence[str], devices: Sequence[int]) -> list[Chip]:
-    """The chips of those device ids, after a check that they exist, are of an expected kind, healthy and idle.
+def check_devices(
+    chips: Sequence[Chip], soc_versions: Sequence[str], devices: Sequence[int]
+) -> list[Chip]:
+    """The chips of those device ids, after a check that they exist, are of an expected kind,
+    healthy and idle.
 
-    ``soc_versions``: what is accepted, such as ``Ascend310P3``; a kind without a last digit (``Ascend310P``) accepts every variant.
-    Raises :class:`InputError` for a device that is not there or of another kind, :class:`ToolError` for one that is ill or busy.
+    ``soc_versions``: what is accepted, such as ``Ascend310P3``; a kind without a last digit
+    (``Ascend310P``) accepts every variant. Raises :class:`InputError` for a device that is not
+    there or of another kind, :class:`ToolError` for one that is ill or busy.
     """
     by_device = {c.device: c for c in chips}
     missing = [d for d in devices if d not in by_device]
     if missing:
-        raise InputError(f"there is no device {missing[0]} on this host; 'npu-smi info' lists {', '.join(map(str, sorted(by_device)))}")
+        raise InputError(
+            f"there is no device {missing[0]} on this host; 'npu-smi info' lists"
+            f" {', '.join(map(str, sorted(by_device)))}"
+        )
     wanted = [by_device[d] for d in devices]
     for chip in wanted:
         if not any(_same_kind(chip.soc_version, soc) for soc in soc_versions):
             raise InputError(
-                f"device {chip.device} is an {chip.soc_version}, the target is {' or '.join(soc_versions)}; choose another --target"
+                f"device {chip.device} is an {chip.soc_version}, the target is"
+                f" {' or '.join(soc_versions)}; choose another --target"
             )
         if chip.health not in ("OK", "Warning"):
-            raise ToolError(f"device {chip.device} ({chip.soc_version}) reports its health as {chip.health}; look at 'npu-smi info'")
+            raise ToolError(
+                f"device {chip.device} ({chip.soc_version}) reports its health as {chip.health};"
+                " look at 'npu-smi info'"
+            )
         if not chip.is_idle:
-            raise ToolError(f"device {chip.device} ({chip.soc_version}) is not idle: {_load(chip)}; wait for it or choose another device")
+            raise ToolError(
+                f"device {chip.device} ({chip.soc_version}) is not idle: {_load(chip)}; wait for it"
+                " or choose another device"
+            )
     return wanted
 
 
 def _same_kind(found: str, expected: str) -> bool:
-    """Whether two chips are of one kind. 310P1 to 310P7 are one family, as are 310B1 and 310B4; 310 is none of them."""
+    """Whether two chips are of one kind. 310P1 to 310P7 are one family, as are 310B1 and 310B4; 310
+    is none of them.
+    """
     family = re.compile(r"^Ascend(\d+[A-Za-z]?)\d*$")
     a, b = family.match(found), family.match(expected)
     return bool(a and b and a[1].upper() == b[1].upper())

@@ -1,7 +1,8 @@
-"""Versions of TensorRT: which are driven, where the program ``trtexec`` stands, and what it says that it is.
+"""Versions of TensorRT: which are driven, where the program ``trtexec`` stands, and what it says
+that it is.
 
-trtexec 7.x, which does not tell its version, and 9.x are read, not driven. The Python package is driven from 10 on, when tensors are found by their
-names only.
+trtexec 7.x, which does not tell its version, and 9.x are read, not driven. The Python package is
+driven from 10 on, when tensors are found by their names only.
 """
 
 from __future__ import annotations
@@ -19,24 +20,34 @@ _BANNER = re.compile(r"&&&& RUNNING TensorRT\.trtexec(?: \[TensorRT v(\d+)\])?")
 
 
 def version_of(number: str) -> Version:
-    """The version of a banner's number: major*1000 + minor*100 + patch up to 9.x, major*10000 + minor*100 + patch from 10.
+    """The version of a banner's number: major*1000 + minor*100 + patch up to 9.x, major*10000 +
+    minor*100 + patch from 10.
 
     >>> version_of("8205"), version_of("101601"), version_of("110100")
     ((8, 2, 5), (10, 16, 1), (11, 1, 0))
     """
     value = int(number)
-    return (value // 10000, value // 100 % 100, value % 100) if value >= 100000 else (value // 1000, value // 100 % 10, value % 100)
+    return (
+        (value // 10000, value // 100 % 100, value % 100)
+        if value >= 100000
+        else (value // 1000, value // 100 % 10, value % 100)
+    )
 
 
 def version_in_help(text: str) -> Version:
-    """The version that the banner of ``trtexec --help`` tells; :class:`InputError` for one that is not driven."""
+    """The version that the banner of ``trtexec --help`` tells; :class:`InputError` for one that is
+    not driven.
+    """
     banner = _BANNER.search(text)
     if banner is None:
-        raise InputError("'trtexec --help' begins with no banner of TensorRT; check which program that is")
+        raise InputError(
+            "'trtexec --help' begins with no banner of TensorRT; check which program that is"
+        )
     major = version_of(banner[1])[0] if banner[1] else 7
     if major not in PROGRAM_DRIVEN:
         raise InputError(
-            f"this trtexec is of TensorRT {major}, which is read but not driven; use 8, 10 or 11, or run it by hand and give its log"
+            f"this trtexec is of TensorRT {major}, which is read but not driven; use 8, 10 or 11,"
+            " or run it by hand and give its log"
         )
     return version_of(banner[1])
 

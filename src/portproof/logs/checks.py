@@ -1,4 +1,5 @@
-"""Checks of a run's figures against each other. What does not fit becomes a warning that shows both figures.
+"""Checks of a run's figures against each other. What does not fit becomes a warning that shows both
+figures.
 
 Checks that need one tool's own fields stand with that tool's parser in ``metrics/logs``.
 """
@@ -19,7 +20,9 @@ SPREADS = ("latency", "compute", "enqueue", "h2d", "d2h", "end_to_end")
 
 
 def check(run: Run) -> None:
-    """Add to the run's warnings what holds for every family: the order of min, mean, median, percentiles and max."""
+    """Add to the run's warnings what holds for every family: the order of min, mean, median,
+    percentiles and max.
+    """
     for group in SPREADS:
         lowest = f"{group}_min"
         for stage in {f.stage: None for f in run.figures if f.name == lowest}:
@@ -32,7 +35,13 @@ def _check_order(run: Run, group: str, stage: str | None) -> None:
     inner = re.compile(rf"{group}_(?:mean|median|p[\d.]+)")
     for middle in [f for f in run.figures if f.stage == stage and inner.fullmatch(f.name)]:
         for a, b in ((low, middle), (middle, high)):
-            if a and b and a.value is not None and b.value is not None and a.value > b.value * (1 + 1e-6):
+            if (
+                a
+                and b
+                and a.value is not None
+                and b.value is not None
+                and a.value > b.value * (1 + 1e-6)
+            ):
                 run.warnings.append(f"{a.name} {seconds(a)} is greater than {b.name} {seconds(b)}")
 
 
@@ -47,26 +56,33 @@ def near(a: float, b: float, tolerance: float) -> bool:
 
 
 def across(runs: Sequence[Run]) -> list[tuple[Run, str]]:
-    """What does not fit between runs of one model on one device, each with the run to doubt: a time per call that does not grow with the
-    batch, and runs over different numbers of samples."""
+    """What does not fit between runs of one model on one device, each with the run to doubt: a time
+    per call that does not grow with the batch, and runs over different numbers of samples.
+    """
     return [*_growth(runs), *_sample_counts(runs)]
 
 
 def warn_across(runs: Iterable[Run]) -> None:
-    """Add those findings to the runs' warnings, for runs that belong together: of one tool, folder (``bs16`` folders of one) and model, or, where
-    the log does not name its model, of files whose names differ in the batch alone. A folder may hold the logs of many models."""
+    """Add those findings to the runs' warnings, for runs that belong together: of one tool, folder
+    (``bs16`` folders of one) and model, or, where the log does not name its model, of files whose
+    names differ in the batch alone. A folder may hold the logs of many models.
+    """
     groups: dict[tuple[object, ...], list[Run]] = {}
     for run in runs:
         folder = Path(run.source).absolute().parent
         folder = folder.parent if re.fullmatch(r"bs\d+", folder.name) else folder
-        groups.setdefault((folder, run.family, run.facts.get("label"), _model_of(run)), []).append(run)
+        groups.setdefault((folder, run.family, run.facts.get("label"), _model_of(run)), []).append(
+            run
+        )
     for group in groups.values():
         for run, sentence in across(group):
             run.warnings.append(sentence)
 
 
 def _model_of(run: Run) -> str:
-    """A model's name, or else the file's, without its batch: what logs of one model at several batches share."""
+    """A model's name, or else the file's, without its batch: what logs of one model at several
+    batches share.
+    """
     named = re.search(r"--(?:onnx|loadEngine)[= ](\S+)", str(run.facts.get("command") or ""))
     name = named[1] if named else str(run.facts.get("model") or Path(run.source).name)
     return re.sub(r"(?:bs|batch_?size|batch)[_-]?\d+", "", Path(name).stem, flags=re.IGNORECASE)
@@ -77,31 +93,48 @@ def call_time(run: Run) -> float | None:
     mean = run.figure("compute_mean")
     if mean is not None and mean.value:
         return mean.value
-    rate = run.figure("throughput", unit="images/s", boundary="device") or run.figure("throughput", unit="images/s", boundary="call")
+    rate = run.figure("throughput", unit="images/s", boundary="device") or run.figure(
+        "throughput", unit="images/s", boundary="call"
+    )
     return run.batch / rate.best_value if run.batch and rate and rate.best_value else None
 
 
 def _growth(runs: Sequence[Run]) -> list[tuple[Run, str]]:
-    timed = [(run.batch, time, run) for run in runs if run.batch and run.status != "failed" and (time := call_time(run))]
+    timed = [
+        (run.batch, time, run)
+        for run in runs
+        if run.batch and run.status != "failed" and (time := call_time(run))
+    ]
     timed.sort(key=lambda item: item[0])
     found = []
     for (small, less, a), (large, more, b) in itertools.pairwise(timed):
         if large > small and more <= less:
             sentence = (
-                f"the time of a call does not grow with the batch: {less:.6g} s at batch {small} ({a.source}), "
-                f"{more:.6g} s at batch {large} ({b.source}); are both logs what they are said to be?"
+                f"the time of a call does not grow with the batch: {less:.6g} s at batch {small}"
+                f" ({a.source}), {more:.6g} s at batch {large} ({b.source}); are both logs what"
+                " they are said to be?"
             )
             found.append((b, sentence))
     return found
 
 
 def _sample_counts(runs: Sequence[Run]) -> list[tuple[Run, str]]:
-    counted = [(figure.value, run) for run in runs if run.family == "benchmark" and (figure := run.figure("samples")) and figure.value]
+    counted = [
+        (figure.value, run)
+        for run in runs
+        if run.family == "benchmark" and (figure := run.figure("samples")) and figure.value
+    ]
     if len(counted) < 3:
         return []
     usual = statistics.mode(n for n, _ in counted)
     return [
-        (run, f"rate x time gives {n:.0f} samples here ({run.source}) and {usual:.0f} in the other logs")
+        (
+            run,
+            (
+                f"rate x time gives {n:.0f} samples here ({run.source}) and {usual:.0f} in the"
+                " other logs"
+            ),
+        )
         for n, run in counted
         if not near(n, usual, 1e-4)
     ]

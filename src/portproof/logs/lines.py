@@ -1,7 +1,9 @@
-"""Text of logs, from any tool, terminal or operating system, a block at a time, so that memory does not grow with the file.
+"""Text of logs, from any tool, terminal or operating system, a block at a time, so that memory does
+not grow with the file.
 
-Handles UTF-8, UTF-16 (with or without a byte-order mark), colours, CRLF and carriage-return progress bars. Bytes that are not UTF-8
-(GBK comments, a cut character) become U+FFFD: every figure and keyword of every tool is ASCII.
+Handles UTF-8, UTF-16 (with or without a byte-order mark), colours, CRLF and carriage-return
+progress bars. Bytes that are not UTF-8 (GBK comments, a cut character) become U+FFFD: every figure
+and keyword of every tool is ASCII.
 """
 
 from __future__ import annotations
@@ -15,14 +17,17 @@ from portproof.core.errors import InputError
 
 BLOCK = 1 << 20
 
-#: An unsigned number that is whole: not followed by more of a number (``1.2.3``, ``2.8e+`` cut off).
+#: An unsigned number that is whole: not followed by more of a number (``1.2.3``, ``2.8e+`` cut
+#: off).
 NUMBER = r"(?<![\w.])[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?(?![0-9.]|[eE](?:[-+0-9]|$))"
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 
 
 class Line(NamedTuple):
-    """A line, or one carriage-return segment of it. ``number`` is 1-based; ``cut``: the file ends here without a newline."""
+    """A line, or one carriage-return segment of it. ``number`` is 1-based; ``cut``: the file ends
+    here without a newline.
+    """
 
     number: int
     text: str
@@ -30,7 +35,9 @@ class Line(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Whole lines of a file. ``first`` is the number of its first line; ``last``: nothing follows."""
+    """Whole lines of a file. ``first`` is the number of its first line; ``last``: nothing
+    follows.
+    """
 
     first: int
     text: str
@@ -38,12 +45,18 @@ class Block(NamedTuple):
 
 
 def blocks(file: IO[bytes], name: str) -> Iterator[Block]:
-    """An open file's text in blocks of about 1 MiB that end at a newline (a longer line is split); :class:`InputError` when it is binary."""
+    """An open file's text in blocks of about 1 MiB that end at a newline (a longer line is split);
+    :class:`InputError` when it is binary.
+    """
     first, rest = 1, ""
     head = file.read(BLOCK)
     decoder = codecs.getincrementaldecoder(encoding_of(head, name))(errors="replace")
     while head:
-        text = rest + _ESCAPE.sub("", decoder.decode(head)) if b"\x1b" in head else rest + decoder.decode(head)
+        text = (
+            rest + _ESCAPE.sub("", decoder.decode(head))
+            if b"\x1b" in head
+            else rest + decoder.decode(head)
+        )
         head = file.read(BLOCK)
         end = text.rfind("\n") + 1 if head else len(text)
         end = end or max(text.rfind("\r") + 1, len(text) if len(text) > BLOCK else 0)
@@ -56,7 +69,8 @@ def blocks(file: IO[bytes], name: str) -> Iterator[Block]:
 def offered(block: Block, marks: dict[str, int]) -> Iterator[tuple[Line, int]]:
     """The lines of a block that hold a mark, in order, each with the OR of the bits of its marks.
 
-    Finding marks in the whole block costs a tenth of looking at each line, and logs are mostly lines that no one wants.
+    Finding marks in the whole block costs a tenth of looking at each line, and logs are mostly
+    lines that no one wants.
     """
     text, hits = block.text, dict[int, int]()
     for mark, bits in marks.items():
@@ -86,7 +100,10 @@ def encoding_of(head: bytes, name: str) -> str:
     if b"\0" in sample:
         # UTF-16 text without a mark: every second byte of ASCII is zero.
         for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-            if sample[offset::2].count(0) > 0.8 * len(sample[offset::2]) and sample[1 - offset :: 2].count(0) == 0:
+            if (
+                sample[offset::2].count(0) > 0.8 * len(sample[offset::2])
+                and sample[1 - offset :: 2].count(0) == 0
+            ):
                 return encoding
         raise InputError(f"'{name}' is a binary file, the text of a log was expected")
     return "utf-8-sig"

@@ -1,4 +1,6 @@
-"""Opens any log, recognises its family by content, and returns the runs in it, each checked against itself."""
+"""Opens any log, recognises its family by content, and returns the runs in it, each checked against
+itself.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +24,21 @@ from portproof.logs.checks import check
 from portproof.logs.lines import Block, blocks, encoding_of, offered
 from portproof.logs.runs import Run
 
-#: Larger JSON files are refused rather than loaded: trtexec writes about 20 MB for three seconds of a fast model.
+#: Larger JSON files are refused rather than loaded: trtexec writes about 20 MB for three seconds of
+#: a fast model.
 MAX_JSON_BYTES = 512 << 20
 
-#: From this many files on, starting processes costs less than it saves; each takes this many files at a time.
+#: From this many files on, starting processes costs less than it saves; each takes this many files
+#: at a time.
 MANY, CHUNK = 1000, 100
 
 #: Folders of results, never of logs; one holds as many files as the data set has images.
 RESULT_FOLDERS = ("result", "prep", "outcomes", "profiler", "dump", ".git")
 LOG_SUFFIXES = ("", ".log", ".txt", ".json", ".out", ".err")
 
-_NAMED_BATCH = re.compile(r"(?:^|[^A-Za-z])(?:bs|batch|batch_?size)[_-]?([1-9][0-9]{0,3})(?![0-9])", re.IGNORECASE)
+_NAMED_BATCH = re.compile(
+    r"(?:^|[^A-Za-z])(?:bs|batch|batch_?size)[_-]?([1-9][0-9]{0,3})(?![0-9])", re.IGNORECASE
+)
 _BATCH_FOLDER = re.compile(r"bs([1-9][0-9]{0,3})")
 #: How a JSON object or an array of objects begins; a line of a log may begin with ``[`` too.
 _JSON_HEAD = re.compile(r"\ufeff?\s*(?:\{\s*[\"}]|\[\s*[{\]])")
@@ -50,7 +56,8 @@ def families() -> tuple[ModuleType, ...]:
 def read(path: str | os.PathLike[str]) -> list[Run]:
     """The runs in a log, in the order in which they stand there.
 
-    Raises :class:`InputError` when the file is missing, binary, damaged JSON, or holds no run of any known tool.
+    Raises :class:`InputError` when the file is missing, binary, damaged JSON, or holds no run of
+    any known tool.
     """
     source = os.fspath(path)
     try:
@@ -60,7 +67,9 @@ def read(path: str | os.PathLike[str]) -> list[Run]:
         raise
     if not runs:
         raise InputError(
-            f"'{source}' holds no run of a known tool ({', '.join(dict.fromkeys(m.FAMILY for m in families()))}); a log of one of them was expected"
+            f"'{source}' holds no run of a known tool"
+            f" ({', '.join(dict.fromkeys(m.FAMILY for m in families()))}); a log of one of them was"
+            " expected"
         )
     for run in runs:
         check(run)
@@ -79,7 +88,9 @@ def _runs_in(source: str) -> list[Run]:
 
 
 def read_many(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Run], list[str]]:
-    """The runs of several logs, and one sentence for each file that could not be read. Many files are read by several processes."""
+    """The runs of several logs, and one sentence for each file that could not be read. Many files
+    are read by several processes.
+    """
     every = [os.fspath(path) for path in paths]
     workers = min(os.cpu_count() or 1, 8)
     if len(every) < MANY or workers == 1:
@@ -87,7 +98,9 @@ def read_many(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Run], list[
     runs: list[Run] = []
     problems: list[str] = []
     with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        for found, unreadable in pool.map(_read_each, [every[i : i + CHUNK] for i in range(0, len(every), CHUNK)]):
+        for found, unreadable in pool.map(
+            _read_each, [every[i : i + CHUNK] for i in range(0, len(every), CHUNK)]
+        ):
             runs += found
             problems += unreadable
     return runs, problems
@@ -107,16 +120,28 @@ def _read_each(paths: list[str]) -> tuple[list[Run], list[str]]:
 
 
 def logs_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Files of a folder tree that may be logs, sorted; folders of results, hidden files and sidecars are passed over."""
+    """Files of a folder tree that may be logs, sorted; folders of results, hidden files and
+    sidecars are passed over.
+    """
     for where, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if f not in RESULT_FOLDERS and not f.startswith((".", "dumpOutput_device")))
+        folders[:] = sorted(
+            f
+            for f in folders
+            if f not in RESULT_FOLDERS and not f.startswith((".", "dumpOutput_device"))
+        )
         for name in sorted(names):
-            if not name.startswith(".") and not name.endswith(".proof.json") and Path(name).suffix in LOG_SUFFIXES:
+            if (
+                not name.startswith(".")
+                and not name.endswith(".proof.json")
+                and Path(name).suffix in LOG_SUFFIXES
+            ):
                 yield Path(where, name)
 
 
 def _hint_batch(run: Run, file: Path) -> None:
-    """Note the batch that the name of the file, or of its folder ``bs16``, hints at; a hint is never the run's batch."""
+    """Note the batch that the name of the file, or of its folder ``bs16``, hints at; a hint is
+    never the run's batch.
+    """
     named = _NAMED_BATCH.search(file.stem) or _BATCH_FOLDER.fullmatch(file.absolute().parent.name)
     if named and run.status != "failed":
         run.facts.setdefault("batch_hint", int(named[1]))
@@ -124,7 +149,10 @@ def _hint_batch(run: Run, file: Path) -> None:
 
 def _read_json(file: IO[bytes], source: str, encoding: str) -> list[Run]:
     if os.fstat(file.fileno()).st_size > MAX_JSON_BYTES:
-        raise InputError(f"'{source}' is a JSON file of more than {MAX_JSON_BYTES >> 20} MiB; a summary or a times file was expected")
+        raise InputError(
+            f"'{source}' is a JSON file of more than {MAX_JSON_BYTES >> 20} MiB; a summary or a"
+            " times file was expected"
+        )
     text = file.read().decode(encoding, errors="replace").removeprefix("\ufeff")
     try:
         data: Any = json.loads(text)
@@ -132,7 +160,10 @@ def _read_json(file: IO[bytes], source: str, encoding: str) -> list[Run]:
         file.seek(0)
         if runs := _read_text(file, source):
             return runs
-        raise InputError(f"'{source}' begins as JSON but is damaged ({error}); write it again or give the tool's console log") from error
+        raise InputError(
+            f"'{source}' begins as JSON but is damaged ({error}); write it again or give the tool's"
+            " console log"
+        ) from error
     for family in families():
         found = family.from_json(data, text, source) if hasattr(family, "from_json") else None
         if found is not None:
@@ -153,7 +184,9 @@ def _read_text(file: IO[bytes], source: str) -> list[Run]:
                         readers[i] = family.Reader(source)
                     readers[i].feed(line)
         headings, fences = headings + _headings(block), fences + block.text.count("```")
-    runs = sorted((run for reader in readers.values() for run in reader.runs()), key=lambda run: run.line)
+    runs = sorted(
+        (run for reader in readers.values() for run in reader.runs()), key=lambda run: run.line
+    )
     if runs and headings >= 2 and fences >= 2:
         raise InputError(f"'{source}' is a document, not a log; reports/audit.py reads documents")
     return _noted(runs, rehearsed)
@@ -169,7 +202,11 @@ def _noted(runs: list[Run], rehearsed: bool) -> list[Run]:
 
 
 def _headings(block: Block) -> int:
-    return len(_HEADING.findall(block.text)) if "\n#" in block.text or block.text.startswith("#") else 0
+    return (
+        len(_HEADING.findall(block.text))
+        if "\n#" in block.text or block.text.startswith("#")
+        else 0
+    )
 
 
 @functools.cache

@@ -1,6 +1,8 @@
-"""What a log says: the runs found in it, each with its figures, where each was read, and what does not fit.
+"""What a log says: the runs found in it, each with its figures, where each was read, and what does
+not fit.
 
-The keys of the JSON form are a contract (``metrics/throughput.py --json``). Values are SI: seconds, images per second.
+The keys of the JSON form are a contract (``metrics/throughput.py --json``). Values are SI: seconds,
+images per second.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ _OF_THE_DEVICE = (DEVICE, DEVICE_COPIES, CALL)
 class Figure:
     """One number of a log.
 
-    ``boundary``: what the clock enclosed, or None where the tool does not say. ``per``: ``chip``, ``card`` or ``device``.
-    ``line``: 1-based, in the file it was read from. ``derived``: how the value was worked out, with its operands, or None when it is
-    printed in the log. ``recovered``: what a value that the tool failed to print (then ``value`` is None) must have been.
-    ``note``: what a reader must know to use it.
+    ``boundary``: what the clock enclosed, or None where the tool does not say. ``per``: ``chip``,
+    ``card`` or ``device``. ``line``: 1-based, in the file it was read from. ``derived``: how the
+    value was worked out, with its operands, or None when it is printed in the log. ``recovered``:
+    what a value that the tool failed to print (then ``value`` is None) must have been. ``note``:
+    what a reader must know to use it.
     """
 
     name: str
@@ -44,8 +47,9 @@ class Figure:
 class Run:
     """One run of one tool, as its log tells it.
 
-    ``batch``: samples in a call, None when the log does not say; ``batch_source`` says from what it is known. ``chips``: how many chips
-    the figures of ``per: card`` are multiplied by. ``facts``: what else the log says (command, device, precision, label ...).
+    ``batch``: samples in a call, None when the log does not say; ``batch_source`` says from what it
+    is known. ``chips``: how many chips the figures of ``per: card`` are multiplied by. ``facts``:
+    what else the log says (command, device, precision, label ...).
     """
 
     source: str
@@ -61,10 +65,20 @@ class Run:
     figures: list[Figure] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def figure(self, name: str, boundary: str | None = None, stage: str | None = None, unit: str | None = None) -> Figure | None:
+    def figure(
+        self,
+        name: str,
+        boundary: str | None = None,
+        stage: str | None = None,
+        unit: str | None = None,
+    ) -> Figure | None:
         """The first figure of that name (and boundary, stage, unit where given)."""
         for one in self.figures:
-            matches = boundary in (None, one.boundary) and stage in (None, one.stage) and unit in (None, one.unit)
+            matches = (
+                boundary in (None, one.boundary)
+                and stage in (None, one.stage)
+                and unit in (None, one.unit)
+            )
             if one.name == name and matches:
                 return one
         return None
@@ -72,7 +86,9 @@ class Run:
     def as_dict(self) -> dict[str, Any]:
         """The run in its published JSON form."""
         plain = {name: getattr(self, name) for name in _RUN_KEYS}
-        plain["figures"] = [{name: getattr(one, name) for name in _FIGURE_KEYS} for one in self.figures]
+        plain["figures"] = [
+            {name: getattr(one, name) for name in _FIGURE_KEYS} for one in self.figures
+        ]
         return plain
 
 
@@ -83,8 +99,9 @@ _FIGURE_KEYS = tuple(f.name for f in fields(Figure))
 def add_card_figures(run: Run, chips: int) -> None:
     """Add a ``per: card`` figure beside each rate of one chip or device; no value is changed.
 
-    A tool times one chip; a card of ``chips`` chips does that many times the work. That holds for the device's work, not for what the host
-    does around it, so stage rates and ``end_to_end`` have no card figure.
+    A tool times one chip; a card of ``chips`` chips does that many times the work. That holds for
+    the device's work, not for what the host does around it, so stage rates and ``end_to_end`` have
+    no card figure.
     """
     run.chips = chips
     added = [
@@ -96,6 +113,9 @@ def add_card_figures(run: Run, chips: int) -> None:
             derived=f"{one.best_value:.10g} x {chips} chips",
         )
         for one in run.figures
-        if one.name == "throughput" and one.per in ("chip", "device") and one.best_value is not None and one.boundary in _OF_THE_DEVICE
+        if one.name == "throughput"
+        and one.per in ("chip", "device")
+        and one.best_value is not None
+        and one.boundary in _OF_THE_DEVICE
     ]
     run.figures.extend(added)

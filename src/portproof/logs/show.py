@@ -17,8 +17,8 @@ from portproof.logs.runs import Figure, Run
 def expand(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
     """The runs of logs and of folders of logs, and a sentence for each file named that holds none.
 
-    Runs that belong together are checked against each other. In a folder only what proves to be a log counts; the rest of it is not an
-    error unless nothing is left.
+    Runs that belong together are checked against each other. In a folder only what proves to be a
+    log counts; the rest of it is not an error unless nothing is left.
     """
     runs: list[Run] = []
     problems: list[str] = []
@@ -37,7 +37,9 @@ def expand(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
 
 def as_json(runs: list[Run]) -> str:
     """A list of runs in the published form."""
-    return msgspec.json.format(msgspec.json.encode([run.as_dict() for run in runs]), indent=1).decode()
+    return msgspec.json.format(
+        msgspec.json.encode([run.as_dict() for run in runs]), indent=1
+    ).decode()
 
 
 def as_text(runs: list[Run]) -> str:
@@ -47,14 +49,23 @@ def as_text(runs: list[Run]) -> str:
 
 def _block(run: Run) -> str:
     batch = f"batch {run.batch} ({run.batch_source})" if run.batch else "batch not known"
-    title = [f"{printable(run.source)}:{run.line}", run.family + (f" {run.tool_version}" if run.tool_version else ""), run.status, batch]
+    title = [
+        f"{printable(run.source)}:{run.line}",
+        run.family + (f" {run.tool_version}" if run.tool_version else ""),
+        run.status,
+        batch,
+    ]
     title += [f"{run.chips} chips"] if run.chips else []
     title += [printable(str(run.facts["label"]))] if run.facts.get("label") else []
     rows = [_row(one) for one in run.figures]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
     lines = ["  ".join(title)]
     lines += [
-        "  " + "  ".join(f"{cell:>{w}}" if i == 1 else f"{cell:<{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  "
+        + "  ".join(
+            f"{cell:>{w}}" if i == 1 else f"{cell:<{w}}"
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
     lines += [f"  ! {printable(warning)}" for warning in run.warnings]
@@ -63,7 +74,13 @@ def _block(run: Run) -> str:
 
 def _row(one: Figure) -> list[str]:
     remark = "; ".join(filter(None, (f"= {one.derived}" if one.derived else "", one.note or "")))
-    shown = f"{one.value:.7g}" if one.value is not None else f"null ({one.recovered:.7g} recovered)" if one.recovered else "null"
+    shown = (
+        f"{one.value:.7g}"
+        if one.value is not None
+        else f"null ({one.recovered:.7g} recovered)"
+        if one.recovered
+        else "null"
+    )
     return [
         one.name,
         shown,

@@ -1,1 +1,3 @@
-"""Sidecars: what a stage read and wrote, whether that still holds, and which stage made which file."""
+"""Sidecars: what a stage read and wrote, whether that still holds, and which stage made
+which file.
+"""

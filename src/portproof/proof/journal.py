@@ -1,8 +1,10 @@
-"""The journal of a folder in the making: which of its files are finished, so that a killed stage continues and never mixes two runs.
+"""The journal of a folder in the making: which of its files are finished, so that a killed stage
+continues and never mixes two runs.
 
-The journal ``.<folder>.journal`` stands beside the folder until the sidecar takes its place. Its first line is the fingerprint of the
-run (inputs, parameters, versions); every other line is the record of one finished file. A file counts as finished when its line is there
-and the file still has the size and time of that line.
+The journal ``.<folder>.journal`` stands beside the folder until the sidecar takes its place. Its
+first line is the fingerprint of the run (inputs, parameters, versions); every other line is the
+record of one finished file. A file counts as finished when its line is there and the file still has
+the size and time of that line.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from portproof.proof.sidecar import FileRecord, Work, proof_of, record_of, store
 class Journal:
     """Opens the journal of ``work.artefact`` (a folder), which is created when it is not there.
 
-    Files of an earlier run with another fingerprint are removed first, and only those: a folder with files that nobody vouches for is
-    refused (:class:`InputError`). ``finished`` maps base names to records of this run's finished files. ``identity`` is what else decides
-    the bytes beside the inputs, parameters and versions of ``work`` (JSON values). Call before ``work.begin()``, which drops the sidecar.
+    Files of an earlier run with another fingerprint are removed first, and only those: a folder
+    with files that nobody vouches for is refused (:class:`InputError`). ``finished`` maps base
+    names to records of this run's finished files. ``identity`` is what else decides the bytes
+    beside the inputs, parameters and versions of ``work`` (JSON values). Call before
+    ``work.begin()``, which drops the sidecar.
     """
 
     def __init__(self, work: Work, identity: Mapping[str, Any] | None = None) -> None:
@@ -40,7 +44,9 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._refuse_strangers(vouched)
         if same_run:
-            self.finished = {name: r for name, r in earlier.items() if _still_there(self.folder / name, r)}
+            self.finished = {
+                name: r for name, r in earlier.items() if _still_there(self.folder / name, r)
+            }
         for name in vouched - set(self.finished):
             (self.folder / name).unlink(missing_ok=True)
 
@@ -52,21 +58,32 @@ class Journal:
             self._line(record)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Close it; the journal stays until :meth:`remove`."""
         if self._file:
             self._file.close()
 
     def publish(self, record: FileRecord) -> None:
-        """Note a file that :func:`write_pending` wrote, then give it its final name: a kill in between leaves nothing that nobody vouches for."""
+        """Note a file that :func:`write_pending` wrote, then give it its final name: a kill in
+        between leaves nothing that nobody vouches for.
+        """
         final = self.folder / Path(record.path).name
         self._note(record)
         pending(final).replace(final)
 
     def take(self, file: Path, name: str, root: Path, sha256: str | None = None) -> None:
-        """Note a finished file that stands elsewhere on the same file system as ``name``, then move it there."""
+        """Note a finished file that stands elsewhere on the same file system as ``name``, then move
+        it there.
+        """
         final = self.folder / name
-        self._note(msgspec.structs.replace(record_of(file, root, sha256), path=stored_path(final, root)))
+        self._note(
+            msgspec.structs.replace(record_of(file, root, sha256), path=stored_path(final, root))
+        )
         file.replace(final)
 
     def _note(self, record: FileRecord) -> None:
@@ -83,13 +100,18 @@ class Journal:
         self._file.flush()
 
     def _read(self) -> tuple[dict[str, FileRecord], bool]:
-        """Records of the journal on disk, and whether it is of this run. A last line cut short by a kill is left out."""
+        """Records of the journal on disk, and whether it is of this run. A last line cut short by a
+        kill is left out.
+        """
         if not self.path.is_file():
             return {}, False
         first, *rest = self.path.read_bytes().split(b"\n")[:-1] or [b"{}"]
         records: dict[str, FileRecord] = {}
         try:
-            same = msgspec.json.decode(first, type=dict[str, Any]).get("fingerprint") == self._fingerprint
+            same = (
+                msgspec.json.decode(first, type=dict[str, Any]).get("fingerprint")
+                == self._fingerprint
+            )
             for line in rest:
                 record = msgspec.json.decode(line, type=FileRecord)
                 records[Path(record.path).name] = record
@@ -103,18 +125,22 @@ class Journal:
         strangers = sorted(p.name for p in self.folder.iterdir() if p.name not in vouched)
         if strangers:
             raise InputError(
-                f"'{self.folder}' holds {len(strangers)} files that this command did not write ({listed(strangers)}); "
-                "give an empty or a new folder, or remove them"
+                f"'{self.folder}' holds {len(strangers)} files that this command did not write"
+                f" ({listed(strangers)}); give an empty or a new folder, or remove them"
             )
 
 
 def pending(final: Path) -> Path:
-    """The name of a file that is not yet noted as finished; the journal removes such files when a run begins."""
+    """The name of a file that is not yet noted as finished; the journal removes such files when a
+    run begins.
+    """
     return final.with_name(f".{final.stem}.tmp")
 
 
 def write_pending(final: Path, data: bytes | memoryview[int], root: Path) -> FileRecord:
-    """Write ``data`` under the pending name of ``final``, and return the record of the file that it will be (see :meth:`Journal.publish`)."""
+    """Write ``data`` under the pending name of ``final``, and return the record of the file that it
+    will be (see :meth:`Journal.publish`).
+    """
     temporary = pending(final)
     try:
         temporary.write_bytes(data)
@@ -122,7 +148,9 @@ def write_pending(final: Path, data: bytes | memoryview[int], root: Path) -> Fil
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    return msgspec.structs.replace(record, path=record.path.removesuffix(temporary.name) + final.name)
+    return msgspec.structs.replace(
+        record, path=record.path.removesuffix(temporary.name) + final.name
+    )
 
 
 def journal_of(folder: Path) -> Path:
@@ -131,8 +159,14 @@ def journal_of(folder: Path) -> Path:
 
 
 def _fingerprint(work: Work, identity: Mapping[str, Any]) -> str:
-    facts = {"stage": work.stage, "revision": work.revision, "parameters": work.parameters, "versions": work.versions, "simulated": work.simulated,
-             "identity": identity}  # fmt: skip
+    facts = {
+        "stage": work.stage,
+        "revision": work.revision,
+        "parameters": work.parameters,
+        "versions": work.versions,
+        "simulated": work.simulated,
+        "identity": identity,
+    }
     return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
 
 

@@ -26,7 +26,9 @@ class Stage:
 
     @property
     def command(self) -> list[str]:
-        """The command that made it, as it can be typed anywhere: ``portproof NAME ...``; ``python FILE ...`` for a script of no stage."""
+        """The command that made it, as it can be typed anywhere: ``portproof NAME ...``; ``python
+        FILE ...`` for a script of no stage.
+        """
         if not self.proof.command:
             return []
         program, *rest = self.proof.command
@@ -51,15 +53,21 @@ def sidecars_in(run_dir: Path) -> list[Path]:
 
 
 def read_stages(run_dir: Path) -> list[Stage]:
-    """Every stage of the run directory, in the order in which they began; ties keep the order of their paths.
+    """Every stage of the run directory, in the order in which they began; ties keep the order of
+    their paths.
 
     Raises :class:`portproof.core.errors.InputError` for a damaged sidecar.
     """
-    found = [Stage(path.relative_to(run_dir).as_posix().removesuffix(SUFFIX), read_proof(path)) for path in sidecars_in(run_dir)]
+    found = [
+        Stage(path.relative_to(run_dir).as_posix().removesuffix(SUFFIX), read_proof(path))
+        for path in sidecars_in(run_dir)
+    ]
     return sorted(found, key=lambda stage: stage.proof.started)
 
 
 def makers(stages: list[Stage]) -> dict[str, Stage]:
-    """Path (as sidecars store it) -> the stage that wrote it; a sidecar counts as written by its own stage."""
+    """Path (as sidecars store it) -> the stage that wrote it; a sidecar counts as written by its
+    own stage.
+    """
     made = {record.path: stage for stage in stages for record in stage.proof.outputs}
     return made | {stage.sidecar: stage for stage in stages}

@@ -1,7 +1,8 @@
 """Rehearsal: the Ascend path on a host that has no NPU and no CANN, with simulated vendor programs.
 
-The simulators follow what the real programs do, their ugly parts included, as far as that was seen or is documented. What real CANN prints
-itself is replaced by lines that begin with ``[REHEARSAL]``. They are told how to behave by environment variables:
+The simulators follow what the real programs do, their ugly parts included, as far as that was seen
+or is documented. What real CANN prints itself is replaced by lines that begin with ``[REHEARSAL]``.
+They are told how to behave by environment variables:
 
 ``PORTPROOF_REHEARSAL``
     ``1``: this process is part of a rehearsal; every sidecar that it writes is marked as simulated.
@@ -17,7 +18,9 @@ import os
 from collections.abc import Mapping
 
 MARK = "REHEARSAL"
-ACTIVE, SOC, DEVICES, FAULT = (f"PORTPROOF_REHEARSAL{end}" for end in ("", "_SOC", "_DEVICES", "_FAULT"))
+ACTIVE, SOC, DEVICES, FAULT = (
+    f"PORTPROOF_REHEARSAL{end}" for end in ("", "_SOC", "_DEVICES", "_FAULT")
+)
 
 #: What can be made to fail, and how it shows.
 FAULTS = {

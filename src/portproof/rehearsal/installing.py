@@ -1,4 +1,6 @@
-"""Puts the simulated programs where they are looked for: a folder for ``PATH`` and one for ``PYTHONPATH``."""
+"""Puts the simulated programs where they are looked for: a folder for ``PATH`` and one for
+``PYTHONPATH``.
+"""
 
 from __future__ import annotations
 
@@ -23,28 +25,45 @@ PROGRAMS = {
 }
 
 
-def install(folder: Path, soc_version: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Write the programs into ``folder`` and return the environment in which they are found before any others.
+def install(
+    folder: Path, soc_version: str, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Write the programs into ``folder`` and return the environment in which they are found before
+    any others.
 
-    The programs name this interpreter and this source, since vendor programs run without ours in ``PATH`` and ``PYTHONPATH``.
+    The programs name this interpreter and this source, since vendor programs run without ours in
+    ``PATH`` and ``PYTHONPATH``.
     """
     source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
     own = Path(__file__).parent / "programs"
     for name, module in PROGRAMS.items():
         if (own / f"{module}.py").is_file():
-            call = f"exec env PYTHONPATH={shlex.quote(source)} {shlex.quote(sys.executable)} -m portproof.rehearsal.programs.{module}"
-            _write(folder / "bin" / name, f'#!/bin/sh\n# {name}: REHEARSAL\n{call} "$@"\n', executable=True)
+            call = (
+                f"exec env PYTHONPATH={shlex.quote(source)} {shlex.quote(sys.executable)} -m"
+                f" portproof.rehearsal.programs.{module}"
+            )
+            _write(
+                folder / "bin" / name,
+                f'#!/bin/sh\n# {name}: REHEARSAL\n{call} "$@"\n',
+                executable=True,
+            )
     find = f"import sys\nsys.path.append({source!r})\n"
     _write(
         folder / "python" / "aclruntime.py",
-        f"{find}from portproof.rehearsal.runtime import aclruntime\nsys.modules[__name__] = aclruntime\n",
+        f"{find}from portproof.rehearsal.runtime import aclruntime\nsys.modules[__name__] ="
+        " aclruntime\n",
     )
     _write(folder / "python" / "ais_bench" / "__init__.py", "")
-    _write(folder / "python" / "ais_bench" / "__main__.py",
-           f"{find}import runpy\nrunpy.run_module('portproof.rehearsal.programs.ais_bench', run_name='__main__')\n")  # fmt: skip
+    _write(
+        folder / "python" / "ais_bench" / "__main__.py",
+        f"{find}import runpy\nrunpy.run_module('portproof.rehearsal.programs.ais_bench',"
+        " run_name='__main__')\n",
+    )
     found = dict(environment)
     found["PATH"] = os.pathsep.join([str(folder / "bin"), found.get("PATH", os.defpath)])
-    found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder / "python"), found.get("PYTHONPATH")]))
+    found["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(folder / "python"), found.get("PYTHONPATH")])
+    )
     return found | {ACTIVE: "1", SOC: soc_version}
 
 

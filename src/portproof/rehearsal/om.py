@@ -1,6 +1,8 @@
-"""The ``.om`` file of a rehearsal: the ONNX file in a wrapper, which the simulated tools execute with ONNX Runtime.
+"""The ``.om`` file of a rehearsal: the ONNX file in a wrapper, which the simulated tools execute
+with ONNX Runtime.
 
-Layout: :data:`MAGIC`, the length of the header (4 bytes, little-endian), the header (JSON, :class:`Header`), the ONNX file.
+Layout: :data:`MAGIC`, the length of the header (4 bytes, little-endian), the header (JSON,
+:class:`Header`), the ONNX file.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ _DTYPES = {"float": "float32", "double": "float64"}
 
 
 class Tensor(msgspec.Struct):
-    """An input or output: its name in the ``.om``, in the ONNX file, its numpy dtype, and its shape with -1 where it is dynamic."""
+    """An input or output: its name in the ``.om``, in the ONNX file, its numpy dtype, and its shape
+    with -1 where it is dynamic.
+    """
 
     name: str
     onnx: str
@@ -34,8 +38,9 @@ class Tensor(msgspec.Struct):
 class Header(msgspec.Struct):
     """What the simulated runtime knows of a model.
 
-    ``kind`` says what can be chosen at run time, ``gears`` what there is to choose from: batch sizes ``[n]``, image sizes ``[h, w]``, or the
-    dimensions of all inputs one after the other. ``largest``: the inputs' shapes at the largest gear. ``aipp`` stands before the first input.
+    ``kind`` says what can be chosen at run time, ``gears`` what there is to choose from: batch
+    sizes ``[n]``, image sizes ``[h, w]``, or the dimensions of all inputs one after the other.
+    ``largest``: the inputs' shapes at the largest gear. ``aipp`` stands before the first input.
     """
 
     soc_version: str
@@ -65,11 +70,12 @@ def write_om(
     output_half: bool = False,
     aipp: Aipp | None = None,
 ) -> None:
-    """Wrap an ONNX file. ``shapes``: each input's shape as atc is given it, -1 where dynamic. ``half``: inputs and outputs are rounded to
-    float16 on the way, as a chip that computes in it does. ``output_half``: float outputs come as float16 (``--output_type=FP16``).
+    """Wrap an ONNX file. ``shapes``: each input's shape as atc is given it, -1 where dynamic.
+    ``half``: inputs and outputs are rounded to float16 on the way, as a chip that computes in it
+    does. ``output_half``: float outputs come as float16 (``--output_type=FP16``).
 
-    ``aipp`` makes the first input uint8 NHWC. Raises :class:`ValueError` when ONNX Runtime cannot run the model with these shapes, or AIPP does
-    not make what the model takes.
+    ``aipp`` makes the first input uint8 NHWC. Raises :class:`ValueError` when ONNX Runtime cannot
+    run the model with these shapes, or AIPP does not make what the model takes.
     """
     import onnx
 
@@ -80,7 +86,10 @@ def write_om(
     largest = [list(s) for s in _at_gear(list(given.values()), kind, _largest(gears))]
     inputs = [Tensor(i.name, i.name, _dtype(i.type), given[i.name]) for i in session.get_inputs()]
     try:
-        zeros = {t.name: np.zeros([max(d, 1) for d in shape], t.dtype) for t, shape in zip(inputs, largest, strict=True)}
+        zeros = {
+            t.name: np.zeros([max(d, 1) for d in shape], t.dtype)
+            for t, shape in zip(inputs, largest, strict=True)
+        }
         results: list[Any] = session.run(None, zeros)
     except Exception as error:  # ONNX Runtime's own exceptions have no common class
         raise ValueError(" ".join(str(error).split())[:300]) from error
@@ -88,11 +97,17 @@ def write_om(
     outputs = []
     for node, result in zip(session.get_outputs(), results, strict=True):
         dtype = "float16" if output_half and result.dtype.kind == "f" else result.dtype.name
-        shape = [d if isinstance(d, int) else -1 for d in node.shape] if kind == "shape" else list(result.shape)
+        shape = (
+            [d if isinstance(d, int) else -1 for d in node.shape]
+            if kind == "shape"
+            else list(result.shape)
+        )
         outputs.append(Tensor(names.get(node.name, node.name), node.name, dtype, shape))
     if aipp:
         _put_before(aipp, inputs[0], largest[0])
-    header = Header(soc_version, kind, [list(g) for g in gears], inputs, outputs, largest, half, aipp)
+    header = Header(
+        soc_version, kind, [list(g) for g in gears], inputs, outputs, largest, half, aipp
+    )
     encoded = msgspec.json.encode(header)
     write_bytes(out, MAGIC + struct.pack("<I", len(encoded)) + encoded + data)
 
@@ -100,26 +115,36 @@ def write_om(
 def _put_before(aipp: Aipp, image: Tensor, largest: list[int]) -> None:
     """The image input as AIPP takes it."""
     if len(image.shape) != 4 or tuple(image.shape[1:]) != (3, *aipp.size):
-        raise ValueError(f"AIPP makes 3 x {aipp.size[0]} x {aipp.size[1]}, input {image.name} has the shape {image.shape}")
+        raise ValueError(
+            f"AIPP makes 3 x {aipp.size[0]} x {aipp.size[1]}, input {image.name} has the shape"
+            f" {image.shape}"
+        )
     image.dtype, image.shape = "uint8", [image.shape[0], *aipp.source, 3]
     largest[1:] = [*aipp.source, 3]
 
 
 def read_om(path: Path) -> tuple[Header, bytes]:
-    """Header and ONNX bytes; :class:`NotAnOm` for any other file, :class:`OSError` when it cannot be read."""
+    """Header and ONNX bytes; :class:`NotAnOm` for any other file, :class:`OSError` when it cannot
+    be read.
+    """
     data = path.read_bytes()
     start = len(MAGIC) + 4
     if not data.startswith(MAGIC) or len(data) < start:
         raise NotAnOm(str(path))
     (length,) = struct.unpack("<I", data[len(MAGIC) : start])
     try:
-        return msgspec.json.decode(data[start : start + length], type=Header), data[start + length :]
+        return (
+            msgspec.json.decode(data[start : start + length], type=Header),
+            data[start + length :],
+        )
     except msgspec.DecodeError as error:
         raise NotAnOm(str(path)) from error
 
 
 def _at_gear(shapes: Sequence[Sequence[int]], kind: Kind, gear: Sequence[int]) -> list[list[int]]:
-    """The inputs' shapes with the dynamic dimensions of a gear filled in, one number after the other."""
+    """The inputs' shapes with the dynamic dimensions of a gear filled in, one number after the
+    other.
+    """
     if kind in ("dims", "shape") and gear:
         rest = list(gear)
         return [[rest.pop(0) for _ in shape] for shape in shapes]
@@ -179,7 +204,10 @@ class Executable:
             arrays = [self.header.aipp.apply(arrays[0]), *arrays[1:]]
         feeds = {t.onnx: _rounded(a, half) for t, a in zip(self.header.inputs, arrays, strict=True)}
         results = self._session.run([t.onnx for t in self.header.outputs], feeds)
-        return [np.asarray(_rounded(a, half), t.dtype) for a, t in zip(results, self.header.outputs, strict=True)]
+        return [
+            np.asarray(_rounded(a, half), t.dtype)
+            for a, t in zip(results, self.header.outputs, strict=True)
+        ]
 
 
 def _rounded(array: np.ndarray[Any, Any], half: bool) -> np.ndarray[Any, Any]:

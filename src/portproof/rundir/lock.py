@@ -6,8 +6,8 @@
             <label>/bs<N>/result/<id>_<k>.bin  <label>/bs<N>/result.json  <label>/bs<N>/perf_*.txt
             <label>/perf.json  report/README.md ...  logs/<step>.log
 
-A label is a target or a backend (``eager``, ``ort``, ``310p``, ``t4``). All paths in a run directory's files are relative to it, so that it can be
-copied to another host.
+A label is a target or a backend (``eager``, ``ort``, ``310p``, ``t4``). All paths in a run
+directory's files are relative to it, so that it can be copied to another host.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ LOCK = ".lock"
 def locked(run_dir: Path) -> Iterator[int]:
     """Hold the run directory's lock; yields its file descriptor, to be handed to child processes.
 
-    The lock is the operating system's (``flock``), so it ends with the last process that holds the descriptor, however that ends: children
-    that outlive a killed parent still guard the folder. The file's text (host, pid, start) is only for the sentence that the second run gets.
+    The lock is the operating system's (``flock``), so it ends with the last process that holds the
+    descriptor, however that ends: children that outlive a killed parent still guard the folder. The
+    file's text (host, pid, start) is only for the sentence that the second run gets.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     path = run_dir / LOCK
@@ -43,10 +44,20 @@ def locked(run_dir: Path) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            orphan = ", which has ended, but a step that it started is still at work" if holder and not _is_alive(holder) else ""
-            raise InputError(f"'{run_dir}' is in use: {_describe(holder)}{orphan}; wait for it, or give another --run-dir") from None
+            orphan = (
+                ", which has ended, but a step that it started is still at work"
+                if holder and not _is_alive(holder)
+                else ""
+            )
+            raise InputError(
+                f"'{run_dir}' is in use: {_describe(holder)}{orphan}; wait for it, or give another"
+                " --run-dir"
+            ) from None
         if holder:
-            progress.say(f"port: the lock in '{run_dir}' is stale ({_describe(holder)}, it has ended); continuing")
+            progress.say(
+                f"port: the lock in '{run_dir}' is stale ({_describe(holder)}, it has ended);"
+                " continuing"
+            )
         _write_holder(descriptor)
         yield descriptor
         os.ftruncate(descriptor, 0)
@@ -62,7 +73,11 @@ def locked(run_dir: Path) -> Iterator[int]:
 def _write_holder(descriptor: int) -> None:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": now}).encode(), 0)
+    os.pwrite(
+        descriptor,
+        json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": now}).encode(),
+        0,
+    )
 
 
 def _read_holder(descriptor: int) -> dict[str, Any]:
@@ -89,4 +104,6 @@ def _is_alive(holder: dict[str, Any]) -> bool:
 def _describe(holder: dict[str, Any]) -> str:
     if not holder:
         return "by a process that has not said who it is"
-    return f"by process {holder.get('pid')} on {holder.get('host')}, started {holder.get('started')}"
+    return (
+        f"by process {holder.get('pid')} on {holder.get('host')}, started {holder.get('started')}"
+    )

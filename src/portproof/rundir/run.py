@@ -44,7 +44,9 @@ def port(options: argparse.Namespace) -> int:
     with locked(run_dir) as lock:
         write_settings(run_dir, settings)
         started = time.monotonic()
-        code = Runner(run_dir, lock, options, settings).run(steps(settings, run_dir, options.workers))
+        code = Runner(run_dir, lock, options, settings).run(
+            steps(settings, run_dir, options.workers)
+        )
         if code not in (EXIT_DONE, EXIT_TOOL):
             return code
         verdict = judge(run_dir, settings, failed=code == EXIT_TOOL)
@@ -61,33 +63,63 @@ def default_run_dir(options: argparse.Namespace) -> Path:
 
 
 def marked(run_dir: Path, rehearse: bool) -> Path:
-    """The run directory; a rehearsal's says so in its name, and a rehearsal's is not used for anything else."""
+    """The run directory; a rehearsal's says so in its name, and a rehearsal's is not used for
+    anything else.
+    """
     if rehearse:
-        return run_dir if rehearsal.MARK in run_dir.name else run_dir.with_name(f"{run_dir.name}-{rehearsal.MARK}")
+        return (
+            run_dir
+            if rehearsal.MARK in run_dir.name
+            else run_dir.with_name(f"{run_dir.name}-{rehearsal.MARK}")
+        )
     if rehearsal.MARK in run_dir.name:
-        raise InputError(f"'{run_dir}' is the run directory of a rehearsal: give another --run-dir, or --rehearse")
+        raise InputError(
+            f"'{run_dir}' is the run directory of a rehearsal: give another --run-dir, or"
+            " --rehearse"
+        )
     return run_dir
 
 
 def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
-    """The settings that the options ask for: a user's model, the port that the run directory holds, or without either the demonstration."""
-    chosen = {"margin_pp": options.margin_pp, "runner": options.runner, "devices": tuple(options.devices or ()), "tune": options.tune,
-              "batches": tuple(options.batch or ())}  # fmt: skip
+    """The settings that the options ask for: a user's model, the port that the run directory holds,
+    or without either the demonstration.
+    """
+    chosen = {
+        "margin_pp": options.margin_pp,
+        "runner": options.runner,
+        "devices": tuple(options.devices or ()),
+        "tune": options.tune,
+        "batches": tuple(options.batch or ()),
+    }
     common: dict[str, Any] = {name: value for name, value in chosen.items() if value}
-    common |= {"targets": tuple(find_target(t).name for t in options.target), "rehearse": options.rehearse, "gate": options.gate}
-    given: dict[str, Any] = {name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)}
+    common |= {
+        "targets": tuple(find_target(t).name for t in options.target),
+        "rehearse": options.rehearse,
+        "gate": options.gate,
+    }
+    given: dict[str, Any] = {
+        name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)
+    }
     held = read_settings(run_dir) if (run_dir / FILE).is_file() else None
     if held and (set(given) == {"labels"} if held.demonstration else len(given) < len(_NEEDED)):
-        # Begun elsewhere: what was given there is in the run directory, and may not be on this host.
+        # Begun elsewhere: what was given there is in the run directory, and may not be on this
+        # host.
         return msgspec.structs.replace(held, **common, **given)
     if not given:
         card = data_folder("examples") / "digits" / "digits.yaml"
-        return Settings(model=str(card), weights="weights.pth", images="data/val", labels="data/val_label.txt",
-                        demonstration=True, **{"batches": DEFAULT_BATCHES} | common)  # fmt: skip
+        return Settings(
+            model=str(card),
+            weights="weights.pth",
+            images="data/val",
+            labels="data/val_label.txt",
+            demonstration=True,
+            **{"batches": DEFAULT_BATCHES} | common,
+        )
     missing = [f"--{name}" for name in _NEEDED if name not in given]
     if missing:
         raise InputError(
-            f"{' and '.join(missing)} must be given too (or none of {', '.join('--' + n for n in _NEEDED)}, for the demonstration)"
+            f"{' and '.join(missing)} must be given too (or none of"
+            f" {', '.join('--' + n for n in _NEEDED)}, for the demonstration)"
         )
     existing_folder(options.images, "--images")
     existing_file(options.labels, "--labels")
@@ -106,7 +138,9 @@ def card_batches(card: str) -> tuple[int, ...]:
 
 
 def absolute_card(card: str) -> str:
-    """A card that is a path, made absolute, because the steps run in the run directory; a name stays a name."""
+    """A card that is a path, made absolute, because the steps run in the run directory; a name
+    stays a name.
+    """
     path, colon, function = card.rpartition(":")
     if colon and path.endswith(".py"):
         return f"{os.path.abspath(path)}:{function}"
@@ -114,18 +148,28 @@ def absolute_card(card: str) -> str:
 
 
 class Runner:
-    """Runs steps in a run directory, each as a process of its own, so that no runtime disturbs the next one's clock."""
+    """Runs steps in a run directory, each as a process of its own, so that no runtime disturbs the
+    next one's clock.
+    """
 
-    def __init__(self, run_dir: Path, lock: int, options: argparse.Namespace, settings: Settings) -> None:
+    def __init__(
+        self, run_dir: Path, lock: int, options: argparse.Namespace, settings: Settings
+    ) -> None:
         self.run_dir, self.lock = run_dir, lock
-        self.flags = [flag for flag, on in (("--quiet", options.quiet), ("--log-json", options.log_json)) if on]
+        self.flags = [
+            flag
+            for flag, on in (("--quiet", options.quiet), ("--log-json", options.log_json))
+            if on
+        ]
         source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         self.environment = {TOOLS: os.getcwd()} | os.environ | {"PYTHONPATH": path}
         self.rehearse = settings.rehearse
 
     def run(self, plan: Iterator[Step]) -> int:
-        """Run all steps: 0, the code of a step that ended the port, or 3 when a tool failed and the reports were written all the same."""
+        """Run all steps: 0, the code of a step that ended the port, or 3 when a tool failed and the
+        reports were written all the same.
+        """
         failed = False
         for step in plan:
             if failed and not step.reports:
@@ -139,7 +183,9 @@ class Runner:
         return EXIT_TOOL if failed else EXIT_DONE
 
     def _environment(self, step: Step) -> dict[str, str]:
-        """A rehearsal's steps find the simulated programs first; what is made before a device is needed is marked all the same."""
+        """A rehearsal's steps find the simulated programs first; what is made before a device is
+        needed is marked all the same.
+        """
         if not self.rehearse:
             return self.environment
         soc_version = find_target(step.target).soc_version if step.target else None
@@ -148,23 +194,38 @@ class Runner:
     def _run(self, step: Step) -> int:
         if made_elsewhere(step, self.run_dir):
             return EXIT_DONE
-        first = [step.command] if step.command.endswith(".py") else ["-m", "portproof", step.command]
+        first = (
+            [step.command] if step.command.endswith(".py") else ["-m", "portproof", step.command]
+        )
         command = [sys.executable, *first, *step.arguments, *self.flags]
         with _terminated_like_interrupted():
-            process = subprocess.Popen(command, cwd=self.run_dir, env=self._environment(step), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
-                                       text=True, errors="replace", pass_fds=(self.lock,))  # fmt: skip
+            process = subprocess.Popen(
+                command,
+                cwd=self.run_dir,
+                env=self._environment(step),
+                stdout=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+                pass_fds=(self.lock,),
+            )
             try:
                 output, _ = process.communicate()
             except BaseException:
                 _stop(process)
                 raise
-        write_text(self.run_dir / "logs" / f"{step.name.replace(' ', '_')}.log", f"$ {spelled(step)}\n{output}")
+        write_text(
+            self.run_dir / "logs" / f"{step.name.replace(' ', '_')}.log",
+            f"$ {spelled(step)}\n{output}",
+        )
         if step.show and process.returncode != EXIT_BAD_INPUT:
             print(output, flush=True)
         if process.returncode == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
         if process.returncode not in step.accepted:
-            progress.warn(f"the step '{step.name}' ended with exit code {process.returncode}: {spelled(step)}")
+            progress.warn(
+                f"the step '{step.name}' ended with exit code {process.returncode}: {spelled(step)}"
+            )
         return process.returncode
 
 
@@ -172,12 +233,16 @@ def spelled(step: Step) -> str:
     """A step as a user would type it in the run directory."""
     import shlex
 
-    first = ["python", step.command] if step.command.endswith(".py") else ["portproof", step.command]
+    first = (
+        ["python", step.command] if step.command.endswith(".py") else ["portproof", step.command]
+    )
     return shlex.join([*first, *step.arguments])
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End a step as Ctrl-C does, so that it leaves a state from which it continues; kill it only when it does not listen."""
+    """End a step as Ctrl-C does, so that it leaves a state from which it continues; kill it only
+    when it does not listen.
+    """
     process.send_signal(signal.SIGINT)
     try:
         process.wait(timeout=20)

@@ -1,4 +1,6 @@
-"""``port.yaml``: what a run directory is about. Written once, first; the stages' sidecars say the rest."""
+"""``port.yaml``: what a run directory is about. Written once, first; the stages' sidecars say the
+rest.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,11 @@ FILE = "port.yaml"
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The settings of a port. Paths are absolute, or relative to the run directory when inside it.
 
-    ``demonstration``: the model, the images and the labels are made by the run itself. ``batches``: sizes to bench. ``margin_pp``: the
-    accuracy loss that may be, in percentage points. ``gate``: which gates decide the verdict. For Ascend targets: ``runner`` executes the
-    model (``om`` or a vendor tool) on ``devices``, ``tune`` tunes the operators before the conversion, ``rehearse`` simulates the device and
-    its tools.
+    ``demonstration``: the model, the images and the labels are made by the run itself. ``batches``:
+    sizes to bench. ``margin_pp``: the accuracy loss that may be, in percentage points. ``gate``:
+    which gates decide the verdict. For Ascend targets: ``runner`` executes the model (``om`` or a
+    vendor tool) on ``devices``, ``tune`` tunes the operators before the conversion, ``rehearse``
+    simulates the device and its tools.
     """
 
     schema: str = SCHEMA
@@ -42,19 +45,29 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def read_settings(run_dir: Path) -> Settings:
-    """Read ``port.yaml``; :class:`InputError` when the folder is no run directory or is of another schema version."""
+    """Read ``port.yaml``; :class:`InputError` when the folder is no run directory or is of another
+    schema version.
+    """
     path = run_dir / FILE
     if not path.is_file():
-        raise InputError(f"'{run_dir}' is not a run directory: it has no {FILE}; 'portproof port --run-dir' makes one")
+        raise InputError(
+            f"'{run_dir}' is not a run directory: it has no {FILE}; 'portproof port --run-dir'"
+            " makes one"
+        )
     settings = load_yaml(path, Settings, "run directory settings")
     if settings.schema != SCHEMA:
-        raise InputError(f"'{path}' has the schema {settings.schema!r}, this version reads {SCHEMA!r}; run the port again in a new folder")
+        raise InputError(
+            f"'{path}' has the schema {settings.schema!r}, this version reads {SCHEMA!r}; run the"
+            " port again in a new folder"
+        )
     return settings
 
 
 def write_settings(run_dir: Path, settings: Settings) -> None:
     """Write ``port.yaml``, atomically, unless it already says the same."""
-    text = yaml.safe_dump(msgspec.to_builtins(settings), sort_keys=False, allow_unicode=True, default_flow_style=None)
+    text = yaml.safe_dump(
+        msgspec.to_builtins(settings), sort_keys=False, allow_unicode=True, default_flow_style=None
+    )
     path = run_dir / FILE
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)

@@ -1,4 +1,6 @@
-"""What a port would do again in a run directory, and why: from its sidecars and ``port.yaml``, without running anything."""
+"""What a port would do again in a run directory, and why: from its sidecars and ``port.yaml``,
+without running anything.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ _WITHOUT_EFFECT = {"--quiet": 0, "--log-json": 0, "--workers": 1}
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What would become of one artefact (relative to the run directory; of a step that was never done, the step's name), and why.
+    """What would become of one artefact (relative to the run directory; of a step that was never
+    done, the step's name), and why.
 
     ``may run``: an input would be made again, and the stage runs only if other bytes come out.
     """
@@ -40,21 +43,37 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def answers(run_dir: Path) -> list[Answer]:
-    """An answer for every sidecar, in the order in which the stages ran, and for every step of the plan that has none.
+    """An answer for every sidecar, in the order in which the stages ran, and for every step of the
+    plan that has none.
 
     Raises :class:`InputError` when the folder is no run directory.
     """
     plan, unknown = _plan(run_dir)
     stages, damaged = _readable(run_dir)
     made = makers(stages)
-    reasons = {s.artefact: _other_command(s, plan, run_dir) or _difference(s, run_dir) for s in stages}
+    reasons = {
+        s.artefact: _other_command(s, plan, run_dir) or _difference(s, run_dir) for s in stages
+    }
     found = [_answer(stage, reasons, made) for stage in stages]
-    later = [Answer("(later steps)", "", "may run", f"they are known only after the steps before them: {unknown}")] if unknown else []
+    later = (
+        [
+            Answer(
+                "(later steps)",
+                "",
+                "may run",
+                f"they are known only after the steps before them: {unknown}",
+            )
+        ]
+        if unknown
+        else []
+    )
     return [*damaged, *found, *_never_done(plan, stages), *later]
 
 
 def _readable(run_dir: Path) -> tuple[list[Stage], list[Answer]]:
-    """The stages whose sidecars can be read, in the order in which they began, and answers for the other ones."""
+    """The stages whose sidecars can be read, in the order in which they began, and answers for the
+    other ones.
+    """
     stages, damaged = [], []
     for path in sidecars_in(run_dir):
         artefact = path.relative_to(run_dir).as_posix().removesuffix(SUFFIX)
@@ -71,28 +90,44 @@ def _answer(stage: Stage, reasons: Mapping[str, str | None], made: Mapping[str, 
         return Answer(stage.artefact, stage.proof.stage, "would run", reason)
     stale = _stale_input(stage, reasons, made, {stage.artefact})
     if stale:
-        return Answer(stage.artefact, stage.proof.stage, "may run", f"'{stale}' would be made again")
+        return Answer(
+            stage.artefact, stage.proof.stage, "may run", f"'{stale}' would be made again"
+        )
     return Answer(stage.artefact, stage.proof.stage, "up to date", "")
 
 
-def _stale_input(stage: Stage, reasons: Mapping[str, str | None], made: Mapping[str, Stage], seen: set[str]) -> str | None:
-    """The first artefact that would be made again among those which the stage was made from, however far back."""
-    for maker in {made[r.path].artefact: made[r.path] for _, r in stage.records if r.path in made}.values():
+def _stale_input(
+    stage: Stage, reasons: Mapping[str, str | None], made: Mapping[str, Stage], seen: set[str]
+) -> str | None:
+    """The first artefact that would be made again among those which the stage was made from,
+    however far back.
+    """
+    for maker in {
+        made[r.path].artefact: made[r.path] for _, r in stage.records if r.path in made
+    }.values():
         if maker.artefact in seen:
             continue
         seen.add(maker.artefact)
-        found = maker.artefact if reasons[maker.artefact] else _stale_input(maker, reasons, made, seen)
+        found = (
+            maker.artefact if reasons[maker.artefact] else _stale_input(maker, reasons, made, seen)
+        )
         if found:
             return found
     return None
 
 
 def _plan(run_dir: Path) -> tuple[list[Step], str]:
-    """The steps that leave a sidecar, as far as they are known before they run, and why no further ones are (empty: these are all)."""
+    """The steps that leave a sidecar, as far as they are known before they run, and why no further
+    ones are (empty: these are all).
+    """
     settings, plan = read_settings(run_dir), []
     try:
         for step in steps(settings, run_dir, None):
-            if not step.reports and not step.command.endswith(".py") and step.command not in _WITHOUT_SIDECAR:
+            if (
+                not step.reports
+                and not step.command.endswith(".py")
+                and step.command not in _WITHOUT_SIDECAR
+            ):
                 plan.append(step)
     except InputError as error:
         return plan, str(error)
@@ -113,12 +148,16 @@ def _difference(stage: Stage, run_dir: Path) -> str | None:
     for record in proof.outputs:
         path = run_dir / record.path
         if not is_same_file(record, path):
-            return f"output '{record.path}' " + ("was changed since" if path.exists() else "is missing")
+            return f"output '{record.path}' " + (
+                "was changed since" if path.exists() else "is missing"
+            )
     return _other_listing(stage, run_dir)
 
 
 def _other_listing(stage: Stage, run_dir: Path) -> str | None:
-    """A folder that was read as a listing of sizes, times and inodes (parameter ``<role> files``): a copy of it is another listing."""
+    """A folder that was read as a listing of sizes, times and inodes (parameter ``<role> files``):
+    a copy of it is another listing.
+    """
     for role, record in stage.records:
         listed = stage.proof.parameters.get(f"{role} files")
         if listed is None or not record.path.endswith(SUFFIX):
@@ -132,7 +171,10 @@ def _other_listing(stage: Stage, run_dir: Path) -> str | None:
         except InputError as error:
             return str(error)
         if digest != listed:
-            return f"{role}: files of '{folder}' have other times or inodes than when they were read (was the folder copied?)"
+            return (
+                f"{role}: files of '{folder}' have other times or inodes than when they were read"
+                " (was the folder copied?)"
+            )
     return None
 
 
@@ -141,7 +183,9 @@ def _other_command(stage: Stage, plan: list[Step], run_dir: Path) -> str | None:
     for step in plan:
         if _makes(step, stage):
             was, now = _effective(stage.command[2:]), _effective(list(step.arguments))
-            same = [os.path.normpath(run_dir / word) for word in was] == [os.path.normpath(run_dir / word) for word in now]
+            same = [os.path.normpath(run_dir / word) for word in was] == [
+                os.path.normpath(run_dir / word) for word in now
+            ]
             return None if same else f"its arguments were '{' '.join(was)}', now '{' '.join(now)}'"
     return None
 
@@ -151,8 +195,14 @@ def _makes(step: Step, stage: Stage) -> bool:
         return False
     places = (stage.artefact, os.path.dirname(stage.artefact))
     # A folder for every batch is written with {batch} in its name.
-    patterns = [re.escape(word).replace(re.escape("{batch}"), r"\d+") for word in step.arguments if "{batch}" in word]
-    return stage.artefact in step.arguments or any(re.fullmatch(pattern, place) for pattern in patterns for place in places)
+    patterns = [
+        re.escape(word).replace(re.escape("{batch}"), r"\d+")
+        for word in step.arguments
+        if "{batch}" in word
+    ]
+    return stage.artefact in step.arguments or any(
+        re.fullmatch(pattern, place) for pattern in patterns for place in places
+    )
 
 
 def _effective(arguments: list[str]) -> list[str]:

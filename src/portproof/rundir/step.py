@@ -12,11 +12,13 @@ VERDICTS = (EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED)
 
 @dataclass(frozen=True)
 class Step:
-    """One command: ``portproof COMMAND ARGUMENTS``, or a Python file when ``command`` ends in ``.py``.
+    """One command: ``portproof COMMAND ARGUMENTS``, or a Python file when ``command`` ends in
+    ``.py``.
 
-    ``accepted``: exit codes after which the port goes on. ``show``: what it prints is for the user. ``reports``: it runs even after a
-    device or a tool failed, since a port that fails still gets its report. ``artefact``: what it makes, if that is of use on another host that
-    cannot make it. ``target``: whose device it needs.
+    ``accepted``: exit codes after which the port goes on. ``show``: what it prints is for the user.
+    ``reports``: it runs even after a device or a tool failed, since a port that fails still gets
+    its report. ``artefact``: what it makes, if that is of use on another host that cannot make it.
+    ``target``: whose device it needs.
     """
 
     name: str

@@ -1,4 +1,6 @@
-"""Attention models at opset 11, as they are: timm's ViT, DeiT, Swin and ConvNeXt, and torchvision's ViT, made small."""
+"""Attention models at opset 11, as they are: timm's ViT, DeiT, Swin and ConvNeXt, and torchvision's
+ViT, made small.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def test_attention_models_export_at_opset_11(tmp_path: Path, name: str) -> None:
     model = scope[name]().eval()  # type: ignore[operator]
     for parameter in model.parameters():
         if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, 0, 0.2)  # as they are initialised, the outputs hardly vary and any check passes
+            torch.nn.init.normal_(
+                parameter, 0, 0.2
+            )  # as they are initialised, the outputs hardly vary and any check passes
     torch.save(model.state_dict(), tmp_path / "w.pth")
 
     proof = export(tmp_path / "w.pth", tmp_path / "m.onnx", str(tmp_path / "card.yaml"))
@@ -66,7 +70,9 @@ def test_attention_models_export_at_opset_11(tmp_path: Path, name: str) -> None:
     written = onnx.load(tmp_path / "m.onnx")
     assert [(o.domain, o.version) for o in written.opset_import] == [("", 11)]
     images = np.random.default_rng(3).standard_normal((5, 3, 32, 32)).astype(np.float32)
-    (answer,) = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"]).run(None, {"image": images})
+    (answer,) = onnxruntime.InferenceSession(
+        tmp_path / "m.onnx", providers=["CPUExecutionProvider"]
+    ).run(None, {"image": images})
     with torch.inference_mode():
         expected = model(torch.from_numpy(images)).numpy()
     assert expected.std(axis=0).min() > 0.05

@@ -21,7 +21,9 @@ ort = pytest.importorskip("onnxruntime")
 
 
 def outputs_of(path: Path, array: np.ndarray) -> list[np.ndarray]:
-    return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"image": array})
+    return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(
+        None, {"image": array}
+    )
 
 
 def reference(small: Path, array: np.ndarray) -> np.ndarray:
@@ -42,10 +44,20 @@ def test_exports_what_pytorch_computes_with_any_batch(small: Path) -> None:
         assert value.name == name and value.type.tensor_type.shape.dim[0].dim_param == "batch"
     pictures = np.random.default_rng(0).normal(size=(7, 3, 20, 16)).astype(np.float32)
     for count in (1, 2, 7):
-        np.testing.assert_allclose(outputs_of(small / "small.onnx", pictures[:count])[0], reference(small, pictures[:count]), atol=1e-5)
+        np.testing.assert_allclose(
+            outputs_of(small / "small.onnx", pictures[:count])[0],
+            reference(small, pictures[:count]),
+            atol=1e-5,
+        )
     facts = proof.facts
-    assert facts["proves"] and facts["batches_checked"] == [1, 3] and facts["max_difference"] < 1e-4 < 0.1 < facts["spread"]
-    assert {role: [Path(r.path).name for r in records] for role, records in proof.inputs.items()} == {
+    assert (
+        facts["proves"]
+        and facts["batches_checked"] == [1, 3]
+        and facts["max_difference"] < 1e-4 < 0.1 < facts["spread"]
+    )
+    assert {
+        role: [Path(r.path).name for r in records] for role, records in proof.inputs.items()
+    } == {
         "weights": ["small.pth"],
         "card": ["small.yaml"],
         "code": ["small.py"],
@@ -53,10 +65,15 @@ def test_exports_what_pytorch_computes_with_any_batch(small: Path) -> None:
 
 
 def test_a_fixed_batch_is_fixed(small: Path) -> None:
-    proof = export(small / "small.pth", small / "b4.onnx", str(small / "small.yaml"), batch=4, simplify=False)
+    proof = export(
+        small / "small.pth", small / "b4.onnx", str(small / "small.yaml"), batch=4, simplify=False
+    )
     assert onnx.load(small / "b4.onnx").graph.input[0].type.tensor_type.shape.dim[0].dim_value == 4
     assert proof.facts["batches_checked"] == [4] and proof.facts["simplified"] is False
-    assert Request(batch=1).check_batches == (1, 1, 1, 1) and Request(batch=3).check_batches == (3, 3)
+    assert Request(batch=1).check_batches == (1, 1, 1, 1) and Request(batch=3).check_batches == (
+        3,
+        3,
+    )
 
 
 @pytest.mark.parametrize("opset", [9, 12, 13, 17])
@@ -72,7 +89,9 @@ def test_the_same_export_gives_the_same_bytes(small: Path) -> None:
     assert (small / "a/m.onnx").read_bytes() == (small / "b/m.onnx").read_bytes()
 
 
-def test_runs_once_and_says_why_it_runs_again(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_once_and_says_why_it_runs_again(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (small / "blocks.py").write_text("WIDTH = 5\n")
     (small / "small.py").write_text("import blocks\n" + (small / "small.py").read_text())
 
@@ -93,29 +112,56 @@ def test_runs_once_and_says_why_it_runs_again(small: Path, capsys: pytest.Captur
 def test_is_up_to_date_without_importing_torch(small: Path, stage) -> None:
     export(small / "small.pth", small / "m.onnx", str(small / "small.yaml"))
     (small / "torch.py").write_text("raise SystemExit('torch was imported')\n")
-    done = stage("convert/pth2onnx.py", "small.pth", "m.onnx", "--model", "small.yaml", cwd=small, env={"PYTHONPATH": str(small)})
+    done = stage(
+        "convert/pth2onnx.py",
+        "small.pth",
+        "m.onnx",
+        "--model",
+        "small.yaml",
+        cwd=small,
+        env={"PYTHONPATH": str(small)},
+    )
     assert done.returncode == 0 and "up to date" in done.stderr, done.stderr
 
 
 def test_raw_pixels_give_the_same_answers_with_the_normalisation_inside(small: Path) -> None:
-    proof = export(small / "small.pth", small / "u8.onnx", str(small / "small.yaml"), fold_normalize=True)
+    proof = export(
+        small / "small.pth", small / "u8.onnx", str(small / "small.yaml"), fold_normalize=True
+    )
     pixels = np.random.default_rng(1).integers(0, 256, (5, 3, 20, 16), dtype=np.uint8)
-    mean, std = (np.array(v, dtype=np.float32).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, std = (
+        np.array(v, dtype=np.float32).reshape(3, 1, 1)
+        for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
     wanted = reference(small, ((pixels / np.float32(255)) - mean) / std)
     got = outputs_of(small / "u8.onnx", pixels)[0]
     assert np.abs(got - wanted).max() <= 1e-3 * wanted.std(axis=0).mean()
-    assert onnx.load(small / "u8.onnx").graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    assert proof.facts["normalisation"]["where"] == "in the model" == normalisation_of(small / "u8.onnx").where
+    assert (
+        onnx.load(small / "u8.onnx").graph.input[0].type.tensor_type.elem_type
+        == onnx.TensorProto.UINT8
+    )
+    assert (
+        proof.facts["normalisation"]["where"]
+        == "in the model"
+        == normalisation_of(small / "u8.onnx").where
+    )
     plain = export(small / "small.pth", small / "f32.onnx", str(small / "small.yaml"))
-    assert plain.facts["normalisation"]["where"] == "in the input" == normalisation_of(small / "f32.onnx").where
+    assert (
+        plain.facts["normalisation"]["where"]
+        == "in the input"
+        == normalisation_of(small / "f32.onnx").where
+    )
 
 
 def _write(small: Path, forward: str) -> None:
-    """Another network ``small.py``, whose ``forward`` ends in the given line, and weights for it."""
+    """Another network ``small.py``, whose ``forward`` ends in the given line, and weights
+    for it.
+    """
     (small / "small.py").write_text(
-        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n"
-        "    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(3, 5)\n"
-        f"    def forward(self, image):\n        x = self.fc(image.mean((2, 3)))\n        {forward}\n\ndef build():\n    return Net()\n"
+        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n   "
+        "     super().__init__()\n        self.fc = nn.Linear(3, 5)\n    def forward(self,"
+        f" image):\n        x = self.fc(image.mean((2, 3)))\n        {forward}\n\ndef build():\n   "
+        " return Net()\n"
     )
     torch.manual_seed(0)
     torch.save(torch.nn.Linear(3, 5).state_dict(prefix="fc."), small / "small.pth")
@@ -126,22 +172,41 @@ def run_small(small: Path, **options: object) -> dict:
 
 
 def test_an_export_that_computes_something_else_leaves_no_file(small: Path) -> None:
-    _write(small, "return x * 2 if x.shape[0] == 2 else x")  # what the tracer sees at its batch of 2 is wrong at any other
+    _write(
+        small, "return x * 2 if x.shape[0] == 2 else x"
+    )  # what the tracer sees at its batch of 2 is wrong at any other
     (small / "m.onnx").write_bytes(b"an older export")
     with pytest.raises(ToolError, match="does not compute what PyTorch computes"):
         run_small(small)
     assert not [p.name for p in small.iterdir() if "onnx" in p.name or p.name.startswith(".")]
 
 
-def test_outputs_that_hardly_vary_prove_nothing(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_outputs_that_hardly_vary_prove_nothing(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _write(small, "return x * 1e-6 + 1")
     facts = run_small(small)
-    assert facts["proves"] is False and "proves nothing: the outputs hardly vary" in capsys.readouterr().err
+    assert (
+        facts["proves"] is False
+        and "proves nothing: the outputs hardly vary" in capsys.readouterr().err
+    )
 
 
-def test_names_the_operator_that_an_opset_lacks_and_the_lowest_that_has_it(small: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    _write(small, "return x + nn.functional.grid_sample(image, image[:, :2].permute(0, 2, 3, 1), align_corners=False).sum()")
-    with pytest.raises(InputError, match=r"operator aten::grid_sampler, which ONNX opset 11 cannot express: --opset 16 is the lowest"):
+def test_names_the_operator_that_an_opset_lacks_and_the_lowest_that_has_it(
+    small: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _write(
+        small,
+        "return x + nn.functional.grid_sample(image, image[:, :2].permute(0, 2, 3, 1),"
+        " align_corners=False).sum()",
+    )
+    with pytest.raises(
+        InputError,
+        match=(
+            r"operator aten::grid_sampler, which ONNX opset 11 cannot express: --opset 16 is the"
+            r" lowest"
+        ),
+    ):
         run_small(small)
     capfd.readouterr()
     _write(small, "return torch.special.i0(x)")
@@ -155,7 +220,9 @@ def test_outputs_must_be_the_cards(small: Path) -> None:
     with pytest.raises(InputError, match="has 1 outputs, the model gives 2"):
         run_small(small)
     _write(small, "return x[:, :2]")
-    with pytest.raises(InputError, match=r"output 'class' has the shape \(5,\) there, the model gives \(2,\)"):
+    with pytest.raises(
+        InputError, match=r"output 'class' has the shape \(5,\) there, the model gives \(2,\)"
+    ):
         run_small(small)
     _write(small, "return 'cat'")
     with pytest.raises(InputError, match="returned str, tensors were expected"):
@@ -163,14 +230,26 @@ def test_outputs_must_be_the_cards(small: Path) -> None:
 
 
 def test_several_inputs_and_outputs_by_the_cards_names(small: Path) -> None:
-    card = (small / "small.yaml").read_text().replace("inputs: [", "inputs: [{name: ids, shape: [7], dtype: int64}, ")
-    (small / "small.yaml").write_text(card.replace("shape: [5]}]", "shape: [5]}, {name: sum, shape: []}]"))
+    card = (
+        (small / "small.yaml")
+        .read_text()
+        .replace("inputs: [", "inputs: [{name: ids, shape: [7], dtype: int64}, ")
+    )
+    (small / "small.yaml").write_text(
+        card.replace("shape: [5]}]", "shape: [5]}, {name: sum, shape: []}]")
+    )
     _write(small, "")
     text = (small / "small.py").read_text().replace("(self, image)", "(self, ids, image)").rstrip()
-    (small / "small.py").write_text(text.replace("        \n", "        return {'a': x, 'b': (ids.float().mean(1) + x.sum(1),)}\n", 1))
+    (small / "small.py").write_text(
+        text.replace(
+            "        \n", "        return {'a': x, 'b': (ids.float().mean(1) + x.sum(1),)}\n", 1
+        )
+    )
     assert run_small(small)["proves"]
     model = onnx.load(small / "m.onnx")
-    assert [i.name for i in model.graph.input] == ["ids", "image"] and [o.name for o in model.graph.output] == ["class", "sum"]
+    assert [i.name for i in model.graph.input] == ["ids", "image"] and [
+        o.name for o in model.graph.output
+    ] == ["class", "sum"]
     with pytest.raises(InputError, match="has 2 inputs, one image was expected"):
         run_small(small, fold_normalize=True)
 
@@ -180,21 +259,32 @@ def test_a_model_over_2_gb_keeps_its_tensors_beside_it(
 ) -> None:
     monkeypatch.setattr(onnx_save, "LARGEST_FILE", 100)
     (small / "small.py").write_text(
-        (small / "small.py").read_text().replace("nn.Conv2d(3, 6, 3, stride=2)", "nn.Conv2d(3, 6, 9, stride=2)")
+        (small / "small.py")
+        .read_text()
+        .replace("nn.Conv2d(3, 6, 3, stride=2)", "nn.Conv2d(3, 6, 9, stride=2)")
     )
     names: dict = {}
     exec((small / "small.py").read_text(), names)
     torch.save(names["Net"]().state_dict(), small / "small.pth")
     proof = export(small / "small.pth", small / "m.onnx", str(small / "small.yaml"))
-    assert sorted(r.path for r in proof.outputs) == ["m.onnx", "m.onnx.data"] and not proof.facts["simplified"]
+    assert (
+        sorted(r.path for r in proof.outputs) == ["m.onnx", "m.onnx.data"]
+        and not proof.facts["simplified"]
+    )
     assert "larger than 2 GB" in capsys.readouterr().err
     pictures = np.ones((2, 3, 20, 16), dtype=np.float32)
-    np.testing.assert_allclose(outputs_of(small / "m.onnx", pictures)[0], reference(small, pictures), atol=1e-5)
+    np.testing.assert_allclose(
+        outputs_of(small / "m.onnx", pictures)[0], reference(small, pictures), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [({"opset": 8}, "opset 8 cannot be written: 9 to 20"), ({"opset": 25}, "opset 25"), ({"out": "m.pb"}, r"must end in \.onnx")],
+    [
+        ({"opset": 8}, "opset 8 cannot be written: 9 to 20"),
+        ({"opset": 25}, "opset 25"),
+        ({"out": "m.pb"}, r"must end in \.onnx"),
+    ],
 )
 def test_refuses_what_it_cannot_write(small: Path, options: dict, reason: str) -> None:
     out = small / options.pop("out", "m.onnx")
@@ -213,12 +303,21 @@ def test_registers_no_symbolic_for_good() -> None:
 
 def test_the_command_line(small: Path, stage) -> None:
     command = ("convert/pth2onnx.py", "small.pth", "out/m.onnx", "--model", "small.py:build")
-    (small / "small.py").write_text((small / "small.py").read_text() + "\npretrained_cfg = {'input_size': (3, 32, 32), 'num_classes': 5}\n")
+    (small / "small.py").write_text(
+        (small / "small.py").read_text()
+        + "\npretrained_cfg = {'input_size': (3, 32, 32), 'num_classes': 5}\n"
+    )
     done = stage(*command, "--batch", "dynamic", cwd=small)
     assert done.returncode == 0 and "Warning" not in done.stderr and done.stdout == "", done.stderr
     assert json.loads((small / "out/m.onnx.proof.json").read_text())["stage"] == "export"
-    missing = stage("convert/pth2onnx.py", "none.pth", "m.onnx", "--model", "regnety_016", cwd=small)
-    assert missing.returncode == 2 and "fb4fc8ffd7cbf1a209d66a5ca621b451" in missing.stderr and "https://" in missing.stderr
+    missing = stage(
+        "convert/pth2onnx.py", "none.pth", "m.onnx", "--model", "regnety_016", cwd=small
+    )
+    assert (
+        missing.returncode == 2
+        and "fb4fc8ffd7cbf1a209d66a5ca621b451" in missing.stderr
+        and "https://" in missing.stderr
+    )
     assert stage(*command, "--batch", "0", cwd=small).returncode == 2
 
 
@@ -238,7 +337,12 @@ def test_parity_judges_by_the_spread() -> None:
 
 def test_samples_differ_and_pixels_are_the_same_pictures(small: Path) -> None:
     card = read_card(small / "small.yaml")
-    pictures, pixels = parity.sample_inputs(card, 3)["image"], parity.sample_pixels(card, 3)["image"]
+    pictures, pixels = (
+        parity.sample_inputs(card, 3)["image"],
+        parity.sample_pixels(card, 3)["image"],
+    )
     assert pixels.dtype == np.uint8 and len({p.tobytes() for p in pixels}) == 3
-    mean, std = (np.array(v).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, std = (
+        np.array(v).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
     np.testing.assert_allclose(pictures, (pixels / 255 - mean) / std, atol=1e-5)

@@ -17,13 +17,21 @@ def test_the_precision_of_a_file_is_seen_without_weights_of_it(tmp_path: Path) -
 
     values = [helper.make_tensor_value_info(n, TensorProto.FLOAT16, ["n", 3]) for n in "xy"]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "half.onnx")
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8),
+        tmp_path / "half.onnx",
+    )
     assert read_model(tmp_path / "half.onnx").half
 
 
-@given(st.lists(st.lists(st.integers(1, 9), min_size=4, max_size=4), min_size=3, max_size=3), st.sampled_from(["image", "a:0", "x y"]))
+@given(
+    st.lists(st.lists(st.integers(1, 9), min_size=4, max_size=4), min_size=3, max_size=3),
+    st.sampled_from(["image", "a:0", "x y"]),
+)
 @settings(max_examples=50, deadline=None)
-def test_a_profile_is_read_back_as_it_was_written_or_refused(shapes: list[list[int]], name: str) -> None:
+def test_a_profile_is_read_back_as_it_was_written_or_refused(
+    shapes: list[list[int]], name: str
+) -> None:
     word = f"{name}:" + ",".join("x".join(map(str, s)) for s in shapes)
     low, best, high = map(tuple, shapes)
     ordered = all(a <= b <= c for a, b, c in zip(low, best, high, strict=True))

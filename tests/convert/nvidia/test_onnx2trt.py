@@ -1,4 +1,6 @@
-"""Engines from ONNX by the doubles of trtexec and of TensorRT's Python API, run afterwards by the backend ``trt``."""
+"""Engines from ONNX by the doubles of trtexec and of TensorRT's Python API, run afterwards by the
+backend ``trt``.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ VERSIONS = ["8.2.1", "8.4.0", "8.6.1", "10.16.1", "11.1.0"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_trtexec_of_every_version_takes_its_command_line(tool: Any, tiny_onnx: Path, tmp_path: Path, version: str) -> None:
+def test_trtexec_of_every_version_takes_its_command_line(
+    tool: Any, tiny_onnx: Path, tmp_path: Path, version: str
+) -> None:
     tool(version)
     proofs = convert(Request(tiny_onnx, "engines", (1, 4)))
     assert [p.outputs[0].path for p in proofs] == ["tiny_bs1.plan", "tiny_bs4.plan"]
@@ -61,7 +65,9 @@ def test_trtexec_of_every_version_takes_its_command_line(tool: Any, tiny_onnx: P
 
 @pytest.mark.parametrize("version", ["10.16.1", "11.1.0"])
 @pytest.mark.parametrize("via", ["trtexec", "python"])
-def test_what_is_built_runs(tool: Any, tiny_onnx: Path, tmp_path: Path, version: str, via: str) -> None:
+def test_what_is_built_runs(
+    tool: Any, tiny_onnx: Path, tmp_path: Path, version: str, via: str
+) -> None:
     import numpy as np
 
     from portproof.backend import LoadRequest, find
@@ -73,25 +79,44 @@ def test_what_is_built_runs(tool: Any, tiny_onnx: Path, tmp_path: Path, version:
     importlib.import_module("tensorrt")
     session = find("trt").load(tmp_path / "edynamic" / "tiny_dynamic.plan", LoadRequest(batch=3))
     feeds = {"image": np.random.default_rng(1).normal(size=(3, *IMAGE)).astype(np.float32)}
-    np.testing.assert_array_equal(session.run(feeds)["class"], find("ort").load(tiny_onnx, LoadRequest()).run(feeds)["class"])
+    np.testing.assert_array_equal(
+        session.run(feeds)["class"], find("ort").load(tiny_onnx, LoadRequest()).run(feeds)["class"]
+    )
     assert session.precision == "fp32"
     session.close()
 
 
 @pytest.mark.parametrize("via", ["trtexec", "python"])
-def test_fp16_is_a_flag_up_to_ten_and_the_files_matter_from_eleven(tool: Any, tiny_onnx: Path, via: str) -> None:
+def test_fp16_is_a_flag_up_to_ten_and_the_files_matter_from_eleven(
+    tool: Any, tiny_onnx: Path, via: str
+) -> None:
     tool("10.16.1")
     (proof,) = convert(Request(tiny_onnx, "engines", precision="fp16", via=via))
     assert "--fp16" in str(proof.facts)
-    assert plan_of(Path("engines/tiny_bs1.plan"))["layers"][0]["Outputs"][0]["Format/Datatype"] == "Half"
+    assert (
+        plan_of(Path("engines/tiny_bs1.plan"))["layers"][0]["Outputs"][0]["Format/Datatype"]
+        == "Half"
+    )
     tool("11.1.0")
     with pytest.raises(InputError, match="takes the precision from the file"):
         convert(Request(tiny_onnx, "engines", precision="fp16", via=via))
 
 
-def test_dry_run_prints_the_command_and_makes_nothing(tool: Any, tiny_onnx: Path, stage: Any, tmp_path: Path) -> None:
+def test_dry_run_prints_the_command_and_makes_nothing(
+    tool: Any, tiny_onnx: Path, stage: Any, tmp_path: Path
+) -> None:
     tool("8.6.1")
-    done = stage("convert/onnx2trt.py", tiny_onnx, "engines", "--batch", "1,4", "--precision", "fp16", "--dry-run", cwd=tmp_path)
+    done = stage(
+        "convert/onnx2trt.py",
+        tiny_onnx,
+        "engines",
+        "--batch",
+        "1,4",
+        "--precision",
+        "fp16",
+        "--dry-run",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 2
@@ -121,7 +146,9 @@ def test_a_request_that_does_not_fit_is_refused_before_anything_is_built(
     assert not Path("engines").exists()
 
 
-def test_a_fixed_batch_is_another_engines_batch_only(tool: Any, tiny_onnx: Path, tmp_path: Path) -> None:
+def test_a_fixed_batch_is_another_engines_batch_only(
+    tool: Any, tiny_onnx: Path, tmp_path: Path
+) -> None:
     import onnx
 
     model = onnx.load(tiny_onnx)
@@ -143,7 +170,9 @@ def test_a_fixed_batch_is_another_engines_batch_only(tool: Any, tiny_onnx: Path,
         ("no-engine", "it ended with exit code 0 and said PASSED, and wrote nothing"),
     ],
 )
-def test_a_build_that_fails_leaves_no_engine(tool: Any, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, fault: str, words: str) -> None:
+def test_a_build_that_fails_leaves_no_engine(
+    tool: Any, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, fault: str, words: str
+) -> None:
     tool("10.16.1")
     monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", fault)
     with pytest.raises(ToolError, match=words):
@@ -156,7 +185,11 @@ def test_a_build_that_is_killed_leaves_what_was_there_and_is_done_again(
 ) -> None:
     tool("10.16.1")
     convert(Request(tiny_onnx, "engines", precision="fp16"))
-    kept = {p.name: p.read_bytes() for p in Path("engines").iterdir() if p.suffix in (".plan", ".json", ".cache") and "proof" not in p.name}
+    kept = {
+        p.name: p.read_bytes()
+        for p in Path("engines").iterdir()
+        if p.suffix in (".plan", ".json", ".cache") and "proof" not in p.name
+    }
     assert len(kept) == 3
     monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", "hang")
     process = subprocess.Popen([sys.executable, root / "convert/onnx2trt.py", tiny_onnx, "engines"])
@@ -174,7 +207,9 @@ def test_a_build_that_is_killed_leaves_what_was_there_and_is_done_again(
     assert not list(Path("engines").glob(".*"))
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tool: Any, tiny_onnx: Path, stage: Any, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    tool: Any, tiny_onnx: Path, stage: Any, tmp_path: Path
+) -> None:
     tool("10.16.1")
     (tmp_path / "taken").write_text("")
     done = stage("convert/onnx2trt.py", tiny_onnx, "taken", cwd=tmp_path)
@@ -198,7 +233,9 @@ def test_what_the_layers_compute_in_is_kept_and_another_precision_is_said(
 
 
 @pytest.mark.parametrize("held", [b"damaged", b"elsewhere"])
-def test_a_timing_cache_that_is_of_no_use_here_is_begun_anew(tool: Any, tiny_onnx: Path, held: bytes) -> None:
+def test_a_timing_cache_that_is_of_no_use_here_is_begun_anew(
+    tool: Any, tiny_onnx: Path, held: bytes
+) -> None:
     tool("11.1.0")
     Path("engines").mkdir()
     Path("engines/timing_11.1.0.cache").write_bytes(held)
@@ -208,17 +245,27 @@ def test_a_timing_cache_that_is_of_no_use_here_is_begun_anew(tool: Any, tiny_onn
     assert (proof.facts["computes_in"], len(proof.outputs)) == ("fp32", 2)
 
 
-def test_a_gpu_is_asked_for_as_its_driver_answers(tool: Any, tiny_onnx: Path, tmp_path: Path) -> None:
+def test_a_gpu_is_asked_for_as_its_driver_answers(
+    tool: Any, tiny_onnx: Path, tmp_path: Path
+) -> None:
     tool("8.2.1")
     smi = tmp_path / "bin/nvidia-smi"
-    smi.write_text('#!/bin/sh\ncase "$1" in *compute_cap*) exit 2;; esac\necho "Tesla T4, 470.82.01"\n')
+    smi.write_text(
+        '#!/bin/sh\ncase "$1" in *compute_cap*) exit 2;; esac\necho "Tesla T4, 470.82.01"\n'
+    )
     smi.chmod(0o755)
     (proof,) = convert(Request(tiny_onnx, "engines"))
-    assert (proof.parameters["gpu"], proof.facts["compute_capability"]) == ("Tesla T4, 470.82.01", "7.5")
+    assert (proof.parameters["gpu"], proof.facts["compute_capability"]) == (
+        "Tesla T4, 470.82.01",
+        "7.5",
+    )
     smi.write_text('#!/bin/sh\necho "Tesla T4, 7.5, 595.10"\n')
     tool("10.16.1")
     (proof,) = convert(Request(tiny_onnx, "others", via="python"))
-    assert (proof.parameters["gpu"], proof.facts["compute_capability"]) == ("Tesla T4, 7.5, 595.10", "7.5")
+    assert (proof.parameters["gpu"], proof.facts["compute_capability"]) == (
+        "Tesla T4, 7.5, 595.10",
+        "7.5",
+    )
 
 
 def test_a_calibration_cache_decides_the_engine(tool: Any, tiny_onnx: Path, tmp_path: Path) -> None:
@@ -235,9 +282,15 @@ def test_a_table_beside_the_batch_keeps_its_shape(tool: Any, tmp_path: Path) -> 
     from onnx import TensorProto, helper, save
 
     shapes: dict[str, list[Any]] = {"x": ["n", 3], "t": [3, 5], "y": ["n", 5]}
-    x, t, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
+    x, t, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    )
     graph = helper.make_graph([helper.make_node("MatMul", ["x", "t"], ["y"])], "g", [x, t], [y])
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "table.onnx")
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8),
+        tmp_path / "table.onnx",
+    )
     tool("10.16.1")
     (proof,) = convert(Request(tmp_path / "table.onnx", "engines", (4,)))
     assert proof.parameters["shapes"] == {"x": [[4, 3]] * 3}
@@ -248,19 +301,39 @@ def test_an_operator_that_tensorrt_lacks_is_named(tool: Any, tmp_path: Path) -> 
     from onnx import TensorProto, helper
 
     value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 2]) for n in "xy"]
-    graph = helper.make_graph([helper.make_node("Odd", ["x"], ["y"], domain="odd")], "g", value[:1], value[1:])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid("odd", 1)]), tmp_path / "odd.onnx")
+    graph = helper.make_graph(
+        [helper.make_node("Odd", ["x"], ["y"], domain="odd")], "g", value[:1], value[1:]
+    )
+    onnx.save(
+        helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid("odd", 1)]
+        ),
+        tmp_path / "odd.onnx",
+    )
     tool("11.1.0")
     with pytest.raises(ToolError, match="No importer registered for op: Odd"):
         convert(Request(tmp_path / "odd.onnx", "engines", via="python"))
 
 
-def test_sizes_and_a_range_are_not_asked_for_together(tiny_onnx: Path, stage: Any, tmp_path: Path) -> None:
-    done = stage("convert/onnx2trt.py", tiny_onnx, "engines", "--batch", "1", "--shapes", "image:1x3x4x4,2x3x4x4,4x3x4x4", cwd=tmp_path)
+def test_sizes_and_a_range_are_not_asked_for_together(
+    tiny_onnx: Path, stage: Any, tmp_path: Path
+) -> None:
+    done = stage(
+        "convert/onnx2trt.py",
+        tiny_onnx,
+        "engines",
+        "--batch",
+        "1",
+        "--shapes",
+        "image:1x3x4x4,2x3x4x4,4x3x4x4",
+        cwd=tmp_path,
+    )
     assert (done.returncode, "give one of them" in done.stderr) == (2, True)
 
 
-def test_without_trtexec_it_says_where_to_get_it(tiny_onnx: Path, stage: Any, tmp_path: Path) -> None:
+def test_without_trtexec_it_says_where_to_get_it(
+    tiny_onnx: Path, stage: Any, tmp_path: Path
+) -> None:
     done = stage("convert/onnx2trt.py", tiny_onnx, tmp_path / "engines", env={"PATH": "/nowhere"})
     assert done.returncode == 2
     assert "'trtexec' was not found" in done.stderr

@@ -16,17 +16,26 @@ from portproof.convert.onnxfile.header import read_header
 from portproof.core.errors import InputError
 
 
-def save(path: Path, initializers: list[Any], nodes: list[Any] | None = None, opset: int = 13) -> None:
+def save(
+    path: Path, initializers: list[Any], nodes: list[Any] | None = None, opset: int = 13
+) -> None:
     nodes = nodes or [helper.make_node("Add", ["x", "w"], ["y"])]
     value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [2]) for n in ("x", "y")]
     graph = helper.make_graph(nodes, "g", value[:1], value[1:], initializers)
     onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("com.other", 1), helper.make_opsetid("", opset)], ir_version=8), path
+        helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("com.other", 1), helper.make_opsetid("", opset)],
+            ir_version=8,
+        ),
+        path,
     )
 
 
 def external(location: str) -> Any:
-    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
+    tensor = TensorProto(
+        name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL
+    )
     tensor.external_data.add(key="offset", value="0")
     tensor.external_data.add(key="location", value=location)
     return tensor
@@ -39,13 +48,21 @@ def test_facts_of_a_plain_file(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "m.onnx")
     header = read_header(tmp_path / "m.onnx")
     assert header.metadata == {"a key": "a value", "location": "../no/tensor"}
-    assert (header.opset, header.ir_version, header.external, header.half, header.quantized) == (13, 8, set(), False, False)
+    assert (header.opset, header.ir_version, header.external, header.half, header.quantized) == (
+        13,
+        8,
+        set(),
+        False,
+        False,
+    )
 
 
 def test_half_and_quantized(tmp_path: Path) -> None:
     save(tmp_path / "half.onnx", [numpy_helper.from_array(np.ones(2, np.float16), "w")])
     assert read_header(tmp_path / "half.onnx").half
-    constant = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(np.ones(2, np.float16), "c"))
+    constant = helper.make_node(
+        "Constant", [], ["w"], value=numpy_helper.from_array(np.ones(2, np.float16), "c")
+    )
     save(tmp_path / "constant.onnx", [], [constant])
     assert read_header(tmp_path / "constant.onnx").half
     save(tmp_path / "q.onnx", [], [helper.make_node("QuantizeLinear", ["x", "s"], ["y"])])
@@ -55,13 +72,17 @@ def test_half_and_quantized(tmp_path: Path) -> None:
 def subgraph(location: str) -> Any:
     """The external tensor hidden in a branch of an If."""
     value = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])]
-    branch = helper.make_graph([helper.make_node("Identity", ["w"], ["y"])], "b", [], value, [external(location)])
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["w"], ["y"])], "b", [], value, [external(location)]
+    )
     return helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
 
 
 @pytest.mark.parametrize("where", ["initializer", "subgraph", "attribute"])
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "a/../../secret"])
-def test_external_data_outside_the_folder_is_refused(tmp_path: Path, where: str, location: str) -> None:
+def test_external_data_outside_the_folder_is_refused(
+    tmp_path: Path, where: str, location: str
+) -> None:
     (tmp_path / "secret").write_bytes(bytes(8))
     folder = tmp_path / "model"
     folder.mkdir()
@@ -94,7 +115,9 @@ def test_external_data_beside_the_model_is_one_of_its_files(tmp_path: Path) -> N
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.binary(max_size=60))
-def test_any_bytes_are_a_model_or_one_sentence(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_any_bytes_are_a_model_or_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
     path = tmp_path_factory.mktemp("any") / "m.onnx"
     path.write_bytes(data)
     try:

@@ -20,9 +20,13 @@ RECIPE = Recipe(crop=(8, 8), mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))
 
 def model(folder: Path, folded: bool | None) -> Path:
     values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3, 8, 8]) for n in ("x", "y")]
-    proto = helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:]))
+    proto = helper.make_model(
+        helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
+    )
     if folded is not None:
-        helper.set_model_props(proto, {METADATA_KEY: msgspec.json.encode(normalisation_by(RECIPE, folded)).decode()})
+        helper.set_model_props(
+            proto, {METADATA_KEY: msgspec.json.encode(normalisation_by(RECIPE, folded)).decode()}
+        )
     onnx.save(proto, folder / "m.onnx")
     return folder / "m.onnx"
 

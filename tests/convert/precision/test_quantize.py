@@ -1,4 +1,6 @@
-"""int8 and fp16 files: their form, that they load, and how far they are from what they were made from."""
+"""int8 and fp16 files: their form, that they load, and how far they are from what they were made
+from.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,16 @@ from portproof.core.errors import InputError, ToolError
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with ``model.onnx`` (opset 11: convolution, ReLU, mean, Gemm) and twenty samples in ``prep.info``."""
+    """A folder with ``model.onnx`` (opset 11: convolution, ReLU, mean, Gemm) and twenty samples in
+    ``prep.info``.
+    """
     rng = np.random.default_rng(2)
-    weights = {"w1": rng.normal(size=(6, 3, 3, 3)), "b1": rng.normal(size=6), "w2": rng.normal(size=(5, 6)), "b2": rng.normal(size=5)}
+    weights = {
+        "w1": rng.normal(size=(6, 3, 3, 3)),
+        "b1": rng.normal(size=6),
+        "w2": rng.normal(size=(5, 6)),
+        "b2": rng.normal(size=5),
+    }
     weights["w1"][0] *= 50  # one channel of another scale: per-tensor scales would lose the others
     nodes = [
         helper.make_node("Conv", ["image", "w1", "b1"], ["c"], kernel_shape=[3, 3]),
@@ -28,10 +37,17 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         helper.make_node("Flatten", ["p"], ["f"]),
         helper.make_node("Gemm", ["f", "w2", "b2"], ["class"], transB=1),
     ]
-    graph = helper.make_graph(nodes, "small", [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 8, 8])],
-                              [helper.make_tensor_value_info("class", TensorProto.FLOAT, ["batch", 5])],
-                              [numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()])  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), tmp_path / "model.onnx")
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [helper.make_tensor_value_info("class", TensorProto.FLOAT, ["batch", 5])],
+        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6),
+        tmp_path / "model.onnx",
+    )
     (tmp_path / "prep").mkdir()
     for i in range(20):
         rng.normal(size=(3, 8, 8)).astype(np.float32).tofile(tmp_path / f"prep/s{i}.bin")
@@ -43,16 +59,29 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def answers(model: Path, x: Any) -> Any:
     import onnxruntime
 
-    return onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"]).run(None, {"image": x})[0]
+    return onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"]).run(
+        None, {"image": x}
+    )[0]
 
 
 def images(folder: Path) -> Any:
-    return np.stack([np.fromfile(folder / f"prep/s{i}.bin", np.float32).reshape(3, 8, 8) for i in range(20)])
+    return np.stack(
+        [np.fromfile(folder / f"prep/s{i}.bin", np.float32).reshape(3, 8, 8) for i in range(20)]
+    )
 
 
 @pytest.mark.parametrize("method", ["minmax", "percentile"])
 def test_int8_is_symmetric_a_scale_a_channel_and_close(small: Path, method: str) -> None:
-    proof = reduce(Request(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info"), samples=10, method=method))
+    proof = reduce(
+        Request(
+            small / "model.onnx",
+            small / "int8.onnx",
+            "int8",
+            Path("prep.info"),
+            samples=10,
+            method=method,
+        )
+    )
     model = onnx.load(small / "int8.onnx")
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 13)]
     onnx.checker.check_model(model, full_check=True)
@@ -61,12 +90,16 @@ def test_int8_is_symmetric_a_scale_a_channel_and_close(small: Path, method: str)
     assert quantizers
     assert all(not constants[n.input[2]].any() for n in quantizers), "a zero point is not zero"
     assert all(constants[n.input[2]].dtype == np.int8 for n in quantizers)
-    assert any(constants[n.input[1]].size == 6 for n in quantizers), "the convolution's weight has one scale for all channels"
+    assert any(constants[n.input[1]].size == 6 for n in quantizers), (
+        "the convolution's weight has one scale for all channels"
+    )
     x = images(small)
     before, after = answers(small / "model.onnx", x), answers(small / "int8.onnx", x)
     assert 0 < np.abs(before - after).max() < 0.05 * np.ptp(before)
     assert proof.facts["samples"] == 10
-    assert proof.facts["difference"]["absolute"] == pytest.approx(np.abs(before - after)[::2][:8].max(), rel=0.2)
+    assert proof.facts["difference"]["absolute"] == pytest.approx(
+        np.abs(before - after)[::2][:8].max(), rel=0.2
+    )
 
 
 def test_a_reader_of_headers_calls_them_int8_and_fp16(small: Path) -> None:
@@ -86,7 +119,11 @@ def test_fp16_is_sorted_valid_and_keeps_its_inputs_and_outputs(small: Path) -> N
     for node in model.graph.node:
         assert set(node.input) <= known
         known |= set(node.output)
-    assert model.graph.input[0].type.tensor_type.elem_type == model.graph.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    assert (
+        model.graph.input[0].type.tensor_type.elem_type
+        == model.graph.output[0].type.tensor_type.elem_type
+        == TensorProto.FLOAT
+    )
     assert {w.data_type for w in model.graph.initializer} == {TensorProto.FLOAT16}
     x = images(small)
     before, after = answers(small / "model.onnx", x), answers(small / "half.onnx", x)
@@ -98,16 +135,29 @@ def test_a_weight_that_fp16_cannot_hold_is_refused(small: Path) -> None:
     model = onnx.load(small / "model.onnx")
     for i, weight in enumerate(model.graph.initializer):
         if weight.name in ("w1", "w2"):
-            model.graph.initializer[i].CopyFrom(numpy_helper.from_array(np.abs(numpy_helper.to_array(weight)) * 3e4, weight.name))
+            model.graph.initializer[i].CopyFrom(
+                numpy_helper.from_array(np.abs(numpy_helper.to_array(weight)) * 3e4, weight.name)
+            )
     onnx.save(model, small / "large.onnx")
-    with pytest.raises(ToolError, match=r"float16 ends at 65504, and \d tensors of .*large.onnx' go beyond it, the first is 'c'"):
+    with pytest.raises(
+        ToolError,
+        match=(
+            r"float16 ends at 65504, and \d tensors of .*large.onnx' go beyond it, the first is 'c'"
+        ),
+    ):
         reduce(Request(small / "large.onnx", small / "half.onnx", "fp16"))
     assert not (small / "half.onnx").exists()
 
 
 def test_a_range_that_only_arithmetic_in_float16_leaves_is_refused(small: Path) -> None:
-    """ONNX Runtime's processor provider computes the middle in float32, so the file's outputs are right there, and infinite on a GPU."""
-    nodes = [("Mul", ["image", "k"], ["a"]), ("Mul", ["a", "k"], ["b"]), ("Mul", ["b", "back"], ["class"])]
+    """ONNX Runtime's processor provider computes the middle in float32, so the file's outputs are
+    right there, and infinite on a GPU.
+    """
+    nodes = [
+        ("Mul", ["image", "k"], ["a"]),
+        ("Mul", ["a", "k"], ["b"]),
+        ("Mul", ["b", "back"], ["class"]),
+    ]
     save_model(small / "range.onnx", nodes, k=np.float32(1000), back=np.float32(1e-6))
     with pytest.raises(ToolError, match="the first is 'b'"):
         reduce(Request(small / "range.onnx", small / "half.onnx", "fp16"))
@@ -137,7 +187,11 @@ def test_outputs_are_not_rounded_to_eight_bits(small: Path) -> None:
 
 
 def test_an_output_that_is_read_on_stays_an_output(small: Path) -> None:
-    nodes = [("Reshape", ["image", "flat"], ["f"]), ("MatMul", ["f", "w"], ["class"]), ("MatMul", ["class", "v"], ["more"])]
+    nodes = [
+        ("Reshape", ["image", "flat"], ["f"]),
+        ("MatMul", ["f", "w"], ["class"]),
+        ("MatMul", ["class", "v"], ["more"]),
+    ]
     rng = np.random.default_rng(0)
     weights = {
         "w": rng.normal(size=(192, 5)).astype(np.float32),
@@ -151,7 +205,9 @@ def test_an_output_that_is_read_on_stays_an_output(small: Path) -> None:
 
 
 def test_samples_are_spread_over_the_whole_list(small: Path) -> None:
-    proof = reduce(Request(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info"), samples=13))
+    proof = reduce(
+        Request(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info"), samples=13)
+    )
     used = [int(Path(r.path).stem.removeprefix("s")) for r in proof.inputs["samples"]]
     assert len(used) == 13
     assert used == sorted(used)
@@ -168,28 +224,48 @@ def test_a_fixed_batch_is_calibrated_too(small: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
-def test_a_model_over_2_gb_keeps_its_tensors_beside_it(small: Path, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+def test_a_model_over_2_gb_keeps_its_tensors_beside_it(
+    small: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
     nodes = [("Reshape", ["image", "flat"], ["f"]), ("MatMul", ["f", "w"], ["class"])]
     weights = np.random.default_rng(0).normal(size=(192, 50)).astype(np.float32)
     save_model(small / "inside.onnx", nodes, opset=13, w=weights, flat=np.array([0, -1]))
-    onnx.save_model(onnx.load(small / "inside.onnx"), str(small / "big.onnx"), save_as_external_data=True, location="big.onnx.data")
+    onnx.save_model(
+        onnx.load(small / "inside.onnx"),
+        str(small / "big.onnx"),
+        save_as_external_data=True,
+        location="big.onnx.data",
+    )
     monkeypatch.setattr(onnx_save, "LARGEST_FILE", 5000)
     proof = reduce(Request(Path("big.onnx"), Path("out/small.onnx"), precision, Path("prep.info")))
     assert [r.path for r in proof.outputs] == ["small.onnx", "small.onnx.data"]
-    assert [r.path for r in proof.inputs["model"]] == [str(small / "big.onnx"), str(small / "big.onnx.data")]
-    assert sorted(p.name for p in Path("out").iterdir()) == ["small.onnx", "small.onnx.data", "small.onnx.proof.json"]
+    assert [r.path for r in proof.inputs["model"]] == [
+        str(small / "big.onnx"),
+        str(small / "big.onnx.data"),
+    ]
+    assert sorted(p.name for p in Path("out").iterdir()) == [
+        "small.onnx",
+        "small.onnx.data",
+        "small.onnx.proof.json",
+    ]
     x = images(small)
     before, after = answers(small / "inside.onnx", x), answers(Path("out/small.onnx"), x)
     assert np.abs(before - after).max() < 0.05 * np.ptp(before)
 
 
-def save_model(path: Path, nodes: Any, outputs: tuple[str, ...] = ("class",), opset: int = 11, **constants: Any) -> None:
+def save_model(
+    path: Path, nodes: Any, outputs: tuple[str, ...] = ("class",), opset: int = 11, **constants: Any
+) -> None:
     """An ONNX file of nodes (operator, inputs, outputs) from ``image`` to ``class``."""
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 8, 8])
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
     weights = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
-    graph = helper.make_graph([helper.make_node(*node) for node in nodes], "g", [image], made, weights)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7), path)
+    graph = helper.make_graph(
+        [helper.make_node(*node) for node in nodes], "g", [image], made, weights
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7), path
+    )
 
 
 @pytest.mark.parametrize(
@@ -207,7 +283,11 @@ def test_requests_that_cannot_be_met(small: Path, changes: dict[str, Any], words
     np.zeros(10, np.float32).tofile("prep/short.bin")
     Path("short.info").write_text("0 prep/short.bin 8 8\n")
     Path("two.info").write_text("0 prep/s0.bin 8 8\n0 prep/s1.bin 8 8\n")
-    given: dict[str, Any] = {"model": Path("model.onnx"), "out": Path("int8.onnx"), "precision": "int8"} | changes
+    given: dict[str, Any] = {
+        "model": Path("model.onnx"),
+        "out": Path("int8.onnx"),
+        "precision": "int8",
+    } | changes
     with pytest.raises(InputError, match=words):
         reduce(Request(**given))
     assert not Path("int8.onnx").exists()
@@ -219,6 +299,8 @@ def test_from_outside_it_does_nothing_the_second_time(small: Path, stage: Any) -
     assert first.returncode == 0, first.stderr
     second = stage(*command, cwd=small)
     assert "up to date" in second.stderr
-    again = stage("convert/quantize.py", "half.onnx", "again.onnx", "--precision", "fp16", cwd=small)
+    again = stage(
+        "convert/quantize.py", "half.onnx", "again.onnx", "--precision", "fp16", cwd=small
+    )
     assert again.returncode == 2
     assert "of lower precision already" in again.stderr

@@ -1,4 +1,6 @@
-"""Models from cards: timm's own filter, torchvision's own names, and a user's file that sees its folder and not ours."""
+"""Models from cards: timm's own filter, torchvision's own names, and a user's file that sees its
+folder and not ours.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ torch = pytest.importorskip("torch")
 def card_of(builder: str, classes: int | None = 10, side: int = 32) -> Card:
     output = Output(name="class", shape=(classes,) if classes else None)
     recipe = Recipe(resize=Resize(size=(side,)), crop=(side, side))
-    return Card(name="x", builder=builder, inputs=(Input(name="image", shape=(3, side, side)),), outputs=(output,), recipe=recipe)
+    return Card(
+        name="x",
+        builder=builder,
+        inputs=(Input(name="image", shape=(3, side, side)),),
+        outputs=(output,),
+        recipe=recipe,
+    )
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -31,14 +39,19 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 def test_timm_weights_load_with_the_cards_number_of_classes(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     source = timm.create_model("convnext_atto", num_classes=10)
-    torch.save({"state_dict": {f"module.{k}": v for k, v in source.state_dict().items()}}, tmp_path / "w.pth")
+    torch.save(
+        {"state_dict": {f"module.{k}": v for k, v in source.state_dict().items()}},
+        tmp_path / "w.pth",
+    )
     model = build_model(card_of("timm:convnext_atto"), tmp_path / "w.pth")
     assert same(model, source) and not model.training
     assert model.pretrained_cfg.get("state_dict") is None
 
 
 def test_timm_weights_go_through_the_models_own_filter(tmp_path: Path) -> None:
-    """ConvNeXt's published files have the names of Facebook's code, which timm's filter for ConvNeXt knows."""
+    """ConvNeXt's published files have the names of Facebook's code, which timm's filter for
+    ConvNeXt knows.
+    """
     timm = pytest.importorskip("timm")
     source = timm.create_model("convnext_atto", num_classes=10)
     foreign = {}
@@ -46,10 +59,17 @@ def test_timm_weights_go_through_the_models_own_filter(tmp_path: Path) -> None:
         name = re.sub(r"stages\.(\d+)\.downsample\.(\d+)", r"downsample_layers.\1.\2", name)
         name = re.sub(r"^stem\.", "downsample_layers.0.", name)
         name = re.sub(r"stages\.(\d+)\.blocks\.(\d+)", r"stages.\1.\2", name)
-        name = name.replace("conv_dw", "dwconv").replace("mlp.fc", "pwconv").replace("head.norm.", "norm.").replace("head.fc.", "head.")
+        name = (
+            name.replace("conv_dw", "dwconv")
+            .replace("mlp.fc", "pwconv")
+            .replace("head.norm.", "norm.")
+            .replace("head.fc.", "head.")
+        )
         foreign[name] = tensor
     torch.save(foreign, tmp_path / "w.pth")
-    assert set(foreign) != set(source.state_dict()) and same(build_model(card_of("timm:convnext_atto"), tmp_path / "w.pth"), source)
+    assert set(foreign) != set(source.state_dict()) and same(
+        build_model(card_of("timm:convnext_atto"), tmp_path / "w.pth"), source
+    )
 
 
 def test_timm_may_not_load_a_part(tmp_path: Path) -> None:
@@ -73,7 +93,10 @@ def test_timm_names_that_are_not_there() -> None:
 def test_torchvision_weights_and_the_old_names_of_densenet(tmp_path: Path) -> None:
     models = pytest.importorskip("torchvision.models")
     source = models.densenet121(num_classes=10)
-    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): tensor for name, tensor in source.state_dict().items()}
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): tensor
+        for name, tensor in source.state_dict().items()
+    }
     assert set(old) != set(source.state_dict())
     torch.save(old, tmp_path / "w.pth")
     assert same(build_model(card_of("torchvision:densenet121"), tmp_path / "w.pth"), source)
@@ -81,11 +104,15 @@ def test_torchvision_weights_and_the_old_names_of_densenet(tmp_path: Path) -> No
         build_model(card_of("torchvision:resnet81"), None)
 
 
-def test_torchvisions_own_weights_alone_transform_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchvisions_own_weights_alone_transform_the_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models = pytest.importorskip("torchvision.models")
     from portproof.convert.pytorch import from_torchvision as torchvision_models
 
-    torch.save(models.googlenet(num_classes=10, init_weights=False).state_dict(), tmp_path / "w.pth")
+    torch.save(
+        models.googlenet(num_classes=10, init_weights=False).state_dict(), tmp_path / "w.pth"
+    )
     card = card_of("torchvision:googlenet")
     assert build_model(card, tmp_path / "w.pth").transform_input is False
     published = models.GoogLeNet_Weights.IMAGENET1K_V1.url.rpartition("-")[2].removesuffix(".pth")
@@ -101,9 +128,12 @@ def test_an_unknown_builder_is_refused() -> None:
 def user_model(folder: Path, width: int) -> Card:
     """A file ``model.py`` with a ``blocks.py`` beside it, as many have."""
     folder.mkdir(exist_ok=True)
-    (folder / "blocks.py").write_text(f"from torch import nn\nWIDTH = {width}\n\ndef layer():\n    return nn.Linear({width}, 2)\n")
+    (folder / "blocks.py").write_text(
+        f"from torch import nn\nWIDTH = {width}\n\ndef layer():\n    return nn.Linear({width}, 2)\n"
+    )
     (folder / "model.py").write_text(
-        "import blocks\n\ndef build():\n    import blocks as again\n    assert again is blocks\n    return blocks.layer()\n"
+        "import blocks\n\ndef build():\n    import blocks as again\n    assert again is blocks\n   "
+        " return blocks.layer()\n"
     )
     return card_of(f"{folder / 'model.py'}:build", classes=None)
 
@@ -120,20 +150,29 @@ def test_two_files_may_have_the_same_names_beside_them(tmp_path: Path) -> None:
 def test_a_compiled_model_of_a_user_finds_its_globals(tmp_path: Path) -> None:
     (tmp_path / "blocks.py").write_text("SCALE = 3\n\ndef scaled(x):\n    return x * SCALE\n")
     (tmp_path / "model.py").write_text(
-        "import blocks\nfrom torch import nn\n\nclass Net(nn.Module):\n    def forward(self, x):\n        return blocks.scaled(x)\n"
+        "import blocks\nfrom torch import nn\n\nclass Net(nn.Module):\n    def forward(self, x):\n "
+        "       return blocks.scaled(x)\n"
     )
     model = build_model(card_of(f"{tmp_path / 'model.py'}:Net", classes=None), None)
-    assert torch.equal(torch.compile(model, backend="eager", fullgraph=True)(torch.ones(2)), torch.full((2,), 3.0))
+    assert torch.equal(
+        torch.compile(model, backend="eager", fullgraph=True)(torch.ones(2)), torch.full((2,), 3.0)
+    )
 
 
-def test_the_file_sees_its_folder_and_nothing_of_ours(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_sees_its_folder_and_nothing_of_ours(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(root))
     monkeypatch.chdir(root)
     (tmp_path / "model.py").write_text("import metrics\n\ndef build():\n    return metrics.net()\n")
     card = card_of(f"{tmp_path / 'model.py'}:build", classes=None)
-    with pytest.raises(InputError, match=r"model\.py', line 1: ModuleNotFoundError: No module named 'metrics'"):
+    with pytest.raises(
+        InputError, match=r"model\.py', line 1: ModuleNotFoundError: No module named 'metrics'"
+    ):
         build_model(card, None)
-    (tmp_path / "metrics.py").write_text("from torch import nn\n\ndef net():\n    return nn.Identity()\n")
+    (tmp_path / "metrics.py").write_text(
+        "from torch import nn\n\ndef net():\n    return nn.Identity()\n"
+    )
     assert isinstance(build_model(card, None), torch.nn.Identity)
 
 
@@ -143,7 +182,10 @@ def test_a_library_vendored_beside_the_file_is_the_one_it_gets(tmp_path: Path) -
     (tmp_path / "yaml").mkdir()
     (tmp_path / "yaml/__init__.py").write_text("from torch import nn\nnet = nn.Identity\n")
     (tmp_path / "model.py").write_text("import yaml\n\ndef build():\n    return yaml.net()\n")
-    assert isinstance(build_model(card_of(f"{tmp_path / 'model.py'}:build", classes=None), None), torch.nn.Identity)
+    assert isinstance(
+        build_model(card_of(f"{tmp_path / 'model.py'}:build", classes=None), None),
+        torch.nn.Identity,
+    )
     assert sys.modules["yaml"] is yaml and hasattr(yaml, "safe_load")
 
 
@@ -166,7 +208,8 @@ def test_a_users_mistakes_are_one_sentence(tmp_path: Path, body: str, reason: st
 def test_a_users_own_filter_comes_first(small: Path) -> None:
     (small / "small.py").write_text(
         (small / "small.py").read_text()
-        + "\ndef checkpoint_filter_fn(state, model):\n    return {k.replace('classifier', 'fc'): v for k, v in state.items()}\n"
+        + "\ndef checkpoint_filter_fn(state, model):\n    return {k.replace('classifier', 'fc'): v"
+        " for k, v in state.items()}\n"
     )
     state = torch.load(small / "small.pth", weights_only=True)
     torch.save({k.replace("fc", "classifier"): v for k, v in state.items()}, small / "small.pth")

@@ -83,7 +83,9 @@ class IOptimizationProfile:
     def set_shape(self, input: str, min: Any, opt: Any, max: Any) -> None:
         for shape in (min, opt, max):
             check(shape, tuple, "shape")
-        if not len(min) == len(opt) == len(max) or not all(0 <= a <= b <= c for a, b, c in zip(min, opt, max, strict=True)):
+        if not len(min) == len(opt) == len(max) or not all(
+            0 <= a <= b <= c for a, b, c in zip(min, opt, max, strict=True)
+        ):
             raise ValueError("Shape provided for min, opt and max are inconsistent")
         self.shapes[input] = [min, opt, max]
 
@@ -124,8 +126,12 @@ class IBuilderConfig:
         return len(self.profiles) - 1
 
     def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache | None:
-        """A damaged one is none; "elsewhere" was made on another GPU, which shows when it is attached."""
-        known = not serialized_timing_cache or serialized_timing_cache.startswith((b"entry", b"cache", b"elsewhere"))
+        """A damaged one is none; "elsewhere" was made on another GPU, which shows when it is
+        attached.
+        """
+        known = not serialized_timing_cache or serialized_timing_cache.startswith(
+            (b"entry", b"cache", b"elsewhere")
+        )
         return ITimingCache(serialized_timing_cache) if known else None
 
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
@@ -146,7 +152,9 @@ class Builder:
 
     def create_network(self, flags: int) -> INetworkDefinition:
         check(flags, int, "flags")
-        return INetworkDefinition(MAJOR >= 11 or bool(flags & 1 << NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        return INetworkDefinition(
+            MAJOR >= 11 or bool(flags & 1 << NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+        )
 
     def create_builder_config(self) -> IBuilderConfig:
         return IBuilderConfig()
@@ -155,18 +163,37 @@ class Builder:
         return IOptimizationProfile()
 
     def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> Any:
-        dynamic = [v.name for v in network.model.graph.input if any(d.dim_param for d in v.type.tensor_type.shape.dim)]
+        dynamic = [
+            v.name
+            for v in network.model.graph.input
+            if any(d.dim_param for d in v.type.tensor_type.shape.dim)
+        ]
         half = any(w.data_type == onnx.TensorProto.FLOAT16 for w in network.model.graph.initializer)
-        by_flag = [f for f in ("FP16", "INT8", "BF16") if getattr(BuilderFlag, f, None) in config.flags]
-        if (network.strong and by_flag) or (dynamic and (not config.profiles or set(config.profiles[0].shapes) != set(dynamic))):
-            self._logger.log(ILogger.ERROR, f"Error Code 4: API Usage Error (profiles or {by_flag} do not fit the network)")  # type: ignore[attr-defined]
+        by_flag = [
+            f for f in ("FP16", "INT8", "BF16") if getattr(BuilderFlag, f, None) in config.flags
+        ]
+        if (network.strong and by_flag) or (
+            dynamic and (not config.profiles or set(config.profiles[0].shapes) != set(dynamic))
+        ):
+            self._logger.log(
+                ILogger.ERROR,
+                f"Error Code 4: API Usage Error (profiles or {by_flag} do not fit the network)",
+            )  # type: ignore[attr-defined]
             return None
         kind = "Half" if half or "FP16" in by_flag else "Float"
         layers: list[Any] = [n.name for n in network.model.graph.node]
         if config.profiling_verbosity is ProfilingVerbosity.DETAILED:
-            layers = [{"Name": n, "Outputs": [{"Name": n, "Format/Datatype": kind}]} for n in layers]
+            layers = [
+                {"Name": n, "Outputs": [{"Name": n, "Format/Datatype": kind}]} for n in layers
+            ]
         with tempfile.TemporaryDirectory() as folder:
             here = ".".join(map(str, cuda_double.compute_capability))
-            path = write_plan(Path(folder, "p"), Path(network.path), __version__, here, layers=layers,  # type: ignore[attr-defined]
-                              profiles=[p.shapes for p in config.profiles])  # fmt: skip
+            path = write_plan(
+                Path(folder, "p"),
+                Path(network.path),
+                __version__,
+                here,
+                layers=layers,  # type: ignore[attr-defined]
+                profiles=[p.shapes for p in config.profiles],
+            )
             return memoryview(path.read_bytes())

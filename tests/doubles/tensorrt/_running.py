@@ -36,16 +36,20 @@ class Runtime:
         plan = json.loads(serialized_engine[28:].rpartition(b"\0")[2])
         built = ".".join(map(str, serialized_engine[24:27]))
         if plan["version_compatible"] and not self.engine_host_code_allowed:
-            return self._refuse("Cannot deserialize engine with lean runtime since IRuntime::getEngineHostCodeAllowed() is false.")
+            return self._refuse(
+                "Cannot deserialize engine with lean runtime since"
+                " IRuntime::getEngineHostCodeAllowed() is false."
+            )
         if built != __version__ and not plan["version_compatible"]:
             return self._refuse(
-                f"The engine plan file is not compatible with this version of TensorRT, expecting library version {built} got {__version__}"
+                "The engine plan file is not compatible with this version of TensorRT, expecting"
+                f" library version {built} got {__version__}"
             )
         here = ".".join(map(str, cuda_double.compute_capability))
         if plan["compute_capability"] != here:
             return self._refuse(
-                "The engine plan file is generated on an incompatible device, "
-                f"expecting compute {plan['compute_capability']} got compute {here}, please rebuild."
+                "The engine plan file is generated on an incompatible device, expecting compute"
+                f" {plan['compute_capability']} got compute {here}, please rebuild."
             )
         return ICudaEngine(plan, self._logger)
 
@@ -53,13 +57,23 @@ class Runtime:
         self._logger.log(ILogger.ERROR, f"IRuntime::deserializeCudaEngine: Error Code 1: {message}")  # type: ignore[attr-defined]
 
 
-_KINDS = {"float": "FLOAT", "float16": "HALF", "int8": "INT8", "int32": "INT32", "int64": "INT64", "bool": "BOOL", "uint8": "UINT8"}
+_KINDS = {
+    "float": "FLOAT",
+    "float16": "HALF",
+    "int8": "INT8",
+    "int32": "INT32",
+    "int64": "INT64",
+    "bool": "BOOL",
+    "uint8": "UINT8",
+}
 
 
 class ICudaEngine:
     def __init__(self, plan: dict[str, Any], logger: Any) -> None:
         self._plan, self._logger = plan, logger
-        self._session = onnxruntime.InferenceSession(plan["onnx"], providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            plan["onnx"], providers=["CPUExecutionProvider"]
+        )
         self._inputs = {node.name: node for node in self._session.get_inputs()}
         self._outputs = {node.name: node for node in self._session.get_outputs()}
         self.num_io_tensors = len(self._inputs) + len(self._outputs)
@@ -69,11 +83,20 @@ class ICudaEngine:
         return [*self._inputs, *self._outputs][index]
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
-        return TensorIOMode.INPUT if name in self._inputs else TensorIOMode.OUTPUT if name in self._outputs else TensorIOMode.NONE
+        return (
+            TensorIOMode.INPUT
+            if name in self._inputs
+            else TensorIOMode.OUTPUT
+            if name in self._outputs
+            else TensorIOMode.NONE
+        )
 
     def get_tensor_dtype(self, name: str) -> DataType:
         node = {**self._inputs, **self._outputs}[name]
-        return DataType[self._plan["dtypes"].get(name) or _KINDS[node.type.removeprefix("tensor(").removesuffix(")")]]
+        return DataType[
+            self._plan["dtypes"].get(name)
+            or _KINDS[node.type.removeprefix("tensor(").removesuffix(")")]
+        ]
 
     def get_tensor_location(self, name: str) -> TensorLocation:
         return TensorLocation.HOST if name in self._plan["on_host"] else TensorLocation.DEVICE
@@ -86,7 +109,11 @@ class ICudaEngine:
         if name not in self._inputs:
             raise ValueError("profile shapes are of inputs only")
         static = self.get_tensor_shape(name)
-        return [Dims(shape) for shape in self._plan["profiles"][profile_index][name]] if -1 in static else [static] * 3
+        return (
+            [Dims(shape) for shape in self._plan["profiles"][profile_index][name]]
+            if -1 in static
+            else [static] * 3
+        )
 
     def create_execution_context(self) -> Any:
         return IExecutionContext(self) if self._plan["memory"] else None
@@ -128,9 +155,13 @@ class IExecutionContext:
         if name not in self.engine._inputs:
             return self._error(f"{name} is no input")
         static = self.engine.get_tensor_shape(name)
-        fits = len(shape) == len(static) and all(s in (-1, d) for s, d in zip(static, shape, strict=True))
+        fits = len(shape) == len(static) and all(
+            s in (-1, d) for s, d in zip(static, shape, strict=True)
+        )
         if fits and -1 in static:
-            low, _, high = self.engine.get_tensor_profile_shape(name, self.active_optimization_profile)
+            low, _, high = self.engine.get_tensor_profile_shape(
+                name, self.active_optimization_profile
+            )
             fits = all(a <= d <= b for a, d, b in zip(low, shape, high, strict=True))
         if not fits:
             return self._error(f"Given dimensions {shape} for {name} do not satisfy the profile")
@@ -138,7 +169,11 @@ class IExecutionContext:
         return True
 
     def infer_shapes(self) -> list[str]:
-        missing = [n for n in self.engine._inputs if -1 in self.engine.get_tensor_shape(n) and n not in self._shapes]
+        missing = [
+            n
+            for n in self.engine._inputs
+            if -1 in self.engine.get_tensor_shape(n) and n not in self._shapes
+        ]
         if not missing:
             self._infer()
         return missing
@@ -159,9 +194,15 @@ class IExecutionContext:
         try:
             found = self.engine._session.run(list(self.engine._outputs), zeros)
         except Exception as error:
-            self._logger.log(ILogger.ERROR, f"IExecutionContext::inferShapes: Error Code 7: Internal Error ({error})")  # type: ignore[attr-defined]
+            self._logger.log(
+                ILogger.ERROR,
+                f"IExecutionContext::inferShapes: Error Code 7: Internal Error ({error})",
+            )  # type: ignore[attr-defined]
             raise RuntimeError("shape inference failed") from None
-        self._out_shapes = (dict(self._shapes), {n: a.shape for n, a in zip(self.engine._outputs, found, strict=True)})
+        self._out_shapes = (
+            dict(self._shapes),
+            {n: a.shape for n, a in zip(self.engine._outputs, found, strict=True)},
+        )
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         check(name, str, "name")
@@ -180,16 +221,31 @@ class IExecutionContext:
             return self._error("the stream is the default stream or none")
         if self.infer_shapes():
             return self._error(f"shapes of {self.infer_shapes()} are not given")
-        for name in [*self.engine._inputs, *(n for n in self.engine._outputs if n not in self._allocators)]:
-            nbytes = int(np.prod(self.get_tensor_shape(name))) * np.dtype(self._dtype(name)).itemsize
-            if not cuda_double.inside(cuda_double.device_memory, self._addresses.get(name, 0), nbytes):
-                return self._error(f"Neither address or allocator is set for {name}, or {nbytes} bytes do not fit there")
+        for name in [
+            *self.engine._inputs,
+            *(n for n in self.engine._outputs if n not in self._allocators),
+        ]:
+            nbytes = (
+                int(np.prod(self.get_tensor_shape(name))) * np.dtype(self._dtype(name)).itemsize
+            )
+            if not cuda_double.inside(
+                cuda_double.device_memory, self._addresses.get(name, 0), nbytes
+            ):
+                return self._error(
+                    f"Neither address or allocator is set for {name}, or {nbytes} bytes do not fit"
+                    " there"
+                )
         stream = cuda_double.streams[stream_handle]
-        if stream.captured is not None and (self._allocators or self._ran_with != self._shapes or self.engine._plan["loops"]):
+        if stream.captured is not None and (
+            self._allocators or self._ran_with != self._shapes or self.engine._plan["loops"]
+        ):
             stream.captured = None
             return self._error("operation not permitted when stream is capturing")
         self._ran_with = dict(self._shapes)
-        addresses, shapes = dict(self._addresses), {n: self.get_tensor_shape(n) for n in self.engine._inputs}
+        addresses, shapes = (
+            dict(self._addresses),
+            {n: self.get_tensor_shape(n) for n in self.engine._inputs},
+        )
         stream.enqueue(lambda: self._execute(addresses, shapes))
         if self._allocators:  # TensorRT waits for the shape
             stream.drain()
@@ -198,16 +254,26 @@ class IExecutionContext:
     def _execute(self, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> None:
         cuda_double.history.append("execute")
         feeds = {n: self._read(addresses[n], n, shape) for n, shape in shapes.items()}
-        for name, array in zip(self.engine._outputs, self.engine._session.run(list(self.engine._outputs), feeds), strict=True):
+        for name, array in zip(
+            self.engine._outputs,
+            self.engine._session.run(list(self.engine._outputs), feeds),
+            strict=True,
+        ):
             address = addresses.get(name, 0)
             if name in self._allocators:
-                address = self._allocators[name].reallocate_output_async(name, address, array.nbytes, 256, 0)
+                address = self._allocators[name].reallocate_output_async(
+                    name, address, array.nbytes, 256, 0
+                )
                 self._allocators[name].notify_shape(name, array.shape)
             assert cuda_double.inside(cuda_double.device_memory, address, array.nbytes)
             ctypes.memmove(address, np.ascontiguousarray(array).ctypes.data, array.nbytes)
 
     def _dtype(self, name: str) -> str:
-        kind = {**self.engine._inputs, **self.engine._outputs}[name].type.removeprefix("tensor(").removesuffix(")")
+        kind = (
+            {**self.engine._inputs, **self.engine._outputs}[name]
+            .type.removeprefix("tensor(")
+            .removesuffix(")")
+        )
         return {"float": "float32", "double": "float64"}.get(kind, kind)
 
     def _read(self, address: int, name: str, shape: tuple[int, ...]) -> Any:
@@ -216,5 +282,7 @@ class IExecutionContext:
         return np.frombuffer(ctypes.string_at(address, nbytes), dtype).reshape(shape)
 
     def _error(self, message: str) -> bool:
-        self._logger.log(ILogger.ERROR, f"IExecutionContext: Error Code 3: API Usage Error ({message})")
+        self._logger.log(
+            ILogger.ERROR, f"IExecutionContext: Error Code 3: API Usage Error ({message})"
+        )
         return False

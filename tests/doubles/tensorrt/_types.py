@@ -1,4 +1,6 @@
-"""What the other modules of the double share: the version, enumerations, shapes, and the classes that are derived from."""
+"""What the other modules of the double share: the version, enumerations, shapes, and the classes
+that are derived from.
+"""
 
 from __future__ import annotations
 
@@ -80,6 +82,11 @@ class IOutputAllocator:
 
 def check(value: Any, kind: type, what: str) -> None:
     if type(value) is bool or not isinstance(value, kind):
-        raise TypeError(f"incompatible function arguments: {what} must be {kind.__name__}, not {type(value).__name__}")
+        raise TypeError(
+            f"incompatible function arguments: {what} must be {kind.__name__}, not"
+            f" {type(value).__name__}"
+        )
     if isinstance(value, ILogger | IOutputAllocator) and not hasattr(value, "_made"):
-        raise TypeError(f"{type(value).__name__}.__init__() must be called when overriding __init__")
+        raise TypeError(
+            f"{type(value).__name__}.__init__() must be called when overriding __init__"
+        )

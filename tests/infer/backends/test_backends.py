@@ -35,11 +35,18 @@ def test_runtimes_of_onnx_files_answer_as_numpy_does(tiny: Any, backend: str, ba
     assert got["top"].dtype == np.int64
 
 
-def test_inductor_compiles_the_module_for_the_shapes_it_is_given(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiling itself takes a minute on a busy host, so it is replaced; what is asked for, and what runs, is not."""
+def test_inductor_compiles_the_module_for_the_shapes_it_is_given(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiling itself takes a minute on a busy host, so it is replaced; what is asked for, and
+    what runs, is not.
+    """
     import torch
 
-    torch.save(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5)).state_dict(), tiny.folder / "w.pth")
+    torch.save(
+        torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5)).state_dict(),
+        tiny.folder / "w.pth",
+    )
     asked: list[dict[str, Any]] = []
 
     def compiled(module: Any, **options: Any) -> Any:
@@ -50,7 +57,9 @@ def test_inductor_compiles_the_module_for_the_shapes_it_is_given(tiny: Any, monk
     feeds = {"image": np.stack(list(tiny.data.values()))}
     request = {"card": str(tiny.folder / "card.yaml"), "batch": 11}
     eager = answers("eager", tiny.folder / "w.pth", feeds, **request)
-    inductor = answers("inductor", tiny.folder / "w.pth", feeds, options={"mode": "max-autotune"}, **request)
+    inductor = answers(
+        "inductor", tiny.folder / "w.pth", feeds, options={"mode": "max-autotune"}, **request
+    )
     np.testing.assert_allclose(inductor["class"], 2 * eager["class"], rtol=1e-6)
     assert asked == [{"mode": "max-autotune", "dynamic": False}]
 
@@ -90,7 +99,11 @@ def test_eager_maps_outputs_by_name_and_order(tiny: Any) -> None:
 def test_ort_says_what_it_runs_and_refuses_what_it_would_not_do(tiny: Any) -> None:
     model = tiny.folder / "model.onnx"
     session = find("ort").load(model, LoadRequest(precision="fp32", spinning=False))
-    assert (session.provider, session.device, session.precision) == ("CPUExecutionProvider", "cpu", "fp32")
+    assert (session.provider, session.device, session.precision) == (
+        "CPUExecutionProvider",
+        "cpu",
+        "fp32",
+    )
     with pytest.raises(InputError, match="runs in fp32"):
         find("ort").load(model, LoadRequest(precision="fp16"))
     with pytest.raises(InputError, match="runs on cpu"):
@@ -106,8 +119,13 @@ def test_ort_says_what_it_runs_and_refuses_what_it_would_not_do(tiny: Any) -> No
 def test_a_half_precision_file_is_computed_in_single_precision_on_the_cpu(tiny: Any) -> None:
     weight = numpy_helper.from_array(np.ones((2, 2), np.float16), "w")
     value = [helper.make_tensor_value_info(n, TensorProto.FLOAT16, ["N", 2]) for n in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", value[:1], value[1:], [weight])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tiny.folder / "half.onnx")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "g", value[:1], value[1:], [weight]
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8),
+        tiny.folder / "half.onnx",
+    )
     session = find("ort").load(tiny.folder / "half.onnx", LoadRequest())
     assert session.inputs[0].dtype == session.outputs[0].dtype == "float16"
     assert session.precision == "fp32"
@@ -118,30 +136,43 @@ def test_openvino_calls_a_quantized_file_int8(tiny: Any) -> None:
     from portproof.convert.precision.reduce import Request, reduce
 
     model, small = tiny.folder / "model.onnx", tiny.folder / "int8.onnx"
-    (tiny.folder / "list.info").write_text("".join(f"{i} {tiny.folder}/prep/s{i}.bin 2 2\n" for i in range(11)))
+    (tiny.folder / "list.info").write_text(
+        "".join(f"{i} {tiny.folder}/prep/s{i}.bin 2 2\n" for i in range(11))
+    )
     reduce(Request(model, small, "int8", tiny.folder / "list.info"))
-    assert {p: find("openvino").load(small, LoadRequest(precision=p)).precision for p in (None, "int8")} == {None: "int8", "int8": "int8"}
+    assert {
+        p: find("openvino").load(small, LoadRequest(precision=p)).precision for p in (None, "int8")
+    } == {None: "int8", "int8": "int8"}
     for file, precision in ((model, "int8"), (small, "fp32")):
         with pytest.raises(InputError, match=f"{precision} was asked for"):
             find("openvino").load(file, LoadRequest(precision=precision))
 
 
 @pytest.mark.parametrize(("opset", "ir_version"), [(99, 8), (11, 99)])
-def test_a_file_too_new_for_the_runtime_is_one_sentence(tiny: Any, opset: int, ir_version: int) -> None:
+def test_a_file_too_new_for_the_runtime_is_one_sentence(
+    tiny: Any, opset: int, ir_version: int
+) -> None:
     model = onnx.load(tiny.folder / "model.onnx")
     model.opset_import[0].version, model.ir_version = opset, ir_version
     onnx.save(model, tiny.folder / "new.onnx")
-    with pytest.raises(InputError, match=f"does not accept .*new.onnx' .opset {opset}, IR version {ir_version}") as caught:
+    with pytest.raises(
+        InputError, match=f"does not accept .*new.onnx' .opset {opset}, IR version {ir_version}"
+    ) as caught:
         find("ort").load(tiny.folder / "new.onnx", LoadRequest())
     assert "\n" not in str(caught.value)
 
 
 def test_null_needs_a_card_with_shapes(tiny: Any) -> None:
     card = tiny.folder / "card.yaml"
-    got = answers("null", Path("none"), {"image": np.zeros((4, 3, 2, 2), np.float32)}, card=str(card))
+    got = answers(
+        "null", Path("none"), {"image": np.zeros((4, 3, 2, 2), np.float32)}, card=str(card)
+    )
     assert got["class"].shape == (4, 5)
     assert not got["class"].any()
     card.write_text(card.read_text().replace("name: class, shape: [5]", "name: class"))
-    for request, words in (({"card": str(card)}, "no shape for the output 'class'"), ({}, "--model")):
+    for request, words in (
+        ({"card": str(card)}, "no shape for the output 'class'"),
+        ({}, "--model"),
+    ):
         with pytest.raises(InputError, match=words):
             find("null").load(Path("none"), LoadRequest(**request))

@@ -1,4 +1,6 @@
-"""The backend ``om`` against the strict double of aclruntime: what it passes, what it checks itself, and what it makes of every error."""
+"""The backend ``om`` against the strict double of aclruntime: what it passes, what it checks
+itself, and what it makes of every error.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def test_it_is_the_backend_of_om_files() -> None:
 
 def test_a_static_model(om_models: Path, expected: Any) -> None:
     session = om.load(om_models / "bs4.om", LoadRequest(4))
-    assert [(s.name, s.dtype, s.shape) for s in session.inputs] == [("image", "float32", (4, 3, 4, 4))]
+    assert [(s.name, s.dtype, s.shape) for s in session.inputs] == [
+        ("image", "float32", (4, 3, 4, 4))
+    ]
     assert [(s.name, s.dtype, s.shape) for s in session.outputs] == [("class", "float32", (4, 10))]
     assert (session.device, session.precision, session.provider, session.boundaries) == (
         "npu:0",
@@ -77,8 +81,12 @@ def test_several_inputs_and_outputs_of_all_dtypes(om_models: Path) -> None:
     session = om.load(om_models / "multi.om", LoadRequest(2))
     results = session.run({"y": np.full((2, 1), 3, np.int64), "x": np.ones((2, 4), np.float32)})
     assert {name: (a.dtype.name, a.reshape(2, -1)[0, 0].item()) for name, a in results.items()} == {
-        "total": ("float32", 4.0), "half": ("float16", 4.0), "twice": ("int64", 6), "more": ("bool", True), "dbl": ("float64", 4.0),
-    }  # fmt: skip
+        "total": ("float32", 4.0),
+        "half": ("float16", 4.0),
+        "twice": ("int64", 6),
+        "more": ("bool", True),
+        "dbl": ("float64", 4.0),
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,7 +99,9 @@ def test_several_inputs_and_outputs_of_all_dtypes(om_models: Path) -> None:
     ],
     ids=["name", "dtype with the same bytes", "shape with the same bytes", "strides"],
 )
-def test_what_the_library_would_accept_in_silence_is_refused(om_models: Path, feeds: dict[str, Any], message: str) -> None:
+def test_what_the_library_would_accept_in_silence_is_refused(
+    om_models: Path, feeds: dict[str, Any], message: str
+) -> None:
     session = om.load(om_models / "bs1.om", LoadRequest(1))
     with pytest.raises(InputError, match=message):
         session.run(feeds)
@@ -105,7 +115,11 @@ def test_a_model_with_gears_gets_its_batch(om_models: Path, expected: Any, name:
     batch = images(4)
     np.testing.assert_array_equal(session.run({"image": batch})["class"], expected(batch))
     with pytest.raises(
-        InputError, match=r"refused the batch, dimensions or shape asked for: \[1\]\[ACL: invalid parameter\]: it is not one of those"
+        InputError,
+        match=(
+            r"refused the batch, dimensions or shape asked for: \[1\]\[ACL: invalid parameter\]: it"
+            r" is not one of those"
+        ),
     ):
         om.load(om_models / f"{name}.om", LoadRequest(5))
 
@@ -133,19 +147,49 @@ def test_a_dynamic_shape_model_takes_any_batch(om_models: Path, expected: Any) -
             "garbage.om",
             LoadRequest(),
             InputError,
-            r"could not be loaded on NPU device 0: \[1\]\[ACL: invalid parameter\]: the file is damaged, or",
+            (
+                r"could not be loaded on NPU device 0: \[1\]\[ACL: invalid parameter\]: the file is"
+                r" damaged, or"
+            ),
         ),
-        ("bs1.om", LoadRequest(device="npu:7"), InputError, r"on NPU device 7: \[107001\]\[Error code unknown\]: there is no such device"),
+        (
+            "bs1.om",
+            LoadRequest(device="npu:7"),
+            InputError,
+            r"on NPU device 7: \[107001\]\[Error code unknown\]: there is no such device",
+        ),
         ("bs1.om", LoadRequest(device="cuda:0"), InputError, "the device is 'cuda:0', 'npu:0'"),
         ("bs1.om", LoadRequest(threads=2), InputError, "has no --threads"),
-        ("bs1.om", LoadRequest(precision="fp32"), InputError, "was converted for fp16, --precision asks for fp32"),
+        (
+            "bs1.om",
+            LoadRequest(precision="fp32"),
+            InputError,
+            "was converted for fp16, --precision asks for fp32",
+        ),
         ("bs1.om", LoadRequest(options={"speed": "1"}), InputError, "has no option 'speed'"),
-        ("bs1.om", LoadRequest(options={"shape": "image:1,3,4,4"}), InputError, "has no dynamic shape"),
-        ("dymbatch.om", LoadRequest(options={"outsize": "x"}), InputError, "the option outsize is 'x'"),
-        ("dymdims.om", LoadRequest(options={"dims": "a:1", "hw": "1,2"}), InputError, "only one can be given"),
+        (
+            "bs1.om",
+            LoadRequest(options={"shape": "image:1,3,4,4"}),
+            InputError,
+            "has no dynamic shape",
+        ),
+        (
+            "dymbatch.om",
+            LoadRequest(options={"outsize": "x"}),
+            InputError,
+            "the option outsize is 'x'",
+        ),
+        (
+            "dymdims.om",
+            LoadRequest(options={"dims": "a:1", "hw": "1,2"}),
+            InputError,
+            "only one can be given",
+        ),
     ],
 )
-def test_what_cannot_be_loaded(om_models: Path, file: str, request_: LoadRequest, kind: type[PortProofError], message: str) -> None:
+def test_what_cannot_be_loaded(
+    om_models: Path, file: str, request_: LoadRequest, kind: type[PortProofError], message: str
+) -> None:
     with pytest.raises(kind, match=message):
         om.load(om_models / file, request_)
 
@@ -167,10 +211,18 @@ def test_a_session_belongs_to_its_thread(om_models: Path) -> None:
     assert "was loaded in another thread" in str(caught[0])
 
 
-def test_a_failed_run_is_a_sentence_with_the_code_and_the_session_stays_usable(om_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_is_a_sentence_with_the_code_and_the_session_stays_usable(
+    om_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = om.load(om_models / "bs1.om", LoadRequest(1))
     monkeypatch.setenv("PORTPROOF_REHEARSAL_FAULT", "size-mismatch")
-    with pytest.raises(ToolError, match=r"failed while it ran: \[-1\]\[ACL: general failure\]: an input has another number of bytes"):
+    with pytest.raises(
+        ToolError,
+        match=(
+            r"failed while it ran: \[-1\]\[ACL: general failure\]: an input has another number of"
+            r" bytes"
+        ),
+    ):
         session.run({"image": images(1)})
     monkeypatch.delenv("PORTPROOF_REHEARSAL_FAULT")
     assert session.run({"image": images(1)})["class"].shape == (1, 10)
@@ -187,11 +239,15 @@ def test_every_error_becomes_a_sentence_with_its_code(code: int, phase: str) -> 
 
 
 def test_an_error_of_another_form_is_shown_as_it_is() -> None:
-    assert "aclruntime says 'out of memory'" in str(explained(RuntimeError("out of\n memory"), "it failed"))
+    assert "aclruntime says 'out of memory'" in str(
+        explained(RuntimeError("out of\n memory"), "it failed")
+    )
 
 
 class NewerSession:
-    """The spellings of newer releases: ``summary`` returns a plain list, and there is no ``finalize``."""
+    """The spellings of newer releases: ``summary`` returns a plain list, and there is no
+    ``finalize``.
+    """
 
     def summary(self) -> list[float]:
         return [1.5, 2.5]
@@ -207,7 +263,9 @@ def test_newer_spellings() -> None:
     assert session._native.was_reset
 
 
-def test_the_simulated_library_is_refused_outside_a_rehearsal(om_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_simulated_library_is_refused_outside_a_rehearsal(
+    om_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("PORTPROOF_REHEARSAL")
     with pytest.raises(InputError, match="is the simulated one; it works in a rehearsal only"):
         om.load(om_models / "bs1.om", LoadRequest(1))
@@ -219,9 +277,13 @@ def test_a_missing_library_is_a_sentence(om_models: Path, monkeypatch: pytest.Mo
         om.load(om_models / "bs1.om", LoadRequest(1))
 
 
-def test_a_library_that_cannot_be_loaded_says_to_source_cann(om_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_library_that_cannot_be_loaded_says_to_source_cann(
+    om_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delitem(sys.modules, "aclruntime")
-    (tmp_path / "aclruntime.py").write_text("raise ImportError('libascendcl.so: cannot open shared object file')")
+    (tmp_path / "aclruntime.py").write_text(
+        "raise ImportError('libascendcl.so: cannot open shared object file')"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ToolError, match=r"libascendcl.so.*source the CANN environment first"):
         om.load(om_models / "bs1.om", LoadRequest(1))
@@ -251,9 +313,16 @@ assert not calls
 def test_acl_is_ended_once_when_the_process_ends(om_models: Path, root: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(root / "src"), "PORTPROOF_REHEARSAL": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", FINALIZE, str(om_models)], env=environment, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", FINALIZE, str(om_models)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
-    assert [json.loads(line[6:]) for line in done.stderr.splitlines() if line.startswith("CALLS ")] == [[0]]
+    assert [
+        json.loads(line[6:]) for line in done.stderr.splitlines() if line.startswith("CALLS ")
+    ] == [[0]]
     assert "[ERROR]" not in done.stdout
 
 
@@ -261,6 +330,9 @@ def test_only_what_the_real_module_has_is_used() -> None:
     """Every attribute of aclruntime's that the backend touches is in the introspected interface."""
     real = {"InferenceSession", "session_options", "BaseTensor"}
     source = Path(om.__file__).read_text()
-    used = {part.split("(")[0].split(")")[0].split(".")[0] for part in source.replace("self._module.", "module.").split("module.")[1:]}
+    used = {
+        part.split("(")[0].split(")")[0].split(".")[0]
+        for part in source.replace("self._module.", "module.").split("module.")[1:]
+    }
     assert {u for u in used if u.isidentifier()} - {"import_module"} == real
     assert isinstance(double, ModuleType)

@@ -1,4 +1,6 @@
-"""The backend ``ort`` on execution providers that this host lacks: which one really serves the model is asked, and said."""
+"""The backend ``ort`` on execution providers that this host lacks: which one really serves the
+model is asked, and said.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class Plain:
     #: What was asked for: the provider's settings, and the entries of the session's options.
     settings: dict[str, str]
     entries: dict[str, str]
-    #: What is answered: the providers (those asked for when empty), operators by provider, and why it cannot be loaded.
+    #: What is answered: the providers (those asked for when empty), operators by provider, and why
+    #: it cannot be loaded.
     providers: tuple[str, ...] = ()
     served: dict[str, int]
     failure: str = ""
@@ -60,7 +63,10 @@ class Telling(Plain):
     """A session of 1.24 or newer: it tells which provider serves each operator."""
 
     def get_provider_graph_assignment_info(self) -> list[Any]:
-        return [SimpleNamespace(ep_name=name, get_nodes=lambda n=count: [None] * n) for name, count in self.served.items()]
+        return [
+            SimpleNamespace(ep_name=name, get_nodes=lambda n=count: [None] * n)
+            for name, count in self.served.items()
+        ]
 
 
 @pytest.fixture
@@ -68,11 +74,21 @@ def load(monkeypatch: pytest.MonkeyPatch, tiny: Any) -> Load:
     """``load("cuda", served={...})`` loads the tiny model with sessions that answer so."""
 
     def go(
-        provider: str, kind: type[Plain] = Telling, request: dict[str, Any] | None = None, model: str = "model.onnx", **answers: Any
+        provider: str,
+        kind: type[Plain] = Telling,
+        request: dict[str, Any] | None = None,
+        model: str = "model.onnx",
+        **answers: Any,
     ) -> Session:
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ALL)
-        monkeypatch.setattr(onnxruntime, "InferenceSession", type("InferenceSession", (kind,), {"served": {ALL[0]: 3}} | answers))
-        return find("ort").load(tiny.folder / model, LoadRequest(options={"provider": provider}, **(request or {})))
+        monkeypatch.setattr(
+            onnxruntime,
+            "InferenceSession",
+            type("InferenceSession", (kind,), {"served": {ALL[0]: 3}} | answers),
+        )
+        return find("ort").load(
+            tiny.folder / model, LoadRequest(options={"provider": provider}, **(request or {}))
+        )
 
     return go
 
@@ -93,11 +109,17 @@ def test_a_provider_that_serves_all_operators_is_named_with_its_tf32(load: Load)
 
 
 def test_what_the_processor_serves_beside_it_is_said(load: Load) -> None:
-    assert load("cuda", served={CUDA: 2, CPU: 1}).provider == f"{CUDA} for 2 of 3 operators, else {CPU}, TF32 off"
+    assert (
+        load("cuda", served={CUDA: 2, CPU: 1}).provider
+        == f"{CUDA} for 2 of 3 operators, else {CPU}, TF32 off"
+    )
 
 
 def test_a_provider_that_serves_nothing_is_an_error(load: Load) -> None:
-    with pytest.raises(ToolError, match=f"{CUDA} serves none of the 3 operators of .*model.onnx', {CPU} would run them"):
+    with pytest.raises(
+        ToolError,
+        match=f"{CUDA} serves none of the 3 operators of .*model.onnx', {CPU} would run them",
+    ):
         load("cuda", served={CPU: 3})
 
 
@@ -107,16 +129,32 @@ def test_a_version_that_cannot_tell_is_forbidden_to_use_the_processor(load: Load
 
 
 def test_a_provider_that_cannot_be_loaded_is_an_error_of_the_host(load: Load) -> None:
-    with pytest.raises(ToolError, match=f"was asked for {CUDA} and loaded .* on {CPU}: it could not load that provider's libraries"):
+    with pytest.raises(
+        ToolError,
+        match=(
+            f"was asked for {CUDA} and loaded .* on {CPU}: it could not load that provider's"
+            " libraries"
+        ),
+    ):
         load("cuda", providers=(CPU,))
-    with pytest.raises(ToolError, match=r"could not load .*model.onnx' on CANNExecutionProvider: libascendcl is missing"):
+    with pytest.raises(
+        ToolError,
+        match=r"could not load .*model.onnx' on CANNExecutionProvider: libascendcl is missing",
+    ):
         load("cann", failure="libascendcl\n is missing")
 
 
-def test_cudas_libraries_of_other_packages_are_loaded_first(load: Load, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_cudas_libraries_of_other_packages_are_loaded_first(
+    load: Load, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     done: list[str] = []
     monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
-    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: done.append("cuda") or print("what it says"), raising=False)
+    monkeypatch.setattr(
+        onnxruntime,
+        "preload_dlls",
+        lambda: done.append("cuda") or print("what it says"),
+        raising=False,
+    )
     load("openvino", served={OPENVINO: 3})
     assert not done
     load("cuda")
@@ -130,7 +168,10 @@ def test_openvino_computes_in_float32_on_a_processor_and_says_so(load: Load, tin
     assert asked().settings == {"device_type": "CPU", "precision": "FP32", "num_of_threads": "2"}
     half(tiny.folder / "half.onnx")
     session = load("openvino", model="half.onnx", served={OPENVINO: 3})
-    assert (session.provider, session.precision) == (f"{OPENVINO}, float16 computed in float32", "fp32")
+    assert (session.provider, session.precision) == (
+        f"{OPENVINO}, float16 computed in float32",
+        "fp32",
+    )
     assert load("cuda", model="half.onnx").precision == "fp16"
 
 
@@ -138,5 +179,9 @@ def half(path: Path) -> None:
     """x [N, 2] times a matrix, all in float16."""
     value = [helper.make_tensor_value_info(n, TensorProto.FLOAT16, ["N", 2]) for n in ("x", "y")]
     weight = helper.make_tensor("w", TensorProto.FLOAT16, (2, 2), [1.0, 1.0, 1.0, 1.0])
-    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", value[:1], value[1:], [weight])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "g", value[:1], value[1:], [weight]
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path
+    )

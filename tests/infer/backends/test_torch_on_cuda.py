@@ -1,4 +1,6 @@
-"""The backends ``eager`` and ``inductor`` on CUDA, with the device itself replaced: what is asked of PyTorch, in which order, and what is said."""
+"""The backends ``eager`` and ``inductor`` on CUDA, with the device itself replaced: what is asked
+of PyTorch, in which order, and what is said.
+"""
 
 from __future__ import annotations
 
@@ -56,20 +58,29 @@ def cuda(monkeypatch: pytest.MonkeyPatch, tiny: Any) -> Iterator[Path]:
     flags = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     history.clear()
-    answers = {"is_available": lambda: True, "device_count": lambda: 2, "set_device": lambda n: history.append(f"set {n}"),
-               "synchronize": lambda device: history.append(f"synchronize {device}"), "empty_cache": lambda: history.append("empty")}  # fmt: skip
+    answers = {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "set_device": lambda n: history.append(f"set {n}"),
+        "synchronize": lambda device: history.append(f"synchronize {device}"),
+        "empty_cache": lambda: history.append("empty"),
+    }
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, answer)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(building, "build_model", lambda card, model: Net())
-    monkeypatch.setattr(TorchSession, "_to_device", lambda self, array: torch.from_numpy(array).to(self._dtype))
+    monkeypatch.setattr(
+        TorchSession, "_to_device", lambda self, array: torch.from_numpy(array).to(self._dtype)
+    )
     yield tiny.folder / "card.yaml"
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = flags
 
 
 def load(card: Path, **request: Any) -> Any:
-    return find("eager").load(Path("w.pth"), LoadRequest(card=str(card), **{"device": "cuda:1"} | request))
+    return find("eager").load(
+        Path("w.pth"), LoadRequest(card=str(card), **{"device": "cuda:1"} | request)
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +92,11 @@ def test_the_forward_pass_stands_between_two_events_in_its_precision(
 ) -> None:
     session = load(cuda, precision=precision)
     assert history == ["set 1", "to cuda:1"]
-    assert (session.device, session.precision, session.boundaries) == ("cuda:1", precision or "fp32", ("device",))
+    assert (session.device, session.precision, session.boundaries) == (
+        "cuda:1",
+        precision or "fp32",
+        ("device",),
+    )
     assert (session.provider, session.outputs[0].dtype) == ("CUDA 13.0, TF32 off", returned)
     assert not torch.backends.cuda.matmul.allow_tf32
     assert not torch.backends.cudnn.allow_tf32
@@ -107,24 +122,34 @@ def test_a_device_that_is_not_there_is_no_other_one(cuda: Path, device: str) -> 
         load(cuda, device=device)
 
 
-def test_what_the_device_fails_with_is_one_sentence(cuda: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_device_fails_with_is_one_sentence(
+    cuda: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def out_of_memory(self: Any, x: Any) -> Any:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
 
     session = load(cuda)
     monkeypatch.setattr(Net, "forward", out_of_memory)
-    with pytest.raises(ToolError, match=r"PyTorch failed while it ran the model: CUDA out of memory\. Tried"):
+    with pytest.raises(
+        ToolError, match=r"PyTorch failed while it ran the model: CUDA out of memory\. Tried"
+    ):
         session.run({"image": np.zeros((1, 3, 2, 2), np.float32)})
 
 
-def test_inductor_says_its_modes_and_what_it_runs_on(cuda: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inductor_says_its_modes_and_what_it_runs_on(
+    cuda: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(torch, "compile", lambda module, **options: asked.append(options) or module)
-    request = LoadRequest(card=str(cuda), device="cuda:0", precision="fp16", options={"mode": "reduce-overhead"})
+    request = LoadRequest(
+        card=str(cuda), device="cuda:0", precision="fp16", options={"mode": "reduce-overhead"}
+    )
     session = find("inductor").load(Path("w.pth"), request)
     assert (session.provider, session.precision) == ("CUDA 13.0, TF32 off", "fp16")
     assert asked == [{"mode": "reduce-overhead", "dynamic": False}]
-    with pytest.raises(InputError, match="the option mode is 'fast', one of default, reduce-overhead"):
+    with pytest.raises(
+        InputError, match="the option mode is 'fast', one of default, reduce-overhead"
+    ):
         find("inductor").load(Path("w.pth"), LoadRequest(card=str(cuda), options={"mode": "fast"}))
 
 

@@ -1,4 +1,6 @@
-"""The backend ``torch-tensorrt``: what it asks of the package, which is not here, and what it refuses."""
+"""The backend ``torch-tensorrt``: what it asks of the package, which is not here, and what it
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -36,17 +38,38 @@ class Net(torch.nn.Module):
 
 @pytest.fixture
 def build(monkeypatch: pytest.MonkeyPatch, tiny: Any) -> Callable[..., tuple[Any, dict[str, Any]]]:
-    """``build("_run_on_acc_0", ...)`` loads with a compiler that makes these parts; the session, and what the compiler was asked."""
+    """``build("_run_on_acc_0", ...)`` loads with a compiler that makes these parts; the session,
+    and what the compiler was asked.
+    """
 
-    def go(*parts: str, full: str = "off", failure: str = "", explicit: bool = False) -> tuple[Any, dict[str, Any]]:
+    def go(
+        *parts: str, full: str = "off", failure: str = "", explicit: bool = False
+    ) -> tuple[Any, dict[str, Any]]:
         asked: dict[str, Any] = {}
 
-        def compile(exported_program: Any, inputs: Any = None, *, arg_inputs: Any, device: Any, disable_tf32: bool, min_block_size: int,
-                    pass_through_build_failures: bool, require_full_compilation: bool, **more: Any) -> Any:  # fmt: skip
+        def compile(
+            exported_program: Any,
+            inputs: Any = None,
+            *,
+            arg_inputs: Any,
+            device: Any,
+            disable_tf32: bool,
+            min_block_size: int,
+            pass_through_build_failures: bool,
+            require_full_compilation: bool,
+            **more: Any,
+        ) -> Any:
             assert isinstance(exported_program, torch.export.ExportedProgram)
             assert [tuple(x.shape) for x in arg_inputs] == [(4, 3, 2, 2)]
-            asked.update(disable_tf32=disable_tf32, min_block_size=min_block_size, raises=pass_through_build_failures,
-                         full=require_full_compilation, device=device, dtype=arg_inputs[0].dtype, **more)  # fmt: skip
+            asked.update(
+                disable_tf32=disable_tf32,
+                min_block_size=min_block_size,
+                raises=pass_through_build_failures,
+                full=require_full_compilation,
+                device=device,
+                dtype=arg_inputs[0].dtype,
+                **more,
+            )
             if failure:
                 raise RuntimeError(failure)
             made = exported_program.module()
@@ -63,14 +86,20 @@ def build(monkeypatch: pytest.MonkeyPatch, tiny: Any) -> Callable[..., tuple[Any
         package.dynamo = types.SimpleNamespace(compile=older if explicit else compile)  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "torch_tensorrt", package)
         card = read_card(tiny.folder / "card.yaml")
-        monkeypatch.setattr(torchtrt, "load_module", lambda model, request: (Net().eval().half(), card, "cpu", "fp16"))
+        monkeypatch.setattr(
+            torchtrt,
+            "load_module",
+            lambda model, request: (Net().eval().half(), card, "cpu", "fp16"),
+        )
         request = LoadRequest(batch=4, device="cuda:0", precision="fp16", options={"full": full})
         return torchtrt.load(Path("w.pth"), request), asked
 
     return go
 
 
-def test_the_model_is_built_for_its_batch_in_its_type_and_the_engines_are_counted(build: Any) -> None:
+def test_the_model_is_built_for_its_batch_in_its_type_and_the_engines_are_counted(
+    build: Any,
+) -> None:
     session, asked = build("_run_on_acc_0")
     assert session.provider.startswith("Torch-TensorRT 2.14.0, 1 engines, ")
     assert asked == {
@@ -89,7 +118,9 @@ def test_what_stays_with_pytorch_is_said_or_refused(build: Any) -> None:
     session, _ = build("_run_on_acc_0", "_run_on_gpu_1", "_run_on_acc_2")
     assert "2 engines and 1 parts in PyTorch" in session.provider
     assert build("_run_on_acc_0", full="on")[1]["full"] is True
-    with pytest.raises(ToolError, match=r"made no engine of 'w\.pth': all of it would run in PyTorch"):
+    with pytest.raises(
+        ToolError, match=r"made no engine of 'w\.pth': all of it would run in PyTorch"
+    ):
         build()
     with pytest.raises(ToolError, match="cannot build the model: no converter for aten"):
         build(full="on", failure="no converter\nfor aten")
@@ -108,7 +139,9 @@ def test_versions_that_can_choose_are_told_to_take_the_modules_types(build: Any)
         ({"device": "cuda:0", "options": {"mode": "x"}}, "no option 'mode'"),
     ],
 )
-def test_what_it_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch, request_: dict[str, Any], words: str) -> None:
+def test_what_it_cannot_do_is_said(
+    monkeypatch: pytest.MonkeyPatch, request_: dict[str, Any], words: str
+) -> None:
     monkeypatch.setitem(sys.modules, "torch_tensorrt", None)
     with pytest.raises(InputError, match=words):
         find("torch-tensorrt").load(Path("w.pth"), LoadRequest(**request_))

@@ -1,4 +1,6 @@
-"""Several chips: the samples dealt by id and joined by id, and the card timed together, on the simulated device."""
+"""Several chips: the samples dealt by id and joined by id, and the card timed together, on the
+simulated device.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,17 @@ def run(stage: Command, tmp_path: Path, om_models: Path) -> Command:
     rng = np.random.default_rng(0)
     for index in range(COUNT):
         rng.normal(size=(3, 4, 4)).astype(np.float32).tofile(tmp_path / "prep" / f"s{index}.bin")
-    write_info(tmp_path / "prep.info", [Sample(f"s{k}", (f"prep/s{k}.bin",), 4, 4) for k in range(COUNT)])
+    write_info(
+        tmp_path / "prep.info", [Sample(f"s{k}", (f"prep/s{k}.bin",), 4, 4) for k in range(COUNT)]
+    )
     found = install(tmp_path / "rehearsal", "Ascend310", {"PATH": os.environ["PATH"]})
 
-    def go(*arguments: object, script: str = "infer/run.py", fault: str = "") -> subprocess.CompletedProcess[str]:
-        return stage(script, *arguments, cwd=tmp_path, env=found | {"PORTPROOF_REHEARSAL_FAULT": fault})
+    def go(
+        *arguments: object, script: str = "infer/run.py", fault: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        return stage(
+            script, *arguments, cwd=tmp_path, env=found | {"PORTPROOF_REHEARSAL_FAULT": fault}
+        )
 
     return go
 
@@ -63,20 +71,30 @@ def test_four_devices_give_the_bytes_of_one(run: Command, tmp_path: Path, runner
     assert not list(tmp_path.glob(".four*"))
 
 
-def test_a_device_that_fails_ends_the_run_and_what_the_others_did_is_kept(run: Command, tmp_path: Path) -> None:
+def test_a_device_that_fails_ends_the_run_and_what_the_others_did_is_kept(
+    run: Command, tmp_path: Path
+) -> None:
     common = ("models/bs1.om", "--info", "prep.info", "--out", "two", "--devices", "0,1")
     done = run(*common, fault="size-mismatch:1")
-    assert (done.returncode, "error: npu:1: 'models/bs1.om' failed while it ran: [-1]" in done.stderr) == (3, True), done.stderr
+    assert (
+        done.returncode,
+        "error: npu:1: 'models/bs1.om' failed while it ran: [-1]" in done.stderr,
+    ) == (3, True), done.stderr
     assert not (tmp_path / "two.proof.json").exists()
     done = run(*common)
     assert done.returncode == 0, done.stderr
     assert len(files(tmp_path / "two")) == COUNT
     wrong = run("models/bs1.om", "--info", "prep.info", "--out", "x", "--devices", "0,9")
     assert (wrong.returncode, "npu:9" in wrong.stderr) == (2, True)
-    assert run("models/bs1.om", "--info", "prep.info", "--out", "x", "--devices", "0,0").returncode == 2
+    assert (
+        run("models/bs1.om", "--info", "prep.info", "--out", "x", "--devices", "0,0").returncode
+        == 2
+    )
 
 
-def test_a_run_of_which_a_part_was_there_before_states_no_rate_of_the_whole(run: Command, tmp_path: Path) -> None:
+def test_a_run_of_which_a_part_was_there_before_states_no_rate_of_the_whole(
+    run: Command, tmp_path: Path
+) -> None:
     """The samples of that part took none of the time."""
     common = ("models/bs1.om", "--info", "prep.info", "--out", "two", "--devices", "0,1")
 
@@ -90,25 +108,55 @@ def test_a_run_of_which_a_part_was_there_before_states_no_rate_of_the_whole(run:
         path.unlink()
     part = Shard(tmp_path / ".two.shards" / "npu0", 0)
     part.prepare(dealt(read_info(tmp_path / "prep.info"), 2)[0])
-    before = run("models/bs1.om", "--info", part.folder / "part.info", "--out", part.result, "--device", "npu:0")
+    before = run(
+        "models/bs1.om",
+        "--info",
+        part.folder / "part.info",
+        "--out",
+        part.result,
+        "--device",
+        "npu:0",
+    )
     assert before.returncode == 0, before.stderr
     assert run(*common).returncode == 0
     assert "end_to_end" not in facts()
     assert sum(d["samples"] for d in facts()["devices"]) == COUNT
 
 
-def test_the_card_is_timed_together_beside_one_chip_times_its_chips(run: Command, tmp_path: Path) -> None:
-    arguments = ("310=om:models/bs{batch}.om", "--batch", "1", "--devices", "0,1", "--out", "card.json")
+def test_the_card_is_timed_together_beside_one_chip_times_its_chips(
+    run: Command, tmp_path: Path
+) -> None:
+    arguments = (
+        "310=om:models/bs{batch}.om",
+        "--batch",
+        "1",
+        "--devices",
+        "0,1",
+        "--out",
+        "card.json",
+    )
     done = run(*arguments, script="infer/bench.py")
     assert done.returncode in (0, 4), done.stderr
     assert "REHEARSAL" in done.stdout
     assert done.stdout.count("2 chips together") == 2
     measurements = json.loads((tmp_path / "card.json").read_text())["measurements"]
-    assert [(m["label"], m["boundary"], m["chips"], m["clients"]) for m in measurements if m["boundary"] == "device"] == [
-        ("310 alone", "device", 1, 1), ("310@npu:0", "device", 1, 1), ("310@npu:1", "device", 1, 1), ("310 card", "device", 2, 2),
-    ]  # fmt: skip
+    assert [
+        (m["label"], m["boundary"], m["chips"], m["clients"])
+        for m in measurements
+        if m["boundary"] == "device"
+    ] == [
+        ("310 alone", "device", 1, 1),
+        ("310@npu:0", "device", 1, 1),
+        ("310@npu:1", "device", 1, 1),
+        ("310 card", "device", 2, 2),
+    ]
     by_label = {m["label"]: m for m in measurements if m["boundary"] == "call"}
     together = [s for block in by_label["310 card"]["blocks"] for s in block]
     each = [s for k in (0, 1) for block in by_label[f"310@npu:{k}"]["blocks"] for s in block]
     assert sorted(together) == sorted(each)
-    assert run("310=om:models/bs1.om", "--devices", "0", "--out", "x.json", script="infer/bench.py").returncode == 2
+    assert (
+        run(
+            "310=om:models/bs1.om", "--devices", "0", "--out", "x.json", script="infer/bench.py"
+        ).returncode
+        == 2
+    )

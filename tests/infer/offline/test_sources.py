@@ -1,4 +1,6 @@
-"""Samples from an info list, from a packed folder and straight from images give the same results."""
+"""Samples from an info list, from a packed folder and straight from images give the same
+results.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,16 @@ from portproof.preprocess.pixels.normalisation import METADATA_KEY, normalisatio
 
 @pytest.fixture
 def pictures(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Seven images beside the tiny model, as ``prep2/*.bin`` with a list, as ``packed/``, and as they are."""
+    """Seven images beside the tiny model, as ``prep2/*.bin`` with a list, as ``packed/``, and as
+    they are.
+    """
     monkeypatch.chdir(tiny.folder)
     rng = np.random.default_rng(5)
     Path("images").mkdir()
     for i in range(7):
-        Image.fromarray(rng.integers(0, 256, (3 + i, 4, 3), dtype=np.uint8)).save(f"images/p{i}.png")
+        Image.fromarray(rng.integers(0, 256, (3 + i, 4, 3), dtype=np.uint8)).save(
+            f"images/p{i}.png"
+        )
     recipe = resolve_card("card.yaml").preprocessing
     make_bins(Path("images"), Path("prep2"), recipe, workers=1)
     make_packed(Path("images"), Path("packed"), recipe, workers=1)
@@ -57,10 +63,14 @@ def test_the_three_ways_give_the_same_bytes(pictures: Any) -> None:
 
 
 @pytest.mark.parametrize("source", ["packed", "images"])
-def test_an_interrupted_run_continues_and_vouches_for_every_byte(pictures: Any, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_continues_and_vouches_for_every_byte(
+    pictures: Any, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import portproof.infer.offline.run as offline
 
-    arguments: dict[str, Any] = {"info": "packed"} if source == "packed" else {"info": None, "images": "images"}
+    arguments: dict[str, Any] = (
+        {"info": "packed"} if source == "packed" else {"info": None, "images": "images"}
+    )
     whole = run("model.onnx", out="whole", batch=2, card="card.yaml", **arguments)
     calls = 0
 
@@ -78,7 +88,10 @@ def test_an_interrupted_run_continues_and_vouches_for_every_byte(pictures: Any, 
     again = run("model.onnx", out="cut", batch=2, card="card.yaml", **arguments)
     assert again.facts["continued_from"] == 4
     assert results("cut") == results("whole")
-    assert again.inputs[source if source == "images" else "samples"] == whole.inputs[source if source == "images" else "samples"]
+    assert (
+        again.inputs[source if source == "images" else "samples"]
+        == whole.inputs[source if source == "images" else "samples"]
+    )
 
 
 def test_what_does_not_fit_is_refused(pictures: Any, tmp_path: Path) -> None:
@@ -102,7 +115,9 @@ def test_what_does_not_fit_is_refused(pictures: Any, tmp_path: Path) -> None:
 
 
 def test_a_model_that_normalises_by_itself_takes_no_normalised_samples(pictures: Any) -> None:
-    """By the metadata of the ONNX file: it says that scale, mean and std are in the model, and the prepared samples have them already."""
+    """By the metadata of the ONNX file: it says that scale, mean and std are in the model, and the
+    prepared samples have them already.
+    """
     recipe = resolve_card("card.yaml").preprocessing
     model = onnx.load("model.onnx")
     for folded in (False, True):

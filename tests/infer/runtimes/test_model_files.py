@@ -14,12 +14,20 @@ from portproof.infer.runtimes.model_files import builder_packages, card_files
 
 def test_a_zoo_s_card_has_no_files_and_names_its_package(root: Path) -> None:
     probe = (
-        "import sys; from portproof.infer.runtimes.model_files import builder_packages, card_files\n"
-        "assert card_files('timm:resnet18') == {} and card_files('torchvision:resnet18') == {}\n"
-        "assert 'timm' in builder_packages('timm:resnet18') and 'torchvision' in builder_packages('torchvision:resnet18')\n"
-        "assert not {'timm', 'torch', 'torchvision'} & set(sys.modules)\n"
+        "import sys; from portproof.infer.runtimes.model_files import builder_packages,"
+        " card_files\nassert card_files('timm:resnet18') == {} and"
+        " card_files('torchvision:resnet18') == {}\nassert 'timm' in"
+        " builder_packages('timm:resnet18') and 'torchvision' in"
+        " builder_packages('torchvision:resnet18')\nassert not {'timm', 'torch', 'torchvision'} &"
+        " set(sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", probe], env={"PYTHONPATH": str(root / "src")}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", probe],
+        env={"PYTHONPATH": str(root / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -1,4 +1,6 @@
-"""Benches by the double of trtexec: the mode, the batch, the boundaries, and what makes them worthless."""
+"""Benches by the double of trtexec: the mode, the batch, the boundaries, and what makes them
+worthless.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,29 @@ DOUBLES = Path(__file__).resolve().parents[2] / "doubles"
 
 
 @pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_onnx: Path) -> Iterator[Callable[..., Performance]]:
+def timed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_onnx: Path
+) -> Iterator[Callable[..., Performance]]:
     """``timed("10.16.1")`` builds engines of batch 1 and 4 with that version and times them."""
     monkeypatch.syspath_prepend(str(DOUBLES))
     monkeypatch.chdir(tmp_path)
 
-    def run(version: str, batches: tuple[int, ...] = (4,), fault: str = "", repeats: int = 1, seconds: float = 0.1) -> Performance:
+    def run(
+        version: str,
+        batches: tuple[int, ...] = (4,),
+        fault: str = "",
+        repeats: int = 1,
+        seconds: float = 0.1,
+    ) -> Performance:
         importlib.import_module("trtexec_fixture").install(monkeypatch, tmp_path / "bin", version)
         convert(Request(tiny_onnx, "engines", batches))
         monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", fault)
-        return bench_engines(TrtBench("t4", "engines/tiny_bs{batch}.plan", batches, seconds=seconds, repeats=repeats), Path("t4/perf.json"))
+        return bench_engines(
+            TrtBench(
+                "t4", "engines/tiny_bs{batch}.plan", batches, seconds=seconds, repeats=repeats
+            ),
+            Path("t4/perf.json"),
+        )
 
     yield run
     importlib.import_module("cuda_double").forget()
@@ -50,24 +65,39 @@ def test_every_version_is_timed_in_the_same_two_modes(timed: Any, version: str) 
     assert found["device"].images_per_second == pytest.approx(4000)
     queries = json.loads(Path("t4/bs4/logs/trtexec_call_1.json").read_text())
     counted = [q for q in queries if version != "8.2.1" or q["startComputeMs"] >= 1000]
-    assert len(counted) < len(queries) or version != "8.2.1", "the double had no query in its warm-up"
+    assert len(counted) < len(queries) or version != "8.2.1", (
+        "the double had no query in its warm-up"
+    )
     assert found["call"].counters["queries"] == len(counted)
     assert 0 < found["call"].counters["cpu_fraction"] <= 1
 
 
-def test_the_rate_is_the_one_that_the_log_prints_times_the_batch(timed: Any, root: Path, stage: Any) -> None:
-    """The product's own reader of logs, which was tested on real logs, on the logs that were kept."""
+def test_the_rate_is_the_one_that_the_log_prints_times_the_batch(
+    timed: Any, root: Path, stage: Any
+) -> None:
+    """The product's own reader of logs, which was tested on real logs, on the logs that
+    were kept.
+    """
     done = timed("10.16.1", (1, 4))
     for batch in (1, 4):
         ours = {m.boundary: m for m in done.measurements if m.batch == batch}
-        read = stage("metrics/throughput.py", f"t4/bs{batch}/logs/trtexec_call_1.log", "--json", cwd=Path.cwd())
+        read = stage(
+            "metrics/throughput.py",
+            f"t4/bs{batch}/logs/trtexec_call_1.log",
+            "--json",
+            cwd=Path.cwd(),
+        )
         (run,) = json.loads(read.stdout)
         assert run["batch"] == batch
-        (rate,) = [f for f in run["figures"] if f["name"] == "throughput" and f["unit"] == "images/s"]
+        (rate,) = [
+            f for f in run["figures"] if f["name"] == "throughput" and f["unit"] == "images/s"
+        ]
         assert rate["boundary"] == "call"
         assert ours["call"].images_per_second == pytest.approx(rate["value"], rel=0.05)
         (mean,) = [f for f in run["figures"] if f["name"] == "latency_mean"]
-        assert sum(ours["device+copies"].samples) / len(ours["device+copies"].samples) == pytest.approx(mean["value"], rel=1e-3)
+        assert sum(ours["device+copies"].samples) / len(
+            ours["device+copies"].samples
+        ) == pytest.approx(mean["value"], rel=1e-3)
 
 
 def test_runs_are_blocks_and_nothing_is_done_twice(timed: Any) -> None:
@@ -86,7 +116,9 @@ def test_a_run_that_measured_another_batch_is_refused(timed: Any) -> None:
 
 
 @pytest.mark.parametrize(("version", "fault"), [("11.1.0", "capture"), ("10.16.1", "ignored")])
-def test_a_graph_that_could_not_be_captured_is_a_reason(timed: Any, version: str, fault: str) -> None:
+def test_a_graph_that_could_not_be_captured_is_a_reason(
+    timed: Any, version: str, fault: str
+) -> None:
     done = timed(version, fault=fault)
     assert done.status == "unstable"
     assert any("CUDA graph capture failed" in why for why in done.reasons)
@@ -107,16 +139,29 @@ def test_a_log_that_proves_too_little_is_no_bench(timed: Any, fault: str, words:
     assert not Path("t4/perf.json").exists()
 
 
-def test_an_engine_of_another_version_says_what_trtexec_said(timed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_of_another_version_says_what_trtexec_said(
+    timed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     timed("10.16.1")
     monkeypatch.setenv("TRTEXEC_DOUBLE", "11.1.0")
-    with pytest.raises(ToolError, match=r"did not finish its bench: IRuntime::deserializeCudaEngine: .* not compatible with this version"):
-        bench_engines(TrtBench("t4", "engines/tiny_bs4.plan", (4,), seconds=0.1), Path("x/perf.json"))
+    with pytest.raises(
+        ToolError,
+        match=(
+            r"did not finish its bench: IRuntime::deserializeCudaEngine: .* not compatible with"
+            r" this version"
+        ),
+    ):
+        bench_engines(
+            TrtBench("t4", "engines/tiny_bs4.plan", (4,), seconds=0.1), Path("x/perf.json")
+        )
 
 
 def test_a_printed_rate_that_its_times_contradict_is_a_reason(timed: Any) -> None:
     done = timed("10.16.1", fault="zero")
-    assert any("trtexec prints 0 queries a second, its times of 120 queries give" in why for why in done.reasons)
+    assert any(
+        "trtexec prints 0 queries a second, its times of 120 queries give" in why
+        for why in done.reasons
+    )
     assert done.measurements[2].images_per_second > 0
 
 
@@ -130,11 +175,16 @@ def test_what_was_bound_is_what_was_asked_for(tmp_path: Path) -> None:
     done = Finished(("trtexec",), 0, log, 1.0)
     _check_bindings(done, 4, {"x:0": (4, 1, 28, 28)})
     for shapes in ({"x:0": (8, 1, 28, 28)}, {"other": (4, 1)}, {}):
-        with pytest.raises(ToolError, match=r"was to measure batch .*, its log shows x:0: 4x1x28x28, the table: 3x5"):
+        with pytest.raises(
+            ToolError,
+            match=r"was to measure batch .*, its log shows x:0: 4x1x28x28, the table: 3x5",
+        ):
             _check_bindings(done, 4, shapes)
 
 
-def test_the_gpu_is_judged_by_what_it_did_while_trtexec_timed(timed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpu_is_judged_by_what_it_did_while_trtexec_timed(
+    timed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before and after it idles in its slowest state, which is no doubt about the figures."""
     nvml = importlib.import_module("pynvml")
 
@@ -147,7 +197,9 @@ def test_the_gpu_is_judged_by_what_it_did_while_trtexec_timed(timed: Any, monkey
     answers = {
         "nvmlDeviceGetClockInfo": lambda handle, kind: 1590 if busy() else 300,
         "nvmlDeviceGetPerformanceState": lambda handle: 0 if busy() else 8,
-        "nvmlDeviceGetTotalEnergyConsumption": lambda handle: int(1e3 * (50 if busy() else 10) * time.time()),
+        "nvmlDeviceGetTotalEnergyConsumption": lambda handle: int(
+            1e3 * (50 if busy() else 10) * time.time()
+        ),
     }
     for name, answer in answers.items():
         monkeypatch.setattr(nvml, name, answer, raising=False)
@@ -157,13 +209,19 @@ def test_the_gpu_is_judged_by_what_it_did_while_trtexec_timed(timed: Any, monkey
     assert not [why for why in done.reasons if "cuda:0" in why]
     device, _, call = done.measurements
     found = device.counters
-    assert (found["clock_lowest_hz"], found["clock_highest_hz"], found["performance_state_slowest"]) == (1.59e9, 1.59e9, 0)
+    assert (
+        found["clock_lowest_hz"],
+        found["clock_highest_hz"],
+        found["performance_state_slowest"],
+    ) == (1.59e9, 1.59e9, 0)
     assert found["other_processes"] == []
     assert call.images_per_second is not None
     assert found["energy_per_image_j"] == pytest.approx(50 / call.images_per_second, rel=0.25)
 
 
-def test_an_engine_of_unknown_shapes_or_of_another_batch_is_refused(timed: Any, tmp_path: Path) -> None:
+def test_an_engine_of_unknown_shapes_or_of_another_batch_is_refused(
+    timed: Any, tmp_path: Path
+) -> None:
     timed("10.16.1")
     with pytest.raises(InputError, match="batches of 4 to 4, --batch asks for 8"):
         bench_engines(TrtBench("t4", "engines/tiny_bs4.plan", (8,)), Path("x/perf.json"))
@@ -173,9 +231,16 @@ def test_an_engine_of_unknown_shapes_or_of_another_batch_is_refused(timed: Any, 
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"), [({"seconds": -1.0}, "no end"), ({"seconds": 0.0}, "no query"), ({"device": "gpu"}, "'cuda:0'")]
+    ("changes", "words"),
+    [
+        ({"seconds": -1.0}, "no end"),
+        ({"seconds": 0.0}, "no query"),
+        ({"device": "gpu"}, "'cuda:0'"),
+    ],
 )
-def test_a_run_that_would_not_end_and_a_device_that_is_none_are_refused(changes: dict[str, Any], words: str) -> None:
+def test_a_run_that_would_not_end_and_a_device_that_is_none_are_refused(
+    changes: dict[str, Any], words: str
+) -> None:
     """trtexec takes a duration of -1 as for ever."""
     with pytest.raises(InputError, match=words):
         bench_engines(TrtBench("t4", "engine.plan", (1,), **changes), Path("perf.json"))
@@ -193,8 +258,22 @@ def test_an_engine_that_its_sidecar_does_not_describe_is_refused(timed: Any) -> 
 
 def test_from_outside(timed: Any, stage: Any) -> None:
     timed("10.16.1")
-    done = stage("infer/trtbench.py", "t4=engines/tiny_bs{batch}.plan", "--batch", "4", "--repeats", "1", "--seconds", "0.1", "--out", "t4/perf.json",
-                 cwd=Path.cwd())  # fmt: skip
+    done = stage(
+        "infer/trtbench.py",
+        "t4=engines/tiny_bs{batch}.plan",
+        "--batch",
+        "4",
+        "--repeats",
+        "1",
+        "--seconds",
+        "0.1",
+        "--out",
+        "t4/perf.json",
+        cwd=Path.cwd(),
+    )
     assert done.returncode in (0, 4), done.stderr
     assert "device+copies" in done.stdout
-    assert stage("infer/trtbench.py", "engines/x.plan", "--out", "p.json", cwd=Path.cwd()).returncode == 2
+    assert (
+        stage("infer/trtbench.py", "engines/x.plan", "--out", "p.json", cwd=Path.cwd()).returncode
+        == 2
+    )

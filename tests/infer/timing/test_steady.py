@@ -11,8 +11,17 @@ from portproof.measurement import Measurement
 
 
 def measured(medians: list[float]) -> Measurement:
-    return Measurement(label="a", model="m", backend="ort", batch=1, boundary="call", precision="fp32", clients=1, inputs="random",
-                       blocks=[[m, m, m] for m in medians])  # fmt: skip
+    return Measurement(
+        label="a",
+        model="m",
+        backend="ort",
+        batch=1,
+        boundary="call",
+        precision="fp32",
+        clients=1,
+        inputs="random",
+        blocks=[[m, m, m] for m in medians],
+    )
 
 
 def test_steady_times_have_no_reasons() -> None:
@@ -23,7 +32,10 @@ def test_steady_times_have_no_reasons() -> None:
 
 def test_spread_and_drift_are_named() -> None:
     (spread,) = reasons(measured([1, 1.3, 1, 1.3, 1.3, 1, 1, 1.3]))
-    assert "a, batch 1, call: the middle half of the block medians spreads over 26 % (limit 10 %)" in spread
+    assert (
+        "a, batch 1, call: the middle half of the block medians spreads over 26 % (limit 10 %)"
+        in spread
+    )
     # A steady decline of 1 % a block stays within a 10 % band and is no steady state all the same.
     (drift,) = reasons(measured([0.99**i for i in range(9)]))
     assert "became 8 % faster" in drift

@@ -23,7 +23,9 @@ batches: [1, 3]
 """
 
 
-def test_table_of_what_ran_and_exit_code_of_what_did_not(tiny: Any, stage: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_table_of_what_ran_and_exit_code_of_what_did_not(
+    tiny: Any, stage: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     (tiny.folder / "suite.yaml").write_text(SUITE)
     card = (tiny.folder / "card.yaml").read_text()
     (tiny.folder / "bad.yaml").write_text(card.replace("tiny.py:build", "tiny.py:absent"))
@@ -35,7 +37,9 @@ def test_table_of_what_ran_and_exit_code_of_what_did_not(tiny: Any, stage: Calla
     assert "### 1. card.yaml" in text
     assert "| Batch size | eager (ms) | ort (ms) |" in text
     assert "Failed: bad.yaml" in text
-    measured = json.loads((tiny.folder / "out" / "card.yaml" / "perf.json").read_text())["measurements"]
+    measured = json.loads((tiny.folder / "out" / "card.yaml" / "perf.json").read_text())[
+        "measurements"
+    ]
     for m in measured:
         mean = 1e3 * sum(s for b in m["blocks"] for s in b) / 4
         row = next(line for line in text.splitlines() if line.startswith(f"| {m['batch']} |"))
@@ -48,7 +52,9 @@ def test_table_of_what_ran_and_exit_code_of_what_did_not(tiny: Any, stage: Calla
 def test_shipped_suites_are_readable_and_a_wrong_one_is_refused(root: Path, tmp_path: Path) -> None:
     for path in (root / "suites").glob("*.yaml"):
         assert read_suite(path).models
-    (tmp_path / "s.yaml").write_text("about: x\nmodels: [a]\nsubjects: [{label: a, backend: nope}]\n")
+    (tmp_path / "s.yaml").write_text(
+        "about: x\nmodels: [a]\nsubjects: [{label: a, backend: nope}]\n"
+    )
     with pytest.raises(InputError, match="no backend 'nope'"):
         read_suite(tmp_path / "s.yaml")
     (tmp_path / "s.yaml").write_text("about: x\nmodels: []\nsubjects: []\n")

@@ -20,7 +20,9 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.mark.parametrize("tool", [f"benchmark.{platform.machine()}", "msame"])
 @pytest.mark.parametrize("where", ["here", "named", "nowhere"])
-def test_a_tool_may_lie_where_the_work_is_started(stage: Command, tmp_path: Path, om_models: Path, tool: str, where: str) -> None:
+def test_a_tool_may_lie_where_the_work_is_started(
+    stage: Command, tmp_path: Path, om_models: Path, tool: str, where: str
+) -> None:
     found = install(tmp_path / "rehearsal", "Ascend310P3", {"PATH": os.environ["PATH"]})
     work, named = tmp_path / "work", tmp_path / "tools"
     for folder in (work, named):

@@ -1,6 +1,8 @@
-"""The vendor tools as runners: what is asked of them, and that every way in which they fail or mislead is noticed.
+"""The vendor tools as runners: what is asked of them, and that every way in which they fail or
+mislead is noticed.
 
-The tools are the simulated ones, installed as programs, and run through ``infer/run.py`` and ``infer/bench.py`` as a user does.
+The tools are the simulated ones, installed as programs, and run through ``infer/run.py`` and
+``infer/bench.py`` as a user does.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def folder(tmp_path: Path, om_models: Path) -> Path:
     names = ["img2.bin", "img10.bin", "img1.bin", "a_1.bin", "b.bin", "c-3.bin"]
     for index, name in enumerate(names):
         images()[index].tofile(tmp_path / "prep" / name)
-    write_info(tmp_path / "prep.info", [Sample(n.split(".")[0], (f"prep/{n}",), 4, 4) for n in names])
+    write_info(
+        tmp_path / "prep.info", [Sample(n.split(".")[0], (f"prep/{n}",), 4, 4) for n in names]
+    )
     return tmp_path
 
 
@@ -45,28 +49,60 @@ def images() -> np.ndarray[Any, Any]:
 
 @pytest.fixture
 def run(stage: Command, folder: Path) -> Command:
-    environment = install(folder / "rehearsal", "Ascend310P3", {k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
+    environment = install(
+        folder / "rehearsal",
+        "Ascend310P3",
+        {k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+    )
     ours = {k: environment[k] for k in ("PATH", "PORTPROOF_REHEARSAL", "PORTPROOF_REHEARSAL_SOC")}
 
-    def go(*arguments: object, script: str = "infer/run.py", fault: str = "") -> subprocess.CompletedProcess[str]:
-        # The stage file puts its own source first, so the simulated Python modules are given as a site folder.
+    def go(
+        *arguments: object, script: str = "infer/run.py", fault: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        # The stage file puts its own source first, so the simulated Python modules are given as a
+        # site folder.
         return stage(
-            script, *arguments, cwd=folder, env={**ours, "PYTHONPATH": environment["PYTHONPATH"], "PORTPROOF_REHEARSAL_FAULT": fault}
+            script,
+            *arguments,
+            cwd=folder,
+            env={
+                **ours,
+                "PYTHONPATH": environment["PYTHONPATH"],
+                "PORTPROOF_REHEARSAL_FAULT": fault,
+            },
         )
 
     return go
 
 
-def infer(run: Command, tool: str, *more: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    return run("models/bs4.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", tool, *more, **options)
+def infer(
+    run: Command, tool: str, *more: object, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    return run(
+        "models/bs4.om",
+        "--info",
+        "prep.info",
+        "--out",
+        "result",
+        "--batch",
+        4,
+        "--runner",
+        tool,
+        *more,
+        **options,
+    )
 
 
 @pytest.mark.parametrize("tool", [*TOOLS, "om"])
-def test_every_runner_gives_the_same_result_folder(run: Command, folder: Path, tiny_onnx: Path, tool: str) -> None:
+def test_every_runner_gives_the_same_result_folder(
+    run: Command, folder: Path, tiny_onnx: Path, tool: str
+) -> None:
     done = infer(run, tool)
     assert done.returncode == 0, done.stderr
     ids = ["img2", "img10", "img1", "a_1", "b", "c-3"]
-    assert sorted(p.name for p in (folder / "result").iterdir()) == sorted(f"{i}_1.bin" for i in ids)
+    assert sorted(p.name for p in (folder / "result").iterdir()) == sorted(
+        f"{i}_1.bin" for i in ids
+    )
     expected = onnxruntime.InferenceSession(str(tiny_onnx)).run(None, {"image": images()})[0]
     got = np.stack([np.fromfile(folder / "result" / f"{i}_1.bin", np.float32) for i in ids])
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
@@ -85,7 +121,9 @@ def test_text_results(run: Command, folder: Path, tool: str) -> None:
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_the_tools_own_log_and_figures_are_kept_and_readable(run: Command, folder: Path, tool: str) -> None:
+def test_the_tools_own_log_and_figures_are_kept_and_readable(
+    run: Command, folder: Path, tool: str
+) -> None:
     assert infer(run, tool, "--perf-file", "perf_vision_batchsize_4_device_0.txt").returncode == 0
     family = {"benchmark": "benchmark"}.get(tool, tool)
     (log,) = read(folder / "logs" / f"{tool}.log")
@@ -108,11 +146,14 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("tool", "fault"), FAILURES)
-def test_a_failure_is_exit_code_3_with_the_log_and_no_result_that_looks_finished(run: Command, folder: Path, tool: str, fault: str) -> None:
+def test_a_failure_is_exit_code_3_with_the_log_and_no_result_that_looks_finished(
+    run: Command, folder: Path, tool: str, fault: str
+) -> None:
     done = infer(run, tool, fault=fault)
     assert done.returncode == 3, done.stderr
     assert FAILURES[tool, fault] in done.stderr.replace(
-        "was killed by SIGSEGV", "was killed by SIGSEGV" if tool == "ais_bench" else "ended with exit code"
+        "was killed by SIGSEGV",
+        "was killed by SIGSEGV" if tool == "ais_bench" else "ended with exit code",
     )
     assert not (folder / "result.proof.json").exists()
     assert list((folder / "result").iterdir()) == []
@@ -123,7 +164,9 @@ def test_a_failure_is_exit_code_3_with_the_log_and_no_result_that_looks_finished
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_wrong_batch_is_refused(run: Command, folder: Path, tool: str) -> None:
-    done = run("models/bs4.om", "--info", "prep.info", "--out", "result", "--batch", 2, "--runner", tool)
+    done = run(
+        "models/bs4.om", "--info", "prep.info", "--out", "result", "--batch", 2, "--runner", tool
+    )
     assert done.returncode in (2, 3)
     assert "traceback is in" not in done.stderr
     assert not (folder / "result.proof.json").exists()
@@ -150,7 +193,9 @@ def test_bad_input_is_refused_before_the_tool_runs(run: Command, folder: Path) -
 
 
 def test_two_inputs_stay_together(run: Command, folder: Path, two_input_onnx: Path) -> None:
-    write_om(two_input_onnx, folder / "multi.om", "Ascend310P3", {"x": (2, 4), "y": (2, 1)}, half=False)
+    write_om(
+        two_input_onnx, folder / "multi.om", "Ascend310P3", {"x": (2, 4), "y": (2, 1)}, half=False
+    )
     samples = []
     for index in (3, 11, 2):
         files = (f"prep/x{index}.bin", f"prep/y{index}.bin")
@@ -162,14 +207,19 @@ def test_two_inputs_stay_together(run: Command, folder: Path, two_input_onnx: Pa
         done = run("multi.om", "--info", "two.info", "--out", tool, "--batch", 2, "--runner", tool)
         assert done.returncode == 0, done.stderr
         for index in (3, 11, 2):
-            assert np.fromfile(folder / tool / f"x{index}_1.bin", np.float32).tolist() == [11 * index] * 4
+            assert (
+                np.fromfile(folder / tool / f"x{index}_1.bin", np.float32).tolist()
+                == [11 * index] * 4
+            )
             assert np.fromfile(folder / tool / f"x{index}_3.bin", np.int64).tolist() == [20 * index]
         assert len(list((folder / tool).iterdir())) == 15
 
 
 @pytest.fixture
 def converted(run: Command, folder: Path, tiny_onnx: Path) -> Path:
-    """``om/``: models that onnx2om.py made, with sidecars: of batch 4, with batches 1, 4 and 6 to choose from, by dimensions, and of any shape."""
+    """``om/``: models that onnx2om.py made, with sidecars: of batch 4, with batches 1, 4 and 6 to
+    choose from, by dimensions, and of any shape.
+    """
     (folder / "tiny.onnx").write_bytes(tiny_onnx.read_bytes())
     for options in (
         ("--batch", 4),
@@ -184,16 +234,42 @@ def converted(run: Command, folder: Path, tiny_onnx: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("model", "options"),
-    [("dymbatch", ()), ("dymdims", ("--option", "dims=image:4,3,4,4")), ("dymshape", ("--option", "shape=image:4,3,4,4"))],
+    [
+        ("dymbatch", ()),
+        ("dymdims", ("--option", "dims=image:4,3,4,4")),
+        ("dymshape", ("--option", "shape=image:4,3,4,4")),
+    ],
 )
 @pytest.mark.parametrize("tool", ["ais_bench", "msame", "om"])
 def test_a_model_with_a_choice_runs_with_what_is_chosen(
-    run: Command, folder: Path, converted: Path, tiny_onnx: Path, tool: str, model: str, options: tuple[str, ...]
+    run: Command,
+    folder: Path,
+    converted: Path,
+    tiny_onnx: Path,
+    tool: str,
+    model: str,
+    options: tuple[str, ...],
 ) -> None:
-    done = run(f"om/tiny_{model}.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", tool, *options)
+    done = run(
+        f"om/tiny_{model}.om",
+        "--info",
+        "prep.info",
+        "--out",
+        "result",
+        "--batch",
+        4,
+        "--runner",
+        tool,
+        *options,
+    )
     assert done.returncode == 0, done.stderr
     expected = onnxruntime.InferenceSession(str(tiny_onnx)).run(None, {"image": images()})[0]
-    got = np.stack([np.fromfile(folder / "result" / f"{i}_1.bin", np.float32) for i in ["img2", "img10", "img1", "a_1", "b", "c-3"]])
+    got = np.stack(
+        [
+            np.fromfile(folder / "result" / f"{i}_1.bin", np.float32)
+            for i in ["img2", "img10", "img1", "a_1", "b", "c-3"]
+        ]
+    )
     np.testing.assert_allclose(got, expected, atol=0.02)
     facts = json.loads((folder / "result.proof.json").read_text())["facts"]
     assert facts["outputs"] == [{"name": "class", "dtype": "float32", "shape": [10]}]
@@ -204,16 +280,38 @@ def test_a_model_with_a_choice_runs_with_what_is_chosen(
     [
         ("om/tiny_bs4.om", ("--batch", 2), "has the fixed batch 4, --batch asks for 2"),
         ("om/tiny_bs4.om", ("--batch", 4, "--option", "batch=4"), "was converted without a choice"),
-        ("om/tiny_dymbatch.om", ("--batch", 4, "--option", "batch=1"), "the option batch is 1, --batch is 4"),
+        (
+            "om/tiny_dymbatch.om",
+            ("--batch", 4, "--option", "batch=1"),
+            "the option batch is 1, --batch is 4",
+        ),
         ("om/tiny_dymbatch.om", ("--batch", 4, "--option", "hw=1,2"), "only one can be given"),
-        ("om/tiny_dymdims.om", ("--batch", 4), "choose one of those that atc was given with --option dims=..."),
-        ("om/tiny_dymshape.om", ("--batch", 4), "choose one of those that atc was given with --option shape=..."),
-        ("om/tiny_bs4.om", ("--batch", 4, "--option", "speed=1"), "have no option 'speed' here; there are batch, hw, dims, shape, outsize"),
+        (
+            "om/tiny_dymdims.om",
+            ("--batch", 4),
+            "choose one of those that atc was given with --option dims=...",
+        ),
+        (
+            "om/tiny_dymshape.om",
+            ("--batch", 4),
+            "choose one of those that atc was given with --option shape=...",
+        ),
+        (
+            "om/tiny_bs4.om",
+            ("--batch", 4, "--option", "speed=1"),
+            "have no option 'speed' here; there are batch, hw, dims, shape, outsize",
+        ),
     ],
 )
 @pytest.mark.parametrize("tool", ["ais_bench", "msame"])
 def test_what_does_not_fit_the_model_is_refused_before_the_tool(
-    run: Command, folder: Path, converted: Path, tool: str, model: str, options: tuple[object, ...], message: str
+    run: Command,
+    folder: Path,
+    converted: Path,
+    tool: str,
+    model: str,
+    options: tuple[object, ...],
+    message: str,
 ) -> None:
     done = run(model, "--info", "prep.info", "--out", "result", "--runner", tool, *options)
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
@@ -221,15 +319,24 @@ def test_what_does_not_fit_the_model_is_refused_before_the_tool(
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_samples_for_another_model_are_refused_before_the_tool(run: Command, folder: Path, converted: Path, tool: str) -> None:
+def test_samples_for_another_model_are_refused_before_the_tool(
+    run: Command, folder: Path, converted: Path, tool: str
+) -> None:
     for path in (folder / "prep").iterdir():
         path.write_bytes(path.read_bytes() * 2)
-    done = run("om/tiny_bs4.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", tool)
+    done = run(
+        "om/tiny_bs4.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", tool
+    )
     assert done.returncode == 2
-    assert "has 384 bytes, input 'image' (float32 3x4x4) takes 192; preprocess it again for this model" in done.stderr
+    assert (
+        "has 384 bytes, input 'image' (float32 3x4x4) takes 192; preprocess it again for this model"
+        in done.stderr
+    )
 
 
-def test_msame_runs_on_files_that_are_too_long_and_we_say_that_we_cannot_tell(run: Command, folder: Path) -> None:
+def test_msame_runs_on_files_that_are_too_long_and_we_say_that_we_cannot_tell(
+    run: Command, folder: Path
+) -> None:
     for path in (folder / "prep").iterdir():
         path.write_bytes(path.read_bytes() * 2)
     done = infer(run, "msame")
@@ -238,34 +345,95 @@ def test_msame_runs_on_files_that_are_too_long_and_we_say_that_we_cannot_tell(ru
 
 
 def test_the_benchmark_tool_has_no_choice(run: Command, folder: Path, converted: Path) -> None:
-    done = run("om/tiny_dymbatch.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", "benchmark")
+    done = run(
+        "om/tiny_dymbatch.om",
+        "--info",
+        "prep.info",
+        "--out",
+        "result",
+        "--batch",
+        4,
+        "--runner",
+        "benchmark",
+    )
     assert (done.returncode, "runs models of a fixed batch" in done.stderr) == (2, True)
 
 
-def test_a_model_with_batches_from_elsewhere_is_told_by_the_option(run: Command, folder: Path) -> None:
-    words = ("models/dymbatch.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", "ais_bench")
+def test_a_model_with_batches_from_elsewhere_is_told_by_the_option(
+    run: Command, folder: Path
+) -> None:
+    words = (
+        "models/dymbatch.om",
+        "--info",
+        "prep.info",
+        "--out",
+        "result",
+        "--batch",
+        4,
+        "--runner",
+        "ais_bench",
+    )
     assert run(*words).returncode == 3
     assert run(*words, "--option", "batch=4").returncode == 0
 
 
 def test_an_output_without_a_batch_is_refused_before_the_tool(run: Command, folder: Path) -> None:
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["b", 3, 4, 4])
-    graph = helper.make_graph([helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0)], "g", [image],
-                              [helper.make_tensor_value_info("mean", TensorProto.FLOAT, [])])  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8), str(folder / "mean.onnx"))
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0)],
+        "g",
+        [image],
+        [helper.make_tensor_value_info("mean", TensorProto.FLOAT, [])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8),
+        str(folder / "mean.onnx"),
+    )
     assert run("mean.onnx", "om", "--batch", 4, script="convert/onnx2om.py").returncode == 0
     for tool in TOOLS:
-        done = run("om/mean_bs4.om", "--info", "prep.info", "--out", "result", "--batch", 4, "--runner", tool)
-        assert (done.returncode, "output 'mean' of 'om/mean_bs4.om' has the shape ()" in done.stderr) == (2, True), done.stderr
+        done = run(
+            "om/mean_bs4.om",
+            "--info",
+            "prep.info",
+            "--out",
+            "result",
+            "--batch",
+            4,
+            "--runner",
+            tool,
+        )
+        assert (
+            done.returncode,
+            "output 'mean' of 'om/mean_bs4.om' has the shape ()" in done.stderr,
+        ) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize("tool", ["ais_bench", "msame"])
-def test_a_bench_chooses_the_batch_too(run: Command, folder: Path, converted: Path, tool: str) -> None:
-    done = run("310p=om:om/tiny_dymbatch.om", "--batch", "1,6", "--runner", tool, "--inputs", "random", "--iterations", 3, "--blocks", 2,
-               "--out", "perf.json", script="infer/bench.py")  # fmt: skip
+def test_a_bench_chooses_the_batch_too(
+    run: Command, folder: Path, converted: Path, tool: str
+) -> None:
+    done = run(
+        "310p=om:om/tiny_dymbatch.om",
+        "--batch",
+        "1,6",
+        "--runner",
+        tool,
+        "--inputs",
+        "random",
+        "--iterations",
+        3,
+        "--blocks",
+        2,
+        "--out",
+        "perf.json",
+        script="infer/bench.py",
+    )
     assert done.returncode in (0, 4), done.stderr
     perf = json.loads((folder / "perf.json").read_text())
-    assert [(m["batch"], m["inputs"]) for m in perf["measurements"]] == [(1, "random"), (6, "random")]
+    assert [(m["batch"], m["inputs"]) for m in perf["measurements"]] == [
+        (1, "random"),
+        (6, "random"),
+    ]
 
 
 CARD = """\
@@ -282,8 +450,24 @@ recipe: {crop: [4, 4]}
 def test_a_bench_by_a_tool(run: Command, folder: Path, tool: str, inputs: str) -> None:
     (folder / "tiny.yaml").write_text(CARD)
     (folder / "tiny.py").touch()
-    done = run("310p=om:models/bs{batch}.om", "--batch", "1,4", "--runner", tool, "--inputs", inputs, "--model", "tiny.yaml", "--iterations", 5,
-               "--blocks", 2, "--out", "perf.json", script="infer/bench.py")  # fmt: skip
+    done = run(
+        "310p=om:models/bs{batch}.om",
+        "--batch",
+        "1,4",
+        "--runner",
+        tool,
+        "--inputs",
+        inputs,
+        "--model",
+        "tiny.yaml",
+        "--iterations",
+        5,
+        "--blocks",
+        2,
+        "--out",
+        "perf.json",
+        script="infer/bench.py",
+    )
     if (tool, inputs) == ("benchmark", "zeros"):
         assert done.returncode == 2
         assert "is timed with random inputs" in done.stderr
@@ -291,7 +475,8 @@ def test_a_bench_by_a_tool(run: Command, folder: Path, tool: str, inputs: str) -
     assert done.returncode in (0, 4), done.stderr
     perf = json.loads((folder / "perf.json").read_text())
     assert perf["simulated"]
-    assert [(m["label"], m["backend"], m["batch"], m["boundary"], [len(b) for b in m["blocks"]]) for m in perf["measurements"]] == [
-        ("310p", tool, batch, "device", [5, 5]) for batch in (1, 4)
-    ]
+    assert [
+        (m["label"], m["backend"], m["batch"], m["boundary"], [len(b) for b in m["blocks"]])
+        for m in perf["measurements"]
+    ] == [("310p", tool, batch, "device", [5, 5]) for batch in (1, 4)]
     assert "REHEARSAL" in perf["measurements"][0]["provider"]

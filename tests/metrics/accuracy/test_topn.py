@@ -27,9 +27,11 @@ Stage = Callable[..., object]
 
 # The line printed in the source document, section 6.1, batch 1 (RegNetY-1.6GF on Ascend 310).
 PUBLISHED = (
-    '{"title": "Overall statistical evaluation", "value": [{"key": "Number of images", "value": "50000"}, '
-    '{"key": "Number of classes", "value": "1000"}, {"key": "Top1 accuracy", "value": "77.85%"}, {"key": "Top2 accuracy", "value": "87.5%"}, '
-    '{"key": "Top3 accuracy", "value": "90.77%"}, {"key": "Top4 accuracy", "value": "92.58%"}, {"key": "Top5 accuracy", "value": "93.72%"}]}'
+    '{"title": "Overall statistical evaluation", "value": [{"key": "Number of images", "value":'
+    ' "50000"}, {"key": "Number of classes", "value": "1000"}, {"key": "Top1 accuracy", "value":'
+    ' "77.85%"}, {"key": "Top2 accuracy", "value": "87.5%"}, {"key": "Top3 accuracy", "value":'
+    ' "90.77%"}, {"key": "Top4 accuracy", "value": "92.58%"}, {"key": "Top5 accuracy", "value":'
+    ' "93.72%"}]}'
 )
 
 
@@ -47,7 +49,10 @@ def write_ais_bench_text(path: Path, row: np.ndarray) -> None:
 
 def write_two_lines(path: Path, row: np.ndarray) -> None:
     half = len(row) // 2
-    path.write_text("\n".join(" ".join(f"{v:.9g}" for v in part) for part in (row[:half], row[half:])), encoding="ascii")
+    path.write_text(
+        "\n".join(" ".join(f"{v:.9g}" for v in part) for part in (row[:half], row[half:])),
+        encoding="ascii",
+    )
 
 
 def write_npy(path: Path, row: np.ndarray) -> None:
@@ -56,17 +61,28 @@ def write_npy(path: Path, row: np.ndarray) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> tuple[Path, Path, np.ndarray, np.ndarray]:
-    """An empty result folder, a label file, logits of 300 samples and 12 classes, and the labels."""
+    """An empty result folder, a label file, logits of 300 samples and 12 classes, and the
+    labels.
+    """
     generator = np.random.default_rng(7)
     logits = generator.standard_normal((300, 12)).astype(np.float32)
-    labels = np.where(generator.random(300) < 0.6, logits.argmax(axis=1), generator.integers(0, 12, 300))
+    labels = np.where(
+        generator.random(300) < 0.6, logits.argmax(axis=1), generator.integers(0, 12, 300)
+    )
     (tmp_path / "result").mkdir()
     path = tmp_path / "val_label.txt"
-    path.write_text("".join(f"img_{i}.JPEG {label}\n" for i, label in enumerate(labels)), encoding="ascii")
+    path.write_text(
+        "".join(f"img_{i}.JPEG {label}\n" for i, label in enumerate(labels)), encoding="ascii"
+    )
     return tmp_path / "result", path, logits, labels
 
 
-def fill(folder: Path, logits: np.ndarray, ending: str = "1.bin", write: Callable[[Path, np.ndarray], None] = write_bin) -> None:
+def fill(
+    folder: Path,
+    logits: np.ndarray,
+    ending: str = "1.bin",
+    write: Callable[[Path, np.ndarray], None] = write_bin,
+) -> None:
     for i, row in enumerate(logits):
         write(folder / f"img_{i}_{ending}", row)
 
@@ -82,22 +98,31 @@ def fill(folder: Path, logits: np.ndarray, ending: str = "1.bin", write: Callabl
         ("0.npy", write_npy, "float32"),
     ],
 )
-def test_against_scikit_learn(data: tuple[Path, Path, np.ndarray, np.ndarray], ending: str, write: Stage, dtype: str) -> None:
+def test_against_scikit_learn(
+    data: tuple[Path, Path, np.ndarray, np.ndarray], ending: str, write: Stage, dtype: str
+) -> None:
     result, labels, logits, truth = data
     fill(result, logits, ending, write)  # type: ignore[arg-type]
     figures = topn(result, labels, Reading(dtype=dtype))
-    expected = [top_k_accuracy_score(truth, logits.astype(dtype), k=k, labels=range(12)) for k in range(1, 6)]
+    expected = [
+        top_k_accuracy_score(truth, logits.astype(dtype), k=k, labels=range(12))
+        for k in range(1, 6)
+    ]
     assert figures.accuracy == pytest.approx(expected)
     assert (figures.samples, figures.classes, figures.ties, figures.missing) == (300, 12, 0, [])
 
 
 def test_result_json_is_the_published_line() -> None:
-    figures = TopN(samples=50000, classes=1000, hits=[38925, 43750, 45385, 46290, 46860], ties=0, missing=[])
+    figures = TopN(
+        samples=50000, classes=1000, hits=[38925, 43750, 45385, 46290, 46860], ties=0, missing=[]
+    )
     assert figures.to_json() == PUBLISHED
 
 
 def test_the_published_line_is_the_source_documents(shared: Path) -> None:
-    assert PUBLISHED in (shared / "sources/regnety_ascend.md").read_text(encoding="utf-8").splitlines()
+    assert (
+        PUBLISHED in (shared / "sources/regnety_ascend.md").read_text(encoding="utf-8").splitlines()
+    )
 
 
 def test_the_command_writes_result_json_outcomes_and_sidecar(
@@ -105,7 +130,17 @@ def test_the_command_writes_result_json_outcomes_and_sidecar(
 ) -> None:
     result, labels, logits, truth = data
     fill(result, logits)
-    arguments = ("metrics/topn.py", result, labels, "--n", 3, "--out", tmp_path / "result.json", "--outcomes", tmp_path / "outcomes.csv")
+    arguments = (
+        "metrics/topn.py",
+        result,
+        labels,
+        "--n",
+        3,
+        "--out",
+        tmp_path / "result.json",
+        "--outcomes",
+        tmp_path / "outcomes.csv",
+    )
     first = stage(*arguments)
     assert first.returncode == 0, first.stderr  # type: ignore[attr-defined]
     written = (tmp_path / "result.json").read_bytes()
@@ -123,10 +158,16 @@ def test_the_command_writes_result_json_outcomes_and_sidecar(
         rows = list(csv.DictReader(file))
     order = np.argsort(-logits, axis=1)
     for i, row in enumerate(rows):
-        assert (row["id"], int(row["label"]), int(row["predicted"])) == (f"img_{i}", truth[i], order[i, 0])
+        assert (row["id"], int(row["label"]), int(row["predicted"])) == (
+            f"img_{i}",
+            truth[i],
+            order[i, 0],
+        )
         assert int(row["rank"]) == 1 + int(np.flatnonzero(order[i] == truth[i])[0])
         others = np.delete(logits[i], truth[i])
-        assert float(row["margin"]) == pytest.approx(float(logits[i, truth[i]]) - float(others.max()), rel=1e-6, abs=1e-9)
+        assert float(row["margin"]) == pytest.approx(
+            float(logits[i, truth[i]]) - float(others.max()), rel=1e-6, abs=1e-9
+        )
     again = stage(*arguments)
     assert "up to date" in again.stderr and again.stdout == first.stdout  # type: ignore[attr-defined]
     write_bin(result / "img_5_1.bin", logits[6])
@@ -141,7 +182,9 @@ def test_a_background_class_shifts_the_labels(tmp_path: Path) -> None:
         logits[i, label + 1] = 1
     logits[3, 0] = 2  # the background wins
     fill(tmp_path / "r", logits)
-    (tmp_path / "l.txt").write_text("img_0.JPEG 0\nimg_1.JPEG 999\nimg_2 17\nimg_3.JPEG 17\n", encoding="ascii")
+    (tmp_path / "l.txt").write_text(
+        "img_0.JPEG 0\nimg_1.JPEG 999\nimg_2 17\nimg_3.JPEG 17\n", encoding="ascii"
+    )
     scored = score(tmp_path / "r", tmp_path / "l.txt")
     assert scored.outcomes.label.tolist() == [1, 1000, 18, 18]
     assert scored.outcomes.predicted.tolist() == [1, 1000, 18, 0]
@@ -150,8 +193,15 @@ def test_a_background_class_shifts_the_labels(tmp_path: Path) -> None:
 
 def test_ties_count_against_the_model_and_are_reported(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
-    fill(tmp_path / "r", np.array([[1, 3, 3, 0], [3, 3, 3, 0], [0, 1, 2, 3], [5, 5, 1, 1], [0, 0, 0, 0]], np.float32))
-    (tmp_path / "l.txt").write_text("img_0 1\nimg_1 2\nimg_2 3\nimg_3 3\nimg_4 0\n", encoding="ascii")
+    fill(
+        tmp_path / "r",
+        np.array(
+            [[1, 3, 3, 0], [3, 3, 3, 0], [0, 1, 2, 3], [5, 5, 1, 1], [0, 0, 0, 0]], np.float32
+        ),
+    )
+    (tmp_path / "l.txt").write_text(
+        "img_0 1\nimg_1 2\nimg_2 3\nimg_3 3\nimg_4 0\n", encoding="ascii"
+    )
     figures = topn(tmp_path / "r", tmp_path / "l.txt")
     scored = score(tmp_path / "r", tmp_path / "l.txt").outcomes
     assert scored.rank.tolist() == [2, 3, 1, 4, 4]
@@ -164,7 +214,9 @@ def test_ties_count_against_the_model_and_are_reported(tmp_path: Path) -> None:
 
 def test_a_text_result_is_read_whole_and_exactly(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
-    (tmp_path / "r/a_0.txt").write_text("0.100000 0.300000 \n-0.200000 12.000001 \n", encoding="ascii")
+    (tmp_path / "r/a_0.txt").write_text(
+        "0.100000 0.300000 \n-0.200000 12.000001 \n", encoding="ascii"
+    )
     ((_, numbers),) = read_results(list_results(tmp_path / "r"), ["a"], 4)
     assert numbers.tolist() == [[0.1, 0.3, -0.2, 12.000001]]
 
@@ -175,17 +227,24 @@ def test_real_text_dumps_of_ais_bench(shared: Path, tmp_path: Path) -> None:
     for dump in dumps:
         (tmp_path / "r" / dump.name).write_bytes(dump.read_bytes())
     expected = [np.array(dump.read_text(encoding="ascii").split(), dtype=float) for dump in dumps]
-    lines = [f"{dump.stem.removesuffix('_0')}.JPEG {row.argmax()}\n" for dump, row in zip(dumps, expected, strict=True)]
+    lines = [
+        f"{dump.stem.removesuffix('_0')}.JPEG {row.argmax()}\n"
+        for dump, row in zip(dumps, expected, strict=True)
+    ]
     (tmp_path / "l.txt").write_text("".join(lines), encoding="ascii")
     figures = topn(tmp_path / "r", tmp_path / "l.txt")
     assert (figures.samples, figures.classes, figures.hits[0], figures.ties) == (3, 1000, 3, 0)
-    ((_, rows),) = read_results(list_results(tmp_path / "r"), [dump.stem.removesuffix("_0") for dump in dumps], 1000)
+    ((_, rows),) = read_results(
+        list_results(tmp_path / "r"), [dump.stem.removesuffix("_0") for dump in dumps], 1000
+    )
     np.testing.assert_array_equal(rows, expected)
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    rows=st.lists(arrays(np.float64, st.integers(1, 6), elements=st.floats(-1e9, 1e9)), min_size=1, max_size=4),
+    rows=st.lists(
+        arrays(np.float64, st.integers(1, 6), elements=st.floats(-1e9, 1e9)), min_size=1, max_size=4
+    ),
     spelling=st.sampled_from(["%f", "%.1f", "%.8f", "%.3f", "%.9f", "%g", "%e", "%d", "%r"]),
     blank=st.sampled_from([" ", "  ", "\n", " \r\n", "\t"]),
 )
@@ -214,7 +273,9 @@ def test_text_that_is_not_numbers_is_refused(text: str) -> None:
 )
 def test_ranks_by_definition(logits: np.ndarray, label: list[int]) -> None:
     predicted, rank, margin, tied = judge(logits.copy(), np.array(label))
-    for row, own, p, r, m, t in zip(logits.tolist(), label, predicted, rank, margin, tied, strict=True):
+    for row, own, p, r, m, t in zip(
+        logits.tolist(), label, predicted, rank, margin, tied, strict=True
+    ):
         others = row[:own] + row[own + 1 :]
         assert p == row.index(max(row))
         assert r == 1 + sum(v >= row[own] for v in others)
@@ -280,7 +341,11 @@ def folder_for_file(folder: Path) -> None:
         (add_unknown, (), ["1 of 301 results have no label", "stranger"]),
         (add_text_twin, (), ["300 .bin and 1 .txt", "1 samples", "img_4"]),
         (add_nan, (), ["2 of 300 results hold NaN", "img_7_1.bin, img_8_1.bin"]),
-        (shorten, (), ["1 of 300 results", "48 bytes (12 classes of float32)", "40 bytes in 1 (img_7_1.bin)"]),
+        (
+            shorten,
+            (),
+            ["1 of 300 results", "48 bytes (12 classes of float32)", "40 bytes in 1 (img_7_1.bin)"],
+        ),
         (lengthen, (), ["1 of 300 results", "52 bytes in 1 (img_7_1.bin)"]),
         (add_second_output, (), ["several outputs (1, 2)", "--output"]),
         (break_nothing, ("--output", 3), ["no result of output 3, only of 1"]),
@@ -288,7 +353,11 @@ def folder_for_file(folder: Path) -> None:
         (add_hidden, (), [".img_0_1.bin.tmp"]),
         (add_folder, (), ["2023_05_01-10_00_00"]),
         (folder_for_file, (), ["Is a directory", "img_7_1.bin"]),
-        (break_nothing, ("--classes", 1000), ["300 of 300 results", "4000 bytes (1000 classes of float32)", "48 bytes in 300"]),
+        (
+            break_nothing,
+            ("--classes", 1000),
+            ["300 of 300 results", "4000 bytes (1000 classes of float32)", "48 bytes in 300"],
+        ),
         (break_nothing, ("--out", "result/result.json"), ["would stand among the results"]),
     ],
 )
@@ -327,7 +396,9 @@ def test_missing_samples_may_be_left_out_and_are_counted(
     result, labels, logits, truth = data
     fill(result, logits)
     remove_two(result)
-    done = stage("metrics/topn.py", result, labels, "--allow-missing", "--out", tmp_path / "result.json")
+    done = stage(
+        "metrics/topn.py", result, labels, "--allow-missing", "--out", tmp_path / "result.json"
+    )
     assert done.returncode == 0  # type: ignore[attr-defined]
     assert "MISSING: 2 samples" in done.stdout and "img_3, img_9" in done.stdout  # type: ignore[attr-defined]
     form = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
@@ -335,10 +406,14 @@ def test_missing_samples_may_be_left_out_and_are_counted(
     proof = json.loads((tmp_path / "result.json.proof.json").read_text(encoding="utf-8"))
     assert proof["facts"]["figures"]["missing"] == ["img_3", "img_9"]
     kept = np.delete(np.arange(300), [3, 9])
-    assert proof["facts"]["figures"]["hits"][0] == np.count_nonzero(logits.argmax(axis=1)[kept] == truth[kept])
+    assert proof["facts"]["figures"]["hits"][0] == np.count_nonzero(
+        logits.argmax(axis=1)[kept] == truth[kept]
+    )
 
 
-def test_results_of_a_rehearsal_are_marked(data: tuple[Path, Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
+def test_results_of_a_rehearsal_are_marked(
+    data: tuple[Path, Path, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
     result, labels, logits, _ = data
     fill(result, logits)
     Work("infer", result, inputs={}, parameters={}, simulated=True).finish([])

@@ -1,4 +1,6 @@
-"""A diagnosis names the mistake that was made: every fault is injected, into preprocessing done by other means than ours where possible."""
+"""A diagnosis names the mistake that was made: every fault is injected, into preprocessing done by
+other means than ours where possible.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,18 @@ recipe:
 
 
 class World:
-    """A model with random weights, images, their labels (what the model says), and a way to make a port's results."""
+    """A model with random weights, images, their labels (what the model says), and a way to make a
+    port's results.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.card, self.model, self.images, self.labels = folder / "small.yaml", folder / "m.onnx", folder / "images", folder / "labels.txt"
+        self.card, self.model, self.images, self.labels = (
+            folder / "small.yaml",
+            folder / "m.onnx",
+            folder / "images",
+            folder / "labels.txt",
+        )
         self.card.write_text(CARD, encoding="ascii")
         generator = np.random.default_rng(5)
         self.weights = generator.standard_normal((3 * SIZE * SIZE, CLASSES)).astype(np.float32) / 40
@@ -42,9 +51,14 @@ class World:
         self.images.mkdir()
         for i in range(COUNT):
             coarse = generator.integers(0, 256, (6, 7, 3)).astype(np.uint8)
-            Image.fromarray(coarse).resize((60, 48), Image.Resampling.BICUBIC).save(self.images / f"img_{i:02d}.png")
+            Image.fromarray(coarse).resize((60, 48), Image.Resampling.BICUBIC).save(
+                self.images / f"img_{i:02d}.png"
+            )
         self.right = self.infer(np.stack([self.normalised(p) for p in self.pixels()]))
-        self.labels.write_text("".join(f"img_{i:02d}.png {row.argmax()}\n" for i, row in enumerate(self.right)), encoding="ascii")
+        self.labels.write_text(
+            "".join(f"img_{i:02d}.png {row.argmax()}\n" for i, row in enumerate(self.right)),
+            encoding="ascii",
+        )
 
     def _save_model(self) -> None:
         nodes = [
@@ -59,14 +73,22 @@ class World:
             [helper.make_tensor_value_info("class", TensorProto.FLOAT, ["batch", CLASSES])],
             [numpy_helper.from_array(self.weights, "w")],
         )
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8), self.model)
+        onnx.save(
+            helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8),
+            self.model,
+        )
 
-    def pixels(self, filter: Image.Resampling = Image.Resampling.BICUBIC, size: tuple[int, int] = (40, 32)) -> list[np.ndarray]:
+    def pixels(
+        self, filter: Image.Resampling = Image.Resampling.BICUBIC, size: tuple[int, int] = (40, 32)
+    ) -> list[np.ndarray]:
         """Resized and centre-cropped RGB bytes, by Pillow alone."""
         crops = []
         for path in sorted(self.images.iterdir()):
             image = Image.open(path).convert("RGB").resize(size, filter)
-            left, top = round((size[0] - SIZE) / 2), round((size[1] - SIZE) / 2)  # as torchvision crops
+            left, top = (
+                round((size[0] - SIZE) / 2),
+                round((size[1] - SIZE) / 2),
+            )  # as torchvision crops
             crops.append(np.asarray(image.crop((left, top, left + SIZE, top + SIZE))))
         return crops
 
@@ -101,10 +123,14 @@ def softmax(rows: np.ndarray) -> np.ndarray:
         lambda rows: rows.astype(np.float16),
         lambda rows: rows + 3,
         softmax,
-        lambda rows: rows + 0.05 * np.random.default_rng(0).standard_normal(rows.shape),  # an 8-bit port
+        lambda rows: (
+            rows + 0.05 * np.random.default_rng(0).standard_normal(rows.shape)
+        ),  # an 8-bit port
     ],
 )
-def test_a_sound_port_has_no_fault(world: World, change: Callable[[np.ndarray], np.ndarray]) -> None:
+def test_a_sound_port_has_no_fault(
+    world: World, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
     diagnosis = world.diagnose(change(world.right))
     assert diagnosis.fault == "none"
     none = next(c for c in diagnosis.candidates if c.fault == "none")
@@ -113,26 +139,67 @@ def test_a_sound_port_has_no_fault(world: World, change: Callable[[np.ndarray], 
 
 
 PREPROCESSING: dict[str, tuple[str, Callable[[World], np.ndarray]]] = {
-    "BGR pixels": ("channel-order", lambda w: np.stack([w.normalised(p[:, :, ::-1]) for p in w.pixels()])),
-    "BGR after normalisation": ("channel-order", lambda w: np.stack([w.normalised(p)[::-1] for p in w.pixels()])),
-    "not normalised": ("normalisation-missing", lambda w: np.stack([(p / np.float32(255)).transpose(2, 0, 1) for p in w.pixels()])),
-    "raw": ("normalisation-missing", lambda w: np.stack([p.astype(np.float32).transpose(2, 0, 1) for p in w.pixels()])),
-    "not scaled": ("scaling-missing", lambda w: np.stack([((p.astype(np.float32) - MEAN) / STD).transpose(2, 0, 1) for p in w.pixels()])),
-    "scaled twice": ("scaling-twice", lambda w: np.stack([w.normalised(p / np.float32(255)) for p in w.pixels()])),
+    "BGR pixels": (
+        "channel-order",
+        lambda w: np.stack([w.normalised(p[:, :, ::-1]) for p in w.pixels()]),
+    ),
+    "BGR after normalisation": (
+        "channel-order",
+        lambda w: np.stack([w.normalised(p)[::-1] for p in w.pixels()]),
+    ),
+    "not normalised": (
+        "normalisation-missing",
+        lambda w: np.stack([(p / np.float32(255)).transpose(2, 0, 1) for p in w.pixels()]),
+    ),
+    "raw": (
+        "normalisation-missing",
+        lambda w: np.stack([p.astype(np.float32).transpose(2, 0, 1) for p in w.pixels()]),
+    ),
+    "not scaled": (
+        "scaling-missing",
+        lambda w: np.stack(
+            [((p.astype(np.float32) - MEAN) / STD).transpose(2, 0, 1) for p in w.pixels()]
+        ),
+    ),
+    "scaled twice": (
+        "scaling-twice",
+        lambda w: np.stack([w.normalised(p / np.float32(255)) for p in w.pixels()]),
+    ),
     "normalised twice": (
         "normalisation-twice",
-        lambda w: np.stack([((w.normalised(p).transpose(1, 2, 0) - MEAN) / STD).transpose(2, 0, 1) for p in w.pixels()]),
+        lambda w: np.stack(
+            [
+                ((w.normalised(p).transpose(1, 2, 0) - MEAN) / STD).transpose(2, 0, 1)
+                for p in w.pixels()
+            ]
+        ),
     ),
     "Inception's constants": (
         "normalisation-constants",
-        lambda w: np.stack([((p / np.float32(255) - 0.5) / 0.5).transpose(2, 0, 1) for p in w.pixels()]),
+        lambda w: np.stack(
+            [((p / np.float32(255) - 0.5) / 0.5).transpose(2, 0, 1) for p in w.pixels()]
+        ),
     ),
-    "bilinear": ("interpolation", lambda w: np.stack([w.normalised(p) for p in w.pixels(Image.Resampling.BILINEAR)])),
-    "no crop": ("resize-crop", lambda w: np.stack([w.normalised(p) for p in w.pixels(size=(SIZE, SIZE))])),
-    "crop of 0.875": ("resize-crop", lambda w: np.stack([w.normalised(p) for p in w.pixels(size=(33, 27))])),
+    "bilinear": (
+        "interpolation",
+        lambda w: np.stack([w.normalised(p) for p in w.pixels(Image.Resampling.BILINEAR)]),
+    ),
+    "no crop": (
+        "resize-crop",
+        lambda w: np.stack([w.normalised(p) for p in w.pixels(size=(SIZE, SIZE))]),
+    ),
+    "crop of 0.875": (
+        "resize-crop",
+        lambda w: np.stack([w.normalised(p) for p in w.pixels(size=(33, 27))]),
+    ),
     "NHWC": (
         "layout",
-        lambda w: np.stack([np.ascontiguousarray(w.normalised(p).transpose(1, 2, 0)).reshape(3, SIZE, SIZE) for p in w.pixels()]),
+        lambda w: np.stack(
+            [
+                np.ascontiguousarray(w.normalised(p).transpose(1, 2, 0)).reshape(3, SIZE, SIZE)
+                for p in w.pixels()
+            ]
+        ),
     ),
 }
 
@@ -156,15 +223,25 @@ def with_nan(rows: np.ndarray) -> np.ndarray:
     ("fault", "change", "said"),
     [
         ("samples-shifted", lambda rows: np.roll(rows, 1, axis=0), "the offset is -1"),
-        ("samples-shuffled", lambda rows: rows[np.random.default_rng(2).permutation(COUNT)], "belong to another sample"),
+        (
+            "samples-shuffled",
+            lambda rows: rows[np.random.default_rng(2).permutation(COUNT)],
+            "belong to another sample",
+        ),
         ("classes-shifted", lambda rows: np.roll(rows, 1, axis=1), "+1"),
-        ("stale-results", lambda rows: np.where(np.arange(COUNT)[:, None] % 3 == 0, -rows, rows), "8 of 24 results differ"),
+        (
+            "stale-results",
+            lambda rows: np.where(np.arange(COUNT)[:, None] % 3 == 0, -rows, rows),
+            "8 of 24 results differ",
+        ),
         ("not-finite", with_nan, "img_03"),
         ("zeros", np.zeros_like, "all 24"),
         ("constant", lambda rows: np.repeat(rows[:1], COUNT, axis=0), "all 24"),
     ],
 )
-def test_mistakes_of_files_and_order(world: World, fault: str, change: Callable[[np.ndarray], np.ndarray], said: str) -> None:
+def test_mistakes_of_files_and_order(
+    world: World, fault: str, change: Callable[[np.ndarray], np.ndarray], said: str
+) -> None:
     diagnosis = world.diagnose(change(world.right))
     assert diagnosis.fault == fault, diagnosis.to_text()
     assert said in diagnosis.candidates[0].evidence
@@ -173,8 +250,13 @@ def test_mistakes_of_files_and_order(world: World, fault: str, change: Callable[
 def test_labels_counted_from_one(world: World, tmp_path: Path) -> None:
     world.diagnose(world.right)  # leaves sound results
     labels = tmp_path / "labels.txt"
-    labels.write_text("".join(f"img_{i:02d}.png {row.argmax() + 1}\n" for i, row in enumerate(world.right)), encoding="ascii")
-    diagnosis = diagnose(str(world.card), world.model, world.images, labels, world.folder / "result")
+    labels.write_text(
+        "".join(f"img_{i:02d}.png {row.argmax() + 1}\n" for i, row in enumerate(world.right)),
+        encoding="ascii",
+    )
+    diagnosis = diagnose(
+        str(world.card), world.model, world.images, labels, world.folder / "result"
+    )
     assert diagnosis.fault == "labels-shifted"
     assert "counts from 1" in diagnosis.to_text()
 
@@ -187,13 +269,29 @@ def test_what_nothing_explains_is_not_explained(world: World) -> None:
 
 def test_one_image_is_enough_to_tell_what_one_image_tells(world: World) -> None:
     assert world.diagnose(world.right, limit=1).fault == "none"
-    assert world.diagnose(world.infer(PREPROCESSING["BGR pixels"][1](world)), limit=1).fault == "channel-order"
+    assert (
+        world.diagnose(world.infer(PREPROCESSING["BGR pixels"][1](world)), limit=1).fault
+        == "channel-order"
+    )
 
 
 def test_the_command(world: World, stage: Callable[..., object]) -> None:
     world.diagnose(world.infer(PREPROCESSING["BGR pixels"][1](world)))
-    arguments = ["metrics/diagnose.py", "--model", world.card, "--reference", world.model, "--images", world.images, "--labels", world.labels,
-                 "--result", world.folder / "result", "--limit", 12]  # fmt: skip
+    arguments = [
+        "metrics/diagnose.py",
+        "--model",
+        world.card,
+        "--reference",
+        world.model,
+        "--images",
+        world.images,
+        "--labels",
+        world.labels,
+        "--result",
+        world.folder / "result",
+        "--limit",
+        12,
+    ]
     done = stage(*arguments, "--json")
     assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
     diagnosis = json.loads(done.stdout)  # type: ignore[attr-defined]
@@ -207,7 +305,14 @@ def test_other_classes_and_other_samples_are_refused(world: World, tmp_path: Pat
     (tmp_path / "r").mkdir()
     np.zeros(7, np.float32).tofile(tmp_path / "r/img_00_1.bin")
     with pytest.raises(InputError, match="the port has 7 classes, the reference 12"):
-        diagnose(str(world.card), world.model, world.images, world.labels, tmp_path / "r", reading=Reading(classes=7))
+        diagnose(
+            str(world.card),
+            world.model,
+            world.images,
+            world.labels,
+            tmp_path / "r",
+            reading=Reading(classes=7),
+        )
     (tmp_path / "r/img_00_1.bin").rename(tmp_path / "r/other_1.bin")
     with pytest.raises(InputError, match="no sample in common"):
         diagnose(str(world.card), world.model, world.images, world.labels, tmp_path / "r")

@@ -1,4 +1,6 @@
-"""The statistics of a comparison, against published values, other implementations and simulation."""
+"""The statistics of a comparison, against published values, other implementations and
+simulation.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
 
-from portproof.metrics.paired.bounds import judge_loss, loss_bounds, mcnemar_p, samples_to_decide, score_bound
+from portproof.metrics.paired.bounds import (
+    judge_loss,
+    loss_bounds,
+    mcnemar_p,
+    samples_to_decide,
+    score_bound,
+)
 from portproof.verdict import Verdict
 
 flips = st.integers(0, 60)
@@ -24,14 +32,30 @@ flips = st.integers(0, 60)
             (1, 1, 7, 12),
             0.95,
             (-0.517, -0.026),
-        ),  # Fagerland, Lydersen, Laake, Statistics in Medicine 33 (2014), airway hyper-responsiveness
-        ((59, 6, 16, 80), 0.95, (-0.124, -0.005)),  # the same authors, Statistical Analysis of Contingency Tables, complete response
-        ((43, 0, 1, 0), 0.90, (-0.096, 0.037)),  # Tango 1998, contact lenses; as reproduced by the R package ratesci
+            # Fagerland, Lydersen, Laake, Statistics in Medicine 33 (2014), airway
+            # hyper-responsiveness
+        ),
+        (
+            (59, 6, 16, 80),
+            0.95,
+            (-0.124, -0.005),
+        ),  # the same authors, Statistical Analysis of Contingency Tables, complete response
+        (
+            (43, 0, 1, 0),
+            0.90,
+            (-0.096, 0.037),
+        ),  # Tango 1998, contact lenses; as reproduced by the R package ratesci
         ((4, 9, 3, 16), 0.95, (-0.027, 0.390)),  # Tango 1998; as reproduced by ratesci
-        ((53, 16, 8, 9), 0.95, (-0.020, 0.207)),  # Agresti and Min, Statistics in Medicine 24 (2005); as reproduced by ratesci
+        (
+            (53, 16, 8, 9),
+            0.95,
+            (-0.020, 0.207),
+        ),  # Agresti and Min, Statistics in Medicine 24 (2005); as reproduced by ratesci
     ],
 )
-def test_published_tango_intervals(table: tuple[int, ...], level: float, interval: tuple[float, float]) -> None:
+def test_published_tango_intervals(
+    table: tuple[int, ...], level: float, interval: tuple[float, float]
+) -> None:
     _, first, second, _ = table
     low, high = loss_bounds(second, first, sum(table), (1 + level) / 2)
     assert (low, high) == pytest.approx(interval, abs=5.01e-4)
@@ -43,23 +67,39 @@ def test_an_interval_of_the_r_package_propcis() -> None:
 
 
 def _score_by_likelihood(more: int, less: int, n: int, difference: float) -> float:
-    """Tango's statistic with the nuisance parameter found by maximising the trinomial likelihood numerically."""
+    """Tango's statistic with the nuisance parameter found by maximising the trinomial likelihood
+    numerically.
+    """
 
     def minus_log_likelihood(p_less: float) -> float:
         p_more = p_less + difference
         rest = 1 - p_less - p_more
-        return -sum(count * np.log(max(p, 1e-300)) for count, p in ((more, p_more), (less, p_less), (n - more - less, rest)) if count)
+        return -sum(
+            count * np.log(max(p, 1e-300))
+            for count, p in ((more, p_more), (less, p_less), (n - more - less, rest))
+            if count
+        )
 
     low, high = max(0.0, -difference), (1 - difference) / 2
-    p_less = minimize_scalar(minus_log_likelihood, bounds=(low, high), method="bounded", options={"xatol": 1e-13}).x
+    p_less = minimize_scalar(
+        minus_log_likelihood, bounds=(low, high), method="bounded", options={"xatol": 1e-13}
+    ).x
     variance = (2 * p_less + difference - difference**2) / n
     return float(((more - less) / n - difference) / np.sqrt(variance))
 
 
-@pytest.mark.parametrize(("more", "less", "n"), [(5, 12, 600), (12, 5, 600), (1, 0, 30), (3, 3, 40), (0, 4, 25), (30, 60, 200)])
+@pytest.mark.parametrize(
+    ("more", "less", "n"),
+    [(5, 12, 600), (12, 5, 600), (1, 0, 30), (3, 3, 40), (0, 4, 25), (30, 60, 200)],
+)
 def test_the_bound_is_where_the_score_test_just_rejects(more: int, less: int, n: int) -> None:
     z = norm.ppf(0.95)
-    bound = brentq(lambda d: _score_by_likelihood(more, less, n, d) + z, (more - less) / n + 1e-9, 1 - 1e-9, xtol=1e-12)
+    bound = brentq(
+        lambda d: _score_by_likelihood(more, less, n, d) + z,
+        (more - less) / n + 1e-9,
+        1 - 1e-9,
+        xtol=1e-12,
+    )
     assert score_bound(more, less, n, 0.95) == pytest.approx(bound, abs=2e-6)
 
 
@@ -77,8 +117,12 @@ def test_properties_of_the_bounds(fixed: int, broken: int, rest: int) -> None:
     assert swapped == (-high, -low), "swapping the sides mirrors the interval"
     wide = loss_bounds(fixed, broken, n, 0.975)
     assert wide[0] <= low and high <= wide[1]
-    assert loss_bounds(fixed, broken + 1, n + 1)[1] >= high - 1e-12, "one more broken sample cannot prove a smaller loss"
-    assert loss_bounds(2 * fixed, 2 * broken, 2 * n)[1] <= high + 1e-12, "twice the samples at the same rates prove no larger loss"
+    assert loss_bounds(fixed, broken + 1, n + 1)[1] >= high - 1e-12, (
+        "one more broken sample cannot prove a smaller loss"
+    )
+    assert loss_bounds(2 * fixed, 2 * broken, 2 * n)[1] <= high + 1e-12, (
+        "twice the samples at the same rates prove no larger loss"
+    )
 
 
 def test_nothing_flipped_is_not_a_proof_of_no_loss() -> None:
@@ -91,10 +135,14 @@ def test_nothing_flipped_is_not_a_proof_of_no_loss() -> None:
 
 
 def test_the_gate_errs_at_about_five_in_a_hundred() -> None:
-    """A port that truly loses exactly the margin passes in about 5 % of experiments, and fails in about 5 %."""
+    """A port that truly loses exactly the margin passes in about 5 % of experiments, and fails in
+    about 5 %.
+    """
     generator = np.random.default_rng(20240607)
     n, margin, p_fixed = 2000, 0.01, 0.01
-    counts = generator.multinomial(n, [p_fixed, p_fixed + margin, 1 - 2 * p_fixed - margin], size=3000)
+    counts = generator.multinomial(
+        n, [p_fixed, p_fixed + margin, 1 - 2 * p_fixed - margin], size=3000
+    )
     unique, times = np.unique(counts[:, :2], axis=0, return_counts=True)
     verdicts = [judge_loss(int(fixed), int(broken), n, margin) for fixed, broken in unique]
     passed = sum(t for v, t in zip(verdicts, times, strict=True) if v is Verdict.PASS) / 3000
@@ -103,7 +151,10 @@ def test_the_gate_errs_at_about_five_in_a_hundred() -> None:
     assert 0.035 < failed < 0.065
 
 
-@pytest.mark.parametrize(("fixed", "broken"), [(0, 0), (0, 1), (5, 0), (6, 16), (16, 6), (40, 41), (400, 600), (3000, 3200)])
+@pytest.mark.parametrize(
+    ("fixed", "broken"),
+    [(0, 0), (0, 1), (5, 0), (6, 16), (16, 6), (40, 41), (400, 600), (3000, 3200)],
+)
 def test_mcnemar_against_statsmodels(fixed: int, broken: int) -> None:
     expected = mcnemar([[10, broken], [fixed, 10]], exact=True).pvalue if fixed + broken else 1.0
     assert mcnemar_p(fixed, broken) == pytest.approx(expected, rel=1e-9)
@@ -119,7 +170,9 @@ def test_the_number_of_samples_that_would_decide() -> None:
         needed = samples_to_decide(fixed, broken, n, 0.01)
         assert needed is not None and needed >= n
         enough, short = needed / n, 0.95 * needed / n
-        assert judge_loss(fixed * enough, broken * enough, n * enough, 0.01) is not Verdict.UNDECIDED
+        assert (
+            judge_loss(fixed * enough, broken * enough, n * enough, 0.01) is not Verdict.UNDECIDED
+        )
         assert judge_loss(fixed * short, broken * short, n * short, 0.01) is Verdict.UNDECIDED
 
 

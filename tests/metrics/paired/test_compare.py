@@ -19,9 +19,21 @@ from portproof.verdict import Verdict
 Stage = Callable[..., object]
 
 KEYS = {
-    "verdict", "reference_accuracy", "port_accuracy", "difference_pp", "ci95_pp", "gate_bound_pp", "fixed", "broken", "both_right", "both_wrong",
-    "mcnemar_p", "agreement", "margin_pp", "samples",
-}  # fmt: skip
+    "verdict",
+    "reference_accuracy",
+    "port_accuracy",
+    "difference_pp",
+    "ci95_pp",
+    "gate_bound_pp",
+    "fixed",
+    "broken",
+    "both_right",
+    "both_wrong",
+    "mcnemar_p",
+    "agreement",
+    "margin_pp",
+    "samples",
+}
 
 
 def table(right: list[bool], label: int = 1, names: list[str] | None = None) -> Outcomes:
@@ -33,14 +45,20 @@ def table(right: list[bool], label: int = 1, names: list[str] | None = None) -> 
     return Outcomes(ids, np.full(n, label), predicted, rank, np.where(is_right, 1.0, -1.0))
 
 
-def files(folder: Path, both_right: int, broken: int, fixed: int, both_wrong: int) -> tuple[Path, Path, Path]:
-    """Two tables of outcomes with this 2 x 2 table, the port's in another order, and their label file."""
+def files(
+    folder: Path, both_right: int, broken: int, fixed: int, both_wrong: int
+) -> tuple[Path, Path, Path]:
+    """Two tables of outcomes with this 2 x 2 table, the port's in another order, and their label
+    file.
+    """
     reference = [True] * (both_right + broken) + [False] * (fixed + both_wrong)
     port = [True] * both_right + [False] * broken + [True] * fixed + [False] * both_wrong
     n = len(reference)
     write_outcomes(folder / "reference.csv", table(reference))
     write_outcomes(folder / "port.csv", table(port).take(np.random.default_rng(0).permutation(n)))
-    (folder / "labels.txt").write_text("".join(f"s{i}.JPEG 1\n" for i in range(n)), encoding="ascii")
+    (folder / "labels.txt").write_text(
+        "".join(f"s{i}.JPEG 1\n" for i in range(n)), encoding="ascii"
+    )
     return folder / "reference.csv", folder / "port.csv", folder / "labels.txt"
 
 
@@ -55,7 +73,9 @@ def files(folder: Path, both_right: int, broken: int, fixed: int, both_wrong: in
         ((560, 0, 30, 10), "PASS", 0),  # better than the reference
     ],
 )
-def test_verdict_and_exit_code(tmp_path: Path, stage: Stage, counts: tuple[int, ...], verdict: str, code: int) -> None:
+def test_verdict_and_exit_code(
+    tmp_path: Path, stage: Stage, counts: tuple[int, ...], verdict: str, code: int
+) -> None:
     done = stage("metrics/compare.py", *files(tmp_path, *counts), "--json")
     assert done.returncode == code, done.stderr  # type: ignore[attr-defined]
     figures = json.loads(done.stdout)  # type: ignore[attr-defined]
@@ -68,7 +88,9 @@ def test_verdict_and_exit_code(tmp_path: Path, stage: Stage, counts: tuple[int, 
     assert figures["port_accuracy"] == pytest.approx((counts[0] + counts[2]) / n)
     assert figures["difference_pp"] == pytest.approx(100 * (counts[2] - counts[1]) / n)
     assert figures["ci95_pp"][0] < figures["difference_pp"] < figures["ci95_pp"][1]
-    assert -figures["difference_pp"] < figures["gate_bound_pp"] < -figures["ci95_pp"][0], "one-sided 95 % lies inside two-sided 95 %"
+    assert -figures["difference_pp"] < figures["gate_bound_pp"] < -figures["ci95_pp"][0], (
+        "one-sided 95 % lies inside two-sided 95 %"
+    )
     assert figures["agreement"] == pytest.approx((counts[0] + counts[3]) / n)
 
 
@@ -90,7 +112,9 @@ def test_the_public_name() -> None:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path, Path, np.ndarray, np.ndarray]:
-    """Result folders as the tools write them: the reference counted from 1 in float32, the port from 0 in float16."""
+    """Result folders as the tools write them: the reference counted from 1 in float32, the port
+    from 0 in float16.
+    """
     generator = np.random.default_rng(3)
     reference = generator.standard_normal((700, 10)).astype(np.float32)
     port = (reference + 0.3 * generator.standard_normal(reference.shape)).astype(np.float16)
@@ -98,48 +122,83 @@ def folders(tmp_path: Path) -> tuple[Path, Path, Path, np.ndarray, np.ndarray]:
         (tmp_path / name).mkdir()
         for i, row in enumerate(rows):
             row.tofile(tmp_path / name / f"s{i}_{number}.bin")
-    (tmp_path / "labels.txt").write_text("".join(f"s{i}.JPEG {row.argmax()}\n" for i, row in enumerate(reference)), encoding="ascii")
+    (tmp_path / "labels.txt").write_text(
+        "".join(f"s{i}.JPEG {row.argmax()}\n" for i, row in enumerate(reference)), encoding="ascii"
+    )
     return tmp_path / "reference", tmp_path / "port", tmp_path / "labels.txt", reference, port
 
 
-def test_result_folders(folders: tuple[Path, Path, Path, np.ndarray, np.ndarray], stage: Stage) -> None:
+def test_result_folders(
+    folders: tuple[Path, Path, Path, np.ndarray, np.ndarray], stage: Stage
+) -> None:
     *paths, reference, port = folders
-    done = stage("metrics/compare.py", *paths, "--port-dtype", "float16", "--json", "--out", paths[0].parent / "compare.json")
+    done = stage(
+        "metrics/compare.py",
+        *paths,
+        "--port-dtype",
+        "float16",
+        "--json",
+        "--out",
+        paths[0].parent / "compare.json",
+    )
     figures = json.loads(done.stdout)  # type: ignore[attr-defined]
     same = int(np.count_nonzero(reference.argmax(axis=1) == port.argmax(axis=1)))
-    assert (figures["both_right"], figures["broken"], figures["reference_accuracy"]) == (same, 700 - same, 1.0)
+    assert (figures["both_right"], figures["broken"], figures["reference_accuracy"]) == (
+        same,
+        700 - same,
+        1.0,
+    )
     assert figures["verdict"] == "FAIL" and done.returncode == 1  # type: ignore[attr-defined]
     assert json.loads((paths[0].parent / "compare.json").read_bytes()) == figures
     falls = [f["reference_margin"] - f["port_margin"] for f in figures["worst_flips"]]
     assert len(falls) == 10 and falls == sorted(falls, reverse=True)
     worst = int(figures["worst_flips"][0]["id"][1:])
     assert figures["worst_flips"][0]["port_predicted"] == port[worst].argmax()
-    again = stage("metrics/compare.py", *paths, "--port-dtype", "float16", "--json", "--out", paths[0].parent / "compare.json")
+    again = stage(
+        "metrics/compare.py",
+        *paths,
+        "--port-dtype",
+        "float16",
+        "--json",
+        "--out",
+        paths[0].parent / "compare.json",
+    )
     assert "up to date" in again.stderr  # type: ignore[attr-defined]
     assert (again.stdout, again.returncode) == (done.stdout, 1)  # type: ignore[attr-defined]
 
 
-def test_text_for_people(folders: tuple[Path, Path, Path, np.ndarray, np.ndarray], stage: Stage) -> None:
+def test_text_for_people(
+    folders: tuple[Path, Path, Path, np.ndarray, np.ndarray], stage: Stage
+) -> None:
     done = stage("metrics/compare.py", *folders[:3], "--port-dtype", "float16")
     assert done.returncode == 1  # type: ignore[attr-defined]
     assert "flips from right to wrong, worst first (10 of " in done.stdout  # type: ignore[attr-defined]
     assert done.stdout.splitlines()[-1].startswith("FAIL: the loss is over")  # type: ignore[attr-defined]
 
 
-def test_a_folder_and_a_table_of_it_agree(folders: tuple[Path, Path, Path, np.ndarray, np.ndarray], stage: Stage) -> None:
+def test_a_folder_and_a_table_of_it_agree(
+    folders: tuple[Path, Path, Path, np.ndarray, np.ndarray], stage: Stage
+) -> None:
     reference, port, labels, *_ = folders
     csv = reference.parent / "port.csv"
     stage("metrics/topn.py", port, labels, "--dtype", "float16", "--outcomes", csv)
     of_folder = compare(reference, port, labels, port_reading=Reading(dtype="float16"))
     of_table = compare(reference, csv, labels)
-    assert of_folder.worst_flips[0].port_margin == pytest.approx(of_table.worst_flips[0].port_margin)
-    assert (of_folder.broken, of_folder.agreement, of_folder.gate_bound_pp) == (of_table.broken, of_table.agreement, of_table.gate_bound_pp)
+    assert of_folder.worst_flips[0].port_margin == pytest.approx(
+        of_table.worst_flips[0].port_margin
+    )
+    assert (of_folder.broken, of_folder.agreement, of_folder.gate_bound_pp) == (
+        of_table.broken,
+        of_table.agreement,
+        of_table.gate_bound_pp,
+    )
 
 
 def test_a_model_with_a_background_class_compares_with_one_without(tmp_path: Path) -> None:
     reference, _, labels = files(tmp_path, 290, 0, 0, 10)
     shifted = table([True] * 290 + [False] * 10, label=2)
-    # The wrong ones predict class 0 on one side and, counted with the background, class 1 on the other: the same class.
+    # The wrong ones predict class 0 on one side and, counted with the background, class 1 on the
+    # other: the same class.
     shifted.predicted[290:] = 1
     write_outcomes(tmp_path / "port.csv", shifted)
     comparison = compare(reference, tmp_path / "port.csv", labels)
@@ -149,9 +208,14 @@ def test_a_model_with_a_background_class_compares_with_one_without(tmp_path: Pat
 def test_other_samples_are_refused_or_left_out(tmp_path: Path) -> None:
     reference, port, labels = files(tmp_path, 300, 0, 0, 0)
     write_outcomes(port, table([True] * 297, names=[f"s{i}" for i in range(3, 300)]))
-    with pytest.raises(InputError, match=r"3 of 300 samples of '.*reference.csv' are not in '.*port.csv' \(s0, s1, s2\)"):
+    with pytest.raises(
+        InputError,
+        match=r"3 of 300 samples of '.*reference.csv' are not in '.*port.csv' \(s0, s1, s2\)",
+    ):
         compare(reference, port, labels)
-    with pytest.raises(InputError, match=r"3 of 300 samples of '.*reference.csv' are not in '.*port.csv'"):
+    with pytest.raises(
+        InputError, match=r"3 of 300 samples of '.*reference.csv' are not in '.*port.csv'"
+    ):
         compare(port, reference, labels)
     partial = compare(reference, port, labels, allow_missing=True)
     assert (partial.samples, partial.left_out) == (297, 3)
@@ -166,7 +230,9 @@ def test_other_samples_are_refused_or_left_out(tmp_path: Path) -> None:
 
 def test_other_labels_are_refused(tmp_path: Path) -> None:
     reference, port, labels = files(tmp_path, 30, 0, 0, 0)
-    labels.write_text("".join(f"s{i}.JPEG {2 if i == 4 else 1}\n" for i in range(30)), encoding="ascii")
+    labels.write_text(
+        "".join(f"s{i}.JPEG {2 if i == 4 else 1}\n" for i in range(30)), encoding="ascii"
+    )
     with pytest.raises(InputError, match=r"the labels of 1 of 30 samples .*\(s4\)"):
         compare(reference, port, labels)
 

@@ -16,7 +16,13 @@ def parser() -> Parser:
 
 @pytest.mark.parametrize(
     "words",
-    [["--batch", "1,4,8"], ["--batch", "1", "4", "8"], ["--batch", "1,4", "8"], ["--batch", "1", "--batch", "4,8"], ["--batch=1,4,8"]],
+    [
+        ["--batch", "1,4,8"],
+        ["--batch", "1", "4", "8"],
+        ["--batch", "1,4", "8"],
+        ["--batch", "1", "--batch", "4,8"],
+        ["--batch=1,4,8"],
+    ],
 )
 def test_commas_and_spaces(words: list[str]) -> None:
     assert parser().parse_args(["x", *words]).batch == [1, 4, 8]
@@ -28,9 +34,19 @@ def test_the_default_is_not_added_to() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["x", "--batch", "0"], ["x", "--batch", "a"], ["x", "--batch", ","], [], ["x", "--nope"], ["x", "--bat", "1"]]
+    "words",
+    [
+        ["x", "--batch", "0"],
+        ["x", "--batch", "a"],
+        ["x", "--batch", ","],
+        [],
+        ["x", "--nope"],
+        ["x", "--bat", "1"],
+    ],
 )
-def test_wrong_usage_is_one_sentence_and_exit_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_one_sentence_and_exit_2(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
         parser().parse_args(words)
     assert stop.value.code == 2

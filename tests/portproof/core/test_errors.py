@@ -29,7 +29,9 @@ def failing(error: BaseException) -> int:
         (MemoryError(), 3, "out of memory"),
     ],
 )
-def test_exit_codes(error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_codes(
+    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert failing(error) == code
     captured = capsys.readouterr()
     assert said in captured.err
@@ -46,7 +48,9 @@ def test_our_own_errors_leave_a_traceback_in_a_file(capsys: pytest.CaptureFixtur
     assert failing(ZeroDivisionError("half\nlines")) == 70
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    path = Path(next(word for word in said.replace(";", " ").split() if word.endswith(".traceback.txt")))
+    path = Path(
+        next(word for word in said.replace(";", " ").split() if word.endswith(".traceback.txt"))
+    )
     assert "ZeroDivisionError" in path.read_text()
     path.unlink()
 

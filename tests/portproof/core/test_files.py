@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.core.files import atomic_writer, digest_of, existing_file, existing_folder, read_text, write_text
+from portproof.core.files import (
+    atomic_writer,
+    digest_of,
+    existing_file,
+    existing_folder,
+    read_text,
+    write_text,
+)
 
 
 def test_an_interrupted_writer_leaves_the_old_file(tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ def python(code: str) -> list[str]:
 
 def test_output_and_errors_go_to_one_log_in_order(tmp_path: Path) -> None:
     done = run_program(
-        python("import os; os.write(1, b'one\\n'); os.write(2, b'two\\n'); os.write(1, b'\\xff\\n'); raise SystemExit(7)"),
+        python(
+            "import os; os.write(1, b'one\\n'); os.write(2, b'two\\n'); os.write(1, b'\\xff\\n');"
+            " raise SystemExit(7)"
+        ),
         tmp_path / "a" / "log",
     )
     assert (done.exit_code, done.output) == (7, "one\ntwo\n\ufffd\n")
@@ -34,12 +37,18 @@ def test_output_and_errors_go_to_one_log_in_order(tmp_path: Path) -> None:
 
 
 def test_errors_can_have_a_log_of_their_own(tmp_path: Path) -> None:
-    done = run_program(python("import os; os.write(1, b'out'); os.write(2, b'err')"), tmp_path / "out", errors_log=tmp_path / "err")
+    done = run_program(
+        python("import os; os.write(1, b'out'); os.write(2, b'err')"),
+        tmp_path / "out",
+        errors_log=tmp_path / "err",
+    )
     assert (done.output, (tmp_path / "err").read_text()) == ("out", "err")
 
 
 def test_arguments_are_never_read_by_a_shell(tmp_path: Path) -> None:
-    done = run_program([*python("import sys; print(sys.argv[1])"), "a; echo b $HOME `id`"], tmp_path / "log")
+    done = run_program(
+        [*python("import sys; print(sys.argv[1])"), "a; echo b $HOME `id`"], tmp_path / "log"
+    )
     assert done.output == "a; echo b $HOME `id`\n"
 
 
@@ -49,7 +58,12 @@ def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
 
 
 def test_a_program_killed_by_a_signal_says_which(tmp_path: Path) -> None:
-    assert run_program(python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"), tmp_path / "log").how == "was killed by SIGSEGV"
+    assert (
+        run_program(
+            python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"), tmp_path / "log"
+        ).how
+        == "was killed by SIGSEGV"
+    )
 
 
 def test_a_timeout_ends_the_program_and_what_it_started(tmp_path: Path) -> None:
@@ -65,7 +79,9 @@ def test_a_timeout_ends_the_program_and_what_it_started(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_us_ends_the_program_too(tmp_path: Path, root: Path, number: signal.Signals) -> None:
+def test_a_signal_to_us_ends_the_program_too(
+    tmp_path: Path, root: Path, number: signal.Signals
+) -> None:
     log = tmp_path / "log"
     code = f"""
         import sys
@@ -97,7 +113,9 @@ def assert_ends(pid: int) -> None:
     raise AssertionError(f"process {pid} is still there")
 
 
-def test_the_vendor_environment_is_without_ours_and_keeps_the_vendors(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+def test_the_vendor_environment_is_without_ours_and_keeps_the_vendors(
+    monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
     monkeypatch.setattr(sys, "prefix", "/home/me/.venv")
     given = {
         "PATH": "/home/me/.venv/bin:/usr/local/Ascend/bin:/home/me/.venvs/bin:/usr/bin",
@@ -114,7 +132,9 @@ def test_the_vendor_environment_is_without_ours_and_keeps_the_vendors(monkeypatc
     assert "PYTHONPATH" not in vendor_environment({"PYTHONPATH": str(root / "src")})
 
 
-def test_a_program_is_found_on_the_path_then_in_the_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_is_found_on_the_path_then_in_the_usual_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for folder in ("a", "b"):
         tool = tmp_path / folder / "tool"
         tool.parent.mkdir()

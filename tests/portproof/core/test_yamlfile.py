@@ -41,7 +41,9 @@ def test_a_good_file(tmp_path: Path) -> None:
         ("", 1, "Outer|object"),
     ],
 )
-def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, line: int, reason: str) -> None:
+def test_a_wrong_file_is_refused_with_its_line(
+    tmp_path: Path, text: str, line: int, reason: str
+) -> None:
     with pytest.raises(InputError, match=rf"line {line}\b.*({reason})"):
         load(tmp_path, text)
 

@@ -31,7 +31,12 @@ NPU_SMI = """
 def doctor(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(root / "src")} | environment
     return subprocess.run(
-        [sys.executable, "-m", "portproof", "doctor", *arguments], capture_output=True, text=True, env=env, timeout=300, check=False
+        [sys.executable, "-m", "portproof", "doctor", *arguments],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=300,
+        check=False,
     )
 
 
@@ -67,9 +72,17 @@ def put_program(folder: Path, name: str, prints: str) -> None:
 
 @pytest.mark.parametrize(
     ("chip", "target", "ok"),
-    [("310P3", "310p", True), ("310", "310p", False), ("310", "310", True), ("310B4", "310b", True), ("310P3", "310", False)],
+    [
+        ("310P3", "310p", True),
+        ("310", "310p", False),
+        ("310", "310", True),
+        ("310B4", "310b", True),
+        ("310P3", "310", False),
+    ],
 )
-def test_an_npu_counts_only_for_its_own_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chip: str, target: str, ok: bool) -> None:
+def test_an_npu_counts_only_for_its_own_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chip: str, target: str, ok: bool
+) -> None:
     put_program(tmp_path, "npu-smi", NPU_SMI.format(name=chip))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     found = ascend.device(find_target(target), Host())
@@ -77,7 +90,9 @@ def test_an_npu_counts_only_for_its_own_target(tmp_path: Path, monkeypatch: pyte
     assert chip in found.text
 
 
-def test_an_npu_host_without_torch_continues_what_was_begun_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_npu_host_without_torch_continues_what_was_begun_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_program(tmp_path, "npu-smi", NPU_SMI.format(name="310P3"))
     (tmp_path / "cann" / "bin").mkdir(parents=True)
     put_program(tmp_path / "cann" / "bin", "atc", "")
@@ -94,17 +109,24 @@ def test_an_npu_host_without_torch_continues_what_was_begun_elsewhere(tmp_path: 
     assert [name for name, check in found.items() if not check.ok] == []
     assert "CANN 6.3.RC1" in found["convert"].why  # though set_env.sh put nothing on the PATH
     assert "ais_bench" in found["vendor-tool"].why
-    assert "copy its run directory, then 'portproof port --target 310p --run-dir DIR'" in found["continue"].why
+    assert (
+        "copy its run directory, then 'portproof port --target 310p --run-dir DIR'"
+        in found["continue"].why
+    )
 
 
-def test_a_tool_that_lies_where_the_stages_look_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tool_that_lies_where_the_stages_look_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for folder, name in (("here", "benchmark.aarch64"), ("named", "msame")):
         (tmp_path / folder).mkdir()
         put_program(tmp_path / folder, name, "")
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("PORTPROOF_TOOLS", str(tmp_path / "named"))
     found = {c.capability: c for c in ascend.checks(find_target("310"), Host())}
-    assert found["vendor-tool"].why.startswith(f"benchmark.aarch64 ({tmp_path}/here/benchmark.aarch64); msame ({tmp_path}/named/msame)")
+    assert found["vendor-tool"].why.startswith(
+        f"benchmark.aarch64 ({tmp_path}/here/benchmark.aarch64); msame ({tmp_path}/named/msame)"
+    )
 
 
 def test_a_laptop_says_from_which_interpreter_to_make_the_environment() -> None:
@@ -124,7 +146,9 @@ def test_a_laptop_says_from_which_interpreter_to_make_the_environment() -> None:
         ("NVIDIA H200, 9.0\n", "h100", False),
     ],
 )
-def test_a_gpu_counts_only_for_its_own_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: str, target: str, ok: bool) -> None:
+def test_a_gpu_counts_only_for_its_own_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: str, target: str, ok: bool
+) -> None:
     put_program(tmp_path, "nvidia-smi", listing)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert nvidia.device(find_target(target), Host()).ok is ok
@@ -146,14 +170,29 @@ class BuffersBy(Host):
     ("banner", "package", "missing"),
     [
         ("TensorRT.trtexec [TensorRT v101601] [b11] # trtexec --help", "10.16.1.11", {}),
-        ("TensorRT.trtexec [TensorRT v9200] # trtexec --help", "10.16.1.11", {"convert": "is of TensorRT 9, which is read but not driven"}),
-        ("TensorRT.trtexec [TensorRT v8601] # trtexec --help", "8.6.1", {"infer": "tensorrt is 8.6.1, and 10 and 11 are driven"}),
+        (
+            "TensorRT.trtexec [TensorRT v9200] # trtexec --help",
+            "10.16.1.11",
+            {"convert": "is of TensorRT 9, which is read but not driven"},
+        ),
+        (
+            "TensorRT.trtexec [TensorRT v8601] # trtexec --help",
+            "8.6.1",
+            {"infer": "tensorrt is 8.6.1, and 10 and 11 are driven"},
+        ),
     ],
 )
 def test_a_gpu_host_has_versions_that_are_driven(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banner: str, package: str, missing: dict[str, str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    banner: str,
+    package: str,
+    missing: dict[str, str],
 ) -> None:
-    for folder, name, prints in (("a", "nvidia-smi", "Tesla T4, 7.5\n"), ("b", "trtexec", f"&&&& RUNNING {banner}\n")):
+    for folder, name, prints in (
+        ("a", "nvidia-smi", "Tesla T4, 7.5\n"),
+        ("b", "trtexec", f"&&&& RUNNING {banner}\n"),
+    ):
         (tmp_path / folder).mkdir()
         put_program(tmp_path / folder, name, prints)
         monkeypatch.setenv("PATH", str(tmp_path / folder), prepend=os.pathsep)
@@ -164,7 +203,11 @@ def test_a_gpu_host_has_versions_that_are_driven(
     monkeypatch.syspath_prepend(str(tmp_path / "packages"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"), prepend=os.pathsep)
     found = {c.capability: c for c in nvidia.checks(find_target("t4"), BuffersBy("pycuda"))}
-    bad = {name: check.why for name, check in found.items() if not check.ok and name in ("device", "convert", "infer")}
+    bad = {
+        name: check.why
+        for name, check in found.items()
+        if not check.ok and name in ("device", "convert", "infer")
+    }
     assert bad.keys() == missing.keys()
     for name, words in missing.items():
         assert words in bad[name]
@@ -173,15 +216,21 @@ def test_a_gpu_host_has_versions_that_are_driven(
         assert "buffers by pycuda" in found["infer"].why
 
 
-def test_a_gpu_that_no_package_can_use_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_no_package_can_use_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_program(tmp_path, "nvidia-smi", "Tesla T4, 7.5\n")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     found = {c.capability: c for c in nvidia.checks(find_target("t4"), BuffersBy("nobody"))}
     assert "none of torch, cuda-python, pycuda can use the GPU here" in found["infer"].why
 
 
-def test_a_package_that_is_installed_and_broken_is_not_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "aclruntime.py").write_text("raise ImportError('libascend_hal.so: cannot open shared object file')\n")
+def test_a_package_that_is_installed_and_broken_is_not_ok(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "aclruntime.py").write_text(
+        "raise ImportError('libascend_hal.so: cannot open shared object file')\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     found = Host().package("aclruntime", None)
@@ -198,7 +247,12 @@ def test_a_missing_package_says_how_to_get_it() -> None:
 def test_a_port_needs_everything_that_is_missing_by_name() -> None:
     checks = diagnose(["t4"])
     port = next(c for c in checks if c.capability == "port")
-    missing = {c.capability for c in checks if not c.ok} - {"port", "vendor-tool", "counters", "continue"}
+    missing = {c.capability for c in checks if not c.ok} - {
+        "port",
+        "vendor-tool",
+        "counters",
+        "continue",
+    }
     assert port.ok is (not missing)
     for name in missing:
         assert name in port.why

@@ -1,4 +1,6 @@
-"""``npu-smi info`` in its layouts. The 22.0 tables are real; the others follow the layouts that vendors' documents describe."""
+"""``npu-smi info`` in its layouts. The 22.0 tables are real; the others follow the layouts that
+vendors' documents describe.
+"""
 
 from __future__ import annotations
 
@@ -65,16 +67,34 @@ V23 = """
 
 def test_a_310p_table() -> None:
     first, second = parse(V22)
-    assert (first.npu, first.chip, first.device, first.soc_version, first.health) == (0, 0, 0, "Ascend310P3", "OK")
-    assert (first.power_w, first.temperature_c, first.bus_id, first.driver) == (15.8, 42.0, "0000:82:00.0", "22.0.2")
+    assert (first.npu, first.chip, first.device, first.soc_version, first.health) == (
+        0,
+        0,
+        0,
+        "Ascend310P3",
+        "OK",
+    )
+    assert (first.power_w, first.temperature_c, first.bus_id, first.driver) == (
+        15.8,
+        42.0,
+        "0000:82:00.0",
+        "22.0.2",
+    )
     assert (first.aicore_percent, first.memory_used_mb, first.memory_total_mb) == (0, 1074, 21534)
-    assert (second.power_w, second.bus_id, second.memory_used_mb, second.memory_total_mb) == (None, None, 53984, 65536)
+    assert (second.power_w, second.bus_id, second.memory_used_mb, second.memory_total_mb) == (
+        None,
+        None,
+        53984,
+        65536,
+    )
     assert (first.is_idle, second.is_idle) == (True, False)
 
 
 def test_a_card_of_four_chips_with_and_without_repeated_first_rows() -> None:
     chips = parse(FOUR_CHIPS)
-    assert [(c.npu, c.chip, c.device, c.soc_version) for c in chips] == [(2, k, 8 + k, "Ascend310") for k in range(4)]
+    assert [(c.npu, c.chip, c.device, c.soc_version) for c in chips] == [
+        (2, k, 8 + k, "Ascend310") for k in range(4)
+    ]
     assert [c.is_idle for c in chips] == [True, True, False, True]
 
 
@@ -95,7 +115,10 @@ def test_every_real_table_is_read(shared: Path) -> None:
         text = table.read_text()
         chips = parse(text)
         assert len(chips) == text.count("310P3     |"), table
-        assert all(c.soc_version == "Ascend310P3" and c.is_idle and c.memory_total_mb == 21534 for c in chips)
+        assert all(
+            c.soc_version == "Ascend310P3" and c.is_idle and c.memory_total_mb == 21534
+            for c in chips
+        )
 
 
 @settings(max_examples=50, deadline=None)
@@ -116,13 +139,18 @@ def test_devices_are_checked_for_presence_kind_health_and_load() -> None:
     chips = parse(V22)
     assert check_devices(chips, ["Ascend310P3"], [0]) == [chips[0]]
     assert check_devices(chips, ["Ascend310P"], [0]) == [chips[0]]
-    with pytest.raises(InputError, match="there is no device 3 on this host; 'npu-smi info' lists 0, 1"):
+    with pytest.raises(
+        InputError, match="there is no device 3 on this host; 'npu-smi info' lists 0, 1"
+    ):
         check_devices(chips, ["Ascend310P3"], [0, 3])
     with pytest.raises(InputError, match="device 0 is an Ascend310P3, the target is Ascend310;"):
         check_devices(chips, ["Ascend310"], [0])
     with pytest.raises(ToolError, match="reports its health as Alarm"):
         check_devices(chips, ["Ascend310P3"], [1])
-    with pytest.raises(ToolError, match=r"device 1 \(Ascend910B4\) is not idle: AICore 51 %, running python3 \(pid 4711\)"):
+    with pytest.raises(
+        ToolError,
+        match=r"device 1 \(Ascend910B4\) is not idle: AICore 51 %, running python3 \(pid 4711\)",
+    ):
         check_devices(parse(V23), ["Ascend910B4"], [1])
     assert check_devices(parse(FOUR_CHIPS), ["Ascend310"], [8, 9, 11])
 

@@ -1,4 +1,6 @@
-"""metrics/throughput.py from outside: its JSON, its table for people, its exit codes, what it refuses."""
+"""metrics/throughput.py from outside: its JSON, its table for people, its exit codes, what it
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from portproof.logs.read import families, logs_in, read, read_many
 from portproof.measurement import Measurement, Performance, write_performance
 
 Stage = Callable[..., CompletedProcess[str]]
-PERF = "[infer] throughputRate: 244.435, Interface throughputRate: 382.328, moduleLatency: 3.35758\n"
+PERF = (
+    "[infer] throughputRate: 244.435, Interface throughputRate: 382.328, moduleLatency: 3.35758\n"
+)
 RUN_KEYS = {"source", "family", "tool_version", "status", "batch", "warnings", "figures"}
 FIGURE_KEYS = {"name", "value", "unit", "boundary", "stage", "per", "line"}
 
@@ -38,7 +42,9 @@ def measurement(label: str, batch: int = 4, seconds: float = 0.01, **facts: obje
 @pytest.fixture
 def perf(tmp_path: Path) -> Path:
     path = tmp_path / "perf.json"
-    write_performance(path, Performance(measurements=[measurement("ort"), measurement("eager", seconds=0.02)]))
+    write_performance(
+        path, Performance(measurements=[measurement("ort"), measurement("eager", seconds=0.02)])
+    )
     return path
 
 
@@ -56,17 +62,27 @@ def test_json_has_the_published_keys(stage: Stage, perf: Path, tmp_path: Path) -
 def test_our_own_measurements(perf: Path) -> None:
     first, second = read(perf)
     rate = first.figure("throughput")
-    assert rate is not None and rate.value == pytest.approx(4 * 3 / 0.06) and rate.boundary == "call"
+    assert (
+        rate is not None and rate.value == pytest.approx(4 * 3 / 0.06) and rate.boundary == "call"
+    )
     assert {
-        n: f.value for n in ("latency_mean", "latency_median", "latency_min", "latency_max") if (f := first.figure(n))
-    } == pytest.approx({"latency_mean": 0.02, "latency_median": 0.02, "latency_min": 0.01, "latency_max": 0.03})
+        n: f.value
+        for n in ("latency_mean", "latency_median", "latency_min", "latency_max")
+        if (f := first.figure(n))
+    } == pytest.approx(
+        {"latency_mean": 0.02, "latency_median": 0.02, "latency_min": 0.01, "latency_max": 0.03}
+    )
     lines = perf.read_text().splitlines()
-    assert '"ort"' in "".join(lines[max(first.line - 12, 0) : first.line]) and second.line > first.line
+    assert (
+        '"ort"' in "".join(lines[max(first.line - 12, 0) : first.line]) and second.line > first.line
+    )
     assert (first.facts["label"], first.batch, first.status) == ("ort", 4, "ok")
 
 
 def test_clients_overlap(tmp_path: Path) -> None:
-    write_performance(tmp_path / "perf.json", Performance(measurements=[measurement("ort", clients=2)]))
+    write_performance(
+        tmp_path / "perf.json", Performance(measurements=[measurement("ort", clients=2)])
+    )
     rate = read(tmp_path / "perf.json")[0].figure("throughput")
     assert rate is not None and rate.value == pytest.approx(2 * 4 * 3 / 0.06)
 
@@ -74,10 +90,14 @@ def test_clients_overlap(tmp_path: Path) -> None:
 def test_rehearsed_unstable_and_empty_measurements_say_so(tmp_path: Path) -> None:
     path = tmp_path / "perf.json"
     some = [measurement("ort", simulated=True), measurement("eager", blocks=[])]
-    write_performance(path, Performance(measurements=some, status="unstable", reasons=["ratio drifts"]))
+    write_performance(
+        path, Performance(measurements=some, status="unstable", reasons=["ratio drifts"])
+    )
     rehearsed, empty = read(path)
     assert (
-        rehearsed.simulated and any("REHEARSAL" in w for w in rehearsed.warnings) and any("ratio drifts" in w for w in rehearsed.warnings)
+        rehearsed.simulated
+        and any("REHEARSAL" in w for w in rehearsed.warnings)
+        and any("ratio drifts" in w for w in rehearsed.warnings)
     )
     assert (empty.status, empty.figures) == ("incomplete", [])
 
@@ -99,7 +119,12 @@ def test_chips_add_card_figures_and_change_none(stage: Stage, tmp_path: Path) ->
     with_chips = json.loads(stage("metrics/throughput.py", log, "--json", "--chips", 4).stdout)[0]
     assert with_chips["figures"][: len(plain["figures"])] == plain["figures"]
     (card,) = with_chips["figures"][len(plain["figures"]) :]
-    assert (card["per"], card["value"], card["boundary"], card["line"]) == ("card", 382.328 * 4, "device", 1)
+    assert (card["per"], card["value"], card["boundary"], card["line"]) == (
+        "card",
+        382.328 * 4,
+        "device",
+        1,
+    )
     assert with_chips["chips"] == 4
 
 
@@ -108,17 +133,34 @@ def test_table_for_people(stage: Stage, tmp_path: Path) -> None:
     log.write_text(PERF)
     done = stage("metrics/throughput.py", log)
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("benchmark", "incomplete", "382.328", "images/s", "device", "per chip", "line 1"))
+    assert all(
+        word in done.stdout
+        for word in (
+            "benchmark",
+            "incomplete",
+            "382.328",
+            "images/s",
+            "device",
+            "per chip",
+            "line 1",
+        )
+    )
 
 
-def test_a_file_that_holds_no_run_is_named_and_the_others_are_read(stage: Stage, tmp_path: Path) -> None:
+def test_a_file_that_holds_no_run_is_named_and_the_others_are_read(
+    stage: Stage, tmp_path: Path
+) -> None:
     log, prose = tmp_path / "perf.txt", tmp_path / "prose.txt"
     log.write_text(PERF)
     prose.write_text("310 performance: 1529 fps\n")
     done = stage("metrics/throughput.py", prose, log, tmp_path / "missing.txt", "--json")
     assert done.returncode == 2
     assert len(json.loads(done.stdout)) == 1
-    assert "prose.txt" in done.stderr and "missing.txt" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        "prose.txt" in done.stderr
+        and "missing.txt" in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_hostile_names_cannot_repaint_the_terminal(stage: Stage, tmp_path: Path) -> None:
@@ -128,18 +170,35 @@ def test_hostile_names_cannot_repaint_the_terminal(stage: Stage, tmp_path: Path)
 
 
 def test_a_mean_that_does_not_grow_with_the_batch_is_reported(stage: Stage, tmp_path: Path) -> None:
-    body = "NPU_compute_time (ms): min = 4.0, max = 4.0, mean = 4.0, median = 4.0, percentile(99%) = 4.0\n"
+    body = (
+        "NPU_compute_time (ms): min = 4.0, max = 4.0, mean = 4.0, median = 4.0, percentile(99%) ="
+        " 4.0\n"
+    )
     for batch, rate in ((1, 250.0), (8, 2000.0)):
         folder = tmp_path / f"bs{batch}"
         folder.mkdir()
         line = f"throughput 1000*batchsize.mean({batch})/NPU_compute_time.mean(4.0): {rate}\n"
         (folder / "console.txt").write_text(body + line)
-    data = json.loads(stage("metrics/throughput.py", *sorted(tmp_path.glob("bs*/console.txt")), "--json").stdout)
+    data = json.loads(
+        stage("metrics/throughput.py", *sorted(tmp_path.glob("bs*/console.txt")), "--json").stdout
+    )
     (warning,) = [w for run in data for w in run["warnings"]]
     assert "0.004 s at batch 1" in warning and "0.004 s at batch 8" in warning
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\1\2" * 5000, b"{}", b"[]", b'{"a": ', b"[" * 100000, b"\xff\xfe", bytes(range(256)) * 40])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0\1\2" * 5000,
+        b"{}",
+        b"[]",
+        b'{"a": ',
+        b"[" * 100000,
+        b"\xff\xfe",
+        bytes(range(256)) * 40,
+    ],
+)
 def test_what_is_no_log_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
@@ -164,14 +223,24 @@ def test_hints_of_names_are_never_the_batch(tmp_path: Path) -> None:
 
 
 def test_folders_are_walked_past_results(tmp_path: Path) -> None:
-    for name in ("a.log", "result/1.txt", "result/dumpOutput_device0/2.txt", ".hidden.log", "x.proof.json", "img.png", "sub/b.txt"):
+    for name in (
+        "a.log",
+        "result/1.txt",
+        "result/dumpOutput_device0/2.txt",
+        ".hidden.log",
+        "x.proof.json",
+        "img.png",
+        "sub/b.txt",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(PERF)
     assert [p.relative_to(tmp_path).as_posix() for p in logs_in(tmp_path)] == ["a.log", "sub/b.txt"]
 
 
-def test_many_files_are_read_in_order_by_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_files_are_read_in_order_by_several_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reading, "MANY", 10)
     monkeypatch.setattr(reading, "CHUNK", 3)
     paths = []
@@ -184,13 +253,30 @@ def test_many_files_are_read_in_order_by_several_processes(tmp_path: Path, monke
 
 
 def test_every_family_is_found_by_its_file() -> None:
-    assert {m.FAMILY for m in families()} == {"benchmark", "pureinfer", "ais_bench", "msame", "trtexec", "loadgen", "portproof"}
+    assert {m.FAMILY for m in families()} == {
+        "benchmark",
+        "pureinfer",
+        "ais_bench",
+        "msame",
+        "trtexec",
+        "loadgen",
+        "portproof",
+    }
 
 
 def test_real_texts_that_are_not_logs(shared: Path) -> None:
     samples = shared / "samples"
-    names = [p for kind in ("accuracy", "npu_smi", "atc", "perf_stmt") for p in samples.glob(f"logs/{kind}_*.log")]
-    names += [*samples.glob("readmes/*.md"), *shared.glob("sources/*.md"), samples / "logs/trtexec_07.log", samples / "logs/index.tsv"]
+    names = [
+        p
+        for kind in ("accuracy", "npu_smi", "atc", "perf_stmt")
+        for p in samples.glob(f"logs/{kind}_*.log")
+    ]
+    names += [
+        *samples.glob("readmes/*.md"),
+        *shared.glob("sources/*.md"),
+        samples / "logs/trtexec_07.log",
+        samples / "logs/index.tsv",
+    ]
     assert len(names) > 90
     for path in names:
         with pytest.raises(InputError):

@@ -24,17 +24,76 @@ NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 
 #: Pieces that parsers look for, to be put together in any order, whole and damaged.
 PIECES = [
-    "[e2e] throughputRate: ", "[data read] ", "[preprocess]", "[infer] throughputRate: 1.5, Interface throughputRate: ", ", moduleLatency: ",
-    "[post] throughputRate: ", "# PortProof 0.1.0 boundary=call", "latency: 2.81784e+06", "ave_throughputRate: ", "samples/s, ave_latency: ",
-    "Dataset number: 0 finished cost ", "Inference average time : ", "[INFO] Execute sample success", " without first time",
-    "NPU_compute_time (ms): min = ", ", max = ", ", mean = ", "throughput 1000*batchsize.mean(4)/NPU_compute_time.mean(", "): ", "ms",
-    "throughput (1000/NPU_compute_time/batchsize): ", '"NPU_compute_time": {', '"mean": ', '"throughput": ', "}", "i:0 device_0 throughput:",
-    "summary throughput:", "[ERROR] no", "&&&& RUNNING TensorRT.trtexec [TensorRT v8205] # trtexec --onnx=m --shapes=x:4x3", "&&&& PASSED TensorRT.trtexec",
-    "&&&& FAILED TensorRT.trtexec", "[05/17/2022-15:33:49] [I] ", "GPU Compute Time: min = ", "GPU Compute", "Host Latency", "min: ", " ms", "mean: ",
-    "percentile: 3 ms at 99%", "percentile(99.9%) = ", "Throughput: ", " qps", "throughput: 0 qps", "Total Host Walltime: ", " s",
-    "total compute time: ", "MLPerf Results Summary", "Samples per second: ", "Result is : VALID", "Mean latency (ns) : ", "Scenario : Offline",
-    "0", "1", "263.872", "1e400", "1e-5", "99999999999999999999", "1.2.3", "inf", "nan", "-3", "٣", "，", "\n", "\n", "\r", " ", "\x1b[0m", "\ufffd",
-]  # fmt: skip
+    "[e2e] throughputRate: ",
+    "[data read] ",
+    "[preprocess]",
+    "[infer] throughputRate: 1.5, Interface throughputRate: ",
+    ", moduleLatency: ",
+    "[post] throughputRate: ",
+    "# PortProof 0.1.0 boundary=call",
+    "latency: 2.81784e+06",
+    "ave_throughputRate: ",
+    "samples/s, ave_latency: ",
+    "Dataset number: 0 finished cost ",
+    "Inference average time : ",
+    "[INFO] Execute sample success",
+    " without first time",
+    "NPU_compute_time (ms): min = ",
+    ", max = ",
+    ", mean = ",
+    "throughput 1000*batchsize.mean(4)/NPU_compute_time.mean(",
+    "): ",
+    "ms",
+    "throughput (1000/NPU_compute_time/batchsize): ",
+    '"NPU_compute_time": {',
+    '"mean": ',
+    '"throughput": ',
+    "}",
+    "i:0 device_0 throughput:",
+    "summary throughput:",
+    "[ERROR] no",
+    "&&&& RUNNING TensorRT.trtexec [TensorRT v8205] # trtexec --onnx=m --shapes=x:4x3",
+    "&&&& PASSED TensorRT.trtexec",
+    "&&&& FAILED TensorRT.trtexec",
+    "[05/17/2022-15:33:49] [I] ",
+    "GPU Compute Time: min = ",
+    "GPU Compute",
+    "Host Latency",
+    "min: ",
+    " ms",
+    "mean: ",
+    "percentile: 3 ms at 99%",
+    "percentile(99.9%) = ",
+    "Throughput: ",
+    " qps",
+    "throughput: 0 qps",
+    "Total Host Walltime: ",
+    " s",
+    "total compute time: ",
+    "MLPerf Results Summary",
+    "Samples per second: ",
+    "Result is : VALID",
+    "Mean latency (ns) : ",
+    "Scenario : Offline",
+    "0",
+    "1",
+    "263.872",
+    "1e400",
+    "1e-5",
+    "99999999999999999999",
+    "1.2.3",
+    "inf",
+    "nan",
+    "-3",
+    "٣",
+    "，",
+    "\n",
+    "\n",
+    "\r",
+    " ",
+    "\x1b[0m",
+    "\ufffd",
+]
 
 
 def written(text: str | bytes) -> Path:
@@ -55,14 +114,20 @@ def read_or_refuse(path: Path) -> list[Run]:
 
 
 def assert_nothing_is_invented(runs: list[Run], text: str) -> None:
-    """Every figure that is not marked as derived stands in the text, in its own or in a thousandth or billionth of its unit."""
+    """Every figure that is not marked as derived stands in the text, in its own or in a thousandth
+    or billionth of its unit.
+    """
     numbers = {float(n) for n in NUMBER.findall(text)}
     for run in runs:
         assert run.status != "failed" or not run.figures
         for figure in run.figures:
             assert figure.value is None or (math.isfinite(figure.value) and figure.value >= 0)
             if figure.value is not None and figure.derived is None:
-                assert any(math.isclose(figure.value, n / scale, rel_tol=1e-12) for n in numbers for scale in (1, 1e3, 1e9)), figure
+                assert any(
+                    math.isclose(figure.value, n / scale, rel_tol=1e-12)
+                    for n in numbers
+                    for scale in (1, 1e3, 1e9)
+                ), figure
 
 
 @QUICK
@@ -121,12 +186,21 @@ def test_any_json(data: object) -> None:
 
 @QUICK
 @given(st.dictionaries(st.sampled_from(["min", "max", "mean", "median"]), JSON), JSON, JSON, JSON)
-def test_any_summary(times: dict[str, object], throughput: object, arguments: object, values: object) -> None:
-    data = {"NPU_compute_time": times, "throughput": throughput, "args": arguments, "npu_compute_time_list": values}
+def test_any_summary(
+    times: dict[str, object], throughput: object, arguments: object, values: object
+) -> None:
+    data = {
+        "NPU_compute_time": times,
+        "throughput": throughput,
+        "args": arguments,
+        "npu_compute_time_list": values,
+    }
     read_or_refuse(written(json.dumps(data)))
 
 
-@pytest.mark.parametrize("mark", sorted({mark for family in families() for mark in getattr(family, "MARKS", ())}))
+@pytest.mark.parametrize(
+    "mark", sorted({mark for family in families() for mark in getattr(family, "MARKS", ())})
+)
 def test_long_lines_take_linear_time(mark: str) -> None:
     """Quadratic patterns would take minutes on these."""
     for filler in (" ", "0", "a", ",", "[", "=", mark, mark + " 1"):
@@ -158,9 +232,15 @@ def mutate(text: str, generator: random.Random) -> str:
 def test_mutated_samples(shared: Path) -> None:
     generator = random.Random(20260517)
     samples = [
-        p for kind in ("logs/*.log", "trtexec/*.log", "loadgen/*.txt", "ais_bench/*/*") for p in sorted(shared.glob(f"samples/{kind}"))
+        p
+        for kind in ("logs/*.log", "trtexec/*.log", "loadgen/*.txt", "ais_bench/*/*")
+        for p in sorted(shared.glob(f"samples/{kind}"))
     ]
-    texts = [p.read_text(encoding="utf-8", errors="replace") for p in samples if p.is_file() and p.stat().st_size < 20000]
+    texts = [
+        p.read_text(encoding="utf-8", errors="replace")
+        for p in samples
+        if p.is_file() and p.stat().st_size < 20000
+    ]
     assert len(texts) > 150
     for text in texts:
         for _ in range(6):

@@ -16,7 +16,13 @@ from portproof.proof.sidecar import Work, proof_of, sidecar_of
 
 
 def work(folder: Path, **parameters: object) -> Work:
-    return Work("copy", folder / "out.txt", inputs={"source": [folder / "in.txt"]}, parameters=parameters, packages=("numpy",))
+    return Work(
+        "copy",
+        folder / "out.txt",
+        inputs={"source": [folder / "in.txt"]},
+        parameters=parameters,
+        packages=("numpy",),
+    )
 
 
 def make(folder: Path, **parameters: object) -> None:
@@ -69,7 +75,9 @@ def test_a_missing_output_is_the_reason(done: Path) -> None:
     assert "is missing" in (work(done, opset=11).why() or "")
 
 
-def test_a_copied_folder_is_still_done(done: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_copied_folder_is_still_done(
+    done: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     copy = tmp_path_factory.mktemp("host") / "copy"
     shutil.copytree(done, copy)
     shutil.rmtree(done)
@@ -81,7 +89,9 @@ def test_a_stage_that_began_is_not_done(done: Path) -> None:
     assert work(done, opset=11).why() == "it has not been done yet"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "portproof.proof/99"}', '{"schema": "portproof.proof/1"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"schema": "portproof.proof/99"}', '{"schema": "portproof.proof/1"}']
+)
 def test_a_damaged_sidecar_is_a_reason_not_a_crash(done: Path, text: str) -> None:
     sidecar_of(done / "out.txt").write_text(text)
     assert "sidecar" in (work(done, opset=11).why() or "")
@@ -104,7 +114,9 @@ def fill(base: Path, names: list[str], **parameters: object) -> Work:
     job = folder_work(base, **parameters)
     with Journal(job) as journal:
         for name in names:
-            journal.publish(write_pending(base / "prep" / name, f"{name} {parameters}".encode(), job.root))
+            journal.publish(
+                write_pending(base / "prep" / name, f"{name} {parameters}".encode(), job.root)
+            )
     return job
 
 
@@ -126,7 +138,9 @@ def test_a_kill_between_writing_noting_and_renaming_leaves_no_stranger(
     with pytest.raises(KeyboardInterrupt), Journal(job) as journal:
         record = write_pending(tmp_path / "prep" / "a", b"whole", job.root)
         if moment == "noted":
-            monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            monkeypatch.setattr(
+                Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+            )
             journal.publish(record)
         raise KeyboardInterrupt
     assert pending(tmp_path / "prep" / "a").exists()
@@ -172,7 +186,9 @@ def test_a_folder_with_files_of_somebody_else_is_refused(tmp_path: Path) -> None
     assert (tmp_path / "prep" / "thesis.doc").read_text() == "precious"
 
 
-def test_the_version_of_cann_is_part_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_cann_is_part_of_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from portproof.host import cann
     from portproof.proof.sidecar import environment
 
@@ -180,7 +196,9 @@ def test_the_version_of_cann_is_part_of_the_host(tmp_path: Path, monkeypatch: py
     assert "cann" not in environment()
     folder = tmp_path / f"{platform.machine()}-linux"
     folder.mkdir()
-    (folder / "ascend_toolkit_install.info").write_text("package_name=Ascend-cann-toolkit\nversion=6.3.RC1\narch=x86_64\n")
+    (folder / "ascend_toolkit_install.info").write_text(
+        "package_name=Ascend-cann-toolkit\nversion=6.3.RC1\narch=x86_64\n"
+    )
     assert environment()["cann"] == "6.3.RC1"
     (folder / "ascend_toolkit_install.info").write_text("no version\n")
     (tmp_path / "ascend_nnae_install.info").write_text("version = 5.1.RC2\n")

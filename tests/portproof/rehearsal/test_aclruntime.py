@@ -1,6 +1,7 @@
 """The simulated aclruntime against the transcripts of the real one, argument for argument.
 
-Each case runs in a process of its own, as in the transcripts; the model is a tiny one, so sizes differ and are those of the tiny model.
+Each case runs in a process of its own, as in the transcripts; the model is a tiny one, so sizes
+differ and are those of the tiny model.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def N(s): return [o.name for o in s.get_outputs()]
 
 OPEN = "[INFO] acl init success\n[INFO] open device 0 success\n"
 
-#: Runs each case in a fork of one process, so that ACL's process-wide state is fresh and the imports are paid once.
+#: Runs each case in a fork of one process, so that ACL's process-wide state is fresh and the
+#: imports are paid once.
 SERVER = """
 import atexit, json, os, traceback
 answers = {}
@@ -56,7 +58,9 @@ print(json.dumps(answers))
 
 
 def read_cases() -> dict[str, tuple[str, list[str]]]:
-    """Name -> code and the texts that must come, from the file of cases. A backslash at the end of a text: it ends within a line."""
+    """Name -> code and the texts that must come, from the file of cases. A backslash at the end of
+    a text: it ends within a line.
+    """
     found = {}
     for part in (Path(__file__).parent / "aclruntime_cases.md").read_text().split("### ")[1:]:
         name, _, rest = part.partition("\n")
@@ -69,13 +73,23 @@ CASES = read_cases()
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory, root: Path, om_models: Path) -> dict[str, str]:
+def answers(
+    tmp_path_factory: pytest.TempPathFactory, root: Path, om_models: Path
+) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("cases")
     (folder / "models").symlink_to(om_models)
-    (folder / "cases.json").write_text(json.dumps({name: code for name, (code, _) in CASES.items()}))
+    (folder / "cases.json").write_text(
+        json.dumps({name: code for name, (code, _) in CASES.items()})
+    )
     environment = os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + SERVER], cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=True
+        [sys.executable, "-c", PRELUDE + SERVER],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
     )
     return dict(json.loads(done.stdout))
 
@@ -98,8 +112,10 @@ def test_it_answers_as_the_real_one_did(answers: dict[str, str], name: str) -> N
 
 
 def test_the_description_as_text(run: Run) -> None:
-    assert run("print(S())") == OPEN + (
-        "<Model>\ndevice:\t0\ninput:\n  #0    image  (1, 3, 4, 4)  float32  192  192\noutput:\n"
+    assert (
+        run("print(S())")
+        == OPEN
+        + "<Model>\ndevice:\t0\ninput:\n  #0    image  (1, 3, 4, 4)  float32  192  192\noutput:\n"
         "  #0    /fc/Gemm:0:class  (1, 10)  float32  40  40\n\n"
     )
 
@@ -118,7 +134,11 @@ def test_the_librarys_own_lines_come_late_in_a_pipe(run: Run) -> None:
         "[INFO] end to reset device is 0",
         "[INFO] end to finalize acl",
     ]
-    assert run(code).splitlines()[:3] == ["one", "[INFO] acl init success", "[INFO] open device 0 success"]
+    assert run(code).splitlines()[:3] == [
+        "one",
+        "[INFO] acl init success",
+        "[INFO] open device 0 success",
+    ]
 
 
 def test_outputs_are_those_of_onnx_runtime(om_models: Path, tiny_onnx: Path) -> None:
@@ -151,5 +171,8 @@ def test_the_transcripts_errors_are_all_known(shared: Path) -> None:
 
 @pytest.mark.parametrize(("fault", "sign"), [("crash-in-batch-2", -11), ("slow-chip", 0)])
 def test_faults(program: Program, fault: str, sign: int) -> None:
-    code = PRELUDE + "s = S(); [s.run(N(s), [D(x)]) for _ in range(3)]; print(len(s.sumary().exec_time_list))"
+    code = (
+        PRELUDE
+        + "s = S(); [s.run(N(s), [D(x)]) for _ in range(3)]; print(len(s.sumary().exec_time_list))"
+    )
     assert program("-c", code, env={"PORTPROOF_REHEARSAL_FAULT": fault}).returncode == sign

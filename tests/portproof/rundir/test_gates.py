@@ -23,15 +23,28 @@ COMPARED = {
 
 
 def settings(gate: str) -> Settings:
-    return Settings(targets=("cpu",), model="m", weights="w", images="i", labels="l", batches=(1,), gate=gate)  # type: ignore[arg-type]
+    return Settings(
+        targets=("cpu",), model="m", weights="w", images="i", labels="l", batches=(1,), gate=gate
+    )  # type: ignore[arg-type]
 
 
 def measured(folder: Path, ci95: tuple[float, float], status: str = "ok") -> None:
-    one = {"model": "m", "batch": 1, "boundary": "call", "precision": "fp32", "clients": 1, "inputs": "random", "blocks": [[0.01] * 20]}
+    one = {
+        "model": "m",
+        "batch": 1,
+        "boundary": "call",
+        "precision": "fp32",
+        "clients": 1,
+        "inputs": "random",
+        "blocks": [[0.01] * 20],
+    }
     found = [Measurement(label=name, backend=name, **one) for name in ("ort", "eager")]  # type: ignore[arg-type]
     ratio = Ratio(a="ort", b="eager", batch=1, boundary="call", ratio=sum(ci95) / 2, ci95=ci95)
     reasons = ["ort, batch 1, call: drift"] if status != "ok" else []
-    write_performance(folder / "ort" / "perf.json", Performance(status=status, reasons=reasons, measurements=found, ratios=[ratio]))  # type: ignore[arg-type]
+    write_performance(
+        folder / "ort" / "perf.json",
+        Performance(status=status, reasons=reasons, measurements=found, ratios=[ratio]),
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -73,38 +86,98 @@ def test_what_is_not_there_is_not_judged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "status", "simulated", "verdict", "said"),
     [
-        ("310p", "ok", False, "UNDECIDED", "best 200.0 images/s a chip at batch 1; a device is judged against the logs of others: portproof table "
-         "310p=310p/perf.json OTHER=LOGS --policy modelzoo-310p"),
+        (
+            "310p",
+            "ok",
+            False,
+            "UNDECIDED",
+            (
+                "best 200.0 images/s a chip at batch 1; a device is judged against the logs of"
+                " others: portproof table 310p=310p/perf.json OTHER=LOGS --policy modelzoo-310p"
+            ),
+        ),
         ("t4", "ok", False, "UNDECIDED", "portproof table t4=t4/perf.json OTHER=LOGS"),
         ("310", "unstable", False, "UNSTABLE", "310, batch 1, device: drift"),
         ("310", "ok", True, "UNDECIDED", "simulated: nothing was measured"),
     ],
-)  # fmt: skip
+)
 def test_a_device_that_was_timed_alone_is_not_judged_by_its_hosts_processor(
     tmp_path: Path, target: str, status: str, simulated: bool, verdict: str, said: str
 ) -> None:
     (tmp_path / "compare.json").write_text(json.dumps(COMPARED))
     kinds = {"call": 0.01, "device": 0.005}
-    found = [Measurement(label=target, backend="om", model="m", batch=1, boundary=kind, precision="fp16", clients=1, inputs="random",
-                         blocks=[[seconds] * 20]) for kind, seconds in kinds.items()]  # type: ignore[arg-type] # fmt: skip
+    found = [
+        Measurement(
+            label=target,
+            backend="om",
+            model="m",
+            batch=1,
+            boundary=kind,
+            precision="fp16",
+            clients=1,
+            inputs="random",
+            blocks=[[seconds] * 20],
+        )
+        for kind, seconds in kinds.items()
+    ]  # type: ignore[arg-type]
     reasons = [f"{target}, batch 1, device: drift"] if status != "ok" else []
-    write_performance(tmp_path / target / "perf.json", Performance(status=status, reasons=reasons, measurements=found, simulated=simulated))  # type: ignore[arg-type]
-    judged = judge(tmp_path, Settings(targets=(target,), model="m", weights="w", images="i", labels="l", batches=(1,), gate="speed"))
+    write_performance(
+        tmp_path / target / "perf.json",
+        Performance(status=status, reasons=reasons, measurements=found, simulated=simulated),
+    )  # type: ignore[arg-type]
+    judged = judge(
+        tmp_path,
+        Settings(
+            targets=(target,),
+            model="m",
+            weights="w",
+            images="i",
+            labels="l",
+            batches=(1,),
+            gate="speed",
+        ),
+    )
     gate = judged.gates[1]
     assert (str(gate.verdict), said in gate.reason) == (verdict, True), gate.reason
     assert judged.exit_code == 4
 
 
 def test_a_device_that_was_not_timed_has_not_finished(tmp_path: Path) -> None:
-    judged = judge(tmp_path, Settings(targets=("310p",), model="m", weights="w", images="i", labels="l", batches=(1,), gate="speed"))
+    judged = judge(
+        tmp_path,
+        Settings(
+            targets=("310p",),
+            model="m",
+            weights="w",
+            images="i",
+            labels="l",
+            batches=(1,),
+            gate="speed",
+        ),
+    )
     assert (judged.gates[1].verdict, judged.exit_code) == (None, 3)
 
 
 def test_a_tuned_model_is_timed_under_a_label_of_its_own() -> None:
     from portproof.rundir.plan import table_chips, table_columns, timed_labels
 
-    tuned = Settings(targets=("310", "cpu"), model="m", weights="w", images="i", labels="l", batches=(1,), tune=True, devices=(0, 1))
+    tuned = Settings(
+        targets=("310", "cpu"),
+        model="m",
+        weights="w",
+        images="i",
+        labels="l",
+        batches=(1,),
+        tune=True,
+        devices=(0, 1),
+    )
     assert (timed_labels(tuned, "310"), timed_labels(tuned, "cpu")) == (["310", "310_aoe"], ["ort"])
-    assert table_columns(tuned) == ["310=310/perf.json", "310 card=310/card.json", "310_aoe=310_aoe/perf.json", "310_aoe card=310_aoe/card.json",
-                                    "ort=ort/perf.json", "eager=ort/perf.json"]  # fmt: skip
+    assert table_columns(tuned) == [
+        "310=310/perf.json",
+        "310 card=310/card.json",
+        "310_aoe=310_aoe/perf.json",
+        "310_aoe card=310_aoe/card.json",
+        "ort=ort/perf.json",
+        "eager=ort/perf.json",
+    ]
     assert table_chips(tuned) == {"310_aoe": 4}

@@ -28,7 +28,9 @@ with locked(Path(sys.argv[1])):
 def holder(tmp_path: Path, root: Path) -> subprocess.Popen[str]:
     env = os.environ | {"PYTHONPATH": str(root / "src")}
     command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+    )
     assert process.stdout
     assert process.stdout.readline() == "held\n"
     yield process  # type: ignore[misc]
@@ -36,13 +38,20 @@ def holder(tmp_path: Path, root: Path) -> subprocess.Popen[str]:
     process.wait()
 
 
-def test_the_second_run_refuses_and_names_the_first(holder: subprocess.Popen[str], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"process {holder.pid} on .*started 20"), locked(tmp_path / "run"):
+def test_the_second_run_refuses_and_names_the_first(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(InputError, match=rf"process {holder.pid} on .*started 20"),
+        locked(tmp_path / "run"),
+    ):
         pass
     assert str(holder.pid) in (tmp_path / "run" / LOCK).read_text()
 
 
-def test_a_killed_holder_s_lock_is_stale(holder: subprocess.Popen[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_holder_s_lock_is_stale(
+    holder: subprocess.Popen[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     holder.kill()
     holder.wait()
     with locked(tmp_path / "run"):
@@ -55,10 +64,19 @@ def test_a_child_that_outlives_its_parent_still_guards_the_folder(tmp_path: Path
     ended = gone.pid
     gone.wait()
     with locked(tmp_path / "run") as lock:
-        child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=(lock,))
+        child = subprocess.Popen(
+            [sys.executable, "-c", "import sys; sys.stdin.read()"],
+            stdin=subprocess.PIPE,
+            pass_fds=(lock,),
+        )
     try:
-        (tmp_path / "run" / LOCK).write_text(json.dumps({"host": socket.gethostname(), "pid": ended, "started": "2026"}))
-        with pytest.raises(InputError, match=r"is in use.* a step that it started is still at work"), locked(tmp_path / "run"):
+        (tmp_path / "run" / LOCK).write_text(
+            json.dumps({"host": socket.gethostname(), "pid": ended, "started": "2026"})
+        )
+        with (
+            pytest.raises(InputError, match=r"is in use.* a step that it started is still at work"),
+            locked(tmp_path / "run"),
+        ):
             pass
     finally:
         child.kill()

@@ -21,7 +21,14 @@ def test_the_demonstration_passes_and_leaves_a_report(demonstration: Demonstrati
     assert f"report: {run_dir / 'report' / 'README.md'}" in done.stdout
     report = (run_dir / "report" / "README.md").read_text()
     assert "Verdict: PASS" in report
-    for name in ("model.onnx", "weights.pth", "prep.info", "compare.json", "ort/perf.json", "data/val_label.txt"):
+    for name in (
+        "model.onnx",
+        "weights.pth",
+        "prep.info",
+        "compare.json",
+        "ort/perf.json",
+        "data/val_label.txt",
+    ):
         assert (run_dir / name).is_file()
 
 
@@ -41,14 +48,23 @@ def test_the_accuracy_is_what_scikit_learn_counts(demonstration: Demonstration) 
     run_dir, _ = demonstration
     rows = [line.split() for line in (run_dir / "data" / "val_label.txt").read_text().splitlines()]
     folder = next((run_dir / "ort").glob("bs*/result"))
-    scores = np.stack([np.fromfile(folder / f"{name.split('.')[0]}_1.bin", np.float32) for name, _ in rows])
-    stated = {r["key"]: r["value"] for r in json.loads((folder.parent / "result.json").read_text())["value"]}
+    scores = np.stack(
+        [np.fromfile(folder / f"{name.split('.')[0]}_1.bin", np.float32) for name, _ in rows]
+    )
+    stated = {
+        r["key"]: r["value"]
+        for r in json.loads((folder.parent / "result.json").read_text())["value"]
+    }
     for k in (1, 2, 5):
-        expected = top_k_accuracy_score([int(label) for _, label in rows], scores, k=k, labels=range(10))
+        expected = top_k_accuracy_score(
+            [int(label) for _, label in rows], scores, k=k, labels=range(10)
+        )
         assert stated[f"Top{k} accuracy"] == f"{round(100 * expected, 2)}%"
 
 
-def test_a_second_run_does_nothing_and_says_so(port_command: Command, demonstration: Demonstration) -> None:
+def test_a_second_run_does_nothing_and_says_so(
+    port_command: Command, demonstration: Demonstration
+) -> None:
     run_dir, before = demonstration
     done = port_command("--run-dir", run_dir, "--batch", "1,4")
     assert done.returncode == 0, done.stderr
@@ -58,7 +74,9 @@ def test_a_second_run_does_nothing_and_says_so(port_command: Command, demonstrat
     assert before.stdout.splitlines()[-2:] == done.stdout.splitlines()[-2:]
 
 
-def test_changed_weights_rerun_exactly_what_depends_on_them(port_command: Command, demonstration: Demonstration) -> None:
+def test_changed_weights_rerun_exactly_what_depends_on_them(
+    port_command: Command, demonstration: Demonstration
+) -> None:
     import torch
 
     run_dir, _ = demonstration
@@ -68,7 +86,9 @@ def test_changed_weights_rerun_exactly_what_depends_on_them(port_command: Comman
     torch.save(state, run_dir / "weights.pth")
     done = port_command("--run-dir", run_dir, "--batch", "1,4")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^export: running because weights .*weights\.pth' changed", done.stderr, re.M), done.stderr
+    assert re.search(
+        r"^export: running because weights .*weights\.pth' changed", done.stderr, re.M
+    ), done.stderr
     for stage in ("infer", "bench"):
         assert re.search(rf"^{stage}: running because .*changed", done.stderr, re.M), done.stderr
     for stage in ("data", "preprocess"):
@@ -80,12 +100,17 @@ def test_changed_weights_rerun_exactly_what_depends_on_them(port_command: Comman
     ("arguments", "said"),
     [
         (["--model", "resnet18"], "--weights and --images and --labels must be given"),
-        (["--model", "resnet18", "--weights", "w", "--images", "nowhere", "--labels", "l"], "nowhere"),
+        (
+            ["--model", "resnet18", "--weights", "w", "--images", "nowhere", "--labels", "l"],
+            "nowhere",
+        ),
         (["--target", "abacus"], "abacus"),
         (["--batch", "0"], "at least 1"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_2(port_command: Command, tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_bad_input_is_one_sentence_and_exit_2(
+    port_command: Command, tmp_path: Path, arguments: list[str], said: str
+) -> None:
     done = port_command("--run-dir", tmp_path / "run", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
@@ -95,24 +120,43 @@ def test_bad_input_is_one_sentence_and_exit_2(port_command: Command, tmp_path: P
 def test_missing_weights_say_what_to_download(port_command: Command, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "labels.txt").write_text("a.JPEG 0\n")
-    done = port_command("--model", "regnety_016", "--weights", tmp_path / "w.pth", "--images", tmp_path / "images", "--labels",
-                   tmp_path / "labels.txt", "--run-dir", tmp_path / "run")  # fmt: skip
+    done = port_command(
+        "--model",
+        "regnety_016",
+        "--weights",
+        tmp_path / "w.pth",
+        "--images",
+        tmp_path / "images",
+        "--labels",
+        tmp_path / "labels.txt",
+        "--run-dir",
+        tmp_path / "run",
+    )
     assert done.returncode == 2
     assert "regnety_016-54367f74.pth" in done.stderr
     assert "fb4fc8ffd7cbf1a209d66a5ca621b451" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("script", "module", "package"), [("data.py", "sklearn", "scikit-learn"), ("train.py", "torch", "torch")], ids=["data", "train"]
+    ("script", "module", "package"),
+    [("data.py", "sklearn", "scikit-learn"), ("train.py", "torch", "torch")],
+    ids=["data", "train"],
 )
-def test_the_demonstration_on_a_host_that_lacks_a_package(stage: Command, tmp_path: Path, script: str, module: str, package: str) -> None:
+def test_the_demonstration_on_a_host_that_lacks_a_package(
+    stage: Command, tmp_path: Path, script: str, module: str, package: str
+) -> None:
     """An NPU host has no torch."""
     (tmp_path / f"{module}.py").write_text("raise ModuleNotFoundError\n")
     (tmp_path / "prep").mkdir()
     (tmp_path / "prep.proof.json").touch()
     (tmp_path / "labels.txt").touch()
     arguments = ("data",) if script == "data.py" else ("prep", "labels.txt", "weights.pth")
-    done = stage(f"examples/digits/{script}", *arguments, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    done = stage(
+        f"examples/digits/{script}", *arguments, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}
+    )
     assert done.returncode == 2, done.stderr
-    assert f"the Python package '{package}' is not installed here and the demonstration needs it" in done.stderr
+    assert (
+        f"the Python package '{package}' is not installed here and the demonstration needs it"
+        in done.stderr
+    )
     assert not (tmp_path / "data").exists()

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 
-def portproof(root: Path, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def portproof(
+    root: Path, *arguments: object, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(root / "src")}
     command = [sys.executable, "-m", "portproof", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, check=False)
@@ -37,7 +39,9 @@ def test_an_untouched_run_directory_is_up_to_date(root: Path, ported: Path) -> N
     assert "would only write its reports again" in portproof(root, "why", ported).stdout
 
 
-def test_a_changed_output_runs_its_stage_and_perhaps_the_later_ones(root: Path, ported: Path, copy: Path) -> None:
+def test_a_changed_output_runs_its_stage_and_perhaps_the_later_ones(
+    root: Path, ported: Path, copy: Path
+) -> None:
     (copy / "model.onnx").write_bytes(b"changed")
     found = why(root, copy)
     assert found["model.onnx"] == ("would run", "output 'model.onnx' was changed since")
@@ -48,15 +52,35 @@ def test_a_changed_output_runs_its_stage_and_perhaps_the_later_ones(root: Path, 
 
 
 def test_what_it_says_is_what_the_commands_do(root: Path, ported: Path, copy: Path) -> None:
-    """Delete a sample of a copied run directory: each stage runs or does not run as ``why`` says, and then it says so no longer."""
+    """Delete a sample of a copied run directory: each stage runs or does not run as ``why`` says,
+    and then it says so no longer.
+    """
     next((copy / "prep").glob("*.bin")).unlink()
-    labels, images, card = (ported.parent / name for name in ("labels.txt", "images", "colours.yaml"))
+    labels, images, card = (
+        ported.parent / name for name in ("labels.txt", "images", "colours.yaml")
+    )
     commands = {
         "prep": ["preprocess", images, "prep", "--model", card],
         "prep.info": ["get_info", "bin", "prep", "prep.info", "8", "8"],
-        "ort/bs2/result.json": ["topn", "ort/bs2/result", labels, "--out", "ort/bs2/result.json", "--outcomes", "ort/bs2/outcomes.csv"],
-        "eager/bs2/result.json": ["topn", "eager/bs2/result", labels, "--out", "eager/bs2/result.json", "--outcomes", "eager/bs2/outcomes.csv"],
-    }  # fmt: skip
+        "ort/bs2/result.json": [
+            "topn",
+            "ort/bs2/result",
+            labels,
+            "--out",
+            "ort/bs2/result.json",
+            "--outcomes",
+            "ort/bs2/outcomes.csv",
+        ],
+        "eager/bs2/result.json": [
+            "topn",
+            "eager/bs2/result",
+            labels,
+            "--out",
+            "eager/bs2/result.json",
+            "--outcomes",
+            "eager/bs2/outcomes.csv",
+        ],
+    }
     for artefact, command in commands.items():
         assert why(root, copy)[artefact][0] == "would run"
         assert "running because" in portproof(root, *command, cwd=copy).stderr

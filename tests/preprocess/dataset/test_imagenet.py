@@ -1,4 +1,6 @@
-"""``preprocess/imagenet.py`` from outside: data sets, outputs, bad input, and being stopped at any moment."""
+"""``preprocess/imagenet.py`` from outside: data sets, outputs, bad input, and being stopped at any
+moment.
+"""
 
 from __future__ import annotations
 
@@ -47,20 +49,37 @@ def expected(path: Path, recipe: Recipe) -> bytes:
 def test_a_flat_folder(stage: Stage, tmp_path: Path, recipe: Recipe, make_images: Make) -> None:
     images = make_images(tmp_path / "images")
     (tmp_path / "images" / "val_label.txt").write_text("img_000.JPEG 1\n")
-    done = stage("preprocess/imagenet.py", "images", "prep", "--recipe", "small.yaml", "--workers", 2, cwd=tmp_path)
+    done = stage(
+        "preprocess/imagenet.py",
+        "images",
+        "prep",
+        "--recipe",
+        "small.yaml",
+        "--workers",
+        2,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert "recipe: pillow resize shorter side to 36 bicubic, crop 32 x 32" in done.stdout
-    assert sorted(p.name for p in (tmp_path / "prep").iterdir()) == [f"{p.stem}.bin" for p in images]
+    assert sorted(p.name for p in (tmp_path / "prep").iterdir()) == [
+        f"{p.stem}.bin" for p in images
+    ]
     for path in images:
         assert (tmp_path / "prep" / f"{path.stem}.bin").read_bytes() == expected(path, recipe)
     facts = proof(tmp_path / "prep")["facts"]
-    assert facts["samples"] == len(images) and facts["skipped"] == [] and facts["recipe_sha256"] == recipe_hash(recipe)
+    assert (
+        facts["samples"] == len(images)
+        and facts["skipped"] == []
+        and facts["recipe_sha256"] == recipe_hash(recipe)
+    )
     assert len(proof(tmp_path / "prep")["inputs"]["images"]) == len(images)
     assert facts["core"].startswith(("compiled", "pillow")) and len(facts["fingerprint"]) == 64
     assert not list(tmp_path.glob(".prep.journal"))
 
 
-def test_done_once_and_again_when_something_changed(stage: Stage, tmp_path: Path, recipe: Recipe, make_images: Make) -> None:
+def test_done_once_and_again_when_something_changed(
+    stage: Stage, tmp_path: Path, recipe: Recipe, make_images: Make
+) -> None:
     images = make_images(tmp_path / "images", 3)
     command = ("preprocess/imagenet.py", "images", "prep", "--recipe", "small.yaml")
     assert stage(*command, cwd=tmp_path).returncode == 0
@@ -124,14 +143,33 @@ def test_bad_images_stop_the_run_or_are_left_out(
     images = make_images(tmp_path / "images", 4)
     (tmp_path / "images" / "img_001b.jpg").write_bytes(BAD["cut.jpg"][0])
     (tmp_path / "images" / "img_002b.jpg").write_bytes(b"")
-    command = ("preprocess/imagenet.py", "images", "prep", "--recipe", "small.yaml", "--workers", 2, *pack)
+    command = (
+        "preprocess/imagenet.py",
+        "images",
+        "prep",
+        "--recipe",
+        "small.yaml",
+        "--workers",
+        2,
+        *pack,
+    )
     stopped = stage(*command, cwd=tmp_path)
-    assert stopped.returncode == 2 and "img_001b.jpg" in stopped.stderr and "truncated" in stopped.stderr
-    assert stopped.stderr.count("portproof: error") == 1 and not (tmp_path / "prep.proof.json").exists()
+    assert (
+        stopped.returncode == 2
+        and "img_001b.jpg" in stopped.stderr
+        and "truncated" in stopped.stderr
+    )
+    assert (
+        stopped.stderr.count("portproof: error") == 1
+        and not (tmp_path / "prep.proof.json").exists()
+    )
     done = stage(*command, "--skip-bad", cwd=tmp_path)
     assert done.returncode == 0 and "2 of 6 images were left out" in done.stderr
     skipped = proof(tmp_path / "prep")["facts"]["skipped"]
-    assert [Path(item["file"]).name for item in skipped] == ["img_001b.jpg", "img_002b.jpg"] and "truncated" in skipped[0]["reason"]
+    assert [Path(item["file"]).name for item in skipped] == [
+        "img_001b.jpg",
+        "img_002b.jpg",
+    ] and "truncated" in skipped[0]["reason"]
     if pack:
         assert open_packed(tmp_path / "prep")[0] == [p.stem for p in images]
     else:
@@ -142,7 +180,15 @@ def test_bad_images_stop_the_run_or_are_left_out(
 def test_nothing_but_bad_images(stage: Stage, tmp_path: Path, recipe: Recipe) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").write_bytes(b"")
-    done = stage("preprocess/imagenet.py", "images", "prep", "--recipe", "small.yaml", "--skip-bad", cwd=tmp_path)
+    done = stage(
+        "preprocess/imagenet.py",
+        "images",
+        "prep",
+        "--recipe",
+        "small.yaml",
+        "--skip-bad",
+        cwd=tmp_path,
+    )
     assert done.returncode == 2 and "none of the 1 images" in done.stderr
 
 
@@ -158,41 +204,90 @@ def test_nothing_but_bad_images(stage: Stage, tmp_path: Path, recipe: Recipe) ->
         ((), "holds no images"),
     ],
 )
-def test_data_sets_that_cannot_be_right(stage: Stage, tmp_path: Path, recipe: Recipe, files: tuple[str, ...], reason: str) -> None:
+def test_data_sets_that_cannot_be_right(
+    stage: Stage, tmp_path: Path, recipe: Recipe, files: tuple[str, ...], reason: str
+) -> None:
     (tmp_path / "images").mkdir()
     for name in files:
         (tmp_path / "images" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "images" / name).write_bytes(encoded(Image.fromarray(picture(9, 9)), "JPEG" if "jpg" in name else "PNG"))
+        (tmp_path / "images" / name).write_bytes(
+            encoded(Image.fromarray(picture(9, 9)), "JPEG" if "jpg" in name else "PNG")
+        )
     done = stage("preprocess/imagenet.py", "images", "prep", "--recipe", "small.yaml", cwd=tmp_path)
     assert done.returncode == 2 and reason in done.stderr, done.stderr
     assert not (tmp_path / "prep").exists()
 
 
 def test_usage_errors(stage: Stage, tmp_path: Path, recipe: Recipe, make_images: Make) -> None:
-    assert "--model CARD or --recipe" in stage("preprocess/imagenet.py", "images", "prep", cwd=tmp_path).stderr
-    nowhere = stage("preprocess/imagenet.py", "images", "prep", "--recipe", "small.yaml", cwd=tmp_path)
+    assert (
+        "--model CARD or --recipe"
+        in stage("preprocess/imagenet.py", "images", "prep", cwd=tmp_path).stderr
+    )
+    nowhere = stage(
+        "preprocess/imagenet.py", "images", "prep", "--recipe", "small.yaml", cwd=tmp_path
+    )
     assert nowhere.returncode == 2 and "a folder was expected" in nowhere.stderr
     make_images(tmp_path / "images", 1)
     (tmp_path / "prep").mkdir()
     (tmp_path / "prep" / "mine.txt").write_text("x")
     for pack in ((), ("--pack",)):
-        strange = stage("preprocess/imagenet.py", "images", "prep", "--recipe", "small.yaml", *pack, cwd=tmp_path)
+        strange = stage(
+            "preprocess/imagenet.py",
+            "images",
+            "prep",
+            "--recipe",
+            "small.yaml",
+            *pack,
+            cwd=tmp_path,
+        )
         assert strange.returncode == 2 and "mine.txt" in strange.stderr
     assert (tmp_path / "prep" / "mine.txt").exists()
 
 
-def test_packed_rows_equal_the_small_files(stage: Stage, tmp_path: Path, recipe: Recipe, make_images: Make) -> None:
+def test_packed_rows_equal_the_small_files(
+    stage: Stage, tmp_path: Path, recipe: Recipe, make_images: Make
+) -> None:
     images = make_images(tmp_path / "images")
-    assert stage("preprocess/imagenet.py", "images", "packed", "--recipe", "small.yaml", "--pack", cwd=tmp_path).returncode == 0
+    assert (
+        stage(
+            "preprocess/imagenet.py",
+            "images",
+            "packed",
+            "--recipe",
+            "small.yaml",
+            "--pack",
+            cwd=tmp_path,
+        ).returncode
+        == 0
+    )
     ids, rows = open_packed(tmp_path / "packed")
-    assert ids == [p.stem for p in images] and rows.shape == (len(images), 3, 32, 32) and rows.dtype == np.float32
+    assert (
+        ids == [p.stem for p in images]
+        and rows.shape == (len(images), 3, 32, 32)
+        and rows.dtype == np.float32
+    )
     assert [row.tobytes() for row in rows] == [expected(path, recipe) for path in images]
     assert isinstance(rows, np.memmap) and not rows.flags.writeable
-    assert "up to date" in stage("preprocess/imagenet.py", "images", "packed", "--recipe", "small.yaml", "--pack", cwd=tmp_path).stderr
+    assert (
+        "up to date"
+        in stage(
+            "preprocess/imagenet.py",
+            "images",
+            "packed",
+            "--recipe",
+            "small.yaml",
+            "--pack",
+            cwd=tmp_path,
+        ).stderr
+    )
 
 
-def test_packing_stopped_before_its_sidecar(tmp_path: Path, recipe: Recipe, make_images: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All rows are there, and nothing vouches for them yet: they are taken up again, not refused and not made again."""
+def test_packing_stopped_before_its_sidecar(
+    tmp_path: Path, recipe: Recipe, make_images: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows are there, and nothing vouches for them yet: they are taken up again, not refused
+    and not made again.
+    """
     images = make_images(tmp_path / "images")
 
     def stop(*_: object) -> None:
@@ -205,12 +300,16 @@ def test_packing_stopped_before_its_sidecar(tmp_path: Path, recipe: Recipe, make
     monkeypatch.setattr(packed, "prepare", stop)
     packed.make_packed(tmp_path / "images", tmp_path / "prep", recipe, workers=1)
     ids, rows = open_packed(tmp_path / "prep")
-    assert [row.tobytes() for row in rows] == [expected(path, recipe) for path in images] and len(ids) == len(images)
+    assert [row.tobytes() for row in rows] == [expected(path, recipe) for path in images] and len(
+        ids
+    ) == len(images)
     assert sorted(p.name for p in (tmp_path / "prep").iterdir()) == ["ids.txt", "samples.npy"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "ids", "header"])
-def test_packed_folders_that_are_not_whole_are_refused(tmp_path: Path, recipe: Recipe, make_images: Make, damage: str) -> None:
+def test_packed_folders_that_are_not_whole_are_refused(
+    tmp_path: Path, recipe: Recipe, make_images: Make, damage: str
+) -> None:
     make_images(tmp_path / "images", 3)
     packed.make_packed(tmp_path / "images", tmp_path / "prep", recipe, workers=1)
     samples, ids = tmp_path / "prep" / "samples.npy", tmp_path / "prep" / "ids.txt"
@@ -224,7 +323,9 @@ def test_packed_folders_that_are_not_whole_are_refused(tmp_path: Path, recipe: R
         open_packed(tmp_path / "prep")
 
 
-def test_stream_gives_the_same_samples_in_order(tmp_path: Path, recipe: Recipe, make_images: Make) -> None:
+def test_stream_gives_the_same_samples_in_order(
+    tmp_path: Path, recipe: Recipe, make_images: Make
+) -> None:
     images = make_images(tmp_path / "images", 20)
     made = list(stream(tmp_path / "images", recipe, workers=2))
     assert [name for name, _ in made] == [p.stem for p in images]
@@ -234,12 +335,29 @@ def test_stream_gives_the_same_samples_in_order(tmp_path: Path, recipe: Recipe, 
 @pytest.mark.parametrize("pack", [(), ("--pack",)])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_and_started_again(
-    tmp_path: Path, root: Path, recipe: Recipe, make_images: Make, how: signal.Signals, pack: tuple[str, ...]
+    tmp_path: Path,
+    root: Path,
+    recipe: Recipe,
+    make_images: Make,
+    how: signal.Signals,
+    pack: tuple[str, ...],
 ) -> None:
     """Whatever is finished is kept, nothing half-written counts, and the end is the same."""
     images = make_images(tmp_path / "images", 120, 400, 500)
-    command = [sys.executable, str(root / "preprocess/imagenet.py"), "images", "prep", "--recipe", "small.yaml", "--workers", "2", *pack]
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        str(root / "preprocess/imagenet.py"),
+        "images",
+        "prep",
+        "--recipe",
+        "small.yaml",
+        "--workers",
+        "2",
+        *pack,
+    ]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     began = time.monotonic()
     while finished(tmp_path / "prep") < 10:
         assert running.poll() is None and time.monotonic() - began < 60
@@ -249,7 +367,9 @@ def test_stopped_and_started_again(
     assert running.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert "Traceback" not in errors and not (tmp_path / "prep.proof.json").exists()
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "prep").glob("*.bin")}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     if pack:
         ids, rows = open_packed(tmp_path / "prep")
@@ -270,18 +390,38 @@ def finished(prep: Path) -> int:
     return len([n for n in os.listdir(prep) if n.endswith(".bin")]) if prep.is_dir() else 0
 
 
-def test_a_full_disk_is_one_sentence(tmp_path: Path, root: Path, recipe: Recipe, make_images: Make) -> None:
-    """A file size limit stands for a full disk: the run stops with one sentence, and goes on when there is room."""
+def test_a_full_disk_is_one_sentence(
+    tmp_path: Path, root: Path, recipe: Recipe, make_images: Make
+) -> None:
+    """A file size limit stands for a full disk: the run stops with one sentence, and goes on when
+    there is room.
+    """
     make_images(tmp_path / "images", 8)
     program = (
-        "import resource, signal, sys, runpy; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+        "import resource, signal, sys, runpy; signal.signal(signal.SIGXFSZ,"
+        " signal.SIG_IGN);resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); sys.argv ="
+        " sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     command = [str(root / "preprocess/imagenet.py"), "images", "prep", "--recipe", "small.yaml"]
-    stopped = subprocess.run([sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert stopped.returncode in (2, 3) and stopped.stderr.count("portproof: error") == 1 and "Traceback" not in stopped.stderr
+    stopped = subprocess.run(
+        [sys.executable, "-c", program, *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        stopped.returncode in (2, 3)
+        and stopped.stderr.count("portproof: error") == 1
+        and "Traceback" not in stopped.stderr
+    )
     assert not list((tmp_path / "prep").glob("*"))
-    assert subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 def test_deep_images_are_warned_of_once(stage: Stage, tmp_path: Path, recipe: Recipe) -> None:

@@ -12,13 +12,30 @@ from scipy.io import savemat
 
 Stage = Callable[..., subprocess.CompletedProcess[str]]
 
-#: Of the devkit: ILSVRC2012_ID, wnid, number of children. The order of the ids is not that of the wnids.
-SYNSETS = [(1, "n02119789", 0), (2, "n02100735", 0), (3, "n02110185", 0), (4, "n01440764", 0), (5, "n00001740", 4), (6, "n00002684", 2)]
+#: Of the devkit: ILSVRC2012_ID, wnid, number of children. The order of the ids is not that of the
+#: wnids.
+SYNSETS = [
+    (1, "n02119789", 0),
+    (2, "n02100735", 0),
+    (3, "n02110185", 0),
+    (4, "n01440764", 0),
+    (5, "n00001740", 4),
+    (6, "n00002684", 2),
+]
 
 
 def write_meta(path: Path) -> None:
-    fields = [("ILSVRC2012_ID", object), ("WNID", object), ("words", object), ("gloss", object), ("num_children", object)]
-    rows = np.array([(number, wnid, "a word", "a gloss", children) for number, wnid, children in SYNSETS], dtype=fields)
+    fields = [
+        ("ILSVRC2012_ID", object),
+        ("WNID", object),
+        ("words", object),
+        ("gloss", object),
+        ("num_children", object),
+    ]
+    rows = np.array(
+        [(number, wnid, "a word", "a gloss", children) for number, wnid, children in SYNSETS],
+        dtype=fields,
+    )
     savemat(path, {"synsets": rows.reshape(-1, 1)})
 
 
@@ -35,16 +52,21 @@ def test_a_tree_of_class_folders(stage: Stage, tmp_path: Path) -> None:
     done = stage("preprocess/labels.py", "val", "val_label.txt", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 of ImageNet's 1000 class folders" in done.stderr
-    assert (tmp_path / "val_label.txt").read_bytes() == (
-        b"ILSVRC2012_val_00000236.JPEG 1\nILSVRC2012_val_00000293.JPEG 0\nILSVRC2012_val_00002138.JPEG 0\n"
+    assert (
+        (tmp_path / "val_label.txt").read_bytes()
+        == b"ILSVRC2012_val_00000236.JPEG 1\nILSVRC2012_val_00000293.JPEG 0\nILSVRC2012_val_00002138.JPEG 0\n"
     )
-    assert "up to date" in stage("preprocess/labels.py", "val", "val_label.txt", cwd=tmp_path).stderr
+    assert (
+        "up to date" in stage("preprocess/labels.py", "val", "val_label.txt", cwd=tmp_path).stderr
+    )
 
 
 def test_some_classes_numbered_as_a_full_model_numbers_them(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "val" / "n02102040").mkdir(parents=True)
     (tmp_path / "val" / "n02102040" / "a.JPEG").write_bytes(b"")
-    (tmp_path / "synsets.txt").write_text("n01440764 tench\nn01443537 goldfish\nn02102040 English springer\n")
+    (tmp_path / "synsets.txt").write_text(
+        "n01440764 tench\nn01443537 goldfish\nn02102040 English springer\n"
+    )
     done = stage("preprocess/labels.py", "val", "l.txt", "--synsets", "synsets.txt", cwd=tmp_path)
     assert done.returncode == 0 and (tmp_path / "l.txt").read_text() == "a.JPEG 2\n"
     (tmp_path / "synsets.txt").write_text("n01440764\n")
@@ -61,7 +83,9 @@ def test_the_devkit_is_mapped_through_its_meta(stage: Stage, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     # Sorted wnids: n01440764, n02100735, n02110185, n02119789 are classes 0 to 3.
     expected = [3, 0, 1, 2]
-    assert (tmp_path / "l.txt").read_text() == "".join(f"ILSVRC2012_val_{i:08d}.JPEG {c}\n" for i, c in enumerate(expected, start=1))
+    assert (tmp_path / "l.txt").read_text() == "".join(
+        f"ILSVRC2012_val_{i:08d}.JPEG {c}\n" for i, c in enumerate(expected, start=1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +100,9 @@ def test_the_devkit_is_mapped_through_its_meta(stage: Stage, tmp_path: Path) -> 
         ("ILSVRC2012_val_00000001.JPEG 65\n", "line 1"),
     ],
 )
-def test_wrong_ground_truth_is_refused(stage: Stage, tmp_path: Path, truth: str, reason: str) -> None:
+def test_wrong_ground_truth_is_refused(
+    stage: Stage, tmp_path: Path, truth: str, reason: str
+) -> None:
     write_meta(tmp_path / "meta.mat")
     (tmp_path / "truth.txt").write_text(truth)
     done = stage("preprocess/labels.py", "truth.txt", "l.txt", cwd=tmp_path)
@@ -102,4 +128,7 @@ def test_folders_that_cannot_be_right(stage: Stage, tmp_path: Path) -> None:
     for name in ("n1/a.JPEG", "n2/a.JPEG"):
         (tmp_path / "tree" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "tree" / name).write_bytes(b"")
-    assert "more than one file (a)" in stage("preprocess/labels.py", "tree", "l.txt", cwd=tmp_path).stderr
+    assert (
+        "more than one file (a)"
+        in stage("preprocess/labels.py", "tree", "l.txt", cwd=tmp_path).stderr
+    )

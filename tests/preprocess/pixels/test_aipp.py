@@ -34,20 +34,29 @@ def settings_of(text: str) -> dict[str, str]:
 
 
 def apply(settings: dict[str, str], stored: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    """What the AIPP documentation says the device computes, in double precision: NHWC uint8 in, NCHW out."""
+    """What the AIPP documentation says the device computes, in double precision: NHWC uint8 in,
+    NCHW out.
+    """
     height, width = int(settings["src_image_size_h"]), int(settings["src_image_size_w"])
     image = stored.reshape(height, width, 3).astype(np.float64)
     if settings.get("crop") == "true":
         top, left = int(settings["load_start_pos_h"]), int(settings["load_start_pos_w"])
-        image = image[top : top + int(settings["crop_size_h"]), left : left + int(settings["crop_size_w"])]
+        image = image[
+            top : top + int(settings["crop_size_h"]), left : left + int(settings["crop_size_w"])
+        ]
     low = np.array([float(settings[f"min_chn_{c}"]) for c in range(3)])
     factor = np.array([float(settings[f"var_reci_chn_{c}"]) for c in range(3)])
     return ((image - low) * factor).transpose(2, 0, 1)
 
 
-@pytest.mark.parametrize(("model", "prepared"), [("regnety_016", None), ("vit_base_patch16_224", None), ("resnet50", "resnet_aipp")])
+@pytest.mark.parametrize(
+    ("model", "prepared"),
+    [("regnety_016", None), ("vit_base_patch16_224", None), ("resnet50", "resnet_aipp")],
+)
 @pytest.mark.parametrize("size", [(375, 500), (500, 333), (401, 400)])
-def test_it_normalises_as_the_recipe(model: str, prepared: str | None, size: tuple[int, int]) -> None:
+def test_it_normalises_as_the_recipe(
+    model: str, prepared: str | None, size: tuple[int, int]
+) -> None:
     recipe = resolve_card(model).preprocessing
     files = find_recipe(prepared) if prepared else with_output(recipe, "uint8", "NHWC")
     settings = settings_of(aipp_config(recipe, files))

@@ -1,4 +1,6 @@
-"""Every bit against timm's and torchvision's own transforms on ``Image.open(file).convert("RGB")``, on both paths."""
+"""Every bit against timm's and torchvision's own transforms on ``Image.open(file).convert("RGB")``,
+on both paths.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ torchvision = pytest.importorskip("torchvision")
 
 Transform = Callable[[Image.Image], Any]
 
-#: One model of each kind of timm recipe: centre crops by several percentages, squash, border, not square, other statistics.
+#: One model of each kind of timm recipe: centre crops by several percentages, squash, border, not
+#: square, other statistics.
 TIMM = (
     "regnety_016.pycls_in1k",
     "resnet50.a1_in1k",
@@ -40,13 +43,45 @@ TORCHVISION = ("resnet50", "resnet18", "efficientnet_b0", "efficientnet_b3")
 
 #: timm data configurations that few published models have.
 CONFIGURATIONS = (
-    {"crop_mode": "border", "crop_pct": 0.9, "interpolation": "bicubic", "input_size": (3, 96, 96), "mean": (0.4, 0.5, 0.6)},
-    {"crop_mode": "border", "crop_pct": 1.0, "interpolation": "lanczos", "input_size": (3, 64, 100)},
-    {"crop_mode": "squash", "crop_pct": 0.875, "interpolation": "bilinear", "input_size": (3, 120, 64)},
-    {"crop_mode": "center", "crop_pct": 0.9, "interpolation": "bicubic", "input_size": (3, 64, 128)},
-    {"crop_mode": "center", "crop_pct": 1.0, "interpolation": "box", "input_size": (3, 97, 97), "std": (0.1, 0.2, 0.3)},
+    {
+        "crop_mode": "border",
+        "crop_pct": 0.9,
+        "interpolation": "bicubic",
+        "input_size": (3, 96, 96),
+        "mean": (0.4, 0.5, 0.6),
+    },
+    {
+        "crop_mode": "border",
+        "crop_pct": 1.0,
+        "interpolation": "lanczos",
+        "input_size": (3, 64, 100),
+    },
+    {
+        "crop_mode": "squash",
+        "crop_pct": 0.875,
+        "interpolation": "bilinear",
+        "input_size": (3, 120, 64),
+    },
+    {
+        "crop_mode": "center",
+        "crop_pct": 0.9,
+        "interpolation": "bicubic",
+        "input_size": (3, 64, 128),
+    },
+    {
+        "crop_mode": "center",
+        "crop_pct": 1.0,
+        "interpolation": "box",
+        "input_size": (3, 97, 97),
+        "std": (0.1, 0.2, 0.3),
+    },
     {"crop_mode": "center", "crop_pct": 0.5, "interpolation": "hamming", "input_size": (3, 33, 33)},
-    {"crop_mode": "center", "crop_pct": 0.95, "interpolation": "nearest", "input_size": (3, 50, 50)},
+    {
+        "crop_mode": "center",
+        "crop_pct": 0.95,
+        "interpolation": "nearest",
+        "input_size": (3, 50, 50),
+    },
 )
 
 
@@ -64,7 +99,9 @@ def assert_same_bits(recipe: Recipe, reference: Transform, files: dict[str, byte
         for preprocessor in paths:
             sample, _ = preprocessor(data)
             assert sample.dtype == np.float32
-            assert np.array_equal(sample.view(np.int32), expected.view(np.int32)), f"{kind} by {preprocessor.core}"
+            assert np.array_equal(sample.view(np.int32), expected.view(np.int32)), (
+                f"{kind} by {preprocessor.core}"
+            )
 
 
 def timm_transform(config: dict[str, Any]) -> Transform:
@@ -79,9 +116,13 @@ def test_timm_recipes_equal_timm(name: str, kinds: dict[str, bytes]) -> None:
     assert_same_bits(resolve_card(f"timm:{name}").preprocessing, timm_transform(config), kinds)
 
 
-@pytest.mark.parametrize("config", CONFIGURATIONS, ids=lambda c: f"{c['crop_mode']}-{c['interpolation']}")
+@pytest.mark.parametrize(
+    "config", CONFIGURATIONS, ids=lambda c: f"{c['crop_mode']}-{c['interpolation']}"
+)
 @pytest.mark.filterwarnings("ignore:Palette images with Transparency")
-def test_rare_timm_configurations_equal_timm(config: dict[str, Any], kinds: dict[str, bytes]) -> None:
+def test_rare_timm_configurations_equal_timm(
+    config: dict[str, Any], kinds: dict[str, bytes]
+) -> None:
     assert_same_bits(recipe_of_config(config, "test"), timm_transform(config), kinds)
 
 
@@ -93,7 +134,9 @@ def test_torchvision_recipes_equal_the_preset(name: str, kinds: dict[str, bytes]
 
 
 def test_every_published_timm_recipe_on_one_image() -> None:
-    """All different recipes of timm's published models: their geometry and statistics, on an image small enough to be quick."""
+    """All different recipes of timm's published models: their geometry and statistics, on an image
+    small enough to be quick.
+    """
     data = {"jpeg": encoded(Image.fromarray(picture(61, 83)), "JPEG")}
     seen: dict[Recipe, dict[str, Any]] = {}
     for name in timm.list_models(pretrained=True):
@@ -124,7 +167,13 @@ def test_real_photographs_equal_timm(shared: Path) -> None:
     progressive=st.booleans(),
 )
 def test_any_size_equals_torchvision(
-    height: int, width: int, size: int, crop: tuple[int, int], interpolation: Any, subsampling: int, progressive: bool
+    height: int,
+    width: int,
+    size: int,
+    crop: tuple[int, int],
+    interpolation: Any,
+    subsampling: int,
+    progressive: bool,
 ) -> None:
     from torchvision import transforms
 
@@ -138,16 +187,29 @@ def test_any_size_equals_torchvision(
             transforms.Normalize(recipe.mean, recipe.std),
         ]
     )
-    data = encoded(Image.fromarray(picture(height, width)), "JPEG", subsampling=subsampling, progressive=progressive)
+    data = encoded(
+        Image.fromarray(picture(height, width)),
+        "JPEG",
+        subsampling=subsampling,
+        progressive=progressive,
+    )
     assert_same_bits(recipe, reference, {"jpeg": data})
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("channels", ["RGB", "BGR"])
-def test_other_outputs_follow_from_the_pixels(dtype: Any, layout: Any, channels: Any, kinds: dict[str, bytes]) -> None:
-    """Against arithmetic on the pixels that Pillow alone makes, written as the scripts in circulation write it."""
-    recipe = with_output(Recipe(resize=Resize(size=(64,)), crop=(56, 70), fill=(10, 200, 30), channels=channels), dtype, layout)
+def test_other_outputs_follow_from_the_pixels(
+    dtype: Any, layout: Any, channels: Any, kinds: dict[str, bytes]
+) -> None:
+    """Against arithmetic on the pixels that Pillow alone makes, written as the scripts in
+    circulation write it.
+    """
+    recipe = with_output(
+        Recipe(resize=Resize(size=(64,)), crop=(56, 70), fill=(10, 200, 30), channels=channels),
+        dtype,
+        layout,
+    )
     image = Image.open(io.BytesIO(kinds["jpeg 4:2:0"]))
     resized = image.resize((int(64 * image.width / image.height), 64), Image.Resampling.BILINEAR)
     top, left = round((64 - 56) / 2.0), round((resized.width - 70) / 2.0)
@@ -155,7 +217,12 @@ def test_other_outputs_follow_from_the_pixels(dtype: Any, layout: Any, channels:
     if channels == "BGR":
         pixels = pixels[:, :, ::-1]
     values = (
-        pixels if dtype == "uint8" else ((pixels.astype(np.float32) / np.float32(255) - np.float32(recipe.mean)) / np.float32(recipe.std))
+        pixels
+        if dtype == "uint8"
+        else (
+            (pixels.astype(np.float32) / np.float32(255) - np.float32(recipe.mean))
+            / np.float32(recipe.std)
+        )
     )
     expected = values.astype(dtype)
     if layout == "NCHW":
@@ -167,7 +234,15 @@ def test_other_outputs_follow_from_the_pixels(dtype: Any, layout: Any, channels:
 
 
 def test_padding_is_filled(kinds: dict[str, bytes]) -> None:
-    recipe = Recipe(crop=(4, 6), fill=(1, 2, 3), divide=1, mean=(0, 0, 0), std=(1, 1, 1), dtype="uint8", layout="NHWC")
+    recipe = Recipe(
+        crop=(4, 6),
+        fill=(1, 2, 3),
+        divide=1,
+        mean=(0, 0, 0),
+        std=(1, 1, 1),
+        dtype="uint8",
+        layout="NHWC",
+    )
     for use_compiled in (True, False):
         sample, _ = Preprocessor(recipe, use_compiled)(kinds["bmp one pixel"])
         assert sample[1, 2].tolist() == picture(1, 1)[0, 0].tolist()
@@ -177,18 +252,30 @@ def test_padding_is_filled(kinds: dict[str, bytes]) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(st.integers(2, 500), st.integers(2, 900), st.integers(2, 400), st.integers(2, 400))
-def test_pass_order_of_the_installed_pillow(width: int, height: int, new_width: int, new_height: int) -> None:
+def test_pass_order_of_the_installed_pillow(
+    width: int, height: int, new_width: int, new_height: int
+) -> None:
     """Wherever the compiled core is used, this Pillow runs the horizontal pass first."""
     if vertical_first(height, width, new_height, new_width):
         return
-    image = Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8))
-    two_passes = image.resize((new_width, height), Image.Resampling.BICUBIC).resize((new_width, new_height), Image.Resampling.BICUBIC)
-    assert np.array_equal(np.asarray(image.resize((new_width, new_height), Image.Resampling.BICUBIC)), np.asarray(two_passes))
+    image = Image.fromarray(
+        np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    )
+    two_passes = image.resize((new_width, height), Image.Resampling.BICUBIC).resize(
+        (new_width, new_height), Image.Resampling.BICUBIC
+    )
+    assert np.array_equal(
+        np.asarray(image.resize((new_width, new_height), Image.Resampling.BICUBIC)),
+        np.asarray(two_passes),
+    )
 
 
 def test_a_line_of_2000_pixels_equals_timm() -> None:
     config = {"input_size": (3, 112, 112), "crop_pct": 0.875, "interpolation": "bicubic"}
-    data = {"column": encoded(Image.fromarray(picture(2000, 1)), "PNG"), "row": encoded(Image.fromarray(picture(1, 2000)), "PNG")}
+    data = {
+        "column": encoded(Image.fromarray(picture(2000, 1)), "PNG"),
+        "row": encoded(Image.fromarray(picture(1, 2000)), "PNG"),
+    }
     assert_same_bits(recipe_of_config(config, "test"), timm_transform(config), data)
 
 

@@ -9,7 +9,13 @@ import msgspec
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.preprocess.pixels.normalisation import FACT, check_normalisation, from_metadata, from_proof, normalisation_by
+from portproof.preprocess.pixels.normalisation import (
+    FACT,
+    check_normalisation,
+    from_metadata,
+    from_proof,
+    normalisation_by,
+)
 from portproof.proof.sidecar import Proof, Work
 from portproof.recipe import Recipe, Resize, with_output
 
@@ -29,9 +35,14 @@ def samples(folder: Path, recipe: Recipe) -> Proof:
 RAW = with_output(RECIPE, dtype="uint8")
 
 
-@pytest.mark.parametrize(("folded", "recipe"), [(False, RECIPE), (True, RAW), (False, with_output(RECIPE, dtype="float16"))])
+@pytest.mark.parametrize(
+    ("folded", "recipe"),
+    [(False, RECIPE), (True, RAW), (False, with_output(RECIPE, dtype="float16"))],
+)
 def test_once_is_right(tmp_path: Path, folded: bool, recipe: Recipe) -> None:
-    check_normalisation(normalisation_by(RECIPE, folded), samples(tmp_path, recipe), "m.onnx", "prep")
+    check_normalisation(
+        normalisation_by(RECIPE, folded), samples(tmp_path, recipe), "m.onnx", "prep"
+    )
 
 
 def changed(**values: Any) -> Recipe:
@@ -48,21 +59,31 @@ def changed(**values: Any) -> Recipe:
         (True, msgspec.structs.replace(RAW, layout="NHWC"), "holds RGB NHWC"),
     ],
 )
-def test_twice_never_or_otherwise_is_refused(tmp_path: Path, folded: bool, recipe: Recipe, reason: str) -> None:
+def test_twice_never_or_otherwise_is_refused(
+    tmp_path: Path, folded: bool, recipe: Recipe, reason: str
+) -> None:
     with pytest.raises(InputError, match=reason):
-        check_normalisation(normalisation_by(RECIPE, folded), samples(tmp_path, recipe), "m.onnx", "prep")
+        check_normalisation(
+            normalisation_by(RECIPE, folded), samples(tmp_path, recipe), "m.onnx", "prep"
+        )
 
 
 def test_a_model_trained_on_raw_pixels_takes_them(tmp_path: Path) -> None:
     raw_float = changed(divide=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    check_normalisation(normalisation_by(raw_float, folded=False), samples(tmp_path, RAW), "m.onnx", "prep")
+    check_normalisation(
+        normalisation_by(raw_float, folded=False), samples(tmp_path, RAW), "m.onnx", "prep"
+    )
 
 
 def test_nothing_is_known_of_files_from_elsewhere(tmp_path: Path) -> None:
     check_normalisation(None, samples(tmp_path, RAW), "m.onnx", "prep")
     check_normalisation(normalisation_by(RECIPE, True), None, "m.onnx", "prep")
     check_normalisation(normalisation_by(RECIPE, True), proof(tmp_path), "m.onnx", "prep")
-    assert from_proof(None) is None and from_proof(proof(tmp_path)) is None and from_metadata(None, "m.onnx") is None
+    assert (
+        from_proof(None) is None
+        and from_proof(proof(tmp_path)) is None
+        and from_metadata(None, "m.onnx") is None
+    )
 
 
 def test_records_are_read_back_or_refused(tmp_path: Path) -> None:
@@ -79,5 +100,7 @@ def test_a_foreign_file_says_nothing(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     from portproof.convert.export.fold import normalisation_of
 
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])), tmp_path / "foreign.onnx")
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])), tmp_path / "foreign.onnx"
+    )
     assert normalisation_of(tmp_path / "foreign.onnx") is None

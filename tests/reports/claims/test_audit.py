@@ -33,7 +33,10 @@ GPU = """\
 [I] mean: 16.2649 ms
 [I] median: 16.0951 ms
 """
-AIS = "[INFO] NPU_compute_time (ms): min = 0.60, max = 0.70, mean = 0.661, median = 0.66, percentile(99%) = 0.70\n"
+AIS = (
+    "[INFO] NPU_compute_time (ms): min = 0.60, max = 0.70, mean = 0.661, median = 0.66,"
+    " percentile(99%) = 0.70\n"
+)
 HEADER = "| bs | 310 | 310P | T4 | 310P/310 | 310P/T4 |\n|---|---|---|---|---|---|\n"
 
 
@@ -56,10 +59,16 @@ def fenced(log: str) -> str:
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("batch1 310单卡吞吐率：263.872x4=1055.488fps", "batch1 310单卡吞吐率：263.872x4=1155.488fps"),
+        (
+            "batch1 310单卡吞吐率：263.872x4=1055.488fps",
+            "batch1 310单卡吞吐率：263.872x4=1155.488fps",
+        ),
         ("２６３.８７２×４＝１０５５.４８８", "２６３.８７２×４＝１１５５.４８８"),
         ("263.872乘以4=1055.488", "263.872乘以4=1015.488"),
-        ("batch16 t4单卡吞吐率：1000/(16.2649/16)=983.713fps", "batch16 t4单卡吞吐率：1000/(16.2649/16)=883.713fps"),
+        (
+            "batch16 t4单卡吞吐率：1000/(16.2649/16)=983.713fps",
+            "batch16 t4单卡吞吐率：1000/(16.2649/16)=883.713fps",
+        ),
         ("fps = 4*1000/223.21 = 17.92", "fps = 4*1000/223.21 = 18.92"),
         ("1000x1/( 0.534034 /1)=1872.539fps", "1000x1/( 0.534034 /1)=1672.539fps"),
         ("17.9fps > 1.2 * 14.5fps", "17.9fps > 1.2 * 15.5fps"),
@@ -93,16 +102,25 @@ def test_what_is_no_worked_figure_is_not_accused(text: str) -> None:
 
 
 def test_a_conclusion_must_use_its_logs_figure() -> None:
-    clean = fenced(LOG) + "Interface throughputRate: 263.872，263.872x4=1055.488既是batch1 310单卡吞吐率\n"
+    clean = (
+        fenced(LOG)
+        + "Interface throughputRate: 263.872，263.872x4=1055.488既是batch1 310单卡吞吐率\n"
+    )
     assert found(clean) == []
-    wrong = fenced(LOG) + "Interface throughputRate: 186.579，186.579x4=746.316既是batch1 310单卡吞吐率\n"
+    wrong = (
+        fenced(LOG)
+        + "Interface throughputRate: 186.579，186.579x4=746.316既是batch1 310单卡吞吐率\n"
+    )
     assert [(kind, line) for kind, line, _ in found(wrong)] == [("table-vs-log", 8)]
     assert audited(wrong).contradictions[0].from_line == 5
     assert "1055.488" in audited(wrong).contradictions[0].derived
 
 
 def test_a_digit_slip_below_the_tolerance_is_not_accused() -> None:
-    result = audited(fenced(LOG) + "Interface throughputRate: 263.771，263.771x4=1055.084既是batch1 310单卡吞吐率\n")
+    result = audited(
+        fenced(LOG)
+        + "Interface throughputRate: 263.771，263.771x4=1055.084既是batch1 310单卡吞吐率\n"
+    )
     assert result.contradictions == []
     assert len(result.ambiguous) == 1
 
@@ -115,12 +133,17 @@ def test_median_taken_for_mean_cannot_be_told() -> None:
 
 def test_the_operand_of_a_time_must_be_the_logs_mean() -> None:
     assert found(fenced(GPU) + "\nbatch1 t4单卡吞吐率：1000/(16.2649/1)=61.4821fps\n") == []
-    assert kinds(fenced(GPU) + "\nbatch1 t4单卡吞吐率：1000/(17.2649/1)=57.921fps\n") == {"table-vs-log"}
+    assert kinds(fenced(GPU) + "\nbatch1 t4单卡吞吐率：1000/(17.2649/1)=57.921fps\n") == {
+        "table-vs-log"
+    }
 
 
 TWO_LOGS = (
-    "## 7.1 310性能数据\nbatch1的性能：\n" + fenced(LOG) + "263.872x4=1055.488既是batch1 310单卡吞吐率\n\n"
-    "batch16的性能：\n" + fenced(LOG_16) + "714.514x4=2858.056既是batch16 310单卡吞吐率\n\n## 7.4 性能对比\n"
+    "## 7.1 310性能数据\nbatch1的性能：\n"
+    + fenced(LOG)
+    + "263.872x4=1055.488既是batch1 310单卡吞吐率\n\nbatch16的性能：\n"
+    + fenced(LOG_16)
+    + "714.514x4=2858.056既是batch16 310单卡吞吐率\n\n## 7.4 性能对比\n"
 )
 
 
@@ -139,9 +162,15 @@ def test_whether_times_four_was_applied_is_not_inferred_from_a_number() -> None:
 
 
 def test_a_transposed_table_an_html_table_and_a_list_are_read_too() -> None:
-    across = "| batchsize | 1 | 16 |\n|--|--|--|\n| 310 | 1055.488 | {} |\n| 310P | 624.486 | 3907.39 |\n"
+    across = (
+        "| batchsize | 1 | 16 |\n|--|--|--|\n| 310 | 1055.488 | {} |\n| 310P | 624.486 |"
+        " 3907.39 |\n"
+    )
     html = "<table><tr><th>bs</th><th>310</th></tr><tr><td>1</td><td>1055.488</td></tr><tr>\n<td>16</td><td>{}</td></tr></table>\n"
-    listed = "| 芯片型号 | Batch Size | 数据集 | 精度 | 性能 |\n|-|-|-|-|-|\n| 310 | 16 | ImageNet | 77.85% | {} fps |\n"
+    listed = (
+        "| 芯片型号 | Batch Size | 数据集 | 精度 | 性能 |\n|-|-|-|-|-|\n| 310 | 16 | ImageNet |"
+        " 77.85% | {} fps |\n"
+    )
     for table in (across, html, listed):
         assert found(TWO_LOGS + table.format("2858.056")) == []
         assert kinds(TWO_LOGS + table.format("2958.056")) == {"table-vs-log"}, table
@@ -164,20 +193,25 @@ def test_cells_whose_run_is_not_sure_are_not_accused(table: str) -> None:
 
 
 def test_two_runs_of_one_batch_are_both_legitimate() -> None:
-    pure = "batch1性能：\n[INFO] ave_throughputRate: 270.5samples/s, ave_latency: 3.7ms\nbatch1 310单卡吞吐率：270.5x4=1082fps\n"
+    pure = (
+        "batch1性能：\n[INFO] ave_throughputRate: 270.5samples/s, ave_latency: 3.7ms\nbatch1"
+        " 310单卡吞吐率：270.5x4=1082fps\n"
+    )
     text = TWO_LOGS.replace("## 7.4", pure + "## 7.4") + HEADER
     assert found(text + "| bs1 | 1055.488 | | | | |\n") == []
     assert found(text + "| bs1 | 1082 | | | | |\n") == []
-    assert found(text + "| bs1 | 1068.7 | | | | |\n") == []  # their mean: 1055.488, 1055.488, 1082 and 1082
+    assert (
+        found(text + "| bs1 | 1068.7 | | | | |\n") == []
+    )  # their mean: 1055.488, 1055.488, 1082 and 1082
     assert kinds(text + "| bs1 | 1182 | | | | |\n") == {"table-vs-log"}
 
 
 def test_trtexecs_rate_and_its_compute_time_are_both_legitimate() -> None:
     log = (
-        "## T4性能\nbatch4性能：\ntrtexec --onnx=m.onnx --shapes=image:4x3x224x224\n"
-        "[I] Throughput: 231.086 qps\n"
-        "[I] Latency: min = 3.3 ms, max = 9.4 ms, mean = 4.41086 ms, median = 4.42 ms, percentile(99%) = 5.4 ms\n"
-        "[I] GPU Compute Time: min = 3.2 ms, max = 9.3 ms, mean = 4.29297 ms, median = 4.30 ms, percentile(99%) = 5.3 ms\n\n"
+        "## T4性能\nbatch4性能：\ntrtexec --onnx=m.onnx --shapes=image:4x3x224x224\n[I] Throughput:"
+        " 231.086 qps\n[I] Latency: min = 3.3 ms, max = 9.4 ms, mean = 4.41086 ms, median = 4.42"
+        " ms, percentile(99%) = 5.4 ms\n[I] GPU Compute Time: min = 3.2 ms, max = 9.3 ms, mean ="
+        " 4.29297 ms, median = 4.30 ms, percentile(99%) = 5.3 ms\n\n"
     )
     for rate in ("924.344", "931.756"):
         assert found(log + HEADER + f"| bs4 | | | {rate} | | |\n") == []
@@ -185,7 +219,10 @@ def test_trtexecs_rate_and_its_compute_time_are_both_legitimate() -> None:
 
 
 def test_ratios_follow_from_the_cells_beside_them() -> None:
-    rows = "| bs1 | 1132.564 | 634.528 | 280.845 | {} | {} |\n| bs4 | 2404.912 | 2228.9 | 777.088 | 0.927 | 2.868 |\n"
+    rows = (
+        "| bs1 | 1132.564 | 634.528 | 280.845 | {} | {} |\n| bs4 | 2404.912 | 2228.9 | 777.088 |"
+        " 0.927 | 2.868 |\n"
+    )
     assert found(HEADER + rows.format("0.560", "2.25倍")) == []
     assert found(HEADER + rows.format("56.0%", "2.26")) == []
     assert found(HEADER + rows.format("0.660", "2.26")) == [("ratio", 3, "0.660")]
@@ -199,7 +236,10 @@ def test_a_ratio_column_that_never_fits_is_doubted_and_not_accused() -> None:
 
 
 def test_a_best_row_holds_each_columns_best() -> None:
-    rows = "| bs1 | 1132.56 | 3634.52 | | | |\n| bs4 | 2404.91 | 2228.9 | | | |\n| 最优batch | {} | 3634.52 | | | |\n"
+    rows = (
+        "| bs1 | 1132.56 | 3634.52 | | | |\n| bs4 | 2404.91 | 2228.9 | | | |\n| 最优batch | {} |"
+        " 3634.52 | | | |\n"
+    )
     assert found(HEADER + rows.format("2404.91")) == []
     assert found(HEADER + rows.format("4:2404.91")) == []
     assert found(HEADER + rows.format("1132.56")) == []  # the whole row of bs1: best by one device
@@ -220,8 +260,18 @@ def test_a_batch_label_is_refuted_by_log_file_name_and_heading() -> None:
 
 
 def test_a_command_of_another_batch_above_is_no_label() -> None:
-    command = "./benchmark.x86_64 -model_type=vision -batch_size=1 -om_path=m_bs1.om -device_id=0\n\n"
-    assert found(command + "batch16的性能：\n" + fenced(LOG_16) + "714.514x4=2858.056既是batch16 310单卡吞吐率\n") == []
+    command = (
+        "./benchmark.x86_64 -model_type=vision -batch_size=1 -om_path=m_bs1.om -device_id=0\n\n"
+    )
+    assert (
+        found(
+            command
+            + "batch16的性能：\n"
+            + fenced(LOG_16)
+            + "714.514x4=2858.056既是batch16 310单卡吞吐率\n"
+        )
+        == []
+    )
 
 
 def test_a_log_is_held_against_itself() -> None:
@@ -239,7 +289,9 @@ def test_a_log_is_held_against_itself() -> None:
 
 def test_a_tools_own_lines_are_no_claims() -> None:
     tail = "[INFO] throughput 1000*batchsize(1)/NPU_compute_time.mean(0.661): 1512.86\n"
-    devices = "i:0 device_1 throughput:281.38 start_time:1 end_time:2\n[INFO] summary throughput:557.93\n"
+    devices = (
+        "i:0 device_1 throughput:281.38 start_time:1 end_time:2\n[INFO] summary throughput:557.93\n"
+    )
     assert found(AIS + tail + devices) == []
 
 
@@ -256,10 +308,15 @@ def test_pure_inference_averages_rate_and_latency_apart() -> None:
 
 
 def test_a_time_in_seconds_under_ms() -> None:
-    table = "| Model | Mean(FPS) | Mean-Latency({}) |\n|-|-|-|\n| a | 116.689 | 0.00857261 |\n| b | 246.007 | 0.00406507 |\n"
+    table = (
+        "| Model | Mean(FPS) | Mean-Latency({}) |\n|-|-|-|\n| a | 116.689 | 0.00857261 |\n| b |"
+        " 246.007 | 0.00406507 |\n"
+    )
     assert found(table.format("s")) == []
     assert found(table.format("ms")) == [("unit", 1, "Mean-Latency(ms)")]
-    milliseconds = table.format("ms").replace("0.00857261", "8.57261").replace("0.00406507", "4.06507")
+    milliseconds = (
+        table.format("ms").replace("0.00857261", "8.57261").replace("0.00406507", "4.06507")
+    )
     assert found(milliseconds) == []
 
 
@@ -270,28 +327,45 @@ def test_a_time_listed_as_a_rate() -> None:
 
 
 def test_accuracy_of_more_classes_cannot_be_lower_and_within_one_percent_must_hold() -> None:
-    result = '{{"key": "Top1 accuracy", "value": "{}%"}}, {{"key": "Top5 accuracy", "value": "93.72%"}}\n'
-    published = "### 6.3 开源TopN精度\n| model | top1 | top5 |\n|-|-|-|\n| m | 77.862 | 93.720 |\n\n精度下降在1%范围之内，故精度达标。\n"
+    result = (
+        '{{"key": "Top1 accuracy", "value": "{}%"}}, {{"key": "Top5 accuracy", "value":'
+        ' "93.72%"}}\n'
+    )
+    published = (
+        "### 6.3 开源TopN精度\n| model | top1 | top5 |\n|-|-|-|\n| m | 77.862 | 93.720"
+        " |\n\n精度下降在1%范围之内，故精度达标。\n"
+    )
     assert found(result.format("77.85") + published) == []
     assert found(result.format("76.95") + published) == []
     assert kinds(result.format("74.1") + published) == {"accuracy"}
     assert kinds(result.format("95.1")) == {"accuracy"}
 
 
-RATES = "| bs | 310 | 310P | T4 |\n|-|-|-|-|\n| bs1 | 1000.0 | 1300.0 | 500.0 |\n| 最优 | 1000.0 | 1300.0 | 500.0 |\n\n"
+RATES = (
+    "| bs | 310 | 310P | T4 |\n|-|-|-|-|\n| bs1 | 1000.0 | 1300.0 | 500.0 |\n| 最优 | 1000.0 |"
+    " 1300.0 | 500.0 |\n\n"
+)
 
 
 @pytest.mark.parametrize(
     ("right", "wrong", "kind"),
     [
-        ("最优的310P性能达到了最优的310性能的1.300倍", "最优的310P性能达到了最优的310性能的1.339倍", "ratio"),
+        (
+            "最优的310P性能达到了最优的310性能的1.300倍",
+            "最优的310P性能达到了最优的310性能的1.339倍",
+            "ratio",
+        ),
         ("bs1：310P上性能达到了310上的1.2倍", "bs1：310P上性能达到了310上的1.5倍", "policy"),
         (
             "最优bs: 310p大于310的1.2倍；310p大于T4的1.6倍，性能达标。",
             "最优bs: 310p大于310的1.2倍；310p大于T4的3.6倍，性能达标。",
             "policy",
         ),
-        ("At best batch 310P reaches 2.60 times T4", "At best batch 310P reaches 2.90 times T4", "ratio"),
+        (
+            "At best batch 310P reaches 2.60 times T4",
+            "At best batch 310P reaches 2.90 times T4",
+            "ratio",
+        ),
         ("bs1 相比T4，310P性能达到2.60倍", "bs1 相比T4，310P性能达到2.90倍", "ratio"),
     ],
 )
@@ -314,7 +388,10 @@ def test_rules_and_denials_are_no_claims(text: str) -> None:
 
 
 def test_a_wrong_figure_used_again_is_named_again() -> None:
-    text = fenced(LOG) + "Interface throughputRate: 281.222，281.222x4=1124.888既是batch1 310单卡吞吐率\n\n"
+    text = (
+        fenced(LOG)
+        + "Interface throughputRate: 281.222，281.222x4=1124.888既是batch1 310单卡吞吐率\n\n"
+    )
     later = "对比：281.222x4 > 500.1\n"
     assert [line for _, line, _ in found(text + later)] == [8, 10]
 
@@ -341,10 +418,20 @@ def test_command_line(tmp_path: Path, stage) -> None:
     assert stage("reports/audit.py", clean).returncode == 0
     both = stage("reports/audit.py", clean, wrong)
     assert both.returncode == 1
-    assert "CONTRADICTION" in both.stdout and "1155.488" in both.stdout and "\x1b" not in both.stdout
+    assert (
+        "CONTRADICTION" in both.stdout and "1155.488" in both.stdout and "\x1b" not in both.stdout
+    )
     records = json.loads(stage("reports/audit.py", "--json", clean, wrong).stdout)
-    assert [set(r) for r in records] == [{"document", "checked", "contradictions", "ambiguous", "unchecked"}] * 2
-    assert set(records[1]["contradictions"][0]) == {"kind", "line", "stated", "derived", "from_line"}
+    assert [set(r) for r in records] == [
+        {"document", "checked", "contradictions", "ambiguous", "unchecked"}
+    ] * 2
+    assert set(records[1]["contradictions"][0]) == {
+        "kind",
+        "line",
+        "stated",
+        "derived",
+        "from_line",
+    }
     missing = stage("reports/audit.py", tmp_path / "none.md")
     assert missing.returncode == 2
     assert "none.md" in missing.stderr
@@ -352,4 +439,6 @@ def test_command_line(tmp_path: Path, stage) -> None:
 
 def test_a_figure_used_under_another_batch_than_its_logs() -> None:
     assert found(TWO_LOGS + "batch1：263.872x4 > 500.5\n") == []
-    assert [(kind, line) for kind, line, _ in found(TWO_LOGS + "batch4：263.872x4 > 500.5\n")] == [("log-self", 23)]
+    assert [(kind, line) for kind, line, _ in found(TWO_LOGS + "batch4：263.872x4 > 500.5\n")] == [
+        ("log-self", 23)
+    ]

@@ -1,4 +1,6 @@
-"""What authors write around their tables: ratios, bests, comparisons, verdicts, accuracies; each with its contradicting twin."""
+"""What authors write around their tables: ratios, bests, comparisons, verdicts, accuracies; each
+with its contradicting twin.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ LOG = """\
 [post] throughputRate: 186.579, moduleLatency: 5.35966
 ```
 """
-RESULT = '{"key": "Top1 accuracy", "value": "81.03%"}, {"key": "Top5 accuracy", "value": "95.29%"}\n\n'
+RESULT = (
+    '{"key": "Top1 accuracy", "value": "81.03%"}, {"key": "Top5 accuracy", "value": "95.29%"}\n\n'
+)
 PUBLISHED = "### 开源TopN精度\n```\nModel  Acc@1  Acc@5\nfnet   81.22  95.31\n```\n### 对比\n"
 ACCURACY = "| 模型 | Top1 |\n|---|---|\n| 官网 | 81.22 |\n| 310 | 81.03 |\n| 310P | 80.81 |\n\n"
 TIMES = """\
@@ -52,28 +56,62 @@ TIMES = """\
 
 
 def kinds(text: str) -> set[str]:
-    return {finding.kind for finding in audit_document(parse(text.encode()), "README.md").contradictions}
+    return {
+        finding.kind for finding in audit_document(parse(text.encode()), "README.md").contradictions
+    }
 
 
 @pytest.mark.parametrize(
     ("right", "wrong", "kind"),
     [
         ("310P性能为T4的1.83倍。", "310P性能为T4的1.38倍。", "ratio"),
-        ("310P的性能分别达到了310的1.77倍和T4的1.83倍。", "310P的性能分别达到了310的1.77倍和T4的1.38倍。", "ratio"),
-        ("在310P上最优batch为8；是310最优性能（bs8，135.9fps）的1.77倍。", "在310P上最优batch为8；是310最优性能（bs8，135.9fps）的1.97倍。", "ratio"),
-        ("batch为1时，310P性能是T4的1.71倍；bs8时，310P性能是T4的1.83倍。", "batch为1时，310P性能是T4的1.71倍；bs8时，310P性能是T4的1.38倍。", "ratio"),
-        ("310P性能为T4的1.71倍（bs1）和1.83倍（bs8）。", "310P性能为T4的1.71倍（bs1）和1.38倍（bs8）。", "ratio"),
-        ("310P最优为310的1.77倍，满足不低于310的1.2倍的要求。", "310P最优为310的1.47倍，满足不低于310的1.2倍的要求。", "ratio"),
-        ("At batch 1 the 310P is 1.71 times as fast as the T4.", "At batch 1 the 310P is 1.17 times as fast as the T4.", "ratio"),
-        ("The best 310P meets the target (1.2x the 310 and 1.6x the T4).", "The target (2.2x the 310 and 1.6x the T4) is met by the best 310P.", "policy"),
+        (
+            "310P的性能分别达到了310的1.77倍和T4的1.83倍。",
+            "310P的性能分别达到了310的1.77倍和T4的1.38倍。",
+            "ratio",
+        ),
+        (
+            "在310P上最优batch为8；是310最优性能（bs8，135.9fps）的1.77倍。",
+            "在310P上最优batch为8；是310最优性能（bs8，135.9fps）的1.97倍。",
+            "ratio",
+        ),
+        (
+            "batch为1时，310P性能是T4的1.71倍；bs8时，310P性能是T4的1.83倍。",
+            "batch为1时，310P性能是T4的1.71倍；bs8时，310P性能是T4的1.38倍。",
+            "ratio",
+        ),
+        (
+            "310P性能为T4的1.71倍（bs1）和1.83倍（bs8）。",
+            "310P性能为T4的1.71倍（bs1）和1.38倍（bs8）。",
+            "ratio",
+        ),
+        (
+            "310P最优为310的1.77倍，满足不低于310的1.2倍的要求。",
+            "310P最优为310的1.47倍，满足不低于310的1.2倍的要求。",
+            "ratio",
+        ),
+        (
+            "At batch 1 the 310P is 1.71 times as fast as the T4.",
+            "At batch 1 the 310P is 1.17 times as fast as the T4.",
+            "ratio",
+        ),
+        (
+            "The best 310P meets the target (1.2x the 310 and 1.6x the T4).",
+            "The target (2.2x the 310 and 1.6x the T4) is met by the best 310P.",
+            "policy",
+        ),
         ("310P最优batch为8，达240.7fps。", "310P最优batch为16，达231.0fps。", "best-row"),
         ("310P最优batch是8，310最优batch为8。", "310P最优batch是8，310最优batch为16。", "best-row"),
         ("The best batch of the 310P is 8.", "The best batch of the 310P is 16.", "best-row"),
-        ("batch8：310P 240.7fps > 1.6 * 131.4fps", "batch8：310P 270.4fps > 1.6 * 131.4fps", "table-vs-log"),
+        (
+            "batch8：310P 240.7fps > 1.6 * 131.4fps",
+            "batch8：310P 270.4fps > 1.6 * 131.4fps",
+            "table-vs-log",
+        ),
         ("batch8：240.7fps > 131.4fps", "batch8：240.7fps < 131.4fps", "product"),
         ("310P性能高于T4，性能达标。", "310P性能低于T4，性能不达标。", "policy"),
     ],
-)  # fmt: skip
+)
 def test_prose_follows_from_the_table(right: str, wrong: str, kind: str) -> None:
     assert kinds(TABLE + right) == set()
     assert kinds(TABLE + wrong) == {kind}
@@ -109,14 +147,28 @@ def test_worked_figures_carry_verdicts_and_ratios_without_a_table() -> None:
 
 
 def test_the_rate_printed_before_its_product_is_the_logs() -> None:
-    assert kinds(LOG + "Interface throughputRate: 263.872，263.872x4=1055.488既是batch1 310单卡吞吐率") == set()
-    assert kinds(LOG + "Interface throughputRate: 293.872，263.872x4=1055.488既是batch1 310单卡吞吐率") == {"table-vs-log"}
-    assert kinds("ave_throughputRate = 974.27, 974.27x4=3897.08fps。即是batch4 310单卡吞吐率") == set()
-    assert kinds("ave_throughputRate = 974.27, 974.27x4=3297.08fps。即是batch4 310单卡吞吐率") == {"product"}
+    assert (
+        kinds(LOG + "Interface throughputRate: 263.872，263.872x4=1055.488既是batch1 310单卡吞吐率")
+        == set()
+    )
+    assert kinds(
+        LOG + "Interface throughputRate: 293.872，263.872x4=1055.488既是batch1 310单卡吞吐率"
+    ) == {"table-vs-log"}
+    assert (
+        kinds("ave_throughputRate = 974.27, 974.27x4=3897.08fps。即是batch4 310单卡吞吐率") == set()
+    )
+    assert kinds("ave_throughputRate = 974.27, 974.27x4=3297.08fps。即是batch4 310单卡吞吐率") == {
+        "product"
+    }
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("196.443", "296.443"), ("moduleLatency: 5.35966", "moduleLatency: 6.35966"), ("185.966", "285.966")]
+    ("old", "new"),
+    [
+        ("196.443", "296.443"),
+        ("moduleLatency: 5.35966", "moduleLatency: 6.35966"),
+        ("185.966", "285.966"),
+    ],
 )
 def test_every_stage_of_a_log_fits_itself(old: str, new: str) -> None:
     assert kinds(LOG) == set()
@@ -151,7 +203,13 @@ def test_tables_that_show_one_run_twice() -> None:
     again = "| bs | 310P | T4 |\n|---|---|---|\n| 1 | 172.9 | 101.2 |\n| 8 | 240.7 | 131.4 |\n"
     assert kinds(TABLE + again) == set()
     assert kinds(TABLE + again.replace("131.4", "141.4")) == {"table-vs-log"}
-    assert kinds(TABLE + again.replace("131.4", "141.4").replace("172.9", "190.1").replace("101.2", "111.2")) == set()
+    assert (
+        kinds(
+            TABLE
+            + again.replace("131.4", "141.4").replace("172.9", "190.1").replace("101.2", "111.2")
+        )
+        == set()
+    )
 
 
 def test_lists_name_their_device_above() -> None:
@@ -175,16 +233,26 @@ def test_a_multiple_that_is_exceeded_is_not_rounded_up_by_much() -> None:
 
 
 def test_english_figures_with_conditions_in_brackets() -> None:
-    text = "The T4 (trtexec, fp16) processes 131.4 images/s at batch 8, i.e. the 310P is 1.83x faster.\n\n"
+    text = (
+        "The T4 (trtexec, fp16) processes 131.4 images/s at batch 8, i.e. the 310P is 1.83x"
+        " faster.\n\n"
+    )
     assert kinds(text + TABLE) == set()
     assert kinds(text.replace("131.4", "113.4") + TABLE) == {"table-vs-log"}
     assert kinds(text.replace("1.83x", "1.38x") + TABLE) == {"ratio"}
-    both = "With TensorRT 8.4 the T4 reaches 131.4 images/s at batch 8, with TensorRT 7.2 the T4 reached 121.9 images/s at batch 8.\n\n"
+    both = (
+        "With TensorRT 8.4 the T4 reaches 131.4 images/s at batch 8, with TensorRT 7.2 the T4"
+        " reached 121.9 images/s at batch 8.\n\n"
+    )
     assert kinds(both + TABLE) == set()
 
 
 def test_the_batch_right_after_a_result_is_its_batch() -> None:
-    text = LOG + "Interface throughputRate: 263.872，263.872x4=1055.488 fps。即是batch1 310单卡吞吐率，batch16的计算方法同理\n"
+    text = (
+        LOG
+        + "Interface throughputRate: 263.872，263.872x4=1055.488 fps。即是batch1 310单卡吞吐率，"
+        "batch16的计算方法同理\n"
+    )
     table = "| bs | 310 | T4 |\n|---|---|---|\n| 1 | 1055.488 | 501.2 |\n| 8 | 1402.2 | 702.1 |\n"
     assert kinds(text + table) == set()
     assert kinds(text.replace("batch1 ", "batch8 ") + table) == {"log-self"}

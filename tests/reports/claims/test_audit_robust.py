@@ -41,7 +41,18 @@ PIECES = [
         "#",
         "0",
     ),
-    *("ave_throughputRate: 3.1", "1e308", "(" * 9, "最优", "\x1b[31m", "\ufffd", "throughput 1000*batchsize(0)/NPU:", "0.0", "/0", "~~"),
+    *(
+        "ave_throughputRate: 3.1",
+        "1e308",
+        "(" * 9,
+        "最优",
+        "\x1b[31m",
+        "\ufffd",
+        "throughput 1000*batchsize(0)/NPU:",
+        "0.0",
+        "/0",
+        "~~",
+    ),
 ]
 
 
@@ -63,7 +74,10 @@ def test_any_mixture_of_what_it_looks_for(pieces: list[str]) -> None:
     document = parse(text.encode())
     for finding in audit_document(document, "x").contradictions:
         assert 1 <= finding.line <= len(document.lines)
-        if finding.kind in ("table-vs-log", "best-row") and finding.stated.replace(".", "").isdigit():
+        if (
+            finding.kind in ("table-vs-log", "best-row")
+            and finding.stated.replace(".", "").isdigit()
+        ):
             assert finding.stated in document.lines[finding.line - 1]
 
 
@@ -92,7 +106,14 @@ def test_one_endless_line(piece: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["batch1 310P吞吐率：22.9fps", "ave_throughputRate: 1.5", "|1|2|\n|-|-|", "# 310", "1000/(2.5/1)=400 batch1 T4"]
+    "line",
+    [
+        "batch1 310P吞吐率：22.9fps",
+        "ave_throughputRate: 1.5",
+        "|1|2|\n|-|-|",
+        "# 310",
+        "1000/(2.5/1)=400 batch1 T4",
+    ],
 )
 def test_one_line_ten_thousand_times(line: str) -> None:
     audited((line + "\n").encode() * 10_000)
@@ -111,5 +132,7 @@ def test_mutated_samples(shared: Path) -> None:
         data = bytearray(path.read_bytes())
         for _ in range(40):
             at = random.randrange(len(data))
-            data[at : at + random.randrange(3)] = random.choice([b"", b"\xff", b"9", b"|", b"\n", b"*4=", bytes(data[at : at + 60])])
+            data[at : at + random.randrange(3)] = random.choice(
+                [b"", b"\xff", b"9", b"|", b"\n", b"*4=", bytes(data[at : at + 60])]
+            )
         audited(bytes(data))

@@ -22,7 +22,9 @@ def _truth(shared: Path) -> list[dict[str, str]]:
 
 
 def test_nine_in_ten_sure_contradictions_are_found(shared: Path) -> None:
-    sure = [r for r in _truth(shared) if r["verdict"] == "contradiction" and r["confidence"] == "high"]
+    sure = [
+        r for r in _truth(shared) if r["verdict"] == "contradiction" and r["confidence"] == "high"
+    ]
     hits = 0
     for row in sure:
         result = _audited(shared / "samples/readmes" / row["file"])
@@ -36,7 +38,9 @@ def test_at_most_one_document_in_twenty_is_accused_falsely(shared: Path) -> None
     for row in _truth(shared):
         lines[row["file"]] |= {int(row["line"])} if row["verdict"] == "contradiction" else set()
     accused = [
-        name for name, known in lines.items() if {f.line for f in _audited(shared / "samples/readmes" / name).contradictions} - known
+        name
+        for name, known in lines.items()
+        if {f.line for f in _audited(shared / "samples/readmes" / name).contradictions} - known
     ]
     assert len(lines) == 59
     assert len(accused) <= len(lines) // 20
@@ -56,7 +60,10 @@ def test_eleven_of_fifteen_cells_of_the_source_documents_table(shared: Path) -> 
 
 def test_latency_columns_in_seconds_under_ms(shared: Path) -> None:
     found = _audited(shared / "sources/blade_perf_run.md").contradictions
-    assert [(f.kind, f.stated) for f in found] == [("unit", "Median-Latency(ms)"), ("unit", "Mean-Latency(ms)")] * 2
+    assert [(f.kind, f.stated) for f in found] == [
+        ("unit", "Median-Latency(ms)"),
+        ("unit", "Mean-Latency(ms)"),
+    ] * 2
 
 
 def test_documents_with_nothing_wrong(shared: Path) -> None:

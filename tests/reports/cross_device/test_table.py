@@ -1,4 +1,6 @@
-"""The comparison table: the source document's logs come out as they say, and nothing can mislead."""
+"""The comparison table: the source document's logs come out as they say, and nothing can
+mislead.
+"""
 
 from __future__ import annotations
 
@@ -63,11 +65,19 @@ def test_mixed_boundaries_are_refused_in_one_sentence_that_says_why(stage: Stage
     done = stage("reports/table.py", *COLUMNS)
     assert (done.returncode, done.stdout) == (2, "")
     (sentence,) = done.stderr.splitlines()
-    for word in ("310 is the device's own rate", "T4 is the host's rate", "--allow-mixed", "--boundary device", "1 / 4.29297 ms = 232.94"):
+    for word in (
+        "310 is the device's own rate",
+        "T4 is the host's rate",
+        "--allow-mixed",
+        "--boundary device",
+        "1 / 4.29297 ms = 232.94",
+    ):
         assert word in sentence
 
 
-def test_allowed_mixture_shows_the_boundary_under_each_figure_and_no_ratio_across(stage: Stage) -> None:
+def test_allowed_mixture_shows_the_boundary_under_each_figure_and_no_ratio_across(
+    stage: Stage,
+) -> None:
     done = stage("reports/table.py", *COLUMNS, "--allow-mixed")
     row = next(line for line in done.stdout.splitlines() if line.startswith("| bs1 "))
     assert [c.strip() for c in row.strip("|").split("|")] == [
@@ -86,12 +96,17 @@ def test_at_one_boundary_the_t4_is_one_over_its_compute_time(stage: Stage) -> No
     data = table(stage, *COLUMNS, "--boundary", "device")
     assert cell(data, "T4", 1)["value"] == pytest.approx(1 / 4.29297e-3)
     assert data["rows"][0]["ratios"]["310P/T4"] == pytest.approx(624.486 * 4.29297e-3)
-    assert data["boundary"] == "device" and any("t4_bs32" in sentence for sentence in data["left_out"])
+    assert data["boundary"] == "device" and any(
+        "t4_bs32" in sentence for sentence in data["left_out"]
+    )
 
 
 def test_chips_given_win_over_the_target(stage: Stage) -> None:
     data = table(stage, COLUMNS[0], "--chips", "310=2")
-    assert cell(data, "310", 1)["value"] == pytest.approx(527.744) and data["columns"][0]["chips_from"] == "--chips"
+    assert (
+        cell(data, "310", 1)["value"] == pytest.approx(527.744)
+        and data["columns"][0]["chips_from"] == "--chips"
+    )
     assert "310 2 (--chips)" in stage("reports/table.py", COLUMNS[0], "--chips", "310=2").stdout
 
 
@@ -110,10 +125,27 @@ def test_policies_judge_the_best_row_and_set_the_exit_code(stage: Stage, tmp_pat
         level,
     )
     assert done.returncode == 1  # these logs hold only batch 1 of the 310P
-    assert "624.4860" in done.stdout and "3429.6672 is required" in done.stdout and "372.7023" in done.stdout
-    assert level.read_text().splitlines() == ["ModelConvert:OK", "FuncStatus:OK", "PrecisionStatus:OK", "PerfStatus:NOK"]
-    assert stage("reports/table.py", *COLUMNS, "--boundary", "device", "--policy", "modelzoo-310").returncode == 0
-    assert stage("reports/table.py", *COLUMNS, "--allow-mixed", "--policy", "modelzoo-310").returncode == 2
+    assert (
+        "624.4860" in done.stdout
+        and "3429.6672 is required" in done.stdout
+        and "372.7023" in done.stdout
+    )
+    assert level.read_text().splitlines() == [
+        "ModelConvert:OK",
+        "FuncStatus:OK",
+        "PrecisionStatus:OK",
+        "PerfStatus:NOK",
+    ]
+    assert (
+        stage(
+            "reports/table.py", *COLUMNS, "--boundary", "device", "--policy", "modelzoo-310"
+        ).returncode
+        == 0
+    )
+    assert (
+        stage("reports/table.py", *COLUMNS, "--allow-mixed", "--policy", "modelzoo-310").returncode
+        == 2
+    )
     assert stage("reports/table.py", COLUMNS[0], "--policy", "modelzoo-310").returncode == 2
 
 
@@ -124,16 +156,33 @@ def test_all_formats_at_once_agree(stage: Stage, tmp_path: Path) -> None:
     assert set(files) == {".md", ".csv", ".json", ".html"} and files[".md"] == done.stdout
     rows = list(csv.DictReader(io.StringIO(files[".csv"])))
     data = json.loads(files[".json"])
-    assert float(rows[0]["310"]) == data["rows"][0]["cells"]["310"]["value"] and rows[1]["310P"] == ""
-    assert rows[-1]["batch"] == "best" and rows[-1]["310 batch"] == "16" and "2858.056 (bs16)" in files[".html"]
+    assert (
+        float(rows[0]["310"]) == data["rows"][0]["cells"]["310"]["value"] and rows[1]["310P"] == ""
+    )
+    assert (
+        rows[-1]["batch"] == "best"
+        and rows[-1]["310 batch"] == "16"
+        and "2858.056 (bs16)" in files[".html"]
+    )
 
 
 def perf(path: Path, simulated: bool = False, **rates: float) -> Path:
     measurements = [
-        Measurement(label=label, model="m", backend=label, batch=b, boundary="call", precision="fp32", clients=1, inputs="random",
-                    blocks=[[b / rate / 1.0] * 3], simulated=simulated)
-        for label, rate in rates.items() for b in (1, 4)
-    ]  # fmt: skip
+        Measurement(
+            label=label,
+            model="m",
+            backend=label,
+            batch=b,
+            boundary="call",
+            precision="fp32",
+            clients=1,
+            inputs="random",
+            blocks=[[b / rate / 1.0] * 3],
+            simulated=simulated,
+        )
+        for label, rate in rates.items()
+        for b in (1, 4)
+    ]
     write_performance(path, Performance(measurements=measurements))
     return path
 
@@ -141,7 +190,9 @@ def perf(path: Path, simulated: bool = False, **rates: float) -> Path:
 def test_our_own_measurements_by_label(stage: Stage, tmp_path: Path) -> None:
     path = perf(tmp_path / "perf.json", ort=500.0, eager=250.0)
     data = table(stage, f"ort={path}", f"eager={path}")
-    assert cell(data, "ort", 4)["value"] == pytest.approx(500) and data["best"]["ratios"] == {"ort/eager": pytest.approx(2.0)}
+    assert cell(data, "ort", 4)["value"] == pytest.approx(500) and data["best"]["ratios"] == {
+        "ort/eager": pytest.approx(2.0)
+    }
     assert [c["label"] for c in table(stage, path)["columns"]] == ["ort", "eager"]
     assert table(stage, f"ort={tmp_path}")["best"]["cells"]["ort"]["value"] == pytest.approx(500)
     missing = stage("reports/table.py", f"trt={path}")
@@ -149,7 +200,10 @@ def test_our_own_measurements_by_label(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_a_rehearsal_never_stands_beside_a_measurement(stage: Stage, tmp_path: Path) -> None:
-    real, simulated = perf(tmp_path / "a.json", ort=500.0), perf(tmp_path / "b.json", simulated=True, t4=900.0)
+    real, simulated = (
+        perf(tmp_path / "a.json", ort=500.0),
+        perf(tmp_path / "b.json", simulated=True, t4=900.0),
+    )
     done = stage("reports/table.py", f"ort={real}", f"t4={simulated}", "--allow-mixed")
     assert done.returncode == 2 and "REHEARSAL" in done.stderr
     for form in ("md", "csv", "html"):
@@ -159,22 +213,43 @@ def test_a_rehearsal_never_stands_beside_a_measurement(stage: Stage, tmp_path: P
 
 def run(batch: int | None, rate: float, source: str = "a.log", **facts: object) -> Run:
     figure = Figure("throughput", rate, "images/s", "device", "infer", "chip", 3)
-    return Run(source, "benchmark", 1, status=facts.pop("status", "ok"), batch=batch, figures=[figure], facts=facts)  # type: ignore[arg-type]
+    return Run(
+        source,
+        "benchmark",
+        1,
+        status=facts.pop("status", "ok"),
+        batch=batch,
+        figures=[figure],
+        facts=facts,
+    )  # type: ignore[arg-type]
 
 
 def test_incomplete_runs_enter_only_when_asked_for_and_failed_ones_never() -> None:
     runs = {"310": [run(1, 10.0), run(4, 30.0, status="incomplete"), run(8, 50.0, status="failed")]}
     shown = build(runs)
-    assert shown.batches == [1] and "--allow-incomplete" in shown.left_out[0] and "failed" in shown.left_out[1]
+    assert (
+        shown.batches == [1]
+        and "--allow-incomplete" in shown.left_out[0]
+        and "failed" in shown.left_out[1]
+    )
     taken = build(runs, allow_incomplete=True)
-    assert taken.batches == [1, 4] and taken.notes == ("310 bs4: the log of this figure is incomplete",)
+    assert taken.batches == [1, 4] and taken.notes == (
+        "310 bs4: the log of this figure is incomplete",
+    )
 
 
 def test_msame_prints_no_rate_and_has_one_all_the_same() -> None:
-    times = [Figure(name, 0.01, "s", "device", "infer", "chip", 3) for name in ("latency_mean", "latency_mean_without_first")]
+    times = [
+        Figure(name, 0.01, "s", "device", "infer", "chip", 3)
+        for name in ("latency_mean", "latency_mean_without_first")
+    ]
     hinted = Run("bs16/msame.log", "msame", 1, status="ok", figures=times, facts={"batch_hint": 16})
     cell = build({"310": [hinted]}).columns[0].cells[16]
-    assert (cell.value, cell.boundary, cell.how) == (pytest.approx(4 * 1600), "device", "1 / 10 ms x 16 x 4 chips")
+    assert (cell.value, cell.boundary, cell.how) == (
+        pytest.approx(4 * 1600),
+        "device",
+        "1 / 10 ms x 16 x 4 chips",
+    )
 
 
 def test_the_hosts_rate_from_file_to_result_is_not_multiplied_by_chips() -> None:
@@ -225,7 +300,17 @@ class Cells(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    "label", ["=cmd|' /C calc'!A0", "<script>alert(1)</script>", "a|b", "[x](http://e)", "@SUM(A1)", "+1", "\x1b[31mred", "a\nb"]
+    "label",
+    [
+        "=cmd|' /C calc'!A0",
+        "<script>alert(1)</script>",
+        "a|b",
+        "[x](http://e)",
+        "@SUM(A1)",
+        "+1",
+        "\x1b[31mred",
+        "a\nb",
+    ],
 )
 def test_hostile_labels_do_nothing_in_any_format(label: str) -> None:
     shown = build({label: [run(1, 10.0, "<b>|=1+1.log")], "310": [run(1, 5.0)]})
@@ -233,10 +318,28 @@ def test_hostile_labels_do_nothing_in_any_format(label: str) -> None:
     assert not any(field.startswith(("=", "+", "-", "@", "\t")) for field in fields)
     page = Cells()
     page.feed(as_html(shown))
-    assert set(page.tags) <= {"html", "head", "meta", "title", "style", "body", "table", "tr", "th", "td", "ul", "li", "p", "strong", "br"}
+    assert set(page.tags) <= {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "table",
+        "tr",
+        "th",
+        "td",
+        "ul",
+        "li",
+        "p",
+        "strong",
+        "br",
+    }
     lines = [line for line in as_markdown(shown).splitlines() if line.startswith("|")]
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
-    assert "<script" not in as_markdown(shown) and "\x1b" not in as_markdown(shown) + as_csv(shown) + as_html(shown)
+    assert "<script" not in as_markdown(shown) and "\x1b" not in as_markdown(shown) + as_csv(
+        shown
+    ) + as_html(shown)
     assert as_data(shown)["columns"][0]["label"] == label
 
 
@@ -258,7 +361,11 @@ def test_hostile_labels_do_nothing_in_any_format(label: str) -> None:
 )
 def test_wrong_usage_is_one_sentence(stage: Stage, tmp_path: Path, arguments: list[str]) -> None:
     done = stage("reports/table.py", *arguments, cwd=tmp_path)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2
+        and len(done.stderr.splitlines()) == 1
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_logs_separated_by_commas(stage: Stage) -> None:
@@ -267,14 +374,20 @@ def test_logs_separated_by_commas(stage: Stage) -> None:
 
 
 def test_a_tuned_model_is_the_subject_of_the_ratios(stage: Stage) -> None:
-    data = table(stage, COLUMNS[0], COLUMNS[1], f"310P_aoe={DATA / '310p'}", "--chips", "310P_aoe=1")
+    data = table(
+        stage, COLUMNS[0], COLUMNS[1], f"310P_aoe={DATA / '310p'}", "--chips", "310P_aoe=1"
+    )
     assert all(set(row["ratios"]) == {"310P_aoe/310", "310P_aoe/310P"} for row in data["rows"])
 
 
-def test_what_a_column_has_at_the_boundary_asked_for_is_not_missed_at_another(stage: Stage, tmp_path: Path) -> None:
+def test_what_a_column_has_at_the_boundary_asked_for_is_not_missed_at_another(
+    stage: Stage, tmp_path: Path
+) -> None:
     common = {"model": "m", "backend": "om", "precision": "fp16", "clients": 1, "inputs": "random"}
-    found = [Measurement(label="310p", batch=batch, boundary=boundary, blocks=[[0.01] * 20], **common)  # type: ignore[arg-type]
-             for batch, boundary in ((1, "call"), (1, "device"), (4, "call"))]  # fmt: skip
+    found = [
+        Measurement(label="310p", batch=batch, boundary=boundary, blocks=[[0.01] * 20], **common)  # type: ignore[arg-type]
+        for batch, boundary in ((1, "call"), (1, "device"), (4, "call"))
+    ]
     write_performance(tmp_path / "perf.json", Performance(measurements=found))
     data = table(stage, f"310p={tmp_path / 'perf.json'}", "--boundary", "device")
     assert [row["batch"] for row in data["rows"] if row["batch"]] == [1]

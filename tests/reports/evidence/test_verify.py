@@ -1,4 +1,6 @@
-"""Verification: an untouched run directory passes, here and elsewhere; whatever is changed is found and named."""
+"""Verification: an untouched run directory passes, here and elsewhere; whatever is changed is found
+and named.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def names(run_dir: Path) -> list[str]:
     return [f.file for f in verify(run_dir).changed]
 
 
-def test_an_untouched_run_directory_passes_and_says_what_it_cannot_derive(ported: Path, stage: Callable[..., Any]) -> None:
+def test_an_untouched_run_directory_passes_and_says_what_it_cannot_derive(
+    ported: Path, stage: Callable[..., Any]
+) -> None:
     done = stage("reports/verify.py", ported)
     assert done.returncode == 0, done.stdout
     assert "nothing was changed" in done.stdout
@@ -32,7 +36,9 @@ def test_an_untouched_run_directory_passes_and_says_what_it_cannot_derive(ported
 
 
 def test_a_copy_on_another_host_passes(ported: Path, tmp_path: Path) -> None:
-    """Weights, images, labels and card stand outside the run directory; where they are absent, that is said and everything else is checked."""
+    """Weights, images, labels and card stand outside the run directory; where they are absent, that
+    is said and everything else is checked.
+    """
     copy = Path(shutil.copytree(ported, tmp_path / "elsewhere"))
     hidden = ported.parent.with_name(ported.parent.name + "-hidden")
     ported.parent.rename(hidden)
@@ -47,12 +53,31 @@ def test_a_copy_on_another_host_passes(ported: Path, tmp_path: Path) -> None:
     assert "labels were taken from the tables of outcomes" in absent
 
 
-TOGETHER = ["model.onnx", "prep/colour_03.bin", "ort/bs2/result/colour_05_1.bin", "ort/bs2/outcomes.csv", "logs/topn_ort.log",
-            "logs/report.log", "report/card.yaml", "report/junit.xml", "report/plots/accuracy.svg", "report/report.html",
-            "report/table.csv"]  # fmt: skip
+TOGETHER = [
+    "model.onnx",
+    "prep/colour_03.bin",
+    "ort/bs2/result/colour_05_1.bin",
+    "ort/bs2/outcomes.csv",
+    "logs/topn_ort.log",
+    "logs/report.log",
+    "report/card.yaml",
+    "report/junit.xml",
+    "report/plots/accuracy.svg",
+    "report/report.html",
+    "report/table.csv",
+]
 
 
-@pytest.mark.parametrize("files", [TOGETHER, ["ort/perf.json"], ["port.yaml"], ["compare.json.proof.json"], ["report/report.json"]])
+@pytest.mark.parametrize(
+    "files",
+    [
+        TOGETHER,
+        ["ort/perf.json"],
+        ["port.yaml"],
+        ["compare.json.proof.json"],
+        ["report/report.json"],
+    ],
+)
 def test_a_changed_byte_is_found_and_the_file_named(base: Path, files: list[str]) -> None:
     before = {base / file: (base / file).read_bytes() for file in files}
     for path, content in before.items():
@@ -66,7 +91,11 @@ def test_a_changed_byte_is_found_and_the_file_named(base: Path, files: list[str]
 
 
 def test_bytes_that_are_no_text_any_more_are_a_change_and_no_crash(base: Path) -> None:
-    for files in (("compare.json", "report/README.md"), ("eager/bs2/result.json", "prep.proof.json", "ort/perf.json"), ("port.yaml",)):
+    for files in (
+        ("compare.json", "report/README.md"),
+        ("eager/bs2/result.json", "prep.proof.json", "ort/perf.json"),
+        ("port.yaml",),
+    ):
         before = {base / file: (base / file).read_bytes() for file in files}
         for path, content in before.items():
             path.write_bytes(content[:30] + b"\xff\xfe" + content[32:])
@@ -78,7 +107,10 @@ def test_bytes_that_are_no_text_any_more_are_a_change_and_no_crash(base: Path) -
 
 
 def test_a_missing_sample_is_found(base: Path) -> None:
-    before = {base / file: (base / file).read_bytes() for file in ("prep/colour_07.bin", "eager/bs2/result/colour_08_1.bin")}
+    before = {
+        base / file: (base / file).read_bytes()
+        for file in ("prep/colour_07.bin", "eager/bs2/result/colour_08_1.bin")
+    }
     for path in before:
         path.unlink()
     try:
@@ -86,11 +118,17 @@ def test_a_missing_sample_is_found(base: Path) -> None:
     finally:
         for path, content in before.items():
             path.write_bytes(content)
-    assert found["prep/colour_07.bin"] == found["eager/bs2/result/colour_08_1.bin"] == "it is missing"
+    assert (
+        found["prep/colour_07.bin"] == found["eager/bs2/result/colour_08_1.bin"] == "it is missing"
+    )
 
 
 def test_an_added_sample_is_found_in_every_folder(base: Path, ported: Path) -> None:
-    added = [base / "prep" / "colour_99.bin", base / "ort/bs2/result/colour_99_1.bin", ported.parent / "images" / "colour_99.JPEG"]
+    added = [
+        base / "prep" / "colour_99.bin",
+        base / "ort/bs2/result/colour_99_1.bin",
+        ported.parent / "images" / "colour_99.JPEG",
+    ]
     for path in added:
         path.write_bytes(b"x")
     try:
@@ -120,7 +158,9 @@ def rewrite(path: Path, old: str, new: str) -> str:
 
 
 def test_a_report_edited_by_hand_is_told_by_line_and_figure(base: Path) -> None:
-    readme, page, report = (base / "report" / name for name in ("README.md", "report.html", "report.json"))
+    readme, page, report = (
+        base / "report" / name for name in ("README.md", "report.html", "report.json")
+    )
     before = (
         rewrite(readme, "|  90.0% |", "|  99.0% |"),
         rewrite(page, "90.00 %", "99.00 %"),
@@ -137,7 +177,9 @@ def test_a_report_edited_by_hand_is_told_by_line_and_figure(base: Path) -> None:
 
 
 def forge(base: Path, file: str, old: str, new: str) -> dict[Path, bytes]:
-    """Change a file and every hash of it that stands in a sidecar or in the report, as a careful forger would; returns what was there."""
+    """Change a file and every hash of it that stands in a sidecar or in the report, as a careful
+    forger would; returns what was there.
+    """
     import hashlib
 
     before: dict[Path, bytes] = {}
@@ -150,7 +192,11 @@ def forge(base: Path, file: str, old: str, new: str) -> dict[Path, bytes]:
         assert changed != content
         path.write_bytes(changed)
         hashes = [hashlib.sha256(c).hexdigest().encode() for c in (content, changed)]
-        holders = [p for p in (*base.rglob("*.proof.json"), base / "report/report.json") if hashes[0] in p.read_bytes() and p != path]
+        holders = [
+            p
+            for p in (*base.rglob("*.proof.json"), base / "report/report.json")
+            if hashes[0] in p.read_bytes() and p != path
+        ]
         pending += [(p, hashes[0], hashes[1]) for p in holders]
     return before
 
@@ -158,12 +204,19 @@ def forge(base: Path, file: str, old: str, new: str) -> dict[Path, bytes]:
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("ort/bs2/result.json", '"90.0%"', '"95.0%"', "Top1 accuracy says '95.0%', the files below it give '90.0%'"),
+        (
+            "ort/bs2/result.json",
+            '"90.0%"',
+            '"95.0%"',
+            "Top1 accuracy says '95.0%', the files below it give '90.0%'",
+        ),
         ("compare.json", '"fixed": 0', '"fixed": 1', "fixed says 1, the files below it give 0"),
         ("ort/perf.json", '"ratio":', '"ratio":1', "ratios[0].ratio says"),
     ],
 )
-def test_a_forged_figure_with_forged_hashes_is_derived_again(base: Path, file: str, old: str, new: str, said: str) -> None:
+def test_a_forged_figure_with_forged_hashes_is_derived_again(
+    base: Path, file: str, old: str, new: str, said: str
+) -> None:
     before = forge(base, file, old, new)
     try:
         found = [f"{f.file}: {f.what}" for f in verify(base).changed]
@@ -181,7 +234,9 @@ def test_a_model_exchanged_after_the_inference_breaks_the_chain(base: Path) -> N
     content, text = model.read_bytes(), sidecar.read_text()
     exchanged = content[:-1] + bytes([content[-1] ^ 1])
     model.write_bytes(exchanged)
-    sidecar.write_text(text.replace(hashlib.sha256(content).hexdigest(), hashlib.sha256(exchanged).hexdigest()))
+    sidecar.write_text(
+        text.replace(hashlib.sha256(content).hexdigest(), hashlib.sha256(exchanged).hexdigest())
+    )
     try:
         found = {f.file: f.what for f in verify(base).changed}
     finally:
@@ -191,8 +246,11 @@ def test_a_model_exchanged_after_the_inference_breaks_the_chain(base: Path) -> N
 
 
 def test_a_missing_report_or_sidecar_is_a_change(base: Path) -> None:
-    for file, named in (("report/report.json", "report/report.json"), ("report/README.zh.md", "report/README.zh.md"),
-                        ("prep.proof.json", "prep.proof.json")):  # fmt: skip
+    for file, named in (
+        ("report/report.json", "report/report.json"),
+        ("report/README.zh.md", "report/README.zh.md"),
+        ("prep.proof.json", "prep.proof.json"),
+    ):
         content = (base / file).read_bytes()
         (base / file).unlink()
         try:
@@ -202,7 +260,9 @@ def test_a_missing_report_or_sidecar_is_a_change(base: Path) -> None:
 
 
 def test_a_sidecar_cannot_make_it_read_outside_or_forever(base: Path) -> None:
-    """A run directory comes from somebody else: a sidecar may name /dev/zero, or a path that climbs out."""
+    """A run directory comes from somebody else: a sidecar may name /dev/zero, or a path that climbs
+    out.
+    """
     sidecar = base / "prep.proof.json"
     text = sidecar.read_text()
     data = json.loads(text)
@@ -214,7 +274,9 @@ def test_a_sidecar_cannot_make_it_read_outside_or_forever(base: Path) -> None:
     finally:
         sidecar.write_text(text)
     assert ("/dev/zero", "it is no regular file") in found
-    assert any(file == "prep.proof.json" and "outside the run directory" in what for file, what in found)
+    assert any(
+        file == "prep.proof.json" and "outside the run directory" in what for file, what in found
+    )
 
 
 def test_a_lost_folder_is_told_in_few_lines(base: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""The HTML page: self-contained, escaped, accessible, and readable in a browser where there is one."""
+"""The HTML page: self-contained, escaped, accessible, and readable in a browser where there
+is one.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,14 @@ def test_every_plot_is_inside_with_its_words(text: str) -> None:
 
 
 def test_it_shows_verdict_figures_commands_and_origins(text: str, ported: Path) -> None:
-    for words in ("PASS", "90.00 %", "portproof export", "weights.pth", "ort/perf.json", "figures at full precision"):
+    for words in (
+        "PASS",
+        "90.00 %",
+        "portproof export",
+        "weights.pth",
+        "ort/perf.json",
+        "figures at full precision",
+    ):
         assert words in text
 
 
@@ -74,11 +83,22 @@ def test_what_comes_from_outside_is_escaped(text: str) -> None:
 
 
 def test_a_browser_shows_it_without_complaint(ported: Path, tmp_path: Path) -> None:
-    browser = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
+    browser = next(
+        (b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None
+    )
     if browser is None:
         pytest.skip("no Chromium on this host")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path}", "--dump-dom",
-               (ported / "report/report.html").as_uri()]  # fmt: skip
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        "--v=0",
+        f"--user-data-dir={tmp_path}",
+        "--dump-dom",
+        (ported / "report/report.html").as_uri(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0
     assert "What was run" in done.stdout

@@ -1,4 +1,6 @@
-"""The README of a port: chapters, commands and figures from the run directory, and updating in place."""
+"""The README of a port: chapters, commands and figures from the run directory, and updating in
+place.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,37 @@ from portproof.reports.port.blocks import blocks_in, updated
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 CHAPTERS = {
-    "zh": ["1 模型概述", "2 环境说明", "3 模型转换", "4 数据集预处理", "5 离线推理", "6 精度对比", "7 性能对比"],
-    "en": ["1 Model overview", "2 Environment", "3 Model conversion", "4 Data preprocessing", "5 Offline inference", "6 Accuracy", "7 Performance"],
-}  # fmt: skip
+    "zh": [
+        "1 模型概述",
+        "2 环境说明",
+        "3 模型转换",
+        "4 数据集预处理",
+        "5 离线推理",
+        "6 精度对比",
+        "7 性能对比",
+    ],
+    "en": [
+        "1 Model overview",
+        "2 Environment",
+        "3 Model conversion",
+        "4 Data preprocessing",
+        "5 Offline inference",
+        "6 Accuracy",
+        "7 Performance",
+    ],
+}
 
 
 @pytest.fixture(scope="module")
-def readmes(ported: Path, stage: Command, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def readmes(
+    ported: Path, stage: Command, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     folder, texts = tmp_path_factory.mktemp("readme"), {}
-    for name, arguments in (("en", ["--lang", "en"]), ("zh", ["--lang", "zh"]), ("modelzoo", ["--lang", "zh", "--template", "modelzoo"])):
+    for name, arguments in (
+        ("en", ["--lang", "en"]),
+        ("zh", ["--lang", "zh"]),
+        ("modelzoo", ["--lang", "zh", "--template", "modelzoo"]),
+    ):
         done = stage("reports/readme.py", ported, *arguments, "--out", folder / name)
         assert done.returncode == 0, done.stderr
         texts[name] = (folder / name).read_text()
@@ -35,7 +59,9 @@ def readmes(ported: Path, stage: Command, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_it_has_the_seven_chapters_of_the_source_document(readmes: dict[str, str], language: str) -> None:
+def test_it_has_the_seven_chapters_of_the_source_document(
+    readmes: dict[str, str], language: str
+) -> None:
     assert re.findall(r"^## (.*)$", readmes[language], re.MULTILINE) == CHAPTERS[language]
 
 
@@ -45,17 +71,31 @@ def test_the_chapters_are_those_of_the_real_document(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["zh", "en", "modelzoo"])
-def test_every_command_is_one_that_was_run(readmes: dict[str, str], ported: Path, name: str) -> None:
+def test_every_command_is_one_that_was_run(
+    readmes: dict[str, str], ported: Path, name: str
+) -> None:
     stated = re.findall(r"^portproof .*$", readmes[name], re.MULTILINE)
-    logged = {(p.read_text().splitlines()[0]).removeprefix("$ ") for p in (ported / "logs").glob("*.log")}
+    logged = {
+        (p.read_text().splitlines()[0]).removeprefix("$ ") for p in (ported / "logs").glob("*.log")
+    }
     assert len(stated) >= 8
-    assert {shlex.join(shlex.split(c)) for c in stated} <= {shlex.join(shlex.split(c)) for c in logged}
+    assert {shlex.join(shlex.split(c)) for c in stated} <= {
+        shlex.join(shlex.split(c)) for c in logged
+    }
 
 
 @pytest.mark.parametrize("name", ["zh", "en"])
-def test_the_figures_are_those_of_the_files(readmes: dict[str, str], ported: Path, name: str) -> None:
-    rows = {r["key"]: r["value"] for r in json.loads((ported / "ort/bs2/result.json").read_text())["value"]}
-    assert f"|  {rows['Top1 accuracy']} | {rows['Top2 accuracy']} | {rows['Top3 accuracy']} |" in readmes[name]
+def test_the_figures_are_those_of_the_files(
+    readmes: dict[str, str], ported: Path, name: str
+) -> None:
+    rows = {
+        r["key"]: r["value"]
+        for r in json.loads((ported / "ort/bs2/result.json").read_text())["value"]
+    }
+    assert (
+        f"|  {rows['Top1 accuracy']} | {rows['Top2 accuracy']} | {rows['Top3 accuracy']} |"
+        in readmes[name]
+    )
     compared = json.loads((ported / "compare.json").read_text())
     assert f"{compared['ci95_pp'][0]:+.3f}" in readmes[name]
     perf = json.loads((ported / "ort/perf.json").read_text())
@@ -77,29 +117,44 @@ def test_modelzoo_has_the_columns_of_its_newer_form(readmes: dict[str, str]) -> 
     row = next(line for line in text.splitlines() if line.startswith("| ort | 2 |"))
     assert "top-1: 90.0%" in row
     assert re.search(r"\| \d[\d.]* \|$", row)
-    assert next(line for line in text.splitlines() if line.startswith("| ort | 1 |")).split("|")[4].strip() == "-"
+    assert (
+        next(line for line in text.splitlines() if line.startswith("| ort | 1 |"))
+        .split("|")[4]
+        .strip()
+        == "-"
+    )
 
 
-def test_the_audit_finds_nothing_in_it(readmes: dict[str, str], tmp_path: Path, stage: Command) -> None:
+def test_the_audit_finds_nothing_in_it(
+    readmes: dict[str, str], tmp_path: Path, stage: Command
+) -> None:
     (tmp_path / "README.md").write_text(readmes["en"])
     done = stage("reports/audit.py", tmp_path / "README.md")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_existing_readme_is_updated_in_place(ported: Path, tmp_path: Path, stage: Command) -> None:
+def test_an_existing_readme_is_updated_in_place(
+    ported: Path, tmp_path: Path, stage: Command
+) -> None:
     out = tmp_path / "README.md"
     stage("reports/readme.py", ported, "--out", out)
     fresh = out.read_text()
     mine = "My introduction, with 90.0% of nothing.\n\n"
     between = "\n\nA remark of mine between two chapters.\n"
-    stale = mine + fresh.replace("<!-- portproof:end 3 -->", f"<!-- portproof:end 3 -->{between}").replace("90.0%", "11.1%")
+    stale = mine + fresh.replace(
+        "<!-- portproof:end 3 -->", f"<!-- portproof:end 3 -->{between}"
+    ).replace("90.0%", "11.1%")
     out.write_text(stale)
     assert stage("reports/readme.py", ported, "--out", out).returncode == 0
     text = out.read_text()
-    assert text == mine + fresh.replace("<!-- portproof:end 3 -->", f"<!-- portproof:end 3 -->{between}")
+    assert text == mine + fresh.replace(
+        "<!-- portproof:end 3 -->", f"<!-- portproof:end 3 -->{between}"
+    )
 
 
-def test_a_chapter_that_the_author_removed_stays_removed(ported: Path, tmp_path: Path, stage: Command) -> None:
+def test_a_chapter_that_the_author_removed_stays_removed(
+    ported: Path, tmp_path: Path, stage: Command
+) -> None:
     out = tmp_path / "README.md"
     stage("reports/readme.py", ported, "--out", out)
     block = next(b for b in blocks_in(out.read_text(), "README") if b.name == "5")
@@ -109,7 +164,9 @@ def test_a_chapter_that_the_author_removed_stays_removed(ported: Path, tmp_path:
     assert out.read_text() == shortened
 
 
-def test_a_readme_without_markers_keeps_its_text(ported: Path, tmp_path: Path, stage: Command) -> None:
+def test_a_readme_without_markers_keeps_its_text(
+    ported: Path, tmp_path: Path, stage: Command
+) -> None:
     out = tmp_path / "README.md"
     out.write_text("# My port\n\nI wrote this.\n")
     assert stage("reports/readme.py", ported, "--out", out).returncode == 0
@@ -127,7 +184,9 @@ def test_a_readme_without_markers_keeps_its_text(ported: Path, tmp_path: Path, s
         ("<!-- portproof:begin results -->\n<!-- portproof:end results -->\n", "another kind"),
     ],
 )
-def test_broken_markers_are_one_sentence_and_the_file_stays(ported: Path, tmp_path: Path, stage: Command, text: str, said: str) -> None:
+def test_broken_markers_are_one_sentence_and_the_file_stays(
+    ported: Path, tmp_path: Path, stage: Command, text: str, said: str
+) -> None:
     out = tmp_path / "README.md"
     out.write_text(text)
     done = stage("reports/readme.py", ported, "--out", out)
@@ -138,9 +197,17 @@ def test_broken_markers_are_one_sentence_and_the_file_stays(ported: Path, tmp_pa
 
 @given(st.text(), st.text(), st.text())
 def test_updating_never_touches_what_stands_outside(before: str, between: str, after: str) -> None:
-    fresh = "<!-- portproof:begin a -->\nnew a\n<!-- portproof:end a -->\n\n<!-- portproof:begin b -->\nnew b\n<!-- portproof:end b -->\n"
-    parts = [f"{before}\n", "<!-- portproof:begin b -->\nold\n<!-- portproof:end b -->", f"\n{between}\n",
-             "<!-- portproof:begin a -->\n<!-- portproof:end a -->", f"\n{after}"]  # fmt: skip
+    fresh = (
+        "<!-- portproof:begin a -->\nnew a\n<!-- portproof:end a -->\n\n<!-- portproof:begin b"
+        " -->\nnew b\n<!-- portproof:end b -->\n"
+    )
+    parts = [
+        f"{before}\n",
+        "<!-- portproof:begin b -->\nold\n<!-- portproof:end b -->",
+        f"\n{between}\n",
+        "<!-- portproof:begin a -->\n<!-- portproof:end a -->",
+        f"\n{after}",
+    ]
     try:
         text = updated("".join(parts), fresh, "README")
     except InputError:

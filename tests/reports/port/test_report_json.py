@@ -1,4 +1,6 @@
-"""``report.json``, JUnit XML and the plots: schema, figures against references, determinism, text alternatives."""
+"""``report.json``, JUnit XML and the plots: schema, figures against references, determinism, text
+alternatives.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,11 @@ def report(ported: Path) -> dict[str, Any]:
 def test_it_follows_its_published_schema(report: dict[str, Any]) -> None:
     jsonschema.validate(report, schema_of("report"), cls=jsonschema.Draft202012Validator)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(report | {"schema": "portproof.report/2"}, schema_of("report"), cls=jsonschema.Draft202012Validator)
+        jsonschema.validate(
+            report | {"schema": "portproof.report/2"},
+            schema_of("report"),
+            cls=jsonschema.Draft202012Validator,
+        )
 
 
 def test_every_figure_names_a_file_that_is_there(report: dict[str, Any], ported: Path) -> None:
@@ -44,7 +50,9 @@ def test_every_figure_names_a_file_that_is_there(report: dict[str, Any], ported:
         assert figure["how"]
 
 
-def test_the_figures_are_what_numpy_and_the_files_give(report: dict[str, Any], ported: Path) -> None:
+def test_the_figures_are_what_numpy_and_the_files_give(
+    report: dict[str, Any], ported: Path
+) -> None:
     value = {f["id"]: f["value"] for f in report["figures"]}
     with open(ported / "ort/bs2/outcomes.csv", newline="") as file:
         ranks = [int(row["rank"]) for row in csv.DictReader(file)]
@@ -58,7 +66,11 @@ def test_the_figures_are_what_numpy_and_the_files_give(report: dict[str, Any], p
         for p in (50, 90, 99):
             expected = np.percentile(calls, p, method="inverted_cdf")
             assert value[f"{prefix}/p{p}"] is None or value[f"{prefix}/p{p}"] == expected
-    rates = {m["batch"]: value[f"ort/perf/ort/bs{m['batch']}/call/rate"] for m in perf["measurements"] if m["label"] == "ort"}
+    rates = {
+        m["batch"]: value[f"ort/perf/ort/bs{m['batch']}/call/rate"]
+        for m in perf["measurements"]
+        if m["label"] == "ort"
+    }
     assert value["ort/perf/ort/best_rate"] == max(rates.values())
     assert rates[value["ort/perf/ort/best_batch"]] == max(rates.values())
 
@@ -77,8 +89,17 @@ def test_intervals_are_those_of_statsmodels(hits: int, n: int) -> None:
 
 def test_a_percentile_needs_enough_calls() -> None:
     def measured(count: int) -> Measurement:
-        return Measurement(label="a", model="m", backend="ort", batch=1, boundary="call", precision="fp32", clients=1, inputs="random",
-                           blocks=[[float(i + 1) for i in range(count)]])  # fmt: skip
+        return Measurement(
+            label="a",
+            model="m",
+            backend="ort",
+            batch=1,
+            boundary="call",
+            precision="fp32",
+            clients=1,
+            inputs="random",
+            blocks=[[float(i + 1) for i in range(count)]],
+        )
 
     assert percentile(measured(999), 99) is None
     assert percentile(measured(1000), 99) == 990.0
@@ -87,9 +108,13 @@ def test_a_percentile_needs_enough_calls() -> None:
 
 def test_writing_again_gives_the_same_bytes(ported: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(ported, tmp_path / "run"))
-    before = {p.relative_to(copy): p.read_bytes() for p in (copy / "report").rglob("*") if p.is_file()}
+    before = {
+        p.relative_to(copy): p.read_bytes() for p in (copy / "report").rglob("*") if p.is_file()
+    }
     write_reports(copy)
-    assert before == {p.relative_to(copy): p.read_bytes() for p in (copy / "report").rglob("*") if p.is_file()}
+    assert before == {
+        p.relative_to(copy): p.read_bytes() for p in (copy / "report").rglob("*") if p.is_file()
+    }
 
 
 @pytest.mark.parametrize("name", ["accuracy", "ort-throughput", "ort-latency"])
@@ -107,14 +132,21 @@ def test_junit_has_one_case_a_gate(ported: Path) -> None:
     data = read_run(ported)
     suite = ET.parse(ported / "report/junit.xml").getroot()[0]
     cases = suite.findall("testcase")
-    assert [(c.get("classname"), c.get("name")) for c in cases] == [("ort", "accuracy"), ("ort", "speed")]
+    assert [(c.get("classname"), c.get("name")) for c in cases] == [
+        ("ort", "accuracy"),
+        ("ort", "speed"),
+    ]
     assert cases[0].find("system-out") is not None
     assert int(suite.get("tests", "0")) == len(data.judgement.gates)
 
 
-def test_junit_tells_failures_errors_and_skipped_ones_apart(ported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_junit_tells_failures_errors_and_skipped_ones_apart(
+    ported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     verdicts = [Verdict.PASS, Verdict.FAIL, Verdict.UNDECIDED, Verdict.UNSTABLE, None]
-    gates = [Gate(f"l{i}", "accuracy", v, "because <&> \x1b[31m\x00") for i, v in enumerate(verdicts)]
+    gates = [
+        Gate(f"l{i}", "accuracy", v, "because <&> \x1b[31m\x00") for i, v in enumerate(verdicts)
+    ]
     data = read_run(ported)
     object.__setattr__(data, "judgement", Judgement(gates, 1))
     suite = ET.fromstring(junit_xml(data).encode())[0]
@@ -128,10 +160,17 @@ def test_junit_tells_failures_errors_and_skipped_ones_apart(ported: Path, monkey
     assert "because <&>" in suite[1][0].get("message", "")
 
 
-def test_a_port_without_a_measurement_still_gets_its_reports(ported: Path, tmp_path: Path, stage: Callable[..., Any]) -> None:
+def test_a_port_without_a_measurement_still_gets_its_reports(
+    ported: Path, tmp_path: Path, stage: Callable[..., Any]
+) -> None:
     """A tool that failed leaves files out; the report says so and invents nothing."""
     copy = Path(shutil.copytree(ported, tmp_path / "run"))
-    for name in ("ort/perf.json", "ort/perf.json.proof.json", "compare.json", "compare.json.proof.json"):
+    for name in (
+        "ort/perf.json",
+        "ort/perf.json.proof.json",
+        "compare.json",
+        "compare.json.proof.json",
+    ):
         (copy / name).unlink()
     shutil.rmtree(copy / "report")
     done = stage("reports/report.py", copy)

@@ -1,7 +1,8 @@
 """``ais_bench`` and ``ais_infer`` (Ascend): the console of every generation.
 
-The clock encloses ``aclmdlExecute`` alone, so the rate is the device's own: 1000 x batch / mean of NPU_compute_time. Four generations word the
-line of the throughput differently, and that of May 2022 divided by the batch where it should multiply. Times are ms.
+The clock encloses ``aclmdlExecute`` alone, so the rate is the device's own: 1000 x batch / mean of
+NPU_compute_time. Four generations word the line of the throughput differently, and that of May 2022
+divided by the batch where it should multiply. Times are ms.
 """
 
 from __future__ import annotations
@@ -39,18 +40,32 @@ MARKS = (
     "Inference Processing task",
 )
 
-_PARTS = re.compile(r"(?=\[INFO\])|(?<!\[INFO\] )(?=\b(?:(?:H2D_latency|NPU_compute_time|D2H_latency) \(ms\)|throughput\s*\(?1000))")
-GROUPS = {"NPU_compute_time": ("compute", DEVICE), "H2D_latency": ("h2d", None), "D2H_latency": ("d2h", None)}
+_PARTS = re.compile(
+    r"(?=\[INFO\])|(?<!\[INFO\] )(?=\b(?:(?:H2D_latency|NPU_compute_time|D2H_latency)"
+    r" \(ms\)|throughput\s*\(?1000))"
+)
+GROUPS = {
+    "NPU_compute_time": ("compute", DEVICE),
+    "H2D_latency": ("h2d", None),
+    "D2H_latency": ("d2h", None),
+}
 _SPREAD = re.compile(r"(NPU_compute_time|H2D_latency|D2H_latency) \(ms\)\s*[:：](.*)")
-_STATISTIC = re.compile(rf"\b(min|max|mean|median|percentile\(([0-9.]{{1,8}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))")
-_THROUGHPUT = re.compile(rf"throughput\s*(\(?1000[^:：]{{0,120}}?\)?)\s*[:：]\s*({NUMBER}|-?nan|inf)\s*(?:-{{5,}}\s*)?$")
+_STATISTIC = re.compile(
+    rf"\b(min|max|mean|median|percentile\(([0-9.]{{1,8}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))"
+)
+_THROUGHPUT = re.compile(
+    rf"throughput\s*(\(?1000[^:：]{{0,120}}?\)?)\s*[:：]\s*({NUMBER}|-?nan|inf)\s*(?:-{{5,}}\s*)?$"
+)
 _BATCH = re.compile(rf"batchsize(?:\.mean)?\(({NUMBER})\)")
 _MEAN = re.compile(rf"NPU_compute_time(?:\.mean)?\(({NUMBER})\)")
 _DIVIDED = re.compile(r"NPU_compute_time\s*/\s*batchsize")
 _DEVICE = re.compile(rf"\bi:(\d{{1,3}}) device_(\d{{1,3}}) throughput:({NUMBER})(?=\s)")
 _TOTAL = re.compile(rf"\bsummary throughput:({NUMBER})\s*$")
 _COMMAND = re.compile(r"\s--?(?:batchsize|dymBatch)[= ]+(\d{1,5})\b")
-_STARTED = re.compile(r"try get model batchsize|get filesperbatch|Inference array Processing|Inference Processing task|ais_bench/\S*\.py\"")
+_STARTED = re.compile(
+    r"try get model batchsize|get filesperbatch|Inference array Processing|Inference Processing"
+    r" task|ais_bench/\S*\.py\""
+)
 _DERIVED = re.compile(r"try get model batchsize:(\d{1,6})\s*$")
 _DYMSHAPE = re.compile(rf"\bdymshape:(\S.{{0,300}}?) result:(\w+) throughput:({NUMBER})\s*$")
 _FILES = re.compile(r"get filesperbatch .{0,120}filesperbatch:(\d{1,6})\b")
@@ -59,7 +74,9 @@ _WHOLE = 15
 
 
 class Reader:
-    """Statistics open a run, the line of the throughput closes it. Two devices' lines may come interleaved: the mean tells them apart."""
+    """Statistics open a run, the line of the throughput closes it. Two devices' lines may come
+    interleaved: the mean tells them apart.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -81,7 +98,9 @@ class Reader:
 
     def _feed(self, line: Line) -> None:
         command = _COMMAND.search(line.text)
-        if command and any(name in line.text[: command.start()] for name in ("ais_bench", "ais_infer", "main.py")):
+        if command and any(
+            name in line.text[: command.start()] for name in ("ais_bench", "ais_infer", "main.py")
+        ):
             self.commanded = int(command[1])
         if _STARTED.search(line.text):
             self.started = self.started or line.number
@@ -89,7 +108,9 @@ class Reader:
             self.files_per_batch = int(files[1])
         if derived := _DERIVED.search(line.text):
             self.derived = int(derived[1])
-        if "[ERROR]" in line.text or (self.started and line.text.startswith(("Traceback", "RuntimeError:"))):
+        if "[ERROR]" in line.text or (
+            self.started and line.text.startswith(("Traceback", "RuntimeError:"))
+        ):
             self._error(line)
         if spread := _SPREAD.search(line.text):
             self._spread(GROUPS[spread[1]], spread[2], line)
@@ -117,7 +138,9 @@ class Reader:
             kind = f"p{float(match[2]):g}" if match[2] and match[2].count(".") < 2 else match[1]
             value = float(match[3]) / 1000
             if math.isfinite(value):
-                run.figures.append(Figure(f"{name}_{kind}", value, "s", boundary, "infer", "chip", line.number))
+                run.figures.append(
+                    Figure(f"{name}_{kind}", value, "s", boundary, "infer", "chip", line.number)
+                )
 
     def _error(self, line: Line) -> None:
         """Keep the first error; the reason of a traceback stands in a later line."""
@@ -129,32 +152,67 @@ class Reader:
         mean = _MEAN.search(formula)
         run = self._of_mean(float(mean[1]) if mean else None, line.number)
         if mean and run.figure("compute_mean") is None:
-            run.figures.append(Figure("compute_mean", float(mean[1]) / 1000, "s", DEVICE, "infer", "chip", line.number))
+            run.figures.append(
+                Figure(
+                    "compute_mean", float(mean[1]) / 1000, "s", DEVICE, "infer", "chip", line.number
+                )
+            )
         if batch := _BATCH.search(formula):
-            run.batch = round(float(batch[1])) if near(float(batch[1]), round(float(batch[1])), 1e-9) else None
+            run.batch = (
+                round(float(batch[1]))
+                if near(float(batch[1]), round(float(batch[1])), 1e-9)
+                else None
+            )
             run.batch_source = "throughput line" if run.batch else None
         elif self.commanded:
             run.batch, run.batch_source = self.commanded, "command line"
         if not math.isfinite(printed):
-            run.warnings.append(f"the throughput printed is '{match[2]}' (line {line.number}), which is not a number")
+            run.warnings.append(
+                f"the throughput printed is '{match[2]}' (line {line.number}), which is not a"
+                " number"
+            )
         elif line.cut and not _is_whole(match[2], mean[1] if mean else None, run.batch):
-            run.warnings.append(f"the file ends within the throughput {match[2]} (line {line.number}), which may be cut and is left out")
+            run.warnings.append(
+                f"the file ends within the throughput {match[2]} (line {line.number}), which may be"
+                " cut and is left out"
+            )
         else:
             run.status = "ok"
-            run.figures.insert(0, throughput_figure(run, printed, line.number, divided=bool(_DIVIDED.search(formula))))
-        if run.batch and self.files_per_batch and run.batch not in (self.files_per_batch, self.derived):
-            whole = "" if self.files_per_batch > run.batch else ", unless each file holds several samples"
+            run.figures.insert(
+                0,
+                throughput_figure(
+                    run, printed, line.number, divided=bool(_DIVIDED.search(formula))
+                ),
+            )
+        if (
+            run.batch
+            and self.files_per_batch
+            and run.batch not in (self.files_per_batch, self.derived)
+        ):
+            whole = (
+                ""
+                if self.files_per_batch > run.batch
+                else ", unless each file holds several samples"
+            )
             run.warnings.append(
-                f"the throughput counts batch {run.batch}, each execution took {self.files_per_batch} files (--batchsize was wrong{whole})"
+                f"the throughput counts batch {run.batch}, each execution took"
+                f" {self.files_per_batch} files (--batchsize was wrong{whole})"
             )
         if run in self.pending:
             self.pending.remove(run)
 
     def _of_mean(self, mean: float | None, line: int) -> Run:
-        """The open run whose compute mean the throughput's line names, else the last one, else a new one."""
+        """The open run whose compute mean the throughput's line names, else the last one, else a
+        new one.
+        """
         for run in self.pending:
             figure = run.figure("compute_mean")
-            if mean is not None and figure and figure.value is not None and near(figure.value * 1000, mean, 1e-6):
+            if (
+                mean is not None
+                and figure
+                and figure.value is not None
+                and near(figure.value * 1000, mean, 1e-6)
+            ):
                 return run
         if self.pending:
             return self.pending[-1]
@@ -162,7 +220,9 @@ class Reader:
         return self.found[-1]
 
     def _device(self, device: int, value: float, line: int) -> None:
-        """The tail of a run on several devices repeats each device's rate; one that was not printed before is a run of its own."""
+        """The tail of a run on several devices repeats each device's rate; one that was not printed
+        before is a run of its own.
+        """
         for run in self.found:
             figure = run.figure("throughput")
             if figure and figure.value == value and "device_id" not in run.facts:
@@ -173,7 +233,9 @@ class Reader:
         self.found.append(run)
 
     def _dymshape(self, match: re.Match[str], line: Line) -> None:
-        """A line of the tail of ``--dymShape_range`` repeats the rate of one shape; one that was not printed before is a run of its own."""
+        """A line of the tail of ``--dymShape_range`` repeats the rate of one shape; one that was
+        not printed before is a run of its own.
+        """
         shape, result, printed = match[1], match[2], float(match[3])
         if line.cut and len(match[3].replace(".", "").lstrip("0")) < _WHOLE:
             return
@@ -182,40 +244,72 @@ class Reader:
             if figure and figure.value == printed and "dymshape" not in run.facts:
                 run.facts["dymshape"] = shape
                 return
-        run = Run(self.source, FAMILY, line.number, status="ok" if result == "OK" else "failed", facts={"dymshape": shape})
+        run = Run(
+            self.source,
+            FAMILY,
+            line.number,
+            status="ok" if result == "OK" else "failed",
+            facts={"dymshape": shape},
+        )
         if run.status == "ok":
-            run.figures.append(Figure("throughput", printed, "images/s", DEVICE, "infer", "chip", line.number))
+            run.figures.append(
+                Figure("throughput", printed, "images/s", DEVICE, "infer", "chip", line.number)
+            )
         else:
-            run.warnings.append(f"the tool says '{result}' for the shape {shape} (line {line.number})")
+            run.warnings.append(
+                f"the tool says '{result}' for the shape {shape} (line {line.number})"
+            )
         self.found.append(run)
 
     def _total(self, text: str, line: Line) -> None:
         """The sum over devices: a figure of no single chip, checked against the devices' own."""
         if line.cut and len(text.replace(".", "").lstrip("0")) < _WHOLE:
             return
-        parts = [f.value for run in self.found if "device_id" in run.facts and (f := run.figure("throughput")) and f.value]
-        run = Run(self.source, FAMILY, line.number, status="ok", facts={"devices": len(parts) or None})
-        run.figures.append(Figure("throughput_total", float(text), "images/s", DEVICE, "infer", None, line.number))
+        parts = [
+            f.value
+            for run in self.found
+            if "device_id" in run.facts and (f := run.figure("throughput")) and f.value
+        ]
+        run = Run(
+            self.source, FAMILY, line.number, status="ok", facts={"devices": len(parts) or None}
+        )
+        run.figures.append(
+            Figure("throughput_total", float(text), "images/s", DEVICE, "infer", None, line.number)
+        )
         if parts and not near(sum(parts), float(text), 1e-6):
-            run.warnings.append(f"the devices' rates add up to {sum(parts):.7g}, the summary says {float(text):.7g}")
+            run.warnings.append(
+                f"the devices' rates add up to {sum(parts):.7g}, the summary says {float(text):.7g}"
+            )
         self.found.append(run)
 
     def runs(self) -> list[Run]:
-        """The runs found; one failed run where the tool started, said an error and printed no figure."""
+        """The runs found; one failed run where the tool started, said an error and printed no
+        figure.
+        """
         self.found += self.fragment.runs()
         if not self.found and self.started:
-            run = Run(self.source, FAMILY, self.started, status="failed" if self.error else "incomplete")
-            run.warnings.append(f"{self.error[0]} (line {self.error[1]})" if self.error else "the log ends before its summary")
+            run = Run(
+                self.source, FAMILY, self.started, status="failed" if self.error else "incomplete"
+            )
+            run.warnings.append(
+                f"{self.error[0]} (line {self.error[1]})"
+                if self.error
+                else "the log ends before its summary"
+            )
             self.found.append(run)
         elif self.error and self.found:
-            self.found[-1].warnings.append(f"the tool also said: {self.error[0]} (line {self.error[1]})")
+            self.found[-1].warnings.append(
+                f"the tool also said: {self.error[0]} (line {self.error[1]})"
+            )
         return self.found
 
 
 def _is_whole(printed: str, mean: str | None, batch: int | None) -> bool:
-    """Whether a throughput that ends the file has all its digits: those of a double, or what the rest of its line makes of it.
+    """Whether a throughput that ends the file has all its digits: those of a double, or what the
+    rest of its line makes of it.
 
-    A log that was shortened by hand (a mean of a few digits) has a throughput that follows from the mean within their rounding.
+    A log that was shortened by hand (a mean of a few digits) has a throughput that follows from the
+    mean within their rounding.
     """
     if len(printed.replace(".", "").lstrip("0")) >= _WHOLE:
         return True
@@ -227,7 +321,9 @@ def _is_whole(printed: str, mean: str | None, batch: int | None) -> bool:
 
 
 class JsonFragment:
-    """A ``_summary.json`` pasted without its braces, or broken over lines: its keys are read as they stand."""
+    """A ``_summary.json`` pasted without its braces, or broken over lines: its keys are read as
+    they stand.
+    """
 
     TOKEN = re.compile(
         rf'"(?P<group>NPU_compute_time|H2D_latency|D2H_latency)"\s*:|"(?P<kind>min|max|mean|median|percentile\(99%\)|count)"\s*:\s*(?P<value>{NUMBER})'
@@ -251,7 +347,9 @@ class JsonFragment:
             elif self.run is None:
                 continue
             elif token["rate"]:
-                self.run.figures.insert(0, throughput_figure(self.run, float(token["rate"]), line.number))
+                self.run.figures.insert(
+                    0, throughput_figure(self.run, float(token["rate"]), line.number)
+                )
                 self.run.status = "ok"
                 self.done.append(self.run)
                 self.run = self.group = None
@@ -263,7 +361,9 @@ class JsonFragment:
             return
         name = f"{self.group[0]}_{'p99' if kind.startswith('percentile') else kind}"
         if self.run.figure(name) is None:
-            self.run.figures.append(Figure(name, milliseconds / 1000, "s", self.group[1], "infer", "chip", line))
+            self.run.figures.append(
+                Figure(name, milliseconds / 1000, "s", self.group[1], "infer", "chip", line)
+            )
 
     def runs(self) -> list[Run]:
         """The runs found, the last one incomplete if its throughput is missing."""

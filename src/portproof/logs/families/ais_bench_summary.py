@@ -1,4 +1,6 @@
-"""``_summary.json`` (and ``sumary.json``, as it was spelled until 2023) of ais_bench, and what its throughput must be."""
+"""``_summary.json`` (and ``sumary.json``, as it was spelled until 2023) of ais_bench, and what its
+throughput must be.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,33 @@ from typing import Any
 from portproof.logs.checks import near
 from portproof.logs.runs import DEVICE, Figure, Run
 
-_GROUPS = {"NPU_compute_time": ("compute", DEVICE), "H2D_latency": ("h2d", None), "D2H_latency": ("d2h", None)}
+_GROUPS = {
+    "NPU_compute_time": ("compute", DEVICE),
+    "H2D_latency": ("h2d", None),
+    "D2H_latency": ("d2h", None),
+}
 #: How far a throughput may be from batch / mean where both are printed in full.
 _EXACT = 1e-3
 _KINDS = {"mean": "mean", "median": "median", "min": "min", "max": "max", "percentile(99%)": "p99"}
 
 
 def throughput_figure(run: Run, printed: float, line: int, divided: bool = False) -> Figure:
-    """The printed throughput as a figure, checked against 1000 x batch / mean; sets the batch where only the two together tell it.
+    """The printed throughput as a figure, checked against 1000 x batch / mean; sets the batch where
+    only the two together tell it.
 
-    ``divided``: the formula of May 2022, 1000 / mean / batch, which is a rate only at batch 1; a summary file does not show its formula, so it
-    is also known by a rate that only this one gives. Then the value is None and the true rate stands as recovered where the batch is known.
+    ``divided``: the formula of May 2022, 1000 / mean / batch, which is a rate only at batch 1; a
+    summary file does not show its formula, so it is also known by a rate that only this one gives.
+    Then the value is None and the true rate stands as recovered where the batch is known.
     """
-    figure = Figure("throughput", printed if math.isfinite(printed) and printed > 0 else None, "images/s", DEVICE, "infer", "chip", line)
+    figure = Figure(
+        "throughput",
+        printed if math.isfinite(printed) and printed > 0 else None,
+        "images/s",
+        DEVICE,
+        "infer",
+        "chip",
+        line,
+    )
     mean = run.figure("compute_mean")
     if mean is None or not mean.value or figure.value is None:
         return figure
@@ -31,18 +47,24 @@ def throughput_figure(run: Run, printed: float, line: int, divided: bool = False
     if run.batch is not None:
         if not near(batch, run.batch, slack):
             expected = f"{run.batch} / {mean.value:.7g} s = {run.batch / mean.value:.7g}"
-            run.warnings.append(f"the throughput printed, {printed:.7g}, is not batch / mean: {expected}")
-    elif batch > 0.5 and near(batch, round(batch), min(slack, 0.1 / round(batch)) if slack > _EXACT else 1e-4):
+            run.warnings.append(
+                f"the throughput printed, {printed:.7g}, is not batch / mean: {expected}"
+            )
+    elif batch > 0.5 and near(
+        batch, round(batch), min(slack, 0.1 / round(batch)) if slack > _EXACT else 1e-4
+    ):
         run.batch, run.batch_source = round(batch), "throughput x mean compute time"
     elif batch < 1 - slack:
         run.warnings.append(
-            f"the throughput printed, {printed:.7g}, times the mean of {mean.value:.7g} s is {batch:.4g}, less than one sample in an execution"
+            f"the throughput printed, {printed:.7g}, times the mean of {mean.value:.7g} s is"
+            f" {batch:.4g}, less than one sample in an execution"
         )
     return figure
 
 
 def _rounding(mean: float) -> float:
-    """How far the throughput may be from batch / mean, as a fraction: half of the mean's last digit, where a log was shortened by hand.
+    """How far the throughput may be from batch / mean, as a fraction: half of the mean's last
+    digit, where a log was shortened by hand.
 
     >>> _rounding(0.0006610000133514404), round(_rounding(0.00066), 6)
     (0.001, 0.007576)
@@ -53,7 +75,9 @@ def _rounding(mean: float) -> float:
 
 
 def _is_divided(batch: float, known: int | None, slack: float) -> bool:
-    """Whether rate x mean is 1 / batch, as the formula of May 2022 makes it: of the known batch, or of some batch up to 128."""
+    """Whether rate x mean is 1 / batch, as the formula of May 2022 makes it: of the known batch, or
+    of some batch up to 128.
+    """
     if batch <= 0 or batch > 0.6 or known == 1:
         return False
     if known is not None:
@@ -70,14 +94,34 @@ def _undivided(run: Run, printed: float, mean: float, figure: Figure) -> Figure:
     if run.batch == 1:
         return figure
     true = run.batch / mean if run.batch else None
-    stated = f"{run.batch} / {mean:.7g} s = {true:.7g}" if true else "batch / mean, and the batch is not known"
-    run.warnings.append(f"this version divided by the batch: it printed {printed:.7g}, the throughput is {stated}")
-    return Figure("throughput", None, "images/s", DEVICE, "infer", "chip", figure.line, derived=stated if true else None, recovered=true)
+    stated = (
+        f"{run.batch} / {mean:.7g} s = {true:.7g}"
+        if true
+        else "batch / mean, and the batch is not known"
+    )
+    run.warnings.append(
+        f"this version divided by the batch: it printed {printed:.7g}, the throughput is {stated}"
+    )
+    return Figure(
+        "throughput",
+        None,
+        "images/s",
+        DEVICE,
+        "infer",
+        "chip",
+        figure.line,
+        derived=stated if true else None,
+        recovered=true,
+    )
 
 
 def from_json(data: Any, text: str, source: str) -> list[Run] | None:
     """The run of a summary file; None for other JSON."""
-    if not isinstance(data, dict) or not isinstance(data.get("NPU_compute_time"), dict) or "throughput" not in data:
+    if (
+        not isinstance(data, dict)
+        or not isinstance(data.get("NPU_compute_time"), dict)
+        or "throughput" not in data
+    ):
         return None
     run = Run(source, "ais_bench", _line(text, "NPU_compute_time"), status="ok")
     for key, (group, boundary) in _GROUPS.items():
@@ -86,7 +130,17 @@ def from_json(data: Any, text: str, source: str) -> list[Run] | None:
         for kind, name in _KINDS.items():
             value = _number(values.get(kind))
             if value is not None:
-                run.figures.append(Figure(f"{group}_{name}", value / 1000, "s", boundary, "infer", "chip", _line(text, key)))
+                run.figures.append(
+                    Figure(
+                        f"{group}_{name}",
+                        value / 1000,
+                        "s",
+                        boundary,
+                        "infer",
+                        "chip",
+                        _line(text, key),
+                    )
+                )
     _batch_from_arguments(run, data.get("args"))
     printed = _number(data["throughput"])
     if printed is None:
@@ -99,7 +153,11 @@ def from_json(data: Any, text: str, source: str) -> list[Run] | None:
     _check_files(run, data, len(files) if isinstance(files, dict) else 0)
     if isinstance(files, dict) and files:
         how = f"{len(files)} entries of filesinfo"
-        run.figures.append(Figure("samples", len(files), "1", None, None, None, _line(text, "filesinfo"), derived=how))
+        run.figures.append(
+            Figure(
+                "samples", len(files), "1", None, None, None, _line(text, "filesinfo"), derived=how
+            )
+        )
     return [run]
 
 
@@ -119,19 +177,28 @@ def _check_list(run: Run, data: dict[str, Any]) -> None:
     """The mean against the list of every time."""
     times, mean = data.get("npu_compute_time_list"), run.figure("compute_mean")
     values = [v for v in map(_number, times) if v is not None] if isinstance(times, list) else []
-    if values and mean and mean.value is not None and not near(statistics.fmean(values) / 1000, mean.value, 1e-4):
+    if (
+        values
+        and mean
+        and mean.value is not None
+        and not near(statistics.fmean(values) / 1000, mean.value, 1e-4)
+    ):
         run.warnings.append(
-            f"the mean is {mean.value:.7g} s, the list of {len(values)} times gives {statistics.fmean(values) / 1000:.7g} s"
+            f"the mean is {mean.value:.7g} s, the list of {len(values)} times gives"
+            f" {statistics.fmean(values) / 1000:.7g} s"
         )
 
 
 def _check_files(run: Run, data: dict[str, Any], samples: int) -> None:
-    """More samples than the executions can have held: the batch that the throughput counts is too small."""
+    """More samples than the executions can have held: the batch that the throughput counts is too
+    small.
+    """
     times = data.get("npu_compute_time_list")
     executions = len(times) if isinstance(times, list) else 0
     if run.batch and executions and samples > run.batch * executions:
         run.warnings.append(
-            f"the throughput counts batch {run.batch}, but {executions} executions took {samples} samples (--batchsize was wrong)"
+            f"the throughput counts batch {run.batch}, but {executions} executions took {samples}"
+            " samples (--batchsize was wrong)"
         )
 
 

@@ -1,9 +1,12 @@
-"""``perf_*`` files of ``benchmark.x86_64`` and ``benchmark.aarch64`` (Ascend), and PortProof's own files in the same form.
+"""``perf_*`` files of ``benchmark.x86_64`` and ``benchmark.aarch64`` (Ascend), and PortProof's own
+files in the same form.
 
-Five sections, rates in samples a second, times in ms, six significant digits. What READMEs report is the *Interface* rate of the
-``[infer]`` section: the device's own. The tool does not write the batch size; the ratio of the ``[infer]`` and ``[post]`` rates recovers
-it, since ``[post]`` counts batches: N / ceil(N / batch). Files in the wild are pasted on one line, lack commas or whole fields, or carry
-full-width punctuation; each field is read alone, and a field that is not there is not made up.
+Five sections, rates in samples a second, times in ms, six significant digits. What READMEs report
+is the *Interface* rate of the ``[infer]`` section: the device's own. The tool does not write the
+batch size; the ratio of the ``[infer]`` and ``[post]`` rates recovers it, since ``[post]`` counts
+batches: N / ceil(N / batch). Files in the wild are pasted on one line, lack commas or whole fields,
+or carry full-width punctuation; each field is read alone, and a field that is not there is not made
+up.
 """
 
 from __future__ import annotations
@@ -22,10 +25,18 @@ FAMILY = "benchmark"
 MARKS = ("[e2e", "[data read", "[preprocess", "[infer", "[post", "# PortProof ")
 
 ORDER = ("e2e", "read", "preprocess", "infer", "post")
-_NAMES = {"e2e": "e2e", "data read": "read", "preprocess": "preprocess", "infer": "infer", "inference": "infer"}
+_NAMES = {
+    "e2e": "e2e",
+    "data read": "read",
+    "preprocess": "preprocess",
+    "infer": "infer",
+    "inference": "infer",
+}
 _NAMES |= {"post": "post", "postprocess": "post"}
 #: Not after a quotation mark: that is a program's text and not a log.
-_SECTION = re.compile(r"(?<![\"'])\[{1,2}\s?(e2e|data read|preprocess|inference|infer|postprocess|post)\s?\]\s?")
+_SECTION = re.compile(
+    r"(?<![\"'])\[{1,2}\s?(e2e|data read|preprocess|inference|infer|postprocess|post)\s?\]\s?"
+)
 _OWN = re.compile(r"# PortProof (\S+) boundary=(call|end_to_end)(?![\w+|])(.*)")
 _FILE_NAME = re.compile(r"perf_(\w+?)_batchsize_(\d{1,5})_device_(\d{1,3})")
 #: Samples below which a run is so short that its sections' times differ by some percent.
@@ -36,7 +47,9 @@ _ROUNDING = 1.1e-5
 
 
 def _label(name: str) -> str:
-    """A pattern for a field's name with a stray blank anywhere in it (``Interface th roughputRate`` is real)."""
+    """A pattern for a field's name with a stray blank anywhere in it (``Interface th roughputRate``
+    is real).
+    """
     return r"\s?".join(name)
 
 
@@ -44,7 +57,12 @@ _FIELD = re.compile(
     rf"(?P<name>{_label('Interface')}\s{{0,3}}{_label('throughputRate')}|{_label('throughputRate')}|{_label('moduleLatency')}|{_label('latency')})"
     rf"\s{{0,4}}[:：=\ufffd]{{1,3}}\s{{0,4}}(?P<value>{NUMBER})"
 )
-_KEYS = {"interfacethroughputrate": "interface", "throughputrate": "rate", "modulelatency": "latency", "latency": "latency"}
+_KEYS = {
+    "interfacethroughputrate": "interface",
+    "throughputrate": "rate",
+    "modulelatency": "latency",
+    "latency": "latency",
+}
 
 
 class _Section:
@@ -57,7 +75,9 @@ class _Section:
 class _Log:
     """The sections of one run, as they are met."""
 
-    def __init__(self, line: int, version: str | None, boundary: str | None, simulated: bool) -> None:
+    def __init__(
+        self, line: int, version: str | None, boundary: str | None, simulated: bool
+    ) -> None:
         self.line, self.version, self.boundary, self.simulated = line, version, boundary, simulated
         self.sections: dict[str, _Section] = {}
 
@@ -68,7 +88,9 @@ class _Log:
 
 
 class Reader:
-    """Collects sections into runs: a section that repeats, or that comes before one already met, begins the next run."""
+    """Collects sections into runs: a section that repeats, or that comes before one already met,
+    begins the next run.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -93,11 +115,15 @@ class Reader:
 
     def _log_for(self, section: str, line: int) -> _Log:
         current = self.logs[-1] if self.logs else None
-        if current is None or any(ORDER.index(met) >= ORDER.index(section) for met in current.sections):
+        if current is None or any(
+            ORDER.index(met) >= ORDER.index(section) for met in current.sections
+        ):
             if self.unknown_head:
                 raise InputError(
-                    f"'{self.source}', line {self.unknown_head.number}: '{self.unknown_head.text.strip()[:80]}' is not how PortProof heads its perf "
-                    "files (boundary=call or boundary=end_to_end was expected); measure again with this version"
+                    f"'{self.source}', line {self.unknown_head.number}:"
+                    f" '{self.unknown_head.text.strip()[:80]}' is not how PortProof heads its perf"
+                    " files (boundary=call or boundary=end_to_end was expected); measure again"
+                    " with this version"
                 )
             version, boundary, simulated = self.own or (None, None, False)
             current = _Log(line, version, boundary, simulated)
@@ -111,7 +137,10 @@ class Reader:
             number, key = match["value"], _KEYS[re.sub(r"\s", "", match["name"]).lower()]
             rate = section.fields.get("rate", (0.0, 0))[0] if key == "latency" else 0.0
             if ends_file and match.end() == len(text) and not _is_whole(number, rate):
-                self.cut.append(f"the file ends within '{match['name']}: {number}' (line {line.number}), which may be cut and is left out")
+                self.cut.append(
+                    f"the file ends within '{match['name']}: {number}' (line {line.number}), which"
+                    " may be cut and is left out"
+                )
                 continue
             value = float(number)
             if math.isfinite(value) and value > 0:
@@ -127,8 +156,9 @@ class Reader:
 
 
 def _is_whole(number: str, rate: float) -> bool:
-    """Whether a number that ends the file has all its digits: six, or so few that it would not fit its section's rate (their product is
-    one second) if more were cut off."""
+    """Whether a number that ends the file has all its digits: six, or so few that it would not fit
+    its section's rate (their product is one second) if more were cut off.
+    """
     digits = len(re.sub(r"[^0-9]", "", number).lstrip("0"))
     if digits >= _SIGNIFICANT:
         return "." in number
@@ -136,8 +166,18 @@ def _is_whole(number: str, rate: float) -> bool:
 
 
 def _run(log: _Log, source: str) -> Run:
-    run = Run(source, "portproof" if log.boundary else FAMILY, log.line, tool_version=log.version, simulated=log.simulated)
-    whole = log.value("e2e", "rate") if log.boundary else set(log.sections) == set(ORDER) and log.value("infer", "interface")
+    run = Run(
+        source,
+        "portproof" if log.boundary else FAMILY,
+        log.line,
+        tool_version=log.version,
+        simulated=log.simulated,
+    )
+    whole = (
+        log.value("e2e", "rate")
+        if log.boundary
+        else set(log.sections) == set(ORDER) and log.value("infer", "interface")
+    )
     run.status = "ok" if whole else "incomplete"
     name = _FILE_NAME.search(os.path.basename(source))
     if name:
@@ -154,49 +194,89 @@ def _run(log: _Log, source: str) -> Run:
 
 
 def _figures(log: _Log) -> list[Figure]:
-    """The printed figures. The boundary of a section's own rate and latency is not documented, so it is None."""
+    """The printed figures. The boundary of a section's own rate and latency is not documented, so
+    it is None.
+    """
     figures = []
     device, per = log.boundary or DEVICE, "device" if log.boundary else "chip"
     for name, section in log.sections.items():
         for key, (value, line) in section.fields.items():
             if name == "e2e":
-                entry = ("throughput", value, "images/s") if key == "rate" else ("walltime", value / 1000, "s")
+                entry = (
+                    ("throughput", value, "images/s")
+                    if key == "rate"
+                    else ("walltime", value / 1000, "s")
+                )
                 figures.append(Figure(*entry, END_TO_END, None, per, line))
             elif key == "interface":
-                figures.insert(0, Figure("throughput", value, "images/s", device, "infer", per, line))
+                figures.insert(
+                    0, Figure("throughput", value, "images/s", device, "infer", per, line)
+                )
             elif key == "rate":
-                figures.append(Figure("throughput", value, "batches/s" if name == "post" else "images/s", None, name, per, line))
+                figures.append(
+                    Figure(
+                        "throughput",
+                        value,
+                        "batches/s" if name == "post" else "images/s",
+                        None,
+                        name,
+                        per,
+                        line,
+                    )
+                )
             else:
                 figures.append(Figure("latency_mean", value / 1000, "s", None, name, per, line))
     return figures
 
 
 def _sample_count(log: _Log, run: Run) -> Figure | None:
-    """Samples = end-to-end rate x time, which must be a whole number within the six digits that the tool prints."""
+    """Samples = end-to-end rate x time, which must be a whole number within the six digits that the
+    tool prints.
+    """
     rate, latency = log.value("e2e", "rate"), log.value("e2e", "latency")
     if rate is None or latency is None:
         return None
     product = rate * latency / 1000
     slack = product * _ROUNDING + 1e-3
     if abs(product - round(product)) > slack:
-        run.warnings.append(f"rate x time is not a whole number of samples: {rate:g}/s x {latency / 1000:g} s = {product:.6g}")
+        run.warnings.append(
+            f"rate x time is not a whole number of samples: {rate:g}/s x {latency / 1000:g} s ="
+            f" {product:.6g}"
+        )
         return None
     line = log.sections["e2e"].fields["rate"][1]
-    return Figure("samples", round(product), "1", None, None, None, line, derived=f"{rate:g}/s x {latency / 1000:g} s = {product:.6f}")
+    return Figure(
+        "samples",
+        round(product),
+        "1",
+        None,
+        None,
+        None,
+        line,
+        derived=f"{rate:g}/s x {latency / 1000:g} s = {product:.6f}",
+    )
 
 
 def _find_batch(log: _Log, run: Run, named: int | None, samples: float | None) -> None:
-    """Set the batch: from the rates where they tell it, else from the file's name, which is only a hint."""
+    """Set the batch: from the rates where they tell it, else from the file's name, which is only a
+    hint.
+    """
     infer, post = log.value("infer", "rate"), log.value("post", "rate")
     measured = None
     if infer and post:
         fitting = _batches_for(infer / post, samples)
-        if named and samples and samples < _FEW and near(_per_batch(named, samples), infer / post, 0.05):
+        if (
+            named
+            and samples
+            and samples < _FEW
+            and near(_per_batch(named, samples), infer / post, 0.05)
+        ):
             fitting.append(named)
         measured = named if named in fitting else fitting[0] if len(fitting) == 1 else None
         if named is not None and named not in fitting:
             run.warnings.append(
-                f"the name says batch {named}, the [infer] and [post] rates say {infer / post:.4g} ({infer:g} / {post:g})"
+                f"the name says batch {named}, the [infer] and [post] rates say {infer / post:.4g}"
+                f" ({infer:g} / {post:g})"
                 + (f": the run was made with batch {measured}" if measured else "")
             )
     if measured is not None:
@@ -206,7 +286,8 @@ def _find_batch(log: _Log, run: Run, named: int | None, samples: float | None) -
 
 
 def _batches_for(ratio: float, samples: float | None) -> list[int]:
-    """Batch sizes b that explain the ratio best, N / ceil(N / b) or b where N is not known, if any does within one percent.
+    """Batch sizes b that explain the ratio best, N / ceil(N / b) or b where N is not known, if any
+    does within one percent.
 
     Several remain where so few samples were run that they cannot be told apart.
     """
@@ -217,7 +298,11 @@ def _batches_for(ratio: float, samples: float | None) -> list[int]:
     if not near(_per_batch(best, samples), ratio, 0.01):
         return []
     found = [best]
-    while samples and len(found) < 4096 and _per_batch(found[-1] + 1, samples) == _per_batch(best, samples):
+    while (
+        samples
+        and len(found) < 4096
+        and _per_batch(found[-1] + 1, samples) == _per_batch(best, samples)
+    ):
         found.append(found[-1] + 1)
     return found
 
@@ -231,7 +316,10 @@ def _check_sections(log: _Log, run: Run) -> None:
     """Read rate x module latency must be one second; sections that lack a field are named."""
     rate, latency = log.value("read", "rate"), log.value("read", "latency")
     if rate and latency and not near(rate * latency / 1000, 1, 0.01):
-        run.warnings.append(f"[data read] rate x latency is not 1: {rate:g}/s x {latency:g} ms = {rate * latency / 1000:.4g}")
+        run.warnings.append(
+            f"[data read] rate x latency is not 1: {rate:g}/s x {latency:g} ms ="
+            f" {rate * latency / 1000:.4g}"
+        )
     for name in ORDER[1:]:
         if name in log.sections:
             lacking = [f for f in ("rate", "latency") if log.value(name, f) is None]

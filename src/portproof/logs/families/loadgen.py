@@ -1,8 +1,9 @@
 """Summaries of MLPerf LoadGen (``mlperf_log_summary.txt``).
 
-LoadGen times a query from its issue to its completion, so every figure is at the boundary ``call``. In the Offline scenario there is one
-query and every latency is the run time: they are not reported. ``VALID`` beside an error is not enough: setting ``max_query_count`` in the
-Server scenario logs an error and still says VALID.
+LoadGen times a query from its issue to its completion, so every figure is at the boundary ``call``.
+In the Offline scenario there is one query and every latency is the run time: they are not reported.
+``VALID`` beside an error is not enough: setting ``max_query_count`` in the Server scenario logs an
+error and still says VALID.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ MARKS = (
 
 #: A key and its value, after whatever a wrapper put before them.
 _PAIR = re.compile(
-    r"(SUT name|Scenario|Mode|(?:Samples|Completed samples|Scheduled samples) per second|[0-9.]{1,6}(?:th)? percentile latency \(ns\)|"
-    r"(?:Min|Max|Mean) latency \(ns\)|QPS w/o? loadgen overhead|Result is|[A-Z][a-z ]{2,30} satisfied|samples_per_query) *: *(.*?)\s*$"
+    r"(SUT name|Scenario|Mode|(?:Samples|Completed samples|Scheduled samples) per"
+    r" second|[0-9.]{1,6}(?:th)? percentile latency \(ns\)|"
+    r"(?:Min|Max|Mean) latency \(ns\)|QPS w/o? loadgen overhead|Result is|[A-Z][a-z ]{2,30}"
+    r" satisfied|samples_per_query) *: *(.*?)\s*$"
 )
 _ERRORS = re.compile(r"\b([1-9][0-9]{0,9} ERRORS? encountered)", re.IGNORECASE)
 _VALUE = re.compile(r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)\s*$")
@@ -43,7 +46,9 @@ _PLAIN = {"Min latency (ns)": "min", "Max latency (ns)": "max", "Mean latency (n
 
 
 class Reader:
-    """A run begins at the results' title, or where its system is named, and takes every ``key : value`` line after it."""
+    """A run begins at the results' title, or where its system is named, and takes every ``key :
+    value`` line after it.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -75,7 +80,9 @@ class _Summary:
         self.errors: str | None = None
 
     def feed(self, line: Line) -> None:
-        """Keep a ``key : value`` line; a last line that is cut is left out, since a number may have lost digits."""
+        """Keep a ``key : value`` line; a last line that is cut is left out, since a number may have
+        lost digits.
+        """
         if errors := _ERRORS.search(line.text):
             self.errors = errors[1]
         pair = _PAIR.search(line.text)
@@ -93,7 +100,11 @@ class _Summary:
     def run(self) -> Run:
         """The run, with figures unless the result is invalid."""
         run = Run(self.source, FAMILY, self.line)
-        run.facts = {name.lower(): self.words[name] for name in ("SUT name", "Scenario", "Mode") if name in self.words}
+        run.facts = {
+            name.lower(): self.words[name]
+            for name in ("SUT name", "Scenario", "Mode")
+            if name in self.words
+        }
         result = self.words.get("Result is")
         run.status = {"VALID": "ok", "INVALID": "failed"}.get(result or "", "incomplete")  # type: ignore[assignment]
         scenario = self.words.get("Scenario", "").replace(" ", "")  # "Single Stream" until 2020
@@ -101,14 +112,22 @@ class _Summary:
         if scenario in ("SingleStream", "MultiStream") and per_query and per_query[0] >= 1:
             run.batch, run.batch_source = int(per_query[0]), "samples_per_query"
         if run.status == "failed":
-            run.warnings.append(f"the result is INVALID ({', '.join(self.failed) or 'no constraint is named'})")
+            run.warnings.append(
+                f"the result is INVALID ({', '.join(self.failed) or 'no constraint is named'})"
+            )
             return run
         if self.errors:
-            run.warnings.append(f"the result is {result or 'not given'}, and LoadGen says '{self.errors}': see its detailed log")
+            run.warnings.append(
+                f"the result is {result or 'not given'}, and LoadGen says '{self.errors}': see its"
+                " detailed log"
+            )
         if not self.words.get("Mode", "Performance").startswith("Performance"):
             run.warnings.append(f"mode {self.words['Mode']} measures no performance")
             return run
-        run.figures = [*self._rates(), *(self._latencies() if scenario not in ("", "Offline") else [])]
+        run.figures = [
+            *self._rates(),
+            *(self._latencies() if scenario not in ("", "Offline") else []),
+        ]
         return run
 
     def _rates(self) -> list[Figure]:
@@ -118,7 +137,9 @@ class _Summary:
             "Scheduled samples per second": "throughput_scheduled",
         }
         if "Completed samples per second" not in self.numbers:
-            names["Scheduled samples per second"] = "throughput"  # the headline of Server in old versions
+            names["Scheduled samples per second"] = (
+                "throughput"  # the headline of Server in old versions
+            )
         found = []
         for key, name in names.items():
             if key in self.numbers:

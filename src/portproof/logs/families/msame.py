@@ -1,6 +1,7 @@
 """``msame`` (Ascend): the average time of one execution of the whole batch, and its success line.
 
-Its exit code cannot be trusted (a wrong argument exits 0), so a log without ``Execute sample success`` is incomplete.
+Its exit code cannot be trusted (a wrong argument exits 0), so a log without ``Execute sample
+success`` is incomplete.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ from portproof.logs.runs import DEVICE, Figure, Run
 FAMILY = "msame"
 MARKS = ("Inference average time", "Execute sample", "--dymBatch")
 
-#: At the beginning of a line, after a wrapper's mark or time, or after another average on one pasted line; what follows is no sentence.
+#: At the beginning of a line, after a wrapper's mark or time, or after another average on one
+#: pasted line; what follows is no sentence.
 _AVERAGE = re.compile(
-    rf"(?:^|[\])|]|\d\s|(?<=ms))\s*Inference average time( without first time)?\s*[:：]\s*({NUMBER})\s*ms(?=\s*(?:$|\[|`|Inference ))"
+    r"(?:^|[\])|]|\d\s|(?<=ms))\s*Inference average time( without first"
+    rf" time)?\s*[:：]\s*({NUMBER})\s*ms(?=\s*(?:$|\[|`|Inference ))"
 )
 _VERDICT = re.compile(r"Execute sample (success|fail)")
 _DYMBATCH = re.compile(r"\s--dymBatch[= ]+\"?(\d{1,5})\b")
 
 
 class Reader:
-    """A run begins with its average time and ends with its verdict; a second average begins the next one."""
+    """A run begins with its average time and ends with its verdict; a second average begins the
+    next one.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -37,17 +42,30 @@ class Reader:
         if command and "msame" in line.text[: command.start()]:
             self.batch = int(command[1])
         for average in _AVERAGE.finditer(line.text):
-            self._average("latency_mean_without_first" if average[1] else "latency_mean", float(average[2]), line.number)
+            self._average(
+                "latency_mean_without_first" if average[1] else "latency_mean",
+                float(average[2]),
+                line.number,
+            )
         if (verdict := _VERDICT.search(line.text)) and (verdict[1] == "fail" or self.open):
             run = self._opened(line.number)
             run.status = "ok" if verdict[1] == "success" else "failed"
             if run.status == "failed":
-                run.figures, run.warnings = [], [f"the tool says that it failed (line {line.number})"]
+                run.figures, run.warnings = (
+                    [],
+                    [f"the tool says that it failed (line {line.number})"],
+                )
             self.open = self.batch = None
 
     def _opened(self, line: int) -> Run:
         if self.open is None:
-            self.open = Run(self.source, FAMILY, line, batch=self.batch, batch_source="command line" if self.batch else None)
+            self.open = Run(
+                self.source,
+                FAMILY,
+                line,
+                batch=self.batch,
+                batch_source="command line" if self.batch else None,
+            )
             self.found.append(self.open)
         return self.open
 
@@ -55,15 +73,29 @@ class Reader:
         if self.open and self.open.figure(name):
             self.open = None
         if milliseconds > 0 and math.isfinite(milliseconds):
-            self._opened(line).figures.append(Figure(name, milliseconds / 1000, "s", DEVICE, "infer", "chip", line))
+            self._opened(line).figures.append(
+                Figure(name, milliseconds / 1000, "s", DEVICE, "infer", "chip", line)
+            )
 
     def runs(self) -> list[Run]:
-        """The runs found, each with its rate where the batch is known: batch over the mean, without the first execution if it is given."""
+        """The runs found, each with its rate where the batch is known: batch over the mean, without
+        the first execution if it is given.
+        """
         for run in self.found:
             mean = run.figure("latency_mean_without_first") or run.figure("latency_mean")
             if mean and mean.value and run.batch:
                 how = f"{run.batch} / {mean.value:.7g} s"
                 run.figures.insert(
-                    0, Figure("throughput", run.batch / mean.value, "images/s", DEVICE, "infer", "chip", mean.line, derived=how)
+                    0,
+                    Figure(
+                        "throughput",
+                        run.batch / mean.value,
+                        "images/s",
+                        DEVICE,
+                        "infer",
+                        "chip",
+                        mean.line,
+                        derived=how,
+                    ),
                 )
         return self.found

@@ -1,7 +1,8 @@
 """PortProof's own ``perf.json``.
 
-The clock of :mod:`portproof.infer.bench` encloses one call of a batch at the boundary that the file names. Rates are images a second over
-all counted calls; nothing in the file is a mean of means, so every figure here is derived from the raw seconds.
+The clock of :mod:`portproof.infer.bench` encloses one call of a batch at the boundary that the file
+names. Rates are images a second over all counted calls; nothing in the file is a mean of means, so
+every figure here is derived from the raw seconds.
 """
 
 from __future__ import annotations
@@ -20,17 +21,25 @@ FAMILY = "portproof"
 
 
 def from_json(data: Any, text: str, source: str) -> list[Run] | None:
-    """The runs of a ``perf.json``, one a measurement; None for other JSON; :class:`InputError` when it is damaged or of another version."""
+    """The runs of a ``perf.json``, one a measurement; None for other JSON; :class:`InputError` when
+    it is damaged or of another version.
+    """
     if not isinstance(data, dict) or not str(data.get("schema", "")).startswith("portproof.perf/"):
         return None
     if data["schema"] != SCHEMA:
-        raise InputError(f"'{source}' has the schema {data['schema']!r}, this version reads {SCHEMA!r}; measure again with this version")
+        raise InputError(
+            f"'{source}' has the schema {data['schema']!r}, this version reads {SCHEMA!r}; measure"
+            " again with this version"
+        )
     try:
         performance = msgspec.convert(data, Performance)
     except msgspec.ValidationError as error:
         raise InputError(f"'{source}' is not a performance file of PortProof: {error}") from error
     lines = _lines_of(text, '"blocks"')
-    return [_run(m, performance, source, lines[i] if i < len(lines) else 1) for i, m in enumerate(performance.measurements)]
+    return [
+        _run(m, performance, source, lines[i] if i < len(lines) else 1)
+        for i, m in enumerate(performance.measurements)
+    ]
 
 
 def _run(measurement: Measurement, performance: Performance, source: str, line: int) -> Run:
@@ -45,34 +54,57 @@ def _run(measurement: Measurement, performance: Performance, source: str, line: 
         simulated=measurement.simulated or performance.simulated,
         facts={
             name: getattr(measurement, name)
-            for name in ("label", "model", "backend", "precision", "clients", "inputs", "device", "streams")
+            for name in (
+                "label",
+                "model",
+                "backend",
+                "precision",
+                "clients",
+                "inputs",
+                "device",
+                "streams",
+            )
         },
     )
     run.facts["measured_chips"] = measurement.chips
     if performance.status == "unstable":
-        run.warnings += [f"the clock was unstable: {reason}" for reason in _reasons(measurement, performance)]
+        run.warnings += [
+            f"the clock was unstable: {reason}" for reason in _reasons(measurement, performance)
+        ]
     if run.simulated:
         run.warnings.append("REHEARSAL: these times come from a simulated device")
     samples = measurement.samples
     if not samples or min(samples) <= 0:
         run.status = "incomplete"
-        run.warnings.append("no call was timed" if not samples else "a call is recorded as taking no time")
+        run.warnings.append(
+            "no call was timed" if not samples else "a call is recorded as taking no time"
+        )
         return run
     run.figures = _figures(measurement, samples, line)
     return run
 
 
 def _reasons(measurement: Measurement, performance: Performance) -> list[str]:
-    """Why the clock was unstable: of this measurement, and of the run as a whole. A reason begins with the subject that it is about."""
-    subjects = tuple(f"{m.label}, batch {m.batch}{end}" for m in performance.measurements for end in (":", ","))
-    own = (f"{measurement.label}, batch {measurement.batch}:", f"{measurement.label}, batch {measurement.batch}, {measurement.boundary}:")
+    """Why the clock was unstable: of this measurement, and of the run as a whole. A reason begins
+    with the subject that it is about.
+    """
+    subjects = tuple(
+        f"{m.label}, batch {m.batch}{end}" for m in performance.measurements for end in (":", ",")
+    )
+    own = (
+        f"{measurement.label}, batch {measurement.batch}:",
+        f"{measurement.label}, batch {measurement.batch}, {measurement.boundary}:",
+    )
     return [r for r in performance.reasons if r.startswith(own) or not r.startswith(subjects)]
 
 
 def _figures(measurement: Measurement, samples: list[float], line: int) -> list[Figure]:
     """Rate, latencies and counts of a measurement with at least one call."""
     ordered, calls = sorted(samples), len(samples)
-    operands = f"{measurement.clients} clients x batch {measurement.batch} x {calls} calls / {sum(samples):.6g} s"
+    operands = (
+        f"{measurement.clients} clients x batch {measurement.batch} x {calls} calls /"
+        f" {sum(samples):.6g} s"
+    )
     values = {
         "mean": statistics.fmean(ordered),
         "median": statistics.median(ordered),
@@ -86,7 +118,10 @@ def _figures(measurement: Measurement, samples: list[float], line: int) -> list[
 
     return [
         figure("throughput", measurement.images_per_second, "images/s", operands),
-        *(figure(f"latency_{name}", value, "s", f"{name} of {calls} calls") for name, value in values.items()),
+        *(
+            figure(f"latency_{name}", value, "s", f"{name} of {calls} calls")
+            for name, value in values.items()
+        ),
         figure("samples", calls, "1", "counted calls"),
     ]
 

@@ -1,8 +1,10 @@
-"""Pure inference of ``benchmark`` (``-round=N``): its console, and its ``PureInfer_perf_of_*`` files.
+"""Pure inference of ``benchmark`` (``-round=N``): its console, and its ``PureInfer_perf_of_*``
+files.
 
-One line carries the figures, with ``:`` on the console and ``=`` in the file; ``thoroughputRate`` is a real misspelling. ``ave_latency`` is per
-*sample*: the time of a batch over the batch. Rate and latency are averaged apart, so their product is 1 only within five percent. A line that
-goes on to multiply by the chips of a card is a document's statement and not the tool's.
+One line carries the figures, with ``:`` on the console and ``=`` in the file; ``thoroughputRate``
+is a real misspelling. ``ave_latency`` is per *sample*: the time of a batch over the batch. Rate and
+latency are averaged apart, so their product is 1 only within five percent. A line that goes on to
+multiply by the chips of a card is a document's statement and not the tool's.
 """
 
 from __future__ import annotations
@@ -20,8 +22,12 @@ FAMILY = "pureinfer"
 MARKS = ("ave_th", "PureInfer", "Dataset number:", "-batch_size")
 
 #: After ASCII only (a document's own words are not), or after the tool's own mark.
-_RATE = re.compile(rf"(?:^[\x20-\x7e\t]*?|\[INFO\]\s?)ave_th\w{{0,5}}ughputRate\s*[:：=\ufffd]{{1,3}}\s*({NUMBER})\s*(samples/s)?\s*")
-_LATENCY = re.compile(rf"[,，\ufffd]*\s*ave_latency\s*[:：=\ufffd]{{1,3}}\s*({NUMBER})\s*ms(?![A-Za-z])")
+_RATE = re.compile(
+    rf"(?:^[\x20-\x7e\t]*?|\[INFO\]\s?)ave_th\w{{0,5}}ughputRate\s*[:：=\ufffd]{{1,3}}\s*({NUMBER})\s*(samples/s)?\s*"
+)
+_LATENCY = re.compile(
+    rf"[,，\ufffd]*\s*ave_latency\s*[:：=\ufffd]{{1,3}}\s*({NUMBER})\s*ms(?![A-Za-z])"
+)
 _CUT = re.compile(r"[,，\ufffd]*\s*(?:a(?:v(?:e(?:_\w*)?)?)?)?\s*[:=]?\s*[0-9.]*m?\s*$")
 _COST = re.compile(rf"Dataset number: (\d{{1,6}}) finished cost ({NUMBER})\s*ms")
 _SAVED = re.compile(r"PureInfer_perf_of_(\S{1,200}?)_in_device_(\d{1,3})")
@@ -31,16 +37,22 @@ _ENOUGH = 10
 
 
 def _named(text: str) -> dict[str, object]:
-    """Model, device and the batch that the model's name hints at, from the name of a result file."""
+    """Model, device and the batch that the model's name hints at, from the name of a result
+    file.
+    """
     saved = _SAVED.search(text)
     if not saved:
         return {}
     batch = re.search(r"(?:^|_)(?:bs|batch)_?(\d{1,4})(?:_|$)", saved[1])
-    return {"model": saved[1], "device_id": int(saved[2])} | ({"batch_hint": int(batch[1])} if batch else {})
+    return {"model": saved[1], "device_id": int(saved[2])} | (
+        {"batch_hint": int(batch[1])} if batch else {}
+    )
 
 
 class Reader:
-    """One run a figure line; the lines before it tell its model, device, command and the cost of each execution."""
+    """One run a figure line; the lines before it tell its model, device, command and the cost of
+    each execution.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -73,11 +85,24 @@ class Reader:
             return
         run = Run(self.source, FAMILY, line.number, batch=self.batch, facts=dict(self.facts))
         run.batch_source = "command line" if self.batch else None
-        run.figures.append(Figure("throughput", float(rate[1]), "images/s", DEVICE, "infer", "chip", line.number))
+        run.figures.append(
+            Figure("throughput", float(rate[1]), "images/s", DEVICE, "infer", "chip", line.number)
+        )
         if latency is not None:
             run.status = "ok"
             note = "per sample: the time of a batch over the batch"
-            run.figures.append(Figure("latency_mean", float(latency[1]) / 1000, "s", DEVICE, "infer", "chip", line.number, note=note))
+            run.figures.append(
+                Figure(
+                    "latency_mean",
+                    float(latency[1]) / 1000,
+                    "s",
+                    DEVICE,
+                    "infer",
+                    "chip",
+                    line.number,
+                    note=note,
+                )
+            )
         else:
             run.warnings.append(f"line {line.number} is cut off before its latency")
         self._check(run)
@@ -91,12 +116,17 @@ class Reader:
         if not rate or not latency:
             return
         if not near(rate * latency, 1, 0.05):
-            run.warnings.append(f"rate x latency is not 1: {rate:g}/s x {latency:g} s = {rate * latency:.4g}")
+            run.warnings.append(
+                f"rate x latency is not 1: {rate:g}/s x {latency:g} s = {rate * latency:.4g}"
+            )
         named = run.batch or run.facts.get("batch_hint")
         if len(self.costs) >= _ENOUGH and named:
             batch = statistics.fmean(self.costs) / 1000 / latency
             if not near(batch, named, 0.1):
-                run.warnings.append(f"the run is said to have batch {named}; the cost of an execution over the latency gives {batch:.3g}")
+                run.warnings.append(
+                    f"the run is said to have batch {named}; the cost of an execution over the"
+                    f" latency gives {batch:.3g}"
+                )
 
     def runs(self) -> list[Run]:
         """The runs found."""

@@ -1,8 +1,11 @@
-"""``trtexec`` (NVIDIA TensorRT) 7.0 to 11.x: its text, from stdout, stderr or both, in one pipe or pasted into a report.
+"""``trtexec`` (NVIDIA TensorRT) 7.0 to 11.x: its text, from stdout, stderr or both, in one pipe or
+pasted into a report.
 
-7.x prints sections (``Host Latency``, ``Enqueue Time``, ``GPU Compute``) of one figure a line that share their keys; 8.0 and later print one line a
-metric. Wrappers put anything before a line, and pasted logs lack line ends, so figures are found by their section, wherever it stands. A FAILED
-run has no result. Without a verdict, whole figures make an incomplete run. What each figure means is in :mod:`.trtexec_figures`.
+7.x prints sections (``Host Latency``, ``Enqueue Time``, ``GPU Compute``) of one figure a line that
+share their keys; 8.0 and later print one line a metric. Wrappers put anything before a line, and
+pasted logs lack line ends, so figures are found by their section, wherever it stands. A FAILED run
+has no result. Without a verdict, whole figures make an incomplete run. What each figure means is in
+:mod:`.trtexec_figures`.
 """
 
 from __future__ import annotations
@@ -17,30 +20,74 @@ from portproof.logs.runs import Run
 
 FAMILY = "trtexec"
 MARKS = (
-    *("&&&& ", "Latency", "Host latency", "Enqueue Time", "GPU Compute", "hroughput", "alltime:", "compute time"),
-    *("min:", "min =", "max:", "max =", "mean:", "mean =", "median", "percentile", "=== Performance summary"),
-    *("Timing trace has", "nput binding for", "no shapes were provided", "Shape missing for input", "Multiple inference streams"),
-    *("TensorRT version:", "] Batch:", "Data transfers:", "Streams:", "Selected Device:", "Precision:", "=== Model Options"),
+    *(
+        "&&&& ",
+        "Latency",
+        "Host latency",
+        "Enqueue Time",
+        "GPU Compute",
+        "hroughput",
+        "alltime:",
+        "compute time",
+    ),
+    *(
+        "min:",
+        "min =",
+        "max:",
+        "max =",
+        "mean:",
+        "mean =",
+        "median",
+        "percentile",
+        "=== Performance summary",
+    ),
+    *(
+        "Timing trace has",
+        "nput binding for",
+        "no shapes were provided",
+        "Shape missing for input",
+        "Multiple inference streams",
+    ),
+    *(
+        "TensorRT version:",
+        "] Batch:",
+        "Data transfers:",
+        "Streams:",
+        "Selected Device:",
+        "Precision:",
+        "=== Model Options",
+    ),
     *("Starting inference", "timing is not reported", "[E]", "[F]", "[W]"),
 )
 
-_BANNER = re.compile(r"&&&& (RUNNING|PASSED|FAILED) TensorRT\.trtexec(?: \[TensorRT v(\d{4,7})\])?(?: \[b\d{1,5}\])?(?: # (.{0,8000}))?")
+_BANNER = re.compile(
+    r"&&&& (RUNNING|PASSED|FAILED) TensorRT\.trtexec(?: \[TensorRT v(\d{4,7})\])?(?:"
+    r" \[b\d{1,5}\])?(?: # (.{0,8000}))?"
+)
 _PARTS = re.compile(r"(?=&&&& |\[\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\])")
 _STAMP = re.compile(r"\[\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\]\s?\[([IWEFV])\]")
 #: A number, or what C++ prints in its place when no timings remain.
 _PRINTED = rf"{NUMBER}|-?inf|-?nan"
 _TOKEN = re.compile(
-    r"(?:^|\])\s*(?P<head>End-to-End Host Latency|Enqueue Time|H2D Latency|D2H Latency|GPU Compute Time|Latency)\s?[:：]"
+    r"(?:^|\])\s*(?P<head>End-to-End Host Latency|Enqueue Time|H2D Latency|D2H Latency|GPU Compute"
+    r" Time|Latency)\s?[:：]"
     r"|(?:^|\])\s*(?P<old>Host [Ll]atency|Enqueue Time|GPU Compute)\s*(?=$|\[)"
     r"|\b(?P<flat>Host [Ll]atency|Enqueue Time|GPU Compute)\s+(?=min\s?[:：])"
     rf"|\b(?P<kind>min|max|mean|median)\s*[:：=]\s*(?P<value>{_PRINTED})\s*ms\b"
     rf"|\bpercentile\((?P<p>[0-9.]{{1,8}})%\)\s*[:：=]\s*(?P<pvalue>{_PRINTED})\s*ms\b"
     rf"|\bpercentile\s*[:：]\s*(?P<oldvalue>{_PRINTED})\s*ms at (?P<oldp>[0-9.]{{1,8}})\s*%"
-    rf"|(?:^|\])\s*(?P<rate>[Tt]hroughput)\s*[:：]\s*(?P<qps>{_PRINTED})\s*qps\b(?!\s*[,，.。;；*x×=(（])"
-    rf"|(?:^|\])\s*(?P<total>Total Host Walltime|walltime|Total GPU Compute Time|total compute time)\s*[:：]\s*(?P<seconds>{_PRINTED})\s*s\b"
+    rf"|(?:^|\])\s*(?P<rate>[Tt]hroughput)\s*[:：]\s*(?P<qps>{_PRINTED})\s*qps\b(?!\s*[,，.。"
+    r";；*x×=(（])"
+    r"|(?:^|\])\s*(?P<total>Total Host Walltime|walltime|Total GPU Compute Time|total compute"
+    rf" time)\s*[:：]\s*(?P<seconds>{_PRINTED})\s*s\b"
 )
 _UNKNOWN_HEAD = re.compile(r"[A-Za-z]\s?[:：]\s*$")
-_HEADS = {"End-to-End Host Latency": "end_to_end", "Enqueue Time": "enqueue", "H2D Latency": "h2d", "D2H Latency": "d2h"}
+_HEADS = {
+    "End-to-End Host Latency": "end_to_end",
+    "Enqueue Time": "enqueue",
+    "H2D Latency": "h2d",
+    "D2H Latency": "d2h",
+}
 _HEADS |= {
     "GPU Compute Time": "compute",
     "Latency": "latency",
@@ -58,19 +105,24 @@ _TOTALS = {
 _TRACE = re.compile(rf"Timing trace has (\d{{1,12}}) queries over ({NUMBER}) s")
 _BINDING = re.compile(r"\b[Ii]nput binding for \S.{0,200}? with dimensions (\d{1,9})(?:x|\b)")
 _OVERRIDDEN = re.compile(
-    r"(?:Dynamic dimensions required for input: |Shape missing for input with dynamic shape: )(.{1,200}?)(?:, but no shapes .{0,60}|\s*)"
+    r"(?:Dynamic dimensions required for input: |Shape missing for input with dynamic shape:"
+    r" )(.{1,200}?)(?:, but no shapes .{0,60}|\s*)"
     r"Automatically (?:overriding|setting) shape to: (\d{1,9}(?:x\d{1,9})*)"
 )
 _UNSTABLE = re.compile(rf"GPU compute time is unstable, with coefficient of variance = ({NUMBER})%")
 _FATAL = re.compile(
-    r"Engine could not be created|Engine set up failed|Failed to create engine|Parsing model failed|Failed to parse onnx|Unknown option|"
-    r"Error occurred during inference|Accuracy validation FAILED|out of memory.{0,40}fatal|Could not find any implementation"
+    r"Engine could not be created|Engine set up failed|Failed to create engine|Parsing model"
+    r" failed|Failed to parse onnx|Unknown option|"
+    r"Error occurred during inference|Accuracy validation FAILED|out of memory.{0,40}fatal|Could"
+    r" not find any implementation"
 )
 _WARNING = re.compile(r"\* ((?:Throughput may be bound|Multiple inference streams).{0,200})")
 
 
 class Reader:
-    """Gathers one :class:`.Summary` a run: a banner, a new summary's title, or a figure met again begins the next."""
+    """Gathers one :class:`.Summary` a run: a banner, a new summary's title, or a figure met again
+    begins the next.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -89,7 +141,9 @@ class Reader:
                 if tokens:
                     self._follow(tokens[0], text)
                 for token in tokens:
-                    if token["rate"] != "throughput" or self.section or _STAMP.search(text):  # other tools write it so, too
+                    if (
+                        token["rate"] != "throughput" or self.section or _STAMP.search(text)
+                    ):  # other tools write it so, too
                         self._token(token, line.number)
 
     def _summary(self, line: int) -> Summary:
@@ -116,8 +170,12 @@ class Reader:
             self._next()
 
     def _follow(self, first: re.Match[str], text: str) -> None:
-        """Leave the section where a line's first statistic stands under a head that is not known, one torn by another stream's line, say."""
-        if not (first["head"] or first["old"] or first["flat"]) and _UNKNOWN_HEAD.search(text, 0, first.start()):
+        """Leave the section where a line's first statistic stands under a head that is not known,
+        one torn by another stream's line, say.
+        """
+        if not (first["head"] or first["old"] or first["flat"]) and _UNKNOWN_HEAD.search(
+            text, 0, first.start()
+        ):
             self.section = None
 
     def _token(self, token: re.Match[str], line: int) -> None:
@@ -136,7 +194,11 @@ class Reader:
             if percentile and percentile.count(".") > 1:
                 return
             kind = f"p{float(percentile):g}" if percentile else token["kind"]
-            self._put(f"{self.section}_{kind}", token["value"] or token["pvalue"] or token["oldvalue"], line)
+            self._put(
+                f"{self.section}_{kind}",
+                token["value"] or token["pvalue"] or token["oldvalue"],
+                line,
+            )
 
     def _put(self, name: str, number: str, line: int) -> None:
         value = float(number)
@@ -176,13 +238,16 @@ class Reader:
         if "* " in text:
             self._remarks(line)
         if "timing is not reported" in text:
-            self._summary(line.number).warnings.append(f"trtexec did not report times, since it was profiling (line {line.number})")
+            self._summary(line.number).warnings.append(
+                f"trtexec did not report times, since it was profiling (line {line.number})"
+            )
 
     def _remarks(self, line: Line) -> None:
         """The warnings that trtexec prints under its summary."""
         if unstable := _UNSTABLE.search(line.text):
             self._attach(line.number).warnings.append(
-                f"the GPU compute time is unstable: coefficient of variance {unstable[1]} % (line {line.number})"
+                f"the GPU compute time is unstable: coefficient of variance {unstable[1]} % (line"
+                f" {line.number})"
             )
         elif warning := _WARNING.search(line.text):
             summary = self._attach(line.number)
@@ -190,7 +255,9 @@ class Reader:
             summary.warnings.append(f"{warning[1].strip()} (line {line.number})")
 
     def _attach(self, line: int) -> Summary:
-        """The run that a remark belongs to: the open one; after a verdict the last one, since stderr may come late; else a new one."""
+        """The run that a remark belongs to: the open one; after a verdict the last one, since
+        stderr may come late; else a new one.
+        """
         return self.open or (self.found[-1] if self.found else self._summary(line))
 
     def _error(self, text: str, line: int) -> None:
@@ -210,7 +277,11 @@ class Reader:
             return
         if key == "TensorRT version" and facts.version is None:
             facts.version = (
-                version_of(value) if value.isdecimal() and len(value) >= 4 else value if re.fullmatch(r"[\d.]{3,20}", value) else None
+                version_of(value)
+                if value.isdecimal() and len(value) >= 4
+                else value
+                if re.fullmatch(r"[\d.]{3,20}", value)
+                else None
             )
         elif key == "Selected Device":
             facts.device = value[:100]
@@ -225,4 +296,8 @@ class Reader:
 
     def runs(self) -> list[Run]:
         """The runs found. A banner without any activity is a help text and not a run."""
-        return [finish(summary, self.source) for summary in self.found if summary.numbers or summary.active]
+        return [
+            finish(summary, self.source)
+            for summary in self.found
+            if summary.numbers or summary.active
+        ]

@@ -1,16 +1,21 @@
-"""What a trtexec log says about its run besides figures: version, command line, batch, and the mode that decides the timing boundary."""
+"""What a trtexec log says about its run besides figures: version, command line, batch, and the mode
+that decides the timing boundary.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-_FLAG = re.compile(r"--(shapes|optShapes|batch|streams|infStreams|device)[= ]('[^']*'\S*|\"[^\"]*\"\S*|\S+)")
+_FLAG = re.compile(
+    r"--(shapes|optShapes|batch|streams|infStreams|device)[= ]('[^']*'\S*|\"[^\"]*\"\S*|\S+)"
+)
 _DIMENSIONS = re.compile(r"\d{1,9}(?:x\d{1,9})*")
 
 
 def version_of(number: str) -> str:
-    """The dotted version of a banner's number: major*1000 + minor*100 + patch up to 9.x, major*10000 + minor*100 + patch from 10.
+    """The dotted version of a banner's number: major*1000 + minor*100 + patch up to 9.x,
+    major*10000 + minor*100 + patch from 10.
 
     >>> version_of("8205"), version_of("101601"), version_of("110100")
     ('8.2.5', '10.16.1', '11.1.0')
@@ -22,7 +27,8 @@ def version_of(number: str) -> str:
 
 
 def first_dimensions(shapes: str) -> list[int]:
-    """First dimension of each input of ``--shapes``; a name may hold colons, a scalar has no dimension.
+    """First dimension of each input of ``--shapes``; a name may hold colons, a scalar has no
+    dimension.
 
     >>> first_dimensions("x:0:4x1x28x28,mask:4x10"), first_dimensions("s:scalar")
     ([4, 4], [])
@@ -54,11 +60,18 @@ class Facts:
         return re.search(rf"--{name}\b", self.command or "") is not None
 
     def does_work(self) -> bool:
-        """Whether the command line asks for more than the help text, which ends with PASSED in some versions."""
-        return re.search(r"\s--\w", self.command or "") is not None and re.search(r"\s(--help|-h)\b", self.command or "") is None
+        """Whether the command line asks for more than the help text, which ends with PASSED in some
+        versions.
+        """
+        return (
+            re.search(r"\s--\w", self.command or "") is not None
+            and re.search(r"\s(--help|-h)\b", self.command or "") is None
+        )
 
     def option(self, *names: str) -> str | None:
-        """The value of the first of these flags on the command line, or None where it stands there with several (a profile each)."""
+        """The value of the first of these flags on the command line, or None where it stands there
+        with several (a profile each).
+        """
         given: dict[str, set[str]] = {}
         for name, value in _FLAG.findall(self.command or ""):
             given.setdefault(name, set()).add(value)
@@ -77,34 +90,57 @@ class Facts:
         return int(given) if given and given.isdecimal() else self.streams_option or 1
 
     def implicit(self) -> int | None:
-        """The batch of an implicit-batch engine (Caffe, UFF, ``--batch=N``; up to 8.x), whose printed rate already counts samples."""
+        """The batch of an implicit-batch engine (Caffe, UFF, ``--batch=N``; up to 8.x), whose
+        printed rate already counts samples.
+        """
         if self.has_flag("onnx") or self.has_flag("explicitBatch") or (self.major or 0) >= 9:
             return None
         given = self.option("batch")
         return int(given) if given and given.isdecimal() and int(given) > 0 else self.implicit_batch
 
     def batch(self) -> tuple[int | None, str | None, list[str]]:
-        """Batch, from what it is known, and warnings: from the bindings made, the shapes put in for missing ones, or the command line."""
+        """Batch, from what it is known, and warnings: from the bindings made, the shapes put in for
+        missing ones, or the command line.
+        """
         warnings = [
-            f"the run measured batch {shape.split('x')[0]} because no shapes were given: {name} became {shape} (line {line})"
+            f"the run measured batch {shape.split('x')[0]} because no shapes were given: {name}"
+            f" became {shape} (line {line})"
             for name, shape, line in self.overridden
         ]
         if implicit := self.implicit():
             return implicit, "implicit batch", warnings
         overridden = [int(shape.split("x")[0]) for _, shape, _ in self.overridden]
         given = first_dimensions(self.option("shapes", "optShapes") or "")
-        sources = ((self.bindings, "input bindings"), (overridden, "shapes put in by trtexec"), (given, "command line"))
+        sources = (
+            (self.bindings, "input bindings"),
+            (overridden, "shapes put in by trtexec"),
+            (given, "command line"),
+        )
         dimensions, source = next(((d, s) for d, s in sources if d), ([], ""))
         if not dimensions:
             return None, None, warnings
         if len(set(dimensions)) > 1:
-            return None, None, [*warnings, f"the inputs begin with different dimensions, {dimensions}: the batch is not known"]
+            return (
+                None,
+                None,
+                [
+                    *warnings,
+                    (
+                        f"the inputs begin with different dimensions, {dimensions}: the batch is"
+                        " not known"
+                    ),
+                ],
+            )
         if given and set(given) != set(dimensions):
-            warnings.append(f"the command line asks for batch {given[0]}, the {source} have {dimensions[0]}")
+            warnings.append(
+                f"the command line asks for batch {given[0]}, the {source} have {dimensions[0]}"
+            )
         return (dimensions[0], source, warnings) if dimensions[0] > 0 else (None, None, warnings)
 
     def transfers(self, copies_all_zero: bool) -> bool:
-        """Whether inputs and outputs were copied: on by default up to 10.x, off from 11.0, and off where every copy took no time."""
+        """Whether inputs and outputs were copied: on by default up to 10.x, off from 11.0, and off
+        where every copy took no time.
+        """
         if copies_all_zero or self.has_flag("noDataTransfers"):
             return False
         if self.transfers_option is not None:
@@ -113,4 +149,12 @@ class Facts:
 
     def as_dict(self) -> dict[str, object]:
         """What is worth keeping beside the figures."""
-        return {k: v for k, v in (("command", self.command), ("device", self.device), ("precision", self.precision)) if v}
+        return {
+            k: v
+            for k, v in (
+                ("command", self.command),
+                ("device", self.device),
+                ("precision", self.precision),
+            )
+            if v
+        }

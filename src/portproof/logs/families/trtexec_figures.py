@@ -1,13 +1,17 @@
 """What trtexec's numbers mean, as figures with their timing boundary.
 
-* ``Throughput`` is queries over host wall time; a query is one enqueue of the whole batch, so qps counts batches, except for implicit-batch
-  engines, where it counts samples. With data transfers its clock runs from host data to host data: ``call``. Without (``--noDataTransfers``, and
-  the default from 11.0) no copy is enclosed: ``device``.
-* ``Latency`` is H2D + compute + D2H of one query: ``device+copies``, or ``device`` without transfers. Queries overlap, so 1 / latency is not the rate.
-* ``GPU Compute Time`` is ``device``; batch / mean is the device's own rate, to set beside an NPU's (reports/comparison_table.py does, when it is
-  asked for that boundary). With several streams it is not valid.
-* 7.x with ONNX prints 0 qps (the count of queries was multiplied by a batch of 0). Then queries = total compute / mean compute, and the rate is
-  queries / walltime: given as recovered beside a value of None.
+* ``Throughput`` is queries over host wall time; a query is one enqueue of the whole batch, so qps
+  counts batches, except for implicit-batch engines, where it counts samples. With data transfers
+  its clock runs from host data to host data: ``call``. Without (``--noDataTransfers``, and the
+  default from 11.0) no copy is enclosed: ``device``.
+* ``Latency`` is H2D + compute + D2H of one query: ``device+copies``, or ``device`` without
+  transfers. Queries overlap, so 1 / latency is not the rate.
+* ``GPU Compute Time`` is ``device``; batch / mean is the device's own rate, to set beside an NPU's
+  (reports/comparison_table.py does, when it is asked for that boundary). With several streams it is
+  not valid.
+* 7.x with ONNX prints 0 qps (the count of queries was multiplied by a batch of 0). Then queries =
+  total compute / mean compute, and the rate is queries / walltime: given as recovered beside a
+  value of None.
 """
 
 from __future__ import annotations
@@ -22,8 +26,10 @@ from portproof.logs.runs import CALL, DEVICE, DEVICE_COPIES, Figure, Run
 
 @dataclass(slots=True)
 class Summary:
-    """What was read of one run. ``numbers``: name -> (value as printed, line); ms for statistics, seconds for totals. ``not_numbers``: what was
-    printed as ``inf`` or ``nan``. ``only_stderr``: nothing of stdout was met yet; where stderr was written first, it belongs to the next banner."""
+    """What was read of one run. ``numbers``: name -> (value as printed, line); ms for statistics,
+    seconds for totals. ``not_numbers``: what was printed as ``inf`` or ``nan``. ``only_stderr``:
+    nothing of stdout was met yet; where stderr was written first, it belongs to the next banner.
+    """
 
     line: int
     verdict: str | None = None
@@ -46,40 +52,66 @@ class Summary:
 def finish(summary: Summary, source: str) -> Run:
     """The run of a summary."""
     facts = summary.facts
-    run = Run(source, "trtexec", max(summary.line, 1), tool_version=facts.version, facts=facts.as_dict())
+    run = Run(
+        source, "trtexec", max(summary.line, 1), tool_version=facts.version, facts=facts.as_dict()
+    )
     if summary.verdict == "FAILED" or (summary.verdict is None and summary.fatal):
         run.status = "failed"
-        run.warnings = [f"trtexec failed: {summary.error or 'the reason went to stderr, which is not in this log'}"]
+        run.warnings = [
+            "trtexec failed:"
+            f" {summary.error or 'the reason went to stderr, which is not in this log'}"
+        ]
         return run
     run.status = "ok" if summary.verdict == "PASSED" else "incomplete"
     run.batch, run.batch_source, warnings = facts.batch()
     run.warnings = [*warnings, *summary.warnings]
     if summary.not_numbers:
-        printed = [f"{name} {number} (line {line})" for name, (number, line) in summary.not_numbers.items()]
+        printed = [
+            f"{name} {number} (line {line})" for name, (number, line) in summary.not_numbers.items()
+        ]
         run.warnings.append(f"trtexec printed no number for {listed(printed)}")
     if not summary.numbers:
-        run.warnings.append("the log holds no performance summary" + (f"; {summary.error}" if summary.error else ""))
+        run.warnings.append(
+            "the log holds no performance summary" + (f"; {summary.error}" if summary.error else "")
+        )
         return run
     transfers = facts.transfers(_copies_all_zero(summary))
-    run.facts |= {"data_transfers": transfers, "streams": max(facts.streams, 2) if summary.many_streams else facts.streams}
+    run.facts |= {
+        "data_transfers": transfers,
+        "streams": max(facts.streams, 2) if summary.many_streams else facts.streams,
+    }
     run.figures = [*_rates(summary, run, transfers), *_times(summary, transfers)]
     _check(summary, run)
     return run
 
 
 def _copies_all_zero(summary: Summary) -> bool:
-    copies = [value for name, (value, _) in summary.numbers.items() if name.startswith(("h2d_", "d2h_"))]
+    copies = [
+        value for name, (value, _) in summary.numbers.items() if name.startswith(("h2d_", "d2h_"))
+    ]
     return bool(copies) and max(copies) == 0
 
 
 def _rates(summary: Summary, run: Run, transfers: bool) -> list[Figure]:
     """The printed rate, in batches and, where the batch is known, in images a second."""
     if "qps" in summary.not_numbers:
-        return [Figure("throughput", None, "batches/s", CALL if transfers else DEVICE, "infer", "device", summary.not_numbers["qps"][1])]
+        return [
+            Figure(
+                "throughput",
+                None,
+                "batches/s",
+                CALL if transfers else DEVICE,
+                "infer",
+                "device",
+                summary.not_numbers["qps"][1],
+            )
+        ]
     if "qps" not in summary.numbers:
         return []
     value, line = summary.numbers["qps"]
-    printed = Figure("throughput", value, "batches/s", CALL if transfers else DEVICE, "infer", "device", line)
+    printed = Figure(
+        "throughput", value, "batches/s", CALL if transfers else DEVICE, "infer", "device", line
+    )
     if value == 0:
         printed = _recovered(summary, run, printed)
     elif summary.facts.implicit():
@@ -105,19 +137,31 @@ def _both_units(figure: Figure, batch: int | None) -> list[Figure]:
 
 def _recovered(summary: Summary, run: Run, printed: Figure) -> Figure:
     """The rate where 7.x printed 0 qps: None, with what it must have been."""
-    total, mean, wall = (summary.value(name) for name in ("compute_total", "compute_mean", "walltime"))
+    total, mean, wall = (
+        summary.value(name) for name in ("compute_total", "compute_mean", "walltime")
+    )
     if not (total and mean and wall):
-        run.warnings.append("trtexec printed 0 qps (a fault of 7.x), and the log does not hold what would recover the rate")
+        run.warnings.append(
+            "trtexec printed 0 qps (a fault of 7.x), and the log does not hold what would recover"
+            " the rate"
+        )
         return replace(printed, value=None)
     queries = total / (mean / 1000)
     how = f"{total:g} s / {mean:g} ms / {wall:g} s"
-    run.warnings.append(f"trtexec printed 0 qps (a fault of 7.x); {how} recovers {queries / wall:.6g} batches/s, {queries:.0f} queries")
+    run.warnings.append(
+        f"trtexec printed 0 qps (a fault of 7.x); {how} recovers {queries / wall:.6g} batches/s,"
+        f" {queries:.0f} queries"
+    )
     return replace(printed, value=None, derived=how, recovered=queries / wall)
 
 
 def _times(summary: Summary, transfers: bool) -> list[Figure]:
     """Every statistic and total, in seconds."""
-    boundaries = {"latency": DEVICE_COPIES if transfers else DEVICE, "compute": DEVICE, "end_to_end": CALL}
+    boundaries = {
+        "latency": DEVICE_COPIES if transfers else DEVICE,
+        "compute": DEVICE,
+        "end_to_end": CALL,
+    }
     found = []
     for name, (value, line) in summary.numbers.items():
         if name == "qps":
@@ -128,23 +172,50 @@ def _times(summary: Summary, transfers: bool) -> list[Figure]:
         elif name == "compute_total":
             found.append(Figure(name, value, "s", DEVICE, "infer", "device", line))
         else:
-            found.append(Figure(name, value / 1000, "s", boundaries.get(group), "infer", "device", line))
+            found.append(
+                Figure(name, value / 1000, "s", boundaries.get(group), "infer", "device", line)
+            )
     if summary.trace and summary.trace[0] > 0:
-        found.append(Figure("samples", summary.trace[0], "1", None, "infer", None, summary.trace[2], note="timed queries"))
+        found.append(
+            Figure(
+                "samples",
+                summary.trace[0],
+                "1",
+                None,
+                "infer",
+                None,
+                summary.trace[2],
+                note="timed queries",
+            )
+        )
     return found
 
 
 def _check(summary: Summary, run: Run) -> None:
     """Queries over wall time against the rate; the parts of the latency against it; streams."""
     qps = summary.value("qps")
-    if qps and summary.trace and summary.trace[0] and summary.trace[1] and not summary.facts.implicit():
+    if (
+        qps
+        and summary.trace
+        and summary.trace[0]
+        and summary.trace[1]
+        and not summary.facts.implicit()
+    ):
         queries, wall, _ = summary.trace
         if not near(queries / wall, qps, 0.01):
-            run.warnings.append(f"{queries} queries in {wall:g} s are {queries / wall:.6g} batches/s, the log prints {qps:g}")
+            run.warnings.append(
+                f"{queries} queries in {wall:g} s are {queries / wall:.6g} batches/s, the log"
+                f" prints {qps:g}"
+            )
     parts = [summary.value(f"{name}_mean") for name in ("h2d", "compute", "d2h")]
     latency = summary.value("latency_mean")
     if latency and None not in parts and not near(sum(p or 0 for p in parts), latency, 0.02):
         shown = " + ".join(f"{p:g}" for p in parts if p is not None)
-        run.warnings.append(f"the parts of the latency, {shown} ms, are not the mean latency of {latency:g} ms")
+        run.warnings.append(
+            f"the parts of the latency, {shown} ms, are not the mean latency of {latency:g} ms"
+        )
     if summary.facts.streams > 1 and not summary.many_streams:
-        run.warnings.append(f"{summary.facts.streams} inference streams: latencies and compute times are not valid, the throughput is")
+        run.warnings.append(
+            f"{summary.facts.streams} inference streams: latencies and compute times are not valid,"
+            " the throughput is"
+        )

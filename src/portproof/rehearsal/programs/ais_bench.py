@@ -1,4 +1,5 @@
-"""The simulated ``python -m ais_bench`` 0.0.2: its command line, console, output files and summary, as seen by running the real one.
+"""The simulated ``python -m ais_bench`` 0.0.2: its command line, console, output files and summary,
+as seen by running the real one.
 
 Left out: ``msprof``, without which the real one goes on as this one does.
 """
@@ -43,7 +44,11 @@ def main() -> None:
 def _check(options: argparse.Namespace) -> None:
     """What the real tool looks at before it starts."""
     if options.profiler and options.dump:
-        say("ERROR", "parameter --profiler cannot be true at the same time as parameter --dump, please check them!\n")
+        say(
+            "ERROR",
+            "parameter --profiler cannot be true at the same time as parameter --dump, please check"
+            " them!\n",
+        )
         raise RuntimeError("error bad parameters --profiler and --dump")
     if (options.profiler or options.dump) and options.output is None:
         say("ERROR", "when dump or profiler, miss output path, please check them!")
@@ -52,7 +57,11 @@ def _check(options: argparse.Namespace) -> None:
         say("INFO", "profiler mode with input change warmup_count to 0")
         options.warmup_count = 0
     if options.output is None and options.output_dirname is not None:
-        say("ERROR", "parameter --output_dirname cann't be used alone. Please use it together with the parameter --output!\n")
+        say(
+            "ERROR",
+            "parameter --output_dirname cann't be used alone. Please use it together with the"
+            " parameter --output!\n",
+        )
         raise RuntimeError("error bad parameters --output_dirname")
     if options.profiler:
         say("INFO", "find no msprof continue use acl.json mode")
@@ -88,7 +97,9 @@ class Tool:
             session.set_custom_outsize([int(n) for n in options.outputSize.split(",")])
 
     def run(self, ready: Callable[[], None] = lambda: None) -> float:
-        """The whole run, in the real tool's order; returns the throughput. ``ready`` is called between warm-up and inference."""
+        """The whole run, in the real tool's order; returns the throughput. ``ready`` is called
+        between warm-up and inference.
+        """
         options = self.options
         if options.batchsize is None:
             options.batchsize = self.model_batch()
@@ -126,7 +137,9 @@ class Tool:
         return folder
 
     def _groups(self) -> list[list[list[str]]]:
-        """For each execution, for each input, the files of the batch; one group of empty lists is pure inference."""
+        """For each execution, for each input, the files of the batch; one group of empty lists is
+        pure inference.
+        """
         descs = self.session.get_inputs()
         if not self.options.input:
             return [[[] for _ in descs]]
@@ -139,13 +152,24 @@ class Tool:
             raise RuntimeError
         together = 1 if auto else needed // first
         runs = -(-len(lists[0]) // together)
-        say("INFO", f"get filesperbatch files0 size:{first} tensor0size:{needed} filesperbatch:{together} runcount:{runs}")
-        return [[_padded(files[k * together : (k + 1) * together], together) for files in lists] for k in range(runs)]
+        say(
+            "INFO",
+            f"get filesperbatch files0 size:{first} tensor0size:{needed} filesperbatch:{together}"
+            f" runcount:{runs}",
+        )
+        return [
+            [_padded(files[k * together : (k + 1) * together], together) for files in lists]
+            for k in range(runs)
+        ]
 
     def _lists(self, given: Sequence[str], inputs: int) -> list[list[str]]:
         if os.path.isdir(given[0]):
             if len(given) != inputs:
-                say("ERROR", f"Invalid args. args input dir num:{len(given)} not equal to model inputs num:{inputs}")
+                say(
+                    "ERROR",
+                    f"Invalid args. args input dir num:{len(given)} not equal to model inputs"
+                    f" num:{inputs}",
+                )
                 raise RuntimeError
             return [files_in(d) for d in given]
         if not os.path.isfile(given[0]):
@@ -153,7 +177,11 @@ class Tool:
             raise RuntimeError
         for index, path in enumerate(given):
             if not os.path.isfile(path):
-                say("ERROR", f"Invalid input args.--input:{list(given)} input[{index}]:{path} {path} not exist")
+                say(
+                    "ERROR",
+                    f"Invalid input args.--input:{list(given)} input[{index}]:{path} {path} not"
+                    " exist",
+                )
                 raise RuntimeError
         each = len(given) // inputs
         return [list(given[k * each : (k + 1) * each]) for k in range(inputs)]
@@ -170,10 +198,19 @@ class Tool:
 
     def _execute(self, files: list[list[str]]) -> list[np.ndarray[Any, Any]]:
         descs = self.session.get_inputs()
-        feeds = [self._load(files[k], k) if files[k] else self._made_up(d.realsize) for k, d in enumerate(descs)]
+        feeds = [
+            self._load(files[k], k) if files[k] else self._made_up(d.realsize)
+            for k, d in enumerate(descs)
+        ]
         if self.options.auto_set_dymshape_mode or self.options.auto_set_dymdims_mode:
-            shapes = ";".join(f"{d.name}:{','.join(map(str, f.shape))}" for d, f in zip(descs, feeds, strict=True))
-            (self.session.set_dynamic_shape if self.options.auto_set_dymshape_mode else self.session.set_dynamic_dims)(shapes)
+            shapes = ";".join(
+                f"{d.name}:{','.join(map(str, f.shape))}" for d, f in zip(descs, feeds, strict=True)
+            )
+            (
+                self.session.set_dynamic_shape
+                if self.options.auto_set_dymshape_mode
+                else self.session.set_dynamic_dims
+            )(shapes)
             self.batches.append(float(feeds[0].shape[0]))
         bases = [BaseTensor(f.__array_interface__["data"][0], f.nbytes) for f in feeds]
         tensors = self.session.run(self.outputs, bases)
@@ -183,7 +220,9 @@ class Tool:
 
     def _load(self, files: Sequence[str], number: int) -> np.ndarray[Any, Any]:
         names = [files[0] if f == PADDING else f for f in files]
-        parts = [np.load(n) if n.lower().endswith(".npy") else np.fromfile(n, np.int8) for n in names]
+        parts = [
+            np.load(n) if n.lower().endswith(".npy") else np.fromfile(n, np.int8) for n in names
+        ]
         if len(parts) == 1:
             return np.ascontiguousarray(parts[0])
         data = np.concatenate([np.frombuffer(p.tobytes(), np.int8) for p in parts])
@@ -198,9 +237,19 @@ class Tool:
             return np.zeros(size, np.int8)
         return np.random.default_rng().integers(0, 256, size, np.uint8).view(np.int8)
 
-    def _save(self, arrays: list[np.ndarray[Any, Any]], files: list[list[str]], folder: Path, info: dict[str, Any]) -> None:
+    def _save(
+        self,
+        arrays: list[np.ndarray[Any, Any]],
+        files: list[list[str]],
+        folder: Path,
+        info: dict[str, Any],
+    ) -> None:
         options, together = self.options, max(len(files[0]), 1)
-        samples = [row for row in zip(*files, strict=True) if row[0] != PADDING] if files[0] else [("pure_infer_data",)]
+        samples = (
+            [row for row in zip(*files, strict=True) if row[0] != PADDING]
+            if files[0]
+            else [("pure_infer_data",)]
+        )
         first = len(info)
         for row in samples:
             info[str(len(info))] = {"infiles": list(row), "outfiles": []}
@@ -208,14 +257,23 @@ class Tool:
             if array.ndim <= options.output_batchsize_axis:
                 say(
                     "ERROR",
-                    f"error i:{number} ndata.shape:{array.shape} len:{array.ndim} <= output_batchsize_axis:{options.output_batchsize_axis}  is invalid",
+                    f"error i:{number} ndata.shape:{array.shape} len:{array.ndim} <="
+                    f" output_batchsize_axis:{options.output_batchsize_axis}  is invalid",
                 )
                 raise RuntimeError
             if together > 1 and array.shape[options.output_batchsize_axis] % together:
-                say("ERROR", f"save out files error array shape:{array.shape} filesinfo:{files} files_count_perbatch:{together} ndata.shape"
-                     f"{options.output_batchsize_axis}:{array.shape[options.output_batchsize_axis]}")  # fmt: skip
+                say(
+                    "ERROR",
+                    f"save out files error array shape:{array.shape} filesinfo:{files}"
+                    f" files_count_perbatch:{together} ndata.shape"
+                    f"{options.output_batchsize_axis}:{array.shape[options.output_batchsize_axis]}",
+                )
                 raise RuntimeError
-            parts = np.array_split(array, together, axis=options.output_batchsize_axis) if together > 1 else [array]
+            parts = (
+                np.array_split(array, together, axis=options.output_batchsize_axis)
+                if together > 1
+                else [array]
+            )
             for index, row in enumerate(samples):
                 stem = os.path.basename(row[0]).split(".")[0]
                 path = os.path.join(folder, f"{stem}_{number}.{options.outfmt.lower()}")
@@ -229,19 +287,44 @@ class Tool:
         npu = _statistics(times)
         throughput = float(1000 * batch / npu["mean"]) if npu["mean"] else 0
         say("INFO", "-----------------Performance Summary------------------")
-        shown = {"H2D_latency": copies["H2D_latency"], "NPU_compute_time": times, "D2H_latency": copies["D2H_latency"]}
+        shown = {
+            "H2D_latency": copies["H2D_latency"],
+            "NPU_compute_time": times,
+            "D2H_latency": copies["D2H_latency"],
+        }
         for name, values in shown.items():
-            if name == "NPU_compute_time" or self.options.display_all_summary or self.options.run_mode == "full":
-                say("INFO", f"{name} (ms): " + ", ".join(f"{k} = {v}" for k, v in _statistics(values).items() if k != "count"))
+            if (
+                name == "NPU_compute_time"
+                or self.options.display_all_summary
+                or self.options.run_mode == "full"
+            ):
+                say(
+                    "INFO",
+                    f"{name} (ms): "
+                    + ", ".join(
+                        f"{k} = {v}" for k, v in _statistics(values).items() if k != "count"
+                    ),
+                )
         if has_fault("truncated-log", self.device):
             return throughput
-        say("INFO", f"throughput 1000*batchsize.mean({batch})/NPU_compute_time.mean({npu['mean']}): {throughput}")
+        say(
+            "INFO",
+            f"throughput 1000*batchsize.mean({batch})/NPU_compute_time.mean({npu['mean']}):"
+            f" {throughput}",
+        )
         say("INFO", "------------------------------------------------------")
         if folder is None:
             return throughput
         args = [f"{MARK}/ais_bench/__main__.py", *sys.argv[1:]]
-        summary = {"filesinfo": info, "args": args, "NPU_compute_time": npu, **{k: _statistics(v) for k, v in copies.items()}, "throughput": throughput,
-                   "npu_compute_time_list": times, "pid": os.getpid()}  # fmt: skip
+        summary = {
+            "filesinfo": info,
+            "args": args,
+            "NPU_compute_time": npu,
+            **{k: _statistics(v) for k, v in copies.items()},
+            "throughput": throughput,
+            "npu_compute_time_list": times,
+            "pid": os.getpid(),
+        }
         Path(f"{folder}_summary.json").write_text(json.dumps(summary), encoding="utf-8")
         return throughput
 
@@ -262,13 +345,28 @@ def _write(path: str, array: np.ndarray[Any, Any], form: str) -> None:
     else:
         pattern = "%d " if array.dtype.kind in "iub" else "%f "
         rows = array.reshape(-1, array.shape[-1])
-        Path(path).write_text("".join("".join(pattern % v for v in row) + "\n" for row in rows.tolist()), encoding="ascii")
+        Path(path).write_text(
+            "".join("".join(pattern % v for v in row) + "\n" for row in rows.tolist()),
+            encoding="ascii",
+        )
 
 
 def _statistics(values: Sequence[float]) -> dict[str, Any]:
     if not values:
-        return {"min": 0.0, "max": 0.0, "mean": 0.0, "median": 0.0, "percentile(99%)": 0.0, "count": 0}
-    found = {"min": min(values), "max": max(values), "mean": float(np.mean(values)), "median": float(np.median(values))}
+        return {
+            "min": 0.0,
+            "max": 0.0,
+            "mean": 0.0,
+            "median": 0.0,
+            "percentile(99%)": 0.0,
+            "count": 0,
+        }
+    found = {
+        "min": min(values),
+        "max": max(values),
+        "mean": float(np.mean(values)),
+        "median": float(np.median(values)),
+    }
     return {**found, "percentile(99%)": float(np.percentile(values, 99)), "count": len(values)}
 
 

@@ -1,4 +1,6 @@
-"""What the simulated ``ais_bench`` does several times: one process a device, and one run a shape of a range."""
+"""What the simulated ``ais_bench`` does several times: one process a device, and one run a shape of
+a range.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,17 @@ def say(level: str, text: str) -> None:
 
 
 def files_in(folder: str) -> list[str]:
-    """The sample files of a folder in natural order, as the real tool has it: without regard to case."""
+    """The sample files of a folder in natural order, as the real tool has it: without regard to
+    case.
+    """
 
     def natural(path: str) -> list[Any]:
         return [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", path)]
 
-    return sorted(sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(_SUFFIXES)), key=natural)
+    return sorted(
+        sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(_SUFFIXES)),
+        key=natural,
+    )
 
 
 class Tool(Protocol):
@@ -54,7 +61,9 @@ class Tool(Protocol):
 
 
 def run_devices(options: argparse.Namespace, tool: Callable[[argparse.Namespace], Tool]) -> int:
-    """A process a device, the files split between them in order; 0 when all came to their end, else 1."""
+    """A process a device, the files split between them in order; 0 when all came to their end, else
+    1.
+    """
     say("INFO", f"multidevice:{options.device} run begin")
     context = multiprocessing.get_context("fork")
     with context.Manager() as manager, context.Pool(len(options.device)) as pool:
@@ -65,14 +74,25 @@ def run_devices(options: argparse.Namespace, tool: Callable[[argparse.Namespace]
             one.device, one.input = [device], parts[index]
             folder = options.output_dirname or datetime.datetime.now().strftime("%Y_%m_%d-%H_%M_%S")
             one.output_dirname = os.path.join(folder, f"device{device}")
-            pool.apply_async(_run_one, (tool, one, index, len(options.device), messages),
-                             error_callback=lambda error: say("ERROR", f"subprocess run failed error_callback:{error}"))  # fmt: skip
+            pool.apply_async(
+                _run_one,
+                (tool, one, index, len(options.device), messages),
+                error_callback=lambda error: say(
+                    "ERROR", f"subprocess run failed error_callback:{error}"
+                ),
+            )
         pool.close()
         pool.join()
         return _report(options.device, messages)
 
 
-def _run_one(tool: Callable[[argparse.Namespace], Tool], options: argparse.Namespace, index: int, count: int, messages: Any) -> None:
+def _run_one(
+    tool: Callable[[argparse.Namespace], Tool],
+    options: argparse.Namespace,
+    index: int,
+    count: int,
+    messages: Any,
+) -> None:
     say("INFO", f"subprocess_{index} main run")
 
     def ready() -> None:
@@ -82,7 +102,10 @@ def _run_one(tool: Callable[[argparse.Namespace], Tool], options: argparse.Names
             if messages.qsize() >= count:
                 break
             if waited > _MOST_WAITS:
-                say("WARNING", f"subprocess_{index} qsize:{messages.qsize()} time:{waited} s elapsed")
+                say(
+                    "WARNING",
+                    f"subprocess_{index} qsize:{messages.qsize()} time:{waited} s elapsed",
+                )
                 break
             time.sleep(1)
         say("INFO", f"subprocess_{index} qsize:{messages.qsize()} ready to infer run")
@@ -92,13 +115,19 @@ def _run_one(tool: Callable[[argparse.Namespace], Tool], options: argparse.Names
     messages.put([index, throughput, began, time.time()])
 
 
-def _parts(options: argparse.Namespace, tool: Callable[[argparse.Namespace], Tool]) -> list[str | None]:
+def _parts(
+    options: argparse.Namespace, tool: Callable[[argparse.Namespace], Tool]
+) -> list[str | None]:
     """The files of each device: those of each input, split in order."""
     count = len(options.device)
     if options.input is None:
         return [None] * count
     given = options.input.split(",")
-    files = given if os.path.isfile(given[0]) else [path for folder in given for path in files_in(folder)]
+    files = (
+        given
+        if os.path.isfile(given[0])
+        else [path for folder in given for path in files_in(folder)]
+    )
     on_first = copy.copy(options)
     on_first.device = [0]
     probe = tool(on_first)
@@ -123,21 +152,43 @@ def _report(devices: Sequence[int], messages: Any) -> int:
             message = messages.get_nowait()
             if isinstance(message, list):
                 index, throughput, began, ended = message
-                print(f"i:{index} device_{devices[index]} throughput:{throughput} start_time:{began} end_time:{ended}", flush=True)
+                print(
+                    f"i:{index} device_{devices[index]} throughput:{throughput} start_time:{began}"
+                    f" end_time:{ended}",
+                    flush=True,
+                )
                 found.append(throughput)
     say("INFO", f"summary throughput:{sum(found)}")
     return result
 
 
 def run_shapes(ranges: str, output: str | None) -> None:
-    """Run the tool for every shape of ``name:1,3,224~256~16,200-300;...``, or of the lines of such a file, and list the throughputs."""
-    lines = Path(ranges).read_text(encoding="utf-8").splitlines() if os.path.isfile(ranges) else [ranges]
+    """Run the tool for every shape of ``name:1,3,224~256~16,200-300;...``, or of the lines of such
+    a file, and list the throughputs.
+    """
+    lines = (
+        Path(ranges).read_text(encoding="utf-8").splitlines()
+        if os.path.isfile(ranges)
+        else [ranges]
+    )
     found: list[tuple[str, float | None]] = []
     for shape in [shape for line in lines for shape in _shapes(line)]:
         log = Path(output or ".", "dym.log")
         source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
-        command = [sys.executable, "-m", "portproof.rehearsal.programs.ais_bench", *sys.argv[1:], f"--dymShape={shape}"]
-        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": source}, stdout=subprocess.PIPE, text=True, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "portproof.rehearsal.programs.ais_bench",
+            *sys.argv[1:],
+            f"--dymShape={shape}",
+        ]
+        done = subprocess.run(
+            command,
+            env=os.environ | {"PYTHONPATH": source},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
         print(done.stdout, end="", flush=True)
         log.write_text(done.stdout, encoding="utf-8")
         rates = [line.split()[-1] for line in done.stdout.splitlines() if "throughput" in line]
@@ -145,9 +196,19 @@ def run_shapes(ranges: str, output: str | None) -> None:
         say("INFO", f"dymshape:{shape} end run result:{'OK' if rates else 'Failed'}")
     say("INFO", "-----------------dyshape_range Performance Summary------------------")
     good = [rate for _, rate in found if rate is not None]
-    say("INFO", f"run_count:{len(found)} success_count:{len(good)} avg_throughput:{np.mean(good) if good else 'nan'}")
-    for number, (shape, rate) in enumerate(sorted(found, key=lambda item: item[1] or 0, reverse=True)):
-        say("INFO", f"{number} dymshape:{shape}  result:{'Failed' if rate is None else 'OK'} throughput:{rate or 0}")
+    say(
+        "INFO",
+        f"run_count:{len(found)} success_count:{len(good)}"
+        f" avg_throughput:{np.mean(good) if good else 'nan'}",
+    )
+    for number, (shape, rate) in enumerate(
+        sorted(found, key=lambda item: item[1] or 0, reverse=True)
+    ):
+        say(
+            "INFO",
+            f"{number} dymshape:{shape}  result:{'Failed' if rate is None else 'OK'}"
+            f" throughput:{rate or 0}",
+        )
     say("INFO", "------------------------------------------------------")
 
 

@@ -8,8 +8,12 @@ import os
 from pathlib import Path
 
 #: Run mode -> what its progress bar says.
-BARS = {"array": "Inference array Processing", "tensor": "Inference tensor Processing", "files": "Inference files Processing",
-         "full": "Inference Processing full"}  # fmt: skip
+BARS = {
+    "array": "Inference array Processing",
+    "tensor": "Inference tensor Processing",
+    "files": "Inference files Processing",
+    "full": "Inference Processing full",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,7 +23,9 @@ def parser() -> argparse.ArgumentParser:
     def device(text: str) -> list[int]:
         ids = [int(part) for part in text.split(",")]
         if any(not 0 <= i <= 255 for i in ids):
-            raise argparse.ArgumentTypeError(f"device_id:{text} is invalid. valid value range is [0, 255]")
+            raise argparse.ArgumentTypeError(
+                f"device_id:{text} is invalid. valid value range is [0, 255]"
+            )
         return ids
 
     def yes(text: str) -> bool:
@@ -40,10 +46,24 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--loop", "-l", type=positive, default=1)
     p.add_argument("--debug", type=yes, default=False)
     p.add_argument("--device", "-d", type=device, default=[0])
-    for name, kind in (("dymBatch", int), ("dymHW", str), ("dymDims", str), ("dymShape", str), ("outputSize", str), ("acl_json_path", str),
-                       ("batchsize", positive), ("dymShape_range", str)):  # fmt: skip
+    for name, kind in (
+        ("dymBatch", int),
+        ("dymHW", str),
+        ("dymDims", str),
+        ("dymShape", str),
+        ("outputSize", str),
+        ("acl_json_path", str),
+        ("batchsize", positive),
+        ("dymShape_range", str),
+    ):
         p.add_argument(f"--{name}", type=kind)
-    for name in ("auto_set_dymshape_mode", "auto_set_dymdims_mode", "profiler", "dump", "display_all_summary"):
+    for name in (
+        "auto_set_dymshape_mode",
+        "auto_set_dymdims_mode",
+        "profiler",
+        "dump",
+        "display_all_summary",
+    ):
         p.add_argument(f"--{name}", type=yes, default=False)
     p.add_argument("--pure_data_type", default="zero", choices=["zero", "random"])
     p.add_argument("--output_batchsize_axis", type=int, default=0)
@@ -58,10 +78,16 @@ def acl_json(options: argparse.Namespace) -> str:
         return ""
     folder = os.path.join(options.output, "profiler" if options.profiler else "dump")
     os.makedirs(folder, exist_ok=True)
-    content: dict[str, object] = {"profiler": {"switch": "on", "aicpu": "on", "output": folder, "aic_metrics": ""}}
+    content: dict[str, object] = {
+        "profiler": {"switch": "on", "aicpu": "on", "output": folder, "aic_metrics": ""}
+    }
     if options.dump:
         model = os.path.basename(options.model).partition(".")[0]
-        content = {"dump": {"dump_path": folder, "dump_mode": "all", "dump_list": [{"model_name": model}]}}
+        content = {
+            "dump": {"dump_path": folder, "dump_mode": "all", "dump_list": [{"model_name": model}]}
+        }
     path = Path(options.output, "acl.json")
-    path.write_text(json.dumps(content, indent=4, separators=(", ", ": "), sort_keys=True), encoding="utf-8")
+    path.write_text(
+        json.dumps(content, indent=4, separators=(", ", ": "), sort_keys=True), encoding="utf-8"
+    )
     return str(path)

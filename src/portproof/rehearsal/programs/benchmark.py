@@ -1,7 +1,8 @@
-"""The simulated ``benchmark.x86_64``: info list in, ``result/dumpOutput_device<D>`` and a perf file out, or ``-round`` for pure inference.
+"""The simulated ``benchmark.x86_64``: info list in, ``result/dumpOutput_device<D>`` and a perf file
+out, or ``-round`` for pure inference.
 
-The real tool is closed; its flags, files and figures are those that published logs and scripts show. What it prints on failure is not
-known, so failures print lines of the simulator's own.
+The real tool is closed; its flags, files and figures are those that published logs and scripts
+show. What it prints on failure is not known, so failures print lines of the simulator's own.
 """
 
 from __future__ import annotations
@@ -48,14 +49,18 @@ def main() -> int:
     chip = Chip(given.get("om_path", ""), int(given.get("device_id", "0")))
     batch = int(given.get("batch_size", "1"))
     if batch != chip.batch:
-        raise ToolFailed(f"[ERROR] [{MARK}] -batch_size={batch} is not the batch of the model, {chip.batch}")
+        raise ToolFailed(
+            f"[ERROR] [{MARK}] -batch_size={batch} is not the batch of the model, {chip.batch}"
+        )
     if "round" in given:
         return pure(chip, batch, int(given["round"]))
     return Run(chip, batch, given).run()
 
 
 def pure(chip: Chip, batch: int, rounds: int) -> int:
-    """Pure inference on random data: the mean rate and the mean of the latencies, each averaged by itself."""
+    """Pure inference on random data: the mean rate and the mean of the latencies, each averaged by
+    itself.
+    """
     rng = np.random.default_rng(0)
     data = [rng.bytes(n) for n in chip.sizes()]
     times = []
@@ -66,7 +71,10 @@ def pure(chip: Chip, batch: int, rounds: int) -> int:
     rate, latency = float(np.mean([1000 * batch / t for t in times])), float(np.mean(times)) / batch
     path.parent.mkdir(exist_ok=True)
     text = f"# {MARK}\nave_throughputRate = {g(rate)}samples/s, ave_latency = {g(latency)}ms\n"
-    path.write_text(text[: len(text) // 2] if has_fault("truncated-log", chip.device) else text, encoding="ascii")
+    path.write_text(
+        text[: len(text) // 2] if has_fault("truncated-log", chip.device) else text,
+        encoding="ascii",
+    )
     print(f"[INFO] PureInfer result saved in ./{path}")
     print("-----------------PureInfer Performance Summary------------------")
     if not has_fault("truncated-log", chip.device):
@@ -95,12 +103,18 @@ class Run:
             data = self._timed("read", lambda group=group: self._read(group))
             outputs, milliseconds = self._timed("infer", lambda data=data: self.chip.execute(data))
             self.seconds["device"] += milliseconds / 1000
-            self._timed("post", lambda group=group, outputs=outputs: self._write(folder, group, outputs))
+            self._timed(
+                "post", lambda group=group, outputs=outputs: self._write(folder, group, outputs)
+            )
         text = self._perf(time.perf_counter() - began)
         name = f"perf_{self.kind}_batchsize_{self.batch}_device_{self.chip.device}.txt"
         cut = has_fault("truncated-log", self.chip.device)
-        Path("result", name).write_text(f"# {MARK}\n" + (text[: text.index("Interface") + 20] if cut else text), encoding="ascii")
-        print(f"-----------------Performance Summary------------------\n{text}------------------------------------------------------")
+        Path("result", name).write_text(
+            f"# {MARK}\n" + (text[: text.index("Interface") + 20] if cut else text),
+            encoding="ascii",
+        )
+        print("-----------------Performance Summary------------------")
+        print(f"{text}------------------------------------------------------")
         return 0
 
     def _timed(self, stage: str, work: Any) -> Any:
@@ -117,20 +131,30 @@ class Run:
                 try:
                     parts.append(Path(files[number]).read_bytes())
                 except (OSError, IndexError):
-                    raise ToolFailed(f"[ERROR] [{MARK}] input {number} of {files[0]} cannot be read") from None
+                    raise ToolFailed(
+                        f"[ERROR] [{MARK}] input {number} of {files[0]} cannot be read"
+                    ) from None
                 if len(parts[-1]) * self.batch != size:
-                    raise ToolFailed(f"[ERROR] [{MARK}] {files[number]} has {len(parts[-1])} bytes, the model takes {size // self.batch}")
+                    raise ToolFailed(
+                        f"[ERROR] [{MARK}] {files[number]} has {len(parts[-1])} bytes, the model"
+                        f" takes {size // self.batch}"
+                    )
             data.append(b"".join(parts).ljust(size, b"\0"))
         return data
 
-    def _write(self, folder: Path, group: list[list[str]], outputs: list[np.ndarray[Any, Any]]) -> None:
+    def _write(
+        self, folder: Path, group: list[list[str]], outputs: list[np.ndarray[Any, Any]]
+    ) -> None:
         for number, array in enumerate(outputs, start=1):
             for row, files in enumerate(group):
                 path = folder / f"{Path(files[0]).stem}_{number}.{'bin' if self.binary else 'txt'}"
                 if self.binary:
                     array[row].tofile(path)
                 else:
-                    path.write_text(" ".join(g(float(v)) for v in array[row].reshape(-1)) + " \n", encoding="ascii")
+                    path.write_text(
+                        " ".join(g(float(v)) for v in array[row].reshape(-1)) + " \n",
+                        encoding="ascii",
+                    )
 
     def _perf(self, wall_s: float) -> str:
         """The five sections. ``[post]`` counts batches; the others count samples."""
@@ -140,10 +164,19 @@ class Run:
         rows = [
             f"[e2e] throughputRate: {g(count / wall_s)}, latency: {g(wall_s * 1000)}",
             f"[data read] throughputRate: {g(1 / read_s)}, moduleLatency: {g(read_s * 1000)}",
-            f"[preprocess] throughputRate: {g(1 / prepared_s)}, moduleLatency: {g(prepared_s * 1000)}",
-            f"[infer] throughputRate: {g(1 / infer_s)}, Interface throughputRate: {g(self.batch * batches / self.seconds['device'])}, "
-            f"moduleLatency: {g(self.seconds['infer'] * 1000 / batches)}",
-            f"[post] throughputRate: {g(batches / wall_s)}, moduleLatency: {g(wall_s * 1000 / batches)}",
+            (
+                f"[preprocess] throughputRate: {g(1 / prepared_s)}, moduleLatency:"
+                f" {g(prepared_s * 1000)}"
+            ),
+            (
+                f"[infer] throughputRate: {g(1 / infer_s)}, Interface throughputRate:"
+                f" {g(self.batch * batches / self.seconds['device'])}, moduleLatency:"
+                f" {g(self.seconds['infer'] * 1000 / batches)}"
+            ),
+            (
+                f"[post] throughputRate: {g(batches / wall_s)}, moduleLatency:"
+                f" {g(wall_s * 1000 / batches)}"
+            ),
         ]
         return "\n".join(rows) + "\n"
 

@@ -1,4 +1,5 @@
-"""The simulated ``msame``: whole batches in, one file an output, and a log whose last line is the only sign of success.
+"""The simulated ``msame``: whole batches in, one file an output, and a log whose last line is the
+only sign of success.
 
 Left out: profiler and dump.
 """
@@ -43,7 +44,10 @@ def main() -> int:
     options = p.parse_args()
     print("[INFO] acl init success")
     chip = Chip(options.model, options.device)
-    print(f"[INFO] open device {chip.device} success\n[INFO] load model {options.model} success\n[INFO] create model description success")
+    print(
+        f"[INFO] open device {chip.device} success\n[INFO] load model {options.model}"
+        " success\n[INFO] create model description success"
+    )
     choose(chip, options)
     jobs, in_folders = work_list(options.input, len(chip.header.inputs))
     folder = output_folder(options.output) if options.output else None
@@ -55,7 +59,12 @@ def main() -> int:
             times.append(milliseconds)
             print(f"Inference time: {significant(milliseconds)}ms")
         if folder:
-            write(folder, stem or chip.path.stem, [_buffer(chip, k, a, options) for k, a in enumerate(outputs)], options.outfmt)
+            write(
+                folder,
+                stem or chip.path.stem,
+                [_buffer(chip, k, a, options) for k, a in enumerate(outputs)],
+                options.outfmt,
+            )
         print("[INFO] output data success")
     report(times, in_folders, has_fault("truncated-log", chip.device))
     return 0
@@ -64,27 +73,43 @@ def main() -> int:
 def choose(chip: Chip, options: argparse.Namespace) -> None:
     """Choose what a model with a choice runs with."""
     header = chip.header
-    if options.dymBatch and [options.dymBatch] not in (header.gears if header.kind == "batch" else []):
+    if options.dymBatch and [options.dymBatch] not in (
+        header.gears if header.kind == "batch" else []
+    ):
         raise ToolFailed(
-            "[ERROR] the dymBatch parameter is not correct\n[ERROR] check dynamic batch size failed\n[ERROR] Sample process failed"
+            "[ERROR] the dymBatch parameter is not correct\n[ERROR] check dynamic batch size"
+            " failed\n[ERROR] Sample process failed"
         )
     chosen: dict[str, list[int]] = {"batch": [options.dymBatch]} if options.dymBatch else {}
     if options.dymHW:
         chosen["hw"] = [int(n) for n in options.dymHW.split(",")]
     for kind, text in (("dims", options.dymDims), ("shape", options.dymShape)):
         if text:
-            chosen[kind] = [int(n) for part in text.split(";") for n in part.rpartition(":")[2].split(",")]
+            chosen[kind] = [
+                int(n) for part in text.split(";") for n in part.rpartition(":")[2].split(",")
+            ]
     numbers = chosen.get(header.kind)
     if header.kind == "dims" and numbers is None:
-        raise ToolFailed("[ERROR] model has dynamic_dims, please add dymDims parameter\n[ERROR] Sample process failed")
-    if header.kind != "static" and (numbers is None or (header.gears and numbers not in header.gears)):
-        raise ToolFailed("[ERROR] execute model failed, modelId is 1\n[ERROR] Sample process failed")
+        raise ToolFailed(
+            "[ERROR] model has dynamic_dims, please add dymDims parameter\n[ERROR] Sample process"
+            " failed"
+        )
+    if header.kind != "static" and (
+        numbers is None or (header.gears and numbers not in header.gears)
+    ):
+        raise ToolFailed(
+            "[ERROR] execute model failed, modelId is 1\n[ERROR] Sample process failed"
+        )
     if numbers is not None:
         chip.shapes = at_gear(header, numbers)
 
 
-def _buffer(chip: Chip, number: int, array: np.ndarray[Any, Any], options: argparse.Namespace) -> np.ndarray[Any, Any]:
-    """What is written of an output: of a model with gears the buffer of the largest one, for a batch its part by whole division."""
+def _buffer(
+    chip: Chip, number: int, array: np.ndarray[Any, Any], options: argparse.Namespace
+) -> np.ndarray[Any, Any]:
+    """What is written of an output: of a model with gears the buffer of the largest one, for a
+    batch its part by whole division.
+    """
     header = chip.header
     if header.kind not in ("batch", "hw", "dims"):
         return array
@@ -99,20 +124,28 @@ def _buffer(chip: Chip, number: int, array: np.ndarray[Any, Any], options: argpa
 
 
 def work_list(given: str | None, inputs: int) -> tuple[list[tuple[str, list[str]]], bool]:
-    """(stem, files) of each run; the stem is empty where outputs are named after the model. Folders are walked in plain order."""
+    """(stem, files) of each run; the stem is empty where outputs are named after the model. Folders
+    are walked in plain order.
+    """
     if not given:
         return [("", [])], False
     names = given.split(",")
     if len(names) != inputs:
-        raise ToolFailed(f"[ERROR] the input number {len(names)} is not that of the model, {inputs}")
+        raise ToolFailed(
+            f"[ERROR] the input number {len(names)} is not that of the model, {inputs}"
+        )
     if not os.path.isdir(names[0]):
         return [("", names)], False
     files = sorted(os.listdir(names[0]))
-    return [(name.rsplit(".", 1)[0], [os.path.join(folder, name) for folder in names]) for name in files], True
+    return [
+        (name.rsplit(".", 1)[0], [os.path.join(folder, name) for folder in names]) for name in files
+    ], True
 
 
 def read(chip: Chip, number: int, files: Sequence[str]) -> bytes:
-    """The bytes of one input: a file that holds the whole batch, or zeros. Nobody minds a file that is too long."""
+    """The bytes of one input: a file that holds the whole batch, or zeros. Nobody minds a file that
+    is too long.
+    """
     size = chip.sizes()[number]
     if not files:
         return bytes(size)
@@ -121,33 +154,50 @@ def read(chip: Chip, number: int, files: Sequence[str]) -> bytes:
     except OSError:
         raise ToolFailed(f"[ERROR] open file {files[number]} failed") from None
     if len(data) < size:
-        raise ToolFailed("[ERROR] execute model failed, modelId is 1\n[ERROR] model execute failed\n[ERROR] Sample process failed")
+        raise ToolFailed(
+            "[ERROR] execute model failed, modelId is 1\n[ERROR] model execute failed\n[ERROR]"
+            " Sample process failed"
+        )
     return data
 
 
 def output_folder(root: str) -> Path:
-    """A folder named after the time, its parts not padded; its name is printed on a line of its own."""
+    """A folder named after the time, its parts not padded; its name is printed on a line of its
+    own.
+    """
     now = datetime.datetime.now()
-    folder = Path(root, f"{now.year}{now.month}{now.day}_{now.hour}_{now.minute}_{now.second}_{now.microsecond}")
+    folder = Path(
+        root,
+        f"{now.year}{now.month}{now.day}_{now.hour}_{now.minute}_{now.second}_{now.microsecond}",
+    )
     folder.mkdir(parents=True)
     print(folder)
     return folder
 
 
 def write(folder: Path, stem: str, outputs: Sequence[np.ndarray[Any, Any]], form: str) -> None:
-    """One file an output, the whole batch in it; text in six significant digits, a line for each row."""
+    """One file an output, the whole batch in it; text in six significant digits, a line for each
+    row.
+    """
     for number, array in enumerate(outputs):
         path = folder / f"{stem}_output_{number}.{form.lower()}"
         if form == "BIN":
             array.tofile(path)
         else:
             rows = array.reshape(-1, array.shape[-1])
-            path.write_text("".join(" ".join(significant(float(v)) for v in row) + " \n" for row in rows), encoding="ascii")
+            path.write_text(
+                "".join(" ".join(significant(float(v)) for v in row) + " \n" for row in rows),
+                encoding="ascii",
+            )
 
 
 def report(times: Sequence[float], in_folders: bool, cut: bool) -> None:
     """The mean times and the line that means success."""
-    mean = f"Inference average time : {np.mean(times):.2f} ms" if in_folders else f"Inference average time: {np.mean(times):f} ms"
+    mean = (
+        f"Inference average time : {np.mean(times):.2f} ms"
+        if in_folders
+        else f"Inference average time: {np.mean(times):f} ms"
+    )
     print(mean)
     if cut:
         return
@@ -160,7 +210,10 @@ def report(times: Sequence[float], in_folders: bool, cut: bool) -> None:
         )
     print("[INFO] unload model success, model Id is 1")
     print(f"[INFO] pid: {os.getpid()} Execute sample success")
-    print("[INFO] end to destroy stream\n[INFO] end to destroy context\n[INFO] end to reset device is 0\n[INFO] end to finalize acl")
+    print(
+        "[INFO] end to destroy stream\n[INFO] end to destroy context\n[INFO] end to reset device is"
+        " 0\n[INFO] end to finalize acl"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What the simulated ``benchmark`` and ``msame`` share: a loaded model that is fed bytes, and the output forms."""
+"""What the simulated ``benchmark`` and ``msame`` share: a loaded model that is fed bytes, and the
+output forms.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +45,18 @@ class Chip:
         return [extra * self._bytes(k) for k in range(len(self.shapes))]
 
     def _bytes(self, number: int) -> int:
-        return int(np.prod(self.shapes[number])) * np.dtype(self.header.inputs[number].dtype).itemsize
+        return (
+            int(np.prod(self.shapes[number])) * np.dtype(self.header.inputs[number].dtype).itemsize
+        )
 
     def execute(self, data: Sequence[bytes]) -> tuple[list[np.ndarray[Any, Any]], float]:
         """One execution on the first bytes of what is given; milliseconds."""
         inputs = enumerate(zip(data, self.header.inputs, self.shapes, strict=True))
-        return acl.execute(self._model, [np.frombuffer(d[: self._bytes(k)], t.dtype).reshape(s) for k, (d, t, s) in inputs], self.device)
+        return acl.execute(
+            self._model,
+            [np.frombuffer(d[: self._bytes(k)], t.dtype).reshape(s) for k, (d, t, s) in inputs],
+            self.device,
+        )
 
 
 def significant(value: float) -> str:

@@ -1,4 +1,6 @@
-"""What stands below the simulated ``aclruntime``: ACL's process-wide state, its error texts, C's buffered standard output, and the chip."""
+"""What stands below the simulated ``aclruntime``: ACL's process-wide state, its error texts, C's
+buffered standard output, and the chip.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ _LEVELS = {INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
 
 
 class SimulatedCrash(BaseException):
-    """The real library ends the process with a segmentation fault here. Not an ``Exception``, so that nothing swallows it."""
+    """The real library ends the process with a segmentation fault here. Not an ``Exception``, so
+    that nothing swallows it.
+    """
 
 
 def failure(code: int) -> RuntimeError:
@@ -40,11 +44,17 @@ def failure(code: int) -> RuntimeError:
 
 
 class _StandardOutput:
-    """C's ``stdout``: line by line on a terminal or with ``PYTHONUNBUFFERED``, else only when flushed, mostly at exit."""
+    """C's ``stdout``: line by line on a terminal or with ``PYTHONUNBUFFERED``, else only when
+    flushed, mostly at exit.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[str] = []
-        self._immediate = os.isatty(1) or bool(os.environ.get("PYTHONUNBUFFERED")) or bool(getattr(sys.flags, "unbuffered", 0))
+        self._immediate = (
+            os.isatty(1)
+            or bool(os.environ.get("PYTHONUNBUFFERED"))
+            or bool(getattr(sys.flags, "unbuffered", 0))
+        )
 
     def write(self, text: str) -> None:
         self._waiting.append(text)
@@ -59,7 +69,9 @@ class _StandardOutput:
 
 
 class Acl:
-    """ACL's state in this process: one initialisation, one end, a current context for each thread."""
+    """ACL's state in this process: one initialisation, one end, a current context for each
+    thread.
+    """
 
     def __init__(self) -> None:
         self.out = _StandardOutput()
@@ -71,7 +83,11 @@ class Acl:
         self.executions = 0
         self.unload_all: Callable[[], None] = lambda: None
         self._context = threading.local()
-        atexit.register(self._at_exit)  # now, before anything of a user's: the real library cleans up after Python's own exit handlers
+        atexit.register(
+            self._at_exit
+            # now, before anything of a user's: the real library cleans up after Python's own exit
+            # handlers
+        )
 
     def log(self, level: int, text: str) -> None:
         """A line of the library's own log, if the level is shown."""
@@ -83,7 +99,9 @@ class Acl:
         self.out.write(f"[REHEARSAL] {text}\n")
 
     def open(self, device: int, acl_json_path: str) -> None:
-        """Initialise ACL at the first session of the process, open the device, and make its context this thread's."""
+        """Initialise ACL at the first session of the process, open the device, and make its context
+        this thread's.
+        """
         if not self.initialised and not self.ended:
             self._initialise(acl_json_path)
         if not self.initialised:
@@ -91,7 +109,10 @@ class Acl:
             self.out.write("SetDevice failed. ret=100001\n")
             raise failure(100001)
         if not 0 <= device < device_count():
-            self.recent_error(f"aclrtSetDevice: device {device} does not exist, there are {device_count()} (ret=107001)")
+            self.recent_error(
+                f"aclrtSetDevice: device {device} does not exist, there are {device_count()}"
+                " (ret=107001)"
+            )
             self.log(ERROR, f"acl open device {device} failed")
             self.out.write("SetDevice failed. ret=107001\n")
             raise failure(107001)
@@ -104,7 +125,9 @@ class Acl:
         code, why = 0, ""
         if acl_json_path:
             try:
-                if not isinstance(json.loads(Path(acl_json_path).read_text(encoding="utf-8")), dict):
+                if not isinstance(
+                    json.loads(Path(acl_json_path).read_text(encoding="utf-8")), dict
+                ):
                     raise ValueError
             except OSError:
                 code, why = 100003, f"cannot open configuration file {acl_json_path}"
@@ -146,7 +169,9 @@ class Acl:
             self.end()
         self.out.flush()
 
-    def execute(self, model: Executable, arrays: Sequence[np.ndarray[Any, Any]], device: int) -> tuple[list[np.ndarray[Any, Any]], float]:
+    def execute(
+        self, model: Executable, arrays: Sequence[np.ndarray[Any, Any]], device: int
+    ) -> tuple[list[np.ndarray[Any, Any]], float]:
         """One execution on a chip: the outputs and its milliseconds."""
         self.executions += 1
         if self.executions == crash_at():

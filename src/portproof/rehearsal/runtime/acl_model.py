@@ -1,4 +1,6 @@
-"""A loaded model of the simulated ``aclruntime``: its description, and what can be chosen at run time."""
+"""A loaded model of the simulated ``aclruntime``: its description, and what can be chosen at run
+time.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ import numpy as np
 
 from portproof.rehearsal.om import Executable, Header, NotAnOm, at_gear, read_om
 from portproof.rehearsal.runtime.acl import ERROR, INFO, WARN, acl, failure
-from portproof.rehearsal.runtime.acl_types import INT, dtype_of, is_int, mismatch, session_options, tensor_desc
+from portproof.rehearsal.runtime.acl_types import (
+    INT,
+    dtype_of,
+    is_int,
+    mismatch,
+    session_options,
+    tensor_desc,
+)
 
 SELF = "self: aclruntime.InferenceSession"
 
@@ -25,7 +34,9 @@ class LoadedModel:
         acl.open(device, options.acl_json_path)
         acl.log_level = options.log_level
         self._header, self._model = self._load()
-        self._gear: list[list[int]] | None = None if self._header.kind != "static" else [t.shape for t in self._header.inputs]
+        self._gear: list[list[int]] | None = (
+            None if self._header.kind != "static" else [t.shape for t in self._header.inputs]
+        )
         self._outsizes: list[int] = []
 
     def _load(self) -> tuple[Header, Executable]:
@@ -33,8 +44,14 @@ class LoadedModel:
             header, data = read_om(Path(self._path))
             loaded = Executable(header, data)
         except (OSError, NotAnOm) as error:
-            why = f"cannot open model file {self._path} (ret=145002)" if isinstance(error, OSError) else (
-                f"cannot load model: Load model from {self._path} failed: it is no file of a rehearsal (ret=545001)")  # fmt: skip
+            why = (
+                f"cannot open model file {self._path} (ret=145002)"
+                if isinstance(error, OSError)
+                else (
+                    f"cannot load model: Load model from {self._path} failed: it is no file of a"
+                    " rehearsal (ret=545001)"
+                )
+            )
             acl.recent_error(f"aclmdlLoadFromFile: {why}")
             acl.log(ERROR, f"load model from file failed, model file is {self._path}")
             acl.log(WARN, "Check failed:processModel->LoadModelFromFile(modelPath), ret:1\n")
@@ -55,19 +72,44 @@ class LoadedModel:
     def get_inputs(self) -> list[tensor_desc]:
         """``realsize`` follows the gear, ``size`` and ``shape`` do not."""
         header = self._header
-        sizes = [0 if header.kind == "shape" else _nbytes(s, t.dtype) for s, t in zip(header.largest, header.inputs, strict=True)]
-        real = [_nbytes(s, t.dtype) for s, t in zip(self._gear, header.inputs, strict=True)] if self._gear else sizes
-        return [self._desc(t, size, now) for t, size, now in zip(header.inputs, sizes, real, strict=True)]
+        sizes = [
+            0 if header.kind == "shape" else _nbytes(s, t.dtype)
+            for s, t in zip(header.largest, header.inputs, strict=True)
+        ]
+        real = (
+            [_nbytes(s, t.dtype) for s, t in zip(self._gear, header.inputs, strict=True)]
+            if self._gear
+            else sizes
+        )
+        return [
+            self._desc(t, size, now)
+            for t, size, now in zip(header.inputs, sizes, real, strict=True)
+        ]
 
     def get_outputs(self) -> list[tensor_desc]:
         """The sizes of the largest gear."""
         sizes = [0 if -1 in t.shape else _nbytes(t.shape, t.dtype) for t in self._header.outputs]
-        return [self._desc(t, size, size) for t, size in zip(self._header.outputs, sizes, strict=True)]
+        return [
+            self._desc(t, size, size) for t, size in zip(self._header.outputs, sizes, strict=True)
+        ]
 
     def _desc(self, tensor: Any, size: int, realsize: int) -> tensor_desc:
-        form = 2 if len(tensor.shape) != 4 else 1 if tensor.dtype == "uint8" and self._header.aipp else 0  # ND, NHWC, NCHW
-        return tensor_desc(self, name=tensor.name, datatype=dtype_of(tensor.dtype), format=form, shape=list(tensor.shape), size=size,
-                           realsize=realsize)  # fmt: skip
+        form = (
+            2
+            if len(tensor.shape) != 4
+            else 1
+            if tensor.dtype == "uint8" and self._header.aipp
+            else 0
+        )  # ND, NHWC, NCHW
+        return tensor_desc(
+            self,
+            name=tensor.name,
+            datatype=dtype_of(tensor.dtype),
+            format=form,
+            shape=list(tensor.shape),
+            size=size,
+            realsize=realsize,
+        )
 
     def __str__(self) -> str:
         def rows(descs: Sequence[tensor_desc]) -> str:
@@ -77,7 +119,8 @@ class LoadedModel:
                 for i, (d, s) in enumerate(zip(descs, shapes, strict=True))
             )
 
-        return f"<Model>\ndevice:\t{self._device}\ninput:\n{rows(self.get_inputs())}output:\n{rows(self.get_outputs())}"
+        inputs, outputs = rows(self.get_inputs()), rows(self.get_outputs())
+        return f"<Model>\ndevice:\t{self._device}\ninput:\n{inputs}output:\n{outputs}"
 
     __repr__ = __str__
 
@@ -91,12 +134,21 @@ class LoadedModel:
         gears = self._header.gears
         if self._header.kind != "batch" or list(args) not in gears:
             if self._header.kind != "batch":
-                acl.log(ERROR, "the dynamic_batch_size parameter is not specified for model conversion")
+                acl.log(
+                    ERROR, "the dynamic_batch_size parameter is not specified for model conversion"
+                )
             else:
                 acl.log(ERROR, "the dymBatch parameter is not correct")
                 listed = "".join(f"[{g[0]}]" for g in gears)
-                acl.log(ERROR, f"model has dynamic batch size:{{{listed}}}, please set correct dynamic batch size")
-            acl.log(WARN, "Check failed:processModel->CheckDynamicBatchSize(batchsize, is_dymbatch), ret:1\n")
+                acl.log(
+                    ERROR,
+                    f"model has dynamic batch size:{{{listed}}}, please set correct dynamic batch"
+                    " size",
+                )
+            acl.log(
+                WARN,
+                "Check failed:processModel->CheckDynamicBatchSize(batchsize, is_dymbatch), ret:1\n",
+            )
             raise failure(1)
         acl.log(INFO, "check dynamic batch success")
         self._gear = at_gear(self._header, list(args))
@@ -107,21 +159,32 @@ class LoadedModel:
         self._ints("set_dynamic_hw", 2, args, kwargs)
         if self._header.kind != "hw" or list(args) not in self._header.gears:
             static = "the dynamic_image_size parameter is not specified for model conversion"
-            acl.log(ERROR, "the dymHW parameter is not correct" if self._header.kind == "hw" else static)
-            acl.log(WARN, "Check failed:processModel->CheckDynamicHWSize(dynamicHW, is_dymHW), ret:1\n")
+            acl.log(
+                ERROR, "the dymHW parameter is not correct" if self._header.kind == "hw" else static
+            )
+            acl.log(
+                WARN, "Check failed:processModel->CheckDynamicHWSize(dynamicHW, is_dymHW), ret:1\n"
+            )
             raise failure(1)
         acl.log(INFO, "check dynamic image size success.")
         self._gear = at_gear(self._header, list(args))
         return 0
 
     def set_dynamic_dims(self, *args: Any, **kwargs: Any) -> int:
-        """Choose a gear of dimensions, ``name:d,d;name:d,d``: the numbers count in the order in which they are written, whatever the names are."""
+        """Choose a gear of dimensions, ``name:d,d;name:d,d``: the numbers count in the order in
+        which they are written, whatever the names are.
+        """
         self._one_text("set_dynamic_dims", args, kwargs)
         gears = self._header.gears
         if self._header.kind != "dims":
             acl.out.write("the dynamic_dims parameter is not specified for model conversion")
             raise failure(-1)
-        numbers = [int(d) for part in args[0].split(";") for d in part.rpartition(":")[2].split(",") if d.strip().lstrip("-").isdigit()]
+        numbers = [
+            int(d)
+            for part in args[0].split(";")
+            for d in part.rpartition(":")[2].split(",")
+            if d.strip().lstrip("-").isdigit()
+        ]
         if numbers not in gears:
             acl.log(ERROR, "the dynamic_dims parameter is not correct")
             acl.log(ERROR, f"model has {len(gears)} gear of dims")
@@ -144,8 +207,15 @@ class LoadedModel:
 
     def set_custom_outsize(self, *args: Any, **kwargs: Any) -> int:
         """Bytes of each output's buffer."""
-        if kwargs or len(args) != 1 or isinstance(args[0], str | bytes) or not all(is_int(a) for a in args[0]):
-            raise self._wrong("set_custom_outsize", f"arg0: collections.abc.Sequence[{INT}]", args, kwargs)
+        if (
+            kwargs
+            or len(args) != 1
+            or isinstance(args[0], str | bytes)
+            or not all(is_int(a) for a in args[0])
+        ):
+            raise self._wrong(
+                "set_custom_outsize", f"arg0: collections.abc.Sequence[{INT}]", args, kwargs
+            )
         self._outsizes = [operator.index(a) for a in args[0]]
         return 0
 
@@ -157,7 +227,9 @@ class LoadedModel:
         if kwargs or len(args) != 1 or not isinstance(args[0], str):
             raise self._wrong(name, "arg0: str", args, kwargs)
 
-    def _shapes(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[list[int]] | None:
+    def _shapes(
+        self, name: str, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> list[list[int]] | None:
         """``name:d,d;name:d,d`` as the inputs' shapes; None when a name or number is wrong."""
         self._one_text(name, args, kwargs)
         parts = dict(part.rpartition(":")[::2] for part in args[0].split(";") if part)
@@ -166,7 +238,9 @@ class LoadedModel:
         except (KeyError, ValueError):
             return None
 
-    def _wrong(self, name: str, wanted: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
+    def _wrong(
+        self, name: str, wanted: str, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> TypeError:
         return mismatch(name, "function", [f"({SELF}, {wanted}) -> int"], (self, *args), kwargs)
 
 

@@ -1,4 +1,6 @@
-"""Tensors of the simulated ``aclruntime``: on the host or on a device, unchecked in everything but their number of bytes."""
+"""Tensors of the simulated ``aclruntime``: on the host or on a device, unchecked in everything but
+their number of bytes.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,23 @@ import numpy as np
 
 from portproof.rehearsal import device_count
 from portproof.rehearsal.runtime.acl import SimulatedCrash, acl, failure
-from portproof.rehearsal.runtime.acl_types import INT, dtype, dtype_of, is_int, memory_type, mismatch
+from portproof.rehearsal.runtime.acl_types import (
+    INT,
+    dtype,
+    dtype_of,
+    is_int,
+    memory_type,
+    mismatch,
+)
 
 
 def raw_bytes(array: np.ndarray[Any, Any]) -> bytes:
     """``nbytes`` bytes from where the array begins in memory: strides are ignored."""
-    return ctypes.string_at(array.__array_interface__["data"][0], array.nbytes) if array.nbytes else b""
+    return (
+        ctypes.string_at(array.__array_interface__["data"][0], array.nbytes)
+        if array.nbytes
+        else b""
+    )
 
 
 class MemorySummary:
@@ -43,7 +56,9 @@ class MemorySummary:
 
 def note_copy(to_device: bool, milliseconds: float) -> None:
     """Note the time of one copy."""
-    (MemorySummary._h2d if to_device else MemorySummary._d2h).append(float(np.float32(milliseconds)))
+    (MemorySummary._h2d if to_device else MemorySummary._d2h).append(
+        float(np.float32(milliseconds))
+    )
 
 
 class BaseTensor:
@@ -51,7 +66,13 @@ class BaseTensor:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if kwargs or len(args) != 2 or not all(is_int(a) for a in args):
-            raise mismatch("__init__", "constructor", [f"aclruntime.BaseTensor(arg0: {INT}, arg1: {INT})"], args, kwargs)
+            raise mismatch(
+                "__init__",
+                "constructor",
+                [f"aclruntime.BaseTensor(arg0: {INT}, arg1: {INT})"],
+                args,
+                kwargs,
+            )
         self.buf, self.size = operator.index(args[0]), operator.index(args[1])
 
 
@@ -66,7 +87,13 @@ class Tensor:
                 raise TypeError
             memoryview(args[0])
         except TypeError:
-            raise mismatch("__init__", "constructor", ["aclruntime.Tensor(arg0: typing_extensions.Buffer)"], args, kwargs) from None
+            raise mismatch(
+                "__init__",
+                "constructor",
+                ["aclruntime.Tensor(arg0: typing_extensions.Buffer)"],
+                args,
+                kwargs,
+            ) from None
         array = np.asarray(args[0])
         self._fill(raw_bytes(array), array.dtype.name, list(array.shape), -1)
 
@@ -96,10 +123,13 @@ class Tensor:
     @property
     def type(self) -> Any:
         """Where the memory is."""
-        return memory_type["memory_dvpp" if self._dvpp else "memory_host" if self._device < 0 else "memory_device"]
+        return memory_type[
+            "memory_dvpp" if self._dvpp else "memory_host" if self._device < 0 else "memory_device"
+        ]
 
     def __str__(self) -> str:
-        return f"<Tensor>\nshape:\t({', '.join(map(str, self._shape))})\ndtype:\t{self._dtype.name}\ndevice:\t{self._device}"
+        shape = ", ".join(map(str, self._shape))
+        return f"<Tensor>\nshape:\t({shape})\ndtype:\t{self._dtype.name}\ndevice:\t{self._device}"
 
     __repr__ = __str__
 
@@ -107,7 +137,8 @@ class Tensor:
         if self._null:
             raise SimulatedCrash("an array of a null tensor")
         if self._device >= 0:
-            # The real library's buffer error is swallowed by NumPy, which then wraps the object itself.
+            # The real library's buffer error is swallowed by NumPy, which then wraps the object
+            # itself.
             wrapped = np.empty((), object)
             wrapped[()] = self
             return wrapped
@@ -116,7 +147,13 @@ class Tensor:
     def to_device(self, *args: Any, **kwargs: Any) -> None:
         """Move to a device."""
         if kwargs or len(args) != 1 or not is_int(args[0]):
-            raise mismatch("to_device", "function", [f"(self: aclruntime.Tensor, arg0: {INT}) -> None"], (self, *args), kwargs)
+            raise mismatch(
+                "to_device",
+                "function",
+                [f"(self: aclruntime.Tensor, arg0: {INT}) -> None"],
+                (self, *args),
+                kwargs,
+            )
         count = device_count() if acl.initialised else 0
         if not 0 <= args[0] < count:
             acl.out.write(f"deviceId({args[0]}) is bigger than deviceCount({count})\n")
@@ -141,10 +178,17 @@ class Tensor:
 
 
 def batch(inputs: Sequence[Tensor], keep_dims: bool = False) -> Tensor:
-    """Host tensors of one shape as one; on device tensors the real function fails, copying to device -1."""
+    """Host tensors of one shape as one; on device tensors the real function fails, copying to
+    device -1.
+    """
     if any(t.device >= 0 for t in inputs):
-        acl.recent_error(f"aclrtSetDevice: device -1 does not exist, there are {device_count()} (ret=107001)")
-        acl.out.write("[ERROR] acl open device -1 failed\nSetDevice failed. ret=107001\nBatchConcat failed. ret=107001\n")
+        acl.recent_error(
+            f"aclrtSetDevice: device -1 does not exist, there are {device_count()} (ret=107001)"
+        )
+        acl.out.write(
+            "[ERROR] acl open device -1 failed\nSetDevice failed. ret=107001\nBatchConcat failed."
+            " ret=107001\n"
+        )
         raise failure(107001)
     arrays = [np.asarray(t) for t in inputs]
     return Tensor(np.concatenate(arrays) if keep_dims else np.stack(arrays))

@@ -49,13 +49,16 @@ def dtype_of(name: str) -> Any:
     return dtype.__members__.get({"float64": "double"}.get(name, name), dtype["uint8"])
 
 
-def mismatch(name: str, kind: str, signatures: Sequence[str], args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
+def mismatch(
+    name: str, kind: str, signatures: Sequence[str], args: Sequence[Any], kwargs: dict[str, Any]
+) -> TypeError:
     """pybind11's error for arguments that fit no signature."""
     given = [", ".join(repr(a) for a in args)] if args else []
     given += ["kwargs: " + ", ".join(f"{k}={v!r}" for k, v in kwargs.items())] if kwargs else []
     listed = "".join(f"    {i}. {s}\n" for i, s in enumerate(signatures, start=1))
     return TypeError(
-        f"{name}(): incompatible {kind} arguments. The following argument types are supported:\n{listed}\nInvoked with: {', '.join(given)}"
+        f"{name}(): incompatible {kind} arguments. The following argument types are"
+        f" supported:\n{listed}\nInvoked with: {', '.join(given)}"
     )
 
 
@@ -69,7 +72,9 @@ def is_int(value: Any) -> bool:
 
 
 class session_options:
-    """``loop``: executions a run; ``log_level``: 1 debug to 4 error, of the whole process; ``acl_json_path``."""
+    """``loop``: executions a run; ``log_level``: 1 debug to 4 error, of the whole process;
+    ``acl_json_path``.
+    """
 
     __slots__ = ("acl_json_path", "log_level", "loop")
     loop: int
@@ -81,9 +86,17 @@ class session_options:
 
     def __setattr__(self, name: str, value: Any) -> None:
         kind = str if name == "acl_json_path" else int
-        if name in self.__slots__ and not (isinstance(value, str) if kind is str else is_int(value)):
+        if name in self.__slots__ and not (
+            isinstance(value, str) if kind is str else is_int(value)
+        ):
             wanted = "str" if kind is str else INT
-            raise mismatch("", "function", [f"(self: aclruntime.session_options, arg0: {wanted}) -> None"], (self, value), {})
+            raise mismatch(
+                "",
+                "function",
+                [f"(self: aclruntime.session_options, arg0: {wanted}) -> None"],
+                (self, value),
+                {},
+            )
         if name not in self.__slots__:
             raise AttributeError(f"'aclruntime.session_options' object has no attribute '{name}'")
         object.__setattr__(self, name, value if kind is str else operator.index(value))
@@ -97,7 +110,9 @@ class sumary:
 
 
 class tensor_desc:
-    """An input or output. It refers into its session: using it after the session is gone ends the process."""
+    """An input or output. It refers into its session: using it after the session is gone ends the
+    process.
+    """
 
     def __init__(self, session: object | None = None, **facts: Any) -> None:
         self._session = weakref.ref(session) if session is not None else None

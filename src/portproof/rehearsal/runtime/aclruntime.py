@@ -1,7 +1,8 @@
 """A strict double of the extension module ``aclruntime`` 0.0.2, argument for argument.
 
-Positional arguments only; only the number of bytes is checked; strides are ignored; outputs come back on the device; a context belongs to one
-thread and ``finalize`` to the whole process. Where the real library ends in a segmentation fault, :class:`SimulatedCrash` is raised.
+Positional arguments only; only the number of bytes is checked; strides are ignored; outputs come
+back on the device; a context belongs to one thread and ``finalize`` to the whole process. Where the
+real library ends in a segmentation fault, :class:`SimulatedCrash` is raised.
 """
 
 from __future__ import annotations
@@ -18,8 +19,23 @@ import numpy as np
 from portproof.rehearsal import MARK, has_fault
 from portproof.rehearsal.runtime.acl import ERROR, WARN, SimulatedCrash, acl, failure
 from portproof.rehearsal.runtime.acl_model import SELF, LoadedModel
-from portproof.rehearsal.runtime.acl_tensor import BaseTensor, MemorySummary, Tensor, batch, note_copy
-from portproof.rehearsal.runtime.acl_types import INT, dtype, is_int, memory_type, mismatch, session_options, sumary, tensor_desc
+from portproof.rehearsal.runtime.acl_tensor import (
+    BaseTensor,
+    MemorySummary,
+    Tensor,
+    batch,
+    note_copy,
+)
+from portproof.rehearsal.runtime.acl_types import (
+    INT,
+    dtype,
+    is_int,
+    memory_type,
+    mismatch,
+    session_options,
+    sumary,
+    tensor_desc,
+)
 
 REHEARSAL = MARK
 type = memory_type  # the library's own name for it
@@ -28,7 +44,9 @@ globals().update(dtype.__members__ | memory_type.__members__)
 _live: weakref.WeakSet[InferenceSession] = weakref.WeakSet()
 
 
-def model(modelPath: str, deviceId: int = 0, options: session_options | None = None) -> InferenceSession:
+def model(
+    modelPath: str, deviceId: int = 0, options: session_options | None = None
+) -> InferenceSession:
     """The factory; like the class, it does not survive ``None`` as options."""
     return InferenceSession(modelPath, deviceId, options)
 
@@ -37,7 +55,9 @@ class InferenceSession(LoadedModel):
     """A loaded model on one device."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        wanted = f"aclruntime.InferenceSession(arg0: str, arg1: {INT}, arg2: aclruntime.session_options)"
+        wanted = (
+            f"aclruntime.InferenceSession(arg0: str, arg1: {INT}, arg2: aclruntime.session_options)"
+        )
         right = not kwargs and len(args) == 3 and isinstance(args[0], str) and is_int(args[1])
         if not right or not (args[2] is None or isinstance(args[2], session_options)):
             raise mismatch("__init__", "constructor", [wanted], args, kwargs)
@@ -81,7 +101,9 @@ class InferenceSession(LoadedModel):
         return 0
 
     def create_tensor_from_fileslist(self, desc: tensor_desc, files: Sequence[str]) -> Tensor:
-        """One tensor on the device of the files' bytes one after the other; what they do not fill stays as it was."""
+        """One tensor on the device of the files' bytes one after the other; what they do not fill
+        stays as it was.
+        """
         data = b""
         for index, file in enumerate(files):
             try:
@@ -95,10 +117,14 @@ class InferenceSession(LoadedModel):
         index = names.index(desc.name)
         shape = (self._gear or self._header.largest)[index]
         filled = data.ljust(desc.realsize, b"\xcd")[: desc.realsize]
-        return Tensor.on_device(np.frombuffer(filled, self._header.inputs[index].dtype).reshape(shape), self._device)
+        return Tensor.on_device(
+            np.frombuffer(filled, self._header.inputs[index].dtype).reshape(shape), self._device
+        )
 
     def run(self, *args: Any, **kwargs: Any) -> list[Tensor]:
-        """Execute ``loop`` times: outputs by name, feeds by position or by name; the outputs stay on the device."""
+        """Execute ``loop`` times: outputs by name, feeds by position or by name; the outputs stay
+        on the device.
+        """
         names, feeds = self._checked(args, kwargs)
         data = self._inputs(feeds)
         self._check_outsizes()
@@ -110,18 +136,43 @@ class InferenceSession(LoadedModel):
                 acl.log(ERROR, "Get OutTensors failed ret:-1")
                 raise failure(-1)
         return [
-            Tensor.null() if name in names[:i] else Tensor.on_device(results[known.index(name)], self._device)
+            (
+                Tensor.null()
+                if name in names[:i]
+                else Tensor.on_device(results[known.index(name)], self._device)
+            )
             for i, name in enumerate(names)
         ]
 
     def _checked(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[str], list[Any]]:
         """Output names and feeds in the inputs' order, or what pybind11 and the library say."""
-        kinds = ("Sequence[aclruntime.Tensor]", "Mapping[str, aclruntime.Tensor]", "Sequence[aclruntime.BaseTensor]")
-        wanted = [f"({SELF}, arg0: collections.abc.Sequence[str], arg1: collections.abc.{k}) -> list[aclruntime.Tensor]" for k in kinds]
+        kinds = (
+            "Sequence[aclruntime.Tensor]",
+            "Mapping[str, aclruntime.Tensor]",
+            "Sequence[aclruntime.BaseTensor]",
+        )
+        wanted = [
+            f"({SELF}, arg0: collections.abc.Sequence[str], arg1: collections.abc.{k}) ->"
+            " list[aclruntime.Tensor]"
+            for k in kinds
+        ]
         names, feeds = args if len(args) == 2 and not kwargs else ((), None)
-        values = list(feeds.values()) if isinstance(feeds, Mapping) else list(feeds) if isinstance(feeds, Sequence) else None
-        one_kind = values is not None and any(all(isinstance(v, k) for v in values) for k in (Tensor, BaseTensor))
-        if not one_kind or values is None or isinstance(names, str) or not all(isinstance(n, str) for n in names):
+        values = (
+            list(feeds.values())
+            if isinstance(feeds, Mapping)
+            else list(feeds)
+            if isinstance(feeds, Sequence)
+            else None
+        )
+        one_kind = values is not None and any(
+            all(isinstance(v, k) for v in values) for k in (Tensor, BaseTensor)
+        )
+        if (
+            not one_kind
+            or values is None
+            or isinstance(names, str)
+            or not all(isinstance(n, str) for n in names)
+        ):
             raise mismatch("run", "function", wanted, (self, *args), kwargs)
         if not isinstance(feeds, Mapping):
             return list(names), values
@@ -140,7 +191,8 @@ class InferenceSession(LoadedModel):
         if feeds and isinstance(feeds[0], BaseTensor) and not acl.has_context:
             acl.recent_error("aclrtMalloc: no current context (ret=107002)")
             acl.out.write(
-                f"[107002][Error code unknown] Malloc ptrData failed.[ERROR] MemoryHelper::MxbsMalloc failed device size:{feeds[0].size} ret:2\n"
+                "[107002][Error code unknown] Malloc ptrData failed.[ERROR]"
+                f" MemoryHelper::MxbsMalloc failed device size:{feeds[0].size} ret:2\n"
             )
             self._refuse_size(0, inputs[0], 2)
         if len(feeds) < len(inputs):
@@ -181,7 +233,10 @@ class InferenceSession(LoadedModel):
         if self._gear is None:
             self._fail_execute("no gear was set (ret=145013)")
         assert self._gear is not None
-        arrays = [np.frombuffer(d, t.dtype).reshape(s) for d, t, s in zip(data, self._header.inputs, self._gear, strict=True)]
+        arrays = [
+            np.frombuffer(d, t.dtype).reshape(s)
+            for d, t, s in zip(data, self._header.inputs, self._gear, strict=True)
+        ]
         results: list[np.ndarray[Any, Any]] = []
         if self._options.loop > 1:
             acl.out.write("\n")
@@ -193,11 +248,18 @@ class InferenceSession(LoadedModel):
             self._times.append(milliseconds)
         if self._options.loop > 1:
             acl.out.write("\n")
-        for tensor, size, result in zip(self._header.outputs, self._outsizes, results, strict=False):
+        for tensor, size, result in zip(
+            self._header.outputs, self._outsizes, results, strict=False
+        ):
             if result.nbytes > size:
                 self._times.pop()
-                self._fail_execute(f"output {tensor.name} needs {result.nbytes} bytes, the buffer has {size} (ret=100018)")
-        return results or [np.full([abs(d) for d in t.shape], 0.4, t.dtype) for t in self._header.outputs]
+                self._fail_execute(
+                    f"output {tensor.name} needs {result.nbytes} bytes, the buffer has {size}"
+                    " (ret=100018)"
+                )
+        return results or [
+            np.full([abs(d) for d in t.shape], 0.4, t.dtype) for t in self._header.outputs
+        ]
 
 
 def _bytes_at(feed: BaseTensor) -> bytes:
@@ -211,5 +273,15 @@ def _unload_all() -> None:
 
 
 acl.unload_all = _unload_all
-for _kind in (BaseTensor, InferenceSession, MemorySummary, Tensor, batch, model, session_options, sumary, tensor_desc):
+for _kind in (
+    BaseTensor,
+    InferenceSession,
+    MemorySummary,
+    Tensor,
+    batch,
+    model,
+    session_options,
+    sumary,
+    tensor_desc,
+):
     _kind.__module__ = "aclruntime"

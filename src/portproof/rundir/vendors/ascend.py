@@ -1,4 +1,6 @@
-"""The part of a port that needs an Ascend device: check it, convert, infer for accuracy at each batch that ports report, and time every batch."""
+"""The part of a port that needs an Ascend device: check it, convert, infer for accuracy at each
+batch that ports report, and time every batch.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,18 @@ def steps(settings: Settings, target: str, accuracy_batches: Sequence[int]) -> I
     for label in labels(settings, target):
         tune = ("--tune",) if label != name else ()
         yield _on(
-            target, step(f"convert {label}", "onnx2om", "model.onnx", f"{label}/bs{{batch}}", "--target", name, "--batch", batches, *tune)
+            target,
+            step(
+                f"convert {label}",
+                "onnx2om",
+                "model.onnx",
+                f"{label}/bs{{batch}}",
+                "--target",
+                name,
+                "--batch",
+                batches,
+                *tune,
+            ),
         )
     for batch in accuracy_batches:
         yield from _accuracy(settings, target, name, batch)
@@ -36,25 +49,75 @@ def steps(settings: Settings, target: str, accuracy_batches: Sequence[int]) -> I
 
 def _accuracy(settings: Settings, target: str, label: str, batch: int) -> Iterator[Step]:
     folder, device = f"{label}/bs{batch}", settings.devices[0]
-    several = ("--devices", *settings.devices) if len(settings.devices) > 1 else ("--device", f"npu:{device}")
+    several = (
+        ("--devices", *settings.devices)
+        if len(settings.devices) > 1
+        else ("--device", f"npu:{device}")
+    )
     perf = f"{folder}/perf_vision_batchsize_{batch}_device_{device}.txt"
-    infer = step(f"infer {label} bs{batch}", "infer", f"{folder}/model_bs{batch}.om", "--info", "prep.info", "--out", f"{folder}/result",
-                 "--batch", batch, *several, *_runner(settings), *(() if len(settings.devices) > 1 else ("--perf-file", perf)))  # fmt: skip
+    infer = step(
+        f"infer {label} bs{batch}",
+        "infer",
+        f"{folder}/model_bs{batch}.om",
+        "--info",
+        "prep.info",
+        "--out",
+        f"{folder}/result",
+        "--batch",
+        batch,
+        *several,
+        *_runner(settings),
+        *(() if len(settings.devices) > 1 else ("--perf-file", perf)),
+    )
     yield _on(target, infer)
-    yield step(f"topn {label} bs{batch}", "topn", f"{folder}/result", settings.labels, "--out", f"{folder}/result.json",
-               "--outcomes", f"{folder}/outcomes.csv")  # fmt: skip
+    yield step(
+        f"topn {label} bs{batch}",
+        "topn",
+        f"{folder}/result",
+        settings.labels,
+        "--out",
+        f"{folder}/result.json",
+        "--outcomes",
+        f"{folder}/outcomes.csv",
+    )
 
 
 def benches(settings: Settings, target: str) -> Iterator[Step]:
     """Time every batch, by the runner's pure inference or in this process."""
     for label in labels(settings, target):
         subject = f"{label}=om:{label}/bs{{batch}}/model_bs{{batch}}.om"
-        bench = step(f"bench {label}", "bench", subject, "--batch", ",".join(map(str, settings.batches)), "--model", settings.model,
-                     "--device", f"npu:{settings.devices[0]}", *_runner(settings), "--out", f"{label}/perf.json", accepted=VERDICTS)  # fmt: skip
+        bench = step(
+            f"bench {label}",
+            "bench",
+            subject,
+            "--batch",
+            ",".join(map(str, settings.batches)),
+            "--model",
+            settings.model,
+            "--device",
+            f"npu:{settings.devices[0]}",
+            *_runner(settings),
+            "--out",
+            f"{label}/perf.json",
+            accepted=VERDICTS,
+        )
         yield _on(target, bench)
         if times_card(settings, target):
-            card = step(f"card {label}", "bench", subject, "--batch", ",".join(map(str, settings.batches)), "--model", settings.model,
-                        "--devices", *settings.devices, "--out", f"{label}/card.json", accepted=VERDICTS, show=True)  # fmt: skip
+            card = step(
+                f"card {label}",
+                "bench",
+                subject,
+                "--batch",
+                ",".join(map(str, settings.batches)),
+                "--model",
+                settings.model,
+                "--devices",
+                *settings.devices,
+                "--out",
+                f"{label}/card.json",
+                accepted=VERDICTS,
+                show=True,
+            )
             yield _on(target, card)
 
 

@@ -41,7 +41,9 @@ def test_the_meter_counts_this_process() -> None:
 
 def test_the_time_of_programs_is_theirs() -> None:
     meter, mine = Meter(children=True), Meter()
-    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True
+    )
     assert meter.usage().own_s >= 0.3
     assert mine.usage().own_s < 0.2
 
@@ -52,11 +54,19 @@ def test_without_psutil_nothing_is_invented(monkeypatch: pytest.MonkeyPatch) -> 
     assert counters.memory_bytes() is None
 
 
-def test_a_bench_keeps_them_and_a_host_that_others_use_is_a_reason(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bench_keeps_them_and_a_host_that_others_use_is_a_reason(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("psutil")
     monkeypatch.chdir(tiny.folder)
     monkeypatch.setattr(counters, "OTHERS_LIMIT", -1.0)
-    done = bench(["a=null:model.onnx"], [1], card="card.yaml", options={"delay_s": "0.02"}, plan=Plan(blocks=4, iterations=8, warmup=4))
+    done = bench(
+        ["a=null:model.onnx"],
+        [1],
+        card="card.yaml",
+        options={"delay_s": "0.02"},
+        plan=Plan(blocks=4, iterations=8, warmup=4),
+    )
     (m,) = done.measurements
     assert 0 <= m.counters["cpu_fraction"] <= 1
     assert 0 < m.counters["memory_before_bytes"] <= m.counters["memory_peak_bytes"] * 1.01

@@ -1,4 +1,6 @@
-"""ais_bench: the console of every generation, summary files whole and in pieces, several devices, failures."""
+"""ais_bench: the console of every generation, summary files whole and in pieces, several devices,
+failures.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from portproof.core.errors import InputError
 from portproof.logs.read import read
 from portproof.logs.runs import Run
 
-SPREAD = "NPU_compute_time (ms): min = 3.9, max = 4.2, mean = 4.0, median = 4.0, percentile(99%) = 4.19"
+SPREAD = (
+    "NPU_compute_time (ms): min = 3.9, max = 4.2, mean = 4.0, median = 4.0, percentile(99%) = 4.19"
+)
 CONSOLE = f"""[INFO] try get model batchsize:16
 [INFO] output path:out/bs16
 [INFO] get filesperbatch files0 size:602112 tensor0size:9633792 filesperbatch:16 runcount:4
@@ -34,13 +38,23 @@ def runs(tmp_path: Path, text: str, name: str = "console.txt") -> list[Run]:
 
 def test_every_figure_of_the_console(tmp_path: Path) -> None:
     (run,) = runs(tmp_path, CONSOLE)
-    assert (run.family, run.status, run.batch, run.batch_source, run.warnings) == ("ais_bench", "ok", 16, "throughput line", [])
+    assert (run.family, run.status, run.batch, run.batch_source, run.warnings) == (
+        "ais_bench",
+        "ok",
+        16,
+        "throughput line",
+        [],
+    )
     figures = {f.name: (f.value, f.boundary, f.line) for f in run.figures}
     assert figures["throughput"] == (4000.0, "device", 10) and run.figures[0].per == "chip"
     assert figures["compute_mean"] == (pytest.approx(0.004), "device", 8)
     assert figures["compute_p99"][0] == pytest.approx(0.00419)
     assert figures["h2d_median"] == (pytest.approx(0.00055), None, 7)
-    assert figures["d2h_max"] == (0.0, None, 9)  # a copy that took no time is a printed zero, not a missing figure
+    assert figures["d2h_max"] == (
+        0.0,
+        None,
+        9,
+    )  # a copy that took no time is a printed zero, not a missing figure
 
 
 @pytest.mark.parametrize(
@@ -59,17 +73,24 @@ def test_generations_of_the_throughput_line(tmp_path: Path, wording: str, batch:
 
 
 def test_the_version_that_divided_by_the_batch(tmp_path: Path) -> None:
-    text = f"python3 main.py ais_infer.py --model m.om --batchsize 16\n{SPREAD}\nthroughput (1000/NPU_compute_time/batchsize): 15.625\n"
+    text = (
+        f"python3 main.py ais_infer.py --model m.om --batchsize 16\n{SPREAD}\nthroughput"
+        " (1000/NPU_compute_time/batchsize): 15.625\n"
+    )
     (run,) = runs(tmp_path, text)
     head = run.figures[0]
     assert (head.value, head.recovered) == (None, pytest.approx(4000)) and head.derived
     assert any("15.625" in w and "4000" in w for w in run.warnings)
-    (same,) = runs(tmp_path, f"{SPREAD}\nthroughput (1000/NPU_compute_time/batchsize): 250.0\n", "bs1.txt")
+    (same,) = runs(
+        tmp_path, f"{SPREAD}\nthroughput (1000/NPU_compute_time/batchsize): 250.0\n", "bs1.txt"
+    )
     assert (same.batch, same.figures[0].value, same.warnings) == (1, 250.0, [])
 
 
 def test_a_throughput_that_does_not_follow_is_reported(tmp_path: Path) -> None:
-    (run,) = runs(tmp_path, f"{SPREAD}\nthroughput 1000*batchsize(16)/NPU_compute_time.mean(4.0): 112.5\n")
+    (run,) = runs(
+        tmp_path, f"{SPREAD}\nthroughput 1000*batchsize(16)/NPU_compute_time.mean(4.0): 112.5\n"
+    )
     assert run.figures[0].value == 112.5 and any("112.5" in w and "4000" in w for w in run.warnings)
 
 
@@ -80,7 +101,11 @@ def test_a_forgotten_batchsize_is_reported(tmp_path: Path) -> None:
 
 def test_without_its_throughput_the_run_is_incomplete(tmp_path: Path) -> None:
     (run,) = runs(tmp_path, CONSOLE[: CONSOLE.index("[INFO] throughput")])
-    assert run.status == "incomplete" and run.figure("throughput") is None and run.figure("compute_mean") is not None
+    assert (
+        run.status == "incomplete"
+        and run.figure("throughput") is None
+        and run.figure("compute_mean") is not None
+    )
 
 
 def test_no_cut_invents_a_figure(tmp_path: Path) -> None:
@@ -94,15 +119,28 @@ def test_no_cut_invents_a_figure(tmp_path: Path) -> None:
     ("line", "value"),
     [
         ("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(0.66): 1512.85", 1512.85),
-        ("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(225.57000732421875): 4.4332134926194735", 4.4332134926194735),
-        ("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(225.57000732421875): 4.43321", None),
+        (
+            (
+                "throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(225.57000732421875):"
+                " 4.4332134926194735"
+            ),
+            4.4332134926194735,
+        ),
+        (
+            "throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(225.57000732421875): 4.43321",
+            None,
+        ),
         ("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(0.66): 151", None),
     ],
 )
-def test_a_throughput_that_ends_the_file_counts_if_it_is_whole(tmp_path: Path, line: str, value: float | None) -> None:
+def test_a_throughput_that_ends_the_file_counts_if_it_is_whole(
+    tmp_path: Path, line: str, value: float | None
+) -> None:
     (run,) = runs(tmp_path, line)
     figure = run.figure("throughput")
-    assert (figure.value if figure else None) == value and run.status == ("ok" if value else "incomplete")
+    assert (figure.value if figure else None) == value and run.status == (
+        "ok" if value else "incomplete"
+    )
 
 
 def test_two_devices_interleaved(tmp_path: Path) -> None:
@@ -116,14 +154,30 @@ def test_two_devices_interleaved(tmp_path: Path) -> None:
         "[INFO] summary throughput:493.90243902439025\n"
     )
     first, second, total = runs(tmp_path, text)
-    assert [(r.figures[0].value, r.facts["device_id"]) for r in (first, second)] == [(250.0, 0), (243.90243902439025, 1)]
-    assert (total.figures[0].name, total.figures[0].per, total.warnings) == ("throughput_total", None, [])
-    wrong = runs(tmp_path, text.replace("summary throughput:493.9", "summary throughput:593.9"), "wrong.txt")[-1]
+    assert [(r.figures[0].value, r.facts["device_id"]) for r in (first, second)] == [
+        (250.0, 0),
+        (243.90243902439025, 1),
+    ]
+    assert (total.figures[0].name, total.figures[0].per, total.warnings) == (
+        "throughput_total",
+        None,
+        [],
+    )
+    wrong = runs(
+        tmp_path, text.replace("summary throughput:493.9", "summary throughput:593.9"), "wrong.txt"
+    )[-1]
     assert any("493.9" in w and "593.9" in w for w in wrong.warnings)
 
 
 def summary(**changes: object) -> dict[str, object]:
-    times = {"min": 3.9, "max": 4.2, "mean": 4.0, "median": 4.0, "percentile(99%)": 4.19, "count": 2}
+    times = {
+        "min": 3.9,
+        "max": 4.2,
+        "mean": 4.0,
+        "median": 4.0,
+        "percentile(99%)": 4.19,
+        "count": 2,
+    }
     data: dict[str, object] = {
         "filesinfo": {str(i): {"infiles": [], "outfiles": []} for i in range(20)},
         "args": ["ais_bench", "--model", "m.om", "--batchsize", "16"],
@@ -138,7 +192,13 @@ def summary(**changes: object) -> dict[str, object]:
 
 def test_summary_file(tmp_path: Path) -> None:
     (run,) = runs(tmp_path, json.dumps(summary(), indent=1), "x_summary.json")
-    assert (run.family, run.status, run.batch, run.batch_source, run.warnings) == ("ais_bench", "ok", 16, "command line", [])
+    assert (run.family, run.status, run.batch, run.batch_source, run.warnings) == (
+        "ais_bench",
+        "ok",
+        16,
+        "command line",
+        [],
+    )
     text = json.dumps(summary(), indent=1).splitlines()
     assert run.figures[0].value == 4000.0 and '"throughput"' in text[run.figures[0].line - 1]
     samples = run.figure("samples")
@@ -146,7 +206,11 @@ def test_summary_file(tmp_path: Path) -> None:
 
 
 def test_old_summary_file_without_arguments(tmp_path: Path) -> None:
-    data = {k: v for k, v in summary().items() if k not in ("args", "npu_compute_time_list", "filesinfo")}
+    data = {
+        k: v
+        for k, v in summary().items()
+        if k not in ("args", "npu_compute_time_list", "filesinfo")
+    }
     (run,) = runs(tmp_path, json.dumps(data), "sumary.json")
     assert (run.batch, run.batch_source) == (16, "throughput x mean compute time")
 
@@ -171,14 +235,24 @@ def test_a_damaged_summary_keeps_what_is_whole_or_says_so(tmp_path: Path) -> Non
 
 
 def test_a_failed_run_has_no_result_and_says_why(tmp_path: Path) -> None:
-    (run,) = runs(tmp_path, "[INFO] try get model batchsize:1\n[ERROR] load model from file failed, model file is x.om\n")
-    assert (run.status, run.figures) == ("failed", []) and "load model from file failed" in run.warnings[0]
+    (run,) = runs(
+        tmp_path,
+        "[INFO] try get model batchsize:1\n[ERROR] load model from file failed, model file is"
+        " x.om\n",
+    )
+    assert (run.status, run.figures) == (
+        "failed",
+        [],
+    ) and "load model from file failed" in run.warnings[0]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "python3 -m ais_bench --model m.om --batchsize 32\n#观察 throughput 1000*batchsize(32)/NPU_compute_time.mean(xx.xxx): xxx.xxx\n",
+        (
+            "python3 -m ais_bench --model m.om --batchsize 32\n#观察 throughput"
+            " 1000*batchsize(32)/NPU_compute_time.mean(xx.xxx): xxx.xxx\n"
+        ),
         "usage: ais_bench [-h] --model MODEL [--batchsize BATCHSIZE]\n",
     ],
 )
@@ -201,15 +275,30 @@ def test_real_samples(shared: Path) -> None:
                 assert rate.value == pytest.approx(run.batch / (mean.value or 0), rel=1e-6)
     for path in sorted(folder.glob("*/*_summary.json")):
         (run,) = read(path)
-        assert run.figures[0].value == json.loads(path.read_text())["throughput"] and run.warnings == []
+        assert (
+            run.figures[0].value == json.loads(path.read_text())["throughput"]
+            and run.warnings == []
+        )
 
 
 def test_real_excerpts(shared: Path) -> None:
-    rates = {"01": 112.53087529912726, "03": 16.73500966300553, "05": 171.5691219234638, "07": 62.17950873049252, "09": 1281.4860983806905,
-             "13": 171.5691219234638, "17": 3438.7935677393734, "19": 148.1286544184991}  # fmt: skip
+    rates = {
+        "01": 112.53087529912726,
+        "03": 16.73500966300553,
+        "05": 171.5691219234638,
+        "07": 62.17950873049252,
+        "09": 1281.4860983806905,
+        "13": 171.5691219234638,
+        "17": 3438.7935677393734,
+        "19": 148.1286544184991,
+    }
     batches = {"01": 16, "03": 1, "05": 1, "07": 1, "09": 1, "13": 1, "17": 16, "19": 64}
     for number, rate in rates.items():
         (run,) = read(shared / "samples" / "logs" / f"ais_bench_{number}.log")
         assert (run.figures[0].value, run.batch) == (rate, batches[number])
     devices = read(shared / "samples/logs/ais_bench_15.log")
-    assert [r.figures[0].value for r in devices] == [226.43004497955928, 222.76300429514114, 449.19304927470046]
+    assert [r.figures[0].value for r in devices] == [
+        226.43004497955928,
+        222.76300429514114,
+        449.19304927470046,
+    ]

@@ -1,4 +1,6 @@
-"""benchmark's perf files: the published shapes, the damage that real files carry, and what the file says against itself."""
+"""benchmark's perf files: the published shapes, the damage that real files carry, and what the file
+says against itself.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ def one(tmp_path: Path, text: str | bytes, name: str = "perf.txt") -> Run:
 
 
 def printed(run: Run) -> dict[tuple[str | None, str | None, str], float]:
-    return {(f.boundary, f.stage, f.name): f.value for f in run.figures if f.value is not None and f.derived is None}
+    return {
+        (f.boundary, f.stage, f.name): f.value
+        for f in run.figures
+        if f.value is not None and f.derived is None
+    }
 
 
 def test_every_printed_figure_is_read_with_its_line_and_meaning(tmp_path: Path) -> None:
@@ -84,7 +90,9 @@ def test_damage_of_real_files_costs_no_figure(tmp_path: Path, damage) -> None:  
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "gbk"])
 def test_encodings(tmp_path: Path, encoding: str) -> None:
-    text = ("batch16的性能\n" if encoding != "utf-16-le" else "") + BS16.replace(", ", "，" if encoding == "gbk" else ", ")
+    text = ("batch16的性能\n" if encoding != "utf-16-le" else "") + BS16.replace(
+        ", ", "，" if encoding == "gbk" else ", "
+    )
     run = one(tmp_path, text.encode(encoding))
     assert printed(run) == printed(one(tmp_path, BS16, "plain.txt"))
 
@@ -97,7 +105,11 @@ def test_a_field_that_is_cut_off_is_not_made_up(tmp_path: Path) -> None:
 
 def test_an_excerpt_is_incomplete_and_keeps_its_figures(tmp_path: Path) -> None:
     run = one(tmp_path, "[inference] Interface throughputRate: 1.23284\n")
-    assert (run.status, run.batch, [f.value for f in run.figures]) == ("incomplete", None, [1.23284])
+    assert (run.status, run.batch, [f.value for f in run.figures]) == (
+        "incomplete",
+        None,
+        [1.23284],
+    )
 
 
 def test_no_cut_invents_a_figure(tmp_path: Path) -> None:
@@ -113,7 +125,10 @@ def test_no_cut_invents_a_figure(tmp_path: Path) -> None:
 def test_two_runs_are_two_measurements(tmp_path: Path) -> None:
     path = tmp_path / "two.txt"
     path.write_text(BS16 + "\n" + BS16.replace("714.514", "700.5"))
-    assert [(r.line, r.figures[0].value, r.figures[0].line) for r in read(path)] == [(1, 714.514, 4), (7, 700.5, 10)]
+    assert [(r.line, r.figures[0].value, r.figures[0].line) for r in read(path)] == [
+        (1, 714.514, 4),
+        (7, 700.5, 10),
+    ]
 
 
 def test_the_batch_of_the_name_is_checked_against_the_rates(tmp_path: Path) -> None:
@@ -125,7 +140,9 @@ def test_the_batch_of_the_name_is_checked_against_the_rates(tmp_path: Path) -> N
 
 
 def test_the_name_is_a_hint_where_the_rates_are_missing(tmp_path: Path) -> None:
-    run = one(tmp_path, "\n".join(BS16.splitlines()[:4]) + "\n", "perf_vision_batchsize_32_device_0.txt")
+    run = one(
+        tmp_path, "\n".join(BS16.splitlines()[:4]) + "\n", "perf_vision_batchsize_32_device_0.txt"
+    )
     assert (run.batch, run.batch_source) == (32, "file name (a hint)")
 
 
@@ -134,12 +151,19 @@ def test_the_name_is_a_hint_where_the_rates_are_missing(tmp_path: Path) -> None:
     [
         (95.0294, 11.8803, 50000, [8]),
         (170.469, 5.32876, 50000, [32]),
-        (14.8889, 1.0, 134, [15, 16]),  # N = 134: 134 / ceil(134 / 16) = 14.9, which 15 explains as well
+        (
+            14.8889,
+            1.0,
+            134,
+            [15, 16],
+        ),  # N = 134: 134 / ceil(134 / 16) = 14.9, which 15 explains as well
         (7.5, 1.0, 50000, []),
         (1.0, 1.0, None, [1]),
     ],
 )
-def test_batch_from_rates(infer: float, post: float, samples: float | None, batches: list[int]) -> None:
+def test_batch_from_rates(
+    infer: float, post: float, samples: float | None, batches: list[int]
+) -> None:
     assert _batches_for(infer / post, samples) == batches
 
 
@@ -156,15 +180,22 @@ def test_batch_from_the_formula_of_the_tool(batch: int, samples: int) -> None:
         ("moduleLatency: 3.68776", "moduleLatency: 4.68776", ("[data read]", "271.167", "4.68776")),
     ],
 )
-def test_figures_that_contradict_each_other_are_reported(tmp_path: Path, old: str, new: str, needles: tuple[str, ...]) -> None:
+def test_figures_that_contradict_each_other_are_reported(
+    tmp_path: Path, old: str, new: str, needles: tuple[str, ...]
+) -> None:
     text = BS16.replace(old, new)
     if "195593.9" in new:  # few samples, so that six digits tell: 76 of them, then 76.4
-        text = text.replace("throughputRate: 255.635, latency: 195593.9", "throughputRate: 255.635, latency: 298.9")
+        text = text.replace(
+            "throughputRate: 255.635, latency: 195593.9", "throughputRate: 255.635, latency: 298.9"
+        )
     assert any(all(n in w for n in needles) for w in one(tmp_path, text).warnings)
 
 
 def test_our_own_file_is_never_read_as_an_npus(tmp_path: Path) -> None:
-    run = one(tmp_path, "# PortProof 0.1.0 boundary=end_to_end\n[e2e] throughputRate: 812.5, latency: 800\n")
+    run = one(
+        tmp_path,
+        "# PortProof 0.1.0 boundary=end_to_end\n[e2e] throughputRate: 812.5, latency: 800\n",
+    )
     assert (run.family, run.tool_version, run.status) == ("portproof", "0.1.0", "ok")
     assert {f.boundary for f in run.figures if f.name == "throughput"} == {"end_to_end"}
 
@@ -187,9 +218,18 @@ def test_prose_gives_no_figure(tmp_path: Path, prose: str) -> None:
 
 def test_real_samples(shared: Path) -> None:
     rates = {
-        "01": 2.00815, "03": 80.3537, "05": 144.766, "09": 253.855, "11": 101.129, "13": 122.054,
-        "15": 162.018, "17": 165.945, "19": 137.422, "21": 392.072, "23": 1.23284,
-    }  # fmt: skip
+        "01": 2.00815,
+        "03": 80.3537,
+        "05": 144.766,
+        "09": 253.855,
+        "11": 101.129,
+        "13": 122.054,
+        "15": 162.018,
+        "17": 165.945,
+        "19": 137.422,
+        "21": 392.072,
+        "23": 1.23284,
+    }
     for number, rate in rates.items():
         (run,) = read(shared / "samples" / "logs" / f"perf_vision_{number}.log")
         figure = run.figure("throughput", boundary="device")

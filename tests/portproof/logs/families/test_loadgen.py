@@ -34,18 +34,26 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_offline_latencies_are_the_run_time_and_not_reported(tmp_path: Path) -> None:
     (run,) = read(write(tmp_path, OFFLINE))
-    assert [(f.name, f.value, f.unit, f.boundary, f.line) for f in run.figures] == [("throughput", 109852, "images/s", "call", 7)]
+    assert [(f.name, f.value, f.unit, f.boundary, f.line) for f in run.figures] == [
+        ("throughput", 109852, "images/s", "call", 7)
+    ]
     assert (run.status, run.batch, run.facts["scenario"]) == ("ok", None, "Offline")
 
 
 def test_an_invalid_result_is_no_result(tmp_path: Path) -> None:
-    text = OFFLINE.replace("is : VALID", "is : INVALID").replace("duration satisfied : Yes", "duration satisfied : NO")
+    text = OFFLINE.replace("is : VALID", "is : INVALID").replace(
+        "duration satisfied : Yes", "duration satisfied : NO"
+    )
     (run,) = read(write(tmp_path, text))
-    assert (run.status, run.figures) == ("failed", []) and "Min duration satisfied" in run.warnings[0]
+    assert (run.status, run.figures) == ("failed", []) and "Min duration satisfied" in run.warnings[
+        0
+    ]
 
 
 def test_valid_beside_an_error_is_reported(tmp_path: Path) -> None:
-    (run,) = read(write(tmp_path, OFFLINE.replace("No errors encountered during test", "1 ERROR encountered")))
+    (run,) = read(
+        write(tmp_path, OFFLINE.replace("No errors encountered during test", "1 ERROR encountered"))
+    )
     assert run.status == "ok" and "1 ERROR" in run.warnings[0]
 
 
@@ -63,12 +71,19 @@ def test_accuracy_mode_measures_no_performance(tmp_path: Path) -> None:
 
 def test_real_samples(shared: Path) -> None:
     folder = shared / "samples" / "loadgen"
-    runs = {name: read(folder / f"summary_{name}.txt")[0] for name in ("SingleStream", "MultiStream", "Server", "Offline")}
+    runs = {
+        name: read(folder / f"summary_{name}.txt")[0]
+        for name in ("SingleStream", "MultiStream", "Server", "Offline")
+    }
     assert {r.status for r in runs.values()} == {"ok"}
     single = {f.name: f.value for f in runs["SingleStream"].figures}
     assert single["latency_p90"] == pytest.approx(5572e-9) and single["throughput"] == 47820.05
     multi = {f.name: f.value for f in runs["MultiStream"].figures}
-    assert runs["MultiStream"].batch == 8 and multi["latency_p99"] == pytest.approx(403964e-9) and "throughput" not in multi
+    assert (
+        runs["MultiStream"].batch == 8
+        and multi["latency_p99"] == pytest.approx(403964e-9)
+        and "throughput" not in multi
+    )
     assert runs["Server"].figures[0].value == 1968.73 and "1 ERROR" in runs["Server"].warnings[0]
     with pytest.raises(InputError):
         read(folder / "detail_head_Offline.txt")

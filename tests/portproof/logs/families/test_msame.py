@@ -33,9 +33,15 @@ def test_averages_and_verdict(tmp_path: Path) -> None:
 
 
 def test_the_rate_is_derived_only_where_the_command_tells_the_batch(tmp_path: Path) -> None:
-    (run,) = read(write(tmp_path, "./msame --model m.om --output out --dymBatch 4 --loop 20\n" + LOG))
+    (run,) = read(
+        write(tmp_path, "./msame --model m.om --output out --dymBatch 4 --loop 20\n" + LOG)
+    )
     assert run.batch == 4
-    assert run.figures[0].name == "throughput" and run.figures[0].value == pytest.approx(4 / 0.09312) and run.figures[0].derived
+    assert (
+        run.figures[0].name == "throughput"
+        and run.figures[0].value == pytest.approx(4 / 0.09312)
+        and run.figures[0].derived
+    )
 
 
 def test_without_its_success_line_a_log_is_incomplete(tmp_path: Path) -> None:
@@ -44,7 +50,11 @@ def test_without_its_success_line_a_log_is_incomplete(tmp_path: Path) -> None:
 
 
 def test_a_failed_run_has_no_result(tmp_path: Path) -> None:
-    (run,) = read(write(tmp_path, LOG.replace("success\n", "failed\n").replace("sample failed", "sample failed")))
+    (run,) = read(
+        write(
+            tmp_path, LOG.replace("success\n", "failed\n").replace("sample failed", "sample failed")
+        )
+    )
     assert (run.status, run.figures) == ("failed", [])
 
 
@@ -53,7 +63,11 @@ def test_two_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["日志中会记录Inference average time without first time，即为平均耗时(ms)。\n", "Inference average time : 93.1"]
+    "text",
+    [
+        "日志中会记录Inference average time without first time，即为平均耗时(ms)。\n",
+        "Inference average time : 93.1",
+    ],
 )
 def test_prose_and_stumps(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError):
@@ -63,4 +77,6 @@ def test_prose_and_stumps(tmp_path: Path, text: str) -> None:
 def test_real_samples(shared: Path) -> None:
     for number, mean in {"02": 0.20761, "06": 0.0025542, "08": 0.09314}.items():
         (run,) = read(shared / "samples" / "logs" / f"msame_{number}.log")
-        assert run.figures[0].value == pytest.approx(mean) and run.status == ("ok" if number == "08" else "incomplete")
+        assert run.figures[0].value == pytest.approx(mean) and run.status == (
+            "ok" if number == "08" else "incomplete"
+        )

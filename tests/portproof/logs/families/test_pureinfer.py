@@ -29,7 +29,10 @@ def write(tmp_path: Path, text: str) -> Path:
         "[INFO] ave_throughputRate: 440.606samples/s, ave_latency: 2.304ms",
         "[INFO]ave_throughputRate:440.606samples/s,ave_latency:2.304ms",
         "ave_thoroughputRate = 440.606samples/s, ave_latency = 2.304ms",
-        "[2022-05-17 10:00:00] [INFO] ave_throughputRate: 440.606 samples/s， ave_latency: 2.304 ms",
+        (
+            "[2022-05-17 10:00:00] [INFO] ave_throughputRate: 440.606 samples/s， ave_latency:"
+            " 2.304 ms"
+        ),
         "ave_throughputRate: 440.606, ave_latency: 2.304ms",
     ],
 )
@@ -44,11 +47,21 @@ def test_every_spelling(tmp_path: Path, line: str) -> None:
 
 def test_the_model_names_a_batch_which_stays_a_hint(tmp_path: Path) -> None:
     (run,) = read(write(tmp_path, CONSOLE))
-    assert (run.batch, run.facts["batch_hint"], run.facts["device_id"], run.figures[0].line) == (None, 4, 0, 3)
+    assert (run.batch, run.facts["batch_hint"], run.facts["device_id"], run.figures[0].line) == (
+        None,
+        4,
+        0,
+        3,
+    )
 
 
 def test_the_command_line_tells_the_batch(tmp_path: Path) -> None:
-    (run,) = read(write(tmp_path, "./benchmark.x86_64 -round=20 -om_path=m.om -device_id=0 -batch_size=4\n" + CONSOLE))
+    (run,) = read(
+        write(
+            tmp_path,
+            "./benchmark.x86_64 -round=20 -om_path=m.om -device_id=0 -batch_size=4\n" + CONSOLE,
+        )
+    )
     assert (run.batch, run.batch_source) == (4, "command line")
 
 
@@ -83,8 +96,23 @@ def test_prose_and_stumps_give_no_figure(tmp_path: Path, prose: str) -> None:
 
 
 def test_real_samples(shared: Path) -> None:
-    rates = {"01": 8.12674, "03": 440.606, "05": 224.608, "07": 270.962, "09": 20.6958, "11": 953.503, "13": 180.362, "15": 39.9892,
-             "17": 1522.02, "19": 244.742, "21": 21.5788, "23": 155.975, "25": 1258.14, "27": 0.620627, "29": 7.18646}  # fmt: skip
+    rates = {
+        "01": 8.12674,
+        "03": 440.606,
+        "05": 224.608,
+        "07": 270.962,
+        "09": 20.6958,
+        "11": 953.503,
+        "13": 180.362,
+        "15": 39.9892,
+        "17": 1522.02,
+        "19": 244.742,
+        "21": 21.5788,
+        "23": 155.975,
+        "25": 1258.14,
+        "27": 0.620627,
+        "29": 7.18646,
+    }
     for number, rate in rates.items():
         (run,) = read(shared / "samples" / "logs" / f"pureinfer_{number}.log")
         assert run.figures[0].value == rate and run.status == "ok"

@@ -1,4 +1,6 @@
-"""trtexec 7.x to 11.x: formats, meanings, verdicts, and real logs against an independent reader's values."""
+"""trtexec 7.x to 11.x: formats, meanings, verdicts, and real logs against an independent reader's
+values.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +49,24 @@ total compute time: 2.97245 s
 """
 
 
-def log(body: str, command: str = COMMAND, version: str = "v8501", verdict: str | None = "PASSED", extra: str = "") -> str:
+def log(
+    body: str,
+    command: str = COMMAND,
+    version: str = "v8501",
+    verdict: str | None = "PASSED",
+    extra: str = "",
+) -> str:
     tag = f" [TensorRT {version}]" if version else ""
-    lines = [f"&&&& RUNNING TensorRT.trtexec{tag} # {command}", *(STAMP + line for line in (extra + body).splitlines())]
-    return "\n".join([*lines, *([f"&&&& {verdict} TensorRT.trtexec{tag} # {command}"] if verdict else [])]) + "\n"
+    lines = [
+        f"&&&& RUNNING TensorRT.trtexec{tag} # {command}",
+        *(STAMP + line for line in (extra + body).splitlines()),
+    ]
+    return (
+        "\n".join(
+            [*lines, *([f"&&&& {verdict} TensorRT.trtexec{tag} # {command}"] if verdict else [])]
+        )
+        + "\n"
+    )
 
 
 def runs(tmp_path: Path, text: str) -> list[Run]:
@@ -70,12 +86,21 @@ def values(run: Run) -> dict[str, float | None]:
 
 def test_figures_units_boundaries_and_lines(tmp_path: Path) -> None:
     run = one(tmp_path, log(SUMMARY))
-    assert (run.family, run.tool_version, run.status, run.batch, run.warnings) == ("trtexec", "8.5.1", "ok", 8, [])
+    assert (run.family, run.tool_version, run.status, run.batch, run.warnings) == (
+        "trtexec",
+        "8.5.1",
+        "ok",
+        8,
+        [],
+    )
     by_name = {(f.name, f.unit): f for f in run.figures}
     qps, images = by_name["throughput", "batches/s"], by_name["throughput", "images/s"]
     assert (qps.value, qps.boundary, qps.line, qps.derived) == (40.5, "call", 3, None)
     assert (images.value, images.boundary, images.line) == (324.0, "call", 3) and images.derived
-    assert by_name["latency_mean", "s"].boundary == "device+copies" and by_name["compute_p99", "s"].boundary == "device"
+    assert (
+        by_name["latency_mean", "s"].boundary == "device+copies"
+        and by_name["compute_p99", "s"].boundary == "device"
+    )
     found = values(run)
     expected = {
         "latency_mean": 0.0345,
@@ -90,7 +115,14 @@ def test_figures_units_boundaries_and_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "dotted"),
-    [("v8003", "8.0.3"), ("v8205", "8.2.5"), ("v8601", "8.6.1"), ("v100300", "10.3.0"), ("v110100", "11.1.0"), ("", None)],
+    [
+        ("v8003", "8.0.3"),
+        ("v8205", "8.2.5"),
+        ("v8601", "8.6.1"),
+        ("v100300", "10.3.0"),
+        ("v110100", "11.1.0"),
+        ("", None),
+    ],
 )
 def test_versions(tmp_path: Path, version: str, dotted: str | None) -> None:
     assert one(tmp_path, log(SUMMARY, version=version)).tool_version == dotted
@@ -134,7 +166,9 @@ def test_zero_qps_of_7_x_is_null_with_what_it_must_have_been(tmp_path: Path) -> 
     assert (images.value, images.recovered) == (None, pytest.approx(8 * 467.49, abs=0.1))
     assert any("467.49" in w and "1406" in w for w in run.warnings)
     bare = one(tmp_path, log("throughput: 0 qps\n", version=""))
-    assert [(f.value, f.recovered) for f in bare.figures] == [(None, None)] and "does not hold" in bare.warnings[0]
+    assert [(f.value, f.recovered) for f in bare.figures] == [
+        (None, None)
+    ] and "does not hold" in bare.warnings[0]
 
 
 def test_a_pasted_line_without_line_ends(tmp_path: Path) -> None:
@@ -150,27 +184,55 @@ def test_a_pasted_line_without_line_ends(tmp_path: Path) -> None:
         ("trtexec --onnx=m.onnx --minShapes=x:1x3 --optShapes=x:4x3 --maxShapes=x:16x3", "", 4),
         ("trtexec --onnx=m.onnx --shapes=a:2x3,b:1x7", "", None),
         ("trtexec --loadEngine=m_bs10.trt", "", None),
-        ("trtexec --loadEngine=m.trt", "Created input binding for inputs.1 with dimensions 64x3x224x224\n", 64),
-        ("trtexec --loadEngine=m.trt", "Input binding for x with dimensions 4x1x28x28 is created.\n", 4),
+        (
+            "trtexec --loadEngine=m.trt",
+            "Created input binding for inputs.1 with dimensions 64x3x224x224\n",
+            64,
+        ),
+        (
+            "trtexec --loadEngine=m.trt",
+            "Input binding for x with dimensions 4x1x28x28 is created.\n",
+            4,
+        ),
     ],
 )
-def test_the_batch_comes_from_shapes_and_bindings_only(tmp_path: Path, command: str, extra: str, batch: int | None) -> None:
+def test_the_batch_comes_from_shapes_and_bindings_only(
+    tmp_path: Path, command: str, extra: str, batch: int | None
+) -> None:
     run = one(tmp_path, log(SUMMARY, command=command, extra=extra))
     assert run.batch == batch
     assert ("images" in values(run)) == (batch is not None)
 
 
 def test_the_rate_of_an_implicit_batch_engine_counts_images(tmp_path: Path) -> None:
-    run = one(tmp_path, log(SUMMARY.replace("40.5 qps", "41087.7 qps"), command="trtexec --deploy=m.prototxt --batch=16", version="v8400"))
-    assert (run.batch, values(run)["images"], values(run)["throughput"]) == (16, 41087.7, pytest.approx(41087.7 / 16))
+    run = one(
+        tmp_path,
+        log(
+            SUMMARY.replace("40.5 qps", "41087.7 qps"),
+            command="trtexec --deploy=m.prototxt --batch=16",
+            version="v8400",
+        ),
+    )
+    assert (run.batch, values(run)["images"], values(run)["throughput"]) == (
+        16,
+        41087.7,
+        pytest.approx(41087.7 / 16),
+    )
 
 
 def test_missing_shapes_mean_batch_1_and_are_reported(tmp_path: Path) -> None:
-    warning = "Dynamic dimensions required for input: x, but no shapes were provided. Automatically overriding shape to: 1x1x28x28\n"
+    warning = (
+        "Dynamic dimensions required for input: x, but no shapes were provided. Automatically"
+        " overriding shape to: 1x1x28x28\n"
+    )
     run = one(tmp_path, log(SUMMARY, command="trtexec --onnx=m.onnx", extra=warning))
     assert run.batch == 1 and any("batch 1 because no shapes were given" in w for w in run.warnings)
-    loaded = "Shape missing for input with dynamic shape: xAutomatically setting shape to: 1x1x28x28\n"
-    assert one(tmp_path, log(SUMMARY, command="trtexec --loadEngine=m.trt", extra=loaded)).batch == 1
+    loaded = (
+        "Shape missing for input with dynamic shape: xAutomatically setting shape to: 1x1x28x28\n"
+    )
+    assert (
+        one(tmp_path, log(SUMMARY, command="trtexec --loadEngine=m.trt", extra=loaded)).batch == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,7 +244,9 @@ def test_missing_shapes_mean_batch_1_and_are_reported(tmp_path: Path) -> None:
         (COMMAND + " --includeDataTransfers", "v110100", "call", "device+copies"),
     ],
 )
-def test_the_mode_decides_the_boundary(tmp_path: Path, command: str, version: str, qps: str, latency: str) -> None:
+def test_the_mode_decides_the_boundary(
+    tmp_path: Path, command: str, version: str, qps: str, latency: str
+) -> None:
     run = one(tmp_path, log(SUMMARY, command=command, version=version))
     assert {f.boundary for f in run.figures if f.name == "throughput"} == {qps}
     figure = run.figure("latency_mean")
@@ -190,7 +254,10 @@ def test_the_mode_decides_the_boundary(tmp_path: Path, command: str, version: st
 
 
 def test_warnings_of_the_tool_are_kept(tmp_path: Path) -> None:
-    text = log(SUMMARY + "* GPU compute time is unstable, with coefficient of variance = 6.58751%.\n", command=COMMAND + " --infStreams=4")
+    text = log(
+        SUMMARY + "* GPU compute time is unstable, with coefficient of variance = 6.58751%.\n",
+        command=COMMAND + " --infStreams=4",
+    )
     run = one(tmp_path, text)
     assert any("6.58751" in w for w in run.warnings)
     assert any("4 inference streams" in w and "not valid" in w for w in run.warnings)
@@ -205,7 +272,9 @@ def test_figures_that_contradict_each_other(tmp_path: Path) -> None:
 
 
 def test_a_failed_run_has_no_result(tmp_path: Path) -> None:
-    text = log(SUMMARY, verdict="FAILED").replace("=== Perf", "Starting inference\n[05/17/2022-15:33:49] [E] Error Code 1: boom\n=== Perf")
+    text = log(SUMMARY, verdict="FAILED").replace(
+        "=== Perf", "Starting inference\n[05/17/2022-15:33:49] [E] Error Code 1: boom\n=== Perf"
+    )
     run = one(tmp_path, text)
     assert (run.status, run.figures) == ("failed", []) and "boom" in run.warnings[0]
 
@@ -217,7 +286,9 @@ def test_without_a_verdict_whole_figures_are_incomplete(tmp_path: Path) -> None:
 
 def test_errors_on_stderr_alone_are_a_failed_run(tmp_path: Path) -> None:
     run = one(
-        tmp_path, "[11/22/2024-13:40:47] [E] Error[1]: Cuda Runtime (out of memory)\n[11/22/2024-13:40:47] [E] Engine set up failed\n"
+        tmp_path,
+        "[11/22/2024-13:40:47] [E] Error[1]: Cuda Runtime (out of memory)\n[11/22/2024-13:40:47]"
+        " [E] Engine set up failed\n",
     )
     assert (run.status, run.figures) == ("failed", []) and "Engine set up failed" in run.warnings[0]
 
@@ -228,9 +299,17 @@ def test_passed_without_a_summary_says_so(tmp_path: Path) -> None:
 
 
 def test_two_runs_with_and_without_banners(tmp_path: Path) -> None:
-    assert [r.batch for r in runs(tmp_path, log(SUMMARY) + log(SUMMARY, command="trtexec --onnx=m.onnx --shapes=x:1x3"))] == [8, 1]
+    assert [
+        r.batch
+        for r in runs(
+            tmp_path, log(SUMMARY) + log(SUMMARY, command="trtexec --onnx=m.onnx --shapes=x:1x3")
+        )
+    ] == [8, 1]
     body = "".join(STAMP + line + "\n" for line in SUMMARY.splitlines())
-    assert [(r.status, r.line) for r in runs(tmp_path, body + body.replace("40.5", "41.5"))] == [("incomplete", 2), ("incomplete", 11)]
+    assert [(r.status, r.line) for r in runs(tmp_path, body + body.replace("40.5", "41.5"))] == [
+        ("incomplete", 2),
+        ("incomplete", 11),
+    ]
     excerpt = "\n".join(OLD.splitlines()[12:]) + "\n"
     assert len(runs(tmp_path, excerpt + excerpt)) == 2
 
@@ -243,13 +322,18 @@ def test_no_cut_invents_a_figure(tmp_path: Path) -> None:
                 found = runs(tmp_path, text[:cut])
             except InputError:
                 continue
-            assert {(f.name, f.unit, f.value) for r in found for f in r.figures} <= printed, text[:cut][-60:]
+            assert {(f.name, f.unit, f.value) for r in found for f in r.figures} <= printed, text[
+                :cut
+            ][-60:]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "&&&& RUNNING TensorRT.trtexec [TensorRT v8601] # trtexec\n=== Model Options ===\n  --onnx=<file>  ONNX\n&&&& PASSED TensorRT.trtexec # trtexec\n",
+        (
+            "&&&& RUNNING TensorRT.trtexec [TensorRT v8601] # trtexec\n=== Model Options ===\n "
+            " --onnx=<file>  ONNX\n&&&& PASSED TensorRT.trtexec # trtexec\n"
+        ),
         "trtexec --onnx=m.onnx --fp16 --shapes=image:1x3x224x224 --threads\n",
         "* 注：T4上的性能计算为1000/(GPU Compute mean/batch)\n",
         "batch1 t4单卡吞吐率：1000/(0.859765/1)=1163.108fps\n",
@@ -262,7 +346,9 @@ def test_help_commands_and_prose_are_not_logs(tmp_path: Path, text: str) -> None
 
 
 def test_missing_equals_signs_give_null_and_not_a_guess(tmp_path: Path) -> None:
-    run = one(tmp_path, "Throughput: 40.5 qps\nGPU Compute Time: min 20.5 ms, max 25.5 ms, mean 24 ms\n")
+    run = one(
+        tmp_path, "Throughput: 40.5 qps\nGPU Compute Time: min 20.5 ms, max 25.5 ms, mean 24 ms\n"
+    )
     assert list(values(run)) == ["throughput"]
 
 
@@ -270,7 +356,14 @@ def test_exported_times_against_numpy(tmp_path: Path) -> None:
     generator = np.random.default_rng(3)
     compute = np.sort(generator.gamma(9, 0.3, 250))
     rows = [
-        {"startEnqMs": 300 + 3 * i, "endD2hMs": 302 + 3 * i, "h2dMs": 0.5, "computeMs": c, "d2hMs": 0.25, "latencyMs": c + 0.75}
+        {
+            "startEnqMs": 300 + 3 * i,
+            "endD2hMs": 302 + 3 * i,
+            "h2dMs": 0.5,
+            "computeMs": c,
+            "d2hMs": 0.25,
+            "latencyMs": c + 0.75,
+        }
         for i, c in enumerate(compute)
     ]
     found = values(one(tmp_path, json.dumps(rows)))
@@ -289,7 +382,10 @@ def test_exported_times_against_numpy(tmp_path: Path) -> None:
         ([{"count": 5}, {"name": "a", "timeMs": 1.0}], "layer profile"),
         ({"Layers": [], "Bindings": []}, "layer information"),
         ([{"name": "y", "dimensions": "1x10", "values": [1]}], "outputs"),
-        ([{"computeMs": 1.0, "latencyMs": 1.0}, {"computeMs": "x", "latencyMs": 1.0}], "not a number"),
+        (
+            [{"computeMs": 1.0, "latencyMs": 1.0}, {"computeMs": "x", "latencyMs": 1.0}],
+            "not a number",
+        ),
         ({"title": "Overall statistical evaluation", "value": []}, "holds no run"),
     ],
 )
@@ -300,7 +396,11 @@ def test_other_json_is_refused_with_the_reason(tmp_path: Path, data: object, rea
 
 def test_real_logs_against_an_independent_reader(shared: Path) -> None:
     folder = shared / "samples" / "trtexec"
-    columns = {"latency_mean": "latency_mean_ms", "latency_median": "latency_median_ms", "latency_p99": "latency_p99_ms"}
+    columns = {
+        "latency_mean": "latency_mean_ms",
+        "latency_median": "latency_median_ms",
+        "latency_p99": "latency_p99_ms",
+    }
     columns["compute_mean"] = "gpu_compute_mean_ms"
     statuses = {"PASSED": "ok", "FAILED": "failed"}
     for row in csv.DictReader((folder / "index.tsv").open(), delimiter="\t"):
@@ -308,11 +408,21 @@ def test_real_logs_against_an_independent_reader(shared: Path) -> None:
         found = values(run)
         for name, column in columns.items():
             expected = None if row[column] == "-" else float(row[column]) / 1000
-            assert found.get(name) == (None if expected is None else pytest.approx(expected, rel=1e-12)), (row["file"], name)
+            assert found.get(name) == (
+                None if expected is None else pytest.approx(expected, rel=1e-12)
+            ), (row["file"], name)
         printed = row["throughput_qps"]
-        assert found.get("throughput") == (None if printed in ("-", "0") else float(printed)), row["file"]
-        assert run.status == statuses.get(row["status"], "failed" if printed == "-" else "incomplete"), row["file"]
-        if row["trt_version"][0].isdigit() and "x" not in row["trt_version"] and row["status"] != "-":
+        assert found.get("throughput") == (None if printed in ("-", "0") else float(printed)), row[
+            "file"
+        ]
+        assert run.status == statuses.get(
+            row["status"], "failed" if printed == "-" else "incomplete"
+        ), row["file"]
+        if (
+            row["trt_version"][0].isdigit()
+            and "x" not in row["trt_version"]
+            and row["status"] != "-"
+        ):
             assert run.tool_version == row["trt_version"]
 
 
@@ -328,8 +438,18 @@ def test_help_texts_are_not_logs(shared: Path) -> None:
 
 
 def test_real_excerpts(shared: Path) -> None:
-    means = {"01": 1.8435, "03": 5.34373, "05": 5.55312, "09": 6.17022, "11": 0.55392, "13": 43.8496, "15": 13.8078, "17": 4.29297,
-             "19": 144.8318, "21": 1.52162}  # fmt: skip
+    means = {
+        "01": 1.8435,
+        "03": 5.34373,
+        "05": 5.55312,
+        "09": 6.17022,
+        "11": 0.55392,
+        "13": 43.8496,
+        "15": 13.8078,
+        "17": 4.29297,
+        "19": 144.8318,
+        "21": 1.52162,
+    }
     for number, mean in means.items():
         run = one_of(shared / "samples" / "logs" / f"trtexec_{number}.log")
         assert values(run)["compute_mean"] == pytest.approx(mean / 1000)
