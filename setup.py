@@ -11,7 +11,7 @@ from pathlib import Path
 from setuptools import setup
 
 STAGES = ("convert", "preprocess", "infer", "metrics", "reports")
-DATA = ("models", "recipes", "targets", "suites", "examples")
+DATA = ("catalog", "examples")
 
 
 def packages() -> dict[str, str]:
@@ -38,11 +38,8 @@ setup(
     package_dir=PACKAGES,
     package_data={
         "portproof": ["py.typed"],
-        "portproof.models": ["*.yaml"],
-        "portproof.targets": ["*.yaml"],
-        "portproof.recipes": ["*.yaml"],
+        "portproof.catalog": ["*/*.yaml"],
         "portproof.preprocess.pixels.native": ["*.c", "*.h"],
-        "portproof.suites": ["*.yaml"],
         "portproof.examples": ["**/*"],
         "portproof.reports.port": ["templates/*"],
     },

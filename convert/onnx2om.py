@@ -31,7 +31,7 @@ def parser() -> Parser:
         "--target",
         default="310p",
         metavar="T",
-        help="310 or 310p, a name of targets/ (default 310p)",
+        help="310 or 310p, a name in catalog/targets (default 310p)",
     )
     p.add_argument(
         "--soc-version",

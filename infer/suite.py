@@ -19,9 +19,9 @@ def parser() -> Parser:
     p = Parser(
         "Bench the models of a suite, each in a folder of its own, and write OUT/README.md; started"
         " again, it continues.",
-        example="python infer/suite.py suites/cpu.yaml --out suite_cpu",
+        example="python infer/suite.py cpu --out suite_cpu",
     )
-    p.add_argument("suite", metavar="SUITE.yaml", help="models, subjects and batch sizes")
+    p.add_argument("suite", metavar="SUITE", help="models, subjects and batch sizes")
     p.add_argument(
         "--out",
         required=True,

@@ -20,7 +20,7 @@ from portproof.core import progress
 from portproof.core.errors import InputError, PortProofError
 from portproof.core.files import existing_file, write_text
 from portproof.core.text import printable
-from portproof.core.yamlfile import load_yaml
+from portproof.core.yamlfile import data_file, load_yaml
 from portproof.infer.runtimes.model_files import builder_packages
 from portproof.infer.timing.alternating import Plan, bench
 from portproof.infer.timing.feed import Kind
@@ -61,7 +61,7 @@ class Suite(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
 def read_suite(path: str | Path) -> Suite:
     """Read a suite file; :class:`InputError` names the line that is wrong."""
-    suite = load_yaml(path, Suite, "suite")
+    suite = load_yaml(data_file("suites", str(path), "suite", "or give a path"), Suite, "suite")
     if not suite.models or not suite.subjects or not suite.batches:
         raise InputError(
             f"suite '{path}': at least one of each was expected under 'models', 'subjects' and"

@@ -1,4 +1,4 @@
-"""Model cards: ``models/<name>.yaml`` says everything about a model that is not code."""
+"""Model cards: ``catalog/models/<name>.yaml`` holds everything about a model but its code."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from portproof.core.errors import InputError
-from portproof.core.yamlfile import data_folder, load_yaml, names_in
+from portproof.core.yamlfile import data_file, load_yaml, names_in
 from portproof.recipe import Recipe, find_recipe
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -106,11 +105,5 @@ def read_card(path: str | os.PathLike[str]) -> Card:
 
 def find_card(name: str) -> Path:
     """The card file of a model name or path; :class:`InputError` lists the names there are."""
-    if name.endswith((".yaml", ".yml")) or os.sep in name:
-        return Path(name)
-    if name not in names_in("models"):
-        raise InputError(
-            f"there is no model card '{name}'; there are {', '.join(names_in('models'))}; "
-            "or give a card's path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE"
-        )
-    return data_folder("models") / f"{name}.yaml"
+    hint = "or give a card's path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE"
+    return data_file("models", name, "model card", hint)

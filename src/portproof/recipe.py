@@ -1,19 +1,17 @@
 """The exact preprocessing of a model, as data.
 
-Named recipes are ``recipes/<name>.yaml``; a model card holds one or names one.
+Named recipes are ``catalog/recipes/<name>.yaml``; a model card holds one or names one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from portproof.core.errors import InputError
-from portproof.core.yamlfile import data_folder, load_yaml, names_in
+from portproof.core.yamlfile import data_file, load_yaml
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming", "area"]
 Dtype = Literal["float32", "float16", "uint8"]
@@ -191,11 +189,5 @@ def find_recipe(name: str) -> Recipe:
     """The recipe of a name (``recipes/<name>.yaml``) or of a YAML file's path; :class:`InputError`
     lists the names there are.
     """
-    if name.endswith((".yaml", ".yml")) or os.sep in name:
-        return read_recipe(Path(name))
-    if name not in names_in("recipes"):
-        raise InputError(
-            f"there is no recipe '{name}'; there are {', '.join(names_in('recipes'))}; or give the"
-            " path of a recipe's YAML file"
-        )
-    return read_recipe(data_folder("recipes") / f"{name}.yaml")
+    hint = "or give the path of a recipe's YAML file"
+    return read_recipe(data_file("recipes", name, "recipe", hint))

@@ -1,4 +1,4 @@
-"""Targets: ``targets/<name>.yaml`` holds the facts about a device that a model is ported to."""
+"""Targets: ``catalog/targets/<name>.yaml`` holds the facts about a device."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def find_target(name: str) -> Target:
     if found is None:
         raise InputError(
             f"there is no target '{name}'; there are {', '.join(target_names())}; a new one is a"
-            " new file in targets/"
+            " new file in catalog/targets/"
         )
     return found
 

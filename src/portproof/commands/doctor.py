@@ -15,7 +15,7 @@ def parser() -> Parser:
         example="portproof doctor --target cpu,310p",
     )
     p.add_values(
-        "--target", default=[], help="only these targets, names of targets/ (default: all)"
+        "--target", default=[], help="only these targets, names in catalog/targets (default: all)"
     )
     p.add_argument(
         "--json", action="store_true", help="a list of {target, capability, ok, why} on stdout"

@@ -23,7 +23,7 @@ def parser() -> Parser:
     p.add_values(
         "--target",
         default=["cpu"],
-        help="where the model is ported to, a name of targets/ (default: cpu)",
+        help="where the model is ported to, a name in catalog/targets (default: cpu)",
     )
     p.add_argument(
         "--model",

@@ -27,11 +27,11 @@ class Format:
 FORMATS: dict[str, Format] = {
     "proof": Format("portproof.proof.sidecar:Proof", "<artefact>.proof.json, the sidecar"),
     "port": Format("portproof.rundir.settings:Settings", "port.yaml"),
-    "card": Format("portproof.card:Card", "models/<name>.yaml"),
+    "card": Format("portproof.card:Card", "catalog/models/<name>.yaml"),
     "recipe": Format(
-        "portproof.recipe:Recipe", "recipes/<name>.yaml, and 'recipe' of a model card"
+        "portproof.recipe:Recipe", "catalog/recipes/<name>.yaml, and 'recipe' of a model card"
     ),
-    "target": Format("portproof.target:Target", "targets/<name>.yaml"),
+    "target": Format("portproof.target:Target", "catalog/targets/<name>.yaml"),
     "perf": Format("portproof.measurement:Performance", "<label>/perf.json"),
     "compare": Format("portproof.metrics.paired.compare:Comparison", "compare.json"),
     "report": Format("portproof.reports.port.seal:Report", "report/report.json"),

@@ -101,22 +101,36 @@ def _refuse_duplicates(node: yaml.Node, known: set[int]) -> None:
             _refuse_duplicates(item, known)
 
 
-def data_folder(name: str) -> Path:
-    """A folder of facts (``models``, ``targets``, ``suites``, ``examples``): at the top of the
-    checkout, inside the installed package.
+def data_folder(kind: str) -> Path:
+    """The folder of a kind of facts (``models``, ``targets``, ...) in ``catalog``, or ``examples``:
+    at the top of the checkout, or inside the installed package.
     """
     for base in portproof.__path__:
-        folder = Path(base, name)
-        if folder.is_dir():
-            return folder
+        for folder in (Path(base, "catalog", kind), Path(base, kind)):
+            if folder.is_dir():
+                return folder
     raise InputError(
-        f"the folder '{name}' is missing from this installation of portproof; install it again"
+        f"the folder '{kind}' is missing from this installation of portproof; install it again"
     )
 
 
-def names_in(folder: str) -> list[str]:
-    """The names of the YAML files of a data folder, sorted."""
-    return sorted(p.stem for p in data_folder(folder).glob("*.yaml"))
+def names_in(kind: str) -> list[str]:
+    """The names of the YAML files of a kind in the catalog, sorted."""
+    return sorted(p.stem for p in data_folder(kind).glob("*.yaml"))
+
+
+def data_file(kind: str, text: str, what: str, hint: str) -> Path:
+    """The YAML file that a user names: by its name in the catalog, by ``<kind>/<name>.yaml``, or by
+    a path of its own. :class:`InputError` lists the names in the catalog; ``hint``: what else may
+    be given.
+    """
+    path, names = Path(text), names_in(kind)
+    if path.suffix in (".yaml", ".yml") or os.sep in text:
+        in_catalog = path.parent == Path(kind) and path.stem in names and not path.exists()
+        return data_folder(kind) / path.name if in_catalog else path
+    if text not in names:
+        raise InputError(f"there is no {what} '{text}'; there are {', '.join(names)}; {hint}")
+    return data_folder(kind) / f"{text}.yaml"
 
 
 def as_data(record: msgspec.Struct) -> Any:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.core.yamlfile import load_yaml
+from portproof.core.yamlfile import data_file, data_folder, load_yaml
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,3 +51,18 @@ def test_a_wrong_file_is_refused_with_its_line(
 def test_a_bomb_of_aliases_and_depth_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         load(tmp_path, "[" * 20000)
+
+
+def test_a_file_of_the_catalog_is_named_or_spelled_with_its_kind_or_given_as_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = data_folder("suites") / "cpu.yaml"
+    assert data_file("suites", "cpu", "suite", "") == own
+    assert data_file("suites", "suites/cpu.yaml", "suite", "") == own
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites/cpu.yaml").write_text("")
+    assert data_file("suites", "suites/cpu.yaml", "suite", "") == Path("suites/cpu.yaml")
+    assert data_file("suites", "other/cpu.yaml", "suite", "") == Path("other/cpu.yaml")
+    with pytest.raises(InputError, match=r"there is no suite 'npu'; there are cpu, poros; give"):
+        data_file("suites", "npu", "suite", "give a path")
