@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,22 +129,40 @@ def small_port() -> Callable[[Path], list[str]]:
     return make_small_port
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that ``make`` filled, once for all workers of a parallel run: the first that asks
+    makes it, the others wait.
+    """
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, mark = base / name, base / f"{name}.made"
+    with open(base / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not mark.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            mark.touch()
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with slow tests begin first, so that no worker of a parallel run ends with one."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def ported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory that the real stages made from a small model; its inputs stand beside it.
+    """A run directory that the real stages made from a small model; its inputs are beside it.
     Copy it before changing anything.
     """
-    folder = tmp_path_factory.mktemp("ported")
-    run_dir = folder / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "portproof",
-        "port",
-        *make_small_port(folder),
-        "--run-dir",
-        str(run_dir),
-    ]
+    return made_once(tmp_path_factory, "ported", _port_small_model) / "run"
+
+
+def _port_small_model(folder: Path) -> None:
+    command = [sys.executable, "-m", "portproof", "port", *make_small_port(folder)]
+    command += ["--run-dir", str(folder / "run")]
     # One thread: with as many as there are processors, a loaded machine makes a bench of
     # microseconds take minutes.
     env = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
@@ -149,7 +170,6 @@ def ported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         command, capture_output=True, text=True, env=env, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return run_dir
 
 
 @pytest.fixture(scope="session")
@@ -157,10 +177,24 @@ def demonstration(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The demonstration, run as the README says with fewer batches: its run directory and the
-    finished process.
+    finished process. tests/portproof/rundir/test_port.py alone may change it.
     """
-    run_dir = tmp_path_factory.mktemp("demonstration") / "run"
-    return run_dir, run_cpu("--run-dir", run_dir, "--batch", "1,4")
+    folder = made_once(tmp_path_factory, "demonstration", _demonstrate)
+    said = json.loads((folder / "process.json").read_text())
+    return folder / "run", subprocess.CompletedProcess(**said)
+
+
+@pytest.fixture(scope="session")
+def demonstration_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the demonstration's run directory, as it was made."""
+    return made_once(tmp_path_factory, "demonstration", _demonstrate) / "copy"
+
+
+def _demonstrate(folder: Path) -> None:
+    done = run_cpu("--run-dir", folder / "run", "--batch", "1,4")
+    said = {name: getattr(done, name) for name in ("args", "returncode", "stdout", "stderr")}
+    (folder / "process.json").write_text(json.dumps(said))
+    shutil.copytree(folder / "run", folder / "copy")
 
 
 def run_cpu(*arguments: object) -> subprocess.CompletedProcess[str]:

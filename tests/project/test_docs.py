@@ -109,9 +109,7 @@ def test_extending(root: Path, tmp_path: Path, run: Run) -> None:
         "infer",
         "metrics",
         "reports",
-        "models",
-        "recipes",
-        "targets",
+        "catalog",
         "examples",
     ):
         shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

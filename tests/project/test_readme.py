@@ -23,7 +23,7 @@ def console_lines(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def checkout(
-    root: Path, demonstration: tuple[Path, object], tmp_path_factory: pytest.TempPathFactory
+    root: Path, demonstration_copy: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The checkout as a reader has it after ``bash run_cpu.sh``: links to its files, and the
     demonstration's run directory.
@@ -33,10 +33,11 @@ def checkout(
         if not item.name.startswith(".") and item.name != "runs":
             (folder / item.name).symlink_to(item)
     (folder / "runs").mkdir()
-    (folder / "runs" / "digits-cpu").symlink_to(demonstration[0])
+    (folder / "runs" / "digits-cpu").symlink_to(demonstration_copy)
     return folder
 
 
+@pytest.mark.slow
 def test_every_command_of_the_readme_works(root: Path, checkout: Path) -> None:
     commands = console_lines((root / "README.md").read_text())
     scripts = [c for c in commands if c.startswith("bash")]

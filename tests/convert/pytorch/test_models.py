@@ -164,13 +164,13 @@ def test_the_file_sees_its_folder_and_nothing_of_ours(
 ) -> None:
     monkeypatch.syspath_prepend(str(root))
     monkeypatch.chdir(root)
-    (tmp_path / "model.py").write_text("import metrics\n\ndef build():\n    return metrics.net()\n")
+    (tmp_path / "model.py").write_text("import reports\n\ndef build():\n    return reports.net()\n")
     card = card_of(f"{tmp_path / 'model.py'}:build", classes=None)
     with pytest.raises(
-        InputError, match=r"model\.py', line 1: ModuleNotFoundError: No module named 'metrics'"
+        InputError, match=r"model\.py', line 1: ModuleNotFoundError: No module named 'reports'"
     ):
         build_model(card, None)
-    (tmp_path / "metrics.py").write_text(
+    (tmp_path / "reports.py").write_text(
         "from torch import nn\n\ndef net():\n    return nn.Identity()\n"
     )
     assert isinstance(build_model(card, None), torch.nn.Identity)

@@ -29,7 +29,7 @@ def test_it_is_a_valid_schema(name: str) -> None:
     ("name", "folder"), [("card", "models"), ("recipe", "recipes"), ("target", "targets")]
 )
 def test_it_accepts_every_file_of_facts(root: Path, name: str, folder: str) -> None:
-    files = list((root / folder).glob("*.yaml"))
+    files = list((root / "catalog" / folder).glob("*.yaml"))
     assert files
     for path in files:
         check(name, yaml.safe_load(path.read_text()))

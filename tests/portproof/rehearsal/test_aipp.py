@@ -70,7 +70,7 @@ def test_raw_pixels_give_what_normalised_floats_give(
         "--model",
         "resnet50",
         "--recipe",
-        root / "recipes" / "resnet_aipp.yaml",
+        root / "catalog" / "recipes" / "resnet_aipp.yaml",
         "--workers",
         1,
     )
