@@ -6,15 +6,6 @@
 set -euo pipefail
 # shellcheck source=tools/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/tools/environment.sh"
-has_tensorrt=(-c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("tensorrt") is None)')
-if "${PORTPROOF_PYTHON:-python3}" "${has_tensorrt[@]}" 2>/dev/null; then
-    prepare_environment demo --system-site-packages
-    if ! "$PORTPROOF_VENV/bin/python" "${has_tensorrt[@]}"; then
-        echo "portproof: error: $PORTPROOF_VENV was made without the packages of '${PORTPROOF_PYTHON:-python3}', which has tensorrt; remove that folder and start again" >&2
-        exit 2
-    fi
-else
-    prepare_environment demo
-fi
+prepare_environment_over tensorrt demo
 [[ " $* " == *" --target "* ]] || set -- --target t4 "$@"
 exec "$PORTPROOF_VENV/bin/python" -m portproof port "$@"

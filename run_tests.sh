@@ -5,6 +5,6 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tools/environment.sh
 source "$root/tools/environment.sh"
-prepare_environment test
+if [ -n "${PORTPROOF_PYTHON:-}" ]; then prepare_environment_over torch test; else prepare_environment test; fi
 cd "$root"
 exec "$PORTPROOF_VENV/bin/python" -m pytest -n "${PORTPROOF_TEST_WORKERS:-auto}" --dist loadscope --no-loadscope-reorder "$@"

@@ -20,12 +20,8 @@ port_to_ascend() {
     fi
     # shellcheck source=tools/environment.sh
     source "$root/tools/environment.sh"
-    if "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("aclruntime") is None)' 2>/dev/null; then
-        prepare_environment ascend --system-site-packages
-        if ! "$PORTPROOF_VENV/bin/python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("aclruntime") is None)'; then
-            echo "portproof: error: $PORTPROOF_VENV was made without the packages of '$python', which has aclruntime; remove that folder and start again" >&2
-            return 2
-        fi
+    if has_module "$python" aclruntime; then
+        prepare_environment_over aclruntime ascend
     else
         # A laptop: everything before the .om, or a rehearsal. The run directory continues on the NPU host.
         prepare_environment demo

@@ -1,5 +1,7 @@
 # shellcheck shell=bash
-# Sourced by run_*.sh: makes .venv beside them with what a command needs, once. Usage: prepare_environment EXTRA [OPTION OF venv]...
+# Sourced by run_*.sh: makes .venv beside them with what a command needs, once.
+#   prepare_environment EXTRA [OPTION OF venv]...    a plain environment
+#   prepare_environment_over MODULE EXTRA            on top of the packages of an interpreter that has MODULE; else a plain one
 #   PORTPROOF_PYTHON   the interpreter to build it from (default: python3; 3.11 or newer)
 
 prepare_environment() {
@@ -19,7 +21,7 @@ prepare_environment() {
         (
             flock 9
             if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-                echo "Setting up $root/.venv ($extra): a few minutes and up to 6 GB, with torch; only the first time." >&2
+                echo "Setting up $root/.venv ($extra), only this once: minutes, and gigabytes where torch has to be downloaded (README.md)." >&2
                 [ -x "$root/.venv/bin/python" ] || make_environment "$python" "$root/.venv" "$@" || exit
                 "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "${root}[$extra]" >&2 || exit
                 printf '%s\n' "$wanted" >"$stamp"
@@ -27,6 +29,24 @@ prepare_environment() {
         ) 9>"$root/.venv.lock" || return
     fi
     export PORTPROOF_VENV=$root/.venv
+}
+
+prepare_environment_over() {
+    local module=$1 extra=$2 python=${PORTPROOF_PYTHON:-python3}
+    if ! has_module "$python" "$module"; then
+        prepare_environment "$extra"
+        return
+    fi
+    prepare_environment "$extra" --system-site-packages || return
+    if ! has_module "$PORTPROOF_VENV/bin/python" "$module"; then
+        echo "portproof: error: $PORTPROOF_VENV was made without the packages of '$python', which has $module; remove that folder and start again" >&2
+        return 2
+    fi
+}
+
+# Usage: has_module PYTHON MODULE
+has_module() {
+    "$1" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)' "$2" 2>/dev/null
 }
 
 # Usage: make_environment PYTHON FOLDER [OPTION OF venv]...

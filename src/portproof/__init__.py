@@ -27,11 +27,14 @@ _API: dict[str, str] = {
     "bench": "portproof.infer.timing.alternating",
     "compare": "portproof.metrics.paired.compare",
     "audit": "portproof.reports.claims.audit",
+    "Plan": "portproof.infer.timing.alternating",
+    "InputError": "portproof.core.errors",
+    "ToolError": "portproof.core.errors",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import one function of the public API on first use."""
+    """Import one name of the public API on first use."""
     if name not in _API:
         raise AttributeError(f"module 'portproof' has no attribute {name!r}")
     import importlib

@@ -24,6 +24,14 @@ def bash(root: Path, script: str, **environment: str) -> subprocess.CompletedPro
     )
 
 
+def interpreter_with(module: str, folder: Path) -> Path:
+    """An interpreter of its own that has a module of that name."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (packages,) = (folder / "lib").glob("python*/site-packages")
+    (packages / f"{module}.py").write_text("origin = 'theirs'\n")
+    return folder / "bin" / "python"
+
+
 @pytest.fixture
 def clone(root: Path, tmp_path: Path) -> Path:
     """What of a clone the environment is made from."""
@@ -37,10 +45,7 @@ def clone(root: Path, tmp_path: Path) -> Path:
 def test_an_environment_has_the_packages_of_an_interpreter_that_is_itself_in_one(
     root: Path, tmp_path: Path
 ) -> None:
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "theirs"], check=True)
-    (packages,) = (tmp_path / "theirs" / "lib").glob("python*/site-packages")
-    (packages / "aclruntime.py").write_text("origin = 'theirs'\n")
-    theirs = tmp_path / "theirs" / "bin" / "python"
+    theirs = interpreter_with("aclruntime", tmp_path / "theirs")
     made = bash(
         root, f"make_environment {theirs} {tmp_path}/ours --without-pip --system-site-packages"
     )
@@ -71,3 +76,19 @@ def test_what_the_tests_need_is_enough_for_everything_else(clone: Path) -> None:
     stamp = f"cat {clone}/pyproject.toml {clone}/setup.py | cksum > {clone}/.venv/portproof-test"
     made = bash(clone, f"{stamp}; prepare_environment demo; echo made")
     assert (made.returncode, made.stdout, made.stderr) == (0, "made\n", "")
+
+
+@pytest.mark.parametrize(("has", "inherits"), [("torch", "true"), ("numpy_only", "false")])
+def test_torch_is_taken_from_an_interpreter_that_has_it_and_from_no_other(
+    clone: Path, tmp_path: Path, has: str, inherits: str
+) -> None:
+    theirs = interpreter_with(has, tmp_path / "theirs")
+    # Without an index nothing can be installed: what is looked at is what the environment is made on.
+    bash(
+        clone,
+        "prepare_environment_over torch demo",
+        PIP_NO_INDEX="1",
+        PORTPROOF_PYTHON=str(theirs),
+    )
+    made = (clone / ".venv/pyvenv.cfg").read_text()
+    assert f"include-system-site-packages = {inherits}" in made
