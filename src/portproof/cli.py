@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
 def _help() -> str:
     verbs = {module: verb for verb, module in VERBS.items()}
     rows = [
-        (f"{name} ({verbs[name]})" if name in verbs else name, _first_line(path))
+        (f"{name} ({verbs[name]})" if name in verbs else name, _summary(path))
         for name, path in commands().items()
     ]
     width = max(len(name) for name, _ in rows)
@@ -79,7 +79,8 @@ def _help() -> str:
     )
 
 
-def _first_line(path: str) -> str:
-    """The first line of a file's docstring."""
+def _summary(path: str) -> str:
+    """The first paragraph of a file's docstring, on one line."""
     with open(path, encoding="utf-8") as file:
-        return (ast.get_docstring(ast.parse(file.read())) or "").partition("\n")[0]
+        text = ast.get_docstring(ast.parse(file.read())) or ""
+    return " ".join(text.partition("\n\n")[0].split())
