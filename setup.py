@@ -1,6 +1,6 @@
 """Packaging: the stage folders at the top of the checkout become sub-packages of ``portproof``.
 
-Metadata and tool settings stand in ``pyproject.toml``; only the folder mapping, which depends on
+Metadata and tool settings are in ``pyproject.toml``; only the folder mapping, which depends on
 what is on disk, is computed here.
 """
 

@@ -4,7 +4,7 @@ torch.compile in fp16, ONNX Runtime on CUDA if installed.
 All sides of a model and batch are timed in turn, block by block, in processes of their own; weights
 are random. A part is one model at one batch; a sitting does parts until 8 minutes are nearly over
 and leaves with code 75 when there are more, so ``benchmarks/gpu.sh`` calls it again. Measurements
-and the table (the form of Poros' benchmark) stand in ``benchmarks/results/gpu/<device>/``.
+and the table (the form of Poros' benchmark) are in ``benchmarks/results/gpu/<device>/``.
 
 Examples: ``bash benchmarks/gpu.sh``, ``python benchmarks/gpu.py --check`` (CUDA events and profiler
 against the bench), ``python benchmarks/gpu.py --profile resnet50 --batch 32`` (time by operator).
@@ -60,8 +60,8 @@ def run_part(part: Part, seconds: float) -> str | None:
 
 
 def measure(part: Part) -> None:
-    """Bench one part; without ONNX Runtime where its build has CUDA and cannot use it, which is
-    said.
+    """Bench one part; without ONNX Runtime, and with a warning, if its build has CUDA and cannot
+    use it.
     """
     from portproof.infer.timing.alternating import Plan, bench
 
@@ -179,7 +179,7 @@ def parser() -> Parser:
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run what the command line asks for."""
     options = parser().parse_args()
     unknown = sorted(
         {*options.models, *([options.profile] if options.profile else [])} - set(MODELS)

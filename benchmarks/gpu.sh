@@ -3,7 +3,7 @@
 #   bash benchmarks/gpu.sh [--models resnet50,vgg16] [--batch 1,8,32] [--out DIR]      (python benchmarks/gpu.py --help)
 # One sitting only, where a command may not last longer: python benchmarks/gpu.py ...; it leaves with 75 when there is more to do.
 #   PORTPROOF_PYTHON   an interpreter with torch for CUDA and what PortProof needs (default: .venv's, else python3). Nothing is downloaded: what it
-#                      lacks may stand in a folder that PYTHONPATH names, filled elsewhere by 'pip install --target'.
+#                      lacks may be in a folder that PYTHONPATH names, filled on another host by 'pip install --target'.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PORTPROOF_PYTHON:-$root/.venv/bin/python}

@@ -50,7 +50,7 @@ class Part:
 
     @property
     def failed(self) -> Path:
-        """Why there is none, one sentence; the part is not tried again until this file is
+        """Why there is no result, in one sentence; the part is not tried again until this file is
         deleted.
         """
         return self.file.with_suffix(".failed.txt")

@@ -77,7 +77,7 @@ def offline_rates(rounds: int, samples: int) -> list[tuple[float, float]]:
                 file.read()
             (folder / f"s{i}_1.bin").write_bytes(result)
 
-    def ours(folder: Path) -> None:
+    def portproof(folder: Path) -> None:
         run("model.onnx", "prep.info", folder, backend="null", batch=16, card="card.yaml")
 
     Path("prep").mkdir()
@@ -86,14 +86,14 @@ def offline_rates(rounds: int, samples: int) -> list[tuple[float, float]]:
     Path("prep.info").write_text(
         "".join(f"{i} prep/s{i}.bin 224 224\n" for i in range(samples)), encoding="ascii"
     )
-    sides = (ours, plain)
+    sides = (portproof, plain)
     rates = []
     for n in range(rounds):
         taken = {
             side: seconds(lambda side=side, n=n: side(Path(f"{side.__name__}{n}")))
             for side in (sides if n % 2 else sides[::-1])
         }
-        rates.append((samples / taken[ours], samples / taken[plain]))
+        rates.append((samples / taken[portproof], samples / taken[plain]))
     return rates
 
 

@@ -43,7 +43,7 @@ def parser() -> Parser:
     samples.add_argument(
         "--images",
         metavar="DIR",
-        help="images, preprocessed meanwhile by the card's recipe; nothing is written between",
+        help="images, preprocessed during the run by the card's recipe; no .bin file is written",
     )
     p.add_argument(
         "--out",

@@ -37,7 +37,7 @@ def parser() -> Parser:
         "--chips",
         metavar="LABEL=N",
         default=[],
-        help="chips on a card, where the target does not say it",
+        help="chips on a card, where the target's file does not name them",
     )
     p.add_argument(
         "--boundary",

@@ -1,7 +1,7 @@
 """PortProof proves that a model port holds: the same answers, and the speed that is claimed.
 
 The stages (``convert``, ``preprocess``, ``infer``, ``metrics``, ``reports``) are sub-packages. In
-an installed package they stand inside it; in a checkout they stand beside ``src/`` so that ``python
+an installed package they are inside it; in a checkout they are beside ``src/``, so that ``python
 convert/pth2onnx.py`` runs from a bare clone, and this file makes them importable as
 ``portproof.convert`` and so on.
 """

@@ -140,7 +140,7 @@ def find(name: str) -> Backend:
     known = names()
     if name not in known:
         raise InputError(f"there is no backend '{name}'; there are {', '.join(known)}")
-    # A backend that is named like a third-party package stands in a file with an underscore after
+    # A backend that is named like a third-party package has a file with an underscore after
     # its name.
     module = f"portproof.infer.backends.{name.replace('-', '_')}"
     return cast(
@@ -165,7 +165,7 @@ def check_suffix(name: str, model: Path) -> None:
     suffixes = find(name).SUFFIXES
     if suffixes and model.suffix not in suffixes:
         raise InputError(
-            f"the backend '{name}' opens {', '.join(suffixes)} files, '{model}' is none; choose"
+            f"the backend '{name}' opens {', '.join(suffixes)} files, '{model}' is not one; choose"
             " another --backend or model file"
         )
 

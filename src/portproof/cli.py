@@ -17,7 +17,7 @@ from portproof.core.stages import STAGES, VERBS
 
 
 def commands() -> dict[str, str]:
-    """Every command: name -> path of its file. Whatever stands at the top of a stage's folder is a
+    """Every command: name -> path of its file. Every file at the top of a stage's folder is a
     command, and so is a file of ``commands``.
     """
     folders = [

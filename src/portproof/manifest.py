@@ -76,7 +76,7 @@ def check_unique(ids: Iterable[str], what: str) -> None:
     double = [i for i, count in Counter(ids).items() if count > 1]
     if double:
         raise InputError(
-            f"{what}: {len(double)} sample ids stand for more than one file ({listed(double)});"
+            f"{what}: {len(double)} sample ids belong to more than one file ({listed(double)});"
             " rename the files so that names differ before the first dot"
         )
 
@@ -85,7 +85,7 @@ def read_info(path: str | os.PathLike[str]) -> list[Sample]:
     """Read an info list; :class:`InputError` names the line that is wrong.
 
     Every sample has the same number of inputs. Indices need not start at 0 (lists are cut in
-    parts), but a sample's lines stand together.
+    parts), but the lines of one sample follow each other.
     """
     grouped: list[tuple[str, list[tuple[str, int | None, int | None]]]] = []
     for number, line in enumerate(read_text(path, "info list").splitlines(), start=1):

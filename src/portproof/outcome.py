@@ -93,7 +93,7 @@ def write_outcomes(path: str | os.PathLike[str], outcomes: Outcomes) -> None:
 
 
 def read_outcomes(path: str | os.PathLike[str]) -> Outcomes:
-    """Read the CSV file; :class:`InputError` names the line that is wrong, or the ids that stand
+    """Read the CSV file; :class:`InputError` names the line that is wrong, or the ids that occur
     there twice.
     """
     rows = csv.reader(io.StringIO(read_text(path, "outcomes")), strict=True)

@@ -30,10 +30,10 @@ INTERPOLATIONS: dict[str, tuple[str, ...]] = {
 class Resize(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Resize before the crop.
 
-    ``rule`` says what ``size`` means:
+    ``rule`` decides what ``size`` means:
 
     * ``shorter``: the shorter side becomes ``size[0]`` pixels, the other keeps the ratio, rounded
-      as ``rounding`` says: ``truncate`` (torchvision's ``Resize(int)``) or ``half_up`` (``int(size
+      by ``rounding``: ``truncate`` (torchvision's ``Resize(int)``) or ``half_up`` (``int(size
       / short * long + 0.5)``, the ShuffleNetV2+ scripts);
     * ``exact``: height and width become ``size`` (timm's crop mode ``squash``);
     * ``cover`` and ``contain``: the ratio is kept, and the image just covers ``size`` (timm's

@@ -1,4 +1,4 @@
-"""What a gate says, and the exit code that carries it."""
+"""The verdict of a gate, and its exit code."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
 
 
 class Verdict(enum.StrEnum):
-    """The answer of a gate. Its value is the word that stands in files and reports."""
+    """The answer of a gate. Its value is the word in files and reports."""
 
     PASS = "PASS"
     FAIL = "FAIL"
-    #: Too few samples to say either.
+    #: Too few samples for either.
     UNDECIDED = "UNDECIDED"
     #: The clock cannot be trusted.
     UNSTABLE = "UNSTABLE"
