@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,16 +27,14 @@ from portproof.convert.nvidia.trtexec import (
 from portproof.convert.onnxfile.inherit import normalisation_fact
 from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core import progress
-from portproof.core.errors import InputError, ToolError
+from portproof.core.errors import InputError
 from portproof.core.files import existing_file, sha256_of
 from portproof.core.shell import run_program, spelled
+from portproof.host import nvidiasmi
 from portproof.proof.sidecar import Proof, Work, read_proof
 
 PRECISIONS = ("fp32", "fp16", "int8")
 _CAPABILITY = re.compile(r"Compute Capability: (\d+\.\d+)")
-_CAPABILITY_OF_SMI = re.compile(r", (\d+\.\d+),")
-#: Drivers before 495 know no compute_cap.
-_GPU_QUERIES = ("name,compute_cap,driver_version", "name,driver_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +119,13 @@ def _make(
     """One engine, unless its sidecar says that nothing changed: the model, TensorRT, the GPU, the
     shapes and the precision.
     """
-    version, gpu = (
-        tool.version_text if tool else str(tensorrt("--via python").__version__),
-        gpu_here(),
-    )
+    gpus = nvidiasmi.query()
     parameters = {
         "via": request.via,
-        "tensorrt": version,
+        "tensorrt": tool.version_text if tool else str(tensorrt("--via python").__version__),
         "precision": build.precision,
         "shapes": dict(build.profile),
-        "gpu": gpu,
+        "gpu": nvidiasmi.named(gpus),
     }
     calibration = (
         [existing_file(build.calibration, "calibration cache")] if build.calibration else []
@@ -153,9 +147,8 @@ def _make(
     before = _hash_of(build.timing_cache)
     with _drafts(build) as draft:
         found = _by_trtexec(tool, draft, build, timeout_s) if tool else _by_python(draft)
-    capability = _CAPABILITY_OF_SMI.search(gpu or "")
     found = (
-        {"compute_capability": capability[1] if capability else None}
+        {"compute_capability": gpus[0].compute_capability if gpus else None}
         | found
         | {"computes_in": _computes_in(build)}
     )
@@ -235,20 +228,3 @@ def _holds_bytes(file: Path) -> bool:
 
 def _hash_of(file: Path) -> str | None:
     return sha256_of(file) if file.is_file() else None
-
-
-def gpu_here() -> str | None:
-    """Name, compute capability and driver of the GPUs of this host, as nvidia-smi lists them; None
-    without it: an engine is of its GPU.
-    """
-    if shutil.which("nvidia-smi") is None:
-        return None
-    for query in _GPU_QUERIES:
-        try:
-            command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise ToolError("nvidia-smi does not answer; check the driver") from error
-        if done.returncode == 0:
-            return "; ".join(done.stdout.split("\n")).strip("; ")
-    return None
