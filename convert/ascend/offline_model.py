@@ -26,7 +26,7 @@ from portproof.core.shell import Finished, find_program, run_program, spelled, t
 from portproof.core.yamlfile import as_data
 from portproof.host import cann, npusmi
 from portproof.proof.sidecar import Proof, Work, read_proof
-from portproof.target import Target, find_target, match_target
+from portproof.target import Target, find_target
 
 _SUCCESS = "ATC run success"
 #: The image that AIPP reads, in its configuration; NHWC for RGB.
@@ -206,28 +206,23 @@ def _made(done: Finished, scratch: Path, name: str) -> Path:
 
 
 def _soc_version(request: Request, target: Target) -> str:
-    """What atc is told: as given (it must be of the target's family), else the chip of this host if
-    it is, else the target's.
+    """The chip to convert for: the one that the request names, which must be of the target's kind;
+    else the chip of this host, if it is of that kind; else the target's.
     """
     if request.soc_version:
-        family = match_target(request.soc_version)
-        if family is None or family.name != target.name:
+        if not npusmi.is_same_kind(request.soc_version, str(target.soc_version)):
             raise InputError(
                 f"--soc-version {request.soc_version} is not of the target {target.name};"
                 f" {target.soc_version} was expected"
             )
         return request.soc_version
     with suppress(InputError, ToolError):
-        found = [c.soc_version for c in npusmi.query()]
-        fitting = [
-            s
-            for s in found
-            if (family := match_target(s)) is not None and family.name == target.name
-        ]
+        chips = [c.soc_version for c in npusmi.query()]
+        fitting = [c for c in chips if npusmi.is_same_kind(c, str(target.soc_version))]
         if fitting:
             return fitting[0]
         progress.warn(
-            f"this host has {', '.join(dict.fromkeys(found))}, the model is converted for"
+            f"this host has {', '.join(dict.fromkeys(chips))}, the model is converted for"
             f" {target.soc_version}"
         )
     return str(target.soc_version)
