@@ -16,8 +16,9 @@ from portproof import rehearsal
 from portproof.backend import TensorSpec
 from portproof.convert.ascend.atc import Conversion, Request, conversions, more_flags
 from portproof.convert.ascend.om_facts import FACT, OmFacts
+from portproof.convert.ascend.operators import doubts
 from portproof.convert.onnxfile.inherit import normalisation_fact
-from portproof.convert.onnxfile.inputs import OnnxFacts, read_facts
+from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
 from portproof.core.files import existing_file
@@ -25,7 +26,7 @@ from portproof.core.shell import Finished, find_program, run_program, spelled, t
 from portproof.core.yamlfile import as_data
 from portproof.host import cann, npusmi
 from portproof.proof.sidecar import Proof, Work, read_proof
-from portproof.target import Target, find_target, match_target
+from portproof.target import Target, find_target
 
 _SUCCESS = "ATC run success"
 #: The image that AIPP reads, in its configuration; NHWC for RGB.
@@ -69,13 +70,8 @@ def convert(
     if target.converter != "onnx2om":
         raise InputError(f"the target '{target.name}' takes no .om files; use 310 or 310p")
     model = existing_file(request.model, "ONNX model")
-    facts = read_facts(model)
-    if facts.quantized:
-        raise InputError(
-            f"'{model}' holds QuantizeLinear or DequantizeLinear nodes, which atc does not take:"
-            " convert the file it was quantized from"
-        )
-    for warning in facts.warnings:
+    head = read_onnx(model)
+    for warning in doubts(head):
         progress.warn(warning)
     normalisation_fact(
         model, _aipp(request)
@@ -85,18 +81,18 @@ def convert(
     new_precision = bool(request.precision) and atc != "atc" and _knows_new_precision(atc)
     if request.precision and atc == "atc":
         progress.warn("atc is not on this host: the precision is spelled as older releases take it")
-    plan = conversions(request, facts.inputs, new_precision)
+    plan = conversions(request, head.inputs, new_precision)
     if dry_run:
         for one in plan:
             if request.tune:
                 print(spelled(one.tuning("aoe", model, one.stem)))
             print(spelled(one.command(atc, model, one.stem, soc_version)))
         return []
-    return [_make(one, request, facts, soc_version, timeout_s) for one in plan]
+    return [_make(one, request, head, soc_version, timeout_s) for one in plan]
 
 
 def _make(
-    one: Conversion, request: Request, of_onnx: OnnxFacts, soc_version: str, timeout_s: float | None
+    one: Conversion, request: Request, head: OnnxHead, soc_version: str, timeout_s: float | None
 ) -> Proof:
     """One ``.om``."""
     model = Path(request.model)
@@ -140,24 +136,24 @@ def _make(
         "command": list(done.command),
         "seconds": done.seconds,
         "soc_version": soc_version,
-        FACT: as_data(_facts(one, request, of_onnx)),
+        FACT: as_data(_facts(one, request, head)),
     }
     return work.finish([one.file], facts | normalisation_fact(model, _aipp(request)))
 
 
-def _facts(one: Conversion, request: Request, of_onnx: OnnxFacts) -> OmFacts:
+def _facts(one: Conversion, request: Request, head: OnnxHead) -> OmFacts:
     """What the tools that run the model must know of it: with AIPP its first input is raw pixels,
     and atc can be asked for other outputs.
     """
     outputs = (
         None
         if any(f.startswith(("--out_nodes=", "--output_type=")) for f in one.flags)
-        else of_onnx.outputs
+        else head.outputs
     )
     shapes = dict(one.shapes)
     inputs = [
         replace(s, shape=tuple(None if d == -1 else d for d in shapes.get(s.name, s.shape)))
-        for s in of_onnx.inputs
+        for s in head.inputs
     ]
     if aipp := _aipp(request):
         text = aipp.read_text(encoding="utf-8", errors="replace")
@@ -210,28 +206,23 @@ def _made(done: Finished, scratch: Path, name: str) -> Path:
 
 
 def _soc_version(request: Request, target: Target) -> str:
-    """What atc is told: as given (it must be of the target's family), else the chip of this host if
-    it is, else the target's.
+    """The chip to convert for: the one that the request names, which must be of the target's kind;
+    else the chip of this host, if it is of that kind; else the target's.
     """
     if request.soc_version:
-        family = match_target(request.soc_version)
-        if family is None or family.name != target.name:
+        if not npusmi.is_same_kind(request.soc_version, str(target.soc_version)):
             raise InputError(
                 f"--soc-version {request.soc_version} is not of the target {target.name};"
                 f" {target.soc_version} was expected"
             )
         return request.soc_version
     with suppress(InputError, ToolError):
-        found = [c.soc_version for c in npusmi.query()]
-        fitting = [
-            s
-            for s in found
-            if (family := match_target(s)) is not None and family.name == target.name
-        ]
+        chips = [c.soc_version for c in npusmi.query()]
+        fitting = [c for c in chips if npusmi.is_same_kind(c, str(target.soc_version))]
         if fitting:
             return fitting[0]
         progress.warn(
-            f"this host has {', '.join(dict.fromkeys(found))}, the model is converted for"
+            f"this host has {', '.join(dict.fromkeys(chips))}, the model is converted for"
             f" {target.soc_version}"
         )
     return str(target.soc_version)

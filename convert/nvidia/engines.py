@@ -7,8 +7,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +15,9 @@ from typing import Any
 
 from portproof.convert.nvidia.layers import computing_precision
 from portproof.convert.nvidia.package import tensorrt
+from portproof.convert.nvidia.profiles import profile_of
 from portproof.convert.nvidia.trtexec import (
     Build,
-    Profile,
-    Shape,
     Trtexec,
     build_command,
     find_trtexec,
@@ -27,21 +25,16 @@ from portproof.convert.nvidia.trtexec import (
     why_it_failed,
 )
 from portproof.convert.onnxfile.inherit import normalisation_fact
-from portproof.convert.onnxfile.load import load_without_weights
+from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core import progress
-from portproof.core.errors import InputError, ToolError
+from portproof.core.errors import InputError
 from portproof.core.files import existing_file, sha256_of
 from portproof.core.shell import run_program, spelled
+from portproof.host import nvidiasmi
 from portproof.proof.sidecar import Proof, Work, read_proof
 
 PRECISIONS = ("fp32", "fp16", "int8")
-_FLOAT16 = 10  # onnx.TensorProto.FLOAT16
-_QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
-_THREE_SHAPES = re.compile(r"[0-9]+(?:x[0-9]+)*(?:,[0-9]+(?:x[0-9]+)*){2}")
 _CAPABILITY = re.compile(r"Compute Capability: (\d+\.\d+)")
-_CAPABILITY_OF_SMI = re.compile(r", (\d+\.\d+),")
-#: Drivers before 495 know no compute_cap.
-_GPU_QUERIES = ("name,compute_cap,driver_version", "name,driver_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +61,6 @@ class Request:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """An ONNX file: its inputs (name -> shape, None where dynamic), whether it holds float16
-    tensors or quantizing nodes, and its files.
-    """
-
-    inputs: Mapping[str, tuple[int | None, ...]]
-    half: bool
-    quantized: bool
-    files: tuple[Path, ...]
-
-
 def convert(
     request: Request, *, timeout_s: float | None = None, dry_run: bool = False
 ) -> list[Proof]:
@@ -89,7 +70,7 @@ def convert(
     Raises :class:`InputError` for a request that fits neither the model nor the version of
     TensorRT, before anything is built, and :class:`ToolError` when the build fails.
     """
-    facts = read_model(request.model)
+    model = read_onnx(request.model)
     if request.precision not in PRECISIONS:
         raise InputError(
             f"the precision is '{request.precision}', one of {', '.join(PRECISIONS)} was expected"
@@ -102,11 +83,11 @@ def convert(
     tool = find_trtexec() if request.via == "trtexec" else None
     version = tool.version_text if tool else str(tensorrt("--via python").__version__)
     builds = [
-        _build(request, facts, batch, version)
+        _build(request, model, batch, version)
         for batch in ([None] if request.shapes else request.batches)
     ]
     if not dry_run:
-        return [_make(one, request, facts, tool, timeout_s) for one in builds]
+        return [_make(one, request, model, tool, timeout_s) for one in builds]
     for one in builds:
         print(
             spelled(build_command(tool, one))
@@ -116,111 +97,16 @@ def convert(
     return []
 
 
-def read_model(path: Path) -> ModelFacts:
-    """Read an ONNX file's head; :class:`InputError` when it is none."""
-    model = load_without_weights(path, "checking a model before its conversion", "convert")
-    weights = {w.name: w for w in model.graph.initializer}
-    inputs = {
-        v.name: tuple(
-            d.dim_value if d.dim_value > 0 else None for d in v.type.tensor_type.shape.dim
-        )
-        for v in model.graph.input
-        if v.name not in weights
-    }
-    outside = {e.value for w in weights.values() for e in w.external_data if e.key == "location"}
-    return ModelFacts(
-        inputs,
-        half=_FLOAT16 in _element_types(model.graph),
-        quantized=any(n.op_type in _QUANTIZING for n in model.graph.node),
-        files=(path, *(path.parent / name for name in sorted(outside))),
-    )
-
-
-def _element_types(graph: Any) -> set[int]:
-    """The element types of weights, constants, inputs and outputs."""
-    constants = {
-        a.t.data_type
-        for node in graph.node
-        if node.op_type == "Constant"
-        for a in node.attribute
-        if a.HasField("t")
-    }
-    return (
-        constants
-        | {w.data_type for w in graph.initializer}
-        | {v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)}
-    )
-
-
-def profile_of(request: Request, facts: ModelFacts, batch: int | None) -> Profile:
-    """The shapes to build for; empty for a model without dynamic dimensions. :class:`InputError`
-    where batch or shapes do not fit the model.
-    """
-    dynamic = {name: shape for name, shape in facts.inputs.items() if None in shape}
-    if batch is None:
-        return _given(request.shapes, facts.inputs)
-    any_batch = any(shape[0] is None for shape in dynamic.values())
-    for name, shape in facts.inputs.items():
-        if (
-            shape and shape[0] not in (None, batch) and not any_batch
-        ):  # else it is a table that all samples share
-            raise InputError(
-                f"'{request.model}' has the fixed batch {shape[0]} in '{name}', --batch asks for"
-                f" {batch}; export it with a dynamic batch"
-            )
-        if None in shape[1:]:
-            raise InputError(
-                f"input '{name}' has other dynamic dimensions beside the batch: give --shapes"
-                f" {name}:MIN,OPT,MAX"
-            )
-    return {
-        name: (tuple(batch if d is None else d for d in shape),) * 3
-        for name, shape in dynamic.items()
-    }
-
-
-def _given(words: Sequence[str], inputs: Mapping[str, tuple[int | None, ...]]) -> Profile:
-    found: dict[str, tuple[Shape, Shape, Shape]] = {}
-    for word in words:
-        name, _, text = word.rpartition(":")
-        shapes = (
-            [tuple(int(d) for d in part.split("x")) for part in text.split(",")]
-            if _THREE_SHAPES.fullmatch(text)
-            else []
-        )
-        known = inputs.get(name)
-        if known is None or len(shapes) != 3:
-            raise InputError(
-                f"'{word}' is no profile: NAME:MIN,OPT,MAX was expected, as in"
-                f" image:1x3x224x224,8x3x224x224,32x3x224x224; the inputs are {', '.join(inputs)}"
-            )
-        low, best, high = shapes
-        fits = all(
-            len(s) == len(known) and all(k in (None, d) for k, d in zip(known, s, strict=True))
-            for s in shapes
-        )
-        if not fits or not all(a <= b <= c for a, b, c in zip(low, best, high, strict=True)):
-            raise InputError(
-                f"the profile '{word}' does not fit the input '{name}' of shape {known} (None:"
-                " any), smallest first"
-            )
-        found[name] = (low, best, high)
-    missing = [name for name, shape in inputs.items() if None in shape and name not in found]
-    if missing:
-        raise InputError(f"the input '{missing[0]}' has dynamic dimensions too: give its --shapes")
-    return {name: shapes for name, shapes in found.items() if None in inputs[name]}
-
-
-def _build(request: Request, facts: ModelFacts, batch: int | None, version: str) -> Build:
+def _build(request: Request, model: OnnxHead, batch: int | None, version: str) -> Build:
     engine = request.engine(batch)
     cache = engine.parent / f"timing_{version}.cache"
     return Build(
         request.model,
         engine,
         request.precision,
-        profile_of(request, facts, batch),
-        facts.half,
-        facts.quantized,
+        profile_of(model, request.shapes, batch),
+        model.half,
+        model.quantized,
         cache,
         engine.with_suffix(".layers.json"),
         request.calibration,
@@ -228,21 +114,18 @@ def _build(request: Request, facts: ModelFacts, batch: int | None, version: str)
 
 
 def _make(
-    build: Build, request: Request, facts: ModelFacts, tool: Trtexec | None, timeout_s: float | None
+    build: Build, request: Request, model: OnnxHead, tool: Trtexec | None, timeout_s: float | None
 ) -> Proof:
     """One engine, unless its sidecar says that nothing changed: the model, TensorRT, the GPU, the
     shapes and the precision.
     """
-    version, gpu = (
-        tool.version_text if tool else str(tensorrt("--via python").__version__),
-        gpu_here(),
-    )
+    gpus = nvidiasmi.query()
     parameters = {
         "via": request.via,
-        "tensorrt": version,
+        "tensorrt": tool.version_text if tool else str(tensorrt("--via python").__version__),
         "precision": build.precision,
         "shapes": dict(build.profile),
-        "gpu": gpu,
+        "gpu": nvidiasmi.named(gpus),
     }
     calibration = (
         [existing_file(build.calibration, "calibration cache")] if build.calibration else []
@@ -250,7 +133,7 @@ def _make(
     work = Work(
         "onnx2trt",
         build.engine,
-        inputs={"model": list(facts.files), "calibration": calibration},
+        inputs={"model": model.files, "calibration": calibration},
         parameters=parameters,
     )
     if work.is_done():
@@ -264,9 +147,8 @@ def _make(
     before = _hash_of(build.timing_cache)
     with _drafts(build) as draft:
         found = _by_trtexec(tool, draft, build, timeout_s) if tool else _by_python(draft)
-    capability = _CAPABILITY_OF_SMI.search(gpu or "")
     found = (
-        {"compute_capability": capability[1] if capability else None}
+        {"compute_capability": gpus[0].compute_capability if gpus else None}
         | found
         | {"computes_in": _computes_in(build)}
     )
@@ -346,20 +228,3 @@ def _holds_bytes(file: Path) -> bool:
 
 def _hash_of(file: Path) -> str | None:
     return sha256_of(file) if file.is_file() else None
-
-
-def gpu_here() -> str | None:
-    """Name, compute capability and driver of the GPUs of this host, as nvidia-smi lists them; None
-    without it: an engine is of its GPU.
-    """
-    if shutil.which("nvidia-smi") is None:
-        return None
-    for query in _GPU_QUERIES:
-        try:
-            command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise ToolError("nvidia-smi does not answer; check the driver") from error
-        if done.returncode == 0:
-            return "; ".join(done.stdout.split("\n")).strip("; ")
-    return None

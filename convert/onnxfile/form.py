@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from portproof.convert.onnxfile.read import DEFAULT_DOMAIN, graphs_in, nodes_of, read_onnx
 from portproof.core.errors import ToolError
 
 if TYPE_CHECKING:
@@ -29,53 +30,27 @@ def check_form(path: Path, opset: int) -> None:
             f"ONNX's checker refuses the exported model: {str(error).splitlines()[0]}",
             log_tail=str(error),
         ) from error
-    model = onnx.load(path, load_external_data=False)
-    domains = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
-    if domains != {"ai.onnx": opset}:
+    opsets, expected = read_onnx(path).opsets, {DEFAULT_DOMAIN: opset}
+    if opsets != expected:
         raise ToolError(
-            f"the exported model imports {domains}, {{'ai.onnx': {opset}}} was expected; another"
-            " --opset may do"
+            f"the exported model imports {opsets}, {expected} was expected; another --opset may do"
         )
 
 
 def drop_unused_domains(model: onnx.ModelProto) -> None:
     """Remove opset imports of domains that no node uses; some converters refuse a file for them."""
-    used = {node.domain for node in _nodes(model.graph)} | {""}
-    kept = [
-        entry
-        for entry in model.opset_import
-        if ("" if entry.domain == "ai.onnx" else entry.domain) in used
-    ]
+    used = {"", DEFAULT_DOMAIN, *(node.domain for node in nodes_of(model))}
+    kept = [entry for entry in model.opset_import if entry.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
-
-
-def _nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    found = []
-    for node in graph.node:
-        found.append(node)
-        for attribute in node.attribute:
-            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(
-                attribute.graphs
-            ):
-                found += _nodes(inner)
-    return found
 
 
 def names_read(node: onnx.NodeProto) -> Iterator[str]:
     """The names that a node reads, in its subgraphs too."""
     yield from node.input
-    for attribute in node.attribute:
-        for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-            for inner in graph.node:
-                yield from names_read(inner)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the default domain that a model imports."""
-    return int(
-        next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    )
+    for graph in graphs_in(node):
+        for inner in graph.node:
+            yield from names_read(inner)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from portproof.convert.onnxfile.load import load_without_weights
+from portproof.convert.onnxfile.read import read_onnx
 from portproof.core.errors import InputError
 from portproof.core.yamlfile import as_data
 from portproof.preprocess.pixels.normalisation import FACT, METADATA_KEY, from_metadata, from_proof
@@ -19,10 +19,7 @@ def normalisation_fact(model: Path, aipp: Path | None = None) -> dict[str, Any]:
     Empty when neither says anything (files from elsewhere). An AIPP configuration over a model that
     normalises already is refused.
     """
-    proto = load_without_weights(model, "converting an ONNX file", "convert")
-    written = from_metadata(
-        next((e.value for e in proto.metadata_props if e.key == METADATA_KEY), None), str(model)
-    )
+    written = from_metadata(read_onnx(model).metadata.get(METADATA_KEY), str(model))
     inside = from_proof(proof_of(aipp)) if aipp else None
     if aipp and written and written.where == "in the model":
         raise InputError(

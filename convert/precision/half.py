@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from portproof.convert.onnxfile import save as onnx_save
-from portproof.convert.onnxfile.form import drop_unused_domains, names_read, opset_of, quiet
+from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
+from portproof.convert.onnxfile.read import opset_of
 from portproof.convert.precision.trial import Feeds, session_of
 from portproof.core.errors import MissingPackageError, ToolError
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portproof.convert.onnxfile import save as onnx_save
-from portproof.convert.onnxfile.form import drop_unused_domains, names_read, opset_of, quiet
+from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
+from portproof.convert.onnxfile.read import opset_of
 from portproof.convert.precision.trial import Array, feeds_of, session_of
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.manifest import Sample

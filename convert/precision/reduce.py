@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from portproof.convert.nvidia.engines import read_model
 from portproof.convert.onnxfile import save as onnx_save
 from portproof.convert.onnxfile.form import check_form
 from portproof.convert.onnxfile.inherit import normalisation_fact
+from portproof.convert.onnxfile.read import read_onnx
 from portproof.convert.precision import half as to_half
 from portproof.convert.precision import int8 as to_int8
 from portproof.convert.precision.trial import difference, feeds_of, random_feeds, session_of
@@ -58,11 +58,11 @@ def reduce(request: Request) -> Proof:
         )
     if request.out.suffix != ".onnx" or request.out.absolute() == request.model.absolute():
         raise InputError(f"the output '{request.out}' must be another file and end in .onnx")
-    facts = read_model(request.model)
-    if facts.half or facts.quantized:
+    model = read_onnx(request.model)
+    if model.half or model.quantized:
         raise InputError(f"'{request.model}' is of lower precision already; give the fp32 file")
     chosen = _chosen(request)
-    work = _work(request, facts.files, chosen)
+    work = _work(request, model.files, chosen)
     if work.is_done():
         return read_proof(work.sidecar)
     work.begin()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
-from portproof.convert.onnxfile.header import read_header
+from portproof.convert.onnxfile.read import read_onnx
 from portproof.core.errors import InputError, MissingPackageError, ToolError
 from portproof.measurement import Boundary
 
@@ -66,7 +66,7 @@ def load(model: Path, request: LoadRequest) -> OpenVinoSession:
     """Compile the model for one device, for latency: one stream with all threads."""
     request.refuse_other_options("openvino")
     if model.suffix == ".onnx":
-        read_header(model).refuse_outside_data(model)
+        read_onnx(model).refuse_outside_data()
     precision = request.precision or "fp32"
     if precision not in (*_PRECISIONS, "int8"):
         raise InputError(

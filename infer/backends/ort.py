@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
-from portproof.convert.onnxfile.header import OnnxHeader, read_header
+from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core.errors import InputError, MissingPackageError, ToolError
 from portproof.measurement import Boundary
 
@@ -50,14 +50,14 @@ class OrtSession:
 
     boundaries: tuple[Boundary, ...] = ()
 
-    def __init__(self, session: Any, header: OnnxHeader, device: str, provider: str) -> None:
+    def __init__(self, session: Any, head: OnnxHead, device: str, provider: str) -> None:
         self._session: Any = session
         self.inputs = tuple(_spec(node) for node in session.get_inputs())
         self.outputs = tuple(_spec(node) for node in session.get_outputs())
         self._names = [s.name for s in self.outputs]
         self.device = device
         self.provider: str | None = provider
-        self.precision = _precision(header, device)
+        self.precision = _precision(head, device)
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """One batch."""
@@ -83,8 +83,8 @@ class OrtSession:
 def load(model: Path, request: LoadRequest) -> OrtSession:
     """Load an ONNX file on one execution provider, with no other behind it."""
     request.refuse_other_options("ort", ("provider",))
-    header = read_header(model)
-    header.refuse_outside_data(model)
+    head = read_onnx(model)
+    head.refuse_outside_data()
     try:
         import onnxruntime
     except ImportError as error:
@@ -117,13 +117,13 @@ def load(model: Path, request: LoadRequest) -> OrtSession:
             ) from error
         raise InputError(
             f"ONNX Runtime {onnxruntime.__version__} does not accept '{model}' (opset"
-            f" {header.opset}, IR version {header.ir_version}): {_one_line(error)}"
+            f" {head.opset}, IR version {head.ir_version}): {_one_line(error)}"
         ) from error
     session.disable_fallback()
     said = [_proven(session, provider, model), *([_TF32[name]] if name in _TF32 else [])]
-    if header.half and device == "cpu":
+    if head.half and device == "cpu":
         said.append("float16 computed in float32")
-    loaded = OrtSession(session, header, device, ", ".join(said))
+    loaded = OrtSession(session, head, device, ", ".join(said))
     if request.precision not in (None, loaded.precision):
         raise InputError(
             f"'{model}' runs in {loaded.precision} on ONNX Runtime, --precision asks for"
@@ -210,13 +210,13 @@ def _spec(node: Any) -> TensorSpec:
     )
 
 
-def _precision(header: OnnxHeader, device: str) -> str:
+def _precision(head: OnnxHead, device: str) -> str:
     """What the arithmetic is done in: on a processor, float16 files are computed in float32 (by
     OpenVINO's provider too).
     """
-    if header.quantized:
+    if head.quantized:
         return "int8"
-    return "fp16" if header.half and device != "cpu" else "fp32"
+    return "fp16" if head.half and device != "cpu" else "fp32"
 
 
 def _one_line(error: Exception) -> str:

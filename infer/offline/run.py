@@ -26,7 +26,7 @@ from portproof.backend import (
     check_feeds,
     complete,
 )
-from portproof.convert.onnxfile.header import read_header
+from portproof.convert.onnxfile.read import read_onnx
 from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.files import flush_to_disk, sha256_of, write_text
@@ -116,7 +116,7 @@ def _check_prepared(model: Path, source: Source) -> None:
     expected = normalisation.from_proof(proof_of(model))
     if expected is None and model.suffix == ".onnx":
         expected = normalisation.from_metadata(
-            read_header(model).metadata.get(normalisation.METADATA_KEY), str(model)
+            read_onnx(model).metadata.get(normalisation.METADATA_KEY), str(model)
         )
     normalisation.check_normalisation(
         expected, proof_of(source.prepared), str(model), str(source.prepared)

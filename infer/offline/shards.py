@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-import portproof
 from portproof.core import progress
 from portproof.core.errors import EXIT_BAD_INPUT, InputError, ToolError
 from portproof.core.files import existing_file, flush_to_disk
+from portproof.core.shell import interrupted_by_sigterm, own_environment, stop_like_ctrl_c
 from portproof.manifest import Sample, read_info, write_info
 from portproof.proof.journal import Journal, pending
 from portproof.proof.sidecar import (
@@ -145,12 +145,9 @@ class Shard:
 
 def _run_all(commands: Sequence[Sequence[str]], names: Sequence[str]) -> None:
     """Run all at the same time; the first that fails ends the others."""
-    source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-    }
     processes: list[subprocess.Popen[str]] = []
     with contextlib.ExitStack() as stack:
+        stack.enter_context(interrupted_by_sigterm())
         logs = [
             stack.enter_context(
                 open(Path(c[c.index("--out") + 1]).with_name("log"), "w+", encoding="utf-8")
@@ -162,7 +159,7 @@ def _run_all(commands: Sequence[Sequence[str]], names: Sequence[str]) -> None:
                 processes.append(
                     subprocess.Popen(
                         command,
-                        env=environment,
+                        env=own_environment(),
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=log,
@@ -174,7 +171,7 @@ def _run_all(commands: Sequence[Sequence[str]], names: Sequence[str]) -> None:
             ):
                 time.sleep(0.05)
         finally:
-            _stop([p for p in processes if p.poll() is None])
+            stop_like_ctrl_c([p for p in processes if p.poll() is None])
         for process, log, name in zip(processes, logs, names, strict=True):
             if process.returncode not in (0, -signal.SIGINT, 130):
                 _refuse(process.returncode, log.name, name)
@@ -189,18 +186,6 @@ def _refuse(code: int, log: str, name: str) -> None:
     if code == EXIT_BAD_INPUT:
         raise InputError(f"{name}: {said}")
     raise ToolError(f"{name}: {said}", "\n".join(lines[-_TAIL_LINES:]))
-
-
-def _stop(processes: Sequence[subprocess.Popen[str]]) -> None:
-    """End runs as Ctrl-C does, so that they leave a state from which they continue."""
-    for process in processes:
-        process.send_signal(signal.SIGINT)
-    for process in processes:
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _joined(part: Path, target: Path, record: FileRecord, root: Path) -> FileRecord:

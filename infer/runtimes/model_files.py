@@ -11,7 +11,7 @@ from pathlib import Path
 
 from portproof import backend as backends
 from portproof.card import find_card, read_card
-from portproof.convert.onnxfile.header import read_header
+from portproof.convert.onnxfile.read import read_onnx
 from portproof.convert.pytorch.models import Named, builder_of
 from portproof.core.files import existing_file
 
@@ -21,7 +21,7 @@ def model_files(model: Path) -> list[Path]:
     data.
     """
     existing_file(model, "model file")
-    return read_header(model).files(model) if model.suffix == ".onnx" else [model]
+    return read_onnx(model).files if model.suffix == ".onnx" else [model]
 
 
 def card_files(card: str | None) -> dict[str, list[Path]]:

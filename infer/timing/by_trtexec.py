@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import portproof
-from portproof.convert.nvidia.engines import gpu_here
 from portproof.convert.nvidia.trtexec import (
     Mode,
     Shape,
@@ -34,6 +33,7 @@ from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
 from portproof.core.files import existing_file
 from portproof.core.shell import Finished, run_program
+from portproof.host.nvidiasmi import gpu_here
 from portproof.host.tensorrt_versions import Version
 from portproof.infer.runtimes.trt_engine import precision_said
 from portproof.infer.timing.devices.watch import Devices, Watch, device_counters, device_doubts

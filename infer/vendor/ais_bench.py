@@ -7,7 +7,6 @@ running version 0.0.2.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 from portproof.core.errors import InputError, ToolError
 from portproof.core.shell import Finished, run_program, vendor_environment
+from portproof.host import ais_bench
 from portproof.infer.vendor import Job, Outcome, because
 from portproof.infer.vendor.scratch import link_samples
 from portproof.manifest import Sample, sample_id
@@ -65,9 +65,9 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
 
 
 def _run(job: Job, *arguments: str) -> Finished:
-    if importlib.util.find_spec("ais_bench") is None:
+    if missing := ais_bench.why_not():
         raise InputError(
-            f"ais_bench is not installed for {sys.executable}; it comes with the ais_bench wheels"
+            f"{missing}; the tool comes with the ais_bench wheels"
             " of the CANN release, not from PyPI: make the environment from the interpreter that"
             " has it (PORTPROOF_PYTHON=... bash run_310p.sh)"
         )

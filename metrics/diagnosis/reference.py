@@ -38,9 +38,9 @@ class Reference:
         self._batch = self._inputs[0].shape[0] or _BATCH
         self.recipe = resolve_card(card).preprocessing
 
-    def outputs(self, images: Sequence[Path], recipe: Recipe, as_nhwc: bool = False) -> Rows:
-        """The first output for every image, of shape (images, classes). ``as_nhwc``: see
-        :class:`portproof.preprocess.mistakes.faults.WrongRecipe`.
+    def outputs(self, images: Sequence[Path], recipe: Recipe) -> Rows:
+        """The first output for every image, of shape (images, classes). Samples of another layout
+        are read as if they had the model's, as a runtime reads them.
         """
         preprocess = Preprocessor(recipe)
         samples = []
@@ -51,9 +51,7 @@ class Reference:
                 raise
             except InputError as error:
                 raise InputError(f"'{path}': {error}") from error
-        stacked = np.stack(samples)
-        if as_nhwc:
-            stacked = np.ascontiguousarray(stacked.transpose(0, 2, 3, 1)).reshape(stacked.shape)
+        stacked = np.stack(samples).reshape(-1, *self.recipe.shape)
         return np.concatenate(
             [
                 self._run(stacked[first : first + self._batch])

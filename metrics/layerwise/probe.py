@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from portproof.backend import Array, LoadRequest, TensorSpec, complete
-from portproof.convert.onnxfile.header import read_header
+from portproof.convert.onnxfile.read import read_onnx
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.infer.backends import ort
 from portproof.infer.runtimes.model_files import sample_shapes
@@ -42,7 +42,7 @@ class Probe:
     """
 
     def __init__(self, path: Path, card: str | None) -> None:
-        read_header(path).refuse_outside_data(path)
+        read_onnx(path).refuse_outside_data()
         try:
             import onnx
             import onnxruntime

@@ -1,6 +1,4 @@
-"""Whether prepared samples are what a recipe asks for, and which single change of the recipe
-explains it when they are not.
-"""
+"""Whether prepared samples are what a recipe asks for; if not, which usual mistake made them."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from portproof.core.text import listed
 from portproof.manifest import files_in, sample_id
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.pack import SAMPLES, open_packed
-from portproof.preprocess.mistakes.changes import Change, single_changes
+from portproof.preprocess.mistakes.usual import Mistake, usual_mistakes
 from portproof.preprocess.pixels.fingerprint import fingerprint
 from portproof.preprocess.pixels.transform import Preprocessor, Sample
 from portproof.proof.sidecar import proof_of, root_of
@@ -143,30 +141,30 @@ def is_same(difference: float | None, recipe: Recipe) -> bool:
 def explain(
     recipe: Recipe, names: list[str], images: dict[str, Path], stored: Stored
 ) -> dict[str, Any] | None:
-    """The change of one part of the recipe under which the most differing samples come out as they
-    were found; None when none does.
+    """The usual mistake that makes the most of the differing samples as they are; None if none
+    makes any.
     """
-    found = {name: stored[name]() for name in names}
-    best: tuple[int, Change] | None = None
-    for change in single_changes(recipe):
+    held = {name: stored[name]() for name in names}
+    best: tuple[int, Mistake] | None = None
+    for mistake in usual_mistakes(recipe):
         count = 0
         for name in names:
             try:
-                sample = change.apply(images[name].read_bytes())
-            except InputError:
+                sample = mistake.apply(images[name].read_bytes())
+            except InputError:  # of a package that is not installed, too
                 continue
-            count += is_same(difference_of(sample, found[name]), change.recipe)
+            count += is_same(difference_of(sample, held[name]), mistake.recipe)
         if count and (best is None or count > best[0]):
-            best = (count, change)
+            best = (count, mistake)
         if count == len(names):
             break
     if best is None:
         return None
-    count, change = best
+    count, mistake = best
     return {
-        "change": change.part,
-        "asked": change.asked,
-        "found": change.found,
+        "change": mistake.part,
+        "asked": mistake.asked,
+        "found": mistake.found,
         "explains": count,
         "of": len(names),
     }

@@ -1,8 +1,8 @@
 """External programs: run as argument lists, never through a shell, with their output kept in a log
 file.
 
-Vendor programs get an environment without our virtual environment: ``atc`` brings Python packages
-of its own and must not find ours.
+Vendor programs get an environment without our virtual environment: ``atc`` brings its own Python
+packages and must not load those of the virtual environment.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import portproof
 from portproof.core.errors import InputError, ToolError
@@ -113,25 +114,80 @@ def run_program(
                 f"'{words[0]}' could not be started ({error.strerror}): check that it is installed"
                 " and executable"
             ) from error
-        stack.enter_context(_signals_end(process))
+        stack.enter_context(interrupted_by_sigterm())
         try:
             process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            _stop(process)
+            stop_like_ctrl_c([process], _GRACE_S)
             raise ToolError(
                 f"'{words[0]}' was stopped after {timeout_s:g} s without an end; the command was:"
                 f" {spelled(words)}",
                 tail_of(log),
             ) from None
         except BaseException:
-            _stop(process)
+            stop_like_ctrl_c([process], _GRACE_S)
             raise
     return Finished(words, process.returncode, log, time.monotonic() - started)
 
 
+@contextlib.contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Inside, SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that a child is stopped and not
+    left behind. Does nothing outside the main thread, where Python handles no signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def stop_like_ctrl_c(processes: Sequence[subprocess.Popen[Any]], patience_s: float = 20) -> None:
+    """End programs as Ctrl-C does, so that they leave a state from which they continue: SIGINT to
+    all, SIGTERM to those that still run after ``patience_s``, and SIGKILL after as long again.
+
+    The programs that a process started end with it if the process leads a group of its own
+    (``start_new_session=True``).
+    """
+    running = list(processes)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        for process in running:
+            _send(process, number)
+        deadline = time.monotonic() + patience_s
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        running = [process for process in running if process.returncode is None]
+    for process in processes:
+        _send(process, signal.SIGKILL)
+
+
+def _send(process: subprocess.Popen[Any], number: signal.Signals) -> None:
+    """Send a signal to the group that a process leads, even if the process itself has ended; to the
+    process alone if it leads none.
+    """
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        process.send_signal(number)
+
+
+def own_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for a process that runs this package: our source first on ``PYTHONPATH``."""
+    path = [_source(), *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, "PYTHONPATH": os.pathsep.join(path)}
+
+
 def vendor_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment without what is ours: the virtual environment in ``PATH`` and ``PYTHONPATH``,
-    ``VIRTUAL_ENV``, ``PYTHONHOME``.
+    """The environment without our own entries: our virtual environment in ``PATH`` and
+    ``PYTHONPATH``, ``VIRTUAL_ENV`` and ``PYTHONHOME``.
 
     What the vendor's ``set_env.sh`` put there stays. ``base`` defaults to this process's
     environment.
@@ -141,16 +197,20 @@ def vendor_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
         for k, v in (os.environ if base is None else base).items()
         if k not in ("VIRTUAL_ENV", "PYTHONHOME")
     }
-    source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
-    ours = [source] + ([sys.prefix] if sys.prefix != sys.base_prefix else [])
+    own = [_source()] + ([sys.prefix] if sys.prefix != sys.base_prefix else [])
     for name in ("PATH", "PYTHONPATH"):
         if name in kept:
             kept[name] = os.pathsep.join(
-                p for p in kept[name].split(os.pathsep) if p and not _is_in(p, ours)
+                p for p in kept[name].split(os.pathsep) if p and not _is_in(p, own)
             )
             if not kept[name]:
                 del kept[name]
     return kept
+
+
+def _source() -> str:
+    """The folder that holds the package ``portproof``."""
+    return os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
 
 
 def _is_in(path: str, folders: Sequence[str]) -> bool:
@@ -207,34 +267,3 @@ def _die_with_parent() -> None:
     """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _signals_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """SIGTERM ends the program like Ctrl-C does, instead of leaving it behind. Python handles
-    signals in the main thread only.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a program and all that it started: SIGINT, then SIGTERM, then SIGKILL."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_GRACE_S)
-            break
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Ascend devices: ``npu-smi`` tells what there is, ``atc`` converts, and aclruntime or Huawei's own
+"""Ascend devices: ``npu-smi`` lists what there is, ``atc`` converts, and aclruntime or Huawei's own
 tools execute.
 """
 
@@ -10,14 +10,13 @@ from collections.abc import Iterator
 
 from portproof.core.shell import tool_folders
 from portproof.health.host import Check, Finding, Host, needs
-from portproof.host import cann
-from portproof.host.npusmi import parse
+from portproof.host import ais_bench, cann
+from portproof.host.npusmi import is_same_kind, parse
 from portproof.target import Target
 
 _CANN = (
     "install the CANN toolkit and run 'source /usr/local/Ascend/ascend-toolkit/set_env.sh' first"
 )
-_WHEELS = "https://gitee.com/ascend/tools, ais-bench_workload"
 _TOOLS = ("benchmark.x86_64", "benchmark.aarch64", "msame")
 
 
@@ -55,7 +54,7 @@ def _how_to_get_aclruntime() -> str:
     """Where it may be: in the interpreter that this environment was made from, whose packages it
     may not see.
     """
-    how = f"{_CANN}, then install the aclruntime wheel of ais_bench ({_WHEELS})"
+    how = f"{_CANN}, then install the aclruntime wheel of ais_bench ({ais_bench.WHEELS})"
     if sys.prefix == sys.base_prefix:
         return how
     return (
@@ -65,27 +64,23 @@ def _how_to_get_aclruntime() -> str:
 
 
 def _tools(host: Host) -> Finding:
-    """All of Huawei's tools that are here."""
-    found = [
-        tool.text
-        for tool in (host.program(name, "", tuple(tool_folders())) for name in _TOOLS)
-        if tool.ok
-    ]
-    ais_bench = host.package("ais_bench", None)
-    if ais_bench.ok:
+    """The vendor's tools that are here."""
+    tools = [host.program(name, "", tuple(tool_folders())) for name in _TOOLS]
+    found = [tool.text for tool in tools if tool.ok]
+    missing = ais_bench.why_not()
+    if missing is None and (package := host.package("ais_bench", None)).ok:
         # Without it, its check of versions fails, and it takes a mode for older ones.
         mode = (
             ""
             if importlib.util.find_spec("pkg_resources")
             else " (without pkg_resources, from setuptools under 81, it runs in its mode 'tensor')"
         )
-        found.append(ais_bench.text + mode)
-    return (
-        Finding(True, "; ".join(found))
-        if found
-        else Finding(
-            False, f"none of {', '.join(_TOOLS)}, ais_bench is here; get ais_bench from {_WHEELS}"
-        )
+        found.append(package.text + mode)
+    if found:
+        return Finding(True, "; ".join(found))
+    why = missing or host.package("ais_bench", None).text
+    return Finding(
+        False, f"none of {', '.join(_TOOLS)} is here, and {why}; get it from {ais_bench.WHEELS}"
     )
 
 
@@ -98,13 +93,12 @@ def device(target: Target, host: Host) -> Finding:
             "'npu-smi info' does not run here; use a host with the Ascend driver, or measure there"
             " and bring the logs",
         )
-    chips = [chip.name for chip in parse(listing)]
-    known = {target.name, *target.aliases, str(target.soc_version).lower()}
-    fitting = [chip for chip in chips if chip.lower() in known or f"ascend{chip.lower()}" in known]
+    chips = parse(listing)
+    fitting = [c.name for c in chips if is_same_kind(c.soc_version, str(target.soc_version))]
     if fitting:
         return Finding(True, f"{len(fitting)} chips: {', '.join(dict.fromkeys(fitting))}")
     return Finding(
         False,
-        f"this host has {', '.join(chips) or 'no chip that npu-smi lists'}, {target.soc_version}"
-        " was expected",
+        f"this host has {', '.join(c.name for c in chips) or 'no chip that npu-smi lists'},"
+        f" {target.soc_version} was expected",
     )

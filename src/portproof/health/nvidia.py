@@ -1,4 +1,4 @@
-"""NVIDIA GPUs: the driver's ``nvidia-smi`` tells what there is; TensorRT builds and executes the
+"""NVIDIA GPUs: the driver's ``nvidia-smi`` lists what there is; TensorRT builds and executes the
 engine.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from portproof.core.errors import InputError
 from portproof.health.host import Check, Finding, Host, needs
+from portproof.host import nvidiasmi
 from portproof.host.tensorrt_versions import (
     HINT,
     PROGRAM_FOLDERS,
@@ -17,8 +18,6 @@ from portproof.host.tensorrt_versions import (
 )
 from portproof.target import Target
 
-#: Drivers before 495 know no compute_cap.
-_QUERIES = ("name,compute_cap", "name")
 #: Programs that end with 0 where a package can use the GPU, which an installed one may not: PyTorch
 #: for processors only, a driver that is too old.
 _BUFFERS = {
@@ -89,30 +88,21 @@ def device(target: Target, host: Host) -> Finding:
     """Whether the target's own GPU is here: another one of the same compute capability has other
     timings.
     """
-    asked = (
-        host.output(("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"))
-        for query in _QUERIES
-    )
-    listing = next((answer for answer in asked if answer is not None), None)
-    if listing is None:
+    gpus = nvidiasmi.query(host.output)
+    if gpus is None:
         return Finding(
             False,
             "'nvidia-smi' finds no GPU here; use a host with the NVIDIA driver, or measure there"
             " and bring the logs",
         )
-    gpus = [
-        tuple(part.strip() for part in line.partition(",")[::2])
-        for line in listing.splitlines()
-        if line.strip()
-    ]
-    found = ", ".join(
-        f"{name} (compute capability {capability or 'not told'})" for name, capability in gpus
+    listed = ", ".join(
+        f"{gpu.name} (compute capability {gpu.compute_capability or 'unknown'})" for gpu in gpus
     )
-    words = {word.lower() for name, _ in gpus for word in name.replace("-", " ").split()}
+    words = {word.lower() for gpu in gpus for word in gpu.name.replace("-", " ").split()}
     if target.name in words:
-        return Finding(True, found)
+        return Finding(True, listed)
     return Finding(
         False,
-        f"this host has {found or 'no GPU'}, a {target.name.upper()} ({target.compute_capability})"
+        f"this host has {listed or 'no GPU'}, a {target.name.upper()} ({target.compute_capability})"
         " was expected",
     )

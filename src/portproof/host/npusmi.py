@@ -1,7 +1,7 @@
 """``npu-smi info``: which Ascend chips there are, and whether they are idle.
 
 The table's layout changes with the version (column widths, title rows, a table of processes below,
-910's three memory columns), so rows are told by what their fields hold, never by where they stand:
+910's three memory columns), so rows are recognised by what their fields hold, never by their place:
 a first row ``NPU Name | Health | Power Temp Hugepages``, then a second row ``Chip [Device] | Bus-Id
 | AICore used / total``. A card with several chips may repeat the first row for each or not.
 """
@@ -17,12 +17,15 @@ from pathlib import Path
 from portproof.core.errors import InputError, ToolError
 from portproof.core.shell import Finished, find_program, run_program
 from portproof.core.text import listed, printable
+from portproof.target import match_target
 
 _NAME = re.compile(r"^\d{3}\w*$")
 _HEALTH = frozenset({"OK", "Warning", "Alarm", "Critical", "UNKNOWN"})
 _BUS = re.compile(r"^(?:[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]|NA)$")
 _MEMORY = re.compile(r"(\d+)\s*/\s*(\d+)")
 _DRIVER = re.compile(r"npu-smi\s+\S+\s+Version:\s*([\w.]+)")
+#: A chip's name without its variant: 310P1 to 310P7 are one family, and so are 310B1 and 310B4.
+_FAMILY = re.compile(r"^Ascend(\d+[A-Za-z]?)\d*$", re.IGNORECASE)
 _IDLE_PERCENT = 0
 _TIMEOUT_S = 60.0
 
@@ -191,6 +194,25 @@ def _refuse_failure(done: Finished, chips: Sequence[Chip]) -> None:
         )
 
 
+def is_same_kind(soc_version: str, expected: str) -> bool:
+    """Whether two chips are of one kind: their targets are the same, or their names but for the
+    last digit.
+
+    >>> is_same_kind("Ascend310P1", "Ascend310P3"), is_same_kind("Ascend710", "Ascend310P3")
+    (True, True)
+    >>> is_same_kind("Ascend310", "Ascend310P3"), is_same_kind("Ascend310B4", "Ascend310P3")
+    (False, False)
+    """
+    family = _family(soc_version)
+    return family is not None and family == _family(expected)
+
+
+def _family(soc_version: str) -> str | None:
+    target = match_target(soc_version)
+    match = _FAMILY.match(target.soc_version or "" if target else soc_version)
+    return match[1].upper() if match else None
+
+
 def check_devices(
     chips: Sequence[Chip], soc_versions: Sequence[str], devices: Sequence[int]
 ) -> list[Chip]:
@@ -199,7 +221,7 @@ def check_devices(
 
     ``soc_versions``: what is accepted, such as ``Ascend310P3``; a kind without a last digit
     (``Ascend310P``) accepts every variant. Raises :class:`InputError` for a device that is not
-    there or of another kind, :class:`ToolError` for one that is ill or busy.
+    there or of another kind, :class:`ToolError` for one that is unhealthy or busy.
     """
     by_device = {c.device: c for c in chips}
     missing = [d for d in devices if d not in by_device]
@@ -210,7 +232,7 @@ def check_devices(
         )
     wanted = [by_device[d] for d in devices]
     for chip in wanted:
-        if not any(_same_kind(chip.soc_version, soc) for soc in soc_versions):
+        if not any(is_same_kind(chip.soc_version, soc) for soc in soc_versions):
             raise InputError(
                 f"device {chip.device} is an {chip.soc_version}, the target is"
                 f" {' or '.join(soc_versions)}; choose another --target"
@@ -226,15 +248,6 @@ def check_devices(
                 " or choose another device"
             )
     return wanted
-
-
-def _same_kind(found: str, expected: str) -> bool:
-    """Whether two chips are of one kind. 310P1 to 310P7 are one family, as are 310B1 and 310B4; 310
-    is none of them.
-    """
-    family = re.compile(r"^Ascend(\d+[A-Za-z]?)\d*$")
-    a, b = family.match(found), family.match(expected)
-    return bool(a and b and a[1].upper() == b[1].upper())
 
 
 def _load(chip: Chip) -> str:

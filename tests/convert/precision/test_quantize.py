@@ -103,12 +103,12 @@ def test_int8_is_symmetric_a_scale_a_channel_and_close(small: Path, method: str)
 
 
 def test_a_reader_of_headers_calls_them_int8_and_fp16(small: Path) -> None:
-    from portproof.convert.onnxfile.header import read_header
+    from portproof.convert.onnxfile.read import read_onnx
 
     reduce(Request(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info")))
     reduce(Request(small / "model.onnx", small / "half.onnx", "fp16"))
-    assert read_header(small / "int8.onnx").quantized
-    assert read_header(small / "half.onnx").half
+    assert read_onnx(small / "int8.onnx").quantized
+    assert read_onnx(small / "half.onnx").half
 
 
 def test_fp16_is_sorted_valid_and_keeps_its_inputs_and_outputs(small: Path) -> None:

@@ -180,6 +180,27 @@ PREPROCESSING: dict[str, tuple[str, Callable[[World], np.ndarray]]] = {
             [((p / np.float32(255) - 0.5) / 0.5).transpose(2, 0, 1) for p in w.pixels()]
         ),
     ),
+    "DPN's constants": (
+        "normalisation-constants",
+        lambda w: np.stack(
+            [
+                ((p - np.float32([124, 117, 104])) * np.float32(0.0167)).transpose(2, 0, 1)
+                for p in w.pixels()
+            ]
+        ),
+    ),
+    "OpenAI CLIP's constants": (
+        "normalisation-constants",
+        lambda w: np.stack(
+            [
+                (
+                    (p / np.float32(255) - np.float32([0.48145466, 0.4578275, 0.40821073]))
+                    / np.float32([0.26862954, 0.26130258, 0.27577711])
+                ).transpose(2, 0, 1)
+                for p in w.pixels()
+            ]
+        ),
+    ),
     "bilinear": (
         "interpolation",
         lambda w: np.stack([w.normalised(p) for p in w.pixels(Image.Resampling.BILINEAR)]),

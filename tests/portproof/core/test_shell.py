@@ -7,13 +7,23 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from portproof.core.errors import InputError, ToolError
-from portproof.core.shell import find_program, run_program, tail_of, vendor_environment
+from portproof.core.shell import (
+    find_program,
+    interrupted_by_sigterm,
+    own_environment,
+    run_program,
+    stop_like_ctrl_c,
+    tail_of,
+    vendor_environment,
+)
 
 
 def python(code: str) -> list[str]:
@@ -87,7 +97,7 @@ def test_a_signal_to_us_ends_the_program_too(
         import sys
         sys.path.insert(0, {str(root / "src")!r})
         from pathlib import Path
-        from portproof.shell import run_program
+        from portproof.core.shell import run_program
         run_program([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"], Path({str(log)!r}))
     """
     ours = subprocess.Popen(python(code), stderr=subprocess.PIPE, text=True)
@@ -111,6 +121,94 @@ def assert_ends(pid: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"process {pid} is still there")
+
+
+#: Prints its process id, then does what the body says with each signal until it is stopped.
+STUBBORN = """
+    import os, signal, time
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: {body})
+    print(os.getpid(), flush=True)
+    while True:
+        time.sleep(0.05)
+"""
+
+
+def started(code: str, **options: Any) -> subprocess.Popen[str]:
+    process = subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True, **options)
+    assert process.stdout is not None
+    process.stdout.readline()  # its signal handlers are set
+    return process
+
+
+def test_children_are_stopped_by_the_mildest_signal_that_they_obey() -> None:
+    obeys = started(STUBBORN.format(body="os._exit(number)"))
+    late = started(STUBBORN.format(body="number == signal.SIGTERM and os._exit(number)"))
+    never = started(STUBBORN.format(body="None"))
+    began = time.monotonic()
+    stop_like_ctrl_c([obeys, late, never], patience_s=0.5)
+    assert time.monotonic() - began < 5
+    assert obeys.returncode == signal.SIGINT
+    assert late.returncode == signal.SIGTERM
+    assert never.returncode == -signal.SIGKILL
+    stop_like_ctrl_c([obeys])  # has ended already
+
+
+def test_what_a_child_started_ends_with_it_if_it_leads_a_group() -> None:
+    code = """
+        import subprocess, sys, time
+        grandchild = "import signal, time; signal.signal(2, signal.SIG_IGN); time.sleep(60)"
+        child = subprocess.Popen([sys.executable, "-c", grandchild])
+        print(child.pid, flush=True)
+        print(child.pid, flush=True)
+        time.sleep(60)
+    """
+    leader = started(code, start_new_session=True)
+    assert leader.stdout is not None
+    grandchild = int(leader.stdout.readline())
+    time.sleep(0.5)  # the grandchild ignores SIGINT from here on
+    stop_like_ctrl_c([leader], patience_s=5)
+    assert leader.returncode == -signal.SIGINT
+    assert_ends(grandchild)
+
+
+def test_sigterm_is_an_interrupt_inside_and_itself_again_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), interrupted_by_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert signal.getsignal(signal.SIGTERM) == before
+    problems: list[BaseException] = []
+
+    def in_a_thread() -> None:
+        try:
+            with interrupted_by_sigterm():
+                pass
+        except BaseException as error:
+            problems.append(error)
+
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join()
+    assert not problems
+
+
+def test_a_child_with_our_environment_imports_our_source(tmp_path: Path, root: Path) -> None:
+    source, theirs = str(root / "src"), str(tmp_path)
+    assert own_environment({"A": "b"}) == {"A": "b", "PYTHONPATH": source}
+    environment = own_environment({**os.environ, "PYTHONPATH": theirs})
+    assert environment["PYTHONPATH"] == os.pathsep.join([source, theirs])
+    (tmp_path / "portproof").mkdir()  # another package of this name later on the path
+    (tmp_path / "portproof" / "__init__.py").touch()
+    place = subprocess.run(
+        python("import portproof; print(portproof.__file__)"),
+        env=environment,
+        cwd="/",
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    assert Path(place.strip()) == root / "src" / "portproof" / "__init__.py"
 
 
 def test_the_vendor_environment_is_without_ours_and_keeps_the_vendors(

@@ -70,6 +70,12 @@ def put_program(folder: Path, name: str, prints: str) -> None:
     program.chmod(0o755)
 
 
+def put_ais_bench(folder: Path, module: str) -> None:
+    (folder / "ais_bench").mkdir()
+    for name in ("__init__.py", module):
+        (folder / "ais_bench" / name).touch()
+
+
 @pytest.mark.parametrize(
     ("chip", "target", "ok"),
     [
@@ -78,6 +84,8 @@ def put_program(folder: Path, name: str, prints: str) -> None:
         ("310", "310", True),
         ("310B4", "310b", True),
         ("310P3", "310", False),
+        ("310B2", "310b", True),  # a variant that no list names
+        ("710", "310p", True),  # as drivers of its first years name the 310P
     ],
 )
 def test_an_npu_counts_only_for_its_own_target(
@@ -99,8 +107,8 @@ def test_an_npu_host_without_torch_continues_what_was_begun_elsewhere(
     folder = tmp_path / "cann" / f"{platform.machine()}-linux"
     folder.mkdir()
     (folder / "ascend_toolkit_install.info").write_text("version=6.3.RC1\n")
-    for name in ("aclruntime.py", "ais_bench.py"):
-        (tmp_path / name).touch()
+    (tmp_path / "aclruntime.py").touch()
+    put_ais_bench(tmp_path, "__main__.py")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("ASCEND_TOOLKIT_HOME", str(tmp_path / "cann"))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -113,6 +121,24 @@ def test_an_npu_host_without_torch_continues_what_was_begun_elsewhere(
         "copy its run directory, then 'portproof port --target 310p --run-dir DIR'"
         in found["continue"].why
     )
+
+
+def test_another_package_of_the_tools_name_is_not_the_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As PyPI's ais_bench_benchmark 3.1.20260630 is installed.
+    put_ais_bench(tmp_path, "benchmark.py")
+    info = tmp_path / "ais_bench_benchmark-3.1.20260630.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: ais_bench_benchmark\nVersion: 3.1.20260630\n"
+    )
+    (info / "top_level.txt").write_text("ais_bench\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    check = {c.capability: c for c in ascend.checks(find_target("310"), Host())}["vendor-tool"]
+    assert not check.ok
+    assert "comes with ais_bench_benchmark and is not the vendor's tool" in check.why
 
 
 def test_a_tool_that_lies_where_the_stages_look_is_found(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portproof.core.errors import InputError, ToolError
-from portproof.host.npusmi import check_devices, parse, query
+from portproof.host.npusmi import check_devices, is_same_kind, parse, query
 
 V22 = """
 +--------------------------------------------------------------------------------------------+
@@ -178,3 +178,18 @@ def test_the_program_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     fake(tmp_path, "no table")
     with pytest.raises(ToolError, match="lists no chip"):
         query()
+
+
+def test_one_rule_says_whether_a_chip_is_of_a_kind() -> None:
+    kinds = {  # Huawei's names of one kind; "710" was the 310P's first name
+        "310P": ["Ascend310P3", "Ascend310P", "ascend310p1", "Ascend710"],
+        "310": ["Ascend310"],
+        "310B": ["Ascend310B1", "Ascend310B4", "Ascend310B2"],
+        "910B": ["Ascend910B4", "Ascend910B2"],
+    }
+    named = [(kind, name) for kind, names in kinds.items() for name in names]
+    for kind, name in named:
+        for other_kind, other in named:
+            assert is_same_kind(name, other) is (kind == other_kind), (name, other)
+    assert not any(is_same_kind(name, "t4") for _, name in named)
+    assert not is_same_kind("", "") and not is_same_kind("t4", "t4")

@@ -105,6 +105,18 @@ MISTAKES: dict[str, tuple[Script, str, str]] = {
         "mean and std",
         "0.5",
     ),
+    "dpn": (
+        lambda i: (
+            (cropped(i).astype(np.float32) - np.float32([124, 117, 104])) * np.float32(0.0167)
+        ).transpose(2, 0, 1),
+        "mean and std",
+        "DPN's",
+    ),
+    "twice": (
+        lambda i: (normalised(cropped(i)) - MEAN.reshape(3, 1, 1)) / STD.reshape(3, 1, 1),
+        "mean and std",
+        "applied twice",
+    ),
     "mean": (lambda i: normalised(cropped(i), mean=np.float32(0)), "mean", "(0.0, 0.0, 0.0)"),
     "std": (lambda i: normalised(cropped(i), std=np.float32(1)), "std", "(1.0, 1.0, 1.0)"),
     "raw": (

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import portproof
+from portproof.core.shell import own_environment
 
 _SUFFIXES = (".npy", ".NPY", ".bin", ".BIN")
 _MOST_WAITS = 10
@@ -174,7 +174,6 @@ def run_shapes(ranges: str, output: str | None) -> None:
     found: list[tuple[str, float | None]] = []
     for shape in [shape for line in lines for shape in _shapes(line)]:
         log = Path(output or ".", "dym.log")
-        source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
         command = [
             sys.executable,
             "-m",
@@ -184,7 +183,7 @@ def run_shapes(ranges: str, output: str | None) -> None:
         ]
         done = subprocess.run(
             command,
-            env=os.environ | {"PYTHONPATH": source},
+            env=own_environment(),
             stdout=subprocess.PIPE,
             text=True,
             check=False,

@@ -1,4 +1,4 @@
-"""The header of an ONNX file, compared with what the onnx package says of the same file."""
+"""The head of an ONNX file, compared with what the onnx package wrote into it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from portproof.convert.onnxfile.header import read_header
+from portproof.backend import TensorSpec
+from portproof.convert.onnxfile.read import read_onnx
 from portproof.core.errors import InputError
 
 
@@ -46,12 +47,12 @@ def test_facts_of_a_plain_file(tmp_path: Path) -> None:
     model = onnx.load(tmp_path / "m.onnx")
     helper.set_model_props(model, {"a key": "a value", "location": "../no/tensor"})
     onnx.save(model, tmp_path / "m.onnx")
-    header = read_header(tmp_path / "m.onnx")
-    assert header.metadata == {"a key": "a value", "location": "../no/tensor"}
-    assert (header.opset, header.ir_version, header.external, header.half, header.quantized) == (
+    head = read_onnx(tmp_path / "m.onnx")
+    assert head.metadata == {"a key": "a value", "location": "../no/tensor"}
+    assert (head.opset, head.ir_version, head.external, head.half, head.quantized) == (
         13,
         8,
-        set(),
+        frozenset(),
         False,
         False,
     )
@@ -59,14 +60,65 @@ def test_facts_of_a_plain_file(tmp_path: Path) -> None:
 
 def test_half_and_quantized(tmp_path: Path) -> None:
     save(tmp_path / "half.onnx", [numpy_helper.from_array(np.ones(2, np.float16), "w")])
-    assert read_header(tmp_path / "half.onnx").half
+    assert read_onnx(tmp_path / "half.onnx").half
     constant = helper.make_node(
         "Constant", [], ["w"], value=numpy_helper.from_array(np.ones(2, np.float16), "c")
     )
     save(tmp_path / "constant.onnx", [], [constant])
-    assert read_header(tmp_path / "constant.onnx").half
+    assert read_onnx(tmp_path / "constant.onnx").half
     save(tmp_path / "q.onnx", [], [helper.make_node("QuantizeLinear", ["x", "s"], ["y"])])
-    assert read_header(tmp_path / "q.onnx").quantized
+    assert read_onnx(tmp_path / "q.onnx").quantized
+
+
+def test_the_interface_is_without_weights_and_says_what_is_open(tmp_path: Path) -> None:
+    inputs = [
+        helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 3, 8, 8]),
+        helper.make_tensor_value_info("old", TensorProto.FLOAT, [-1, 3]),
+        helper.make_tensor_value_info("w", TensorProto.FLOAT, [3]),
+        helper.make_tensor_sequence_value_info("list", TensorProto.FLOAT, None),
+    ]
+    nodes = [
+        helper.make_node("Add", ["old", "w"], ["y"]),
+        helper.make_node("Foreign", ["image"], ["z"], domain="com.other"),
+    ]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 3])]
+    weight = numpy_helper.from_array(np.ones(3, np.float32), "w")
+    graph = helper.make_graph(nodes, "g", inputs, outputs, [weight])
+    imports = [helper.make_opsetid("ai.onnx", 13), helper.make_opsetid("com.other", 2)]
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=8), path)
+    head = read_onnx(path)
+    assert head.inputs == (
+        TensorSpec("image", "uint8", (None, 3, 8, 8)),
+        TensorSpec("old", "float32", (None, 3)),
+        TensorSpec("list", "unknown", ()),
+    )
+    assert head.outputs == (TensorSpec("y", "float32", (None, 3)),)
+    assert (head.opsets, head.opset) == ({"ai.onnx": 13, "com.other": 2}, 13)
+    assert (head.operators, head.domains) == ({"Add"}, {"com.other"})
+    del graph.output[0].type.tensor_type.shape.dim[:]
+    graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=8), path)
+    assert read_onnx(path).outputs is None
+
+
+@pytest.mark.parametrize("place", ["inputs", "a branch"])
+def test_float16_and_quantized_operators_are_seen_wherever_they_are(
+    tmp_path: Path, place: str
+) -> None:
+    half = [helper.make_tensor_value_info(n, TensorProto.FLOAT16, ["n", 3]) for n in "xy"]
+    path = tmp_path / "m.onnx"
+    if place == "inputs":
+        graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", half[:1], half[1:])
+        onnx.save(helper.make_model(graph, ir_version=8), path)
+        assert (read_onnx(path).half, read_onnx(path).quantized) == (True, False)
+        return
+    weight = numpy_helper.from_array(np.ones(2, np.float16), "w")
+    branch = helper.make_graph(
+        [helper.make_node("QuantizeLinear", ["w", "s"], ["y"])], "b", [], half[1:], [weight]
+    )
+    save(path, [], [helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)])
+    assert (read_onnx(path).half, read_onnx(path).quantized) == (True, True)
 
 
 def subgraph(location: str) -> Any:
@@ -93,24 +145,24 @@ def test_external_data_outside_the_folder_is_refused(
         save(path, [], [subgraph(location)])
     else:
         save(path, [], [helper.make_node("Constant", [], ["y"], value=external(location))])
-    header = read_header(path)
-    assert header.external == {location}
+    head = read_onnx(path)
+    assert head.external == {location}
     with pytest.raises(InputError, match="outside its own folder"):
-        header.refuse_outside_data(path)
+        head.refuse_outside_data()
 
 
 def test_external_data_beside_the_model_is_one_of_its_files(tmp_path: Path) -> None:
     save(tmp_path / "m.onnx", [external("m.data")])
-    header = read_header(tmp_path / "m.onnx")
+    head = read_onnx(tmp_path / "m.onnx")
     with pytest.raises(InputError, match=r"m\.data' does not exist"):
-        header.refuse_outside_data(tmp_path / "m.onnx")
+        head.refuse_outside_data()
     (tmp_path / "m.data").write_bytes(bytes(8))
-    header.refuse_outside_data(tmp_path / "m.onnx")
-    assert header.files(tmp_path / "m.onnx") == [tmp_path / "m.onnx", tmp_path / "m.data"]
+    head.refuse_outside_data()
+    assert head.files == [tmp_path / "m.onnx", tmp_path / "m.data"]
     (tmp_path / "m.data").unlink()
     (tmp_path / "m.data").symlink_to("/etc/hostname")
     with pytest.raises(InputError, match="outside its own folder"):
-        header.refuse_outside_data(tmp_path / "m.onnx")
+        head.refuse_outside_data()
 
 
 @settings(max_examples=60, deadline=None)
@@ -121,7 +173,7 @@ def test_any_bytes_are_a_model_or_one_sentence(
     path = tmp_path_factory.mktemp("any") / "m.onnx"
     path.write_bytes(data)
     try:
-        read_header(path)
+        read_onnx(path)
     except InputError as error:
         assert "is not an ONNX file" in str(error)
 
@@ -131,4 +183,4 @@ def test_a_cut_file_is_refused(tmp_path: Path) -> None:
     whole = (tmp_path / "m.onnx").read_bytes()
     (tmp_path / "m.onnx").write_bytes(whole[:-9])
     with pytest.raises(InputError, match="cut short"):
-        read_header(tmp_path / "m.onnx")
+        read_onnx(tmp_path / "m.onnx")
