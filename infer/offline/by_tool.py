@@ -18,8 +18,8 @@ from portproof.core.text import listed
 from portproof.infer.offline.write import result_name
 from portproof.infer.runtimes.npu_devices import device_index
 from portproof.infer.vendor import Job, Outcome, find
-from portproof.infer.vendor.gears import gear_flags
-from portproof.infer.vendor.scratch import check_sizes, scratch_beside
+from portproof.infer.vendor.parts.gears import gear_flags
+from portproof.infer.vendor.parts.scratch import check_sizes, scratch_beside
 from portproof.manifest import Sample, read_info
 from portproof.proof.journal import Journal
 from portproof.proof.sidecar import Proof, Work, read_proof, record_of
@@ -40,11 +40,11 @@ def run_with_tool(
     """Run ``model`` over an info list by the tool ``runner`` and write ``out/<id>_<k>.<form>``, k
     from 1; the sidecar of ``out``.
 
-    ``options``: what a model with a choice runs with
-    (:func:`portproof.infer.vendor.gears.gear_flags`). ``perf_file``: where the tool's own file of
-    figures is copied to. A run that is killed begins again, since the tools cannot continue. Raises
-    :class:`InputError` for bad input, before the tool runs as far as possible, and
-    :class:`ToolError` when the tool fails.
+    ``options``: the gear of a dynamic model
+    (:func:`portproof.infer.vendor.parts.gears.gear_flags`). ``perf_file``: where the tool's own
+    file of figures is copied to. A run that is killed begins again, since the tools cannot
+    continue. Raises :class:`InputError` for bad input, before the tool runs as far as possible, and
+    :class:`ToolError` if the tool fails.
     """
     tool = find(runner)
     path, target = existing_file(model, "offline model"), Path(out)

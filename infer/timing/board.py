@@ -29,6 +29,7 @@ from portproof.measurement import (
     TOGETHER,
     Measurement,
     Performance,
+    board_rows,
     read_performance,
     write_performance,
 )
@@ -133,7 +134,7 @@ def _measure(job: CardBench, workers: Sequence[Worker], batch: int) -> list[Meas
                 f"{job.subject.label}{ALONE}",
                 [[b[0]] for b in alone],
                 f"npu:{job.devices[0]}",
-                common,
+                common | {"scope": "alone"},
             )
         )
         for k, device in enumerate(job.devices):
@@ -150,7 +151,7 @@ def _measure(job: CardBench, workers: Sequence[Worker], batch: int) -> list[Meas
                 f"{job.subject.label}{TOGETHER}",
                 together,
                 "npu:" + "+".join(map(str, job.devices)),
-                common,
+                common | {"scope": "together"},
             )
         )
     return found
@@ -180,52 +181,6 @@ def _one(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CardRow:
-    """One batch and boundary of a card: images per second of one chip ``alone``, of all ``chips``
-    ``together``, and of ``each`` meanwhile, by device.
-    """
-
-    batch: int
-    boundary: str
-    chips: int
-    alone: float
-    together: float
-    each: dict[str, float | None]
-
-    @property
-    def product(self) -> float:
-        """What a card's rate is usually stated as: one chip's times the chips."""
-        return self.alone * self.chips
-
-    @property
-    def share(self) -> float:
-        """How much of that the chips do together."""
-        return self.together / self.product
-
-
-def card_rows(performance: Performance) -> list[CardRow]:
-    """The rows of a ``card.json``, as measured; without those in which nothing was timed."""
-    alone = {
-        (m.batch, m.boundary): m.images_per_second
-        for m in performance.measurements
-        if m.label.endswith(ALONE)
-    }
-    rows = []
-    for card in (m for m in performance.measurements if m.label.endswith(TOGETHER)):
-        at = (card.batch, card.boundary)
-        each = {
-            str(m.device): m.images_per_second
-            for m in performance.measurements
-            if "@" in m.label and (m.batch, m.boundary) == at
-        }
-        if card.images_per_second and (one := alone.get(at)):
-            rows.append(
-                CardRow(card.batch, card.boundary, card.chips, one, card.images_per_second, each)
-            )
-    return rows
-
-
 def summary(performance: Performance) -> str:
     """The card's rate at each batch and boundary, beside one chip's times the number of chips."""
     lines = (
@@ -233,7 +188,7 @@ def summary(performance: Performance) -> str:
         if performance.simulated
         else []
     )
-    for row in card_rows(performance):
+    for row in board_rows(performance):
         chips = ", ".join(f"{device} {rate or 0:.1f}" for device, rate in row.each.items())
         lines.append(
             f"batch {row.batch}, {row.boundary}: {row.chips} chips together {row.together:.1f}"

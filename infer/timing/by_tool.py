@@ -22,8 +22,8 @@ from portproof.infer.timing.feed import Feeding, Kind
 from portproof.infer.timing.steady import reasons
 from portproof.infer.timing.subject import Subject, parse_subject
 from portproof.infer.vendor import Job, find
-from portproof.infer.vendor.gears import gear_flags
-from portproof.infer.vendor.scratch import scratch_beside
+from portproof.infer.vendor.parts.gears import gear_flags
+from portproof.infer.vendor.parts.scratch import scratch_beside
 from portproof.measurement import Measurement, Performance, read_performance, write_performance
 from portproof.proof.sidecar import Work, environment, proof_of
 

@@ -1,5 +1,5 @@
 """Vendor tools that execute an ``.om`` in a process of their own: one file each, found by its name,
-that defines what :class:`Tool` lists.
+that defines what :class:`Tool` lists. What they share is in ``parts``.
 """
 
 from __future__ import annotations
@@ -13,20 +13,14 @@ from typing import Any, Protocol, cast
 
 from portproof.convert.ascend.om_facts import OmFacts
 from portproof.core.errors import InputError
-from portproof.core.shell import Finished
-from portproof.infer.runtimes.acl_lines import reason_in
 from portproof.manifest import Sample
-
-#: Modules of this package that are no tools.
-_HELPERS = ("gears", "scratch")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a tool is to do: a model (absolute path) of a batch on a device, in a scratch folder of
-    its own that is empty. ``log``: where what it prints is kept. ``gear``: the flags that choose
-    what the model runs with, if it was converted with a choice, as ais_bench and msame spell them.
-    ``facts``: what is known of the model.
+    """One run of a tool: a model (absolute path) of a batch on a device, in a scratch folder of
+    its own that is empty. ``log``: where its output is kept. ``gear``: the flags that choose a gear
+    of a dynamic model, as ais_bench and msame spell them. ``facts``: those of the model's sidecar.
     """
 
     model: Path
@@ -42,9 +36,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tool did: result files by sample id, outputs in the model's order; its own file of
-    figures, if any; the rate that it measured, in images per second of device time; and what else
-    it said of itself.
+    """The result of a run: result files by sample id, outputs in the model's order; the tool's own
+    file of figures, if any; the rate that it measured, in images per second of device time; and
+    further facts that it gives.
     """
 
     results: dict[str, list[Path]]
@@ -56,6 +50,8 @@ class Outcome:
 class Tool(Protocol):
     """The module of a tool."""
 
+    #: Distributions whose versions decide its figures.
+    PACKAGES: tuple[str, ...]
     #: Result forms that it can write.
     FORMS: tuple[str, ...]
     #: Kinds of input that it can be timed with.
@@ -67,20 +63,14 @@ class Tool(Protocol):
         """
 
     def time_calls(self, job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
-        """Seconds of ``count`` executions on the device, one file a model input that holds the
-        whole batch; none: the tool makes its own.
+        """Seconds of ``count`` executions on the device. ``inputs``: one file a model input that
+        holds the whole batch; none: the tool makes its own.
         """
 
 
-def because(done: Finished) -> str:
-    """How a tool ended, with the reason that it printed."""
-    reason = reason_in(done.output.replace("\r", "\n").splitlines())
-    return f"{done.how}{f' ({reason})' if reason else ''}"
-
-
 def names() -> list[str]:
-    """The names of all tools, sorted. Imports none of them."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _HELPERS)
+    """The names of all tools, sorted; none is imported."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg)
 
 
 def find(name: str) -> Tool:

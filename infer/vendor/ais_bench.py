@@ -1,31 +1,32 @@
 """``python -m ais_bench``: results from 0, found through the tool's own summary.
 
-What it does in silence is prevented here: names that collide or are cut, inputs of unequal number,
-files of another size than the first, and random bytes as floats. Source: its behaviour, seen by
-running version 0.0.2.
+It does not refuse names that collide or are cut, inputs of unequal number, files of another size
+than the first, and random bytes as floats: this module does. Source: its behaviour, seen by running
+version 0.0.2.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from portproof.core.errors import InputError, ToolError
+from portproof.core.errors import InputError
 from portproof.core.shell import Finished, run_program, vendor_environment
 from portproof.host import ais_bench
-from portproof.infer.vendor import Job, Outcome, because
-from portproof.infer.vendor.scratch import link_samples
+from portproof.infer.vendor import Job, Outcome
+from portproof.infer.vendor.parts.proven import because, proven, times_of
+from portproof.infer.vendor.parts.scratch import link_samples
+from portproof.logs.families.ais_bench import FAMILY
+from portproof.logs.runs import Run
 from portproof.manifest import Sample, sample_id
 
+PACKAGES: tuple[str, ...] = ("ais_bench", "aclruntime")
 FORMS: tuple[str, ...] = ("bin", "txt")
 INPUTS: tuple[str, ...] = ("random", "zeros", "real")
 
-_SUCCESS = re.compile(r"throughput\s*\(?1000.*?:\s*([\d.]+(?:e[+-]?\d+)?)\s*$", re.MULTILINE)
-_TOGETHER = re.compile(r"filesperbatch:(\d+)")
 _DIRNAME = "run"
 
 
@@ -33,19 +34,27 @@ def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
     """Run the model over samples."""
     folders = link_samples(job.scratch, samples)
     done = _run(job, "--input", ",".join(f.name for f in folders), "--outfmt", job.form.upper())
-    together = _TOGETHER.search(done.output)
-    if together and int(together[1]) != job.batch:
+    console = _console(done)
+    together = console.facts.get("files_per_batch", job.batch)
+    if together != job.batch or console.batch not in (None, job.batch):
         raise InputError(
-            f"'{job.model}' takes {together[1]} samples at a time, --batch says {job.batch}; the"
+            f"'{job.model}' takes {together} samples at a time, --batch says {job.batch}; the"
             " throughput would be wrong"
         )
-    summary, path = _summary(done, job.scratch)
-    results = _results(summary, done, job.scratch)
+    path = _summary_file(done, job.scratch)
+    figures = proven(done, path, FAMILY, "ais_bench wrote no whole summary")
+    rate = figures.value("throughput")
+    if rate is None or figures.value("samples") != len(samples):
+        raise done.failure(
+            f"the summary of ais_bench has {figures.value('samples') or 0:.0f} samples and the rate"
+            f" {rate}, {len(samples)} samples were given"
+        )
+    summary = json.loads(path.read_text(encoding="utf-8"))
     facts = {
         "npu_compute_time": summary.get("NPU_compute_time"),
         "padded_samples": -len(samples) % job.batch,
     }
-    return Outcome(results, path, float(summary["throughput"]), facts)
+    return Outcome(_results(summary, done, job.scratch), path, rate, facts)
 
 
 def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
@@ -54,14 +63,9 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
     """
     given = ("--input", ",".join(str(p) for p in inputs)) if inputs else ()
     done = _run(job, *given, "--loop", str(count))
-    summary, _ = _summary(done, job.scratch)
-    times = [float(ms) / 1000 for ms in summary.get("npu_compute_time_list", [])]
-    if len(times) != count:
-        raise done.failure(
-            f"ais_bench was asked for {count} executions and its summary has the times of"
-            f" {len(times)}"
-        )
-    return times
+    _console(done)
+    summary = _summary_file(done, job.scratch)
+    return times_of(proven(done, summary, FAMILY, "ais_bench wrote no whole summary"), count, done)
 
 
 def _run(job: Job, *arguments: str) -> Finished:
@@ -88,20 +92,23 @@ def _run(job: Job, *arguments: str) -> Finished:
         *job.gear,
         *arguments,
     ]
-    # Unbuffered, the lines of its C++ part come where they belong, so that a failure's reason
-    # stands at the end of the log.
+    # Unbuffered, the lines of its C++ part come where they belong, so that a failure's reason is at
+    # the end of the log.
     environment = vendor_environment() | {"PYTHONUNBUFFERED": "1"}
     done = run_program(
         command, job.log, cwd=job.scratch, environment=environment, timeout_s=job.timeout_s
     )
     if done.exit_code != 0:
         raise done.failure(f"ais_bench {because(done)}")
-    if not _SUCCESS.search(done.output):
-        raise done.failure("ais_bench ended without its throughput line, so it did not finish")
     return done
 
 
-def _summary(done: Finished, scratch: Path) -> tuple[dict[str, Any], Path]:
+def _console(done: Finished) -> Run:
+    """The run that the console proves."""
+    return proven(done, done.log, FAMILY, "ais_bench ended without its throughput line")
+
+
+def _summary_file(done: Finished, scratch: Path) -> Path:
     """The tool's summary: beside the output folder in new versions, inside it and spelled
     ``sumary`` in old ones.
     """
@@ -110,12 +117,7 @@ def _summary(done: Finished, scratch: Path) -> tuple[dict[str, Any], Path]:
         scratch / "out" / _DIRNAME / "sumary.json",
     ):
         if path.is_file():
-            try:
-                return json.loads(path.read_text(encoding="utf-8")), path
-            except ValueError as error:
-                raise ToolError(
-                    f"the summary of ais_bench is damaged ({error}); run it again"
-                ) from error
+            return path
     raise done.failure("ais_bench wrote no summary, so it did not finish")
 
 

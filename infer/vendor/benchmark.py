@@ -10,28 +10,22 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from portproof.core.errors import InputError
 from portproof.core.shell import Finished, find_program, run_program, tool_folders
-from portproof.infer.vendor import Job, Outcome, because
+from portproof.infer.vendor import Job, Outcome
+from portproof.infer.vendor.parts.proven import because, proven, times_of
+from portproof.logs.checks import near
 from portproof.manifest import Sample, sample_id, write_info
 
+PACKAGES: tuple[str, ...] = ()
 FORMS: tuple[str, ...] = ("bin", "txt")
 #: Pure inference runs on random data that the tool makes itself.
 INPUTS: tuple[str, ...] = ("random",)
 
-_RATE = re.compile(r"Interface throughputRate:\s*([\d.e+]+), moduleLatency")
-_END_TO_END = re.compile(r"\[e2e\] throughputRate:\s*([\d.e+]+), latency:\s*([\d.e+]+)")
-_BATCHES = re.compile(
-    r"\[infer(?:ence)?\] throughputRate:\s*([\d.e+]+),.*\n\[post(?:process)?\]"
-    r" throughputRate:\s*([\d.e+]+)"
-)
-_CALL = re.compile(r"Dataset number:\s*\d+ finished cost ([\d.e+-]+)\s*ms")
-_PURE = re.compile(r"ave_throughputRate:?\s*[\d.e+]+\s*samples/s, ave_latency")
 #: The figures have six significant digits; two of them are multiplied or divided.
 _SLACK = 2e-5
 
@@ -70,13 +64,8 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
             " --runner"
         )
     done = _run(job, f"-round={count}")
-    times = [float(ms) / 1000 for ms in _CALL.findall(done.output)]
-    if not _PURE.search(done.output) or len(times) != count:
-        raise done.failure(
-            f"benchmark was asked for {count} executions and printed the times of {len(times)}, or"
-            " no summary"
-        )
-    return times
+    run = proven(done, done.log, "pureinfer", "benchmark printed no summary of its executions")
+    return times_of(run, count, done)
 
 
 def _run(job: Job, *arguments: str) -> Finished:
@@ -109,23 +98,20 @@ def _checked(perf: Path, done: Finished, samples: int, job: Job) -> tuple[float,
     """The Interface rate, after a check that the perf file is whole and is of these samples and
     this batch.
     """
-    text = perf.read_text(encoding="utf-8", errors="replace") if perf.is_file() else ""
-    rate, whole, batches = _RATE.search(text), _END_TO_END.search(text), _BATCHES.search(text)
-    if not rate or not whole or not batches:
-        raise done.failure("benchmark left no whole perf file, so it did not finish")
-    count = float(whole[1]) * float(whole[2]) / 1000
-    if abs(count - samples) > max(samples * _SLACK, 0.5):
+    run = proven(done, perf, "benchmark", "benchmark left no whole perf file")
+    rate, count = run.value("throughput", "device"), run.value("samples")
+    doubts = "".join(f"; {warning}" for warning in run.warnings)
+    if rate is None or count is None or not near(count, samples, _SLACK):
         raise done.failure(
-            f"the perf file of benchmark is of {count:.1f} samples (rate x time), {samples} were"
-            " given"
+            f"the perf file of benchmark is of {count or 'unknown'} samples (rate x time),"
+            f" {samples} were given{doubts}"
         )
-    effective, expected = float(batches[1]) / float(batches[2]), samples / -(-samples // job.batch)
-    if abs(effective / expected - 1) > 0.01:
+    if run.batch != job.batch:
         raise done.failure(
-            f"the perf file of benchmark is of batch {effective:.4g} (infer rate / post rate),"
-            f" {expected:.4g} was expected"
+            f"the perf file of benchmark is of batch {run.batch or 'unknown'} (infer rate / post"
+            f" rate), {job.batch} was expected{doubts}"
         )
-    return float(rate[1]), {"samples_by_rates": count, "batch_by_rates": effective}
+    return rate, {"samples_by_rates": count, "batch_by_rates": run.batch}
 
 
 def _results(folder: Path, samples: Sequence[Sample]) -> dict[str, list[Path]]:

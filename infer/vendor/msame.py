@@ -1,5 +1,5 @@
 """``msame``: one file a batch in, one file an output out, in a folder named after the time. Its
-exit code says nothing; its last line does.
+exit code proves nothing; its last line does.
 
 It combines and pads nothing, so whole batches are written for it, and its results are cut into
 samples afterwards.
@@ -7,21 +7,22 @@ samples afterwards.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
 from portproof.core.shell import Finished, find_program, run_program, tool_folders
-from portproof.infer.vendor import Job, Outcome, because
+from portproof.infer.vendor import Job, Outcome
+from portproof.infer.vendor.parts.proven import because, proven, times_of
+from portproof.logs.families.msame import FAMILY, mean_of
+from portproof.logs.runs import Run
 from portproof.manifest import Sample
 
+PACKAGES: tuple[str, ...] = ()
 FORMS: tuple[str, ...] = ("bin",)
 INPUTS: tuple[str, ...] = ("random", "zeros", "real")
 
-_SUCCESS = "Execute sample success"
-_CALL = re.compile(r"Inference time:\s*([\d.e+-]+)\s*ms")
 _MOST_LOOPS = 100
 
 
@@ -34,16 +35,15 @@ def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
         )
     groups = [samples[i : i + job.batch] for i in range(0, len(samples), job.batch)]
     folders = _write_batches(job, groups)
-    done = _run(job, "--input", ",".join(f.name for f in folders), "--output", "out")
-    times = [float(ms) / 1000 for ms in _CALL.findall(done.output)]
-    if len(times) != len(groups):
-        raise done.failure(
-            f"msame was given {len(groups)} batches and printed the times of {len(times)}"
-        )
+    done, run = _run(job, "--input", ",".join(f.name for f in folders), "--output", "out")
+    times_of(run, len(groups), done)
+    mean = mean_of(run)
+    if mean is None or not mean.value:
+        raise done.failure("msame printed no average of its times")
     return Outcome(
         _results(job, groups, done),
         None,
-        job.batch * len(times) / sum(times),
+        job.batch / mean.value,
         {"padded_samples": -len(samples) % job.batch},
     )
 
@@ -54,17 +54,12 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
     times: list[float] = []
     while len(times) < count:
         loops = min(count - len(times), _MOST_LOOPS)
-        done = _run(job, *given, "--loop", str(loops))
-        found = [float(ms) / 1000 for ms in _CALL.findall(done.output)]
-        if len(found) != loops:
-            raise done.failure(
-                f"msame was asked for {loops} executions and printed the times of {len(found)}"
-            )
-        times += found
+        done, run = _run(job, *given, "--loop", str(loops))
+        times += times_of(run, loops, done)
     return times
 
 
-def _run(job: Job, *arguments: str) -> Finished:
+def _run(job: Job, *arguments: str) -> tuple[Finished, Run]:
     program = find_program(
         ["msame"], tool_folders(), "build it from Ascend/tools, or use --runner ais_bench"
     )
@@ -80,12 +75,10 @@ def _run(job: Job, *arguments: str) -> Finished:
         *arguments,
     ]
     done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
-    if done.exit_code != 0 or _SUCCESS not in done.output:
-        raise done.failure(
-            f"msame {because(done)}"
-            + ("" if done.exit_code else f" but without its line '{_SUCCESS}'")
-        )
-    return done
+    if done.exit_code != 0:
+        raise done.failure(f"msame {because(done)}")
+    lack = f"msame {because(done)}, but without its line 'Execute sample success'"
+    return done, proven(done, done.log, FAMILY, lack)
 
 
 def _write_batches(job: Job, groups: Sequence[Sequence[Sample]]) -> list[Path]:

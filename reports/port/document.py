@@ -18,8 +18,7 @@ import yaml
 
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.core.text import code_span, markdown, printable
-from portproof.infer.timing.board import card_rows
-from portproof.measurement import Performance
+from portproof.measurement import Performance, board_rows
 from portproof.proof.lineage import Stage, makers
 from portproof.proof.sidecar import FileRecord
 from portproof.reports.port.data import RunData
@@ -32,7 +31,7 @@ from portproof.reports.port.devices import (
     timed_by_trtexec,
     tools_of,
 )
-from portproof.reports.port.figures import PERCENTILES, Figure, figures_of, per_card, percentile
+from portproof.reports.port.figures import PERCENTILES, Figure, figures_of, per_card
 from portproof.rundir.plan import REFERENCE
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -138,7 +137,7 @@ def _context(data: RunData, language: str, figures: list[Figure]) -> dict[str, A
         "end_to_end": end_to_end,
         "by_tool": by_tool,
         "performance": performance_rows,
-        "card_rows": card_rows,
+        "card_rows": board_rows,
         "per_card": per_card,
         "model_stages": model_stages(data),
         "made_with": made_with,
@@ -298,7 +297,7 @@ def performance_rows(performance: Performance) -> Iterable[dict[str, Any]]:
             "boundary": m.boundary,
             "rate": m.images_per_second,
             "calls": len(m.samples),
-            "percentiles": [percentile(m, p) for p, _ in PERCENTILES],
+            "percentiles": [m.percentile_s(p) for p in PERCENTILES],
         }
 
 

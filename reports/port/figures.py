@@ -14,16 +14,15 @@ from statistics import NormalDist
 
 import msgspec
 
-from portproof.infer.timing.board import card_rows
-from portproof.measurement import Measurement, Performance
+from portproof.measurement import Measurement, Performance, board_rows, calls_needed
 from portproof.outcome import read_outcomes
 from portproof.reports.port.data import RunData
 from portproof.rundir.gates import best_measured
 from portproof.rundir.plan import REFERENCE
 from portproof.target import match_target
 
-#: Percentiles that are stated, and how many calls each needs so that at least ten lie beyond it.
-PERCENTILES = ((50, 20), (90, 100), (99, 1000))
+#: Percentiles that are stated, of measurements with enough calls.
+PERCENTILES = (50, 90, 99)
 
 #: The numbers of ``compare.json`` and their units.
 _COMPARED = {
@@ -81,16 +80,6 @@ def wilson(hits: int, samples: int) -> tuple[float, float]:
     half = z * math.sqrt(p * (1 - p) / samples + z * z / (4 * samples * samples))
     scale = 1 + z * z / samples
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
-
-
-def percentile(measurement: Measurement, p: int) -> float | None:
-    """The p-th percentile of the counted calls, in seconds (nearest rank); None when too few calls
-    lie beyond it to state it.
-    """
-    ordered = sorted(measurement.samples)
-    if len(ordered) < dict(PERCENTILES)[p]:
-        return None
-    return ordered[max(0, math.ceil(p / 100 * len(ordered)) - 1)]
 
 
 def _conversion(data: RunData) -> Iterator[Figure]:
@@ -232,7 +221,7 @@ def per_card(label: str, performance: Performance) -> list[tuple[int, float, int
 
 def _cards(data: RunData) -> Iterator[Figure]:
     for label, performance in data.cards.items():
-        for row in card_rows(performance):
+        for row in board_rows(performance):
             prefix, file = f"{label}/card/bs{row.batch}/{row.boundary}", f"{label}/card.json"
             yield Figure(
                 id=f"{prefix}/alone",
@@ -275,13 +264,13 @@ def _measured(prefix: str, m: Measurement, file: str) -> Iterator[Figure]:
         file=file,
         how="counted calls in blocks",
     )
-    for p, needed in PERCENTILES:
+    for p in PERCENTILES:
         yield Figure(
             id=f"{prefix}/p{p}",
-            value=percentile(m, p),
+            value=m.percentile_s(p),
             unit="s",
             file=file,
-            how=f"nearest rank among the counted calls; null under {needed} calls",
+            how=f"nearest rank among the counted calls; null under {calls_needed(p)} calls",
         )
     for name in ("load_s", "first_inference_s"):
         yield Figure(id=f"{prefix}/{name}", value=getattr(m, name), unit="s", file=file, how=name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from portproof.core.errors import MissingPackageError
 from portproof.core.text import printable
-from portproof.measurement import Boundary, Measurement, Performance
+from portproof.measurement import Boundary, Measurement, Performance, nearest_rank
 from portproof.reports.port.data import RunData
 from portproof.reports.port.document import milliseconds, percent, rate
 from portproof.reports.port.figures import wilson
@@ -193,22 +193,13 @@ def _latency_plot(label: str, timed: list[Measurement]) -> Plot:
     rows = sorted(timed, key=lambda m: m.batch)
     parts = []
     for m in rows:
-        ordered = sorted(m.samples)
-        low, middle, high = (ordered[(len(ordered) - 1) * p // 100] for p in (5, 50, 95))
-        parts.append(
-            f"{m.label} batch {m.batch} {milliseconds(middle)} ms ({milliseconds(low)} to"
-            f" {milliseconds(high)})"
-        )
+        ends = [s for s in map(m.percentile_s, (5, 95)) if s is not None]
+        within = f" ({' to '.join(map(milliseconds, ends))})" if ends else ""
+        parts.append(f"{m.label} batch {m.batch} {milliseconds(m.median_s)} ms{within}")
 
     def draw(axes: Any) -> None:
         names = list(dict.fromkeys(m.label for m in timed))
-        boxes = axes.boxplot(
-            [[1000 * s for s in m.samples] for m in rows],
-            whis=(5, 95),
-            showfliers=False,
-            patch_artist=True,
-            widths=0.6,
-        )
+        boxes = axes.bxp([_box(m) for m in rows], showfliers=False, patch_artist=True, widths=0.6)
         for box, m in zip(boxes["boxes"], rows, strict=True):
             box.set(facecolor=COLOURS[names.index(m.label) % len(COLOURS)], alpha=0.5)
         axes.set_xticks(
@@ -224,6 +215,15 @@ def _latency_plot(label: str, timed: list[Measurement]) -> Plot:
 
     text = (
         f"Time of a batch in milliseconds, {_TIMED[timed[0].boundary]}, median and in brackets the"
-        f" 5th and 95th percentile: {'; '.join(parts)}."
+        " 5th and 95th percentile, where there are enough calls to tell them:"
+        f" {'; '.join(parts)}."
     )
     return Plot(f"{label}-latency", f"Latency distributions of {label}", text, draw)
+
+
+def _box(m: Measurement) -> dict[str, float]:
+    """Whiskers, quartiles and median of a box, in milliseconds, as matplotlib's ``bxp`` takes
+    them.
+    """
+    ordered, ends = sorted(m.samples), {"whislo": 5, "q1": 25, "med": 50, "q3": 75, "whishi": 95}
+    return {name: 1000 * nearest_rank(ordered, percent) for name, percent in ends.items()}

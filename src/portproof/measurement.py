@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import os
 import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +23,12 @@ SCHEMA = "portproof.perf/1"
 Boundary = Literal["device", "device+copies", "call", "end_to_end"]
 BOUNDARIES: tuple[Boundary, ...] = ("device", "device+copies", "call", "end_to_end")
 
+#: What was timed: one chip; one chip of a board while its other chips rest; all chips of a board
+#: together.
+Scope = Literal["chip", "alone", "together"]
+#: What is added to a label for the two scopes of a board.
+ALONE, TOGETHER = " alone", " card"
+
 
 class Measurement(msgspec.Struct, kw_only=True):
     """Times of calls of one model at one batch size and timing boundary.
@@ -31,9 +39,9 @@ class Measurement(msgspec.Struct, kw_only=True):
     subjects. ``load_s`` and ``first_inference_s`` are the cold start. ``inputs``: ``random``,
     ``zeros`` or ``real``. ``clients``: processes that call in a closed loop at the same time, each
     with a session of its own; a block holds the calls of all of them, and ``first_calls`` one call
-    a client and block. ``chips``: how many chips ran the batch. ``streams``: inferences in flight
-    at a time on the device. ``threads`` None: the runtime's own choice. ``counters``: the host's
-    and the device's, by name with the unit.
+    a client and block. ``scope``: what was timed (:data:`Scope`), and ``chips``: on how many chips.
+    ``streams``: inferences in flight at a time on the device. ``threads`` None: the runtime's own
+    choice. ``counters``: the host's and the device's, by name with the unit.
     """
 
     label: str
@@ -49,6 +57,7 @@ class Measurement(msgspec.Struct, kw_only=True):
     warmup: list[float] = msgspec.field(default_factory=list)
     load_s: float | None = None
     first_inference_s: float | None = None
+    scope: Scope = "chip"
     chips: int = 1
     streams: int = 1
     device: str | None = None
@@ -80,30 +89,34 @@ class Measurement(msgspec.Struct, kw_only=True):
 
     def percentile_s(self, percent: float) -> float | None:
         """Latency that ``percent`` of the counted calls do not exceed, by nearest rank; None with
-        too few calls to know.
-
-        Needed are ln(0.01) / ln(percent / 100) calls, so that their largest exceeds the true
-        percentile with 99 % confidence: 44 for p90, 90 for p95, 459 for p99 (MLPerf LoadGen's
-        early-stopping rule with no query over the bound).
+        fewer calls than :func:`calls_needed`.
         """
         ordered = sorted(self.samples)
-        if len(ordered) < calls_needed(percent):
-            return None
-        return ordered[math.ceil(percent / 100 * len(ordered)) - 1]
+        return nearest_rank(ordered, percent) if len(ordered) >= calls_needed(percent) else None
+
+
+#: A percentile is stated only if at least so many calls lie beyond it. Of ten that were seen, the
+#: true number is 4.8 to 18.4 with 95 % confidence (exact interval of a Poisson count, Garwood,
+#: Biometrika 28, 1936), so the share beyond the stated time is known within a factor of two.
+CALLS_BEYOND = 10
 
 
 def calls_needed(percent: float) -> int:
-    """The least number of calls that can tell a percentile (see :meth:`Measurement.percentile_s`).
+    """The least number of calls that can tell a percentile.
 
-    >>> [calls_needed(p) for p in (90, 95, 99)]
-    [44, 90, 459]
+    >>> {p: calls_needed(p) for p in (5, 50, 90, 95, 99)}
+    {5: 200, 50: 20, 90: 100, 95: 200, 99: 1000}
     """
-    return math.ceil(math.log(0.01) / math.log(percent / 100))
+    return math.ceil(round(100 * CALLS_BEYOND / min(percent, 100 - percent), 9))
 
 
-#: What is added to a label where several chips of a card are timed: one of them alone, all of them
-#: together.
-ALONE, TOGETHER = " alone", " card"
+def nearest_rank(ordered: Sequence[float], percent: float) -> float:
+    """The smallest of ascending values that ``percent`` of them do not exceed.
+
+    >>> nearest_rank([1.0, 2.0, 3.0, 4.0], 50), nearest_rank([1.0, 2.0, 3.0, 4.0], 51)
+    (2.0, 3.0)
+    """
+    return ordered[max(0, math.ceil(round(percent / 100 * len(ordered), 9)) - 1)]
 
 
 class Ratio(msgspec.Struct, kw_only=True):
@@ -188,20 +201,41 @@ class Performance(msgspec.Struct, kw_only=True):
 
 
 def read_performance(path: str | os.PathLike[str]) -> Performance:
-    """Read a ``perf.json``; :class:`InputError` when it is none, is damaged, or is of another
-    schema version.
+    """Read a ``perf.json``; :class:`InputError` if the file does not exist, is damaged, or is of
+    another schema version.
     """
     data = existing_file(path, "performance file").read_bytes()
     try:
-        head = msgspec.json.decode(data, type=dict[str, Any])
-        if head.get("schema") != SCHEMA:
-            raise InputError(
-                f"'{path}' has the schema {head.get('schema')!r}, this version reads {SCHEMA!r};"
-                " measure again with this version"
-            )
-        return msgspec.convert(head, Performance)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        return performance_from(msgspec.json.decode(data, type=dict[str, Any]), os.fspath(path))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"'{path}' is not a performance file of PortProof: {error}") from error
+
+
+def performance_from(data: dict[str, Any], name: str) -> Performance:
+    """The content of a ``perf.json`` that was decoded already; errors as of
+    :func:`read_performance`, with the file's ``name``.
+    """
+    if data.get("schema") != SCHEMA:
+        raise InputError(
+            f"'{name}' has the schema {data.get('schema')!r}, this version reads {SCHEMA!r};"
+            " measure again with this version"
+        )
+    try:
+        performance = msgspec.convert(data, Performance)
+    except msgspec.ValidationError as error:
+        raise InputError(f"'{name}' is not a performance file of PortProof: {error}") from error
+    if not any("scope" in measurement for measurement in data["measurements"]):
+        _set_scopes(performance.measurements)
+    return performance
+
+
+def _set_scopes(measurements: Sequence[Measurement]) -> None:
+    """Set the scopes in a file that was written before there were any: a board's is the only one
+    with a measurement of several chips, and names the chip alone in its label.
+    """
+    if any(m.chips > 1 for m in measurements):
+        for m in measurements:
+            m.scope = "together" if m.chips > 1 else "alone" if m.label.endswith(ALONE) else "chip"
 
 
 def write_performance(path: str | os.PathLike[str], performance: Performance) -> None:
@@ -221,3 +255,43 @@ def _encoded(performance: Performance) -> bytes:
             text = b"[\n  " + b",\n  ".join(msgspec.json.encode(item) for item in value) + b"\n ]"
         fields.append(b' "' + name.encode() + b'": ' + text)
     return b"{\n" + b",\n".join(fields) + b"\n}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One batch and boundary of a board, in images per second: one chip ``alone``, all ``chips``
+    ``together``, and ``each`` of them at that time, by device.
+    """
+
+    batch: int
+    boundary: Boundary
+    chips: int
+    alone: float
+    together: float
+    each: dict[str, float | None]
+
+    @property
+    def product(self) -> float:
+        """The rate that is usually stated for a board: one chip's times the chips."""
+        return self.alone * self.chips
+
+    @property
+    def share(self) -> float:
+        """The fraction of that product that the chips reach together."""
+        return self.together / self.product
+
+
+def board_rows(performance: Performance) -> list[BoardRow]:
+    """The rows of a ``card.json``, as measured; without those in which nothing was timed."""
+    rates: dict[tuple[Scope, int, Boundary], dict[str, float | None]] = {}
+    for m in performance.measurements:
+        by_device = rates.setdefault((m.scope, m.batch, m.boundary), {})
+        by_device[str(m.device)] = m.images_per_second
+    rows = []
+    for m in performance.measurements:
+        alone = next(iter(rates.get(("alone", m.batch, m.boundary), {}).values()), None)
+        if m.scope == "together" and alone and m.images_per_second:
+            each = rates.get(("chip", m.batch, m.boundary), {})
+            row = BoardRow(m.batch, m.boundary, m.chips, alone, m.images_per_second, each)
+            rows.append(row)
+    return rows

@@ -54,10 +54,10 @@ def families() -> tuple[ModuleType, ...]:
 
 
 def read(path: str | os.PathLike[str]) -> list[Run]:
-    """The runs in a log, in the order in which they stand there.
+    """The runs in a log, in their order.
 
-    Raises :class:`InputError` when the file is missing, binary, damaged JSON, or holds no run of
-    any known tool.
+    Raises :class:`InputError` if the file is missing, binary, damaged JSON, or holds no run of any
+    known tool.
     """
     source = os.fspath(path)
     try:
@@ -76,6 +76,14 @@ def read(path: str | os.PathLike[str]) -> list[Run]:
     if len(runs) == 1 and runs[0].batch is None:
         _hint_batch(runs[0], Path(source))
     return runs
+
+
+def only(path: str | os.PathLike[str], family: str) -> Run:
+    """The one run of a family in a log; :class:`InputError` if there is none, or several."""
+    runs = [run for run in read(path) if run.family == family]
+    if len(runs) != 1:
+        raise InputError(f"'{os.fspath(path)}' holds {len(runs)} runs of {family}, 1 was expected")
+    return runs[0]
 
 
 def _runs_in(source: str) -> list[Run]:

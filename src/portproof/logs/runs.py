@@ -1,5 +1,5 @@
-"""What a log says: the runs found in it, each with its figures, where each was read, and what does
-not fit.
+"""The runs in a log, each with its figures, where each was read, and warnings of what does not
+fit.
 
 The keys of the JSON form are a contract (``metrics/throughput.py --json``). Values are SI: seconds,
 images per second.
@@ -49,7 +49,8 @@ class Run:
 
     ``batch``: samples in a call, None when the log does not say; ``batch_source`` says from what it
     is known. ``chips``: how many chips the figures of ``per: card`` are multiplied by. ``facts``:
-    what else the log says (command, device, precision, label ...).
+    what else the log says (command, device, precision, label ...). ``times``: seconds of each
+    execution, where they are printed; not in the JSON form.
     """
 
     source: str
@@ -64,6 +65,12 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+
+    def value(self, name: str, boundary: str | None = None) -> float | None:
+        """The value of the first figure of that name, printed or recovered."""
+        figure = self.figure(name, boundary)
+        return figure.best_value if figure else None
 
     def figure(
         self,
@@ -92,7 +99,7 @@ class Run:
         return plain
 
 
-_RUN_KEYS = tuple(f.name for f in fields(Run))
+_RUN_KEYS = tuple(f.name for f in fields(Run) if f.name != "times")
 _FIGURE_KEYS = tuple(f.name for f in fields(Figure))
 
 

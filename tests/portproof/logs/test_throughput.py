@@ -13,7 +13,7 @@ import pytest
 
 from portproof.core.errors import InputError
 from portproof.logs import read as reading
-from portproof.logs.read import families, logs_in, read, read_many
+from portproof.logs.read import families, logs_in, only, read, read_many
 from portproof.measurement import Measurement, Performance, write_performance
 
 Stage = Callable[..., CompletedProcess[str]]
@@ -281,3 +281,15 @@ def test_real_texts_that_are_not_logs(shared: Path) -> None:
     for path in names:
         with pytest.raises(InputError):
             read(path)
+
+
+def test_only_one_run_of_the_family_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    one = "Inference average time : 93.14 ms\n[INFO] Execute sample success\n"
+    path.write_text(one)
+    assert only(path, "msame").value("latency_mean") == pytest.approx(0.09314)
+    with pytest.raises(InputError, match="holds 0 runs of ais_bench, 1 was expected"):
+        only(path, "ais_bench")
+    path.write_text(one * 2)
+    with pytest.raises(InputError, match="holds 2 runs of msame"):
+        only(path, "msame")

@@ -125,8 +125,10 @@ def test_doubts_about_the_chips_of_a_card_stand_with_their_figures(
     run_dir = tmp_path / "run"
     shutil.copytree(ported, run_dir)
     chips = [
-        msgspec.structs.replace(measurement("call", {}), label=f"ort{kind}", chips=count)
-        for kind, count in ((ALONE, 1), (TOGETHER, 2))
+        msgspec.structs.replace(
+            measurement("call", {}), label=f"ort{end}", scope=scope, chips=count
+        )
+        for scope, end, count in (("alone", ALONE, 1), ("together", TOGETHER, 2))
     ]
     doubted = Performance(
         measurements=chips, status="unstable", reasons=["ort@npu:1, batch 8, call: it slows down"]

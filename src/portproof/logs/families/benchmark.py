@@ -18,58 +18,18 @@ import re
 
 from portproof.core.errors import InputError
 from portproof.logs.checks import near
-from portproof.logs.lines import NUMBER, Line
+from portproof.logs.families.benchmark_sections import NAMES, ORDER, SECTION, Section, fields_of
+from portproof.logs.families.benchmark_sections import ROUNDING as _ROUNDING
+from portproof.logs.lines import Line
 from portproof.logs.runs import DEVICE, END_TO_END, Figure, Run
 
 FAMILY = "benchmark"
 MARKS = ("[e2e", "[data read", "[preprocess", "[infer", "[post", "# PortProof ")
 
-ORDER = ("e2e", "read", "preprocess", "infer", "post")
-_NAMES = {
-    "e2e": "e2e",
-    "data read": "read",
-    "preprocess": "preprocess",
-    "infer": "infer",
-    "inference": "infer",
-}
-_NAMES |= {"post": "post", "postprocess": "post"}
-#: Not after a quotation mark: that is a program's text and not a log.
-_SECTION = re.compile(
-    r"(?<![\"'])\[{1,2}\s?(e2e|data read|preprocess|inference|infer|postprocess|post)\s?\]\s?"
-)
 _OWN = re.compile(r"# PortProof (\S+) boundary=(call|end_to_end)(?![\w+|])(.*)")
 _FILE_NAME = re.compile(r"perf_(\w+?)_batchsize_(\d{1,5})_device_(\d{1,3})")
 #: Samples below which a run is so short that its sections' times differ by some percent.
 _FEW = 1000
-_SIGNIFICANT = 6
-#: How far a product of two figures of six digits may be off.
-_ROUNDING = 1.1e-5
-
-
-def _label(name: str) -> str:
-    """A pattern for a field's name with a stray blank anywhere in it (``Interface th roughputRate``
-    is real).
-    """
-    return r"\s?".join(name)
-
-
-_FIELD = re.compile(
-    rf"(?P<name>{_label('Interface')}\s{{0,3}}{_label('throughputRate')}|{_label('throughputRate')}|{_label('moduleLatency')}|{_label('latency')})"
-    rf"\s{{0,4}}[:：=\ufffd]{{1,3}}\s{{0,4}}(?P<value>{NUMBER})"
-)
-_KEYS = {
-    "interfacethroughputrate": "interface",
-    "throughputrate": "rate",
-    "modulelatency": "latency",
-    "latency": "latency",
-}
-
-
-class _Section:
-    """The fields of one section: name -> (value, line)."""
-
-    def __init__(self) -> None:
-        self.fields: dict[str, tuple[float, int]] = {}
 
 
 class _Log:
@@ -79,7 +39,7 @@ class _Log:
         self, line: int, version: str | None, boundary: str | None, simulated: bool
     ) -> None:
         self.line, self.version, self.boundary, self.simulated = line, version, boundary, simulated
-        self.sections: dict[str, _Section] = {}
+        self.sections: dict[str, Section] = {}
 
     def value(self, section: str, name: str) -> float | None:
         """A field's value, or None."""
@@ -105,11 +65,12 @@ class Reader:
             own = _OWN.search(line.text)
             self.own = (own[1], own[2], "REHEARSAL" in own[3]) if own else None
             self.unknown_head = None if own else line
-        heads = list(_SECTION.finditer(line.text))
+        heads = list(SECTION.finditer(line.text))
         for head, following in itertools.zip_longest(heads, heads[1:]):
-            name = _NAMES[head[1]]
+            name = NAMES[head[1]]
             text = line.text[head.end() : following.start() if following else len(line.text)]
-            fields = self._fields(text, line, ends_file=line.cut and following is None)
+            fields, cut = fields_of(text, line, ends_file=line.cut and following is None)
+            self.cut += cut
             if fields.fields:
                 self._log_for(name, line.number).sections[name] = fields
 
@@ -131,38 +92,12 @@ class Reader:
             self.own = None
         return current
 
-    def _fields(self, text: str, line: Line, ends_file: bool) -> _Section:
-        section = _Section()
-        for match in _FIELD.finditer(text):
-            number, key = match["value"], _KEYS[re.sub(r"\s", "", match["name"]).lower()]
-            rate = section.fields.get("rate", (0.0, 0))[0] if key == "latency" else 0.0
-            if ends_file and match.end() == len(text) and not _is_whole(number, rate):
-                self.cut.append(
-                    f"the file ends within '{match['name']}: {number}' (line {line.number}), which"
-                    " may be cut and is left out"
-                )
-                continue
-            value = float(number)
-            if math.isfinite(value) and value > 0:
-                section.fields.setdefault(key, (value, line.number))
-        return section
-
     def runs(self) -> list[Run]:
         """The runs, each with its batch and its own checks."""
         found = [_run(log, self.source) for log in self.logs]
         if found:
             found[-1].warnings += self.cut
         return found
-
-
-def _is_whole(number: str, rate: float) -> bool:
-    """Whether a number that ends the file has all its digits: six, or so few that it would not fit
-    its section's rate (their product is one second) if more were cut off.
-    """
-    digits = len(re.sub(r"[^0-9]", "", number).lstrip("0"))
-    if digits >= _SIGNIFICANT:
-        return "." in number
-    return digits <= _SIGNIFICANT - 2 and near(rate * float(number), 1000, _ROUNDING)
 
 
 def _run(log: _Log, source: str) -> Run:

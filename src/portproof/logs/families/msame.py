@@ -13,14 +13,15 @@ from portproof.logs.lines import NUMBER, Line
 from portproof.logs.runs import DEVICE, Figure, Run
 
 FAMILY = "msame"
-MARKS = ("Inference average time", "Execute sample", "--dymBatch")
+MARKS = ("Inference average time", "Inference time", "Execute sample", "--dymBatch")
 
 #: At the beginning of a line, after a wrapper's mark or time, or after another average on one
 #: pasted line; what follows is no sentence.
 _AVERAGE = re.compile(
-    r"(?:^|[\])|]|\d\s|(?<=ms))\s*Inference average time( without first"
-    rf" time)?\s*[:：]\s*({NUMBER})\s*ms(?=\s*(?:$|\[|`|Inference ))"
+    r"(?:^|[\])|]|\d\s|(?<=ms))\s*Inference average time( without first time)?"
+    rf"\s*[:：]\s*({NUMBER})\s*ms(?=\s*(?:$|\[|`|Inference ))"
 )
+_CALL = re.compile(rf"\bInference time:\s*({NUMBER})\s*ms\b")
 _VERDICT = re.compile(r"Execute sample (success|fail)")
 _DYMBATCH = re.compile(r"\s--dymBatch[= ]+\"?(\d{1,5})\b")
 
@@ -35,12 +36,14 @@ class Reader:
         self.found: list[Run] = []
         self.open: Run | None = None
         self.batch: int | None = None
+        self.times: list[float] = []
 
     def feed(self, line: Line) -> None:
         """Take one line."""
         command = _DYMBATCH.search(line.text)
         if command and "msame" in line.text[: command.start()]:
             self.batch = int(command[1])
+        self.times += [float(ms) / 1000 for ms in _CALL.findall(line.text)]
         for average in _AVERAGE.finditer(line.text):
             self._average(
                 "latency_mean_without_first" if average[1] else "latency_mean",
@@ -67,6 +70,7 @@ class Reader:
                 batch_source="command line" if self.batch else None,
             )
             self.found.append(self.open)
+        self.open.times, self.times = self.open.times + self.times, []
         return self.open
 
     def _average(self, name: str, milliseconds: float, line: int) -> None:
@@ -82,7 +86,7 @@ class Reader:
         the first execution if it is given.
         """
         for run in self.found:
-            mean = run.figure("latency_mean_without_first") or run.figure("latency_mean")
+            mean = mean_of(run)
             if mean and mean.value and run.batch:
                 how = f"{run.batch} / {mean.value:.7g} s"
                 run.figures.insert(
@@ -99,3 +103,10 @@ class Reader:
                     ),
                 )
         return self.found
+
+
+def mean_of(run: Run) -> Figure | None:
+    """The mean time of an execution, without the first one if that is printed: the batch over it is
+    the rate.
+    """
+    return run.figure("latency_mean_without_first") or run.figure("latency_mean")

@@ -11,30 +11,19 @@ import re
 import statistics
 from typing import Any
 
-import msgspec
-
-from portproof.core.errors import InputError
 from portproof.logs.runs import Figure, Run
-from portproof.measurement import SCHEMA, Measurement, Performance
+from portproof.measurement import Measurement, Performance, performance_from
 
 FAMILY = "portproof"
 
 
 def from_json(data: Any, text: str, source: str) -> list[Run] | None:
-    """The runs of a ``perf.json``, one a measurement; None for other JSON; :class:`InputError` when
+    """The runs of a ``perf.json``, one a measurement; None for other JSON; :class:`InputError` if
     it is damaged or of another version.
     """
     if not isinstance(data, dict) or not str(data.get("schema", "")).startswith("portproof.perf/"):
         return None
-    if data["schema"] != SCHEMA:
-        raise InputError(
-            f"'{source}' has the schema {data['schema']!r}, this version reads {SCHEMA!r}; measure"
-            " again with this version"
-        )
-    try:
-        performance = msgspec.convert(data, Performance)
-    except msgspec.ValidationError as error:
-        raise InputError(f"'{source}' is not a performance file of PortProof: {error}") from error
+    performance = performance_from(data, source)
     lines = _lines_of(text, '"blocks"')
     return [
         _run(m, performance, source, lines[i] if i < len(lines) else 1)
@@ -63,6 +52,7 @@ def _run(measurement: Measurement, performance: Performance, source: str, line: 
                 "inputs",
                 "device",
                 "streams",
+                "scope",
             )
         },
     )

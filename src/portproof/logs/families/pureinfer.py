@@ -85,6 +85,7 @@ class Reader:
             return
         run = Run(self.source, FAMILY, line.number, batch=self.batch, facts=dict(self.facts))
         run.batch_source = "command line" if self.batch else None
+        run.times = [cost / 1000 for cost in self.costs]
         run.figures.append(
             Figure("throughput", float(rate[1]), "images/s", DEVICE, "infer", "chip", line.number)
         )

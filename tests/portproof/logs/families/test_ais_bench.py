@@ -302,3 +302,13 @@ def test_real_excerpts(shared: Path) -> None:
         222.76300429514114,
         449.19304927470046,
     ]
+
+
+def test_the_times_of_a_summary_and_the_files_of_an_execution_are_kept(tmp_path: Path) -> None:
+    (run,) = runs(tmp_path, json.dumps(summary()), "x_summary.json")
+    assert run.times == pytest.approx([0.0039, 0.0041])
+    line = "[INFO] get filesperbatch files0 size:192 tensor0size:768 filesperbatch:4 runcount:2\n"
+    assert [
+        r.facts["files_per_batch"]
+        for r in runs(tmp_path, line + CONSOLE.replace("get filesperbatch", "get fpb"))
+    ] == [4]

@@ -80,3 +80,11 @@ def test_real_samples(shared: Path) -> None:
         assert run.figures[0].value == pytest.approx(mean) and run.status == (
             "ok" if number == "08" else "incomplete"
         )
+
+
+def test_the_time_of_each_execution_is_kept(tmp_path: Path) -> None:
+    calls = "".join(f"Inference time: {ms}ms\n" for ms in (93.5, 93.25, 92.75))
+    first, second = read(write(tmp_path, calls + LOG + "Inference time: 1.5ms\n" + LOG))
+    assert first.times == pytest.approx([0.0935, 0.09325, 0.09275])
+    assert second.times == pytest.approx([0.0015])
+    assert "times" not in first.as_dict()

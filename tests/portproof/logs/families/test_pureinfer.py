@@ -116,3 +116,9 @@ def test_real_samples(shared: Path) -> None:
     for number, rate in rates.items():
         (run,) = read(shared / "samples" / "logs" / f"pureinfer_{number}.log")
         assert run.figures[0].value == rate and run.status == "ok"
+
+
+def test_the_cost_of_each_execution_is_kept(tmp_path: Path) -> None:
+    costs = "".join(f"[INFO] Dataset number: {i} finished cost {9 + i}.5ms\n" for i in range(3))
+    (run,) = read(write(tmp_path, costs + CONSOLE))
+    assert run.times == pytest.approx([0.0095, 0.0105, 0.0115])

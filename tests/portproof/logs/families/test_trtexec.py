@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from portproof.core.errors import InputError
+from portproof.logs.families.trtexec.times import queries_in
 from portproof.logs.read import read
 from portproof.logs.runs import Run
 
@@ -456,3 +457,60 @@ def test_real_excerpts(shared: Path) -> None:
         assert run.status == ("ok" if number == "21" else "incomplete")
     wrong = one_of(shared / "samples/logs/trtexec_19.log")
     assert any("compute_mean" in w and "compute_max" in w for w in wrong.warnings)
+
+
+def test_what_proves_a_bench_is_among_the_facts(tmp_path: Path) -> None:
+    """The mode, the shapes that were bound, when the inference began, and what spoilt it."""
+    lines = [
+        "Compute Capability: 7.5",
+        "Data transfers: Disabled",
+        "Spin-wait: Enabled",
+        "CUDA Graph: Disabled",
+        "Created input binding for x:0 with dimensions 8x3x224x224",
+        "Input binding for the table with dimensions 8x5 and type fp32 is created.",
+        "Starting inference",
+        "* GPU compute time is unstable, with coefficient of variance = 3.25%.",
+    ]
+    warned = "[05/17/2022-15:33:50] [W] The CUDA graph capture on the stream has failed.\n"
+    body = "".join(f"{STAMP}{line}\n" for line in lines) + warned + SUMMARY
+    facts = one(tmp_path, log(body)).facts
+    assert facts["modes"] == {"transfers": False, "spin": True, "graph": False}
+    assert facts["bindings"] == {"x:0": "8x3x224x224", "the table": "8x5"}
+    assert (facts["started"], facts["variation_percent"]) == ("05/17/2022-15:33:49", 3.25)
+    assert (facts["graph_failed"], facts["compute_capability"]) == (True, "7.5")
+    advice = f"{STAMP.replace('I', 'W')}* --useCudaGraph may increase the throughput.\n"
+    assert "graph_failed" not in one(tmp_path, log(advice + SUMMARY)).facts
+
+
+def test_the_first_error_is_kept_beside_the_one_that_ended_it(tmp_path: Path) -> None:
+    errors = ["3: the reason", "Engine could not be created from network"]
+    body = "".join(f"[05/17/2022-15:33:49] [E] {error}\n" for error in errors)
+    run = one(tmp_path, log(body, verdict="FAILED"))
+    assert (run.status, run.facts["error"]) == ("failed", "3: the reason")
+    assert "Engine could not be created" in run.warnings[0]
+
+
+def test_queries_leave_the_warm_up_out_and_have_trtexecs_own_rate(tmp_path: Path) -> None:
+    """Printed by trtexec: queries over the time from the first start to the last end."""
+    rows = [
+        {
+            "startEnqMs": 10.0 * i,
+            "startComputeMs": 10.0 * i + 1,
+            "endD2hMs": 10.0 * i + 9,
+            "computeMs": 5.0 + i,
+            "latencyMs": 8.0,
+        }
+        for i in range(20)
+    ]
+    path = tmp_path / "times.json"
+    path.write_text(json.dumps(rows))
+    queries = queries_in(path, warm_up_ms=100)
+    assert len(queries.compute_s) == 10
+    assert queries.compute_s[0] == pytest.approx(15e-3)
+    assert queries.finished_s[-1] == pytest.approx(0.199)
+    assert queries.rate == pytest.approx(10 / (0.199 - 0.100))
+    assert one(tmp_path, json.dumps(rows)).value("throughput") == pytest.approx(20 / 0.199)
+    for wrong in (rows[:1], [{**rows[0], "computeMs": None}, rows[1]], {}, [{"a": 1}] * 3):
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(InputError, match="times of"):
+            queries_in(path)

@@ -1,5 +1,5 @@
-"""What a vendor tool must be told of a model that was converted with a choice of batches, image
-sizes, dimensions or shapes.
+"""The flags with which a vendor tool runs a dynamic model: one that was converted with gears, a
+choice of batches, image sizes, dimensions or shapes.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _OUTSIZE = "outsize"
 def gear_flags(
     model: Path, facts: OmFacts | None, batch: int, options: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The flags. A choice of batches is known from the model's sidecar; for a model without one,
-    the option ``batch`` says that there is a choice.
+    """The flags. That a model has gears of batches is known from its sidecar; for a model without
+    one, the option ``batch`` says so.
 
-    Raises :class:`InputError` for an unknown option, for two choices at once, and for a model whose
-    choice is not made.
+    Raises :class:`InputError` for an unknown option, for two gears at once, and for a dynamic model
+    without a gear.
     """
-    strangers = sorted(set(options) - {*_FLAGS, _OUTSIZE})
-    if strangers:
+    unknown = sorted(set(options) - {*_FLAGS, _OUTSIZE})
+    if unknown:
         raise InputError(
-            f"the vendor tools have no option '{strangers[0]}' here; there are"
+            f"the vendor tools have no option '{unknown[0]}' here; there are"
             f" {', '.join([*_FLAGS, _OUTSIZE])}"
         )
     chosen = {name: options[name] for name in _FLAGS if name in options}

@@ -20,8 +20,10 @@ from dataclasses import dataclass, field, replace
 
 from portproof.core.text import listed
 from portproof.logs.checks import near
-from portproof.logs.families.trtexec_facts import Facts
+from portproof.logs.families.trtexec.facts import Facts
 from portproof.logs.runs import CALL, DEVICE, DEVICE_COPIES, Figure, Run
+
+FAMILY = "trtexec"
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ def finish(summary: Summary, source: str) -> Run:
     """The run of a summary."""
     facts = summary.facts
     run = Run(
-        source, "trtexec", max(summary.line, 1), tool_version=facts.version, facts=facts.as_dict()
+        source, FAMILY, max(summary.line, 1), tool_version=facts.version, facts=facts.as_dict()
     )
     if summary.verdict == "FAILED" or (summary.verdict is None and summary.fatal):
         run.status = "failed"

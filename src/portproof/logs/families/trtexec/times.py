@@ -8,15 +8,17 @@ Percentiles follow trtexec: ascending, index max(n - 1 - int((1 - p / 100) n), 0
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from portproof.core.errors import InputError
+from portproof.logs.families.trtexec.figures import FAMILY
 from portproof.logs.runs import CALL, DEVICE, DEVICE_COPIES, Figure, Run
-
-FAMILY = "trtexec"
 
 WARM_UP_MS = 200
 _KEYS = {
@@ -77,6 +79,37 @@ def from_json(data: Any, text: str, source: str) -> list[Run] | None:
     return [run]
 
 
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """The timed queries of a run, in their order: seconds of each one's computation and latency,
+    seconds at which it was finished, and ``rate``, queries a second.
+    """
+
+    compute_s: list[float]
+    latency_s: list[float]
+    finished_s: list[float]
+    rate: float
+
+
+def queries_in(path: Path, warm_up_ms: float = 0.0) -> Queries:
+    """The queries of a times file of 8.0 or later, without those whose computation began within
+    ``warm_up_ms``. :class:`InputError` for a file without at least two whole queries.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        rows = [row for row in data if row["startComputeMs"] >= warm_up_ms]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"'{path}' holds no times of trtexec's queries ({error})") from error
+    columns = [_column(rows, (key,)) for key in ("computeMs", "latencyMs", "endD2hMs")]
+    seconds = [[ms / 1000 for ms in column] for column in columns if column]
+    rate = _rate(rows, CALL)
+    if len(rows) < 2 or len(seconds) < len(columns) or not rate or not rate[0].value:
+        raise InputError(
+            f"'{path}' holds the times of {len(rows)} queries, two whole ones are needed"
+        )
+    return Queries(*seconds, rate=rate[0].value)
+
+
 def _warm_up(rows: list[dict[str, Any]], old: bool) -> list[str]:
     """Whether warm-up queries are among the times; trtexec 8.4 writes them under the keys of later
     versions.
@@ -103,7 +136,7 @@ def _warm_up(rows: list[dict[str, Any]], old: bool) -> list[str]:
     )
 
 
-def _column(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[float] | None:
+def _column(rows: Sequence[dict[str, Any]], keys: tuple[str, ...]) -> list[float] | None:
     """The times of one kind, in ms, or None unless each row has one."""
     for key in keys:
         values = [row.get(key) for row in rows]
@@ -115,8 +148,10 @@ def _column(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[float] | 
     return None
 
 
-def _rate(rows: list[dict[str, Any]], boundary: str) -> list[Figure]:
-    """Queries over the time from the first start to the last end, where both are written."""
+def _rate(rows: Sequence[dict[str, Any]], boundary: str) -> list[Figure]:
+    """Queries over the time from the first start to the last end, where both are written: how
+    trtexec itself works out its throughput (printPerformanceReport of its sampleReporting.cpp).
+    """
     # 7.2.1 writes the two starts under each other's key.
     starts = [*(_column(rows, ("startEnqMs",)) or ()), *(_column(rows, ("startInMs",)) or ())]
     ends = _column(rows, ("endD2hMs", "endOutMs"))

@@ -1,4 +1,4 @@
-"""A tool's scratch folder: ours alone, empty at the beginning, gone at the end."""
+"""The scratch folder of a tool's run: empty at the beginning, removed at the end."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from portproof.backend import TensorSpec
 from portproof.core.errors import InputError
 from portproof.manifest import Sample
 
-_OURS = ".made-by-portproof"
+_MARK = ".made-by-portproof"
 
 
 @contextlib.contextmanager
 def scratch_beside(artefact: Path) -> Iterator[Path]:
-    """An empty folder beside an artefact, removed afterwards. What a killed run left in it is
-    removed first; a folder of anyone else is refused.
+    """An empty folder beside an artefact, removed afterwards. The remains of a killed run are
+    removed first; a folder that PortProof did not make is refused.
     """
     folder = artefact.absolute().with_name(f".{artefact.name}.tool")
-    if folder.exists() and not (folder / _OURS).is_file():
+    if folder.exists() and not (folder / _MARK).is_file():
         raise InputError(
             f"'{folder}' is there and was not made by this command; remove it or choose another"
             " --out"
         )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / _OURS).touch()
+    (folder / _MARK).touch()
     try:
         yield folder
     finally:
@@ -36,9 +36,9 @@ def scratch_beside(artefact: Path) -> Iterator[Path]:
 
 
 def check_sizes(samples: Sequence[Sample], inputs: Sequence[TensorSpec] | None = None) -> list[int]:
-    """Bytes of a sample, for each input; :class:`InputError` when samples differ, since tools look
-    at the first file only, or when they are not what the model's inputs take, as far as these are
-    known: msame runs on whatever it is given.
+    """Bytes of a sample, for each input; :class:`InputError` if samples differ, since tools look at
+    the first file only, or if they do not fit the model's inputs, as far as these are known: msame
+    runs on files of any size.
     """
     sizes = [_size(path) for path in samples[0].files]
     if inputs is not None and len(inputs) != len(sizes):

@@ -1,29 +1,19 @@
-"""What a trtexec log says about its run besides figures: version, command line, batch, and the mode
-that decides the timing boundary.
+"""Facts of a run in a trtexec log: version, command line, batch, and the mode that decides the
+timing boundary.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 _FLAG = re.compile(
     r"--(shapes|optShapes|batch|streams|infStreams|device)[= ]('[^']*'\S*|\"[^\"]*\"\S*|\S+)"
 )
+#: Title of an option, as trtexec prints it with "Enabled" or "Disabled" -> its name here.
+MODES = {"CUDA Graph": "graph", "Spin-wait": "spin", "Data transfers": "transfers"}
 _DIMENSIONS = re.compile(r"\d{1,9}(?:x\d{1,9})*")
-
-
-def version_of(number: str) -> str:
-    """The dotted version of a banner's number: major*1000 + minor*100 + patch up to 9.x,
-    major*10000 + minor*100 + patch from 10.
-
-    >>> version_of("8205"), version_of("101601"), version_of("110100")
-    ('8.2.5', '10.16.1', '11.1.0')
-    """
-    value = int(number)
-    if value >= 100000:
-        return f"{value // 10000}.{value // 100 % 100}.{value % 100}"
-    return f"{value // 1000}.{value // 100 % 10}.{value % 100}"
 
 
 def first_dimensions(shapes: str) -> list[int]:
@@ -43,17 +33,27 @@ def first_dimensions(shapes: str) -> list[int]:
 
 @dataclass(slots=True)
 class Facts:
-    """Gathered line by line. Counts of batch are of the first dimensions seen, one an input."""
+    """Gathered line by line. ``modes``: which of the options that change what a time means were
+    printed as enabled, under the names of :data:`MODES`. ``bindings``: input -> dimensions as
+    printed, ``4x3x224x224``. ``variation_percent``: the coefficient of variance of the compute time
+    that trtexec warns of. ``graph_failed``: the CUDA graph was not captured. ``started``: when the
+    inference began, in local time, cut to the second. ``error``: the first error.
+    """
 
     command: str | None = None
     version: str | None = None
     device: str | None = None
+    compute_capability: str | None = None
     precision: str | None = None
-    transfers_option: bool | None = None
+    modes: dict[str, bool] = field(default_factory=dict)
     streams_option: int | None = None
     implicit_batch: int | None = None
-    bindings: list[int] = field(default_factory=list)
+    bindings: dict[str, str] = field(default_factory=dict)
     overridden: list[tuple[str, str, int]] = field(default_factory=list)
+    variation_percent: float | None = None
+    graph_failed: bool = False
+    started: str | None = None
+    error: str | None = None
 
     def has_flag(self, name: str) -> bool:
         """Whether the command line has a flag."""
@@ -112,7 +112,7 @@ class Facts:
         overridden = [int(shape.split("x")[0]) for _, shape, _ in self.overridden]
         given = first_dimensions(self.option("shapes", "optShapes") or "")
         sources = (
-            (self.bindings, "input bindings"),
+            ([int(d.split("x")[0]) for d in self.bindings.values()], "input bindings"),
             (overridden, "shapes put in by trtexec"),
             (given, "command line"),
         )
@@ -125,10 +125,8 @@ class Facts:
                 None,
                 [
                     *warnings,
-                    (
-                        f"the inputs begin with different dimensions, {dimensions}: the batch is"
-                        " not known"
-                    ),
+                    f"the inputs begin with different dimensions, {dimensions}: the batch is not"
+                    " known",
                 ],
             )
         if given and set(given) != set(dimensions):
@@ -143,18 +141,11 @@ class Facts:
         """
         if copies_all_zero or self.has_flag("noDataTransfers"):
             return False
-        if self.transfers_option is not None:
-            return self.transfers_option
-        return (self.major or 0) < 11 or self.has_flag("includeDataTransfers")
+        by_version = (self.major or 0) < 11 or self.has_flag("includeDataTransfers")
+        return self.modes.get("transfers", by_version)
 
-    def as_dict(self) -> dict[str, object]:
-        """What is worth keeping beside the figures."""
-        return {
-            k: v
-            for k, v in (
-                ("command", self.command),
-                ("device", self.device),
-                ("precision", self.precision),
-            )
-            if v
-        }
+    def as_dict(self) -> dict[str, Any]:
+        """The facts of the run that are known, by name."""
+        names = ("command", "device", "compute_capability", "precision", "modes", "bindings")
+        names += ("overridden", "variation_percent", "graph_failed", "started", "error")
+        return {name: value for name in names if (value := getattr(self, name))}

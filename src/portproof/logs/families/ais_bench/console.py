@@ -11,13 +11,12 @@ import math
 import re
 
 from portproof.logs.checks import near
-from portproof.logs.families.ais_bench_summary import from_json, throughput_figure
+from portproof.logs.families.ais_bench.fragment import JsonFragment
+from portproof.logs.families.ais_bench.summary import FAMILY, GROUPS, throughput_figure
+from portproof.logs.families.ais_bench.tail import WHOLE_DIGITS, Tail
 from portproof.logs.lines import NUMBER, Line
 from portproof.logs.runs import DEVICE, Figure, Run
 
-__all__ = ["FAMILY", "MARKS", "Reader", "from_json"]
-
-FAMILY = "ais_bench"
 MARKS = (
     "NPU_compute_time",
     "H2D_latency",
@@ -41,14 +40,10 @@ MARKS = (
 )
 
 _PARTS = re.compile(
-    r"(?=\[INFO\])|(?<!\[INFO\] )(?=\b(?:(?:H2D_latency|NPU_compute_time|D2H_latency)"
-    r" \(ms\)|throughput\s*\(?1000))"
+    r"(?=\[INFO\])|"
+    r"(?<!\[INFO\] )(?=\b(?:"
+    r"(?:H2D_latency|NPU_compute_time|D2H_latency) \(ms\)|throughput\s*\(?1000))"
 )
-GROUPS = {
-    "NPU_compute_time": ("compute", DEVICE),
-    "H2D_latency": ("h2d", None),
-    "D2H_latency": ("d2h", None),
-}
 _SPREAD = re.compile(r"(NPU_compute_time|H2D_latency|D2H_latency) \(ms\)\s*[:：](.*)")
 _STATISTIC = re.compile(
     rf"\b(min|max|mean|median|percentile\(([0-9.]{{1,8}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))"
@@ -59,18 +54,13 @@ _THROUGHPUT = re.compile(
 _BATCH = re.compile(rf"batchsize(?:\.mean)?\(({NUMBER})\)")
 _MEAN = re.compile(rf"NPU_compute_time(?:\.mean)?\(({NUMBER})\)")
 _DIVIDED = re.compile(r"NPU_compute_time\s*/\s*batchsize")
-_DEVICE = re.compile(rf"\bi:(\d{{1,3}}) device_(\d{{1,3}}) throughput:({NUMBER})(?=\s)")
-_TOTAL = re.compile(rf"\bsummary throughput:({NUMBER})\s*$")
 _COMMAND = re.compile(r"\s--?(?:batchsize|dymBatch)[= ]+(\d{1,5})\b")
 _STARTED = re.compile(
-    r"try get model batchsize|get filesperbatch|Inference array Processing|Inference Processing"
-    r" task|ais_bench/\S*\.py\""
+    r"try get model batchsize|get filesperbatch|"
+    r"Inference array Processing|Inference Processing task|ais_bench/\S*\.py\""
 )
 _DERIVED = re.compile(r"try get model batchsize:(\d{1,6})\s*$")
-_DYMSHAPE = re.compile(rf"\bdymshape:(\S.{{0,300}}?) result:(\w+) throughput:({NUMBER})\s*$")
 _FILES = re.compile(r"get filesperbatch .{0,120}filesperbatch:(\d{1,6})\b")
-#: Digits of a double printed in full; fewer at the very end of a file may be a cut number.
-_WHOLE = 15
 
 
 class Reader:
@@ -88,6 +78,7 @@ class Reader:
         self.started: int | None = None
         self.error: tuple[str, int] | None = None
         self.fragment = JsonFragment(source)
+        self.tail = Tail(source, self.found)
 
     def feed(self, line: Line) -> None:
         """Take one line, which may be a whole summary pasted on one."""
@@ -116,13 +107,7 @@ class Reader:
             self._spread(GROUPS[spread[1]], spread[2], line)
         elif throughput := _THROUGHPUT.search(line.text):
             self._throughput(throughput, line)
-        elif device := _DEVICE.search(line.text):
-            self._device(int(device[2]), float(device[3]), line.number)
-        elif shape := _DYMSHAPE.search(line.text):
-            self._dymshape(shape, line)
-        elif total := _TOTAL.search(line.text):
-            self._total(total[1], line)
-        elif '"' in line.text:
+        elif not self.tail.feed(line) and '"' in line.text:
             self.fragment.feed(line)
 
     def _spread(self, group: tuple[str, str | None], text: str, line: Line) -> None:
@@ -219,74 +204,14 @@ class Reader:
         self.found.append(Run(self.source, FAMILY, line))
         return self.found[-1]
 
-    def _device(self, device: int, value: float, line: int) -> None:
-        """The tail of a run on several devices repeats each device's rate; one that was not printed
-        before is a run of its own.
-        """
-        for run in self.found:
-            figure = run.figure("throughput")
-            if figure and figure.value == value and "device_id" not in run.facts:
-                run.facts["device_id"] = device
-                return
-        run = Run(self.source, FAMILY, line, status="ok", facts={"device_id": device})
-        run.figures.append(Figure("throughput", value, "images/s", DEVICE, "infer", "chip", line))
-        self.found.append(run)
-
-    def _dymshape(self, match: re.Match[str], line: Line) -> None:
-        """A line of the tail of ``--dymShape_range`` repeats the rate of one shape; one that was
-        not printed before is a run of its own.
-        """
-        shape, result, printed = match[1], match[2], float(match[3])
-        if line.cut and len(match[3].replace(".", "").lstrip("0")) < _WHOLE:
-            return
-        for run in self.found:
-            figure = run.figure("throughput")
-            if figure and figure.value == printed and "dymshape" not in run.facts:
-                run.facts["dymshape"] = shape
-                return
-        run = Run(
-            self.source,
-            FAMILY,
-            line.number,
-            status="ok" if result == "OK" else "failed",
-            facts={"dymshape": shape},
-        )
-        if run.status == "ok":
-            run.figures.append(
-                Figure("throughput", printed, "images/s", DEVICE, "infer", "chip", line.number)
-            )
-        else:
-            run.warnings.append(
-                f"the tool says '{result}' for the shape {shape} (line {line.number})"
-            )
-        self.found.append(run)
-
-    def _total(self, text: str, line: Line) -> None:
-        """The sum over devices: a figure of no single chip, checked against the devices' own."""
-        if line.cut and len(text.replace(".", "").lstrip("0")) < _WHOLE:
-            return
-        parts = [
-            f.value
-            for run in self.found
-            if "device_id" in run.facts and (f := run.figure("throughput")) and f.value
-        ]
-        run = Run(
-            self.source, FAMILY, line.number, status="ok", facts={"devices": len(parts) or None}
-        )
-        run.figures.append(
-            Figure("throughput_total", float(text), "images/s", DEVICE, "infer", None, line.number)
-        )
-        if parts and not near(sum(parts), float(text), 1e-6):
-            run.warnings.append(
-                f"the devices' rates add up to {sum(parts):.7g}, the summary says {float(text):.7g}"
-            )
-        self.found.append(run)
-
     def runs(self) -> list[Run]:
-        """The runs found; one failed run where the tool started, said an error and printed no
+        """The runs found; one failed run where the tool started, printed an error and no
         figure.
         """
         self.found += self.fragment.runs()
+        for run in self.found:
+            if self.files_per_batch:
+                run.facts.setdefault("files_per_batch", self.files_per_batch)
         if not self.found and self.started:
             run = Run(
                 self.source, FAMILY, self.started, status="failed" if self.error else "incomplete"
@@ -299,7 +224,7 @@ class Reader:
             self.found.append(run)
         elif self.error and self.found:
             self.found[-1].warnings.append(
-                f"the tool also said: {self.error[0]} (line {self.error[1]})"
+                f"the tool also printed: {self.error[0]} (line {self.error[1]})"
             )
         return self.found
 
@@ -311,60 +236,10 @@ def _is_whole(printed: str, mean: str | None, batch: int | None) -> bool:
     A log that was shortened by hand (a mean of a few digits) has a throughput that follows from the
     mean within their rounding.
     """
-    if len(printed.replace(".", "").lstrip("0")) >= _WHOLE:
+    if len(printed.replace(".", "").lstrip("0")) >= WHOLE_DIGITS:
         return True
     if mean is None or batch is None or not float(mean):
         return False
     expected = 1000 * batch / float(mean)
     shortened = len(mean.replace(".", "")) < 10 and len(printed.partition(".")[2]) >= 2
     return near(float(printed), expected, 0.01 if shortened else 1e-9)
-
-
-class JsonFragment:
-    """A ``_summary.json`` pasted without its braces, or broken over lines: its keys are read as
-    they stand.
-    """
-
-    TOKEN = re.compile(
-        rf'"(?P<group>NPU_compute_time|H2D_latency|D2H_latency)"\s*:|"(?P<kind>min|max|mean|median|percentile\(99%\)|count)"\s*:\s*(?P<value>{NUMBER})'
-        rf'(?=\s*(?:[,}}\]]|$))|"throughput"\s*:\s*(?P<rate>{NUMBER})(?=\s*(?:[,}}]|$))'
-    )
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.run: Run | None = None
-        self.done: list[Run] = []
-        self.group: tuple[str, str | None] | None = None
-
-    def feed(self, line: Line) -> None:
-        """Take one line with quotation marks."""
-        for token in self.TOKEN.finditer(line.text):
-            if line.cut and token.end() == len(line.text) and not token["group"]:
-                continue
-            if token["group"]:
-                self.group = GROUPS[token["group"]]
-                self.run = self.run or Run(self.source, FAMILY, line.number)
-            elif self.run is None:
-                continue
-            elif token["rate"]:
-                self.run.figures.insert(
-                    0, throughput_figure(self.run, float(token["rate"]), line.number)
-                )
-                self.run.status = "ok"
-                self.done.append(self.run)
-                self.run = self.group = None
-            elif self.group and token["kind"] != "count":
-                self._statistic(token["kind"], float(token["value"]), line.number)
-
-    def _statistic(self, kind: str, milliseconds: float, line: int) -> None:
-        if self.run is None or self.group is None or not math.isfinite(milliseconds):
-            return
-        name = f"{self.group[0]}_{'p99' if kind.startswith('percentile') else kind}"
-        if self.run.figure(name) is None:
-            self.run.figures.append(
-                Figure(name, milliseconds / 1000, "s", self.group[1], "infer", "chip", line)
-            )
-
-    def runs(self) -> list[Run]:
-        """The runs found, the last one incomplete if its throughput is missing."""
-        return [*self.done, *([self.run] if self.run and self.run.figures else [])]

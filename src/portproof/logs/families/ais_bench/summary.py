@@ -11,7 +11,9 @@ from typing import Any
 from portproof.logs.checks import near
 from portproof.logs.runs import DEVICE, Figure, Run
 
-_GROUPS = {
+FAMILY = "ais_bench"
+#: Title of a group of statistics -> its name here, and what its clock encloses.
+GROUPS: dict[str, tuple[str, str | None]] = {
     "NPU_compute_time": ("compute", DEVICE),
     "H2D_latency": ("h2d", None),
     "D2H_latency": ("d2h", None),
@@ -123,8 +125,8 @@ def from_json(data: Any, text: str, source: str) -> list[Run] | None:
         or "throughput" not in data
     ):
         return None
-    run = Run(source, "ais_bench", _line(text, "NPU_compute_time"), status="ok")
-    for key, (group, boundary) in _GROUPS.items():
+    run = Run(source, FAMILY, _line(text, "NPU_compute_time"), status="ok")
+    for key, (group, boundary) in GROUPS.items():
         found = data.get(key)
         values: dict[str, Any] = found if isinstance(found, dict) else {}
         for kind, name in _KINDS.items():
@@ -174,9 +176,10 @@ def _batch_from_arguments(run: Run, arguments: Any) -> None:
 
 
 def _check_list(run: Run, data: dict[str, Any]) -> None:
-    """The mean against the list of every time."""
+    """Take the list of every time, and compare the mean with it."""
     times, mean = data.get("npu_compute_time_list"), run.figure("compute_mean")
     values = [v for v in map(_number, times) if v is not None] if isinstance(times, list) else []
+    run.times = [v / 1000 for v in values]
     if (
         values
         and mean

@@ -13,82 +13,17 @@ from __future__ import annotations
 import math
 import re
 
-from portproof.logs.families.trtexec_facts import version_of
-from portproof.logs.families.trtexec_figures import Summary, finish
+from portproof.host.tensorrt_versions import BANNER, version_of
+from portproof.logs.families.trtexec.facts import MODES
+from portproof.logs.families.trtexec.figures import Summary, finish
 from portproof.logs.lines import NUMBER, Line
 from portproof.logs.runs import Run
 
-FAMILY = "trtexec"
-MARKS = (
-    *(
-        "&&&& ",
-        "Latency",
-        "Host latency",
-        "Enqueue Time",
-        "GPU Compute",
-        "hroughput",
-        "alltime:",
-        "compute time",
-    ),
-    *(
-        "min:",
-        "min =",
-        "max:",
-        "max =",
-        "mean:",
-        "mean =",
-        "median",
-        "percentile",
-        "=== Performance summary",
-    ),
-    *(
-        "Timing trace has",
-        "nput binding for",
-        "no shapes were provided",
-        "Shape missing for input",
-        "Multiple inference streams",
-    ),
-    *(
-        "TensorRT version:",
-        "] Batch:",
-        "Data transfers:",
-        "Streams:",
-        "Selected Device:",
-        "Precision:",
-        "=== Model Options",
-    ),
-    *("Starting inference", "timing is not reported", "[E]", "[F]", "[W]"),
-)
-
-_BANNER = re.compile(
-    r"&&&& (RUNNING|PASSED|FAILED) TensorRT\.trtexec(?: \[TensorRT v(\d{4,7})\])?(?:"
-    r" \[b\d{1,5}\])?(?: # (.{0,8000}))?"
-)
-_PARTS = re.compile(r"(?=&&&& |\[\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\])")
-_STAMP = re.compile(r"\[\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\]\s?\[([IWEFV])\]")
-#: A number, or what C++ prints in its place when no timings remain.
-_PRINTED = rf"{NUMBER}|-?inf|-?nan"
-_TOKEN = re.compile(
-    r"(?:^|\])\s*(?P<head>End-to-End Host Latency|Enqueue Time|H2D Latency|D2H Latency|GPU Compute"
-    r" Time|Latency)\s?[:：]"
-    r"|(?:^|\])\s*(?P<old>Host [Ll]atency|Enqueue Time|GPU Compute)\s*(?=$|\[)"
-    r"|\b(?P<flat>Host [Ll]atency|Enqueue Time|GPU Compute)\s+(?=min\s?[:：])"
-    rf"|\b(?P<kind>min|max|mean|median)\s*[:：=]\s*(?P<value>{_PRINTED})\s*ms\b"
-    rf"|\bpercentile\((?P<p>[0-9.]{{1,8}})%\)\s*[:：=]\s*(?P<pvalue>{_PRINTED})\s*ms\b"
-    rf"|\bpercentile\s*[:：]\s*(?P<oldvalue>{_PRINTED})\s*ms at (?P<oldp>[0-9.]{{1,8}})\s*%"
-    rf"|(?:^|\])\s*(?P<rate>[Tt]hroughput)\s*[:：]\s*(?P<qps>{_PRINTED})\s*qps\b(?!\s*[,，.。"
-    r";；*x×=(（])"
-    r"|(?:^|\])\s*(?P<total>Total Host Walltime|walltime|Total GPU Compute Time|total compute"
-    rf" time)\s*[:：]\s*(?P<seconds>{_PRINTED})\s*s\b"
-)
-_UNKNOWN_HEAD = re.compile(r"[A-Za-z]\s?[:：]\s*$")
 _HEADS = {
     "End-to-End Host Latency": "end_to_end",
     "Enqueue Time": "enqueue",
     "H2D Latency": "h2d",
     "D2H Latency": "d2h",
-}
-_HEADS |= {
     "GPU Compute Time": "compute",
     "Latency": "latency",
     "Host Latency": "latency",
@@ -101,20 +36,56 @@ _TOTALS = {
     "Total GPU Compute Time": "compute_total",
     "total compute time": "compute_total",
 }
+#: Keys of the options blocks.
+_OPTIONS = ("TensorRT version", "Batch", "Streams", "Selected Device", "Compute Capability")
+_OPTIONS += ("Precision", *MODES)
+_STATISTICS = ("min:", "min =", "max:", "max =", "mean:", "mean =", "median", "percentile")
+MARKS = (
+    "&&&& ",
+    *("Latency", "Host latency", "Enqueue Time", "GPU Compute", "hroughput"),
+    *("alltime:", "compute time", *_STATISTICS),
+    *("=== Performance summary", "=== Model Options", "Timing trace has", "Starting inference"),
+    *("nput binding for", "no shapes were provided", "Shape missing for input"),
+    *(f"{option}:" for option in _OPTIONS),
+    *("Multiple inference streams", "timing is not reported", "[E]", "[F]", "[W]"),
+)
 
+_TIME = r"\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d"
+_PARTS = re.compile(rf"(?=&&&& |\[{_TIME}\])")
+_STAMP = re.compile(rf"\[({_TIME})\]\s?\[([IWEFV])\]")
+#: A number, or what C++ prints in its place when no timings remain.
+_PRINTED = rf"{NUMBER}|-?inf|-?nan"
+_TOKEN = re.compile(
+    r"(?:^|\])\s*"
+    r"(?P<head>End-to-End Host Latency|Enqueue Time|[HD]2[HD] Latency|GPU Compute Time|Latency)"
+    r"\s?[:：]"
+    r"|(?:^|\])\s*(?P<old>Host [Ll]atency|Enqueue Time|GPU Compute)\s*(?=$|\[)"
+    r"|\b(?P<flat>Host [Ll]atency|Enqueue Time|GPU Compute)\s+(?=min\s?[:：])"
+    rf"|\b(?P<kind>min|max|mean|median)\s*[:：=]\s*(?P<value>{_PRINTED})\s*ms\b"
+    rf"|\bpercentile\((?P<p>[0-9.]{{1,8}})%\)\s*[:：=]\s*(?P<pvalue>{_PRINTED})\s*ms\b"
+    rf"|\bpercentile\s*[:：]\s*(?P<oldvalue>{_PRINTED})\s*ms at (?P<oldp>[0-9.]{{1,8}})\s*%"
+    rf"|(?:^|\])\s*(?P<rate>[Tt]hroughput)\s*[:：]\s*(?P<qps>{_PRINTED})\s*qps\b"
+    r"(?!\s*[,，.。;；*x×=(（])"
+    rf"|(?:^|\])\s*(?P<total>{'|'.join(_TOTALS)})\s*[:：]\s*(?P<seconds>{_PRINTED})\s*s\b"
+)
+_UNKNOWN_HEAD = re.compile(r"[A-Za-z]\s?[:：]\s*$")
 _TRACE = re.compile(rf"Timing trace has (\d{{1,12}}) queries over ({NUMBER}) s")
-_BINDING = re.compile(r"\b[Ii]nput binding for \S.{0,200}? with dimensions (\d{1,9})(?:x|\b)")
+_BINDING = re.compile(
+    r"\b[Ii]nput binding for (\S.{0,200}?) with dimensions (\d{1,9}(?:x\d{1,9})*)(?:x|\b)"
+)
 _OVERRIDDEN = re.compile(
     r"(?:Dynamic dimensions required for input: |Shape missing for input with dynamic shape:"
     r" )(.{1,200}?)(?:, but no shapes .{0,60}|\s*)"
     r"Automatically (?:overriding|setting) shape to: (\d{1,9}(?:x\d{1,9})*)"
 )
 _UNSTABLE = re.compile(rf"GPU compute time is unstable, with coefficient of variance = ({NUMBER})%")
+#: Not what is merely advised: "--useCudaGraph (utilize CUDA graphs where possible) may increase the
+#: throughput".
+_GRAPH_FAILED = re.compile("CUDA graph capture|--useCudaGraph flag has been ignored", re.IGNORECASE)
 _FATAL = re.compile(
-    r"Engine could not be created|Engine set up failed|Failed to create engine|Parsing model"
-    r" failed|Failed to parse onnx|Unknown option|"
-    r"Error occurred during inference|Accuracy validation FAILED|out of memory.{0,40}fatal|Could"
-    r" not find any implementation"
+    "Engine could not be created|Engine set up failed|Failed to create engine|Unknown option|"
+    "Parsing model failed|Failed to parse onnx|Error occurred during inference|"
+    "Accuracy validation FAILED|out of memory.{0,40}fatal|Could not find any implementation"
 )
 _WARNING = re.compile(r"\* ((?:Throughput may be bound|Multiple inference streams).{0,200})")
 
@@ -133,7 +104,7 @@ class Reader:
     def feed(self, line: Line) -> None:
         """Take one line, which may be a whole log pasted on one."""
         for text in _PARTS.split(line.text):
-            if "&&&& " in text and (banner := _BANNER.search(text)):
+            if "&&&& " in text and (banner := BANNER.search(text)):
                 self._banner(banner, line.number)
             elif text and "Average on" not in text:
                 self._facts(Line(line.number, text, line.cut))
@@ -162,7 +133,7 @@ class Reader:
         summary = self._summary(line)
         summary.only_stderr = False
         if banner[2] and int(banner[2]) >= 7000:
-            summary.facts.version = version_of(banner[2])
+            summary.facts.version = _dotted(banner[2])
         summary.facts.command = summary.facts.command or banner[3]
         if banner[1] != "RUNNING":
             summary.verdict = banner[1]
@@ -214,22 +185,16 @@ class Reader:
         summary.only_stderr = False
 
     def _facts(self, line: Line) -> None:
-        """What a line says besides figures."""
+        """Take what is on a line besides figures."""
         text = line.text
         if "=== Performance summary" in text and self.open and self.open.numbers:
             self._next()
         stamp = _STAMP.search(text)
-        if stamp and ("=== Model Options" in text or "Starting inference" in text):
-            self._summary(line.number).active = True
-        if stamp and stamp[1] in "IV" and self.open:
-            self.open.only_stderr = False
-        if stamp and stamp[1] in "EF":
-            self._error(text[stamp.end() :].strip()[:200], line.number)
-        elif stamp and stamp[1] == "W" and ("[TRT]" in text or "* " in text):
-            self._attach(line.number).active = True
+        if stamp:
+            self._stamped(stamp, line)
         self._options(text)
         if "nput binding for" in text and (binding := _BINDING.search(text)):
-            self._summary(line.number).facts.bindings.append(int(binding[1]))
+            self._summary(line.number).facts.bindings[binding[1]] = binding[2]
         elif trace := _TRACE.search(text):
             self._summary(line.number).trace = (int(trace[1]), float(trace[2]), line.number)
         elif "Automatically" in text and (overridden := _OVERRIDDEN.search(text)):
@@ -242,9 +207,26 @@ class Reader:
                 f"trtexec did not report times, since it was profiling (line {line.number})"
             )
 
+    def _stamped(self, stamp: re.Match[str], line: Line) -> None:
+        """What the severity of a line says: that the run is active, warned, or failed."""
+        text, severity = line.text, stamp[2]
+        if "=== Model Options" in text or "Starting inference" in text:
+            self._summary(line.number).active = True
+        if "Starting inference" in text:
+            self._summary(line.number).facts.started = stamp[1]
+        if severity in "IV" and self.open:
+            self.open.only_stderr = False
+        if severity in "EF":
+            self._error(text[stamp.end() :].strip()[:200], line.number)
+        elif severity == "W" and _GRAPH_FAILED.search(text):
+            self._attach(line.number).facts.graph_failed = True
+        elif severity == "W" and ("[TRT]" in text or "* " in text):
+            self._attach(line.number).active = True
+
     def _remarks(self, line: Line) -> None:
         """The warnings that trtexec prints under its summary."""
         if unstable := _UNSTABLE.search(line.text):
+            self._attach(line.number).facts.variation_percent = float(unstable[1])
             self._attach(line.number).warnings.append(
                 f"the GPU compute time is unstable: coefficient of variance {unstable[1]} % (line"
                 f" {line.number})"
@@ -263,6 +245,7 @@ class Reader:
     def _error(self, text: str, line: int) -> None:
         summary = self._attach(line)
         summary.active = True
+        summary.facts.error = summary.facts.error or text
         if summary.error is None or (_FATAL.search(text) and not summary.fatal):
             summary.error = f"{text} (line {line})"
         summary.fatal = summary.fatal or _FATAL.search(text) is not None
@@ -277,7 +260,7 @@ class Reader:
             return
         if key == "TensorRT version" and facts.version is None:
             facts.version = (
-                version_of(value)
+                _dotted(value)
                 if value.isdecimal() and len(value) >= 4
                 else value
                 if re.fullmatch(r"[\d.]{3,20}", value)
@@ -287,8 +270,10 @@ class Reader:
             facts.device = value[:100]
         elif key == "Precision":
             facts.precision = value[:100]
-        elif key == "Data transfers":
-            facts.transfers_option = value == "Enabled"
+        elif key == "Compute Capability":
+            facts.compute_capability = value[:10]
+        elif key in MODES and value in ("Enabled", "Disabled"):
+            facts.modes[MODES[key]] = value == "Enabled"
         elif key in ("Streams", "Inference Streams") and value.isdecimal():
             facts.streams_option = int(value[:6])
         elif key == "Batch" and value.isdecimal():
@@ -301,3 +286,8 @@ class Reader:
             for summary in self.found
             if summary.numbers or summary.active
         ]
+
+
+def _dotted(number: str) -> str:
+    """The version of a banner's number, with dots."""
+    return ".".join(map(str, version_of(number)))
