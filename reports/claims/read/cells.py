@@ -27,8 +27,9 @@ _BATCH_HEADER = re.compile(
 _DEVICE_HEADER = re.compile(r"芯片|设备|硬件|device|chip|型号|平台", re.IGNORECASE)
 _RATE_HEADER = re.compile(r"性能|吞吐|fps|through?put|samples/s|qps|img/s", re.IGNORECASE)
 _OTHER_HEADER = re.compile(
-    r"精度|acc|top["
-    r" -]?\d|map\b|iou|psnr|ssim|f1|wer|cer|时延|耗时|latency|\bms\b|time|内存|memory|显存|功耗|大小|params|flops|数据集|dataset|loss|err",
+    r"精度|acc|top[ -]?\d|map\b|iou|psnr|ssim|f1|wer|cer"
+    r"|时延|耗时|latency|\bms\b|time|内存|memory|显存|功耗|大小|params|flops"
+    r"|数据集|dataset|loss|err",
     re.IGNORECASE,
 )
 _RATIO_WORD = re.compile(r"比值|性能比|加速比|倍数|\bratio\b|speed-?up", re.IGNORECASE)
@@ -36,14 +37,16 @@ _LONGEST_TITLE = 60
 #: Stands for the divisor of a ratio column that names no devices.
 ANY_TWO = "any two"
 _VARIANT = re.compile(
-    r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant|在线|online|多线程|动态|dynamic",
+    r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant"
+    r"|在线|online|多线程|动态|dynamic",
     re.IGNORECASE,
 )
 #: "基准性能" is what the port is measured against: the GPU's throughput.
 _BASELINE = re.compile(r"基准(?:性能|吞吐)")
 _BARE_BATCH = re.compile(r"(\d{1,4})")
 _LABELLED = re.compile(
-    rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})",
+    rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})"
+    rf"|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})",
     re.IGNORECASE,
 )
 _TRAILING = re.compile(
@@ -51,7 +54,8 @@ _TRAILING = re.compile(
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    rf"(?:[a-z]{{2,4}}\s?[:=]\s?)?({NUMBER})\s?(%|倍|x)?\s*(?:fps|qps|samples?/s|im(?:a)?ge?s?/s|张/s|/s|s/s|wavs?/s|条/s|it/s)?",
+    rf"(?:[a-z]{{2,4}}\s?[:=]\s?)?({NUMBER})\s?(%|倍|x)?"
+    r"\s*(?:fps|qps|samples?/s|im(?:a)?ge?s?/s|张/s|/s|s/s|wavs?/s|条/s|it/s)?",
     re.IGNORECASE,
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -243,7 +247,7 @@ def _column(grid: Grid, index: int, first: int, of_rates: bool) -> Column | None
 
 
 def _listed(grid: Grid, headers: list[str], by_batch: int | None, by_device: int) -> Table | None:
-    """The form with one row a device and batch: ``芯片型号 | Batch Size | 数据集 | 精度 | 性能``."""
+    """The form with one row a device and batch: ``芯片型号 | Batch Size | 精度 | 性能``."""
     rates = [
         i
         for i, text in enumerate(headers)

@@ -129,7 +129,7 @@ def _read(tokens: list[str], start: int, end: int, units: bool) -> Worked | None
 
 def _side(tokens: list[str]) -> Side:
     while tokens and tokens[-1] in "+*/(":
-        # "247.898x4 即" and "1000/(2.1/1)( 注": an operator that leads nowhere belongs to the prose.
+        # "247.898x4 即", "1000/(2.1/1)( 注": an operator that leads nowhere belongs to the prose.
         if tokens[-1] != "(":
             raise _Unreadable
         tokens = tokens[:-1]

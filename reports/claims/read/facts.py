@@ -34,14 +34,15 @@ _NAMES_THE_RATE = re.compile(r"interface|吞吐|through?put", re.IGNORECASE)
 #: A figure from before or after tuning may differ from a log that does not say which of the two it
 #: is.
 TUNED = re.compile(
-    r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}后|纯推理|端到端", re.IGNORECASE
+    r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}后|纯推理|端到端",
+    re.IGNORECASE,
 )
 
 #: A plain figure for another input, precision, model or runtime is not the one that the tables
 #: show.
 OTHER_CONDITION = re.compile(
-    r"end[- _]to[-"
-    r" _]end|端到端|分辨率|尺寸|int8|fp32|量化|onnx|pytorch|在线|\d{3,4}\s?[*xX]\s?\d{3,4}|同类|其他模型|resolution|TensorRT.{0,200}TensorRT",
+    r"end[- _]to[- _]end|端到端|分辨率|尺寸|resolution|\d{3,4}\s?[*xX]\s?\d{3,4}"
+    r"|int8|fp32|量化|onnx|pytorch|在线|同类|其他模型|TensorRT.{0,200}TensorRT",
     re.IGNORECASE,
 )
 

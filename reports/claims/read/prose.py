@@ -15,12 +15,17 @@ from portproof.reports.claims.read.expressions import Side, Worked
 from portproof.reports.claims.read.figures import NUMBER, Figure, figure
 from portproof.reports.claims.read.logs_in_text import Log
 
-_KEYWORD = r"吞吐[率量]|throughput\s?Rate|throughput|单卡性能|(?:上|卡|gpu|npu|310P?|710|T4)(?:的)?性能|FPS"
+_KEYWORD = (
+    r"吞吐[率量]|throughput\s?Rate|throughput|单卡性能"
+    r"|(?:上|卡|gpu|npu|310P?|710|T4)(?:的)?性能|FPS"
+)
 _UNIT = r"fps|samples?/s|qps|im(?:a)?ge?s?/s|张/秒|张/s|帧/s"
 _PLAIN = re.compile(
-    rf"(?:{_KEYWORD})\s{{0,2}}(?:[:=>-]|大约|约|达到|达|为|是|即){{0,3}}\s{{0,2}}(?<![\d.])({NUMBER})(?!\d|\.\d|\s?(?:ms|%|倍|[*/(]|x\s?\d|[PB]|单卡|npu))"
+    rf"(?:{_KEYWORD})\s{{0,2}}(?:[:=>-]|大约|约|达到|达|为|是|即){{0,3}}\s{{0,2}}"
+    rf"(?<![\d.])({NUMBER})(?!\d|\.\d|\s?(?:ms|%|倍|[*/(]|x\s?\d|[PB]|单卡|npu))"
     rf"|(?<![A-Za-z0-9_./-])({NUMBER})\s?(?:{_UNIT})(?![A-Za-z])"
-    rf"|(?<![A-Za-z0-9_./-])({NUMBER})\s?,?\s?(?:既是|即是|即为|就是|是)\s?(?:优化后)?的?\s?(?:batch|bs|310|710|T4)",
+    rf"|(?<![A-Za-z0-9_./-])({NUMBER})\s?,?\s?"
+    r"(?:既是|即是|即为|就是|是)\s?(?:优化后)?的?\s?(?:batch|bs|310|710|T4)",
     re.IGNORECASE,
 )
 _TALKS_OF_RATE = re.compile(r"吞吐|throughput|fps|性能|qps|s/s\b", re.IGNORECASE)
@@ -122,8 +127,8 @@ def _is_on_gpu(document: Document, number: int) -> bool:
 def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iterator[Claim]:
     batches = tuple(batches_in(line))
     if len(batches) > 1:
-        # "x4=3239.252即是batch1单卡吞吐率,batch16同理": what follows the result in its clause tells, else
-        # what leads to it.
+        # "x4=3239.252即是batch1单卡吞吐率,batch16同理": the words after the result in its clause
+        # name its batch, else those before it.
         around = (
             _CLAUSE.split(line[worked.end :].lstrip("fpsFPS ,。"), maxsplit=1)[0],
             _clause_before(line, worked.start),

@@ -26,16 +26,19 @@ _BOILERPLATE = 130
 _ENOUGH_SAMPLES, _LEAST_SAMPLES = 1000, 50
 
 _PERF_FILE = re.compile(
-    r"perf_[a-z]+_batchsize_(\d{1,4})_device_\d+|PureInfer_perf_of_[^\s/]{0,120}?bs_?(\d{1,4})_",
+    r"perf_[a-z]+_batchsize_(\d{1,4})_device_\d+"
+    r"|PureInfer_perf_of_[^\s/]{0,120}?bs_?(\d{1,4})_",
     re.IGNORECASE,
 )
 _COMMAND = re.compile(
-    r"benchmark\S*\s+--?\w|ais_(?:infer|bench)\S*\s+--?\w|msame\s+--|trtexec\s+--|--shapes|-om_path|--model[ =]"
+    r"benchmark\S*\s+--?\w|ais_(?:infer|bench)\S*\s+--?\w|msame\s+--|trtexec\s+--"
+    r"|--shapes|-om_path|--model[ =]"
 )
 _COMMAND_BATCH = re.compile(
-    r"--?batch_?size["
-    r" =](\d{1,4})(?![\d.])|--shapes=\S{0,60}?:(\d{1,4})x|--batch=(\d{1,4})(?!\d)|--dymBatch["
-    r" =](\d{1,4})",
+    r"--?batch_?size[ =](\d{1,4})(?![\d.])"
+    r"|--shapes=\S{0,60}?:(\d{1,4})x"
+    r"|--batch=(\d{1,4})(?!\d)"
+    r"|--dymBatch[ =](\d{1,4})",
     re.IGNORECASE,
 )
 _TOOL_SAYS = re.compile(r"try get model batchsize:\s?\d")

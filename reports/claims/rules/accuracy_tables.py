@@ -34,15 +34,15 @@ _NO_ACCURACY = re.compile(
 )
 _QUANTITY = re.compile(rf"(?<![\d.@A-Za-z-])({NUMBER})(?![\d.])\s?(%)?")
 _DIFFERENCE = re.compile(
-    r"精度[^,;。"
-    rf"]{{0,24}}?(?:相差|下降|降低|损失|差距|高出?|提升|低)了?(?:约|仅)?为?\s?({NUMBER})\s?%(?!\s?(?:之?内|以内|范围))"
+    r"精度[^,;。]{0,24}?(?:相差|下降|降低|损失|差距|高出?|提升|低)了?(?:约|仅)?为?"
+    rf"\s?({NUMBER})\s?%(?!\s?(?:之?内|以内|范围))"
 )
 _SHARE = re.compile(rf"精度[^,;。]{{0,24}}?精度的\s?({NUMBER})\s?%(?!\s?(?:以上|之上))")
 _TWO_AND_DROP = re.compile(
-    rf"(?<![\d.])({NUMBER})\s?%[^。;%]{{0,24}}?(?<![\d.])({NUMBER})\s?%(?:"
-    r" published)?\)?[,;]\s?(?:精度)?(?:仅|只)?"
-    r"(?:下降|相差|降低|损失|低|a (?:drop|loss|difference)"
-    rf" of)了?约?\s?({NUMBER})\s?(?:%|个百?分?点)(?!\s?(?:之?内|以内))"
+    rf"(?<![\d.])({NUMBER})\s?%[^。;%]{{0,24}}?(?<![\d.])({NUMBER})\s?%"
+    r"(?: published)?\)?[,;]\s?(?:精度)?(?:仅|只)?"
+    r"(?:下降|相差|降低|损失|低|a (?:drop|loss|difference) of)"
+    rf"了?约?\s?({NUMBER})\s?(?:%|个百?分?点)(?!\s?(?:之?内|以内))"
 )
 _LONGEST = 300
 _RULE = re.compile(r"要求|不超过|小于|大于|以内|之内|范围|应|需|<|>")

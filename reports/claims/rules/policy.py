@@ -1,4 +1,6 @@
-"""Ratios and thresholds claimed in prose: ``310P性能达到了310的1.339倍``, ``均高于T4性能1.2倍``, "1.3 times"."""
+"""Ratios and thresholds claimed in prose: ``310P性能达到了310的1.339倍``,
+``均高于T4性能1.2倍``, "1.3 times".
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,13 @@ _CLAUSE = re.compile(r"[,;。]|\.(?=\s|$)")
 _SENTENCE = re.compile(r"[;。]|\.(?=\s|$)")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _RULE = re.compile(
-    r"要求|如果|若|(?<![响对相])应(?!用)|(?<![无不])需|标准|目标|should|must|\bif\b|target|require|at"
-    r" least|threshold"
+    r"要求|如果|若|(?<![响对相])应(?!用)|(?<![无不])需|标准|目标"
+    r"|should|must|\bif\b|target|require|at least|threshold"
 )
 _BRACKET_AFTER = re.compile(r"\s?\([^()]{1,30}\)")
 _RULE_MET = re.compile(
-    r"(?:满足|符合|达到|通过)[^,;。]{0,40}?(?:要求|标准|目标)|(?:target|requirement)[^,;。]{0,60}?"
-    r" (?:is|are|was|were) (?:met|reached)"
+    r"(?:满足|符合|达到|通过)[^,;。]{0,40}?(?:要求|标准|目标)"
+    r"|(?:target|requirement)[^,;。]{0,60}? (?:is|are|was|were) (?:met|reached)"
 )
 _WHEN = re.compile(r"[^,;。]{0,8}时")
 _NEGATED = re.compile(r"未|没有|不到|不足|不能|无法")

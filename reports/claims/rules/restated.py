@@ -26,7 +26,8 @@ KIND = "table-vs-log"
 _RIGHT_BELOW = 6
 _COMPARES = re.compile("[<>]|高于|低于|大于|小于")
 _NAMED_RATE = re.compile(
-    rf"(?:Interface\s{{0,3}}throughput\s?Rate|ave_throughputRate)\s?[:=]?\s?({NUMBER})(?!\d|\.\d|\s?[*xX]\s?\d)",
+    r"(?:Interface\s{0,3}throughput\s?Rate|ave_throughputRate)"
+    rf"\s?[:=]?\s?({NUMBER})(?!\d|\.\d|\s?[*xX]\s?\d)",
     re.IGNORECASE,
 )
 

@@ -13,8 +13,8 @@ from portproof.reports.claims.read.known_rates import Rate, common_batches, devi
 
 KIND = "policy"
 _VERDICT = re.compile(
-    r"(?P<left>(?:310P?\d?|710|npu|T4|gpu)[^,;。"
-    r"<>=\d]{0,12}?)(?:均|都)?(?P<sign>高于|优于|超过|大于|好于|低于|小于|不如|不及|差于)"
+    r"(?P<left>(?:310P?\d?|710|npu|T4|gpu)[^,;。<>=\d]{0,12}?)(?:均|都)?"
+    r"(?P<sign>高于|优于|超过|大于|好于|低于|小于|不如|不及|差于)"
     r"(?P<right>[^,;。<>=\d]{0,4}?(?:310P?\d?|710|npu|T4|gpu))(?![^,;。]{0,12}(?:倍|%))",
     re.IGNORECASE,
 )
