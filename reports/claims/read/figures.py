@@ -53,9 +53,8 @@ def figure(text: str) -> Figure:
     mantissa, _, exponent = text.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
     value = float(text)
-    return Figure(
-        text, value if math.isfinite(value) else 0.0, 10.0 ** (int(exponent or 0) - decimals)
-    )
+    ulp = float(f"1e{int(exponent or 0) - decimals}")
+    return Figure(text, value if math.isfinite(value) else 0.0, ulp)
 
 
 def deviation(stated: float, derived: float) -> float:

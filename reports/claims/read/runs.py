@@ -4,12 +4,12 @@ so.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from portproof.logs.checks import mean_batch
 from portproof.reports.claims.read.context import LARGEST_BATCH, batch_in, device_in, devices_in
 from portproof.reports.claims.read.document import Document
 from portproof.reports.claims.read.figures import RESTATED, deviation
@@ -100,7 +100,7 @@ def runs_in(document: Document, logs: list[Log], claims: list[Claim]) -> list[Ru
         ceiling = min((other.log.first for other in runs[index + 1 :]), default=len(document.lines))
         run.conclusions = _conclusions(document, run.log, claims, ceiling)
         floor = max([floor, *(claim.line for claim in claims if claim.line < run.log.first)])
-        run.labels += _labels_above(document, run.log, floor)
+        run.labels += _labels_above(document, run.log.family, run.log.first, floor)
         run.labels += _labels_measured(run)
         run.labels += _labels_concluded(run)
         run.device = _device(document, run, {claim.line for claim in claims})
@@ -111,7 +111,7 @@ def labels_of_claim(document: Document, claim: Claim, floor: int) -> list[Label]
     """The labels of a worked figure whose log is not shown: its own, its divisor's, and those above
     it down from ``floor``.
     """
-    labels = _labels_above(document, Log("", claim.line, claim.line), floor)
+    labels = _labels_above(document, "", claim.line, floor)
     if claim.batch:
         labels.append(Label(claim.batch, "conclusion", claim.line))
     batch = divisor(claim)
@@ -120,14 +120,14 @@ def labels_of_claim(document: Document, claim: Claim, floor: int) -> list[Label]
     return labels
 
 
-def _labels_above(document: Document, log: Log, floor: int) -> list[Label]:
-    """The nearest heading or sentence, file name and command above a log that name one
-    batch each.
+def _labels_above(document: Document, family: str, first: int, floor: int) -> list[Label]:
+    """The nearest heading or sentence, file name and command above a log's ``first`` line that name
+    one batch each.
     """
     found: dict[str, Label] = {}
-    stop = max(floor, log.first - _ABOVE)
+    stop = max(floor, first - _ABOVE)
     headings = {heading.line for heading in document.headings}
-    for number in range(log.first - 1, stop, -1):
+    for number in range(first - 1, stop, -1):
         line = document.lines[number]
         file, command = _PERF_FILE.search(line), _COMMAND.search(line)
         if file:
@@ -147,12 +147,12 @@ def _labels_above(document: Document, log: Log, floor: int) -> list[Label]:
         if batch or number in headings:
             # What stands above a title belongs to something else.
             break
-    own = document.lines[log.first]
+    own = document.lines[first]
     inline = _PERF_FILE.search(own)
     if inline:
-        found.setdefault("file name", Label(int(inline[1] or inline[2]), "file name", log.first))
-    elif log.family == "msame" and batch_in(own):
-        found["text"] = Label(batch_in(own) or 0, "text", log.first)
+        found.setdefault("file name", Label(int(inline[1] or inline[2]), "file name", first))
+    elif family == "msame" and batch_in(own):
+        found["text"] = Label(batch_in(own) or 0, "text", first)
     return list(found.values())
 
 
@@ -177,9 +177,7 @@ def _labels_measured(run: Run) -> list[Label]:
     if effective is None or samples is None or samples < _LEAST_SAMPLES or post is None:
         return []
     for batch in USUAL_BATCHES:
-        # The tool ends with one short batch: N / ceil(N / batch) samples a batch on average.
-        expected = samples / math.ceil(round(samples) / batch) if samples > batch else samples
-        if deviation(effective, expected) <= 0.01:
+        if deviation(effective, mean_batch(batch, round(samples))) <= 0.01:
             return [Label(batch, "log", post.line, 2 if samples >= _ENOUGH_SAMPLES else 1)]
     return []
 

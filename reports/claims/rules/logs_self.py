@@ -8,18 +8,23 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from portproof.logs.checks import PURE_SLACK, READ_SLACK, rate_times_latency
 from portproof.reports.claims.findings import Finding, Outcome, Verdict
 from portproof.reports.claims.read.facts import Facts
 from portproof.reports.claims.read.figures import RESTATED, deviation, shown
-from portproof.reports.claims.read.logs_in_text import Log, Reading
+from portproof.reports.claims.read.logs_in_text import Log
 from portproof.reports.claims.read.runs import USUAL_BATCHES, Run
 
 KIND = "log-self"
 _NUMBER_OF_IMAGES = re.compile(r"(?<![\d.])(\d{2,9})\s?张|Number of images\D{0,16}(\d{2,9})")
 #: Stages of benchmark that handle one sample (or batch) at a time: their rate x module latency is
-#: 1000 within half a percent in 206 of 212 published logs; beyond 2 % the log was edited.
+#: 1 s within half a percent in 206 of 212 published logs; beyond 2 % the log was edited. The reader
+#: of logs, which accuses nobody, warns between the two, at READ_SLACK.
 _ONE_SAMPLE = {"read": "data read", "preprocess": "preprocess", "post": "post"}
-_READ_USUAL, _READ_EDITED = 0.005, 0.02
+_READ_USUAL, _READ_EDITED = READ_SLACK / 2, 2 * READ_SLACK
+#: The tool averages rate and latency apart: up to 12 % for latencies below a millisecond, while the
+#: reader of logs warns at PURE_SLACK already.
+_PURE_USUAL, _PURE_EDITED = 0.07 + PURE_SLACK, 6 * PURE_SLACK
 #: Infer over post rate strays where the post stage is the bottleneck, by up to 15 %; alone it
 #: proves nothing.
 _POST_EDITED = 0.15
@@ -59,12 +64,8 @@ def _usual_samples(facts: Facts) -> float | None:
     )
 
 
-def _product(rate: Reading | None, latency: Reading | None) -> float | None:
-    return rate.value * latency.value / 1000 if rate and latency else None
-
-
 def _is_edited(log: Log) -> bool:
-    read = _product(log.get("read.rate"), log.get("read.latency"))
+    read = rate_times_latency(log.run, "read")
     return read is not None and deviation(read, 1) > _READ_EDITED
 
 
@@ -72,7 +73,7 @@ def _benchmark(run: Run, usual: float | None) -> Iterator[Outcome]:
     edited = False
     for section, shown_as in _ONE_SAMPLE.items():
         rate, latency = run.log.get(f"{section}.rate"), run.log.get(f"{section}.latency")
-        product = _product(rate, latency)
+        product = rate_times_latency(run.log.run, section)
         # One finding is enough for one edited log.
         if product is not None and rate and latency and not edited:
             off = deviation(product, 1)
@@ -160,18 +161,16 @@ def _post(run: Run, usual: float | None) -> Iterator[Outcome]:
 
 def _pure(log: Log) -> Iterator[Outcome]:
     rate, latency = log.get("rate"), log.get("latency")
-    product = _product(rate, latency)
+    product = rate_times_latency(log.run, "infer")
     if product is None or rate is None or latency is None:
         return
-    # The tool averages rate and latency separately: up to 12 % apart for latencies below a
-    # millisecond.
     off = deviation(product, 1)
     per_batch = any(deviation(product, batch) <= 0.05 for batch in USUAL_BATCHES)
     verdict = (
         Verdict.AGREES
-        if off <= 0.12
+        if off <= _PURE_USUAL
         else Verdict.AMBIGUOUS
-        if off <= 0.3 or per_batch
+        if off <= _PURE_EDITED or per_batch
         else Verdict.CONTRADICTION
     )
     stated = f"ave_throughputRate: {rate.figure.text}, ave_latency: {latency.figure.text}"
