@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from portproof.reports.claims.read.cells import Table, tables_in
+from portproof.reports.claims.read.assigned import (
+    AssignedLog,
+    BatchLabel,
+    assigned_logs,
+    labels_of_claim,
+    uses,
+)
 from portproof.reports.claims.read.context import NPUS
-from portproof.reports.claims.read.document import Document
 from portproof.reports.claims.read.expressions import Worked, worked_in
-from portproof.reports.claims.read.figures import RESTATED, Figure, deviation, same, shown
-from portproof.reports.claims.read.logs_in_text import Log, Reading, logs_in
+from portproof.reports.claims.read.logs_in_text import Log, PastedFigure, logs_in
+from portproof.reports.claims.read.plain_text import Document
+from portproof.reports.claims.read.printed import RESTATED, Printed, deviation, same, shown
 from portproof.reports.claims.read.prose import Claim, claims_in
-from portproof.reports.claims.read.runs import Label, Run, labels_of_claim, runs_in, uses
+from portproof.reports.claims.read.rate_tables import RateTable, tables_in
 
 #: A README shows at most some dozens of logs; beyond this it is no README, and pairing everything
 #: with everything would not end.
@@ -48,7 +54,7 @@ OTHER_CONDITION = re.compile(
 
 
 @dataclass(frozen=True)
-class Source:
+class RateSource:
     """A throughput that a log or a worked figure of the document gives for a device and batch.
 
     ``value`` is the card's rate in images/s; ``others`` are readings of the same source that are
@@ -62,11 +68,11 @@ class Source:
     text: str
     slack: float = 0.0
 
-    def gives(self, stated: Figure) -> bool:
+    def gives(self, stated: Printed) -> bool:
         """Whether the stated figure is one of the readings, as printed."""
         return any(same(stated, value, self.slack) for value in (self.value, *self.others))
 
-    def distance(self, stated: Figure) -> float:
+    def distance(self, stated: Printed) -> float:
         """How far the stated figure is from the nearest reading, as a fraction."""
         return self.distance_of(stated.value)
 
@@ -80,14 +86,14 @@ class Misquote:
     """A conclusion below a log whose operand is not the log's figure."""
 
     claim: Claim
-    run: Run
-    operand: Figure
-    correct: Figure
+    run: AssignedLog
+    operand: Printed
+    correct: Printed
     correct_line: int
     derived: str
 
 
-class Facts:
+class DocumentFacts:
     """What a document shows: its logs with their batch and device, its claims, its tables, and the
     sources for a device and batch.
     """
@@ -99,9 +105,9 @@ class Facts:
         self.worked = _worked_by_line(document)
         claims = list(islice(claims_in(document, self.logs, self.worked), _MOST_CLAIMS + 1))
         self.claims: list[Claim] = claims[:_MOST_CLAIMS]
-        self.runs: list[Run] = runs_in(document, self.logs, self.claims)
+        self.runs: list[AssignedLog] = assigned_logs(document, self.logs, self.claims)
         tables = tables_in(document)
-        self.tables: list[Table] = tables[:_MOST_TABLES]
+        self.tables: list[RateTable] = tables[:_MOST_TABLES]
         full = {
             "logs": logs[_MOST_RUNS:],
             "stated throughputs": claims[_MOST_CLAIMS:],
@@ -120,7 +126,7 @@ class Facts:
                 for label in self._labels_in_tables(claim, run.device)
             ]
 
-    def _labels_in_tables(self, claim: Claim, device: str | None) -> list[Label]:
+    def _labels_in_tables(self, claim: Claim, device: str | None) -> list[BatchLabel]:
         """The batch in whose row, and no other of its column, a worked figure stands in a table."""
         for table in self.tables:
             for column in table.rates:
@@ -131,18 +137,18 @@ class Facts:
                     if deviation(v.figure.value, claim.value) <= 1e-5 and v.figure.digits >= 4
                 ]
                 if len(holders) == 1 and len(rows) > 1 and device in (None, column.device):
-                    return [Label(holders[0].batch or 0, "table", holders[0].line)]
+                    return [BatchLabel(holders[0].batch or 0, "table", holders[0].line)]
         return []
 
     @cached_property
-    def concluded(self) -> dict[int, Run]:
+    def concluded(self) -> dict[int, AssignedLog]:
         """The run that a claim (by its id) is drawn from."""
         return {id(claim): run for run in self.runs for claim in run.conclusions}
 
     @cached_property
-    def loose_labels(self) -> dict[int, list[Label]]:
+    def loose_labels(self) -> dict[int, list[BatchLabel]]:
         """What says the batch of each worked time (by the claim's id) whose log is not shown."""
-        found: dict[int, list[Label]] = {}
+        found: dict[int, list[BatchLabel]] = {}
         floor = -1
         lasts = sorted(log.last for log in self.logs)
         for claim in self.claims:
@@ -159,7 +165,7 @@ class Facts:
             floor = claim.line
         return found
 
-    def _labels_of_uses(self, claim: Claim) -> list[Label]:
+    def _labels_of_uses(self, claim: Claim) -> list[BatchLabel]:
         """The batches under which the same time, printed digit by digit, is worked with
         elsewhere.
         """
@@ -169,7 +175,7 @@ class Facts:
             for c in self.claims
             if text and c.line != claim.line and c.operand and c.operand.text == text and c.batch
         ]
-        return [Label(c.batch or 0, "another use", c.line) for c in uses[:1]]
+        return [BatchLabel(c.batch or 0, "another use", c.line) for c in uses[:1]]
 
     def _batch_of(self, claim: Claim) -> int | None:
         """The batch of a claim, None when the labels around it do not agree."""
@@ -191,7 +197,7 @@ class Facts:
             if (found := self._misquote(run, claim))
         ]
 
-    def _misquote(self, run: Run, claim: Claim) -> Misquote | None:
+    def _misquote(self, run: AssignedLog, claim: Claim) -> Misquote | None:
         principal = run.log.principal
         if (
             principal is None
@@ -235,7 +241,7 @@ class Facts:
             )
         return Misquote(claim, run, operand, principal.figure, principal.line, derived)
 
-    def _is_other_reading(self, operand: Figure, run: Run, line: str) -> bool:
+    def _is_other_reading(self, operand: Printed, run: AssignedLog, line: str) -> bool:
         """Whether the operand is another clock's figure of the same run, and the text does not call
         it by the wrong name.
         """
@@ -253,7 +259,7 @@ class Facts:
             same(operand, value) or same(operand, 4 * value) for value in others
         )
 
-    def _is_other_runs(self, operand: Figure, run: Run) -> bool:
+    def _is_other_runs(self, operand: Printed, run: AssignedLog) -> bool:
         """Whether the operand is the figure of another pasted log."""
         return any(
             other is not run
@@ -264,11 +270,11 @@ class Facts:
         )
 
     @cached_property
-    def sources(self) -> dict[tuple[str, int | None], list[Source]]:
+    def sources(self) -> dict[tuple[str, int | None], list[RateSource]]:
         """For a device and batch, what the document gives; under batch None, what it gives without
         saying a batch.
         """
-        found: dict[tuple[str, int | None], list[Source]] = defaultdict(list)
+        found: dict[tuple[str, int | None], list[RateSource]] = defaultdict(list)
         for run in self.runs:
             source = _log_source(run)
             if run.device and source:
@@ -314,7 +320,7 @@ class Facts:
         return listed.pop() if len(listed) == 1 else None if listed else self.only_npu
 
     @cached_property
-    def times(self) -> dict[str, Reading]:
+    def times(self) -> dict[str, PastedFigure]:
         """The mean times of the logs as printed, where at least four digits make a coincidence
         unlikely.
         """
@@ -325,7 +331,7 @@ class Facts:
             if reading and reading.figure.digits >= 4
         }
 
-    def all_sources(self, device: str) -> Iterator[tuple[int | None, Source]]:
+    def all_sources(self, device: str) -> Iterator[tuple[int | None, RateSource]]:
         """Every source of a device with its batch."""
         for (name, batch), sources in self.sources.items():
             if name == device:
@@ -345,13 +351,13 @@ def _worked_by_line(document: Document) -> dict[int, list[Worked]]:
     return found
 
 
-def _log_source(run: Run) -> Source | None:
+def _log_source(run: AssignedLog) -> RateSource | None:
     log, principal = run.log, run.log.principal
     if principal is None or not principal.value:
         return None
     if not log.is_latency:
         chip = principal.value
-        return Source(
+        return RateSource(
             chip * run.chips_on_card,
             (chip,),
             principal.line,
@@ -374,14 +380,14 @@ def _log_source(run: Run) -> Source | None:
         if (r := log.get(name)) and r.value
     ]
     text = f"1000*{run.batch}/{principal.figure.text}" + ("*4" if run.chips_on_card == 4 else "")
-    return Source(rate * run.chips_on_card, tuple(others), principal.line, text)
+    return RateSource(rate * run.chips_on_card, tuple(others), principal.line, text)
 
 
 def _term(text: str, chips: int) -> str:
     return f"{text}*{chips}" if chips > 1 else text
 
 
-def _claim_source(claim: Claim) -> Source:
+def _claim_source(claim: Claim) -> RateSource:
     others: list[float] = []
     if claim.operand and claim.form == "rate":
         others = [claim.operand.value, claim.operand.value * claim.factor]
@@ -390,4 +396,4 @@ def _claim_source(claim: Claim) -> Source:
     elif claim.device == "310":
         # A stated figure of a 310 may be one chip's or the card's; the number alone does not tell.
         others = [claim.value * 4, claim.value / 4]
-    return Source(claim.value, tuple(others), claim.line, claim.text)
+    return RateSource(claim.value, tuple(others), claim.line, claim.text)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from portproof.reports.claims.read.context import device_spans
-from portproof.reports.claims.read.facts import Facts
+from portproof.reports.claims.read.facts import DocumentFacts
 
 _NPU = re.compile("npu", re.IGNORECASE)
 #: Stands for each device's own best batch.
@@ -27,7 +27,7 @@ class Rate:
     card: bool
 
 
-def devices_named(facts: Facts, text: str) -> list[str]:
+def devices_named(facts: DocumentFacts, text: str) -> list[str]:
     """The devices named in a text, in order; "npu" is the only NPU that the document has figures
     of, if it is one.
     """
@@ -37,7 +37,7 @@ def devices_named(facts: Facts, text: str) -> list[str]:
     return list(dict.fromkeys(name for _, name in sorted(spans)))
 
 
-def rates(facts: Facts, device: str, batch: int | None, number: int) -> list[Rate]:
+def rates(facts: DocumentFacts, device: str, batch: int | None, number: int) -> list[Rate]:
     """The throughputs that tables, or else what stands above line ``number``, give for a device at
     a batch or at :data:`BEST`.
     """
@@ -59,7 +59,7 @@ def rates(facts: Facts, device: str, batch: int | None, number: int) -> list[Rat
     return found
 
 
-def common_batches(facts: Facts, devices: list[str]) -> list[int | None]:
+def common_batches(facts: DocumentFacts, devices: list[str]) -> list[int | None]:
     """The batches at which there are figures of every one of the devices."""
     known: list[set[int]] = []
     for device in devices:

@@ -12,10 +12,9 @@ from types import ModuleType
 from portproof.logs import checks
 from portproof.logs.families import ais_bench, benchmark, msame, pureinfer, trtexec
 from portproof.logs.lines import NUMBER, Block, Line, offered
-from portproof.logs.runs import Figure as LogFigure
-from portproof.logs.runs import Run as LogRun
-from portproof.reports.claims.read.document import Document
-from portproof.reports.claims.read.figures import Figure, figure
+from portproof.logs.runs import Figure, Run
+from portproof.reports.claims.read.plain_text import Document
+from portproof.reports.claims.read.printed import Printed, as_printed
 
 #: Lines without any mark of the tool that end a run: what follows was pasted from another one.
 _GAP = 6
@@ -26,10 +25,10 @@ _FAMILIES = (benchmark, pureinfer, ais_bench, trtexec, msame)
 
 
 @dataclass(frozen=True)
-class Reading:
+class PastedFigure:
     """One figure of a log and the index of its line."""
 
-    figure: Figure
+    figure: Printed
     line: int
 
     @property
@@ -44,8 +43,8 @@ class Log:
     ``compute.mean``, ``throughput`` ...
     """
 
-    run: LogRun
-    readings: dict[str, Reading] = field(default_factory=dict)
+    run: Run
+    readings: dict[str, PastedFigure] = field(default_factory=dict)
 
     @property
     def family(self) -> str:
@@ -67,12 +66,12 @@ class Log:
         """The batch in ais_bench's line of the throughput."""
         return self.run.batch if self.run.batch_source == "throughput line" else None
 
-    def get(self, name: str) -> Reading | None:
+    def get(self, name: str) -> PastedFigure | None:
         """A figure, when the log shows it."""
         return self.readings.get(name)
 
     @property
-    def principal(self) -> Reading | None:
+    def principal(self) -> PastedFigure | None:
         """The figure that READMEs restate: the device-side rate, or the mean compute time."""
         names = {"benchmark": "infer.interface", "pureinfer": "rate"}
         return self.get(names.get(self.family, "compute.mean"))
@@ -100,7 +99,7 @@ def logs_in(document: Document) -> list[Log]:
     return sorted((log for log in logs if log.principal), key=lambda log: (log.first, log.last))
 
 
-def _runs(document: Document, family: ModuleType) -> Iterator[LogRun]:
+def _runs(document: Document, family: ModuleType) -> Iterator[Run]:
     """The runs of one tool. A log that was cut out of its file does not end where the reader would
     end it: each passage has a reader of its own.
     """
@@ -129,16 +128,16 @@ def _with_latency(document: Document, line: Line) -> Line:
     return line._replace(text=f"{line.text} {below[0].strip()}") if wrapped else line
 
 
-def _readings(document: Document, run: LogRun) -> dict[str, Reading]:
-    found: dict[str, Reading] = {}
+def _readings(document: Document, run: Run) -> dict[str, PastedFigure]:
+    found: dict[str, PastedFigure] = {}
     for shown in run.figures:
         name = _name(run.family, shown)
         if name and name not in found and shown.best_value is not None:
-            found[name] = Reading(_printed(document, shown), shown.line)
+            found[name] = PastedFigure(_printed(document, shown), shown.line)
     return found
 
 
-def _name(family: str, shown: LogFigure) -> str | None:
+def _name(family: str, shown: Figure) -> str | None:
     group, _, statistic = shown.name.partition("_")
     if family in ("benchmark", "pureinfer"):
         kind = {"throughput": "rate", "walltime": "latency"}.get(shown.name, group)
@@ -157,12 +156,12 @@ def _name(family: str, shown: LogFigure) -> str | None:
     return None
 
 
-def _printed(document: Document, shown: LogFigure) -> Figure:
+def _printed(document: Document, shown: Figure) -> Printed:
     """The figure with the digits that its line (or a wrapped one) shows; the tools' times are ms.
     A rate that the reader had to recover is printed at the end of its line.
     """
     scale = 1000 if shown.unit == "s" else 1
     numbers = _NUMBER.findall(" ".join(document.lines[shown.line : shown.line + 2]))
     if shown.value is None:
-        return figure(_NUMBER.findall(document.lines[shown.line])[-1])
-    return figure(next(text for text in numbers if float(text) / scale == shown.value))
+        return as_printed(_NUMBER.findall(document.lines[shown.line])[-1])
+    return as_printed(next(text for text in numbers if float(text) / scale == shown.value))

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from portproof.reports.claims.read.context import NPUS, batches_in, device_in, device_spans
-from portproof.reports.claims.read.document import Document
-from portproof.reports.claims.read.expressions import Side, Worked
-from portproof.reports.claims.read.figures import NUMBER, Figure, figure
+from portproof.reports.claims.read.expressions import Term, Worked
 from portproof.reports.claims.read.logs_in_text import Log
+from portproof.reports.claims.read.plain_text import Document
+from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 
 _KEYWORD = (
     r"吞吐[率量]|throughput\s?Rate|throughput|单卡性能"
@@ -57,8 +57,8 @@ class Claim:
     text: str
     form: str
     value: float
-    figure: Figure | None
-    operand: Figure | None
+    figure: Printed | None
+    operand: Printed | None
     factor: float
     whole_factors: tuple[int, ...]
     batches: tuple[int, ...]
@@ -179,7 +179,7 @@ def _is_against_card(worked: Worked, index: int) -> bool:
     )
 
 
-def _operand(side: Side) -> tuple[str, Figure, float, tuple[int, ...]] | None:
+def _operand(side: Term) -> tuple[str, Printed, float, tuple[int, ...]] | None:
     """Which factor of a product is the measured figure, and what it is multiplied by."""
     thousands = [f for f, power in side.factors if f.text == "1000" and power == 1]
     rest = [(f, power) for f, power in side.factors if f.text != "1000"]
@@ -243,7 +243,7 @@ def _plain_claims(line: str, number: int) -> Iterator[Claim]:
     line = _IN_BRACKETS.sub(lambda bracket: bracket[0].replace(",", " "), line)
     for match in _PLAIN.finditer(line):
         group = match.lastindex or 1
-        read = figure(match[group])
+        read = as_printed(match[group])
         # "bs1 213.98 fps, bs16 275.32 fps": with several batches in a line, the clause tells; the
         # best may be of any batch.
         clause = _clause_before(line, match.start(group))

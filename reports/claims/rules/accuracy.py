@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import NUMBER, Figure, figure
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.read.facts import DocumentFacts
 from portproof.reports.claims.read.grids import grids
+from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 
 KIND = "accuracy"
 _RESULT = re.compile(
@@ -32,10 +32,10 @@ TOP = re.compile(r"(?:top|acc@)\s?-?_?([15])(?!\d|\D{0,3}err)", re.IGNORECASE)
 _LONE = re.compile(rf"(?<![\w.@:/-])({NUMBER})(?=\s?%|\s|$)")
 _LONGEST_TITLE = 120
 
-_Stated = tuple[Figure, int]
+_Stated = tuple[Printed, int]
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """The document's result.json blocks, then its claim."""
     blocks = result_blocks(facts)
     for block in blocks:
@@ -43,7 +43,7 @@ def check(facts: Facts) -> Iterator[Outcome]:
     yield from _claim(facts, blocks)
 
 
-def result_blocks(facts: Facts) -> list[dict[int, _Stated]]:
+def result_blocks(facts: DocumentFacts) -> list[dict[int, _Stated]]:
     """One dictionary a block: k of top-k to its accuracy in percent and its line."""
     blocks: list[dict[int, _Stated]] = []
     for number, line in enumerate(facts.document.lines):
@@ -51,16 +51,16 @@ def result_blocks(facts: Facts) -> list[dict[int, _Stated]]:
             k = int(match[1])
             if not blocks or k in blocks[-1]:
                 blocks.append({})
-            blocks[-1][k] = (figure(match[2]), number)
+            blocks[-1][k] = (as_printed(match[2]), number)
     return blocks
 
 
-def _ascending(block: dict[int, _Stated]) -> Iterator[Outcome]:
+def _ascending(block: dict[int, _Stated]) -> Iterator[Answer]:
     """Top-k accuracy cannot fall when k grows."""
     ordered = [block[k] for k in sorted(block)]
     for (low, line), (high, other) in pairwise(ordered):
-        verdict = Verdict.CONTRADICTION if low.value > high.value else Verdict.AGREES
-        yield Finding(
+        verdict = Agreement.CONTRADICTION if low.value > high.value else Agreement.AGREES
+        yield Checked(
             verdict,
             KIND,
             line + 1,
@@ -70,7 +70,7 @@ def _ascending(block: dict[int, _Stated]) -> Iterator[Outcome]:
         )
 
 
-def claim_line(facts: Facts) -> int | None:
+def claim_line(facts: DocumentFacts) -> int | None:
     """The index of the line that claims an accuracy within 1 % of the published one."""
     lines = enumerate(facts.document.lines)
     return next(
@@ -78,7 +78,7 @@ def claim_line(facts: Facts) -> int | None:
     )
 
 
-def _claim(facts: Facts, blocks: list[dict[int, _Stated]]) -> Iterator[Outcome]:
+def _claim(facts: DocumentFacts, blocks: list[dict[int, _Stated]]) -> Iterator[Answer]:
     claim = claim_line(facts)
     if claim is None:
         return
@@ -93,19 +93,19 @@ def _claim(facts: Facts, blocks: list[dict[int, _Stated]]) -> Iterator[Outcome]:
         broken = drop > 1 + official.ulp + worst.ulp and drop > 0.01 * official.value + official.ulp
         same_task = official.value > 1 and drop < 0.5 * official.value
         verdict = (
-            Verdict.AGREES
+            Agreement.AGREES
             if not broken
-            else Verdict.CONTRADICTION
+            else Agreement.CONTRADICTION
             if same_task and len(reached) <= 2
-            else Verdict.AMBIGUOUS
+            else Agreement.AMBIGUOUS
         )
         derived = f"Top{k} {worst.text} is {drop:.4g} points below the published {official.text}"
-        yield Finding(
+        yield Checked(
             verdict, KIND, claim + 1, facts.document.lines[claim].strip()[:80], derived, line + 1
         )
 
 
-def published(facts: Facts) -> dict[int, _Stated]:
+def published(facts: DocumentFacts) -> dict[int, _Stated]:
     """Top-1 and Top-5 of the only table below a heading that says "published", when it has
     one row.
     """
@@ -124,11 +124,11 @@ def published(facts: Facts) -> dict[int, _Stated]:
                 k = int(match[1])
                 if k in found:
                     return {}
-                found[k] = (figure(number[1]), cell.line)
+                found[k] = (as_printed(number[1]), cell.line)
     return found or _printed(facts)
 
 
-def _printed(facts: Facts) -> dict[int, _Stated]:
+def _printed(facts: DocumentFacts) -> dict[int, _Stated]:
     """The same printed as text: ``Model Acc@1 Acc@5`` above ``resnet18 69.758 89.078``, or ``Acc@1
     69.758``; nothing when it is there twice.
     """
@@ -151,5 +151,5 @@ def _printed(facts: Facts) -> dict[int, _Stated]:
             k = int(name[1])
             if k in found:
                 return {}
-            found[k] = (figure(text), at)
+            found[k] = (as_printed(text), at)
     return found

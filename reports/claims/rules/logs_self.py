@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from portproof.logs.checks import PURE_SLACK, READ_SLACK, rate_times_latency
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import RESTATED, deviation, shown
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.read.assigned import USUAL_BATCHES, AssignedLog
+from portproof.reports.claims.read.facts import DocumentFacts
 from portproof.reports.claims.read.logs_in_text import Log
-from portproof.reports.claims.read.runs import USUAL_BATCHES, Run
+from portproof.reports.claims.read.printed import RESTATED, deviation, shown
 
 KIND = "log-self"
 _NUMBER_OF_IMAGES = re.compile(r"(?<![\d.])(\d{2,9})\s?张|Number of images\D{0,16}(\d{2,9})")
@@ -31,7 +31,7 @@ _POST_EDITED = 0.15
 _LARGEST_TOLD = 40
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every pasted log."""
     usual = _usual_samples(facts)
     for run in facts.runs:
@@ -44,7 +44,7 @@ def check(facts: Facts) -> Iterator[Outcome]:
             yield from _throughput(run.log)
 
 
-def _usual_samples(facts: Facts) -> float | None:
+def _usual_samples(facts: DocumentFacts) -> float | None:
     """The number of samples that the document's consistent logs show, else one that both a log and
     the text name.
     """
@@ -69,7 +69,7 @@ def _is_edited(log: Log) -> bool:
     return read is not None and deviation(read, 1) > _READ_EDITED
 
 
-def _benchmark(run: Run, usual: float | None) -> Iterator[Outcome]:
+def _benchmark(run: AssignedLog, usual: float | None) -> Iterator[Answer]:
     edited = False
     for section, shown_as in _ONE_SAMPLE.items():
         rate, latency = run.log.get(f"{section}.rate"), run.log.get(f"{section}.latency")
@@ -79,17 +79,17 @@ def _benchmark(run: Run, usual: float | None) -> Iterator[Outcome]:
             off = deviation(product, 1)
             edited = off > _READ_EDITED
             verdict = (
-                Verdict.CONTRADICTION
+                Agreement.CONTRADICTION
                 if edited
-                else Verdict.AMBIGUOUS
+                else Agreement.AMBIGUOUS
                 if off > _READ_USUAL
-                else Verdict.AGREES
+                else Agreement.AGREES
             )
             stated = (
                 f"[{shown_as}] throughputRate: {rate.figure.text}, moduleLatency:"
                 f" {latency.figure.text}"
             )
-            yield Finding(
+            yield Checked(
                 verdict,
                 KIND,
                 rate.line + 1,
@@ -102,17 +102,17 @@ def _benchmark(run: Run, usual: float | None) -> Iterator[Outcome]:
     yield from _contained(run.log)
 
 
-def _contained(log: Log) -> Iterator[Outcome]:
+def _contained(log: Log) -> Iterator[Answer]:
     """End to end cannot be faster than inference, which is a part of it."""
     e2e, infer = log.get("e2e.rate"), log.get("infer.rate")
     if e2e and infer:
         verdict = (
-            Verdict.CONTRADICTION
+            Agreement.CONTRADICTION
             if e2e.value > infer.value * (1 + _READ_EDITED)
-            else Verdict.AGREES
+            else Agreement.AGREES
         )
         stated = f"[e2e] throughputRate: {e2e.figure.text}"
-        yield Finding(
+        yield Checked(
             verdict,
             KIND,
             e2e.line + 1,
@@ -122,15 +122,15 @@ def _contained(log: Log) -> Iterator[Outcome]:
         )
 
 
-def _samples(log: Log, usual: float | None) -> Iterator[Outcome]:
+def _samples(log: Log, usual: float | None) -> Iterator[Answer]:
     e2e, latency, samples = log.get("e2e.rate"), log.get("e2e.latency"), log.samples
     if e2e is None or latency is None or samples is None or usual is None:
         return
     # A run over another data set is consistent in itself.
-    other = Verdict.CONTRADICTION if _is_edited(log) else Verdict.AMBIGUOUS
-    verdict = Verdict.AGREES if deviation(samples, usual) <= RESTATED else other
+    other = Agreement.CONTRADICTION if _is_edited(log) else Agreement.AMBIGUOUS
+    verdict = Agreement.AGREES if deviation(samples, usual) <= RESTATED else other
     stated = f"[e2e] throughputRate: {e2e.figure.text}, latency: {latency.figure.text}"
-    yield Finding(
+    yield Checked(
         verdict,
         KIND,
         e2e.line + 1,
@@ -140,16 +140,18 @@ def _samples(log: Log, usual: float | None) -> Iterator[Outcome]:
     )
 
 
-def _post(run: Run, usual: float | None) -> Iterator[Outcome]:
+def _post(run: AssignedLog, usual: float | None) -> Iterator[Answer]:
     log = run.log
     post, effective, batch = log.get("post.rate"), log.effective_batch, run.batch
     if post is None or effective is None or batch is None or usual is None or usual < 20 * batch:
         return
     off = deviation(effective, batch)
-    strays = Verdict.CONTRADICTION if _is_edited(log) and off > _POST_EDITED else Verdict.AMBIGUOUS
-    verdict = Verdict.AGREES if off <= 0.05 else strays
+    strays = (
+        Agreement.CONTRADICTION if _is_edited(log) and off > _POST_EDITED else Agreement.AMBIGUOUS
+    )
+    verdict = Agreement.AGREES if off <= 0.05 else strays
     stated = f"[post] throughputRate: {post.figure.text}"
-    yield Finding(
+    yield Checked(
         verdict,
         KIND,
         post.line + 1,
@@ -159,7 +161,7 @@ def _post(run: Run, usual: float | None) -> Iterator[Outcome]:
     )
 
 
-def _pure(log: Log) -> Iterator[Outcome]:
+def _pure(log: Log) -> Iterator[Answer]:
     rate, latency = log.get("rate"), log.get("latency")
     product = rate_times_latency(log.run, "infer")
     if product is None or rate is None or latency is None:
@@ -167,14 +169,14 @@ def _pure(log: Log) -> Iterator[Outcome]:
     off = deviation(product, 1)
     per_batch = any(deviation(product, batch) <= 0.05 for batch in USUAL_BATCHES)
     verdict = (
-        Verdict.AGREES
+        Agreement.AGREES
         if off <= _PURE_USUAL
-        else Verdict.AMBIGUOUS
+        else Agreement.AMBIGUOUS
         if off <= _PURE_EDITED or per_batch
-        else Verdict.CONTRADICTION
+        else Agreement.CONTRADICTION
     )
     stated = f"ave_throughputRate: {rate.figure.text}, ave_latency: {latency.figure.text}"
-    yield Finding(
+    yield Checked(
         verdict,
         KIND,
         rate.line + 1,
@@ -194,15 +196,15 @@ _ORDER = (
 )
 
 
-def _order(log: Log) -> Iterator[Outcome]:
+def _order(log: Log) -> Iterator[Answer]:
     """min <= median <= percentile <= max, and min <= mean <= max."""
     for low, high in _ORDER:
         first, second = log.get(f"compute.{low}"), log.get(f"compute.{high}")
         if first and second:
             wrong = first.value > second.value + max(first.figure.ulp, second.figure.ulp)
-            verdict = Verdict.CONTRADICTION if wrong else Verdict.AGREES
+            verdict = Agreement.CONTRADICTION if wrong else Agreement.AGREES
             derived = f"{low} {first.figure.text} must not be above {high} {second.figure.text}"
-            yield Finding(
+            yield Checked(
                 verdict,
                 KIND,
                 first.line + 1,
@@ -212,7 +214,7 @@ def _order(log: Log) -> Iterator[Outcome]:
             )
 
 
-def _throughput(log: Log) -> Iterator[Outcome]:
+def _throughput(log: Log) -> Iterator[Answer]:
     """ais_bench: throughput = 1000 x batch / mean; the version of 2022 divided by the batch."""
     mean, throughput = log.get("compute.mean"), log.get("throughput")
     if log.family != "ais_bench" or mean is None or throughput is None or not mean.value:
@@ -223,14 +225,14 @@ def _throughput(log: Log) -> Iterator[Outcome]:
     off = deviation(throughput.value, nearest)
     other_batch = not log.printed_batch and _may_be_whole(throughput.value * mean.value / 1000)
     verdict = (
-        Verdict.AGREES
+        Agreement.AGREES
         if off <= 0.001
-        else Verdict.AMBIGUOUS
+        else Agreement.AMBIGUOUS
         if off <= RESTATED or other_batch
-        else Verdict.CONTRADICTION
+        else Agreement.CONTRADICTION
     )
     text = f"{shown(nearest)} = 1000 x batch / {mean.figure.text}"
-    yield Finding(
+    yield Checked(
         verdict,
         KIND,
         throughput.line + 1,

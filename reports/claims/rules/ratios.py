@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.cells import ANY_TWO, Column, Table, Value
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import RATIO, Figure, deviation, same, shown
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.read.facts import DocumentFacts
+from portproof.reports.claims.read.printed import RATIO, Printed, deviation, same, shown
+from portproof.reports.claims.read.rate_tables import ANY_TWO, RateCell, RateColumn, RateTable
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every ratio whose header names two devices that the table has."""
     for table in facts.tables:
         for column in table.ratios:
@@ -20,12 +20,12 @@ def check(facts: Facts) -> Iterator[Outcome]:
             )
 
 
-def _with_doubt(column: Column, findings: list[tuple[Finding, float]]) -> Iterator[Outcome]:
+def _with_doubt(column: RateColumn, findings: list[tuple[Checked, float]]) -> Iterator[Answer]:
     """If most of a column does not fit its header, the header may mean something else: then nothing
     is sure.
     """
-    wrong = [finding for finding, _ in findings if finding.verdict is Verdict.CONTRADICTION]
-    factors = [factor for finding, factor in findings if finding.verdict is Verdict.CONTRADICTION]
+    wrong = [finding for finding, _ in findings if finding.verdict is Agreement.CONTRADICTION]
+    factors = [factor for finding, factor in findings if finding.verdict is Agreement.CONTRADICTION]
     constant = len(factors) > 1 and max(factors) - min(factors) <= RATIO * max(factors)
     # One chip's rate divided by a card's, or the reverse, is off by the four chips of a 310 card.
     by_chips = bool(factors) and all(
@@ -33,10 +33,10 @@ def _with_doubt(column: Column, findings: list[tuple[Finding, float]]) -> Iterat
     )
     doubtful = by_chips or (len(wrong) > 1 and (constant or len(wrong) > 0.6 * len(findings)))
     for finding, _ in findings:
-        if doubtful and finding.verdict is Verdict.CONTRADICTION:
+        if doubtful and finding.verdict is Agreement.CONTRADICTION:
             why = f"{finding.derived}; most of the column '{column.header}' does not fit its header"
-            yield Finding(
-                Verdict.AMBIGUOUS,
+            yield Checked(
+                Agreement.AMBIGUOUS,
                 finding.kind,
                 finding.line,
                 finding.stated,
@@ -47,7 +47,9 @@ def _with_doubt(column: Column, findings: list[tuple[Finding, float]]) -> Iterat
             yield finding
 
 
-def _operands(table: Table, column: Column, value: Value) -> list[tuple[Value, Value]]:
+def _operands(
+    table: RateTable, column: RateColumn, value: RateCell
+) -> list[tuple[RateCell, RateCell]]:
     """The cells that the ratio may be the quotient of."""
     if column.over == ANY_TWO:
         cells = [v for c in table.rates if (v := c.at(value.row))]
@@ -57,7 +59,7 @@ def _operands(table: Table, column: Column, value: Value) -> list[tuple[Value, V
     return [(top, bottom) for top in tops for bottom in bottoms]
 
 
-def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] | None:
+def _ratio(table: RateTable, column: RateColumn, value: RateCell) -> tuple[Checked, float] | None:
     """The verdict on one ratio, and stated over derived."""
     quotients = [
         (t.figure, b.figure)
@@ -68,7 +70,7 @@ def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] 
         return None
     stated = value.figure
     if value.percent:
-        stated = Figure(stated.text, stated.value / 100, stated.ulp / 100)
+        stated = Printed(stated.text, stated.value / 100, stated.ulp / 100)
     top, bottom = min(
         quotients, key=lambda pair: deviation(stated.value, pair[0].value / pair[1].value)
     )
@@ -81,14 +83,14 @@ def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] 
         stated, derived - 1, slack
     )
     if grows or same(stated, derived, slack):
-        verdict = Verdict.AGREES
+        verdict = Agreement.AGREES
     elif deviation(stated.value, derived) <= RATIO + slack:
-        verdict = Verdict.AMBIGUOUS
+        verdict = Agreement.AMBIGUOUS
     else:
-        verdict = Verdict.CONTRADICTION
+        verdict = Agreement.CONTRADICTION
     shown_as = f"{shown(100 * derived)}%" if value.percent else shown(derived)
     text = value.figure.text + ("%" if value.percent else "")
-    finding = Finding(
+    finding = Checked(
         verdict,
         "ratio",
         value.line + 1,

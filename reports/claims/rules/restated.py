@@ -7,20 +7,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.read.assigned import USUAL_BATCHES, AssignedLog, uses
 from portproof.reports.claims.read.context import devices_in
-from portproof.reports.claims.read.facts import OTHER_CONDITION, TUNED, Facts, Misquote
-from portproof.reports.claims.read.figures import (
+from portproof.reports.claims.read.facts import OTHER_CONDITION, TUNED, DocumentFacts, Misquote
+from portproof.reports.claims.read.printed import (
     NUMBER,
     OTHER_RUN,
     RESTATED,
+    as_printed,
     deviation,
-    figure,
     same,
     shown,
 )
 from portproof.reports.claims.read.prose import Claim
-from portproof.reports.claims.read.runs import USUAL_BATCHES, Run, uses
 
 KIND = "table-vs-log"
 _RIGHT_BELOW = 6
@@ -32,11 +32,11 @@ _NAMED_RATE = re.compile(
 )
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Conclusions below their logs first; then the claims that stand elsewhere; last, later uses of
     what was found wrong.
     """
-    wrong: dict[str, Finding] = {}
+    wrong: dict[str, Checked] = {}
     for misquote in facts.misquotes:
         finding = _misquoted(misquote)
         yield finding
@@ -59,7 +59,7 @@ def check(facts: Facts) -> Iterator[Outcome]:
         if finding_elsewhere:
             yield finding_elsewhere
             if (
-                finding_elsewhere.verdict is Verdict.CONTRADICTION
+                finding_elsewhere.verdict is Agreement.CONTRADICTION
                 and claim.figure
                 and claim.figure.digits >= 5
             ):
@@ -70,14 +70,14 @@ def check(facts: Facts) -> Iterator[Outcome]:
             yield from _named(facts, claim)
 
 
-def _named(facts: Facts, claim: Claim) -> Iterator[Outcome]:
+def _named(facts: DocumentFacts, claim: Claim) -> Iterator[Answer]:
     """The log's figure printed by its name before the product that is worked from it: ``Interface
     throughputRate: 37.17, 37.17x4=148.68``.
     """
     match = _NAMED_RATE.search(facts.document.lines[claim.line])
     if match is None or claim.operand is None:
         return
-    stated, run = figure(match[1]), facts.concluded.get(id(claim))
+    stated, run = as_printed(match[1]), facts.concluded.get(id(claim))
     if same(stated, claim.operand.value):
         # Whether the product's own operand is the log's is judged with the product.
         return
@@ -85,24 +85,24 @@ def _named(facts: Facts, claim: Claim) -> Iterator[Outcome]:
     right, line = (principal.figure, principal.line) if principal else (claim.operand, claim.line)
     off = deviation(stated.value, right.value)
     verdict = (
-        Verdict.AGREES
+        Agreement.AGREES
         if same(stated, right.value)
-        else Verdict.AMBIGUOUS
+        else Agreement.AMBIGUOUS
         if off <= RESTATED
-        else Verdict.CONTRADICTION
+        else Agreement.CONTRADICTION
     )
-    yield Finding(verdict, KIND, claim.line + 1, match[0], right.text, line + 1)
+    yield Checked(verdict, KIND, claim.line + 1, match[0], right.text, line + 1)
 
 
-def _misquoted(misquote: Misquote) -> Finding:
+def _misquoted(misquote: Misquote) -> Checked:
     claim = misquote.claim
     text = (
         claim.text
         if claim.figure is None or claim.form == "plain"
         else f"{claim.text}={claim.figure.text}"
     )
-    return Finding(
-        Verdict.CONTRADICTION,
+    return Checked(
+        Agreement.CONTRADICTION,
         KIND,
         claim.line + 1,
         text,
@@ -111,7 +111,7 @@ def _misquoted(misquote: Misquote) -> Finding:
     )
 
 
-def _conclusion(run: Run, claim: Claim) -> Finding:
+def _conclusion(run: AssignedLog, claim: Claim) -> Checked:
     """A conclusion that uses the log's figure, perhaps with a slip below the tolerance, or the
     median for the mean.
     """
@@ -122,8 +122,8 @@ def _conclusion(run: Run, claim: Claim) -> Finding:
     value = operand.value if operand else claim.value
     exact = operand is None or any(same(operand, reading.value) for reading in readings)
     nearest = min(readings, key=lambda reading: deviation(value, reading.value))
-    verdict = Verdict.AGREES if exact else Verdict.AMBIGUOUS
-    return Finding(
+    verdict = Agreement.AGREES if exact else Agreement.AMBIGUOUS
+    return Checked(
         verdict,
         KIND,
         claim.line + 1,
@@ -133,7 +133,7 @@ def _conclusion(run: Run, claim: Claim) -> Finding:
     )
 
 
-def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
+def _rate_of_time(run: AssignedLog, claim: Claim) -> Iterator[Answer]:
     """A rate stated below a log of times, at the batch that the text names."""
     principal, batch = run.log.principal, claim.batch or run.batch
     if principal is None or not principal.value or batch is None or run.batch not in (None, batch):
@@ -146,11 +146,11 @@ def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
     off = min(deviation(claim.value, reading) for reading in readings)
     slack = 2 * claim.figure.slack if claim.figure else 0.0
     verdict = (
-        Verdict.AGREES
+        Agreement.AGREES
         if off <= 0.001 + slack
-        else Verdict.AMBIGUOUS
+        else Agreement.AMBIGUOUS
         if off <= OTHER_RUN + slack
-        else Verdict.CONTRADICTION
+        else Agreement.CONTRADICTION
     )
     chips = card / per_second / batch
     other = next(
@@ -162,8 +162,8 @@ def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
         None,
     )
     text = f"{shown(card)} = 1000*{batch}/{principal.figure.text}" + ("*4" if chips > 1 else "")
-    if other and verdict is Verdict.CONTRADICTION:
-        yield Finding(
+    if other and verdict is Agreement.CONTRADICTION:
+        yield Checked(
             verdict,
             "log-self",
             claim.line + 1,
@@ -172,10 +172,10 @@ def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
             principal.line + 1,
         )
     else:
-        yield Finding(verdict, KIND, claim.line + 1, claim.shown, text, principal.line + 1)
+        yield Checked(verdict, KIND, claim.line + 1, claim.shown, text, principal.line + 1)
 
 
-def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
+def _elsewhere(facts: DocumentFacts, claim: Claim) -> Checked | None:
     """A claim for one device and batch, held against the logs and worked figures of the same device
     and batch above it.
     """
@@ -196,15 +196,15 @@ def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     exact = distance <= stated.slack * 2 + 1e-5
     tolerance = OTHER_RUN if claim.form == "plain" else RESTATED
     verdict = (
-        Verdict.AGREES
+        Agreement.AGREES
         if exact
-        else Verdict.AMBIGUOUS
+        else Agreement.AMBIGUOUS
         if distance <= tolerance
-        else Verdict.CONTRADICTION
+        else Agreement.CONTRADICTION
     )
-    if verdict is Verdict.CONTRADICTION and TUNED.search(facts.document.lines[nearest.line]):
-        verdict = Verdict.AMBIGUOUS
-    return Finding(
+    if verdict is Agreement.CONTRADICTION and TUNED.search(facts.document.lines[nearest.line]):
+        verdict = Agreement.AMBIGUOUS
+    return Checked(
         verdict,
         KIND,
         claim.line + 1,
@@ -214,7 +214,7 @@ def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     )
 
 
-def _device_of_log_above(facts: Facts, claim: Claim) -> str | None:
+def _device_of_log_above(facts: DocumentFacts, claim: Claim) -> str | None:
     """The device of the log right above, for a line that names its batch and no device."""
     line = facts.document.lines[claim.line]
     if _COMPARES.search(line) or devices_in(line):
@@ -223,7 +223,7 @@ def _device_of_log_above(facts: Facts, claim: Claim) -> str | None:
     return above[-1].device if above and claim.batch and claim.batch == above[-1].batch else None
 
 
-def _repeats(facts: Facts, wrong: dict[str, Finding]) -> Iterator[Outcome]:
+def _repeats(facts: DocumentFacts, wrong: dict[str, Checked]) -> Iterator[Answer]:
     """Worked arithmetic that goes on with a figure already found wrong, printed digit by digit the
     same.
     """
@@ -235,8 +235,8 @@ def _repeats(facts: Facts, wrong: dict[str, Finding]) -> Iterator[Outcome]:
                     first = wrong.get(factor.text)
                     if first and first.line < number + 1 and (number + 1, factor.text) not in seen:
                         seen.add((number + 1, factor.text))
-                        yield Finding(
-                            Verdict.CONTRADICTION,
+                        yield Checked(
+                            Agreement.CONTRADICTION,
                             KIND,
                             number + 1,
                             factor.text,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Unchecked, Verdict
-from portproof.reports.claims.read.cells import Column, Table, Value
-from portproof.reports.claims.read.facts import TUNED, Facts, Source
-from portproof.reports.claims.read.figures import OTHER_RUN, same, shown
+from portproof.reports.claims.checked import Agreement, Answer, Checked, Unchecked
+from portproof.reports.claims.read.facts import TUNED, DocumentFacts, RateSource
+from portproof.reports.claims.read.printed import OTHER_RUN, same, shown
+from portproof.reports.claims.read.rate_tables import RateCell, RateColumn, RateTable
 
 KIND = "table-vs-log"
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every throughput cell whose device and batch are sure."""
     for run in facts.runs if facts.tables else ():
         if run.device is None:
@@ -41,23 +41,25 @@ def check(facts: Facts) -> Iterator[Outcome]:
             yield Unchecked(table.line + 1, why)
 
 
-def _with_doubt(facts: Facts, table: Table, finding: Finding) -> Finding:
+def _with_doubt(facts: DocumentFacts, table: RateTable, finding: Checked) -> Checked:
     """Where the source or the table's title speaks of tuning, the two may be of different
     models.
     """
     titles = facts.document.lines[max(0, table.line - 3) : table.line]
     source = facts.document.lines[finding.from_line - 1] if finding.from_line else ""
-    if finding.verdict is Verdict.CONTRADICTION and any(
+    if finding.verdict is Agreement.CONTRADICTION and any(
         TUNED.search(text) for text in [source, *titles]
     ):
         why = f"{finding.derived}; before or after tuning is not told apart"
-        return Finding(
-            Verdict.AMBIGUOUS, KIND, finding.line, finding.stated, why, finding.from_line
+        return Checked(
+            Agreement.AMBIGUOUS, KIND, finding.line, finding.stated, why, finding.from_line
         )
     return finding
 
 
-def _sources(facts: Facts, table: Table, column: Column, value: Value) -> list[Source]:
+def _sources(
+    facts: DocumentFacts, table: RateTable, column: RateColumn, value: RateCell
+) -> list[RateSource]:
     """What the cell can be held against; nothing when it is not sure which run it shows."""
     if column.device is None or column.variant or len(table.of(column.device)) > 1:
         return []
@@ -74,18 +76,18 @@ def _sources(facts: Facts, table: Table, column: Column, value: Value) -> list[S
     return [source for _, source in found] if len(batches) == 1 else []
 
 
-def _compare(column: Column, value: Value, sources: list[Source]) -> Finding:
+def _compare(column: RateColumn, value: RateCell, sources: list[RateSource]) -> Checked:
     nearest = min(sources, key=lambda source: source.distance(value.figure))
     mean = sum(source.value for source in sources) / len(sources)
     if any(source.gives(value.figure) for source in sources) or same(value.figure, mean):
-        verdict = Verdict.AGREES
+        verdict = Agreement.AGREES
     elif nearest.distance(value.figure) <= OTHER_RUN:
-        verdict = Verdict.AMBIGUOUS
+        verdict = Agreement.AMBIGUOUS
     else:
-        verdict = Verdict.CONTRADICTION
+        verdict = Agreement.CONTRADICTION
     ranked = sorted(sources, key=lambda source: source.distance(value.figure))
     derived = "; or ".join(dict.fromkeys(_term(source) for source in ranked[:3]))
-    return Finding(
+    return Checked(
         verdict,
         KIND,
         value.line + 1,
@@ -95,6 +97,6 @@ def _compare(column: Column, value: Value, sources: list[Source]) -> Finding:
     )
 
 
-def _term(source: Source) -> str:
+def _term(source: RateSource) -> str:
     value = shown(source.value)
     return value if value == source.text else f"{value} = {source.text}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
+from portproof.reports.claims.checked import Agreement, Answer, Checked
 from portproof.reports.claims.read.context import batches_in
-from portproof.reports.claims.read.facts import TUNED, Facts
-from portproof.reports.claims.read.figures import OTHER_RUN, shown
+from portproof.reports.claims.read.facts import TUNED, DocumentFacts
 from portproof.reports.claims.read.known_rates import Rate, common_batches, devices_named, rates
+from portproof.reports.claims.read.printed import OTHER_RUN, shown
 
 KIND = "policy"
 _VERDICT = re.compile(
@@ -24,7 +24,7 @@ _SPEED = re.compile(r"性能|吞吐|fps", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;。]")
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every sentence of prose that says which of two devices is faster."""
     for number, line in enumerate(facts.document.lines):
         if (
@@ -45,8 +45,8 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 
 def _verdict(
-    facts: Facts, number: int, match: re.Match[str], named: list[int]
-) -> Iterator[Outcome]:
+    facts: DocumentFacts, number: int, match: re.Match[str], named: list[int]
+) -> Iterator[Answer]:
     """Refuted when it is wrong for every batch that is meant, whichever reading of the figures is
     taken.
     """
@@ -64,9 +64,9 @@ def _verdict(
     refuted = all(
         _refuted(bottoms, tops) if less else _refuted(tops, bottoms) for tops, bottoms in known
     )
-    verdict = Verdict.CONTRADICTION if refuted else Verdict.AGREES
+    verdict = Agreement.CONTRADICTION if refuted else Agreement.AGREES
     tops, bottoms = known[0]
-    yield Finding(
+    yield Checked(
         verdict,
         KIND,
         number + 1,

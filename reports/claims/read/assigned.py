@@ -11,9 +11,9 @@ from functools import cached_property
 
 from portproof.logs.checks import mean_batch
 from portproof.reports.claims.read.context import LARGEST_BATCH, batch_in, device_in, devices_in
-from portproof.reports.claims.read.document import Document
-from portproof.reports.claims.read.figures import RESTATED, deviation
 from portproof.reports.claims.read.logs_in_text import Log
+from portproof.reports.claims.read.plain_text import Document
+from portproof.reports.claims.read.printed import RESTATED, deviation
 from portproof.reports.claims.read.prose import Claim
 
 USUAL_BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256)
@@ -46,7 +46,7 @@ _MODEL_BATCH = re.compile(r"[_-](?:bs|batch)_?(\d{1,4})(?![\d.]*\d)", re.IGNOREC
 
 
 @dataclass(frozen=True)
-class Label:
+class BatchLabel:
     """One thing that says which batch a run had. ``weight`` 2: measured or computed with; 1:
     written beside it.
     """
@@ -58,13 +58,13 @@ class Label:
 
 
 @dataclass
-class Run:
+class AssignedLog:
     """A log with what the document says about it. ``conclusions`` are the claims drawn from it in
     the lines below.
     """
 
     log: Log
-    labels: list[Label] = field(default_factory=list)
+    labels: list[BatchLabel] = field(default_factory=list)
     conclusions: list[Claim] = field(default_factory=list)
     device: str | None = None
 
@@ -92,9 +92,9 @@ class Run:
         return 4 if self.device == "310" else 1
 
 
-def runs_in(document: Document, logs: list[Log], claims: list[Claim]) -> list[Run]:
+def assigned_logs(document: Document, logs: list[Log], claims: list[Claim]) -> list[AssignedLog]:
     """Every log with its labels, conclusions and device."""
-    runs = [Run(log) for log in logs]
+    runs = [AssignedLog(log) for log in logs]
     for index, run in enumerate(runs):
         floor = max((other.log.last for other in runs[:index]), default=-1)
         ceiling = min((other.log.first for other in runs[index + 1 :]), default=len(document.lines))
@@ -107,52 +107,52 @@ def runs_in(document: Document, logs: list[Log], claims: list[Claim]) -> list[Ru
     return runs
 
 
-def labels_of_claim(document: Document, claim: Claim, floor: int) -> list[Label]:
+def labels_of_claim(document: Document, claim: Claim, floor: int) -> list[BatchLabel]:
     """The labels of a worked figure whose log is not shown: its own, its divisor's, and those above
     it down from ``floor``.
     """
     labels = _labels_above(document, "", claim.line, floor)
     if claim.batch:
-        labels.append(Label(claim.batch, "conclusion", claim.line))
+        labels.append(BatchLabel(claim.batch, "conclusion", claim.line))
     batch = divisor(claim)
     if batch and claim.form == "latency":
-        labels.append(Label(batch, "division", claim.line, 2 if batch > 1 else 1))
+        labels.append(BatchLabel(batch, "division", claim.line, 2 if batch > 1 else 1))
     return labels
 
 
-def _labels_above(document: Document, family: str, first: int, floor: int) -> list[Label]:
+def _labels_above(document: Document, family: str, first: int, floor: int) -> list[BatchLabel]:
     """The nearest heading or sentence, file name and command above a log's ``first`` line that name
     one batch each.
     """
-    found: dict[str, Label] = {}
+    found: dict[str, BatchLabel] = {}
     stop = max(floor, first - _ABOVE)
     headings = {heading.line for heading in document.headings}
     for number in range(first - 1, stop, -1):
         line = document.lines[number]
         file, command = _PERF_FILE.search(line), _COMMAND.search(line)
         if file:
-            found.setdefault("file name", Label(int(file[1] or file[2]), "file name", number))
+            found.setdefault("file name", BatchLabel(int(file[1] or file[2]), "file name", number))
         if command:
             batch = _command_batch(line)
             if batch:
-                found.setdefault("command", Label(batch, "command", number))
+                found.setdefault("command", BatchLabel(batch, "command", number))
             continue
         if _TOOL_SAYS.search(line):
-            found.setdefault("log", Label(batch_in(line) or 1, "log line", number, 2))
+            found.setdefault("log", BatchLabel(batch_in(line) or 1, "log line", number, 2))
             continue
         rest = line[: file.start()] if file else line
         batch = batch_in(rest) if len(rest) < _BOILERPLATE else None
         if batch:
-            found["text"] = Label(batch, "text", number)
+            found["text"] = BatchLabel(batch, "text", number)
         if batch or number in headings:
             # What stands above a title belongs to something else.
             break
     own = document.lines[first]
     inline = _PERF_FILE.search(own)
     if inline:
-        found.setdefault("file name", Label(int(inline[1] or inline[2]), "file name", first))
+        found.setdefault("file name", BatchLabel(int(inline[1] or inline[2]), "file name", first))
     elif family == "msame" and batch_in(own):
-        found["text"] = Label(batch_in(own) or 0, "text", first)
+        found["text"] = BatchLabel(batch_in(own) or 0, "text", first)
     return list(found.values())
 
 
@@ -168,17 +168,17 @@ def _command_batch(line: str) -> int | None:
     return None
 
 
-def _labels_measured(run: Run) -> list[Label]:
+def _labels_measured(run: AssignedLog) -> list[BatchLabel]:
     """The batch that the log's own figures show."""
     log = run.log
     if log.printed_batch:
-        return [Label(log.printed_batch, "log", log.last, 2)]
+        return [BatchLabel(log.printed_batch, "log", log.last, 2)]
     effective, samples, post = log.effective_batch, log.samples, log.get("post.rate")
     if effective is None or samples is None or samples < _LEAST_SAMPLES or post is None:
         return []
     for batch in USUAL_BATCHES:
         if deviation(effective, mean_batch(batch, round(samples))) <= 0.01:
-            return [Label(batch, "log", post.line, 2 if samples >= _ENOUGH_SAMPLES else 1)]
+            return [BatchLabel(batch, "log", post.line, 2 if samples >= _ENOUGH_SAMPLES else 1)]
     return []
 
 
@@ -239,16 +239,16 @@ def uses(claim: Claim, log: Log) -> bool:
     )
 
 
-def _labels_concluded(run: Run) -> list[Label]:
+def _labels_concluded(run: AssignedLog) -> list[BatchLabel]:
     """The batches that the conclusions name, and the one that they divide by."""
-    found: list[Label] = []
+    found: list[BatchLabel] = []
     for claim in run.conclusions[:2]:
         restates_time = claim.form == "plain" and run.log.is_latency
         if claim.batch and (uses(claim, run.log) or restates_time):
-            found.append(Label(claim.batch, "conclusion", claim.line))
+            found.append(BatchLabel(claim.batch, "conclusion", claim.line))
         batch = divisor(claim)
         if batch and claim.form == "latency":
-            found.append(Label(batch, "division", claim.line, 2 if batch > 1 else 1))
+            found.append(BatchLabel(batch, "division", claim.line, 2 if batch > 1 else 1))
     mean = run.log.get("compute.mean")
     plain = next((c for c in run.conclusions if c.form == "plain"), None)
     if (
@@ -261,7 +261,7 @@ def _labels_concluded(run: Run) -> list[Label]:
     ):
         ratio = plain.value * mean.value / 1000 / (4 if plain.device == "310" else 1)
         found += [
-            Label(batch, "division", plain.line, 2)
+            BatchLabel(batch, "division", plain.line, 2)
             for batch in USUAL_BATCHES
             if deviation(ratio, batch) <= 0.002
         ]
@@ -279,7 +279,7 @@ def divisor(claim: Claim) -> int | None:
     return whole[0] if len(whole) == 1 else None
 
 
-def _device(document: Document, run: Run, stated: set[int]) -> str | None:
+def _device(document: Document, run: AssignedLog, stated: set[int]) -> str | None:
     """The device of a run, when nothing in the document says otherwise."""
     if run.log.family == "trtexec":
         return "GPU"

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 
-class Verdict(Enum):
+class Agreement(Enum):
     """What became of one stated figure."""
 
     AGREES = "agrees"
@@ -17,12 +17,12 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Checked:
     """One stated figure, re-derived. ``line`` and ``from_line`` count from 1; ``from_line`` is None
     when the line itself shows the source.
     """
 
-    verdict: Verdict
+    verdict: Agreement
     kind: str
     line: int
     stated: str
@@ -48,7 +48,7 @@ class Unchecked:
     why: str
 
 
-Outcome = Finding | Unchecked
+Answer = Checked | Unchecked
 
 
 @dataclass
@@ -59,12 +59,12 @@ class Audit:
 
     document: str
     checked: int = 0
-    contradictions: list[Finding] = field(default_factory=list)
-    ambiguous: list[Finding] = field(default_factory=list)
+    contradictions: list[Checked] = field(default_factory=list)
+    ambiguous: list[Checked] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
-    _seen: set[Outcome] = field(default_factory=set, repr=False)
+    _seen: set[Answer] = field(default_factory=set, repr=False)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Answer) -> None:
         """Sort one outcome into its list, once."""
         if outcome in self._seen:
             return
@@ -74,13 +74,13 @@ class Audit:
             return
         self.checked += 1
         target = {
-            Verdict.CONTRADICTION: self.contradictions,
-            Verdict.AMBIGUOUS: self.ambiguous,
+            Agreement.CONTRADICTION: self.contradictions,
+            Agreement.AMBIGUOUS: self.ambiguous,
         }.get(outcome.verdict)
         if target is not None:
             target.append(outcome)
 
-    def in_order(self) -> Iterator[Finding]:
+    def in_order(self) -> Iterator[Checked]:
         """Contradictions, then the ambiguous ones, each by line."""
         yield from sorted(self.contradictions, key=lambda f: f.line)
         yield from sorted(self.ambiguous, key=lambda f: f.line)

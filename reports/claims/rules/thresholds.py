@@ -7,24 +7,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
+from portproof.reports.claims.checked import Agreement, Answer, Checked
 from portproof.reports.claims.read.context import batches_in
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import (
-    NUMBER,
-    RATIO,
-    Figure,
-    deviation,
-    figure,
-    same,
-    shown,
-)
+from portproof.reports.claims.read.facts import DocumentFacts
 from portproof.reports.claims.read.known_rates import (
     BEST,
     Rate,
     common_batches,
     devices_named,
     rates,
+)
+from portproof.reports.claims.read.printed import (
+    NUMBER,
+    RATIO,
+    Printed,
+    as_printed,
+    deviation,
+    same,
+    shown,
 )
 
 _TIMES = re.compile(rf"(?<![\d.])({NUMBER})\s?(?:倍|times\b|x(?![\w])|×(?!\s?\d))")
@@ -55,10 +55,10 @@ _OTHER_SUBJECT = re.compile(
 #: A multiple said to be exceeded is rounded up by no more than this.
 _NEARLY = 0.97
 
-_SEVERITY = [Verdict.AGREES, Verdict.AMBIGUOUS, Verdict.CONTRADICTION]
+_SEVERITY = [Agreement.AGREES, Agreement.AMBIGUOUS, Agreement.CONTRADICTION]
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every "N times" in a line of prose that names two devices."""
     for number, line in enumerate(facts.document.lines):
         if "|" in facts.document.raw[number] or len(line) > 400:
@@ -88,7 +88,7 @@ def _says_met(before: str, match: re.Match[str], after: str) -> bool:
     )
 
 
-def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterator[Outcome]:
+def _claim(facts: DocumentFacts, number: int, line: str, match: re.Match[str]) -> Iterator[Answer]:
     start = max((m.end() for m in _CLAUSE.finditer(line, 0, match.start())), default=0)
     clause = line[start : match.start()]
     after = _CLAUSE.split(line[match.end() :], maxsplit=1)[0]
@@ -99,7 +99,7 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
     if tuned and not any(column.variant for table in facts.tables for column in table.rates):
         # Figures from before and after tuning cannot be told apart where no table has both.
         return
-    stated = figure(match[1])
+    stated = as_printed(match[1])
     bound = (
         bool(
             _MORE.search(clause)
@@ -115,7 +115,7 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
         # divided by what.
         pairs += [(bottom, top) for top, bottom in pairs]
         findings = [
-            Finding(
+            Checked(
                 verdict, "policy" if bound else "ratio", number + 1, match[0], derived, top.line + 1
             )
             for top, bottom in pairs
@@ -125,7 +125,7 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
         yield from sorted(findings, key=lambda finding: _SEVERITY.index(finding.verdict))[:1]
 
 
-def _operands(facts: Facts, line: str, start: int, match: re.Match[str]) -> list[str]:
+def _operands(facts: DocumentFacts, line: str, start: int, match: re.Match[str]) -> list[str]:
     """The device that is compared and the one that it is compared with."""
     if not match[0].endswith("倍"):
         after = _CLAUSE.split(line[match.end() :], maxsplit=1)[0]
@@ -158,7 +158,7 @@ def _operands(facts: Facts, line: str, start: int, match: re.Match[str]) -> list
 
 
 def _choices(
-    facts: Facts, line: str, start: int, match: re.Match[str], named: list[str]
+    facts: DocumentFacts, line: str, start: int, match: re.Match[str], named: list[str]
 ) -> list[list[int | None]]:
     """The batches that the claim is about. Each entry is one claim, and holds the batches that it
     may mean (BEST: each device's best).
@@ -180,13 +180,13 @@ def _choices(
 
 
 def _pairs(
-    facts: Facts, named: list[str], batch: int | None, number: int
+    facts: DocumentFacts, named: list[str], batch: int | None, number: int
 ) -> list[tuple[Rate, Rate]]:
     tops, bottoms = (rates(facts, device, batch, number) for device in named)
     return [(top, bottom) for top in tops for bottom in bottoms]
 
 
-def _judge(stated: Figure, bound: bool, top: Rate, bottom: Rate) -> tuple[Verdict, str]:
+def _judge(stated: Printed, bound: bool, top: Rate, bottom: Rate) -> tuple[Agreement, str]:
     """The verdict on a stated quotient, and what follows instead; a ``bound`` is reached when the
     quotient is larger.
     """
@@ -199,5 +199,7 @@ def _judge(stated: Figure, bound: bool, top: Rate, bottom: Rate) -> tuple[Verdic
         close = (
             coarse or same(stated, derived - 1, slack) or deviation(stated.value, derived) <= RATIO
         )
-    verdict = Verdict.AGREES if agrees else Verdict.AMBIGUOUS if close else Verdict.CONTRADICTION
+    verdict = (
+        Agreement.AGREES if agrees else Agreement.AMBIGUOUS if close else Agreement.CONTRADICTION
+    )
     return verdict, f"{shown(derived)} = {shown(top.value)}/{shown(bottom.value)}"
