@@ -10,7 +10,7 @@ from functools import cache
 
 from portproof.reports.claims import rules as audits
 from portproof.reports.claims.checked import Answer, Audit, Unchecked
-from portproof.reports.claims.read.facts import DocumentFacts
+from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.plain_text import Document, read
 
 Check = Callable[[DocumentFacts], Iterable[Answer]]

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from portproof.reports.claims.read.context import NPUS, batches_in, device_in, device_spans
+from portproof.reports.claims.read.chips import device_of
+from portproof.reports.claims.read.context import (
+    CHIP_NUMBERS,
+    batches_in,
+    device_in,
+    device_spans,
+)
 from portproof.reports.claims.read.expressions import Term, Worked
 from portproof.reports.claims.read.logs_in_text import Log
 from portproof.reports.claims.read.plain_text import Document
@@ -146,8 +152,8 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
             continue
         form, operand, factor, whole = read
         device = _device_at(line, worked.start, worked.end)
-        if device is None and form == "rate" and factor == 4 and batches != (4,) and not on_gpu:
-            device = "310"
+        if device is None and form == "rate" and batches != (factor,) and not on_gpu:
+            device = device_of(factor)
         elif device is None and form == "latency" and _is_against_card(worked, index):
             device = "GPU"
         yield Claim(
@@ -165,9 +171,7 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
 
 
 def _is_against_card(worked: Worked, index: int) -> bool:
-    """Whether a side is compared with four times a chip's rate: a 310 card is held against
-    a GPU.
-    """
+    """Whether a side is compared with a chip's rate times the chips of a card: then it is a GPU's."""
     others = [
         side
         for at, side in enumerate(worked.sides)
@@ -175,7 +179,7 @@ def _is_against_card(worked: Worked, index: int) -> bool:
     ]
     reads = [read for side in others if (read := _operand(side))]
     return any(r in "<>" for r in worked.relations) and any(
-        form == "rate" and factor == 4 for form, _, factor, _ in reads
+        form == "rate" and device_of(factor) for form, _, factor, _ in reads
     )
 
 
@@ -249,7 +253,7 @@ def _plain_claims(line: str, number: int) -> Iterator[Claim]:
         clause = _clause_before(line, match.start(group))
         own = tuple(batches_in(clause))
         batches = own or (() if _BEST.search(clause) else named)
-        if read.digits < 2 or read.text in (*NPUS, "710"):
+        if read.digits < 2 or read.text in CHIP_NUMBERS:
             continue
         device = _device_at(line, match.start(group), match.end(group))
         yield Claim(number, read.text, "plain", read.value, read, None, 1.0, (), batches, device)

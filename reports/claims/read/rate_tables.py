@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from portproof.reports.claims.read.context import (
+    CHIP_NUMBERS,
     LARGEST_BATCH,
     NPUS,
     batch_in,
@@ -15,7 +16,7 @@ from portproof.reports.claims.read.context import (
     device_spans,
     devices_in,
 )
-from portproof.reports.claims.read.grids import Grid, GridCell, grids
+from portproof.reports.claims.read.grids import Grid, GridCell
 from portproof.reports.claims.read.plain_text import Document
 from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 
@@ -115,10 +116,10 @@ class RateTable:
         return [column for column in self.rates if column.device == device]
 
 
-def tables_in(document: Document) -> list[RateTable]:
+def tables_in(document: Document, every: list[Grid]) -> list[RateTable]:
     """The document's tables that hold throughputs by device."""
     found = []
-    for grid in grids(document):
+    for grid in every:
         table = _read(_upright(grid), _is_of_rates(document, grid))
         if table and table.rates:
             found.append(table)
@@ -166,7 +167,7 @@ def batch_of(text: str, bare: bool) -> int | None:
         match = _BARE_BATCH.fullmatch(text.strip().strip("*").strip())
         batch = (
             int(match[1])
-            if match and 0 < int(match[1]) <= LARGEST_BATCH and match[1] not in ("310", "710")
+            if match and 0 < int(match[1]) <= LARGEST_BATCH and match[1] not in CHIP_NUMBERS
             else None
         )
     return batch

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.facts import DocumentFacts
-from portproof.reports.claims.read.grids import grids
+from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 
 KIND = "accuracy"
@@ -37,7 +36,7 @@ _Stated = tuple[Printed, int]
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
     """The document's result.json blocks, then its claim."""
-    blocks = result_blocks(facts)
+    blocks = facts.once(result_blocks)
     for block in blocks:
         yield from _ascending(block)
     yield from _claim(facts, blocks)
@@ -79,10 +78,10 @@ def claim_line(facts: DocumentFacts) -> int | None:
 
 
 def _claim(facts: DocumentFacts, blocks: list[dict[int, _Stated]]) -> Iterator[Answer]:
-    claim = claim_line(facts)
+    claim = facts.once(claim_line)
     if claim is None:
         return
-    for k, (official, line) in published(facts).items():
+    for k, (official, line) in facts.once(published).items():
         reached = [block[k][0] for block in blocks if k in block]
         if not reached:
             continue
@@ -110,7 +109,7 @@ def published(facts: DocumentFacts) -> dict[int, _Stated]:
     one row.
     """
     found: dict[int, _Stated] = {}
-    for grid in grids(facts.document):
+    for grid in facts.grids:
         above = facts.document.headings_above(grid.line)
         near = " ".join(facts.document.lines[max(0, grid.line - 3) : grid.line])
         if len(grid.rows) != 2 or not (

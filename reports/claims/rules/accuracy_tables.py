@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.context import devices_in
-from portproof.reports.claims.read.facts import DocumentFacts
-from portproof.reports.claims.read.grids import Grid, GridCell, grids
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.context import PORTED_TO, devices_in
+from portproof.reports.claims.read.grids import Grid, GridCell
 from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 from portproof.reports.claims.rules.accuracy import (
     KIND,
@@ -64,7 +64,7 @@ class _Reached:
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
     """The claims of the document, against the pairs of its tables."""
-    pairs = [pair for grid in grids(facts.document) for pair in _pairs(grid)] or list(_apart(facts))
+    pairs = [pair for grid in facts.grids for pair in _pairs(grid)] or list(_apart(facts))
     if pairs:
         yield from _within(facts, pairs[:_MOST_PAIRS])
         yield from _stated(facts, pairs[:_MOST_PAIRS])
@@ -126,8 +126,8 @@ def _pairs(grid: Grid) -> Iterator[_Reached]:
 
 def _apart(facts: DocumentFacts) -> Iterator[_Reached]:
     """Top-k accuracies of the port beside those published elsewhere in the document."""
-    official = published(facts)
-    for grid in grids(facts.document) if official else ():
+    official = facts.once(published)
+    for grid in facts.grids if official else ():
         for k, names, cell in _top_cells(grid):
             values = _percents(cell.text)
             if k in official and len(values) == 1:
@@ -151,11 +151,8 @@ def _top_cells(grid: Grid) -> Iterator[tuple[int, str, GridCell]]:
 def _role(text: str) -> str | None:
     if _REFERENCE.search(text):
         return "reference"
-    return (
-        "port"
-        if _PORT.search(text) or any(name in ("310", "310P", "310B") for name in devices_in(text))
-        else None
-    )
+    ported = _PORT.search(text) or any(name in PORTED_TO for name in devices_in(text))
+    return "port" if ported else None
 
 
 def _matched(published: GridCell, reached: GridCell, title: str) -> Iterator[_Reached]:
@@ -182,7 +179,7 @@ def _percents(text: str) -> list[Printed]:
 
 
 def _within(facts: DocumentFacts, pairs: list[_Reached]) -> Iterator[Answer]:
-    claim = claim_line(facts)
+    claim = facts.once(claim_line)
     for pair in pairs if claim is not None else ():
         drop, slack = (
             pair.published.value - pair.reached.value,
@@ -270,10 +267,10 @@ def _one_of(
 
 def _restated(facts: DocumentFacts) -> Iterator[Answer]:
     """Top-k accuracies of the port in tables, against the result.json blocks."""
-    shown = [(k, read) for block in result_blocks(facts) for k, (read, _) in block.items()][
+    shown = [(k, read) for block in facts.once(result_blocks) for k, (read, _) in block.items()][
         :_MOST_PAIRS
     ]
-    for grid in grids(facts.document) if shown else ():
+    for grid in facts.grids if shown else ():
         for k, _, cell in _top_cells(grid):
             values = _percents(cell.text)
             known = [read for top, read in shown if top == k]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.assigned import BatchLabel
-from portproof.reports.claims.read.facts import DocumentFacts
+from portproof.reports.claims.facts.batch_sources import BatchLabel
+from portproof.reports.claims.facts.document_facts import DocumentFacts
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:

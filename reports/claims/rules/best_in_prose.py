@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.context import batches_in
-from portproof.reports.claims.read.facts import TUNED, DocumentFacts
-from portproof.reports.claims.read.known_rates import devices_named
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.known_rates import devices_named
+from portproof.reports.claims.read.chips import chips_of
+from portproof.reports.claims.read.context import TUNED, batches_in
 from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed, deviation, same
 from portproof.reports.claims.read.rate_tables import RateCell, RateColumn
 
@@ -101,10 +102,9 @@ def _statement(
             same(stated, top.figure.value) or deviation(stated.value, top.figure.value) <= 0.001
             for top in tops
         )
-        # On a 310 one chip's rate may be meant.
-        chips = device == "310" and any(
-            deviation(stated.value * 4, top.figure.value) <= 0.01 for top in tops
-        )
+        # Where a card has several chips, one chip's rate may be meant.
+        card, chips = stated.value * chips_of(device), chips_of(device) > 1
+        chips = chips and any(deviation(card, top.figure.value) <= 0.01 for top in tops)
         verdict = (
             Agreement.AGREES
             if close

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.facts import DocumentFacts
+from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.printed import deviation
 from portproof.reports.claims.read.rate_tables import RateCell, RateColumn, RateTable
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.context import batches_in, device_spans
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.rate_sources import rate_sources
+from portproof.reports.claims.read.chips import device_of
+from portproof.reports.claims.read.context import TUNED, batches_in, device_spans
 from portproof.reports.claims.read.expressions import Term, Worked
-from portproof.reports.claims.read.facts import TUNED, DocumentFacts
 from portproof.reports.claims.read.printed import OTHER_RUN, Printed, deviation, shown
 
 KIND = "table-vs-log"
@@ -81,7 +83,7 @@ def _restated(side: Term) -> Printed | None:
     if len(figures) != len(side.factors) or len(figures) > 2:
         return None
     rates = [f for f in figures if f.value > _LARGEST_THRESHOLD and f.digits >= _LEAST_DIGITS]
-    return rates[0] if len(rates) == 1 and not any(f.text == "4" for f in figures) else None
+    return rates[0] if len(rates) == 1 and not any(device_of(f.value) for f in figures) else None
 
 
 def _batches(facts: DocumentFacts, number: int, line: str) -> list[int]:
@@ -106,7 +108,7 @@ def _known(facts: DocumentFacts, number: int, batches: list[int]) -> list[_Known
         for v in column.values
         if not column.latency and (not batches or v.batch in batches)
     ]
-    for (device, batch), sources in facts.sources.items():
+    for (device, batch), sources in facts.once(rate_sources).items():
         if not batches or batch in batches:
             found += [
                 _Known(device, value, source.line)

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from portproof.logs.checks import PURE_SLACK, READ_SLACK, rate_times_latency
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.assigned import USUAL_BATCHES, AssignedLog
-from portproof.reports.claims.read.facts import DocumentFacts
+from portproof.reports.claims.facts.assigned import AssignedLog
+from portproof.reports.claims.facts.batch_sources import USUAL_BATCHES
+from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.logs_in_text import Log
 from portproof.reports.claims.read.printed import RESTATED, deviation, shown
 

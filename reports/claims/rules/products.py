@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.expressions import Term
-from portproof.reports.claims.read.facts import DocumentFacts
 from portproof.reports.claims.read.printed import RESTATED, Printed, deviation, judge, same, shown
 
 

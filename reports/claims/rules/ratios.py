@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.facts import DocumentFacts
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.chips import most_chips
 from portproof.reports.claims.read.printed import RATIO, Printed, deviation, same, shown
 from portproof.reports.claims.read.rate_tables import ANY_TWO, RateCell, RateColumn, RateTable
 
@@ -27,9 +28,10 @@ def _with_doubt(column: RateColumn, findings: list[tuple[Checked, float]]) -> It
     wrong = [finding for finding, _ in findings if finding.verdict is Agreement.CONTRADICTION]
     factors = [factor for finding, factor in findings if finding.verdict is Agreement.CONTRADICTION]
     constant = len(factors) > 1 and max(factors) - min(factors) <= RATIO * max(factors)
-    # One chip's rate divided by a card's, or the reverse, is off by the four chips of a 310 card.
+    # One chip's rate divided by a card's, or the reverse, is off by the chips of the card.
+    chips = most_chips()
     by_chips = bool(factors) and all(
-        deviation(factor, 4) <= RATIO or deviation(factor, 0.25) <= RATIO for factor in factors
+        min(deviation(factor, chips), deviation(factor, 1 / chips)) <= RATIO for factor in factors
     )
     doubtful = by_chips or (len(wrong) > 1 and (constant or len(wrong) > 0.6 * len(findings)))
     for finding, _ in findings:

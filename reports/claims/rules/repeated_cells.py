@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.facts import DocumentFacts
+from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.printed import OTHER_RUN, deviation, same
 from portproof.reports.claims.read.rate_tables import RateCell, RateTable
 

@@ -8,9 +8,14 @@ import re
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.assigned import USUAL_BATCHES, AssignedLog, uses
-from portproof.reports.claims.read.context import devices_in
-from portproof.reports.claims.read.facts import OTHER_CONDITION, TUNED, DocumentFacts, Misquote
+from portproof.reports.claims.facts.assigned import AssignedLog
+from portproof.reports.claims.facts.batch_sources import USUAL_BATCHES
+from portproof.reports.claims.facts.conclusions import uses
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.misquotes import Misquote, misquotes
+from portproof.reports.claims.facts.rate_sources import sources_of
+from portproof.reports.claims.read.chips import most_chips
+from portproof.reports.claims.read.context import OTHER_CONDITION, TUNED, devices_in
 from portproof.reports.claims.read.printed import (
     NUMBER,
     OTHER_RUN,
@@ -37,7 +42,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
     what was found wrong.
     """
     wrong: dict[str, Checked] = {}
-    for misquote in facts.misquotes:
+    for misquote in facts.once(misquotes):
         finding = _misquoted(misquote)
         yield finding
         wrong |= {
@@ -139,10 +144,10 @@ def _rate_of_time(run: AssignedLog, claim: Claim) -> Iterator[Answer]:
     if principal is None or not principal.value or batch is None or run.batch not in (None, batch):
         return
     per_second = 1000 / principal.value
-    readings = [per_second * factor for factor in (batch, 4 * batch, 1, 4)]
+    readings = [per_second * factor for factor in (batch, most_chips() * batch, 1, most_chips())]
     throughput = run.log.get("throughput")
     readings += [throughput.value, throughput.value * batch] if throughput else []
-    card = readings[1] if run.device == "310" else readings[0]
+    card = per_second * batch * run.chips_on_card
     off = min(deviation(claim.value, reading) for reading in readings)
     slack = 2 * claim.figure.slack if claim.figure else 0.0
     verdict = (
@@ -183,7 +188,7 @@ def _elsewhere(facts: DocumentFacts, claim: Claim) -> Checked | None:
     device = claim.device or _device_of_log_above(facts, claim)
     if claim.batch is None or device is None or TUNED.search(line) or OTHER_CONDITION.search(line):
         return None
-    sources = [s for s in facts.sources.get((device, claim.batch), []) if s.line < claim.line]
+    sources = [s for s in sources_of(facts, device, claim.batch) if s.line < claim.line]
     stated = claim.operand or claim.figure
     if not sources or stated is None:
         return None

@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked, Unchecked
-from portproof.reports.claims.read.facts import TUNED, DocumentFacts, RateSource
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.rate_sources import (
+    RateSource,
+    all_sources,
+    log_times,
+    only_npu,
+    sources_of,
+)
+from portproof.reports.claims.read.context import TUNED
 from portproof.reports.claims.read.printed import OTHER_RUN, same, shown
 from portproof.reports.claims.read.rate_tables import RateCell, RateColumn, RateTable
 
@@ -26,7 +34,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
         without = []
         for column in table.rates:
             for value in column.values:
-                if value.best or column.latency or value.figure.text in facts.times:
+                if value.best or column.latency or value.figure.text in facts.once(log_times):
                     continue
                 sources = _sources(facts, table, column, value)
                 if sources:
@@ -66,12 +74,12 @@ def _sources(
     rows = Counter(v.batch for v in column.values if not v.best)
     if rows[value.batch] > 1:
         return []
-    device = facts.only_npu if column.device == "NPU" else column.device
+    device = facts.once(only_npu) if column.device == "NPU" else column.device
     if device is None:
         return []
     if value.batch is not None:
-        return facts.sources.get((device, value.batch), [])
-    found = list(facts.all_sources(device))
+        return sources_of(facts, device, value.batch)
+    found = list(all_sources(facts, device))
     batches = {batch for batch, _ in found}
     return [source for _, source in found] if len(batches) == 1 else []
 

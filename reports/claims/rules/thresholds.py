@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.context import batches_in
-from portproof.reports.claims.read.facts import DocumentFacts
-from portproof.reports.claims.read.known_rates import (
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.known_rates import (
     BEST,
     Rate,
     common_batches,
     devices_named,
     rates,
 )
+from portproof.reports.claims.read.context import batches_in
 from portproof.reports.claims.read.printed import (
     NUMBER,
     RATIO,

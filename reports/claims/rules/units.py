@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.rate_sources import log_times
 from portproof.reports.claims.read.context import devices_in
-from portproof.reports.claims.read.facts import DocumentFacts
-from portproof.reports.claims.read.grids import Grid, grids
+from portproof.reports.claims.read.grids import Grid
 from portproof.reports.claims.read.printed import (
     NUMBER,
     OTHER_RUN,
@@ -34,7 +35,7 @@ _NUMBER = re.compile(NUMBER)
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Tables with rates and times side by side; then throughputs that are a log's latency."""
-    for grid in grids(facts.document):
+    for grid in facts.grids:
         yield from _columns(grid)
     yield from _latency_as_rate(facts)
 
@@ -136,7 +137,7 @@ def _latency_as_rate(facts: DocumentFacts) -> Iterator[Answer]:
         if claim.form == "plain" and claim.figure
     ]
     for stated, line in cells + claims:
-        time = facts.times.get(stated.text)
+        time = facts.once(log_times).get(stated.text)
         if time and time.value and deviation(1000 / time.value, time.value) > 0.05:
             derived = (
                 f"{stated.text} ms is a log's time; the rate is {shown(1000 / time.value)}"

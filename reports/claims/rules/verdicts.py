@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked
-from portproof.reports.claims.read.context import batches_in
-from portproof.reports.claims.read.facts import TUNED, DocumentFacts
-from portproof.reports.claims.read.known_rates import Rate, common_batches, devices_named, rates
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.known_rates import Rate, common_batches, devices_named, rates
+from portproof.reports.claims.read.chips import most_chips
+from portproof.reports.claims.read.context import TUNED, batches_in
 from portproof.reports.claims.read.printed import OTHER_RUN, shown
 
 KIND = "policy"
@@ -80,6 +81,6 @@ def _refuted(faster: list[Rate], slower: list[Rate]) -> bool:
     """Whether every figure of what is called faster stands clearly below every figure of
     the other.
     """
-    # What may be one chip's figure may stand for a card that is four times as fast.
-    most = max(rate.value * (1 if rate.card else 4) for rate in faster)
+    # What may be one chip's figure may mean a card that is as many times as fast as it has chips.
+    most = max(rate.value * (1 if rate.card else most_chips()) for rate in faster)
     return most * (1 + OTHER_RUN) < min(rate.value for rate in slower)
