@@ -9,11 +9,18 @@ from typing import Any
 
 
 class Agreement(Enum):
-    """What became of one stated figure."""
+    """Whether a stated figure is the one that follows."""
 
     AGREES = "agrees"
     CONTRADICTION = "contradiction"
     AMBIGUOUS = "ambiguous"
+
+
+def graded(agrees: bool, close: bool) -> Agreement:
+    """The agreement of a figure; one that is only ``close`` may be right by another reading."""
+    if agrees:
+        return Agreement.AGREES
+    return Agreement.AMBIGUOUS if close else Agreement.CONTRADICTION
 
 
 @dataclass(frozen=True)

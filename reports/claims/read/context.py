@@ -34,8 +34,7 @@ _MODEL_BATCH = re.compile(r"[_-](?:bs|batch)_?(\d{1,4})(?![\d.]*\d)", re.IGNOREC
 #: A figure from before or after tuning may differ from a log that does not say which of the two it
 #: is.
 TUNED = re.compile(
-    r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}后|纯推理|端到端",
-    re.IGNORECASE,
+    r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}后|纯推理|端到端", re.IGNORECASE
 )
 #: A plain figure for another input, precision, model or runtime is not the one that the tables
 #: show.

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from portproof.reports.claims.checked import Agreement
+from portproof.reports.claims.checked import Agreement, graded
 
 #: A decimal number as people and tools print it; never a part of a longer word or version number.
 NUMBER = r"\d{1,15}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?"
@@ -78,12 +78,8 @@ def same(stated: Printed, derived: float, slack: float = 0.0) -> bool:
 
 def judge(stated: Printed, derived: float, tolerance: float, slack: float = 0.0) -> Agreement:
     """The verdict on a stated figure for which one value follows."""
-    if same(stated, derived, slack):
-        return Agreement.AGREES
-    return (
-        Agreement.AMBIGUOUS
-        if deviation(stated.value, derived) <= tolerance + slack
-        else Agreement.CONTRADICTION
+    return graded(
+        same(stated, derived, slack), deviation(stated.value, derived) <= tolerance + slack
     )
 
 

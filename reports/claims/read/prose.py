@@ -10,12 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from portproof.reports.claims.read.chips import device_of
-from portproof.reports.claims.read.context import (
-    CHIP_NUMBERS,
-    batches_in,
-    device_in,
-    device_spans,
-)
+from portproof.reports.claims.read.context import CHIP_NUMBERS, batches_in, device_in, device_spans
 from portproof.reports.claims.read.expressions import Term, Worked
 from portproof.reports.claims.read.logs_in_text import Log
 from portproof.reports.claims.read.plain_text import Document

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.context import PORTED_TO, devices_in
 from portproof.reports.claims.read.grids import Grid, GridCell
@@ -89,13 +89,7 @@ def _sentences(facts: DocumentFacts) -> Iterator[Answer]:
         possible = [points, *(100 * points / f.value for f in (first, second) if f.value)]
         slack = first.ulp + second.ulp + stated.ulp
         off = min(abs(stated.value - value) for value in possible)
-        verdict = (
-            Agreement.AGREES
-            if off <= slack
-            else Agreement.AMBIGUOUS
-            if off <= 2 * slack + 0.05
-            else Agreement.CONTRADICTION
-        )
+        verdict = graded(off <= slack, off <= 2 * slack + 0.05)
         derived = f"{points:.4g} points = {first.text} against {second.text}"
         yield Checked(verdict, KIND, number + 1, f"{stated.text}%", derived, number + 1)
 
@@ -248,13 +242,7 @@ def _one_of(
     slack = stated.ulp + max(p.published.ulp + p.reached.ulp for p in pairs)
     nearest = min(possible, key=lambda value: abs(value - stated.value))
     off = abs(nearest - stated.value)
-    verdict = (
-        Agreement.AGREES
-        if off <= slack
-        else Agreement.AMBIGUOUS
-        if off <= 2 * slack + 0.05
-        else Agreement.CONTRADICTION
-    )
+    verdict = graded(off <= slack, off <= 2 * slack + 0.05)
     yield Checked(
         verdict,
         KIND,

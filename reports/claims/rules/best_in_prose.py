@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.known_rates import devices_named
 from portproof.reports.claims.read.chips import chips_of
@@ -105,13 +105,7 @@ def _statement(
         # Where a card has several chips, one chip's rate may be meant.
         card, chips = stated.value * chips_of(device), chips_of(device) > 1
         chips = chips and any(deviation(card, top.figure.value) <= 0.01 for top in tops)
-        verdict = (
-            Agreement.AGREES
-            if close
-            else Agreement.AMBIGUOUS
-            if chips or len(tops) > 1
-            else Agreement.CONTRADICTION
-        )
+        verdict = graded(close, chips or len(tops) > 1)
         yield Checked(verdict, KIND, number + 1, stated.text, derived, tops[0].line + 1)
 
 

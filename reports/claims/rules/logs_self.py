@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from portproof.logs.checks import PURE_SLACK, READ_SLACK, rate_times_latency
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.assigned import AssignedLog
 from portproof.reports.claims.facts.batch_sources import USUAL_BATCHES
 from portproof.reports.claims.facts.document_facts import DocumentFacts
@@ -169,13 +169,7 @@ def _pure(log: Log) -> Iterator[Answer]:
         return
     off = deviation(product, 1)
     per_batch = any(deviation(product, batch) <= 0.05 for batch in USUAL_BATCHES)
-    verdict = (
-        Agreement.AGREES
-        if off <= _PURE_USUAL
-        else Agreement.AMBIGUOUS
-        if off <= _PURE_EDITED or per_batch
-        else Agreement.CONTRADICTION
-    )
+    verdict = graded(off <= _PURE_USUAL, off <= _PURE_EDITED or per_batch)
     stated = f"ave_throughputRate: {rate.figure.text}, ave_latency: {latency.figure.text}"
     yield Checked(
         verdict,
@@ -225,13 +219,7 @@ def _throughput(log: Log) -> Iterator[Answer]:
     nearest = min(derived, key=lambda value: deviation(throughput.value, value))
     off = deviation(throughput.value, nearest)
     other_batch = not log.printed_batch and _may_be_whole(throughput.value * mean.value / 1000)
-    verdict = (
-        Agreement.AGREES
-        if off <= 0.001
-        else Agreement.AMBIGUOUS
-        if off <= RESTATED or other_batch
-        else Agreement.CONTRADICTION
-    )
+    verdict = graded(off <= 0.001, off <= RESTATED or other_batch)
     text = f"{shown(nearest)} = 1000 x batch / {mean.figure.text}"
     yield Checked(
         verdict,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.expressions import Term
 from portproof.reports.claims.read.printed import RESTATED, Printed, deviation, judge, same, shown
@@ -58,9 +58,7 @@ def _comparison(number: int, left: Term, right: Term, relation: str) -> Iterator
         return
     holds = left.value > right.value if relation == ">" else left.value < right.value
     close = deviation(left.value, right.value) <= RESTATED
-    verdict = (
-        Agreement.AGREES if holds else Agreement.AMBIGUOUS if close else Agreement.CONTRADICTION
-    )
+    verdict = graded(holds, close)
     derived = f"{shown(left.value)} {'<' if left.value < right.value else '>'} {shown(right.value)}"
     yield Checked(
         verdict, "product", number + 1, f"{left.text} {relation} {right.text}", derived, number + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.chips import most_chips
 from portproof.reports.claims.read.printed import RATIO, Printed, deviation, same, shown
@@ -84,12 +84,9 @@ def _ratio(table: RateTable, column: RateColumn, value: RateCell) -> tuple[Check
     grows = any(word in column.header for word in ("提升", "增", "加速")) and same(
         stated, derived - 1, slack
     )
-    if grows or same(stated, derived, slack):
-        verdict = Agreement.AGREES
-    elif deviation(stated.value, derived) <= RATIO + slack:
-        verdict = Agreement.AMBIGUOUS
-    else:
-        verdict = Agreement.CONTRADICTION
+    verdict = graded(
+        grows or same(stated, derived, slack), deviation(stated.value, derived) <= RATIO + slack
+    )
     shown_as = f"{shown(100 * derived)}%" if value.percent else shown(derived)
     text = value.figure.text + ("%" if value.percent else "")
     finding = Checked(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.assigned import AssignedLog
 from portproof.reports.claims.facts.batch_sources import USUAL_BATCHES
 from portproof.reports.claims.facts.conclusions import uses
@@ -89,13 +89,7 @@ def _named(facts: DocumentFacts, claim: Claim) -> Iterator[Answer]:
     principal = run.log.principal if run and not run.log.is_latency else None
     right, line = (principal.figure, principal.line) if principal else (claim.operand, claim.line)
     off = deviation(stated.value, right.value)
-    verdict = (
-        Agreement.AGREES
-        if same(stated, right.value)
-        else Agreement.AMBIGUOUS
-        if off <= RESTATED
-        else Agreement.CONTRADICTION
-    )
+    verdict = graded(same(stated, right.value), off <= RESTATED)
     yield Checked(verdict, KIND, claim.line + 1, match[0], right.text, line + 1)
 
 
@@ -150,13 +144,7 @@ def _rate_of_time(run: AssignedLog, claim: Claim) -> Iterator[Answer]:
     card = per_second * batch * run.chips_on_card
     off = min(deviation(claim.value, reading) for reading in readings)
     slack = 2 * claim.figure.slack if claim.figure else 0.0
-    verdict = (
-        Agreement.AGREES
-        if off <= 0.001 + slack
-        else Agreement.AMBIGUOUS
-        if off <= OTHER_RUN + slack
-        else Agreement.CONTRADICTION
-    )
+    verdict = graded(off <= 0.001 + slack, off <= OTHER_RUN + slack)
     chips = card / per_second / batch
     other = next(
         (
@@ -200,13 +188,7 @@ def _elsewhere(facts: DocumentFacts, claim: Claim) -> Checked | None:
     distance, nearest = min(((s.distance_of(value), s) for s in sources), key=lambda pair: pair[0])
     exact = distance <= stated.slack * 2 + 1e-5
     tolerance = OTHER_RUN if claim.form == "plain" else RESTATED
-    verdict = (
-        Agreement.AGREES
-        if exact
-        else Agreement.AMBIGUOUS
-        if distance <= tolerance
-        else Agreement.CONTRADICTION
-    )
+    verdict = graded(exact, distance <= tolerance)
     if verdict is Agreement.CONTRADICTION and TUNED.search(facts.document.lines[nearest.line]):
         verdict = Agreement.AMBIGUOUS
     return Checked(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked, Unchecked
+from portproof.reports.claims.checked import Agreement, Answer, Checked, Unchecked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.rate_sources import (
     RateSource,
@@ -87,12 +87,10 @@ def _sources(
 def _compare(column: RateColumn, value: RateCell, sources: list[RateSource]) -> Checked:
     nearest = min(sources, key=lambda source: source.distance(value.figure))
     mean = sum(source.value for source in sources) / len(sources)
-    if any(source.gives(value.figure) for source in sources) or same(value.figure, mean):
-        verdict = Agreement.AGREES
-    elif nearest.distance(value.figure) <= OTHER_RUN:
-        verdict = Agreement.AMBIGUOUS
-    else:
-        verdict = Agreement.CONTRADICTION
+    verdict = graded(
+        any(source.gives(value.figure) for source in sources) or same(value.figure, mean),
+        nearest.distance(value.figure) <= OTHER_RUN,
+    )
     ranked = sorted(sources, key=lambda source: source.distance(value.figure))
     derived = "; or ".join(dict.fromkeys(_term(source) for source in ranked[:3]))
     return Checked(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.known_rates import (
     BEST,
@@ -199,7 +199,5 @@ def _judge(stated: Printed, bound: bool, top: Rate, bottom: Rate) -> tuple[Agree
         close = (
             coarse or same(stated, derived - 1, slack) or deviation(stated.value, derived) <= RATIO
         )
-    verdict = (
-        Agreement.AGREES if agrees else Agreement.AMBIGUOUS if close else Agreement.CONTRADICTION
-    )
+    verdict = graded(agrees, close)
     return verdict, f"{shown(derived)} = {shown(top.value)}/{shown(bottom.value)}"
