@@ -59,14 +59,8 @@ def _ascending(block: dict[int, _Stated]) -> Iterator[Answer]:
     ordered = [block[k] for k in sorted(block)]
     for (low, line), (high, other) in pairwise(ordered):
         verdict = Agreement.CONTRADICTION if low.value > high.value else Agreement.AGREES
-        yield Checked(
-            verdict,
-            KIND,
-            line + 1,
-            f"{low.text}%",
-            f"not above {high.text}%, the accuracy of the next k",
-            other + 1,
-        )
+        derived = f"not above {high.text}%, the accuracy of the next k"
+        yield Checked(verdict, KIND, line + 1, f"{low.text}%", derived, other + 1)
 
 
 def claim_line(facts: DocumentFacts) -> int | None:

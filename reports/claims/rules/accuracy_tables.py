@@ -243,14 +243,8 @@ def _one_of(
     nearest = min(possible, key=lambda value: abs(value - stated.value))
     off = abs(nearest - stated.value)
     verdict = graded(off <= slack, off <= 2 * slack + 0.05)
-    yield Checked(
-        verdict,
-        KIND,
-        number + 1,
-        match[0],
-        f"{nearest:.4g}%, the nearest of the table",
-        pairs[0].line + 1,
-    )
+    derived = f"{nearest:.4g}%, the nearest of the table"
+    yield Checked(verdict, KIND, number + 1, match[0], derived, pairs[0].line + 1)
 
 
 def _restated(facts: DocumentFacts) -> Iterator[Answer]:
@@ -269,10 +263,5 @@ def _restated(facts: DocumentFacts) -> Iterator[Answer]:
                     Agreement.AGREES if off <= nearest.ulp + values[0].ulp else Agreement.AMBIGUOUS
                 )
                 verdict = Agreement.CONTRADICTION if off > _ANOTHER_RUN else verdict
-                yield Checked(
-                    verdict,
-                    KIND,
-                    cell.line + 1,
-                    values[0].text,
-                    f"{nearest.text}% in the result shown",
-                )
+                derived = f"{nearest.text}% in the result shown"
+                yield Checked(verdict, KIND, cell.line + 1, values[0].text, derived)

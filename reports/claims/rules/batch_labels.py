@@ -67,12 +67,9 @@ def _judge(facts: DocumentFacts, labels: list[BatchLabel]) -> Iterator[Answer]:
     best = max(weights, key=lambda batch: weights[batch])
     for label in labels:
         if label.batch == best or weights[best] == label.weight:
+            follows = f"batch {best}"
             yield Checked(
-                Agreement.AGREES,
-                "log-self",
-                label.line + 1,
-                f"batch {label.batch}",
-                f"batch {best}",
+                Agreement.AGREES, "log-self", label.line + 1, f"batch {label.batch}", follows
             )
             continue
         against = [other for other in labels if other.batch == best]

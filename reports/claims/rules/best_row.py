@@ -38,14 +38,8 @@ def _batch_of_best(rows: list[RateCell], best: RateCell) -> Checked:
     right = any(v.batch == best.figure.value and v.figure.value == top for v in rows)
     holder = next(v for v in rows if v.figure.value == top)
     verdict = Agreement.AGREES if right else Agreement.CONTRADICTION
-    return Checked(
-        verdict,
-        KIND,
-        best.line + 1,
-        f"bs{best.figure.text}",
-        f"bs{holder.batch} with {holder.figure.text}",
-        holder.line + 1,
-    )
+    derived = f"bs{holder.batch} with {holder.figure.text}"
+    return Checked(verdict, KIND, best.line + 1, f"bs{best.figure.text}", derived, holder.line + 1)
 
 
 def _best(table: RateTable, column: RateColumn, rows: list[RateCell], best: RateCell) -> Checked:
@@ -116,11 +110,5 @@ def _named_batch(rows: list[RateCell], best: RateCell) -> Iterator[Answer]:
         else Agreement.CONTRADICTION
     )
     derived = f"bs{holders[0].batch}: bs{best.own_batch} is {named.figure.text}"
-    yield Checked(
-        verdict,
-        "log-self",
-        best.line + 1,
-        f"bs{best.own_batch} {best.figure.text}",
-        derived,
-        holders[0].line + 1,
-    )
+    stated = f"bs{best.own_batch} {best.figure.text}"
+    yield Checked(verdict, "log-self", best.line + 1, stated, derived, holders[0].line + 1)

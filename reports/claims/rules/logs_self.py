@@ -90,14 +90,8 @@ def _benchmark(run: AssignedLog, usual: float | None) -> Iterator[Answer]:
                 f"[{shown_as}] throughputRate: {rate.figure.text}, moduleLatency:"
                 f" {latency.figure.text}"
             )
-            yield Checked(
-                verdict,
-                KIND,
-                rate.line + 1,
-                stated,
-                f"rate x latency = {product:.4f} s, it must be 1",
-                rate.line + 1,
-            )
+            derived = f"rate x latency = {product:.4f} s, it must be 1"
+            yield Checked(verdict, KIND, rate.line + 1, stated, derived, rate.line + 1)
     yield from _samples(run.log, usual)
     yield from _post(run, usual)
     yield from _contained(run.log)
@@ -113,14 +107,8 @@ def _contained(log: Log) -> Iterator[Answer]:
             else Agreement.AGREES
         )
         stated = f"[e2e] throughputRate: {e2e.figure.text}"
-        yield Checked(
-            verdict,
-            KIND,
-            e2e.line + 1,
-            stated,
-            f"not above the infer rate {infer.figure.text}",
-            infer.line + 1,
-        )
+        derived = f"not above the infer rate {infer.figure.text}"
+        yield Checked(verdict, KIND, e2e.line + 1, stated, derived, infer.line + 1)
 
 
 def _samples(log: Log, usual: float | None) -> Iterator[Answer]:
@@ -131,14 +119,8 @@ def _samples(log: Log, usual: float | None) -> Iterator[Answer]:
     other = Agreement.CONTRADICTION if _is_edited(log) else Agreement.AMBIGUOUS
     verdict = Agreement.AGREES if deviation(samples, usual) <= RESTATED else other
     stated = f"[e2e] throughputRate: {e2e.figure.text}, latency: {latency.figure.text}"
-    yield Checked(
-        verdict,
-        KIND,
-        e2e.line + 1,
-        stated,
-        f"{shown(samples)} samples; the other logs show {shown(usual)}",
-        e2e.line + 1,
-    )
+    derived = f"{shown(samples)} samples; the other logs show {shown(usual)}"
+    yield Checked(verdict, KIND, e2e.line + 1, stated, derived, e2e.line + 1)
 
 
 def _post(run: AssignedLog, usual: float | None) -> Iterator[Answer]:
@@ -152,14 +134,8 @@ def _post(run: AssignedLog, usual: float | None) -> Iterator[Answer]:
     )
     verdict = Agreement.AGREES if off <= 0.05 else strays
     stated = f"[post] throughputRate: {post.figure.text}"
-    yield Checked(
-        verdict,
-        KIND,
-        post.line + 1,
-        stated,
-        f"infer rate / post rate = {effective:.4g}, the batch is {batch}",
-        post.line + 1,
-    )
+    derived = f"infer rate / post rate = {effective:.4g}, the batch is {batch}"
+    yield Checked(verdict, KIND, post.line + 1, stated, derived, post.line + 1)
 
 
 def _pure(log: Log) -> Iterator[Answer]:
@@ -171,14 +147,8 @@ def _pure(log: Log) -> Iterator[Answer]:
     per_batch = any(deviation(product, batch) <= 0.05 for batch in USUAL_BATCHES)
     verdict = graded(off <= _PURE_USUAL, off <= _PURE_EDITED or per_batch)
     stated = f"ave_throughputRate: {rate.figure.text}, ave_latency: {latency.figure.text}"
-    yield Checked(
-        verdict,
-        KIND,
-        rate.line + 1,
-        stated,
-        f"rate x latency = {product:.4f} s, it must be about 1",
-        rate.line + 1,
-    )
+    derived = f"rate x latency = {product:.4f} s, it must be about 1"
+    yield Checked(verdict, KIND, rate.line + 1, stated, derived, rate.line + 1)
 
 
 _ORDER = (
@@ -199,14 +169,8 @@ def _order(log: Log) -> Iterator[Answer]:
             wrong = first.value > second.value + max(first.figure.ulp, second.figure.ulp)
             verdict = Agreement.CONTRADICTION if wrong else Agreement.AGREES
             derived = f"{low} {first.figure.text} must not be above {high} {second.figure.text}"
-            yield Checked(
-                verdict,
-                KIND,
-                first.line + 1,
-                f"{low} = {first.figure.text}",
-                derived,
-                second.line + 1,
-            )
+            stated = f"{low} = {first.figure.text}"
+            yield Checked(verdict, KIND, first.line + 1, stated, derived, second.line + 1)
 
 
 def _throughput(log: Log) -> Iterator[Answer]:
@@ -221,14 +185,8 @@ def _throughput(log: Log) -> Iterator[Answer]:
     other_batch = not log.printed_batch and _may_be_whole(throughput.value * mean.value / 1000)
     verdict = graded(off <= 0.001, off <= RESTATED or other_batch)
     text = f"{shown(nearest)} = 1000 x batch / {mean.figure.text}"
-    yield Checked(
-        verdict,
-        KIND,
-        throughput.line + 1,
-        f"throughput {throughput.figure.text}",
-        text,
-        mean.line + 1,
-    )
+    stated = f"throughput {throughput.figure.text}"
+    yield Checked(verdict, KIND, throughput.line + 1, stated, text, mean.line + 1)
 
 
 def _may_be_whole(batch: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
@@ -37,14 +38,7 @@ def _with_doubt(column: RateColumn, findings: list[tuple[Checked, float]]) -> It
     for finding, _ in findings:
         if doubtful and finding.verdict is Agreement.CONTRADICTION:
             why = f"{finding.derived}; most of the column '{column.header}' does not fit its header"
-            yield Checked(
-                Agreement.AMBIGUOUS,
-                finding.kind,
-                finding.line,
-                finding.stated,
-                why,
-                finding.from_line,
-            )
+            yield replace(finding, verdict=Agreement.AMBIGUOUS, derived=why)
         else:
             yield finding
 
@@ -89,12 +83,6 @@ def _ratio(table: RateTable, column: RateColumn, value: RateCell) -> tuple[Check
     )
     shown_as = f"{shown(100 * derived)}%" if value.percent else shown(derived)
     text = value.figure.text + ("%" if value.percent else "")
-    finding = Checked(
-        verdict,
-        "ratio",
-        value.line + 1,
-        text,
-        f"{shown_as} = {top.text}/{bottom.text}",
-        value.line + 1,
-    )
+    follows = f"{shown_as} = {top.text}/{bottom.text}"
+    finding = Checked(verdict, "ratio", value.line + 1, text, follows, value.line + 1)
     return finding, stated.value / derived

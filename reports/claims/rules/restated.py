@@ -122,14 +122,8 @@ def _conclusion(run: AssignedLog, claim: Claim) -> Checked:
     exact = operand is None or any(same(operand, reading.value) for reading in readings)
     nearest = min(readings, key=lambda reading: deviation(value, reading.value))
     verdict = Agreement.AGREES if exact else Agreement.AMBIGUOUS
-    return Checked(
-        verdict,
-        KIND,
-        claim.line + 1,
-        claim.shown,
-        f"{nearest.figure.text} in the log",
-        nearest.line + 1,
-    )
+    derived = f"{nearest.figure.text} in the log"
+    return Checked(verdict, KIND, claim.line + 1, claim.shown, derived, nearest.line + 1)
 
 
 def _rate_of_time(run: AssignedLog, claim: Claim) -> Iterator[Answer]:
@@ -156,14 +150,8 @@ def _rate_of_time(run: AssignedLog, claim: Claim) -> Iterator[Answer]:
     )
     text = f"{shown(card)} = 1000*{batch}/{principal.figure.text}" + ("*4" if chips > 1 else "")
     if other and verdict is Agreement.CONTRADICTION:
-        yield Checked(
-            verdict,
-            "log-self",
-            claim.line + 1,
-            claim.shown,
-            f"{text}; {claim.shown} is batch {other}",
-            principal.line + 1,
-        )
+        derived = f"{text}; {claim.shown} is batch {other}"
+        yield Checked(verdict, "log-self", claim.line + 1, claim.shown, derived, principal.line + 1)
     else:
         yield Checked(verdict, KIND, claim.line + 1, claim.shown, text, principal.line + 1)
 
@@ -191,14 +179,8 @@ def _elsewhere(facts: DocumentFacts, claim: Claim) -> Checked | None:
     verdict = graded(exact, distance <= tolerance)
     if verdict is Agreement.CONTRADICTION and TUNED.search(facts.document.lines[nearest.line]):
         verdict = Agreement.AMBIGUOUS
-    return Checked(
-        verdict,
-        KIND,
-        claim.line + 1,
-        claim.shown,
-        f"{shown(nearest.value)} = {nearest.text}",
-        nearest.line + 1,
-    )
+    derived = f"{shown(nearest.value)} = {nearest.text}"
+    return Checked(verdict, KIND, claim.line + 1, claim.shown, derived, nearest.line + 1)
 
 
 def _device_of_log_above(facts: DocumentFacts, claim: Claim) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from portproof.reports.claims.checked import Agreement, Answer, Checked, Unchecked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
@@ -59,9 +60,7 @@ def _with_doubt(facts: DocumentFacts, table: RateTable, finding: Checked) -> Che
         TUNED.search(text) for text in [source, *titles]
     ):
         why = f"{finding.derived}; before or after tuning is not told apart"
-        return Checked(
-            Agreement.AMBIGUOUS, KIND, finding.line, finding.stated, why, finding.from_line
-        )
+        return replace(finding, verdict=Agreement.AMBIGUOUS, derived=why)
     return finding
 
 
@@ -93,14 +92,8 @@ def _compare(column: RateColumn, value: RateCell, sources: list[RateSource]) -> 
     )
     ranked = sorted(sources, key=lambda source: source.distance(value.figure))
     derived = "; or ".join(dict.fromkeys(_term(source) for source in ranked[:3]))
-    return Checked(
-        verdict,
-        KIND,
-        value.line + 1,
-        value.figure.text,
-        f"{derived} ({column.device})",
-        nearest.line + 1,
-    )
+    follows = f"{derived} ({column.device})"
+    return Checked(verdict, KIND, value.line + 1, value.figure.text, follows, nearest.line + 1)
 
 
 def _term(source: RateSource) -> str:

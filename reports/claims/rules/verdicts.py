@@ -67,14 +67,8 @@ def _verdict(
     )
     verdict = Agreement.CONTRADICTION if refuted else Agreement.AGREES
     tops, bottoms = known[0]
-    yield Checked(
-        verdict,
-        KIND,
-        number + 1,
-        match[0],
-        f"{shown(tops[0].value)} against {shown(bottoms[0].value)}",
-        tops[0].line + 1,
-    )
+    derived = f"{shown(tops[0].value)} against {shown(bottoms[0].value)}"
+    yield Checked(verdict, KIND, number + 1, match[0], derived, tops[0].line + 1)
 
 
 def _refuted(faster: list[Rate], slower: list[Rate]) -> bool:
