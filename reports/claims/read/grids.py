@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from portproof.reports.claims.read.plain_text import Document, plain
+from portproof.reports.claims.read.plain_text import Document, cells_of, is_table_rule, plain
 
-_RULE = re.compile(r"[\s|:>\-]+")
 _HTML = re.compile(r"<(/?)(table|tr|td|th)\b([^<>]*)>", re.IGNORECASE)
 _SPAN = re.compile(r"(row|col)span\s*=\s*[\"']?(\d{1,3})", re.IGNORECASE)
 _MOST_CELLS = 4_000
@@ -54,31 +53,15 @@ def _squared(rows: list[list[GridCell]]) -> Grid | None:
 
 
 def _markdown(document: Document) -> Iterator[Grid]:
-    lines = document.raw
-    number = 1
-    while number < len(lines):
-        if not _is_rule(lines[number]) or "|" not in lines[number - 1]:
-            number += 1
-            continue
-        rows = [_split(lines[number - 1], number - 1)]
-        number += 1
-        while number < len(lines) and "|" in lines[number]:
-            if not _is_rule(lines[number]):
-                rows.append(_split(lines[number], number))
-            number += 1
+    for first, end in document.tables:
+        rows = [
+            [GridCell(plain(text).strip(), number) for text in cells_of(document.raw[number])]
+            for number in range(first, end)
+            if not is_table_rule(document.raw[number])
+        ]
         grid = _squared(rows)
         if grid:
             yield grid
-
-
-def _is_rule(line: str) -> bool:
-    return "-" in line and "|" in line and _RULE.fullmatch(line.strip()) is not None
-
-
-def _split(line: str, number: int) -> list[GridCell]:
-    text = line.replace("\\|", "/").replace("｜", "|").strip().lstrip(">").strip()
-    text = text.removeprefix("|").removesuffix("|")
-    return [GridCell(plain(part).strip(), number) for part in text.split("|")]
 
 
 def _html(document: Document) -> Iterator[Grid]:

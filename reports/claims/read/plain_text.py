@@ -1,14 +1,16 @@
 """A README as lines that can be searched: decoded whatever its bytes, marks of Markdown and HTML
-removed, line numbers kept.
+removed, line numbers kept. Markdown is read by ``markdown-it-py``.
 """
 
 from __future__ import annotations
 
-import html
 import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from portproof.core.files import existing_file
 
@@ -42,13 +44,21 @@ _SIGNS |= {
 }
 _TRANSLATION = _FULL_WIDTH | _SIGNS
 
-_STRUCK = re.compile(r"~~[^~]*~~")
-_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
+#: A ``*`` is a multiplication here, so ``263.8*4=1055*1`` must not become emphasis; references may
+#: be defined anywhere, and a line is read alone.
+_INLINE = MarkdownIt().enable("strikethrough").disable("emphasis")
+#: Fences, headings and tables lie in lists, quotes and HTML that are badly indented or not closed;
+#: they count wherever they are. A line of dashes below text is a rule of its author, no heading.
+_BLOCKS = MarkdownIt("commonmark").enable("table")
+_BLOCKS.disable(["blockquote", "code", "hr", "html_block", "lheading", "list", "reference"])
+_BLOCKS.disable(["inline", "text_join"])
+_MARKED = re.compile(r"[\[<~`&\\]")
 _TIMES = re.compile(r"乘以?\s*(?=\d)")
 _PRODUCT_IS = re.compile(r"(?<=\d)(\s?\*\s?\d{1,3}\s?)(?:即为|等于|得到|为|是|得)\s?(?=\d)")
-_HEADING = re.compile(r"\s{0,3}(#{1,6})\s*(.*)")
+_HASHES = re.compile(r"\s{0,3}(#{1,6})(?!#)\s*")
+#: Titles are languages; other words behind a fence are prose.
+_FENCE = re.compile(r"`{3,}\s{0,3}(?:[A-Za-z{][\x21-\x5f\x61-\x7e ]{0,40})?")
+_TABLE_RULE = re.compile(r"[\s|:>\-]+")
 
 
 def plain(text: str) -> str:
@@ -57,18 +67,22 @@ def plain(text: str) -> str:
     >>> plain("**２６３.８７２**×4＝<b>1055.488</b> ~~1060~~ [x](http://y)")
     '263.872*4=1055.488  x'
     """
-    text = html.unescape(text) if "&" in text else text
-    text = text.translate(_TRANSLATION)
-    text = _LINK.sub(r"\1", _STRUCK.sub("", text))
-    text = _TAG.sub("", _BREAK.sub(" ", text))
-    text = _TIMES.sub("*", text).replace("**", "")
-    return (
-        _PRODUCT_IS.sub(r"\1=", text)
-        .replace("`", " ")
-        .replace("\\_", "_")
-        .replace("\\*", "*")
-        .strip("\r\n")
-    )
+    text = (_unmarked(text) if _MARKED.search(text) else text).translate(_TRANSLATION)
+    text = _TIMES.sub("*", text).replace("**", "").replace("`", " ")
+    return _PRODUCT_IS.sub(r"\1=", text).strip("\r\n")
+
+
+def _unmarked(text: str) -> str:
+    """The text that a reader of the rendered line sees, without what is struck out."""
+    parts, hidden = [], 0
+    for token in _INLINE.parseInline(text)[0].children or []:
+        if token.type in ("s_open", "s_close") or token.info == "auto":
+            hidden += token.nesting
+        elif token.type == "html_inline":
+            parts.append(" " if token.content[:3].lower() == "<br" else "")
+        elif not hidden:
+            parts.append(f" {token.content} " if token.type == "code_inline" else token.content)
+    return "".join(parts)
 
 
 @dataclass(frozen=True)
@@ -93,28 +107,38 @@ class Document:
         return [plain(line) for line in self.raw]
 
     @cached_property
+    def blocks(self) -> list[tuple[Token, int, int]]:
+        """The fences, headings and tables, each with its first line and the one after its last."""
+        tokens = _BLOCKS.parse("\n".join(map(_repaired, self.raw, ["", *self.raw])))
+        return [(token, token.map[0], token.map[1]) for token in tokens if token.map]
+
+    @cached_property
     def fenced(self) -> list[bool]:
-        """For each line, whether it stands inside a fenced code block (or is its fence)."""
-        inside, result = False, []
-        for line in self.raw:
-            # "bs1: ```" at the end of a line of prose is a fence that its author meant.
-            bare = line.strip(" >\t\r")
-            fence = bare.startswith(("```", "~~~")) or (
-                bare.endswith("```") and bare.count("```") % 2 == 1
-            )
-            result.append(inside or fence)
-            inside = inside != fence
-        return result
+        """For each line, whether it lies inside a fenced code block (or is its fence)."""
+        inside = [False] * len(self.raw)
+        for token, first, end in self.blocks:
+            if token.type == "fence":
+                inside[first:end] = [True] * len(inside[first:end])
+        return inside
+
+    @cached_property
+    def tables(self) -> list[tuple[int, int]]:
+        """The first line of each Markdown table, and the one after its last; those in code too."""
+        spans = [(first, end) for token, first, end in self.blocks if token.type == "table_open"]
+        for token, first, _ in self.blocks:
+            if token.type == "fence" and "|-" in token.content:
+                within = Document(token.content.split("\n")).tables
+                spans += [(first + 1 + start, first + 1 + end) for start, end in within]
+        return spans
 
     @cached_property
     def headings(self) -> list[Heading]:
         """The headings outside code blocks, in order."""
-        found = []
-        for number, line in enumerate(self.lines):
-            match = _HEADING.match(line) if "#" in line[:10] and not self.fenced[number] else None
-            if match:
-                found.append(Heading(number, len(match[1]), match[2]))
-        return found
+        return [
+            Heading(first, int(token.tag[1]), self.lines[first].lstrip(" #"))
+            for token, first, _ in self.blocks
+            if token.type == "heading_open"
+        ]
 
     def headings_above(self, number: int) -> list[Heading]:
         """The headings that enclose a line, the nearest first."""
@@ -123,6 +147,34 @@ class Document:
             if heading.line <= number and (not path or heading.level < path[-1].level):
                 path.append(heading)
         return path
+
+
+def _repaired(line: str, above: str) -> str:
+    """A line as its author meant it, where Markdown reads it otherwise: ``##Title``; a fence at the
+    end of prose (``bs1: ``` ``) or with marks in its title; the rule of a table with another number
+    of columns than its header; prose right below a table, which is no row of it. Nothing is left of
+    prose.
+    """
+    if _HASHES.match(line):
+        return _HASHES.sub(r"\1 ", line)
+    bare = line.strip(" >\t\r").replace("｜", "|")
+    at_an_end = bare.startswith("```") or bare.endswith("```")
+    if at_an_end and bare.count("```") % 2 and not _FENCE.fullmatch(bare):
+        return "```"
+    if is_table_rule(bare) and ("|" in above or "｜" in above):
+        return "|-" * len(cells_of(above)) + "|"
+    return bare if "|" in bare or bare.startswith(("```", "~~~")) else ""
+
+
+def cells_of(line: str) -> list[str]:
+    """The cells of a table's row, with their Markdown."""
+    text = line.replace("\\|", "/").replace("｜", "|").strip().lstrip(">").strip()
+    return text.removeprefix("|").removesuffix("|").split("|")
+
+
+def is_table_rule(line: str) -> bool:
+    """Whether the line is the one below the header of a table."""
+    return "-" in line and "|" in line and _TABLE_RULE.fullmatch(line.strip()) is not None
 
 
 def decode(data: bytes) -> str:
