@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from portproof.reports.claims import rules as audits
-from portproof.reports.claims.findings import Audit, Outcome, Unchecked
-from portproof.reports.claims.read.document import Document, read
-from portproof.reports.claims.read.facts import Facts
+from portproof.reports.claims.checked import Answer, Audit, Unchecked
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.plain_text import Document, read
 
-Check = Callable[[Facts], Iterable[Outcome]]
+Check = Callable[[DocumentFacts], Iterable[Answer]]
 
 
 @cache
@@ -43,7 +43,7 @@ def audit(path: str | os.PathLike[str]) -> Audit:
 
 def audit_document(document: Document, name: str) -> Audit:
     """Audit a document that is already read; ``name`` is what the report calls it."""
-    facts = Facts(document)
+    facts = DocumentFacts(document)
     result = Audit(name)
     for line, why in document.cut + [(1, why) for why in facts.left_out]:
         result.add(Unchecked(line, why))

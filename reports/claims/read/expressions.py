@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from portproof.reports.claims.read.figures import NUMBER, Figure, figure
+from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 
 _TOKEN = re.compile(
     rf"\s*(?:({NUMBER})(?:\s?(?:fps|FPS|qps)(?![A-Za-z]))?|([-+*/()])|([xX])(?=\s*[\d(])|([=<>]+))"
@@ -25,7 +25,7 @@ _MOST_TOKENS = 60
 
 
 @dataclass(frozen=True)
-class Side:
+class Term:
     """One side of a worked equation. ``factors`` holds (figure, +1 or -1) when the side is a plain
     product, else nothing.
     """
@@ -33,7 +33,7 @@ class Side:
     text: str
     value: float
     slack: float
-    factors: tuple[tuple[Figure, int], ...]
+    factors: tuple[tuple[Printed, int], ...]
 
     @property
     def is_worked(self) -> bool:
@@ -41,7 +41,7 @@ class Side:
         return len(self.factors) != 1
 
     @property
-    def figure(self) -> Figure | None:
+    def figure(self) -> Printed | None:
         """The figure, when the side is a lone number."""
         return None if self.is_worked else self.factors[0][0]
 
@@ -52,7 +52,7 @@ class Worked:
     ``end`` are positions in the line.
     """
 
-    sides: tuple[Side, ...]
+    sides: tuple[Term, ...]
     relations: tuple[str, ...]
     start: int
     end: int
@@ -127,9 +127,9 @@ def _read(tokens: list[str], start: int, end: int, units: bool) -> Worked | None
     return Worked(tuple(sides), tuple(relations[: len(sides) - 1]), start, end)
 
 
-def _side(tokens: list[str]) -> Side:
+def _side(tokens: list[str]) -> Term:
     while tokens and tokens[-1] in "+*/(":
-        # "247.898x4 即" and "1000/(2.1/1)( 注": an operator that leads nowhere belongs to the prose.
+        # "247.898x4 即", "1000/(2.1/1)( 注": an operator that leads nowhere belongs to the prose.
         if tokens[-1] != "(":
             raise _Unreadable
         tokens = tokens[:-1]
@@ -138,10 +138,10 @@ def _side(tokens: list[str]) -> Side:
     value, slack, factors, rest = _sum(tokens)
     if rest:
         raise _Unreadable
-    return Side("".join(tokens), value, slack, tuple(factors))
+    return Term("".join(tokens), value, slack, tuple(factors))
 
 
-_Part = tuple[float, float, list[tuple[Figure, int]], list[str]]
+_Part = tuple[float, float, list[tuple[Printed, int]], list[str]]
 
 
 def _sum(tokens: list[str]) -> _Part:
@@ -176,5 +176,5 @@ def _atom(tokens: list[str]) -> _Part:
         return value, slack, factors, rest[1:]
     if not _is_number(head):
         raise _Unreadable
-    read = figure(head)
+    read = as_printed(head)
     return read.value, read.slack, [(read, 1)], rest

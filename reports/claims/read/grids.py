@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from portproof.reports.claims.read.document import Document, plain
+from portproof.reports.claims.read.plain_text import Document, cells_of, is_table_rule, plain
 
-_RULE = re.compile(r"[\s|:>\-]+")
 _HTML = re.compile(r"<(/?)(table|tr|td|th)\b([^<>]*)>", re.IGNORECASE)
 _SPAN = re.compile(r"(row|col)span\s*=\s*[\"']?(\d{1,3})", re.IGNORECASE)
 _MOST_CELLS = 4_000
@@ -16,7 +15,7 @@ _WIDEST_SPAN = 40
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """The text of one cell and the index of its line."""
 
     text: str
@@ -27,7 +26,7 @@ class Cell:
 class Grid:
     """A table. All rows are as long as the longest; ``rows[0]`` is the header."""
 
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[GridCell, ...], ...]
 
     @property
     def line(self) -> int:
@@ -44,41 +43,25 @@ def grids(document: Document) -> list[Grid]:
     return sorted([*_markdown(document), *_html(document)], key=lambda grid: grid.line)
 
 
-def _squared(rows: list[list[Cell]]) -> Grid | None:
+def _squared(rows: list[list[GridCell]]) -> Grid | None:
     width = max((len(row) for row in rows), default=0)
     if len(rows) < 2 or width < 2 or width * len(rows) > _MOST_CELLS:
         return None
     return Grid(
-        tuple(tuple(row + [Cell("", row[0].line)] * (width - len(row))) for row in rows if row)
+        tuple(tuple(row + [GridCell("", row[0].line)] * (width - len(row))) for row in rows if row)
     )
 
 
 def _markdown(document: Document) -> Iterator[Grid]:
-    lines = document.raw
-    number = 1
-    while number < len(lines):
-        if not _is_rule(lines[number]) or "|" not in lines[number - 1]:
-            number += 1
-            continue
-        rows = [_split(lines[number - 1], number - 1)]
-        number += 1
-        while number < len(lines) and "|" in lines[number]:
-            if not _is_rule(lines[number]):
-                rows.append(_split(lines[number], number))
-            number += 1
+    for first, end in document.tables:
+        rows = [
+            [GridCell(plain(text).strip(), number) for text in cells_of(document.raw[number])]
+            for number in range(first, end)
+            if not is_table_rule(document.raw[number])
+        ]
         grid = _squared(rows)
         if grid:
             yield grid
-
-
-def _is_rule(line: str) -> bool:
-    return "-" in line and "|" in line and _RULE.fullmatch(line.strip()) is not None
-
-
-def _split(line: str, number: int) -> list[Cell]:
-    text = line.replace("\\|", "/").replace("｜", "|").strip().lstrip(">").strip()
-    text = text.removeprefix("|").removesuffix("|")
-    return [Cell(plain(part).strip(), number) for part in text.split("|")]
 
 
 def _html(document: Document) -> Iterator[Grid]:
@@ -110,10 +93,10 @@ class _HtmlTable:
     """The table that is being read."""
 
     def __init__(self) -> None:
-        self.rows: list[list[Cell]] = []
-        self.row: dict[int, Cell] = {}
+        self.rows: list[list[GridCell]] = []
+        self.row: dict[int, GridCell] = {}
         #: For each column, how many more rows its cell spans.
-        self.spanning: dict[int, tuple[int, Cell]] = {}
+        self.spanning: dict[int, tuple[int, GridCell]] = {}
         self.opened: tuple[str, list[str], int] | None = None
         self.has_own_cell = False
 
@@ -135,7 +118,7 @@ class _HtmlTable:
         spans = {
             name.lower(): min(int(size), _WIDEST_SPAN) for name, size in _SPAN.findall(attributes)
         }
-        cell = Cell(" ".join(plain(" ".join(parts)).split()), at)
+        cell = GridCell(" ".join(plain(" ".join(parts)).split()), at)
         for _ in range(max(spans.get("col", 1), 1)):
             column = next(i for i in range(len(self.row) + 1) if i not in self.row)
             self.row[column] = cell
@@ -150,7 +133,7 @@ class _HtmlTable:
         if not self.has_own_cell:
             return
         self.has_own_cell = False
-        self.rows.append([self.row.get(i, Cell("", number)) for i in range(max(self.row) + 1)])
+        self.rows.append([self.row.get(i, GridCell("", number)) for i in range(max(self.row) + 1)])
         self.spanning = {
             column: (left - 1, cell) for column, (left, cell) in self.spanning.items() if left > 1
         }

@@ -9,18 +9,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from portproof.reports.claims.read.context import NPUS, batches_in, device_in, device_spans
-from portproof.reports.claims.read.document import Document
-from portproof.reports.claims.read.expressions import Side, Worked
-from portproof.reports.claims.read.figures import NUMBER, Figure, figure
+from portproof.reports.claims.read.chips import device_of
+from portproof.reports.claims.read.context import CHIP_NUMBERS, batches_in, device_in, device_spans
+from portproof.reports.claims.read.expressions import Term, Worked
 from portproof.reports.claims.read.logs_in_text import Log
+from portproof.reports.claims.read.plain_text import Document
+from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 
-_KEYWORD = r"吞吐[率量]|throughput\s?Rate|throughput|单卡性能|(?:上|卡|gpu|npu|310P?|710|T4)(?:的)?性能|FPS"
+_KEYWORD = (
+    r"吞吐[率量]|throughput\s?Rate|throughput|单卡性能"
+    r"|(?:上|卡|gpu|npu|310P?|710|T4)(?:的)?性能|FPS"
+)
 _UNIT = r"fps|samples?/s|qps|im(?:a)?ge?s?/s|张/秒|张/s|帧/s"
 _PLAIN = re.compile(
-    rf"(?:{_KEYWORD})\s{{0,2}}(?:[:=>-]|大约|约|达到|达|为|是|即){{0,3}}\s{{0,2}}(?<![\d.])({NUMBER})(?!\d|\.\d|\s?(?:ms|%|倍|[*/(]|x\s?\d|[PB]|单卡|npu))"
+    rf"(?:{_KEYWORD})\s{{0,2}}(?:[:=>-]|大约|约|达到|达|为|是|即){{0,3}}\s{{0,2}}"
+    rf"(?<![\d.])({NUMBER})(?!\d|\.\d|\s?(?:ms|%|倍|[*/(]|x\s?\d|[PB]|单卡|npu))"
     rf"|(?<![A-Za-z0-9_./-])({NUMBER})\s?(?:{_UNIT})(?![A-Za-z])"
-    rf"|(?<![A-Za-z0-9_./-])({NUMBER})\s?,?\s?(?:既是|即是|即为|就是|是)\s?(?:优化后)?的?\s?(?:batch|bs|310|710|T4)",
+    rf"|(?<![A-Za-z0-9_./-])({NUMBER})\s?,?\s?"
+    r"(?:既是|即是|即为|就是|是)\s?(?:优化后)?的?\s?(?:batch|bs|310|710|T4)",
     re.IGNORECASE,
 )
 _TALKS_OF_RATE = re.compile(r"吞吐|throughput|fps|性能|qps|s/s\b", re.IGNORECASE)
@@ -52,8 +58,8 @@ class Claim:
     text: str
     form: str
     value: float
-    figure: Figure | None
-    operand: Figure | None
+    figure: Printed | None
+    operand: Printed | None
     factor: float
     whole_factors: tuple[int, ...]
     batches: tuple[int, ...]
@@ -122,8 +128,8 @@ def _is_on_gpu(document: Document, number: int) -> bool:
 def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iterator[Claim]:
     batches = tuple(batches_in(line))
     if len(batches) > 1:
-        # "x4=3239.252即是batch1单卡吞吐率,batch16同理": what follows the result in its clause tells, else
-        # what leads to it.
+        # "x4=3239.252即是batch1单卡吞吐率,batch16同理": the words after the result in its clause
+        # name its batch, else those before it.
         around = (
             _CLAUSE.split(line[worked.end :].lstrip("fpsFPS ,。"), maxsplit=1)[0],
             _clause_before(line, worked.start),
@@ -141,8 +147,8 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
             continue
         form, operand, factor, whole = read
         device = _device_at(line, worked.start, worked.end)
-        if device is None and form == "rate" and factor == 4 and batches != (4,) and not on_gpu:
-            device = "310"
+        if device is None and form == "rate" and batches != (factor,) and not on_gpu:
+            device = device_of(factor)
         elif device is None and form == "latency" and _is_against_card(worked, index):
             device = "GPU"
         yield Claim(
@@ -160,9 +166,7 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
 
 
 def _is_against_card(worked: Worked, index: int) -> bool:
-    """Whether a side is compared with four times a chip's rate: a 310 card is held against
-    a GPU.
-    """
+    """Whether a side is compared with a chip's rate times the chips of a card: then it is a GPU's."""
     others = [
         side
         for at, side in enumerate(worked.sides)
@@ -170,11 +174,11 @@ def _is_against_card(worked: Worked, index: int) -> bool:
     ]
     reads = [read for side in others if (read := _operand(side))]
     return any(r in "<>" for r in worked.relations) and any(
-        form == "rate" and factor == 4 for form, _, factor, _ in reads
+        form == "rate" and device_of(factor) for form, _, factor, _ in reads
     )
 
 
-def _operand(side: Side) -> tuple[str, Figure, float, tuple[int, ...]] | None:
+def _operand(side: Term) -> tuple[str, Printed, float, tuple[int, ...]] | None:
     """Which factor of a product is the measured figure, and what it is multiplied by."""
     thousands = [f for f, power in side.factors if f.text == "1000" and power == 1]
     rest = [(f, power) for f, power in side.factors if f.text != "1000"]
@@ -238,13 +242,13 @@ def _plain_claims(line: str, number: int) -> Iterator[Claim]:
     line = _IN_BRACKETS.sub(lambda bracket: bracket[0].replace(",", " "), line)
     for match in _PLAIN.finditer(line):
         group = match.lastindex or 1
-        read = figure(match[group])
+        read = as_printed(match[group])
         # "bs1 213.98 fps, bs16 275.32 fps": with several batches in a line, the clause tells; the
         # best may be of any batch.
         clause = _clause_before(line, match.start(group))
         own = tuple(batches_in(clause))
         batches = own or (() if _BEST.search(clause) else named)
-        if read.digits < 2 or read.text in (*NPUS, "710"):
+        if read.digits < 2 or read.text in CHIP_NUMBERS:
             continue
         device = _device_at(line, match.start(group), match.end(group))
         yield Claim(number, read.text, "plain", read.value, read, None, 1.0, (), batches, device)

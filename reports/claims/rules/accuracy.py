@@ -8,18 +8,17 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import NUMBER, Figure, figure
-from portproof.reports.claims.read.grids import grids
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 
 KIND = "accuracy"
 _RESULT = re.compile(
     rf'"key"\s?:\s?"Top(\d) accuracy"\s?,\s?"value"\s?:\s?"({NUMBER})%"', re.IGNORECASE
 )
 _WITHIN = re.compile(
-    r"精度(?:下降|损失|误差|差异|差距)[^。;]{0,12}?1\s?(?:%|个百?分?点)[^。"
-    r";]{0,6}?(?:之?内|以内)|精度[^。;,]{0,10}?(?:下降|损失)(?:小于|不超过)\s?1\s?%"
+    r"精度(?:下降|损失|误差|差异|差距)[^。;]{0,12}?1\s?(?:%|个百?分?点)[^。;]{0,6}?(?:之?内|以内)"
+    r"|精度[^。;,]{0,10}?(?:下降|损失)(?:小于|不超过)\s?1\s?%"
     r"|精度[^。]{0,40}?在\s?1\s?%(?:之?内|以内)|within 1\s?%",
     re.IGNORECASE,
 )
@@ -32,18 +31,18 @@ TOP = re.compile(r"(?:top|acc@)\s?-?_?([15])(?!\d|\D{0,3}err)", re.IGNORECASE)
 _LONE = re.compile(rf"(?<![\w.@:/-])({NUMBER})(?=\s?%|\s|$)")
 _LONGEST_TITLE = 120
 
-_Stated = tuple[Figure, int]
+_Stated = tuple[Printed, int]
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """The document's result.json blocks, then its claim."""
-    blocks = result_blocks(facts)
+    blocks = facts.once(result_blocks)
     for block in blocks:
         yield from _ascending(block)
     yield from _claim(facts, blocks)
 
 
-def result_blocks(facts: Facts) -> list[dict[int, _Stated]]:
+def result_blocks(facts: DocumentFacts) -> list[dict[int, _Stated]]:
     """One dictionary a block: k of top-k to its accuracy in percent and its line."""
     blocks: list[dict[int, _Stated]] = []
     for number, line in enumerate(facts.document.lines):
@@ -51,26 +50,20 @@ def result_blocks(facts: Facts) -> list[dict[int, _Stated]]:
             k = int(match[1])
             if not blocks or k in blocks[-1]:
                 blocks.append({})
-            blocks[-1][k] = (figure(match[2]), number)
+            blocks[-1][k] = (as_printed(match[2]), number)
     return blocks
 
 
-def _ascending(block: dict[int, _Stated]) -> Iterator[Outcome]:
+def _ascending(block: dict[int, _Stated]) -> Iterator[Answer]:
     """Top-k accuracy cannot fall when k grows."""
     ordered = [block[k] for k in sorted(block)]
     for (low, line), (high, other) in pairwise(ordered):
-        verdict = Verdict.CONTRADICTION if low.value > high.value else Verdict.AGREES
-        yield Finding(
-            verdict,
-            KIND,
-            line + 1,
-            f"{low.text}%",
-            f"not above {high.text}%, the accuracy of the next k",
-            other + 1,
-        )
+        verdict = Agreement.CONTRADICTION if low.value > high.value else Agreement.AGREES
+        derived = f"not above {high.text}%, the accuracy of the next k"
+        yield Checked(verdict, KIND, line + 1, f"{low.text}%", derived, other + 1)
 
 
-def claim_line(facts: Facts) -> int | None:
+def claim_line(facts: DocumentFacts) -> int | None:
     """The index of the line that claims an accuracy within 1 % of the published one."""
     lines = enumerate(facts.document.lines)
     return next(
@@ -78,11 +71,11 @@ def claim_line(facts: Facts) -> int | None:
     )
 
 
-def _claim(facts: Facts, blocks: list[dict[int, _Stated]]) -> Iterator[Outcome]:
-    claim = claim_line(facts)
+def _claim(facts: DocumentFacts, blocks: list[dict[int, _Stated]]) -> Iterator[Answer]:
+    claim = facts.once(claim_line)
     if claim is None:
         return
-    for k, (official, line) in published(facts).items():
+    for k, (official, line) in facts.once(published).items():
         reached = [block[k][0] for block in blocks if k in block]
         if not reached:
             continue
@@ -93,24 +86,24 @@ def _claim(facts: Facts, blocks: list[dict[int, _Stated]]) -> Iterator[Outcome]:
         broken = drop > 1 + official.ulp + worst.ulp and drop > 0.01 * official.value + official.ulp
         same_task = official.value > 1 and drop < 0.5 * official.value
         verdict = (
-            Verdict.AGREES
+            Agreement.AGREES
             if not broken
-            else Verdict.CONTRADICTION
+            else Agreement.CONTRADICTION
             if same_task and len(reached) <= 2
-            else Verdict.AMBIGUOUS
+            else Agreement.AMBIGUOUS
         )
         derived = f"Top{k} {worst.text} is {drop:.4g} points below the published {official.text}"
-        yield Finding(
+        yield Checked(
             verdict, KIND, claim + 1, facts.document.lines[claim].strip()[:80], derived, line + 1
         )
 
 
-def published(facts: Facts) -> dict[int, _Stated]:
+def published(facts: DocumentFacts) -> dict[int, _Stated]:
     """Top-1 and Top-5 of the only table below a heading that says "published", when it has
     one row.
     """
     found: dict[int, _Stated] = {}
-    for grid in grids(facts.document):
+    for grid in facts.grids:
         above = facts.document.headings_above(grid.line)
         near = " ".join(facts.document.lines[max(0, grid.line - 3) : grid.line])
         if len(grid.rows) != 2 or not (
@@ -124,11 +117,11 @@ def published(facts: Facts) -> dict[int, _Stated]:
                 k = int(match[1])
                 if k in found:
                     return {}
-                found[k] = (figure(number[1]), cell.line)
+                found[k] = (as_printed(number[1]), cell.line)
     return found or _printed(facts)
 
 
-def _printed(facts: Facts) -> dict[int, _Stated]:
+def _printed(facts: DocumentFacts) -> dict[int, _Stated]:
     """The same printed as text: ``Model Acc@1 Acc@5`` above ``resnet18 69.758 89.078``, or ``Acc@1
     69.758``; nothing when it is there twice.
     """
@@ -151,5 +144,5 @@ def _printed(facts: Facts) -> dict[int, _Stated]:
             k = int(name[1])
             if k in found:
                 return {}
-            found[k] = (figure(text), at)
+            found[k] = (as_printed(text), at)
     return found

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.context import devices_in
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import NUMBER, Figure, figure
-from portproof.reports.claims.read.grids import Cell, Grid, grids
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.context import PORTED_TO, devices_in
+from portproof.reports.claims.read.grids import Grid, GridCell
+from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 from portproof.reports.claims.rules.accuracy import (
     KIND,
     PUBLISHED,
@@ -34,15 +34,15 @@ _NO_ACCURACY = re.compile(
 )
 _QUANTITY = re.compile(rf"(?<![\d.@A-Za-z-])({NUMBER})(?![\d.])\s?(%)?")
 _DIFFERENCE = re.compile(
-    r"精度[^,;。"
-    rf"]{{0,24}}?(?:相差|下降|降低|损失|差距|高出?|提升|低)了?(?:约|仅)?为?\s?({NUMBER})\s?%(?!\s?(?:之?内|以内|范围))"
+    r"精度[^,;。]{0,24}?(?:相差|下降|降低|损失|差距|高出?|提升|低)了?(?:约|仅)?为?"
+    rf"\s?({NUMBER})\s?%(?!\s?(?:之?内|以内|范围))"
 )
 _SHARE = re.compile(rf"精度[^,;。]{{0,24}}?精度的\s?({NUMBER})\s?%(?!\s?(?:以上|之上))")
 _TWO_AND_DROP = re.compile(
-    rf"(?<![\d.])({NUMBER})\s?%[^。;%]{{0,24}}?(?<![\d.])({NUMBER})\s?%(?:"
-    r" published)?\)?[,;]\s?(?:精度)?(?:仅|只)?"
-    r"(?:下降|相差|降低|损失|低|a (?:drop|loss|difference)"
-    rf" of)了?约?\s?({NUMBER})\s?(?:%|个百?分?点)(?!\s?(?:之?内|以内))"
+    rf"(?<![\d.])({NUMBER})\s?%[^。;%]{{0,24}}?(?<![\d.])({NUMBER})\s?%"
+    r"(?: published)?\)?[,;]\s?(?:精度)?(?:仅|只)?"
+    r"(?:下降|相差|降低|损失|低|a (?:drop|loss|difference) of)"
+    rf"了?约?\s?({NUMBER})\s?(?:%|个百?分?点)(?!\s?(?:之?内|以内))"
 )
 _LONGEST = 300
 _RULE = re.compile(r"要求|不超过|小于|大于|以内|之内|范围|应|需|<|>")
@@ -56,15 +56,15 @@ _MOST_PAIRS = 100
 class _Reached:
     """A published and a reached accuracy of one metric, in percent."""
 
-    published: Figure
-    reached: Figure
+    published: Printed
+    reached: Printed
     line: int
     devices: tuple[str, ...]
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """The claims of the document, against the pairs of its tables."""
-    pairs = [pair for grid in grids(facts.document) for pair in _pairs(grid)] or list(_apart(facts))
+    pairs = [pair for grid in facts.grids for pair in _pairs(grid)] or list(_apart(facts))
     if pairs:
         yield from _within(facts, pairs[:_MOST_PAIRS])
         yield from _stated(facts, pairs[:_MOST_PAIRS])
@@ -72,7 +72,7 @@ def check(facts: Facts) -> Iterator[Outcome]:
     yield from _restated(facts)
 
 
-def _sentences(facts: Facts) -> Iterator[Outcome]:
+def _sentences(facts: DocumentFacts) -> Iterator[Answer]:
     """Two accuracies and their difference in one sentence: ``310P Top1 75.43%, official 75.61%, a
     drop of 0.18%``.
     """
@@ -84,20 +84,14 @@ def _sentences(facts: Facts) -> Iterator[Outcome]:
         )
         if match is None or not _ACCURACY.search(line[: match.start(2)]):
             continue
-        first, second, stated = (figure(match[group]) for group in (1, 2, 3))
+        first, second, stated = (as_printed(match[group]) for group in (1, 2, 3))
         points = abs(first.value - second.value)
         possible = [points, *(100 * points / f.value for f in (first, second) if f.value)]
         slack = first.ulp + second.ulp + stated.ulp
         off = min(abs(stated.value - value) for value in possible)
-        verdict = (
-            Verdict.AGREES
-            if off <= slack
-            else Verdict.AMBIGUOUS
-            if off <= 2 * slack + 0.05
-            else Verdict.CONTRADICTION
-        )
+        verdict = graded(off <= slack, off <= 2 * slack + 0.05)
         derived = f"{points:.4g} points = {first.text} against {second.text}"
-        yield Finding(verdict, KIND, number + 1, f"{stated.text}%", derived, number + 1)
+        yield Checked(verdict, KIND, number + 1, f"{stated.text}%", derived, number + 1)
 
 
 def _pairs(grid: Grid) -> Iterator[_Reached]:
@@ -124,17 +118,17 @@ def _pairs(grid: Grid) -> Iterator[_Reached]:
                     yield from _matched(named[0][i], row[i], row[0].text)
 
 
-def _apart(facts: Facts) -> Iterator[_Reached]:
+def _apart(facts: DocumentFacts) -> Iterator[_Reached]:
     """Top-k accuracies of the port beside those published elsewhere in the document."""
-    official = published(facts)
-    for grid in grids(facts.document) if official else ():
+    official = facts.once(published)
+    for grid in facts.grids if official else ():
         for k, names, cell in _top_cells(grid):
             values = _percents(cell.text)
             if k in official and len(values) == 1:
                 yield _Reached(official[k][0], values[0], cell.line, tuple(devices_in(names)))
 
 
-def _top_cells(grid: Grid) -> Iterator[tuple[int, str, Cell]]:
+def _top_cells(grid: Grid) -> Iterator[tuple[int, str, GridCell]]:
     """The cells of the port under, or beside, a title of a top-k accuracy: k, the two titles, the
     cell.
     """
@@ -151,14 +145,11 @@ def _top_cells(grid: Grid) -> Iterator[tuple[int, str, Cell]]:
 def _role(text: str) -> str | None:
     if _REFERENCE.search(text):
         return "reference"
-    return (
-        "port"
-        if _PORT.search(text) or any(name in ("310", "310P", "310B") for name in devices_in(text))
-        else None
-    )
+    ported = _PORT.search(text) or any(name in PORTED_TO for name in devices_in(text))
+    return "port" if ported else None
 
 
-def _matched(published: Cell, reached: Cell, title: str) -> Iterator[_Reached]:
+def _matched(published: GridCell, reached: GridCell, title: str) -> Iterator[_Reached]:
     """The metrics of two cells, when they list as many and bear the same names."""
     left, right = _percents(published.text), _percents(reached.text)
     if len(left) == len(right) and not _NO_ACCURACY.search(published.text + reached.text):
@@ -168,21 +159,21 @@ def _matched(published: Cell, reached: Cell, title: str) -> Iterator[_Reached]:
         )
 
 
-def _percents(text: str) -> list[Figure]:
+def _percents(text: str) -> list[Printed]:
     found = []
     for match in _QUANTITY.finditer(text):
-        read = figure(match[1])
+        read = as_printed(match[1])
         small = read.value <= 1 and not match[2]
         found.append(
-            Figure(match[0].strip(), read.value * 100, read.ulp * 100)
+            Printed(match[0].strip(), read.value * 100, read.ulp * 100)
             if small
-            else Figure(match[0].strip(), read.value, read.ulp)
+            else Printed(match[0].strip(), read.value, read.ulp)
         )
     return found
 
 
-def _within(facts: Facts, pairs: list[_Reached]) -> Iterator[Outcome]:
-    claim = claim_line(facts)
+def _within(facts: DocumentFacts, pairs: list[_Reached]) -> Iterator[Answer]:
+    claim = facts.once(claim_line)
     for pair in pairs if claim is not None else ():
         drop, slack = (
             pair.published.value - pair.reached.value,
@@ -191,16 +182,16 @@ def _within(facts: Facts, pairs: list[_Reached]) -> Iterator[Outcome]:
         # Points or a fraction of the published figure: only what breaks both is a contradiction.
         broken = drop > _RULE_POINTS + slack and drop > 0.01 * pair.published.value + slack
         verdict = (
-            Verdict.AGREES
+            Agreement.AGREES
             if not broken
-            else Verdict.CONTRADICTION
+            else Agreement.CONTRADICTION
             if drop < 0.5 * pair.published.value
-            else Verdict.AMBIGUOUS
+            else Agreement.AMBIGUOUS
         )
         derived = (
             f"{pair.reached.text} is {drop:.4g} points below the published {pair.published.text}"
         )
-        yield Finding(
+        yield Checked(
             verdict,
             KIND,
             (claim or 0) + 1,
@@ -210,7 +201,7 @@ def _within(facts: Facts, pairs: list[_Reached]) -> Iterator[Outcome]:
         )
 
 
-def _stated(facts: Facts, pairs: list[_Reached]) -> Iterator[Outcome]:
+def _stated(facts: DocumentFacts, pairs: list[_Reached]) -> Iterator[Answer]:
     """Differences and shares stated in prose: one of the pairs must show them."""
     for number, line in enumerate(facts.document.lines):
         if "|" in facts.document.raw[number] or facts.document.fenced[number]:
@@ -244,36 +235,24 @@ def _meant(line: str, match: re.Match[str], pairs: list[_Reached]) -> list[_Reac
 
 def _one_of(
     number: int, match: re.Match[str], possible: list[float], pairs: list[_Reached]
-) -> Iterator[Outcome]:
-    stated = figure(match[1])
+) -> Iterator[Answer]:
+    stated = as_printed(match[1])
     if stated.digits < 2 or not possible or _RULE.search(match[0]):
         return
     slack = stated.ulp + max(p.published.ulp + p.reached.ulp for p in pairs)
     nearest = min(possible, key=lambda value: abs(value - stated.value))
     off = abs(nearest - stated.value)
-    verdict = (
-        Verdict.AGREES
-        if off <= slack
-        else Verdict.AMBIGUOUS
-        if off <= 2 * slack + 0.05
-        else Verdict.CONTRADICTION
-    )
-    yield Finding(
-        verdict,
-        KIND,
-        number + 1,
-        match[0],
-        f"{nearest:.4g}%, the nearest of the table",
-        pairs[0].line + 1,
-    )
+    verdict = graded(off <= slack, off <= 2 * slack + 0.05)
+    derived = f"{nearest:.4g}%, the nearest of the table"
+    yield Checked(verdict, KIND, number + 1, match[0], derived, pairs[0].line + 1)
 
 
-def _restated(facts: Facts) -> Iterator[Outcome]:
+def _restated(facts: DocumentFacts) -> Iterator[Answer]:
     """Top-k accuracies of the port in tables, against the result.json blocks."""
-    shown = [(k, read) for block in result_blocks(facts) for k, (read, _) in block.items()][
+    shown = [(k, read) for block in facts.once(result_blocks) for k, (read, _) in block.items()][
         :_MOST_PAIRS
     ]
-    for grid in grids(facts.document) if shown else ():
+    for grid in facts.grids if shown else ():
         for k, _, cell in _top_cells(grid):
             values = _percents(cell.text)
             known = [read for top, read in shown if top == k]
@@ -281,13 +260,8 @@ def _restated(facts: Facts) -> Iterator[Outcome]:
                 nearest = min(known, key=lambda read: abs(read.value - values[0].value))
                 off = abs(nearest.value - values[0].value)
                 verdict = (
-                    Verdict.AGREES if off <= nearest.ulp + values[0].ulp else Verdict.AMBIGUOUS
+                    Agreement.AGREES if off <= nearest.ulp + values[0].ulp else Agreement.AMBIGUOUS
                 )
-                verdict = Verdict.CONTRADICTION if off > _ANOTHER_RUN else verdict
-                yield Finding(
-                    verdict,
-                    KIND,
-                    cell.line + 1,
-                    values[0].text,
-                    f"{nearest.text}% in the result shown",
-                )
+                verdict = Agreement.CONTRADICTION if off > _ANOTHER_RUN else verdict
+                derived = f"{nearest.text}% in the result shown"
+                yield Checked(verdict, KIND, cell.line + 1, values[0].text, derived)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.cells import Column, Value
-from portproof.reports.claims.read.context import batches_in
-from portproof.reports.claims.read.facts import TUNED, Facts
-from portproof.reports.claims.read.figures import NUMBER, Figure, deviation, figure, same
-from portproof.reports.claims.read.known_rates import devices_named
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.known_rates import devices_named
+from portproof.reports.claims.read.chips import chips_of
+from portproof.reports.claims.read.context import TUNED, batches_in
+from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed, deviation, same
+from portproof.reports.claims.read.rate_tables import RateCell, RateColumn
 
 KIND = "best-row"
 _BEST = re.compile(r"最优|最佳|最高|\bbest\b|\bhighest\b", re.IGNORECASE)
@@ -27,7 +28,7 @@ _ONE_BATCH = re.compile(r"单卡|时的?精度|精度")
 _LONGEST = 200
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every line of prose that speaks of the best of one device that a table has with several
     batches.
     """
@@ -42,14 +43,14 @@ def check(facts: Facts) -> Iterator[Outcome]:
             yield from _line(facts, number, line)
 
 
-def _line(facts: Facts, number: int, line: str) -> Iterator[Outcome]:
+def _line(facts: DocumentFacts, number: int, line: str) -> Iterator[Answer]:
     device: list[str] = []
     #: What the clause that spoke of the best has not said yet: the next clause may.
     open_batch = open_rate = False
     for part in _parts(line):
         device = devices_named(facts, part) or device
         batches = batches_in(part) or [int(m[1]) for m in _BATCH_OF.finditer(part)]
-        rates = [figure(m[1]) for m in _RATE.finditer(part)]
+        rates = [as_printed(m[1]) for m in _RATE.finditer(part)]
         if _BEST.search(part):
             open_batch = open_rate = True
         elif (batches and not open_batch) or (rates and not open_rate):
@@ -70,8 +71,8 @@ def _parts(line: str) -> list[str]:
 
 
 def _statement(
-    facts: Facts, number: int, device: str, batches: list[int], rates: list[Figure]
-) -> Iterator[Outcome]:
+    facts: DocumentFacts, number: int, device: str, batches: list[int], rates: list[Printed]
+) -> Iterator[Answer]:
     columns = [
         c
         for table in facts.tables
@@ -89,10 +90,10 @@ def _statement(
             for v in _rows(c)
             if v.figure.value == top.figure.value
         }
-        verdict = Verdict.AGREES if batches[0] in holders else Verdict.CONTRADICTION
+        verdict = Agreement.AGREES if batches[0] in holders else Agreement.CONTRADICTION
         if all(batches[0] not in {v.batch for v in _rows(c)} for c in columns):
-            verdict = Verdict.AMBIGUOUS
-        yield Finding(
+            verdict = Agreement.AMBIGUOUS
+        yield Checked(
             verdict, KIND, number + 1, f"{device} best at bs{batches[0]}", derived, tops[0].line + 1
         )
     if rates:
@@ -101,19 +102,12 @@ def _statement(
             same(stated, top.figure.value) or deviation(stated.value, top.figure.value) <= 0.001
             for top in tops
         )
-        # On a 310 one chip's rate may be meant.
-        chips = device == "310" and any(
-            deviation(stated.value * 4, top.figure.value) <= 0.01 for top in tops
-        )
-        verdict = (
-            Verdict.AGREES
-            if close
-            else Verdict.AMBIGUOUS
-            if chips or len(tops) > 1
-            else Verdict.CONTRADICTION
-        )
-        yield Finding(verdict, KIND, number + 1, stated.text, derived, tops[0].line + 1)
+        # Where a card has several chips, one chip's rate may be meant.
+        card, chips = stated.value * chips_of(device), chips_of(device) > 1
+        chips = chips and any(deviation(card, top.figure.value) <= 0.01 for top in tops)
+        verdict = graded(close, chips or len(tops) > 1)
+        yield Checked(verdict, KIND, number + 1, stated.text, derived, tops[0].line + 1)
 
 
-def _rows(column: Column) -> list[Value]:
+def _rows(column: RateColumn) -> list[RateCell]:
     return [v for v in column.values if v.batch and not v.best]

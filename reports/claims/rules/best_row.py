@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.cells import Column, Table, Value
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import deviation
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.printed import deviation
+from portproof.reports.claims.read.rate_tables import RateCell, RateColumn, RateTable
 
 KIND = "best-row"
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every cell of a best row in a column of throughputs."""
     for table in facts.tables:
         for column in table.rates:
@@ -26,56 +26,50 @@ def check(facts: Facts) -> Iterator[Outcome]:
                     yield from _named_batch(rows, bests[0])
 
 
-def _is_batch(rows: list[Value], best: Value) -> bool:
+def _is_batch(rows: list[RateCell], best: RateCell) -> bool:
     """Whether the best row names batches and not throughputs."""
     return best.figure.value in {v.batch for v in rows} and best.figure.value < min(
         v.figure.value for v in rows
     )
 
 
-def _batch_of_best(rows: list[Value], best: Value) -> Finding:
+def _batch_of_best(rows: list[RateCell], best: RateCell) -> Checked:
     top = max(v.figure.value for v in rows)
     right = any(v.batch == best.figure.value and v.figure.value == top for v in rows)
     holder = next(v for v in rows if v.figure.value == top)
-    verdict = Verdict.AGREES if right else Verdict.CONTRADICTION
-    return Finding(
-        verdict,
-        KIND,
-        best.line + 1,
-        f"bs{best.figure.text}",
-        f"bs{holder.batch} with {holder.figure.text}",
-        holder.line + 1,
-    )
+    verdict = Agreement.AGREES if right else Agreement.CONTRADICTION
+    derived = f"bs{holder.batch} with {holder.figure.text}"
+    return Checked(verdict, KIND, best.line + 1, f"bs{best.figure.text}", derived, holder.line + 1)
 
 
-def _best(table: Table, column: Column, rows: list[Value], best: Value) -> Finding:
+def _best(table: RateTable, column: RateColumn, rows: list[RateCell], best: RateCell) -> Checked:
     top = max(rows, key=lambda v: v.figure.value)
     precision = max(best.figure.ulp, top.figure.ulp)
     coarser = best.figure.ulp > top.figure.ulp
     if best.figure.value == top.figure.value or (
         coarser and abs(best.figure.value - top.figure.value) <= precision
     ):
-        verdict = Verdict.AGREES
+        verdict = Agreement.AGREES
     elif best.figure.value == min(v.figure.value for v in rows) or (
         best.figure.value > top.figure.value and not _others_fit(table, best)
     ):
         # The least of a column is the best of a latency; a value above all rows may come from a
         # batch that is not shown.
-        verdict = Verdict.AMBIGUOUS
+        verdict = Agreement.AMBIGUOUS
     elif _is_one_row(table, best):
-        verdict = Verdict.AMBIGUOUS
+        verdict = Agreement.AMBIGUOUS
     elif (
         any(v.figure.value == best.figure.value for v in rows)
         or deviation(best.figure.value, top.figure.value) > 0.001
     ):
-        verdict = Verdict.CONTRADICTION
+        verdict = Agreement.CONTRADICTION
     else:
-        verdict = Verdict.AMBIGUOUS
+        verdict = Agreement.AMBIGUOUS
     derived = f"{top.figure.text} (bs{top.batch}, the column's largest)"
-    return Finding(verdict, KIND, best.line + 1, best.figure.text, derived, top.line + 1)
+    return Checked(verdict, KIND, best.line + 1, best.figure.text, derived, top.line + 1)
 
 
-def _others_fit(table: Table, best: Value) -> bool:
+def _others_fit(table: RateTable, best: RateCell) -> bool:
     """Whether the best row has other cells, each of them the largest of its column: then the rows
     shown are all there are.
     """
@@ -88,7 +82,7 @@ def _others_fit(table: Table, best: Value) -> bool:
     return bool(pairs) and all(cell == largest for cell, largest in pairs)
 
 
-def _is_one_row(table: Table, best: Value) -> bool:
+def _is_one_row(table: RateTable, best: RateCell) -> bool:
     """Whether the best row repeats one batch's whole row: best by one device, not by each
     column.
     """
@@ -102,7 +96,7 @@ def _is_one_row(table: Table, best: Value) -> bool:
     return bool(shared) and len(cells) >= 2
 
 
-def _named_batch(rows: list[Value], best: Value) -> Iterator[Outcome]:
+def _named_batch(rows: list[RateCell], best: RateCell) -> Iterator[Answer]:
     """A batch printed with the best figure, as in ``16:6005.48``."""
     if best.own_batch is None:
         return
@@ -111,14 +105,10 @@ def _named_batch(rows: list[Value], best: Value) -> Iterator[Outcome]:
     if not holders or named is None:
         return
     verdict = (
-        Verdict.AGREES if any(v.batch == best.own_batch for v in holders) else Verdict.CONTRADICTION
+        Agreement.AGREES
+        if any(v.batch == best.own_batch for v in holders)
+        else Agreement.CONTRADICTION
     )
     derived = f"bs{holders[0].batch}: bs{best.own_batch} is {named.figure.text}"
-    yield Finding(
-        verdict,
-        "log-self",
-        best.line + 1,
-        f"bs{best.own_batch} {best.figure.text}",
-        derived,
-        holders[0].line + 1,
-    )
+    stated = f"bs{best.own_batch} {best.figure.text}"
+    yield Checked(verdict, "log-self", best.line + 1, stated, derived, holders[0].line + 1)

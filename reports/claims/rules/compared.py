@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.context import batches_in, device_spans
-from portproof.reports.claims.read.expressions import Side, Worked
-from portproof.reports.claims.read.facts import TUNED, Facts
-from portproof.reports.claims.read.figures import OTHER_RUN, Figure, deviation, shown
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.rate_sources import rate_sources
+from portproof.reports.claims.read.chips import device_of
+from portproof.reports.claims.read.context import TUNED, batches_in, device_spans
+from portproof.reports.claims.read.expressions import Term, Worked
+from portproof.reports.claims.read.printed import OTHER_RUN, Printed, deviation, shown
 
 KIND = "table-vs-log"
 #: Thresholds such as 1.2 and 1.6; no throughput in these documents is compared by a smaller figure.
@@ -28,7 +30,7 @@ class _Known:
     line: int
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every lone figure, or figure times a threshold, on either side of ``<`` and ``>``."""
     text = "\n".join(facts.document.lines)
     comparing = (
@@ -45,7 +47,7 @@ def check(facts: Facts) -> Iterator[Outcome]:
                 yield from _sides(facts, number, worked, text)
 
 
-def _sides(facts: Facts, number: int, worked: Worked, text: str) -> Iterator[Outcome]:
+def _sides(facts: DocumentFacts, number: int, worked: Worked, text: str) -> Iterator[Answer]:
     line = facts.document.lines[number]
     figures = [
         _restated(side)
@@ -64,16 +66,16 @@ def _sides(facts: Facts, number: int, worked: Worked, text: str) -> Iterator[Out
         if stated is None or not known:
             continue
         if any(deviation(stated.value, k.value) <= OTHER_RUN + 2 * stated.slack for k in known):
-            yield Finding(Verdict.AGREES, KIND, number + 1, stated.text, stated.text)
+            yield Checked(Agreement.AGREES, KIND, number + 1, stated.text, stated.text)
         elif matched and others and text.count(stated.text) == line.count(stated.text):
             nearest = min(others, key=lambda k: deviation(stated.value, k.value))
             derived = f"{shown(nearest.value)} ({nearest.device})"
-            yield Finding(
-                Verdict.CONTRADICTION, KIND, number + 1, stated.text, derived, nearest.line + 1
+            yield Checked(
+                Agreement.CONTRADICTION, KIND, number + 1, stated.text, derived, nearest.line + 1
             )
 
 
-def _restated(side: Side) -> Figure | None:
+def _restated(side: Term) -> Printed | None:
     """The throughput of a side: alone, or beside a threshold. Worked figures (``x4``, ``1000/``)
     are claims, judged with these.
     """
@@ -81,10 +83,10 @@ def _restated(side: Side) -> Figure | None:
     if len(figures) != len(side.factors) or len(figures) > 2:
         return None
     rates = [f for f in figures if f.value > _LARGEST_THRESHOLD and f.digits >= _LEAST_DIGITS]
-    return rates[0] if len(rates) == 1 and not any(f.text == "4" for f in figures) else None
+    return rates[0] if len(rates) == 1 and not any(device_of(f.value) for f in figures) else None
 
 
-def _batches(facts: Facts, number: int, line: str) -> list[int]:
+def _batches(facts: DocumentFacts, number: int, line: str) -> list[int]:
     """The batch of the line, or of a short title right above it."""
     for at in range(number, max(-1, number - _TITLE_ABOVE), -1):
         found = (
@@ -97,7 +99,7 @@ def _batches(facts: Facts, number: int, line: str) -> list[int]:
     return []
 
 
-def _known(facts: Facts, number: int, batches: list[int]) -> list[_Known]:
+def _known(facts: DocumentFacts, number: int, batches: list[int]) -> list[_Known]:
     """What other lines give for the batch, or for every batch where none is named."""
     found = [
         _Known(column.device or "", v.figure.value, v.line)
@@ -106,7 +108,7 @@ def _known(facts: Facts, number: int, batches: list[int]) -> list[_Known]:
         for v in column.values
         if not column.latency and (not batches or v.batch in batches)
     ]
-    for (device, batch), sources in facts.sources.items():
+    for (device, batch), sources in facts.once(rate_sources).items():
         if not batches or batch in batches:
             found += [
                 _Known(device, value, source.line)

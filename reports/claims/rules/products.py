@@ -7,13 +7,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.expressions import Side
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import RESTATED, Figure, deviation, judge, same, shown
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.expressions import Term
+from portproof.reports.claims.read.printed import RESTATED, Printed, deviation, judge, same, shown
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every worked equation and comparison outside commands and logs."""
     taken = {reading.line for log in facts.logs for reading in log.readings.values()}
     for number, found in facts.worked.items():
@@ -27,7 +27,7 @@ def check(facts: Facts) -> Iterator[Outcome]:
                     yield from _comparison(number, left, right, relation)
 
 
-def _equation(number: int, left: Side, stated: Figure, after: str) -> Finding:
+def _equation(number: int, left: Term, stated: Printed, after: str) -> Checked:
     """The verdict on one equation; ``after`` is the character behind it, which may change the right
     side's scale.
     """
@@ -35,17 +35,17 @@ def _equation(number: int, left: Side, stated: Figure, after: str) -> Finding:
     readings = [left.value, left.value * 100] if percent else [left.value]
     nearest = min(readings, key=lambda value: deviation(stated.value, value))
     verdict = judge(stated, nearest, RESTATED, left.slack)
-    if verdict is Verdict.CONTRADICTION and (
+    if verdict is Agreement.CONTRADICTION and (
         suffixed or _is_other_unit(stated, nearest, left.slack)
     ):
-        verdict = Verdict.AMBIGUOUS
+        verdict = Agreement.AMBIGUOUS
     text = f"{left.text}={stated.text}"
-    return Finding(
+    return Checked(
         verdict, "product", number + 1, text, f"{shown(nearest)} = {left.text}", number + 1
     )
 
 
-def _is_other_unit(stated: Figure, derived: float, slack: float) -> bool:
+def _is_other_unit(stated: Printed, derived: float, slack: float) -> bool:
     """Whether the two differ by a power of ten only: a unit that the equation leaves out."""
     if derived <= 0 or stated.value <= 0:
         return True
@@ -53,13 +53,13 @@ def _is_other_unit(stated: Figure, derived: float, slack: float) -> bool:
     return power != 0 and same(stated, derived * 10.0**power, slack)
 
 
-def _comparison(number: int, left: Side, right: Side, relation: str) -> Iterator[Outcome]:
+def _comparison(number: int, left: Term, right: Term, relation: str) -> Iterator[Answer]:
     if not any("." in side.text for side in (left, right)):
         return
     holds = left.value > right.value if relation == ">" else left.value < right.value
     close = deviation(left.value, right.value) <= RESTATED
-    verdict = Verdict.AGREES if holds else Verdict.AMBIGUOUS if close else Verdict.CONTRADICTION
+    verdict = graded(holds, close)
     derived = f"{shown(left.value)} {'<' if left.value < right.value else '>'} {shown(right.value)}"
-    yield Finding(
+    yield Checked(
         verdict, "product", number + 1, f"{left.text} {relation} {right.text}", derived, number + 1
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.cells import ANY_TWO, Column, Table, Value
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import RATIO, Figure, deviation, same, shown
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.chips import most_chips
+from portproof.reports.claims.read.printed import RATIO, Printed, deviation, same, shown
+from portproof.reports.claims.read.rate_tables import ANY_TWO, RateCell, RateColumn, RateTable
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every ratio whose header names two devices that the table has."""
     for table in facts.tables:
         for column in table.ratios:
@@ -20,34 +22,30 @@ def check(facts: Facts) -> Iterator[Outcome]:
             )
 
 
-def _with_doubt(column: Column, findings: list[tuple[Finding, float]]) -> Iterator[Outcome]:
+def _with_doubt(column: RateColumn, findings: list[tuple[Checked, float]]) -> Iterator[Answer]:
     """If most of a column does not fit its header, the header may mean something else: then nothing
     is sure.
     """
-    wrong = [finding for finding, _ in findings if finding.verdict is Verdict.CONTRADICTION]
-    factors = [factor for finding, factor in findings if finding.verdict is Verdict.CONTRADICTION]
+    wrong = [finding for finding, _ in findings if finding.verdict is Agreement.CONTRADICTION]
+    factors = [factor for finding, factor in findings if finding.verdict is Agreement.CONTRADICTION]
     constant = len(factors) > 1 and max(factors) - min(factors) <= RATIO * max(factors)
-    # One chip's rate divided by a card's, or the reverse, is off by the four chips of a 310 card.
+    # One chip's rate divided by a card's, or the reverse, is off by the chips of the card.
+    chips = most_chips()
     by_chips = bool(factors) and all(
-        deviation(factor, 4) <= RATIO or deviation(factor, 0.25) <= RATIO for factor in factors
+        min(deviation(factor, chips), deviation(factor, 1 / chips)) <= RATIO for factor in factors
     )
     doubtful = by_chips or (len(wrong) > 1 and (constant or len(wrong) > 0.6 * len(findings)))
     for finding, _ in findings:
-        if doubtful and finding.verdict is Verdict.CONTRADICTION:
+        if doubtful and finding.verdict is Agreement.CONTRADICTION:
             why = f"{finding.derived}; most of the column '{column.header}' does not fit its header"
-            yield Finding(
-                Verdict.AMBIGUOUS,
-                finding.kind,
-                finding.line,
-                finding.stated,
-                why,
-                finding.from_line,
-            )
+            yield replace(finding, verdict=Agreement.AMBIGUOUS, derived=why)
         else:
             yield finding
 
 
-def _operands(table: Table, column: Column, value: Value) -> list[tuple[Value, Value]]:
+def _operands(
+    table: RateTable, column: RateColumn, value: RateCell
+) -> list[tuple[RateCell, RateCell]]:
     """The cells that the ratio may be the quotient of."""
     if column.over == ANY_TWO:
         cells = [v for c in table.rates if (v := c.at(value.row))]
@@ -57,7 +55,7 @@ def _operands(table: Table, column: Column, value: Value) -> list[tuple[Value, V
     return [(top, bottom) for top in tops for bottom in bottoms]
 
 
-def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] | None:
+def _ratio(table: RateTable, column: RateColumn, value: RateCell) -> tuple[Checked, float] | None:
     """The verdict on one ratio, and stated over derived."""
     quotients = [
         (t.figure, b.figure)
@@ -68,7 +66,7 @@ def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] 
         return None
     stated = value.figure
     if value.percent:
-        stated = Figure(stated.text, stated.value / 100, stated.ulp / 100)
+        stated = Printed(stated.text, stated.value / 100, stated.ulp / 100)
     top, bottom = min(
         quotients, key=lambda pair: deviation(stated.value, pair[0].value / pair[1].value)
     )
@@ -80,20 +78,11 @@ def _ratio(table: Table, column: Column, value: Value) -> tuple[Finding, float] 
     grows = any(word in column.header for word in ("提升", "增", "加速")) and same(
         stated, derived - 1, slack
     )
-    if grows or same(stated, derived, slack):
-        verdict = Verdict.AGREES
-    elif deviation(stated.value, derived) <= RATIO + slack:
-        verdict = Verdict.AMBIGUOUS
-    else:
-        verdict = Verdict.CONTRADICTION
+    verdict = graded(
+        grows or same(stated, derived, slack), deviation(stated.value, derived) <= RATIO + slack
+    )
     shown_as = f"{shown(100 * derived)}%" if value.percent else shown(derived)
     text = value.figure.text + ("%" if value.percent else "")
-    finding = Finding(
-        verdict,
-        "ratio",
-        value.line + 1,
-        text,
-        f"{shown_as} = {top.text}/{bottom.text}",
-        value.line + 1,
-    )
+    follows = f"{shown_as} = {top.text}/{bottom.text}"
+    finding = Checked(verdict, "ratio", value.line + 1, text, follows, value.line + 1)
     return finding, stated.value / derived

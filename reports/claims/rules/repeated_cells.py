@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.cells import Table, Value
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import OTHER_RUN, deviation, same
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.printed import OTHER_RUN, deviation, same
+from portproof.reports.claims.read.rate_tables import RateCell, RateTable
 
 KIND = "table-vs-log"
 #: So many equal cells make two tables one run.
@@ -18,7 +18,7 @@ _FEWEST_SHARED = 2
 _MOST_TABLES = 20
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every pair of tables; the smaller one is held against the larger."""
     for pair in combinations(facts.tables[:_MOST_TABLES], 2):
         smaller, larger = sorted((_cells(table) for table in pair), key=len)
@@ -34,8 +34,8 @@ def check(facts: Facts) -> Iterator[Outcome]:
                     f"{other.figure.text} in the other table, which shares {len(equal)} figures"
                     " with this one"
                 )
-                yield Finding(
-                    Verdict.CONTRADICTION,
+                yield Checked(
+                    Agreement.CONTRADICTION,
                     KIND,
                     cell.line + 1,
                     cell.figure.text,
@@ -44,9 +44,9 @@ def check(facts: Facts) -> Iterator[Outcome]:
                 )
 
 
-def _cells(table: Table) -> dict[tuple[str, int], Value]:
+def _cells(table: RateTable) -> dict[tuple[str, int], RateCell]:
     """The throughputs by device and batch, without variants, bests and what is there twice."""
-    found: dict[tuple[str, int], Value] = {}
+    found: dict[tuple[str, int], RateCell] = {}
     for column in table.rates:
         alone = (
             column.device

@@ -7,36 +7,42 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.context import devices_in
-from portproof.reports.claims.read.facts import OTHER_CONDITION, TUNED, Facts, Misquote
-from portproof.reports.claims.read.figures import (
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.facts.assigned import AssignedLog
+from portproof.reports.claims.facts.batch_sources import USUAL_BATCHES
+from portproof.reports.claims.facts.conclusions import uses
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.misquotes import Misquote, misquotes
+from portproof.reports.claims.facts.rate_sources import sources_of
+from portproof.reports.claims.read.chips import most_chips
+from portproof.reports.claims.read.context import OTHER_CONDITION, TUNED, devices_in
+from portproof.reports.claims.read.printed import (
     NUMBER,
     OTHER_RUN,
     RESTATED,
+    as_printed,
     deviation,
-    figure,
     same,
     shown,
 )
 from portproof.reports.claims.read.prose import Claim
-from portproof.reports.claims.read.runs import USUAL_BATCHES, Run, uses
 
 KIND = "table-vs-log"
 _RIGHT_BELOW = 6
 _COMPARES = re.compile("[<>]|高于|低于|大于|小于")
 _NAMED_RATE = re.compile(
-    rf"(?:Interface\s{{0,3}}throughput\s?Rate|ave_throughputRate)\s?[:=]?\s?({NUMBER})(?!\d|\.\d|\s?[*xX]\s?\d)",
+    r"(?:Interface\s{0,3}throughput\s?Rate|ave_throughputRate)"
+    rf"\s?[:=]?\s?({NUMBER})(?!\d|\.\d|\s?[*xX]\s?\d)",
     re.IGNORECASE,
 )
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Conclusions below their logs first; then the claims that stand elsewhere; last, later uses of
     what was found wrong.
     """
-    wrong: dict[str, Finding] = {}
-    for misquote in facts.misquotes:
+    wrong: dict[str, Checked] = {}
+    for misquote in facts.once(misquotes):
         finding = _misquoted(misquote)
         yield finding
         wrong |= {
@@ -58,7 +64,7 @@ def check(facts: Facts) -> Iterator[Outcome]:
         if finding_elsewhere:
             yield finding_elsewhere
             if (
-                finding_elsewhere.verdict is Verdict.CONTRADICTION
+                finding_elsewhere.verdict is Agreement.CONTRADICTION
                 and claim.figure
                 and claim.figure.digits >= 5
             ):
@@ -69,39 +75,33 @@ def check(facts: Facts) -> Iterator[Outcome]:
             yield from _named(facts, claim)
 
 
-def _named(facts: Facts, claim: Claim) -> Iterator[Outcome]:
+def _named(facts: DocumentFacts, claim: Claim) -> Iterator[Answer]:
     """The log's figure printed by its name before the product that is worked from it: ``Interface
     throughputRate: 37.17, 37.17x4=148.68``.
     """
     match = _NAMED_RATE.search(facts.document.lines[claim.line])
     if match is None or claim.operand is None:
         return
-    stated, run = figure(match[1]), facts.concluded.get(id(claim))
+    stated, run = as_printed(match[1]), facts.concluded.get(id(claim))
     if same(stated, claim.operand.value):
         # Whether the product's own operand is the log's is judged with the product.
         return
     principal = run.log.principal if run and not run.log.is_latency else None
     right, line = (principal.figure, principal.line) if principal else (claim.operand, claim.line)
     off = deviation(stated.value, right.value)
-    verdict = (
-        Verdict.AGREES
-        if same(stated, right.value)
-        else Verdict.AMBIGUOUS
-        if off <= RESTATED
-        else Verdict.CONTRADICTION
-    )
-    yield Finding(verdict, KIND, claim.line + 1, match[0], right.text, line + 1)
+    verdict = graded(same(stated, right.value), off <= RESTATED)
+    yield Checked(verdict, KIND, claim.line + 1, match[0], right.text, line + 1)
 
 
-def _misquoted(misquote: Misquote) -> Finding:
+def _misquoted(misquote: Misquote) -> Checked:
     claim = misquote.claim
     text = (
         claim.text
         if claim.figure is None or claim.form == "plain"
         else f"{claim.text}={claim.figure.text}"
     )
-    return Finding(
-        Verdict.CONTRADICTION,
+    return Checked(
+        Agreement.CONTRADICTION,
         KIND,
         claim.line + 1,
         text,
@@ -110,7 +110,7 @@ def _misquoted(misquote: Misquote) -> Finding:
     )
 
 
-def _conclusion(run: Run, claim: Claim) -> Finding:
+def _conclusion(run: AssignedLog, claim: Claim) -> Checked:
     """A conclusion that uses the log's figure, perhaps with a slip below the tolerance, or the
     median for the mean.
     """
@@ -121,36 +121,24 @@ def _conclusion(run: Run, claim: Claim) -> Finding:
     value = operand.value if operand else claim.value
     exact = operand is None or any(same(operand, reading.value) for reading in readings)
     nearest = min(readings, key=lambda reading: deviation(value, reading.value))
-    verdict = Verdict.AGREES if exact else Verdict.AMBIGUOUS
-    return Finding(
-        verdict,
-        KIND,
-        claim.line + 1,
-        claim.shown,
-        f"{nearest.figure.text} in the log",
-        nearest.line + 1,
-    )
+    verdict = Agreement.AGREES if exact else Agreement.AMBIGUOUS
+    derived = f"{nearest.figure.text} in the log"
+    return Checked(verdict, KIND, claim.line + 1, claim.shown, derived, nearest.line + 1)
 
 
-def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
+def _rate_of_time(run: AssignedLog, claim: Claim) -> Iterator[Answer]:
     """A rate stated below a log of times, at the batch that the text names."""
     principal, batch = run.log.principal, claim.batch or run.batch
     if principal is None or not principal.value or batch is None or run.batch not in (None, batch):
         return
     per_second = 1000 / principal.value
-    readings = [per_second * factor for factor in (batch, 4 * batch, 1, 4)]
+    readings = [per_second * factor for factor in (batch, most_chips() * batch, 1, most_chips())]
     throughput = run.log.get("throughput")
     readings += [throughput.value, throughput.value * batch] if throughput else []
-    card = readings[1] if run.device == "310" else readings[0]
+    card = per_second * batch * run.chips_on_card
     off = min(deviation(claim.value, reading) for reading in readings)
     slack = 2 * claim.figure.slack if claim.figure else 0.0
-    verdict = (
-        Verdict.AGREES
-        if off <= 0.001 + slack
-        else Verdict.AMBIGUOUS
-        if off <= OTHER_RUN + slack
-        else Verdict.CONTRADICTION
-    )
+    verdict = graded(off <= 0.001 + slack, off <= OTHER_RUN + slack)
     chips = card / per_second / batch
     other = next(
         (
@@ -161,20 +149,14 @@ def _rate_of_time(run: Run, claim: Claim) -> Iterator[Outcome]:
         None,
     )
     text = f"{shown(card)} = 1000*{batch}/{principal.figure.text}" + ("*4" if chips > 1 else "")
-    if other and verdict is Verdict.CONTRADICTION:
-        yield Finding(
-            verdict,
-            "log-self",
-            claim.line + 1,
-            claim.shown,
-            f"{text}; {claim.shown} is batch {other}",
-            principal.line + 1,
-        )
+    if other and verdict is Agreement.CONTRADICTION:
+        derived = f"{text}; {claim.shown} is batch {other}"
+        yield Checked(verdict, "log-self", claim.line + 1, claim.shown, derived, principal.line + 1)
     else:
-        yield Finding(verdict, KIND, claim.line + 1, claim.shown, text, principal.line + 1)
+        yield Checked(verdict, KIND, claim.line + 1, claim.shown, text, principal.line + 1)
 
 
-def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
+def _elsewhere(facts: DocumentFacts, claim: Claim) -> Checked | None:
     """A claim for one device and batch, held against the logs and worked figures of the same device
     and batch above it.
     """
@@ -182,7 +164,7 @@ def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     device = claim.device or _device_of_log_above(facts, claim)
     if claim.batch is None or device is None or TUNED.search(line) or OTHER_CONDITION.search(line):
         return None
-    sources = [s for s in facts.sources.get((device, claim.batch), []) if s.line < claim.line]
+    sources = [s for s in sources_of(facts, device, claim.batch) if s.line < claim.line]
     stated = claim.operand or claim.figure
     if not sources or stated is None:
         return None
@@ -194,26 +176,14 @@ def _elsewhere(facts: Facts, claim: Claim) -> Finding | None:
     distance, nearest = min(((s.distance_of(value), s) for s in sources), key=lambda pair: pair[0])
     exact = distance <= stated.slack * 2 + 1e-5
     tolerance = OTHER_RUN if claim.form == "plain" else RESTATED
-    verdict = (
-        Verdict.AGREES
-        if exact
-        else Verdict.AMBIGUOUS
-        if distance <= tolerance
-        else Verdict.CONTRADICTION
-    )
-    if verdict is Verdict.CONTRADICTION and TUNED.search(facts.document.lines[nearest.line]):
-        verdict = Verdict.AMBIGUOUS
-    return Finding(
-        verdict,
-        KIND,
-        claim.line + 1,
-        claim.shown,
-        f"{shown(nearest.value)} = {nearest.text}",
-        nearest.line + 1,
-    )
+    verdict = graded(exact, distance <= tolerance)
+    if verdict is Agreement.CONTRADICTION and TUNED.search(facts.document.lines[nearest.line]):
+        verdict = Agreement.AMBIGUOUS
+    derived = f"{shown(nearest.value)} = {nearest.text}"
+    return Checked(verdict, KIND, claim.line + 1, claim.shown, derived, nearest.line + 1)
 
 
-def _device_of_log_above(facts: Facts, claim: Claim) -> str | None:
+def _device_of_log_above(facts: DocumentFacts, claim: Claim) -> str | None:
     """The device of the log right above, for a line that names its batch and no device."""
     line = facts.document.lines[claim.line]
     if _COMPARES.search(line) or devices_in(line):
@@ -222,7 +192,7 @@ def _device_of_log_above(facts: Facts, claim: Claim) -> str | None:
     return above[-1].device if above and claim.batch and claim.batch == above[-1].batch else None
 
 
-def _repeats(facts: Facts, wrong: dict[str, Finding]) -> Iterator[Outcome]:
+def _repeats(facts: DocumentFacts, wrong: dict[str, Checked]) -> Iterator[Answer]:
     """Worked arithmetic that goes on with a figure already found wrong, printed digit by digit the
     same.
     """
@@ -234,8 +204,8 @@ def _repeats(facts: Facts, wrong: dict[str, Finding]) -> Iterator[Outcome]:
                     first = wrong.get(factor.text)
                     if first and first.line < number + 1 and (number + 1, factor.text) not in seen:
                         seen.add((number + 1, factor.text))
-                        yield Finding(
-                            Verdict.CONTRADICTION,
+                        yield Checked(
+                            Agreement.CONTRADICTION,
                             KIND,
                             number + 1,
                             factor.text,

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
-from portproof.reports.claims.findings import Finding, Outcome, Unchecked, Verdict
-from portproof.reports.claims.read.cells import Column, Table, Value
-from portproof.reports.claims.read.facts import TUNED, Facts, Source
-from portproof.reports.claims.read.figures import OTHER_RUN, same, shown
+from portproof.reports.claims.checked import Agreement, Answer, Checked, Unchecked, graded
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.rate_sources import (
+    RateSource,
+    all_sources,
+    log_times,
+    only_npu,
+    sources_of,
+)
+from portproof.reports.claims.read.context import TUNED
+from portproof.reports.claims.read.printed import OTHER_RUN, same, shown
+from portproof.reports.claims.read.rate_tables import RateCell, RateColumn, RateTable
 
 KIND = "table-vs-log"
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every throughput cell whose device and batch are sure."""
     for run in facts.runs if facts.tables else ():
         if run.device is None:
@@ -26,7 +35,7 @@ def check(facts: Facts) -> Iterator[Outcome]:
         without = []
         for column in table.rates:
             for value in column.values:
-                if value.best or column.latency or value.figure.text in facts.times:
+                if value.best or column.latency or value.figure.text in facts.once(log_times):
                     continue
                 sources = _sources(facts, table, column, value)
                 if sources:
@@ -41,60 +50,52 @@ def check(facts: Facts) -> Iterator[Outcome]:
             yield Unchecked(table.line + 1, why)
 
 
-def _with_doubt(facts: Facts, table: Table, finding: Finding) -> Finding:
+def _with_doubt(facts: DocumentFacts, table: RateTable, finding: Checked) -> Checked:
     """Where the source or the table's title speaks of tuning, the two may be of different
     models.
     """
     titles = facts.document.lines[max(0, table.line - 3) : table.line]
     source = facts.document.lines[finding.from_line - 1] if finding.from_line else ""
-    if finding.verdict is Verdict.CONTRADICTION and any(
+    if finding.verdict is Agreement.CONTRADICTION and any(
         TUNED.search(text) for text in [source, *titles]
     ):
         why = f"{finding.derived}; before or after tuning is not told apart"
-        return Finding(
-            Verdict.AMBIGUOUS, KIND, finding.line, finding.stated, why, finding.from_line
-        )
+        return replace(finding, verdict=Agreement.AMBIGUOUS, derived=why)
     return finding
 
 
-def _sources(facts: Facts, table: Table, column: Column, value: Value) -> list[Source]:
+def _sources(
+    facts: DocumentFacts, table: RateTable, column: RateColumn, value: RateCell
+) -> list[RateSource]:
     """What the cell can be held against; nothing when it is not sure which run it shows."""
     if column.device is None or column.variant or len(table.of(column.device)) > 1:
         return []
     rows = Counter(v.batch for v in column.values if not v.best)
     if rows[value.batch] > 1:
         return []
-    device = facts.only_npu if column.device == "NPU" else column.device
+    device = facts.once(only_npu) if column.device == "NPU" else column.device
     if device is None:
         return []
     if value.batch is not None:
-        return facts.sources.get((device, value.batch), [])
-    found = list(facts.all_sources(device))
+        return sources_of(facts, device, value.batch)
+    found = list(all_sources(facts, device))
     batches = {batch for batch, _ in found}
     return [source for _, source in found] if len(batches) == 1 else []
 
 
-def _compare(column: Column, value: Value, sources: list[Source]) -> Finding:
+def _compare(column: RateColumn, value: RateCell, sources: list[RateSource]) -> Checked:
     nearest = min(sources, key=lambda source: source.distance(value.figure))
     mean = sum(source.value for source in sources) / len(sources)
-    if any(source.gives(value.figure) for source in sources) or same(value.figure, mean):
-        verdict = Verdict.AGREES
-    elif nearest.distance(value.figure) <= OTHER_RUN:
-        verdict = Verdict.AMBIGUOUS
-    else:
-        verdict = Verdict.CONTRADICTION
+    verdict = graded(
+        any(source.gives(value.figure) for source in sources) or same(value.figure, mean),
+        nearest.distance(value.figure) <= OTHER_RUN,
+    )
     ranked = sorted(sources, key=lambda source: source.distance(value.figure))
     derived = "; or ".join(dict.fromkeys(_term(source) for source in ranked[:3]))
-    return Finding(
-        verdict,
-        KIND,
-        value.line + 1,
-        value.figure.text,
-        f"{derived} ({column.device})",
-        nearest.line + 1,
-    )
+    follows = f"{derived} ({column.device})"
+    return Checked(verdict, KIND, value.line + 1, value.figure.text, follows, nearest.line + 1)
 
 
-def _term(source: Source) -> str:
+def _term(source: RateSource) -> str:
     value = shown(source.value)
     return value if value == source.text else f"{value} = {source.text}"

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.cells import batch_of
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.rate_sources import log_times
 from portproof.reports.claims.read.context import devices_in
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import (
+from portproof.reports.claims.read.grids import Grid
+from portproof.reports.claims.read.printed import (
     NUMBER,
     OTHER_RUN,
-    Figure,
+    Printed,
+    as_printed,
     deviation,
-    figure,
     shown,
 )
-from portproof.reports.claims.read.grids import Grid, grids
+from portproof.reports.claims.read.rate_tables import batch_of
 
 KIND = "unit"
 _RATE = re.compile(r"fps|qps|samples/s|im(?:a)?ge?s?/s|吞吐", re.IGNORECASE)
@@ -32,14 +33,14 @@ _FEWEST_ROWS = 3
 _NUMBER = re.compile(NUMBER)
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Tables with rates and times side by side; then throughputs that are a log's latency."""
-    for grid in grids(facts.document):
+    for grid in facts.grids:
         yield from _columns(grid)
     yield from _latency_as_rate(facts)
 
 
-def _columns(grid: Grid) -> Iterator[Outcome]:
+def _columns(grid: Grid) -> Iterator[Answer]:
     headers = [cell.text for cell in grid.rows[0]]
     rates = [i for i, text in enumerate(headers) if _RATE.search(text) and not _TIME.search(text)]
     for index, header in enumerate(headers):
@@ -55,11 +56,11 @@ def _columns(grid: Grid) -> Iterator[Outcome]:
         if pairs:
             finding = _column(grid.rows[0][index].line, header, pairs, units[0])
             yield finding
-            if finding.verdict is Verdict.AGREES:
+            if finding.verdict is Agreement.AGREES:
                 yield from _strays(grid, pairs)
 
 
-def _strays(grid: Grid, pairs: list[tuple[Figure, Figure, int]]) -> Iterator[Outcome]:
+def _strays(grid: Grid, pairs: list[tuple[Printed, Printed, int]]) -> Iterator[Answer]:
     """The one row whose rate x time is not what it is in all others: one image, or its batch, in
     all of them alike.
     """
@@ -83,8 +84,8 @@ def _strays(grid: Grid, pairs: list[tuple[Figure, Figure, int]]) -> Iterator[Out
                 f"rate x time = {shown(under_way[strays[0]])}, {shown(usual)} in the other rows"
             )
             off = deviation(under_way[strays[0]], usual)
-            verdict = Verdict.CONTRADICTION if off > 2 * OTHER_RUN else Verdict.AMBIGUOUS
-            yield Finding(verdict, KIND, line + 1, f"{rate.text}, {time.text}", derived, line + 1)
+            verdict = Agreement.CONTRADICTION if off > 2 * OTHER_RUN else Agreement.AMBIGUOUS
+            yield Checked(verdict, KIND, line + 1, f"{rate.text}, {time.text}", derived, line + 1)
 
 
 def _unlike(rate_header: str, time_header: str) -> tuple[bool, int]:
@@ -97,15 +98,15 @@ def _unlike(rate_header: str, time_header: str) -> tuple[bool, int]:
     )
 
 
-def _lone(text: str) -> Figure | None:
+def _lone(text: str) -> Printed | None:
     match = _NUMBER.fullmatch(text.strip())
-    read = figure(match[0]) if match else None
+    read = as_printed(match[0]) if match else None
     return read if read and read.value else None
 
 
 def _column(
-    header_line: int, header: str, pairs: list[tuple[Figure, Figure, int]], unit: float
-) -> Finding:
+    header_line: int, header: str, pairs: list[tuple[Printed, Printed, int]], unit: float
+) -> Checked:
     """rate x time is the number of images under way: at least 1, and a whole batch where nothing
     overlaps.
     """
@@ -115,13 +116,13 @@ def _column(
         round(u * other) >= 1 and deviation(u * other, round(u * other)) <= 0.1 for u in under_way
     )
     impossible = max(under_way) < 0.1 if unit < 1 else min(under_way) > 100
-    verdict = Verdict.CONTRADICTION if impossible and fits_other else Verdict.AGREES
+    verdict = Agreement.CONTRADICTION if impossible and fits_other else Agreement.AGREES
     rate, time, line = pairs[0]
     derived = f"{_LARGER[unit]}: {rate.text}/s x {time.text} = {shown(rate.value * time.value)}"
-    return Finding(verdict, KIND, header_line + 1, header, derived, line + 1)
+    return Checked(verdict, KIND, header_line + 1, header, derived, line + 1)
 
 
-def _latency_as_rate(facts: Facts) -> Iterator[Outcome]:
+def _latency_as_rate(facts: DocumentFacts) -> Iterator[Answer]:
     """A stated throughput that is, digit by digit, the mean time of a log and not its rate."""
     cells = [
         (value.figure, value.line)
@@ -136,12 +137,12 @@ def _latency_as_rate(facts: Facts) -> Iterator[Outcome]:
         if claim.form == "plain" and claim.figure
     ]
     for stated, line in cells + claims:
-        time = facts.times.get(stated.text)
+        time = facts.once(log_times).get(stated.text)
         if time and time.value and deviation(1000 / time.value, time.value) > 0.05:
             derived = (
                 f"{stated.text} ms is a log's time; the rate is {shown(1000 / time.value)}"
                 " batches/s"
             )
-            yield Finding(
-                Verdict.CONTRADICTION, KIND, line + 1, stated.text, derived, time.line + 1
+            yield Checked(
+                Agreement.CONTRADICTION, KIND, line + 1, stated.text, derived, time.line + 1
             )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.context import batches_in
-from portproof.reports.claims.read.facts import TUNED, Facts
-from portproof.reports.claims.read.figures import OTHER_RUN, shown
-from portproof.reports.claims.read.known_rates import Rate, common_batches, devices_named, rates
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.known_rates import Rate, common_batches, devices_named, rates
+from portproof.reports.claims.read.chips import most_chips
+from portproof.reports.claims.read.context import TUNED, batches_in
+from portproof.reports.claims.read.printed import OTHER_RUN, shown
 
 KIND = "policy"
 _VERDICT = re.compile(
-    r"(?P<left>(?:310P?\d?|710|npu|T4|gpu)[^,;。"
-    r"<>=\d]{0,12}?)(?:均|都)?(?P<sign>高于|优于|超过|大于|好于|低于|小于|不如|不及|差于)"
+    r"(?P<left>(?:310P?\d?|710|npu|T4|gpu)[^,;。<>=\d]{0,12}?)(?:均|都)?"
+    r"(?P<sign>高于|优于|超过|大于|好于|低于|小于|不如|不及|差于)"
     r"(?P<right>[^,;。<>=\d]{0,4}?(?:310P?\d?|710|npu|T4|gpu))(?![^,;。]{0,12}(?:倍|%))",
     re.IGNORECASE,
 )
@@ -24,7 +25,7 @@ _SPEED = re.compile(r"性能|吞吐|fps", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;。]")
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every sentence of prose that says which of two devices is faster."""
     for number, line in enumerate(facts.document.lines):
         if (
@@ -45,8 +46,8 @@ def check(facts: Facts) -> Iterator[Outcome]:
 
 
 def _verdict(
-    facts: Facts, number: int, match: re.Match[str], named: list[int]
-) -> Iterator[Outcome]:
+    facts: DocumentFacts, number: int, match: re.Match[str], named: list[int]
+) -> Iterator[Answer]:
     """Refuted when it is wrong for every batch that is meant, whichever reading of the figures is
     taken.
     """
@@ -64,22 +65,16 @@ def _verdict(
     refuted = all(
         _refuted(bottoms, tops) if less else _refuted(tops, bottoms) for tops, bottoms in known
     )
-    verdict = Verdict.CONTRADICTION if refuted else Verdict.AGREES
+    verdict = Agreement.CONTRADICTION if refuted else Agreement.AGREES
     tops, bottoms = known[0]
-    yield Finding(
-        verdict,
-        KIND,
-        number + 1,
-        match[0],
-        f"{shown(tops[0].value)} against {shown(bottoms[0].value)}",
-        tops[0].line + 1,
-    )
+    derived = f"{shown(tops[0].value)} against {shown(bottoms[0].value)}"
+    yield Checked(verdict, KIND, number + 1, match[0], derived, tops[0].line + 1)
 
 
 def _refuted(faster: list[Rate], slower: list[Rate]) -> bool:
     """Whether every figure of what is called faster stands clearly below every figure of
     the other.
     """
-    # What may be one chip's figure may stand for a card that is four times as fast.
-    most = max(rate.value * (1 if rate.card else 4) for rate in faster)
+    # What may be one chip's figure may mean a card that is as many times as fast as it has chips.
+    most = max(rate.value * (1 if rate.card else most_chips()) for rate in faster)
     return most * (1 + OTHER_RUN) < min(rate.value for rate in slower)

@@ -13,10 +13,14 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from portproof.logs.runs import Figure, Run
+from portproof.logs.runs import END_TO_END, Figure, Run
 
 #: Groups of figures that share an order: min <= median <= max and min <= mean <= max.
 SPREADS = ("latency", "compute", "enqueue", "h2d", "d2h", "end_to_end")
+
+#: By how much rate x latency may miss one second: of benchmark's data read, and of pure inference,
+#: which averages the two apart.
+READ_SLACK, PURE_SLACK = 0.01, 0.05
 
 
 def check(run: Run) -> None:
@@ -53,6 +57,34 @@ def seconds(figure: Figure) -> str:
 def near(a: float, b: float, tolerance: float) -> bool:
     """Whether two figures agree within a fraction of the greater one."""
     return math.isclose(a, b, rel_tol=tolerance)
+
+
+def rate_times_latency(run: Run, stage: str) -> float | None:
+    """Seconds: a stage's rate x its mean latency, 1 where the stage takes one sample at a time."""
+    rate, latency = (run.figure(name, stage=stage) for name in ("throughput", "latency_mean"))
+    return rate.value * latency.value if rate and latency and rate.value and latency.value else None
+
+
+def samples_of(run: Run) -> float | None:
+    """Number of samples of a benchmark run, not rounded: end-to-end rate x time."""
+    rate, time = run.figure("throughput", boundary=END_TO_END), run.figure("walltime")
+    return rate.value * time.value if rate and time and rate.value and time.value else None
+
+
+def batch_of_rates(run: Run) -> float | None:
+    """The batch that benchmark really ran, not rounded: [infer] rate / [post] rate, since [post]
+    counts batches. It is :func:`mean_batch` of the batch and the number of samples.
+    """
+    rates = {f.stage: f.value for f in run.figures if f.name == "throughput" and not f.boundary}
+    infer, post = rates.get("infer"), rates.get("post")
+    return infer / post if infer and post else None
+
+
+def mean_batch(batch: int, samples: float | None) -> float:
+    """Samples in a batch on average: N / ceil(N / batch), since the last one is short; the batch
+    where N is not known.
+    """
+    return samples / math.ceil(samples / batch) if samples else batch
 
 
 def across(runs: Sequence[Run]) -> list[tuple[Run, str]]:

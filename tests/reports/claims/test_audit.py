@@ -9,8 +9,8 @@ import pytest
 
 from portproof.core.errors import InputError
 from portproof.reports.claims.audit import audit, audit_document
-from portproof.reports.claims.findings import Audit
-from portproof.reports.claims.read.document import parse
+from portproof.reports.claims.checked import Audit
+from portproof.reports.claims.read.plain_text import parse
 
 LOG = """\
 [e2e] throughputRate: 185.966, latency: 268866

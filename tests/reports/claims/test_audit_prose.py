@@ -8,7 +8,7 @@ import pytest
 
 from portproof.reports.claims.audit import audit_document
 from portproof.reports.claims.read.context import devices_in
-from portproof.reports.claims.read.document import parse
+from portproof.reports.claims.read.plain_text import parse
 
 TABLE = """\
 | bs | 310 | 310P | T4 |

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from portproof.reports.claims.audit import audit
-from portproof.reports.claims.findings import Audit
+from portproof.reports.claims.checked import Audit
 
 
 @cache

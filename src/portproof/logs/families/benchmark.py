@@ -12,12 +12,18 @@ up.
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import re
 
 from portproof.core.errors import InputError
-from portproof.logs.checks import near
+from portproof.logs.checks import (
+    READ_SLACK,
+    batch_of_rates,
+    mean_batch,
+    near,
+    rate_times_latency,
+    samples_of,
+)
 from portproof.logs.families.benchmark_sections import NAMES, ORDER, SECTION, Section, fields_of
 from portproof.logs.families.benchmark_sections import ROUNDING as _ROUNDING
 from portproof.logs.lines import Line
@@ -168,10 +174,13 @@ def _sample_count(log: _Log, run: Run) -> Figure | None:
     """Samples = end-to-end rate x time, which must be a whole number within the six digits that the
     tool prints.
     """
-    rate, latency = log.value("e2e", "rate"), log.value("e2e", "latency")
-    if rate is None or latency is None:
+    rate, latency, product = (
+        log.value("e2e", "rate"),
+        log.value("e2e", "latency"),
+        samples_of(run),
+    )
+    if rate is None or latency is None or product is None:
         return None
-    product = rate * latency / 1000
     slack = product * _ROUNDING + 1e-3
     if abs(product - round(product)) > slack:
         run.warnings.append(
@@ -196,27 +205,26 @@ def _find_batch(log: _Log, run: Run, named: int | None, samples: float | None) -
     """Set the batch: from the rates where they tell it, else from the file's name, which is only a
     hint.
     """
-    infer, post = log.value("infer", "rate"), log.value("post", "rate")
+    infer, post, ratio = (
+        log.value("infer", "rate"),
+        log.value("post", "rate"),
+        batch_of_rates(run),
+    )
     measured = None
-    if infer and post:
-        fitting = _batches_for(infer / post, samples)
-        if (
-            named
-            and samples
-            and samples < _FEW
-            and near(_per_batch(named, samples), infer / post, 0.05)
-        ):
+    if ratio is not None:
+        fitting = _batches_for(ratio, samples)
+        if named and samples and samples < _FEW and near(mean_batch(named, samples), ratio, 0.05):
             fitting.append(named)
         measured = named if named in fitting else fitting[0] if len(fitting) == 1 else None
         if named is not None and named not in fitting:
             run.warnings.append(
-                f"the name says batch {named}, the [infer] and [post] rates say {infer / post:.4g}"
+                f"the name says batch {named}, the [infer] and [post] rates say {ratio:.4g}"
                 f" ({infer:g} / {post:g})"
                 + (f": the run was made with batch {measured}" if measured else "")
             )
     if measured is not None:
         run.batch, run.batch_source = measured, "rates of [infer] and [post]"
-    elif named is not None and not (infer and post):
+    elif named is not None and ratio is None:
         run.batch, run.batch_source = named, "file name (a hint)"
 
 
@@ -229,31 +237,26 @@ def _batches_for(ratio: float, samples: float | None) -> list[int]:
     if not 0.9 <= ratio <= 65536:
         return []
     around = range(max(int(ratio), 1), int(ratio) + 2)
-    best = min(around, key=lambda batch: abs(_per_batch(batch, samples) - ratio))
-    if not near(_per_batch(best, samples), ratio, 0.01):
+    best = min(around, key=lambda batch: abs(mean_batch(batch, samples) - ratio))
+    if not near(mean_batch(best, samples), ratio, 0.01):
         return []
     found = [best]
     while (
         samples
         and len(found) < 4096
-        and _per_batch(found[-1] + 1, samples) == _per_batch(best, samples)
+        and mean_batch(found[-1] + 1, samples) == mean_batch(best, samples)
     ):
         found.append(found[-1] + 1)
     return found
 
 
-def _per_batch(batch: int, samples: float | None) -> float:
-    """Samples in a batch on average: N / ceil(N / batch), or the batch where N is not known."""
-    return samples / math.ceil(samples / batch) if samples else batch
-
-
 def _check_sections(log: _Log, run: Run) -> None:
     """Read rate x module latency must be one second; sections that lack a field are named."""
     rate, latency = log.value("read", "rate"), log.value("read", "latency")
-    if rate and latency and not near(rate * latency / 1000, 1, 0.01):
+    product = rate_times_latency(run, "read")
+    if product is not None and not near(product, 1, READ_SLACK):
         run.warnings.append(
-            f"[data read] rate x latency is not 1: {rate:g}/s x {latency:g} ms ="
-            f" {rate * latency / 1000:.4g}"
+            f"[data read] rate x latency is not 1: {rate:g}/s x {latency:g} ms = {product:.4g}"
         )
     for name in ORDER[1:]:
         if name in log.sections:

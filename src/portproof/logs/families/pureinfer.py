@@ -14,7 +14,7 @@ import os
 import re
 import statistics
 
-from portproof.logs.checks import near
+from portproof.logs.checks import PURE_SLACK, near, rate_times_latency
 from portproof.logs.lines import NUMBER, Line
 from portproof.logs.runs import DEVICE, Figure, Run
 
@@ -113,12 +113,13 @@ class Reader:
 
     def _check(self, run: Run) -> None:
         """Rate x latency is 1; the cost of an execution is batch x latency."""
-        rate, latency = run.figures[0].value, run.figures[1].value if len(run.figures) > 1 else None
-        if not rate or not latency:
+        product = rate_times_latency(run, "infer")
+        if product is None:
             return
-        if not near(rate * latency, 1, 0.05):
+        rate, latency = run.figures[0].value, run.figures[1].value or math.inf
+        if not near(product, 1, PURE_SLACK):
             run.warnings.append(
-                f"rate x latency is not 1: {rate:g}/s x {latency:g} s = {rate * latency:.4g}"
+                f"rate x latency is not 1: {rate:g}/s x {latency:g} s = {product:.4g}"
             )
         named = run.batch or run.facts.get("batch_hint")
         if len(self.costs) >= _ENOUGH and named:

@@ -46,7 +46,7 @@ _PARTS = re.compile(
 )
 _SPREAD = re.compile(r"(NPU_compute_time|H2D_latency|D2H_latency) \(ms\)\s*[:：](.*)")
 _STATISTIC = re.compile(
-    rf"\b(min|max|mean|median|percentile\(([0-9.]{{1,8}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))"
+    rf"\b(min|max|mean|median|percentile\(([0-9][0-9.]{{0,7}})%\))\s*=\s*({NUMBER})(?=\s*(,|，|$))"
 )
 _THROUGHPUT = re.compile(
     rf"throughput\s*(\(?1000[^:：]{{0,120}}?\)?)\s*[:：]\s*({NUMBER}|-?nan|inf)\s*(?:-{{5,}}\s*)?$"

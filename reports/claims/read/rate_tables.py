@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from portproof.reports.claims.read.context import (
+    CHIP_NUMBERS,
     LARGEST_BATCH,
     NPUS,
     batch_in,
@@ -15,9 +16,9 @@ from portproof.reports.claims.read.context import (
     device_spans,
     devices_in,
 )
-from portproof.reports.claims.read.document import Document
-from portproof.reports.claims.read.figures import NUMBER, Figure, figure
-from portproof.reports.claims.read.grids import Cell, Grid, grids
+from portproof.reports.claims.read.grids import Grid, GridCell
+from portproof.reports.claims.read.plain_text import Document
+from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 
 _RATIO = re.compile(r"[/÷:]|与|比|\bvs\b|\bover\b", re.IGNORECASE)
 _BEST = re.compile(r"最优|最佳|最好|最高|\bbest\b|\bmax\b", re.IGNORECASE)
@@ -27,8 +28,9 @@ _BATCH_HEADER = re.compile(
 _DEVICE_HEADER = re.compile(r"芯片|设备|硬件|device|chip|型号|平台", re.IGNORECASE)
 _RATE_HEADER = re.compile(r"性能|吞吐|fps|through?put|samples/s|qps|img/s", re.IGNORECASE)
 _OTHER_HEADER = re.compile(
-    r"精度|acc|top["
-    r" -]?\d|map\b|iou|psnr|ssim|f1|wer|cer|时延|耗时|latency|\bms\b|time|内存|memory|显存|功耗|大小|params|flops|数据集|dataset|loss|err",
+    r"精度|acc|top[ -]?\d|map\b|iou|psnr|ssim|f1|wer|cer"
+    r"|时延|耗时|latency|\bms\b|time|内存|memory|显存|功耗|大小|params|flops"
+    r"|数据集|dataset|loss|err",
     re.IGNORECASE,
 )
 _RATIO_WORD = re.compile(r"比值|性能比|加速比|倍数|\bratio\b|speed-?up", re.IGNORECASE)
@@ -36,14 +38,16 @@ _LONGEST_TITLE = 60
 #: Stands for the divisor of a ratio column that names no devices.
 ANY_TWO = "any two"
 _VARIANT = re.compile(
-    r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant|在线|online|多线程|动态|dynamic",
+    r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant"
+    r"|在线|online|多线程|动态|dynamic",
     re.IGNORECASE,
 )
 #: "基准性能" is what the port is measured against: the GPU's throughput.
 _BASELINE = re.compile(r"基准(?:性能|吞吐)")
 _BARE_BATCH = re.compile(r"(\d{1,4})")
 _LABELLED = re.compile(
-    rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})",
+    rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})"
+    rf"|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})",
     re.IGNORECASE,
 )
 _TRAILING = re.compile(
@@ -51,19 +55,20 @@ _TRAILING = re.compile(
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    rf"(?:[a-z]{{2,4}}\s?[:=]\s?)?({NUMBER})\s?(%|倍|x)?\s*(?:fps|qps|samples?/s|im(?:a)?ge?s?/s|张/s|/s|s/s|wavs?/s|条/s|it/s)?",
+    rf"(?:[a-z]{{2,4}}\s?[:=]\s?)?({NUMBER})\s?(%|倍|x)?"
+    r"\s*(?:fps|qps|samples?/s|im(?:a)?ge?s?/s|张/s|/s|s/s|wavs?/s|条/s|it/s)?",
     re.IGNORECASE,
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
-class Value:
+class RateCell:
     """A figure in a table. ``batch`` is its row's (None: not said); ``own_batch`` is a batch
     printed inside the cell itself.
     """
 
-    figure: Figure
+    figure: Printed
     line: int
     row: int
     batch: int | None
@@ -73,7 +78,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Column:
+class RateColumn:
     """A column of throughputs (``device``) or of ratios (``over`` is the divisor's device)."""
 
     header: str
@@ -82,39 +87,39 @@ class Column:
     over: str | None
     variant: bool
     latency: bool
-    values: tuple[Value, ...]
+    values: tuple[RateCell, ...]
 
-    def at(self, row: int) -> Value | None:
+    def at(self, row: int) -> RateCell | None:
         """The value in a row of the table."""
         return next((value for value in self.values if value.row == row), None)
 
 
 @dataclass(frozen=True)
-class Table:
+class RateTable:
     """A table of throughputs by device and batch."""
 
     line: int
-    columns: tuple[Column, ...]
+    columns: tuple[RateColumn, ...]
 
     @cached_property
-    def rates(self) -> list[Column]:
+    def rates(self) -> list[RateColumn]:
         """The throughput columns."""
         return [column for column in self.columns if column.over is None and column.device]
 
     @cached_property
-    def ratios(self) -> list[Column]:
+    def ratios(self) -> list[RateColumn]:
         """The ratio columns."""
         return [column for column in self.columns if column.over]
 
-    def of(self, device: str) -> list[Column]:
+    def of(self, device: str) -> list[RateColumn]:
         """The throughput columns of a device."""
         return [column for column in self.rates if column.device == device]
 
 
-def tables_in(document: Document) -> list[Table]:
+def tables_in(document: Document, every: list[Grid]) -> list[RateTable]:
     """The document's tables that hold throughputs by device."""
     found = []
-    for grid in grids(document):
+    for grid in every:
         table = _read(_upright(grid), _is_of_rates(document, grid))
         if table and table.rates:
             found.append(table)
@@ -162,13 +167,13 @@ def batch_of(text: str, bare: bool) -> int | None:
         match = _BARE_BATCH.fullmatch(text.strip().strip("*").strip())
         batch = (
             int(match[1])
-            if match and 0 < int(match[1]) <= LARGEST_BATCH and match[1] not in ("310", "710")
+            if match and 0 < int(match[1]) <= LARGEST_BATCH and match[1] not in CHIP_NUMBERS
             else None
         )
     return batch
 
 
-def _read(grid: Grid, of_rates: bool) -> Table | None:
+def _read(grid: Grid, of_rates: bool) -> RateTable | None:
     headers = [cell.text for cell in grid.rows[0]]
     by_batch = next(
         (
@@ -195,10 +200,10 @@ def _read(grid: Grid, of_rates: bool) -> Table | None:
             column = _column(grid, index, first, of_rates)
             if column and column.values:
                 columns.append(column)
-    return Table(grid.line, tuple(columns)) if columns else None
+    return RateTable(grid.line, tuple(columns)) if columns else None
 
 
-def _column(grid: Grid, index: int, first: int, of_rates: bool) -> Column | None:
+def _column(grid: Grid, index: int, first: int, of_rates: bool) -> RateColumn | None:
     header = grid.rows[0][index].text
     named = _devices(header)
     says_rate = bool(_RATE_HEADER.search(header))
@@ -231,7 +236,7 @@ def _column(grid: Grid, index: int, first: int, of_rates: bool) -> Column | None
             and (over or best or batch or says_rate or _RATE_HEADER.search(title))
         ):
             values.append(value)
-    return Column(
+    return RateColumn(
         header,
         grid.rows[0][index].line,
         device,
@@ -242,8 +247,10 @@ def _column(grid: Grid, index: int, first: int, of_rates: bool) -> Column | None
     )
 
 
-def _listed(grid: Grid, headers: list[str], by_batch: int | None, by_device: int) -> Table | None:
-    """The form with one row a device and batch: ``芯片型号 | Batch Size | 数据集 | 精度 | 性能``."""
+def _listed(
+    grid: Grid, headers: list[str], by_batch: int | None, by_device: int
+) -> RateTable | None:
+    """The form with one row a device and batch: ``芯片型号 | Batch Size | 精度 | 性能``."""
     rates = [
         i
         for i, text in enumerate(headers)
@@ -252,7 +259,7 @@ def _listed(grid: Grid, headers: list[str], by_batch: int | None, by_device: int
     rate = [i for i in rates if not _BASELINE.search(headers[i])]
     if len(rate) != 1:
         return None
-    found: dict[str, list[Value]] = {}
+    found: dict[str, list[RateCell]] = {}
     for row, cells in enumerate(grid.rows[1:], start=1):
         device = device_in(cells[by_device].text)
         batch = None if by_batch is None else batch_of(cells[by_batch].text, True)
@@ -261,28 +268,28 @@ def _listed(grid: Grid, headers: list[str], by_batch: int | None, by_device: int
             found.setdefault(device, []).append(value)
     variant = any(_VARIANT.search(cell.text) for row in grid.rows for cell in row)
     columns = [
-        Column(headers[rate[0]], grid.line, device, None, variant, False, tuple(values))
+        RateColumn(headers[rate[0]], grid.line, device, None, variant, False, tuple(values))
         for device, values in found.items()
     ]
-    return Table(grid.line, tuple(columns)) if columns else None
+    return RateTable(grid.line, tuple(columns)) if columns else None
 
 
-def _value(cell: Cell, row: int, batch: int | None, best: bool) -> Value | None:
+def _value(cell: GridCell, row: int, batch: int | None, best: bool) -> RateCell | None:
     """The one figure of a cell; None when it holds none, or several that cannot be told apart."""
     text = cell.text.strip().strip("*_$").strip()
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")
     trailing = _TRAILING.fullmatch(text)
     if trailing:
-        return Value(figure(trailing[1]), cell.line, row, batch, best, int(trailing[2]))
+        return RateCell(as_printed(trailing[1]), cell.line, row, batch, best, int(trailing[2]))
     stripped = re.sub(r"\s?(?:fps|qps|samples/s)$", "", text, flags=re.IGNORECASE)
     labelled = _LABELLED.fullmatch(stripped)
     if labelled:
         own, number = (labelled[1], labelled[2]) if labelled[1] else (labelled[3], labelled[4])
-        return Value(figure(number), cell.line, row, batch, best, int(own))
+        return RateCell(as_printed(number), cell.line, row, batch, best, int(own))
     match = _VALUE.fullmatch(text)
     return (
-        Value(figure(match[1]), cell.line, row, batch, best, None, match[2] == "%")
+        RateCell(as_printed(match[1]), cell.line, row, batch, best, None, match[2] == "%")
         if match
         else None
     )

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from portproof.reports.claims.findings import Verdict
+from portproof.reports.claims.checked import Agreement, graded
 
 #: A decimal number as people and tools print it; never a part of a longer word or version number.
 NUMBER = r"\d{1,15}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?"
@@ -19,7 +19,7 @@ RATIO = 0.01
 
 
 @dataclass(frozen=True)
-class Figure:
+class Printed:
     """A number as printed. ``ulp`` is the weight of its last printed digit."""
 
     text: str
@@ -30,7 +30,7 @@ class Figure:
     def digits(self) -> int:
         """Significant digits printed, leading zeros not counted.
 
-        >>> figure("0.0620").digits
+        >>> as_printed("0.0620").digits
         3
         """
         mantissa = re.split("[eE]", self.text)[0]
@@ -44,18 +44,17 @@ class Figure:
         return 0.5 * self.ulp / abs(self.value) if self.value and "." in self.text else 0.0
 
 
-def figure(text: str) -> Figure:
+def as_printed(text: str) -> Printed:
     """Read a printed number that :data:`NUMBER` matched.
 
-    >>> figure("3.120e2")
-    Figure(text='3.120e2', value=312.0, ulp=0.1)
+    >>> as_printed("3.120e2")
+    Printed(text='3.120e2', value=312.0, ulp=0.1)
     """
     mantissa, _, exponent = text.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
     value = float(text)
-    return Figure(
-        text, value if math.isfinite(value) else 0.0, 10.0 ** (int(exponent or 0) - decimals)
-    )
+    ulp = float(f"1e{int(exponent or 0) - decimals}")
+    return Printed(text, value if math.isfinite(value) else 0.0, ulp)
 
 
 def deviation(stated: float, derived: float) -> float:
@@ -65,26 +64,22 @@ def deviation(stated: float, derived: float) -> float:
     return abs(stated / derived - 1)
 
 
-def same(stated: Figure, derived: float, slack: float = 0.0) -> bool:
+def same(stated: Printed, derived: float, slack: float = 0.0) -> bool:
     """Whether the figure is ``derived`` rounded or truncated at the printed precision.
 
     ``slack`` is the fraction that the operands' own rounding leaves open. Tools print six digits,
     so a millionth is always allowed.
 
-    >>> same(figure("1.436"), 1.43656), same(figure("1.44"), 1.43656), same(figure("1.42"), 1.43656)
-    (True, True, False)
+    >>> [same(as_printed(text), 1.43656) for text in ("1.436", "1.44", "1.42")]
+    [True, True, False]
     """
     return abs(stated.value - derived) <= stated.ulp * 1.001 + abs(derived) * (slack + 1e-6)
 
 
-def judge(stated: Figure, derived: float, tolerance: float, slack: float = 0.0) -> Verdict:
+def judge(stated: Printed, derived: float, tolerance: float, slack: float = 0.0) -> Agreement:
     """The verdict on a stated figure for which one value follows."""
-    if same(stated, derived, slack):
-        return Verdict.AGREES
-    return (
-        Verdict.AMBIGUOUS
-        if deviation(stated.value, derived) <= tolerance + slack
-        else Verdict.CONTRADICTION
+    return graded(
+        same(stated, derived, slack), deviation(stated.value, derived) <= tolerance + slack
     )
 
 

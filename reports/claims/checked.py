@@ -8,21 +8,28 @@ from enum import Enum
 from typing import Any
 
 
-class Verdict(Enum):
-    """What became of one stated figure."""
+class Agreement(Enum):
+    """Whether a stated figure is the one that follows."""
 
     AGREES = "agrees"
     CONTRADICTION = "contradiction"
     AMBIGUOUS = "ambiguous"
 
 
+def graded(agrees: bool, close: bool) -> Agreement:
+    """The agreement of a figure; one that is only ``close`` may be right by another reading."""
+    if agrees:
+        return Agreement.AGREES
+    return Agreement.AMBIGUOUS if close else Agreement.CONTRADICTION
+
+
 @dataclass(frozen=True)
-class Finding:
+class Checked:
     """One stated figure, re-derived. ``line`` and ``from_line`` count from 1; ``from_line`` is None
     when the line itself shows the source.
     """
 
-    verdict: Verdict
+    verdict: Agreement
     kind: str
     line: int
     stated: str
@@ -48,7 +55,7 @@ class Unchecked:
     why: str
 
 
-Outcome = Finding | Unchecked
+Answer = Checked | Unchecked
 
 
 @dataclass
@@ -59,12 +66,12 @@ class Audit:
 
     document: str
     checked: int = 0
-    contradictions: list[Finding] = field(default_factory=list)
-    ambiguous: list[Finding] = field(default_factory=list)
+    contradictions: list[Checked] = field(default_factory=list)
+    ambiguous: list[Checked] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
-    _seen: set[Outcome] = field(default_factory=set, repr=False)
+    _seen: set[Answer] = field(default_factory=set, repr=False)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Answer) -> None:
         """Sort one outcome into its list, once."""
         if outcome in self._seen:
             return
@@ -74,13 +81,13 @@ class Audit:
             return
         self.checked += 1
         target = {
-            Verdict.CONTRADICTION: self.contradictions,
-            Verdict.AMBIGUOUS: self.ambiguous,
+            Agreement.CONTRADICTION: self.contradictions,
+            Agreement.AMBIGUOUS: self.ambiguous,
         }.get(outcome.verdict)
         if target is not None:
             target.append(outcome)
 
-    def in_order(self) -> Iterator[Finding]:
+    def in_order(self) -> Iterator[Checked]:
         """Contradictions, then the ambiguous ones, each by line."""
         yield from sorted(self.contradictions, key=lambda f: f.line)
         yield from sorted(self.ambiguous, key=lambda f: f.line)

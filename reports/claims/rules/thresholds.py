@@ -1,28 +1,30 @@
-"""Ratios and thresholds claimed in prose: ``310P性能达到了310的1.339倍``, ``均高于T4性能1.2倍``, "1.3 times"."""
+"""Ratios and thresholds claimed in prose: ``310P性能达到了310的1.339倍``,
+``均高于T4性能1.2倍``, "1.3 times".
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.context import batches_in
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.figures import (
-    NUMBER,
-    RATIO,
-    Figure,
-    deviation,
-    figure,
-    same,
-    shown,
-)
-from portproof.reports.claims.read.known_rates import (
+from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.known_rates import (
     BEST,
     Rate,
     common_batches,
     devices_named,
     rates,
+)
+from portproof.reports.claims.read.context import batches_in
+from portproof.reports.claims.read.printed import (
+    NUMBER,
+    RATIO,
+    Printed,
+    as_printed,
+    deviation,
+    same,
+    shown,
 )
 
 _TIMES = re.compile(rf"(?<![\d.])({NUMBER})\s?(?:倍|times\b|x(?![\w])|×(?!\s?\d))")
@@ -30,13 +32,13 @@ _CLAUSE = re.compile(r"[,;。]|\.(?=\s|$)")
 _SENTENCE = re.compile(r"[;。]|\.(?=\s|$)")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _RULE = re.compile(
-    r"要求|如果|若|(?<![响对相])应(?!用)|(?<![无不])需|标准|目标|should|must|\bif\b|target|require|at"
-    r" least|threshold"
+    r"要求|如果|若|(?<![响对相])应(?!用)|(?<![无不])需|标准|目标"
+    r"|should|must|\bif\b|target|require|at least|threshold"
 )
 _BRACKET_AFTER = re.compile(r"\s?\([^()]{1,30}\)")
 _RULE_MET = re.compile(
-    r"(?:满足|符合|达到|通过)[^,;。]{0,40}?(?:要求|标准|目标)|(?:target|requirement)[^,;。]{0,60}?"
-    r" (?:is|are|was|were) (?:met|reached)"
+    r"(?:满足|符合|达到|通过)[^,;。]{0,40}?(?:要求|标准|目标)"
+    r"|(?:target|requirement)[^,;。]{0,60}? (?:is|are|was|were) (?:met|reached)"
 )
 _WHEN = re.compile(r"[^,;。]{0,8}时")
 _NEGATED = re.compile(r"未|没有|不到|不足|不能|无法")
@@ -53,10 +55,10 @@ _OTHER_SUBJECT = re.compile(
 #: A multiple said to be exceeded is rounded up by no more than this.
 _NEARLY = 0.97
 
-_SEVERITY = [Verdict.AGREES, Verdict.AMBIGUOUS, Verdict.CONTRADICTION]
+_SEVERITY = [Agreement.AGREES, Agreement.AMBIGUOUS, Agreement.CONTRADICTION]
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every "N times" in a line of prose that names two devices."""
     for number, line in enumerate(facts.document.lines):
         if "|" in facts.document.raw[number] or len(line) > 400:
@@ -86,7 +88,7 @@ def _says_met(before: str, match: re.Match[str], after: str) -> bool:
     )
 
 
-def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterator[Outcome]:
+def _claim(facts: DocumentFacts, number: int, line: str, match: re.Match[str]) -> Iterator[Answer]:
     start = max((m.end() for m in _CLAUSE.finditer(line, 0, match.start())), default=0)
     clause = line[start : match.start()]
     after = _CLAUSE.split(line[match.end() :], maxsplit=1)[0]
@@ -97,7 +99,7 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
     if tuned and not any(column.variant for table in facts.tables for column in table.rates):
         # Figures from before and after tuning cannot be told apart where no table has both.
         return
-    stated = figure(match[1])
+    stated = as_printed(match[1])
     bound = (
         bool(
             _MORE.search(clause)
@@ -113,7 +115,7 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
         # divided by what.
         pairs += [(bottom, top) for top, bottom in pairs]
         findings = [
-            Finding(
+            Checked(
                 verdict, "policy" if bound else "ratio", number + 1, match[0], derived, top.line + 1
             )
             for top, bottom in pairs
@@ -123,7 +125,7 @@ def _claim(facts: Facts, number: int, line: str, match: re.Match[str]) -> Iterat
         yield from sorted(findings, key=lambda finding: _SEVERITY.index(finding.verdict))[:1]
 
 
-def _operands(facts: Facts, line: str, start: int, match: re.Match[str]) -> list[str]:
+def _operands(facts: DocumentFacts, line: str, start: int, match: re.Match[str]) -> list[str]:
     """The device that is compared and the one that it is compared with."""
     if not match[0].endswith("倍"):
         after = _CLAUSE.split(line[match.end() :], maxsplit=1)[0]
@@ -156,7 +158,7 @@ def _operands(facts: Facts, line: str, start: int, match: re.Match[str]) -> list
 
 
 def _choices(
-    facts: Facts, line: str, start: int, match: re.Match[str], named: list[str]
+    facts: DocumentFacts, line: str, start: int, match: re.Match[str], named: list[str]
 ) -> list[list[int | None]]:
     """The batches that the claim is about. Each entry is one claim, and holds the batches that it
     may mean (BEST: each device's best).
@@ -178,13 +180,13 @@ def _choices(
 
 
 def _pairs(
-    facts: Facts, named: list[str], batch: int | None, number: int
+    facts: DocumentFacts, named: list[str], batch: int | None, number: int
 ) -> list[tuple[Rate, Rate]]:
     tops, bottoms = (rates(facts, device, batch, number) for device in named)
     return [(top, bottom) for top in tops for bottom in bottoms]
 
 
-def _judge(stated: Figure, bound: bool, top: Rate, bottom: Rate) -> tuple[Verdict, str]:
+def _judge(stated: Printed, bound: bool, top: Rate, bottom: Rate) -> tuple[Agreement, str]:
     """The verdict on a stated quotient, and what follows instead; a ``bound`` is reached when the
     quotient is larger.
     """
@@ -197,5 +199,5 @@ def _judge(stated: Figure, bound: bool, top: Rate, bottom: Rate) -> tuple[Verdic
         close = (
             coarse or same(stated, derived - 1, slack) or deviation(stated.value, derived) <= RATIO
         )
-    verdict = Verdict.AGREES if agrees else Verdict.AMBIGUOUS if close else Verdict.CONTRADICTION
+    verdict = graded(agrees, close)
     return verdict, f"{shown(derived)} = {shown(top.value)}/{shown(bottom.value)}"

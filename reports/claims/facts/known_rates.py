@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.facts.rate_sources import npu_meant, rate_sources, sources_of
+from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import device_spans
-from portproof.reports.claims.read.facts import Facts
 
 _NPU = re.compile("npu", re.IGNORECASE)
 #: Stands for each device's own best batch.
@@ -17,8 +19,8 @@ BEST = None
 class Rate:
     """A throughput in images/s with the index of its line.
 
-    ``slack`` is what its rounding leaves open, as a fraction; ``card`` tells that it is surely a
-    whole card's and not one chip's.
+    ``slack`` is what its rounding leaves open, as a fraction; ``card``: it is surely a whole card's
+    and not one chip's.
     """
 
     value: float
@@ -27,21 +29,22 @@ class Rate:
     card: bool
 
 
-def devices_named(facts: Facts, text: str) -> list[str]:
+def devices_named(facts: DocumentFacts, text: str) -> list[str]:
     """The devices named in a text, in order; "npu" is the only NPU that the document has figures
     of, if it is one.
     """
     spans = device_spans(text)
-    if facts.npu_meant:
-        spans += [(match.start(), facts.npu_meant) for match in _NPU.finditer(text)]
+    if npu := facts.once(npu_meant):
+        spans += [(match.start(), npu) for match in _NPU.finditer(text)]
     return list(dict.fromkeys(name for _, name in sorted(spans)))
 
 
-def rates(facts: Facts, device: str, batch: int | None, number: int) -> list[Rate]:
+def rates(facts: DocumentFacts, device: str, batch: int | None, number: int) -> list[Rate]:
     """The throughputs that tables, or else what stands above line ``number``, give for a device at
     a batch or at :data:`BEST`.
     """
     found: list[Rate] = []
+    chips = chips_of(device)
     for table in facts.tables:
         for column in table.of(device):
             if column.latency:
@@ -49,17 +52,17 @@ def rates(facts: Facts, device: str, batch: int | None, number: int) -> list[Rat
             rows = [v for v in column.values if (v.best if batch is BEST else v.batch == batch)]
             if batch is BEST and not rows:
                 rows = sorted(column.values, key=lambda v: -v.figure.value)[:1]
-            found += [Rate(v.figure.value, v.line, v.figure.slack, device != "310") for v in rows]
+            found += [Rate(v.figure.value, v.line, v.figure.slack, chips == 1) for v in rows]
     if not found and batch is not BEST:
         found = [
-            Rate(s.value, s.line, 0.0, device != "310" or "4" in s.text.split("*"))
-            for s in facts.sources.get((device, batch), [])
+            Rate(s.value, s.line, 0.0, chips == 1 or str(chips) in s.text.split("*"))
+            for s in sources_of(facts, device, batch)
             if s.line < number
         ]
     return found
 
 
-def common_batches(facts: Facts, devices: list[str]) -> list[int | None]:
+def common_batches(facts: DocumentFacts, devices: list[str]) -> list[int | None]:
     """The batches at which there are figures of every one of the devices."""
     known: list[set[int]] = []
     for device in devices:
@@ -70,5 +73,8 @@ def common_batches(facts: Facts, devices: list[str]) -> list[int | None]:
             for v in column.values
             if v.batch
         }
-        known.append(listed or {batch for name, batch in facts.sources if name == device and batch})
+        known.append(
+            listed
+            or {batch for name, batch in facts.once(rate_sources) if name == device and batch}
+        )
     return list[int | None](sorted(set.intersection(*known))) if known else []

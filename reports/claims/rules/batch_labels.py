@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portproof.reports.claims.findings import Finding, Outcome, Verdict
-from portproof.reports.claims.read.facts import Facts
-from portproof.reports.claims.read.runs import Label
+from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.facts.batch_sources import BatchLabel
+from portproof.reports.claims.facts.document_facts import DocumentFacts
 
 
-def check(facts: Facts) -> Iterator[Outcome]:
+def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every run with at least two labels."""
     for run in facts.runs:
         if len(run.labels) > 1:
@@ -20,7 +20,7 @@ def check(facts: Facts) -> Iterator[Outcome]:
             yield from _judge(facts, labels)
 
 
-def _borrowed(facts: Facts) -> Iterator[Outcome]:
+def _borrowed(facts: DocumentFacts) -> Iterator[Answer]:
     """Figures used elsewhere, printed digit by digit as in a log, under another batch than the
     log's.
     """
@@ -41,17 +41,17 @@ def _borrowed(facts: Facts) -> Iterator[Outcome]:
         right = claim.batch == run.batch
         named |= set() if right else {claim.line}
         sure = (
-            Verdict.CONTRADICTION
+            Agreement.CONTRADICTION
             if run.support[run.batch] >= 3 and run.support[claim.batch] == 0
-            else Verdict.AMBIGUOUS
+            else Agreement.AMBIGUOUS
         )
         stated = facts.document.lines[claim.line].strip()[:80]
         derived = (
             f"batch {run.batch}: {claim.operand.text if claim.operand else ''} is the figure of"
             " its log"
         )
-        yield Finding(
-            Verdict.AGREES if right else sure,
+        yield Checked(
+            Agreement.AGREES if right else sure,
             "log-self",
             claim.line + 1,
             stated,
@@ -60,15 +60,16 @@ def _borrowed(facts: Facts) -> Iterator[Outcome]:
         )
 
 
-def _judge(facts: Facts, labels: list[Label]) -> Iterator[Outcome]:
+def _judge(facts: DocumentFacts, labels: list[BatchLabel]) -> Iterator[Answer]:
     weights: dict[int, int] = {}
     for label in labels:
         weights[label.batch] = weights.get(label.batch, 0) + label.weight
     best = max(weights, key=lambda batch: weights[batch])
     for label in labels:
         if label.batch == best or weights[best] == label.weight:
-            yield Finding(
-                Verdict.AGREES, "log-self", label.line + 1, f"batch {label.batch}", f"batch {best}"
+            follows = f"batch {best}"
+            yield Checked(
+                Agreement.AGREES, "log-self", label.line + 1, f"batch {label.batch}", follows
             )
             continue
         against = [other for other in labels if other.batch == best]
@@ -78,9 +79,9 @@ def _judge(facts: Facts, labels: list[Label]) -> Iterator[Outcome]:
             and len({other.source for other in against}) >= 2
             and label.source in ("text", "file name", "conclusion")
         )
-        verdict = Verdict.CONTRADICTION if sure else Verdict.AMBIGUOUS
+        verdict = Agreement.CONTRADICTION if sure else Agreement.AMBIGUOUS
         derived = f"batch {best}, by " + ", ".join(
             f"{other.source} (line {other.line + 1})" for other in against
         )
         stated = facts.document.lines[label.line].strip()[:80]
-        yield Finding(verdict, "log-self", label.line + 1, stated, derived, against[0].line + 1)
+        yield Checked(verdict, "log-self", label.line + 1, stated, derived, against[0].line + 1)

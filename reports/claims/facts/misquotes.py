@@ -1,0 +1,115 @@
+"""Conclusions below a log that work from another figure than the log's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from portproof.reports.claims.facts.assigned import AssignedLog
+from portproof.reports.claims.facts.conclusions import uses
+from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.chips import most_chips
+from portproof.reports.claims.read.context import TUNED
+from portproof.reports.claims.read.printed import RESTATED, Printed, deviation, same, shown
+from portproof.reports.claims.read.prose import Claim
+
+#: A figure so few lines below a log is this log's, tuned or not.
+_ADJACENT = 3
+_NAMES_THE_RATE = re.compile(r"interface|吞吐|through?put", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Misquote:
+    """A conclusion below a log whose operand is not the log's figure."""
+
+    claim: Claim
+    run: AssignedLog
+    operand: Printed
+    correct: Printed
+    correct_line: int
+    derived: str
+
+
+def misquotes(facts: DocumentFacts) -> list[Misquote]:
+    """Conclusions that work from a figure other than the log's, beyond half a percent."""
+    return [
+        found
+        for run in facts.runs
+        for claim in run.conclusions
+        if (found := _misquote(facts, run, claim))
+    ]
+
+
+def _misquote(facts: DocumentFacts, run: AssignedLog, claim: Claim) -> Misquote | None:
+    principal = run.log.principal
+    if (
+        principal is None
+        or uses(claim, run.log)
+        or (claim.batch and run.batch and claim.batch != run.batch)
+    ):
+        return None
+    if claim.device and claim.device != run.device:
+        # The text around the log and the conclusion speak of two devices: it may not be drawn
+        # from this log.
+        return None
+    operand = claim.operand
+    line, adjacent = facts.document.lines[claim.line], claim.line <= run.log.last + _ADJACENT
+    if (
+        operand is None
+        and claim.figure
+        and not run.log.is_latency
+        and _NAMES_THE_RATE.search(line)
+        and (adjacent or not TUNED.search(line))
+    ):
+        operand = claim.figure
+    if (
+        operand is None
+        or (claim.form == "latency") != run.log.is_latency
+        or _is_other_runs(facts, operand, run)
+    ):
+        return None
+    if _is_other_reading(facts, operand, run, line):
+        return None
+    if (
+        claim.form == "plain"
+        and deviation(operand.value, most_chips() * principal.value) <= RESTATED
+    ):
+        return None
+    if claim.form == "latency":
+        derived = (
+            f"{shown(1000 * claim.factor / principal.value)} ="
+            f" 1000*{claim.factor:g}/{principal.figure.text}"
+        )
+    else:
+        derived = (
+            f"{shown(claim.factor * principal.value)} = {principal.figure.text}*{claim.factor:g}"
+        )
+    return Misquote(claim, run, operand, principal.figure, principal.line, derived)
+
+
+def _is_other_reading(facts: DocumentFacts, operand: Printed, run: AssignedLog, line: str) -> bool:
+    """Whether the operand is another clock's figure of the same run, and the text does not call
+    it by the wrong name.
+    """
+    if run.log.is_latency:
+        around = facts.document.lines[max(0, run.log.first - 15) : run.log.last + 12]
+        return operand.digits >= 4 and any(
+            operand.text in text
+            for text in around
+            if "min" in text or "mean" in text or "med" in text
+        )
+    others = [reading.value for name, reading in run.log.readings.items() if name.endswith("rate")]
+    return "interface" not in line.lower() and any(
+        same(operand, value) or same(operand, most_chips() * value) for value in others
+    )
+
+
+def _is_other_runs(facts: DocumentFacts, operand: Printed, run: AssignedLog) -> bool:
+    """Whether the operand is the figure of another pasted log."""
+    return any(
+        other is not run
+        and other.log.principal
+        and same(operand, other.log.principal.value)
+        and operand.digits >= 3
+        for other in facts.runs
+    )
