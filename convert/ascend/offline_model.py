@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +19,7 @@ from portproof.convert.ascend.operators import doubts
 from portproof.convert.onnxfile.inherit import normalisation_fact
 from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core import progress
+from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError, ToolError
 from portproof.core.files import existing_file
 from portproof.core.shell import Finished, find_program, run_program, spelled, tail_of
@@ -116,10 +116,7 @@ def _make(
         return read_proof(work.sidecar)
     work.begin()
     folder = one.file.absolute().parent
-    scratch = folder / f".{one.stem.name}.atc"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+    with draft_folder(one.file.absolute()) as scratch:
         if request.tune:
             _tune(one, model, scratch, folder / "logs" / f"aoe_{one.stem.name}.log")
         command = one.command(
@@ -129,8 +126,6 @@ def _make(
             command, folder / "logs" / f"atc_{one.stem.name}.log", cwd=scratch, timeout_s=timeout_s
         )
         os.replace(_made(done, scratch, one.stem.name), one.file)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     progress.say(f"onnx2om: {one.file} is made, in {done.seconds:.0f} s")
     facts = {
         "command": list(done.command),

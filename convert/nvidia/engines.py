@@ -27,6 +27,7 @@ from portproof.convert.nvidia.trtexec import (
 from portproof.convert.onnxfile.inherit import normalisation_fact
 from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core import progress
+from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file, sha256_of
 from portproof.core.shell import run_program, spelled
@@ -165,10 +166,7 @@ def _drafts(build: Build) -> Iterator[Build]:
     """The same build with its files in a folder of its own: whatever ends it leaves the engine, the
     layers and the timing cache as they were.
     """
-    folder = build.engine.with_name(f".{build.engine.name}.tmp")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
+    with draft_folder(build.engine) as folder:
         files = {
             name: folder / getattr(build, name).name
             for name in ("engine", "layers", "timing_cache")
@@ -182,8 +180,6 @@ def _drafts(build: Build) -> Iterator[Build]:
         for name, file in files.items():
             if file.is_file():
                 os.replace(file, getattr(build, name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _by_trtexec(

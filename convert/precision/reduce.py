@@ -4,7 +4,6 @@ DequantizeLinear nodes.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from portproof.convert.precision import half as to_half
 from portproof.convert.precision import int8 as to_int8
 from portproof.convert.precision.trial import difference, feeds_of, random_feeds, session_of
 from portproof.core import progress
+from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError, ToolError
 from portproof.manifest import Sample, read_info
 from portproof.proof.sidecar import Proof, Work, read_proof
@@ -67,11 +67,8 @@ def reduce(request: Request) -> Proof:
         return read_proof(work.sidecar)
     work.begin()
     target = request.out.absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=".quantize-", suffix=".tmp", dir=target.parent
-    ) as folder:
-        made, scratch = Path(folder, "made"), Path(folder, "scratch")
+    with draft_folder(target) as folder:
+        made, scratch = folder / "made", folder / "scratch"
         made.mkdir()
         scratch.mkdir()
         draft = made / target.name

@@ -4,6 +4,10 @@ from.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +308,29 @@ def test_from_outside_it_does_nothing_the_second_time(small: Path, stage: Any) -
     )
     assert again.returncode == 2
     assert "of lower precision already" in again.stderr
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_the_bytes_are_the_same_in_every_process_and_after_a_kill(
+    small: Path, root: Path, precision: str
+) -> None:
+    def command(out: str) -> list[str]:
+        words = ["quantize.py", "model.onnx", out, "--precision", precision, "--info", "prep.info"]
+        return [sys.executable, str(root / "convert" / words[0]), *words[1:]]
+
+    files = [small / f"{seed}.onnx" for seed in (1, 2)]
+    for seed, file in enumerate(files):  # the order of sets of strings follows this seed
+        environment = os.environ | {"PYTHONHASHSEED": str(seed)}
+        subprocess.run(command(file.name), env=environment, check=True, timeout=120)
+    process = subprocess.Popen(command("3.onnx"))
+    deadline = time.monotonic() + 60
+    while not list(small.glob(".3.onnx.*.tmp/scratch")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    time.sleep(0.05)
+    process.kill()
+    process.wait(timeout=60)
+    assert not (small / "3.onnx").exists()
+    subprocess.run(command("3.onnx"), check=True, timeout=120)
+    assert len({p.read_bytes() for p in (*files, small / "3.onnx")}) == 1
+    assert not list(small.glob(".*"))
