@@ -15,6 +15,7 @@ import msgspec
 
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file, write_bytes
+from portproof.core.jsonfile import one_record_a_line, read_record
 
 SCHEMA = "portproof.perf/1"
 
@@ -188,36 +189,17 @@ class Performance(msgspec.Struct, kw_only=True):
 
 
 def read_performance(path: str | os.PathLike[str]) -> Performance:
-    """Read a ``perf.json``; :class:`InputError` when it is none, is damaged, or is of another
-    schema version.
+    """Read a ``perf.json``; :class:`InputError` if the file is not one, is damaged, or is of
+    another schema version.
     """
-    data = existing_file(path, "performance file").read_bytes()
-    try:
-        head = msgspec.json.decode(data, type=dict[str, Any])
-        if head.get("schema") != SCHEMA:
-            raise InputError(
-                f"'{path}' has the schema {head.get('schema')!r}, this version reads {SCHEMA!r};"
-                " measure again with this version"
-            )
-        return msgspec.convert(head, Performance)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is not a performance file of PortProof: {error}") from error
+    file = existing_file(path, "performance file")
+    return read_record(
+        file, Performance, SCHEMA, "performance file", "measure again with this version"
+    )
 
 
 def write_performance(path: str | os.PathLike[str], performance: Performance) -> None:
     """Write a ``perf.json``, atomically, one line a field, and a measurement or a ratio a line, so
     that a diff stays readable.
     """
-    write_bytes(path, _encoded(performance))
-
-
-def _encoded(performance: Performance) -> bytes:
-    """The JSON text: lists of records with a line for each."""
-    fields = []
-    for name in performance.__struct_fields__:
-        value = getattr(performance, name)
-        text = msgspec.json.encode(value)
-        if isinstance(value, list) and value and isinstance(value[0], msgspec.Struct):
-            text = b"[\n  " + b",\n  ".join(msgspec.json.encode(item) for item in value) + b"\n ]"
-        fields.append(b' "' + name.encode() + b'": ' + text)
-    return b"{\n" + b",\n".join(fields) + b"\n}\n"
+    write_bytes(path, one_record_a_line(performance))
