@@ -41,8 +41,9 @@ _MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_[]|#~"} | {
     ord(">"): "&gt;",
     ord("&"): "&amp;",
 }
-#: What begins a list, a rule or a heading at the start of a line, beside what is escaped anyway.
-_BLOCK_START = re.compile(r"^(?:[-+=](?=[\s=-]|$)|\d{1,9}(?=[.)](?:\s|$)))")
+#: What begins a list, a rule or a heading at the start of a line, beside what is escaped anyway. A
+#: dash alone, which cells have for what was not measured, is left as it is.
+_BLOCK_START = re.compile(r"^(?:(?!-$)[-+=](?=[\s=-]|$)|\d{1,9}(?=[.)](?:\s|$)))")
 
 
 def markdown(text: object) -> str:
