@@ -39,26 +39,7 @@ def parser() -> Parser:
         help="as atc spells it, such as Ascend310P3 (default: npu-smi's chip, else the target's)",
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
-    kinds = p.add_mutually_exclusive_group()
-    kinds.add_argument(
-        "--dynamic-batch", action="store_true", help="one .om with all sizes of --batch as gears"
-    )
-    kinds.add_argument(
-        "--dynamic-image-size", metavar="H,W;H,W", help="image sizes to choose from at run time"
-    )
-    kinds.add_argument(
-        "--dynamic-dims",
-        metavar="D,D;D,D",
-        help="values of the -1 dimensions of --input-shape to choose from at run time",
-    )
-    kinds.add_argument(
-        "--shape-range", metavar="NAME:[D~D,..]", help="any shape in the ranges, chosen at run time"
-    )
-    p.add_argument(
-        "--input-shape",
-        metavar="NAME:D,D;..",
-        help="shapes of the inputs (default: the model's, with the batch filled in)",
-    )
+    _add_shapes(p)
     p.add_argument(
         "--aipp",
         metavar="FILE",
@@ -101,6 +82,30 @@ def parser() -> Parser:
     )
     p.add_progress_options()
     return p
+
+
+def _add_shapes(p: Parser) -> None:
+    """The shapes: what is fixed, and what is chosen at run time."""
+    kinds = p.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--dynamic-batch", action="store_true", help="one .om with all sizes of --batch as gears"
+    )
+    kinds.add_argument(
+        "--dynamic-image-size", metavar="H,W;H,W", help="image sizes to choose from at run time"
+    )
+    kinds.add_argument(
+        "--dynamic-dims",
+        metavar="D,D;D,D",
+        help="values of the -1 dimensions of --input-shape to choose from at run time",
+    )
+    kinds.add_argument(
+        "--shape-range", metavar="NAME:[D~D,..]", help="any shape in the ranges, chosen at run time"
+    )
+    p.add_argument(
+        "--input-shape",
+        metavar="NAME:D,D;..",
+        help="shapes of the inputs (default: the model's, with the batch filled in)",
+    )
 
 
 def work(options: argparse.Namespace) -> int:
