@@ -17,7 +17,7 @@ from portproof.core.arguments import Parser, not_negative, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Recompute a random sample of a folder of .bin files, made by whoever, and say whether it"
+        "Recompute a random sample of a folder of .bin files, made by any program, and say if it"
         " is what the card asks for; if not, which single change of the recipe explains it. Exit"
         " code 1 when it is not.",
         example="python preprocess/check.py prep --model regnety_016 --images imagenet/val",

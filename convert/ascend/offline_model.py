@@ -1,4 +1,4 @@
-"""ONNX to ``.om`` with ``atc``: found, asked, and believed only when exit code, success line and
+"""ONNX to ``.om`` with ``atc``: a conversion counts as done only if exit code, success line and
 file agree.
 """
 
@@ -185,9 +185,9 @@ def _made(done: Finished, scratch: Path, name: str) -> Path:
     """
     output = done.output
     files = sorted(scratch.glob("*.om"))
-    ours = [f for f in files if f.stem == name or f.stem.startswith(f"{name}_linux_")]
-    if done.exit_code == 0 and _SUCCESS in output and ours:
-        return ours[0]
+    made = [f for f in files if f.stem == name or f.stem.startswith(f"{name}_linux_")]
+    if done.exit_code == 0 and _SUCCESS in output and made:
+        return made[0]
     if "error while loading shared libraries" in output:
         raise done.failure(
             f"atc could not be started: a library of the driver or of CANN is missing; {_HINT}"

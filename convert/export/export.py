@@ -77,7 +77,7 @@ def export(
     ``batch`` None makes the batch a dynamic dimension named ``batch``. ``fold_normalize`` makes the
     input raw uint8 pixels. Raises :class:`InputError` for a wrong weights file, card or opset, and
     :class:`ToolError` when the exporter fails or the file does not compute what PyTorch computes;
-    then there is no file ``out``.
+    the file ``out`` does not exist then.
     """
     card = resolve_card(model) if isinstance(model, str) else model
     target, source = Path(out), Path(weights)

@@ -26,7 +26,7 @@ _PROBES = 8
 #: Largest difference, over the range of the fp32 output, that rounding explains; more is another
 #: model (weights cut off, a range not seen).
 _MOST = {"int8": 0.5, "fp16": 0.05}
-#: Raised when other bytes come to be written: 2 leaves the model's outputs unquantized.
+#: Raised when the bytes that are written change: 2 leaves the model's outputs unquantized.
 _REVISION = {"fp16": 1, "int8": 2}
 
 
@@ -50,7 +50,7 @@ def reduce(request: Request) -> Proof:
     weights, since its arithmetic is float32 there.
 
     Raises :class:`InputError` for a wrong request and :class:`ToolError` when the file does not
-    pass the checks; then there is none.
+    pass the checks; the file is not written then.
     """
     if request.precision not in _MOST:
         raise InputError(
@@ -86,7 +86,7 @@ def reduce(request: Request) -> Proof:
 
 
 def _chosen(request: Request) -> list[Sample]:
-    """Samples evenly spread over the info list, so that one class does not stand for all."""
+    """Samples evenly spread over the info list, so that they are not all of one class."""
     if request.info is None:
         if request.precision == "int8":
             raise InputError(

@@ -83,7 +83,7 @@ def difference(before: Any, after: Any, probes: Sequence[Feeds]) -> dict[str, fl
     """The largest difference of the outputs of two sessions, absolute and relative to the range of
     the first one's output.
 
-    Outputs of whole numbers are ranks and classes, of which another one is no distance; they are
+    Outputs of whole numbers are ranks and classes, whose difference is not a distance; they are
     left out. :class:`ToolError` for values that are not finite.
     """
     largest = relative = 0.0

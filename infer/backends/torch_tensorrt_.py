@@ -1,9 +1,9 @@
 """Backend ``torch-tensorrt``: the PyTorch model built into TensorRT engines by Torch-TensorRT, for
 the batch that was asked for.
 
-What TensorRT has no converter for stays with PyTorch; how many parts that are is said, and the
-option ``full=on`` makes it an error, as a model without any engine always is. ``torch.compile``
-with this backend would leave both unsaid, so the model is exported and compiled ahead.
+What TensorRT has no converter for stays with PyTorch. The number of these parts is reported, and
+the option ``full=on`` makes it an error, as a model without any engine always is. ``torch.compile``
+with this backend reports neither, so the model is exported and compiled ahead.
 """
 
 from __future__ import annotations

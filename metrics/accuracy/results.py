@@ -26,7 +26,7 @@ from portproof.core.files import existing_folder
 from portproof.core.text import listed
 from portproof.metrics.accuracy.text_floats import parse_texts
 
-#: Files read before they are looked at: with 1000 classes they still lie in the processor's cache.
+#: Files read before they are looked at: with 1000 classes they are still in the processor's cache.
 _CHUNK = {"bin": 256, "txt": 16, "npy": 256}
 _READ_SIZE = 1 << 16
 _FLAGS = (

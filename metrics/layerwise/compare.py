@@ -48,7 +48,7 @@ class Layer(msgspec.Struct, frozen=True):
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     """``first``: the first layer whose error grew over the tolerance, null when there is none or
-    when the outputs agree all the same. ``layers`` stand in the order of computation; ``unmatched``
+    when the outputs agree all the same. ``layers`` are in the order of computation; ``unmatched``
     counts tensors of A that B lacks, or has in another shape.
     """
 

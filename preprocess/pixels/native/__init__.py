@@ -2,7 +2,7 @@
 
 The C files beside this one are compiled once into a cache folder, by the system's compiler, and
 loaded with ctypes. Before the core is used it must reproduce Pillow's own results on images made
-for the purpose; whatever keeps it from being used is told by :class:`CoreUnavailable`.
+for the purpose; if it cannot be used, :class:`CoreUnavailable` gives the reason.
 """
 
 from __future__ import annotations

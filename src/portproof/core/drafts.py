@@ -1,10 +1,10 @@
-"""Temporary files and folders beside what they become, of which a kill leaves nothing for good.
+"""Temporary files and folders beside the target that they become; the next writer of the target
+removes what a killed one left.
 
-A draft's name, ``.<target>.<host>.<number>.tmp``, is chosen and not random: who writes the target
-next finds what a killed process left, and takes it over or removes it. Whether a process still
-holds a draft says its lock (``flock``), which the operating system takes away with the process,
-however that ends. Drafts of other hosts are left alone, since not every shared file system carries
-locks from host to host.
+A draft's name, ``.<target>.<host>.<number>.tmp``, is not random, so the next writer finds it and
+takes it over, or removes it. A lock (``flock``) shows whether a process still holds a draft: the
+operating system releases it when the process ends, also by SIGKILL. Drafts of other hosts are
+left alone, since not every shared file system carries locks from host to host.
 """
 
 from __future__ import annotations

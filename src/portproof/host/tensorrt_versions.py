@@ -1,7 +1,7 @@
-"""Versions of TensorRT: which are driven, where the program ``trtexec`` stands, and what it says
-that it is.
+"""Versions of TensorRT: which are driven, where the program ``trtexec`` is, and which version
+it names.
 
-trtexec 7.x, which does not tell its version, and 9.x are read, not driven. The Python package is
+trtexec 7.x, which does not print its version, and 9.x are read, not driven. The Python package is
 driven from 10 on, when tensors are found by their names only.
 """
 
@@ -35,7 +35,7 @@ def version_of(number: str) -> Version:
 
 
 def version_in_help(text: str) -> Version:
-    """The version that the banner of ``trtexec --help`` tells; :class:`InputError` for one that is
+    """The version that the banner of ``trtexec --help`` names; :class:`InputError` for one that is
     not driven.
     """
     banner = _BANNER.search(text)

@@ -31,8 +31,8 @@ def install(
     """Write the programs into ``folder`` and return the environment in which they are found before
     any others.
 
-    The programs name this interpreter and this source, since vendor programs run without ours in
-    ``PATH`` and ``PYTHONPATH``.
+    The programs name this interpreter and this source, since vendor programs run without our
+    entries in ``PATH`` and ``PYTHONPATH``.
     """
     source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
     own = Path(__file__).parent / "programs"
