@@ -155,20 +155,20 @@ def more_flags(flags: Sequence[str]) -> dict[str, str]:
     >>> more_flags(["op_select_implmode=high_precision", "--log=info"])
     {'op_select_implmode': 'high_precision', 'log': 'info'}
     """
-    found = {}
+    known = {}
     for flag in flags:
         name, equals, value = flag.removeprefix("--").partition("=")
         if not equals or not re.fullmatch(r"\w+", name) or not value:
             raise InputError(
                 f"--flag '{flag}' is not NAME=VALUE, for example op_select_implmode=high_precision"
             )
-        if name in _OWN_FLAGS or name in found:
+        if name in _OWN_FLAGS or name in known:
             raise InputError(
                 f"--flag {name} is decided by another option of this command, or given twice; see"
                 " --help"
             )
-        found[name] = str(Path(value).absolute()) if Path(value).is_file() else value
-    return found
+        known[name] = str(Path(value).absolute()) if Path(value).is_file() else value
+    return known
 
 
 def _is_dynamic(request: Request) -> bool:

@@ -30,8 +30,8 @@ class OmFacts(msgspec.Struct, frozen=True, kw_only=True):
 def facts_of(model: Path) -> OmFacts | None:
     """The facts; None for a model that was converted elsewhere, or by an earlier version."""
     proof = proof_of(model)
-    found = proof.facts.get(FACT) if proof else None
-    return None if found is None else msgspec.convert(found, OmFacts)
+    fact = proof.facts.get(FACT) if proof else None
+    return None if fact is None else msgspec.convert(fact, OmFacts)
 
 
 def check_batch(model: Path, facts: OmFacts, batch: int) -> None:

@@ -227,9 +227,9 @@ def find_program(names: Sequence[str], folders: Sequence[str] = (), hint: str = 
     """
     path = vendor_environment().get("PATH", "")
     for name in names:
-        found = shutil.which(name, path=os.pathsep.join([path, *folders]))
-        if found:
-            return Path(found)
+        place = shutil.which(name, path=os.pathsep.join([path, *folders]))
+        if place:
+            return Path(place)
     raise InputError(
         f"the program '{' or '.join(names)}' was not found on this"
         f" host{'; ' + hint if hint else ''}"

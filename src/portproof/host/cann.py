@@ -40,9 +40,9 @@ def version() -> str | None:
     """The version, such as ``6.3.RC1``; None where CANN is not, or does not say."""
     for path in (Path(root, name) for root in roots() for name in _FILES):
         try:
-            found = _VERSION.search(path.read_text(encoding="utf-8", errors="replace"))
+            match = _VERSION.search(path.read_text(encoding="utf-8", errors="replace"))
         except OSError:
             continue
-        if found:
-            return found[1]
+        if match:
+            return match[1]
     return None
