@@ -194,9 +194,8 @@ class _Sum:
         with np.errstate(invalid="ignore"):
             distance = np.where(x == y, 0.0, np.abs(x - y))  # equal infinities do not differ
         if np.isnan(x).any():
-            distance = np.where(
-                np.isnan(x), 0.0, distance
-            )  # what A has no value for proves nothing of B
+            # What A has no value for proves nothing of B.
+            distance = np.where(np.isnan(x), 0.0, distance)
         finite = x[np.isfinite(x)]
         self.difference += float(np.sum(distance * distance))
         self.values += float(np.sum(finite * finite))
