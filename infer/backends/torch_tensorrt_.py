@@ -89,9 +89,8 @@ def _compiled(
         "require_full_compilation": full,
     }
     build = torch_tensorrt.dynamo.compile
-    if (
-        "use_explicit_typing" in inspect.signature(build).parameters
-    ):  # before TensorRT 11, where it is the only way
+    # Before TensorRT 11, where it is the only way.
+    if "use_explicit_typing" in inspect.signature(build).parameters:
         settings["use_explicit_typing"] = True
     try:
         with torch.no_grad():

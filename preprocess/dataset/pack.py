@@ -122,9 +122,8 @@ class PackedWriter:
         """Open the partial files where the last whole row ends, or new ones."""
         self._refuse_other_files()
         self.folder.mkdir(parents=True, exist_ok=True)
-        if (
-            self._ids_path.exists() and (self.folder / SAMPLES).exists()
-        ):  # killed between the last row and the sidecar
+        # Killed between the last row and the sidecar.
+        if self._ids_path.exists() and (self.folder / SAMPLES).exists():
             (self.folder / SAMPLES).replace(self._samples_path)
         for name in (SAMPLES, IDS):
             (self.folder / name).unlink(missing_ok=True)
