@@ -35,7 +35,7 @@ def parser() -> Parser:
         type=float,
         default=1e-2,
         metavar="E",
-        help="relative error below which nothing is reported (default: 0.01)",
+        help="relative error below which no layer is named (default: 0.01)",
     )
     p.add_argument(
         "--model",

@@ -16,9 +16,9 @@ from portproof.core.arguments import Parser, not_negative, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Recompute a random sample of a folder of .bin files, made by any program, and say if it"
-        " is what the card asks for; if not, which single change of the recipe explains it. Exit"
-        " code 1 when it is not.",
+        "Recompute a random sample of a folder of .bin files that any script made. Report whether"
+        " they are what the card asks for; if not, which single change of the recipe explains them."
+        " Exit code 1 when they are not.",
         example="python preprocess/check.py prep --model regnety_016 --images imagenet/val",
     )
     p.add_argument("prep", metavar="PREP_DIR", help="folder of .bin files, or a packed folder")

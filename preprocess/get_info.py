@@ -24,7 +24,7 @@ def parser() -> Parser:
     p.add_argument(
         "folder",
         metavar="DIR",
-        help="folder of .bin or of JPEG files; the list has its name as it is given here",
+        help="folder of .bin or of JPEG files; the list holds its name as it is given here",
     )
     p.add_argument("info", metavar="OUT.info", help="list to write")
     p.add_argument(

@@ -98,7 +98,7 @@ def why_it_failed(done: Finished) -> str:
         return str(errors[0]).strip()[:200]
     verdict = next((word for word in ("PASSED", "FAILED") if f"&&&& {word}" in done.output), None)
     return f"it {done.how} " + (
-        f"and printed {verdict}, and wrote nothing" if verdict else "without a verdict"
+        f"and said {verdict}, and wrote nothing" if verdict else "without a verdict"
     )
 
 
@@ -199,7 +199,7 @@ def bench_command(
     times: Path,
     seconds: float,
 ) -> list[str]:
-    """The command line that times an engine. The mode is given in full, since the defaults turned
+    """The command line that times an engine. The mode is said in full, since the defaults turned
     round at 11; all versions take the same time.
     """
     given = (

@@ -15,7 +15,7 @@ import msgspec
 
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file, write_bytes
-from portproof.core.jsonfile import one_record_a_line, read_record
+from portproof.core.jsonfile import one_record_a_line
 
 SCHEMA = "portproof.perf/1"
 
@@ -189,13 +189,20 @@ class Performance(msgspec.Struct, kw_only=True):
 
 
 def read_performance(path: str | os.PathLike[str]) -> Performance:
-    """Read a ``perf.json``; :class:`InputError` if the file is not one, is damaged, or is of
-    another schema version.
+    """Read a ``perf.json``; :class:`InputError` when it is none, is damaged, or is of another
+    schema version.
     """
-    file = existing_file(path, "performance file")
-    return read_record(
-        file, Performance, SCHEMA, "performance file", "measure again with this version"
-    )
+    data = existing_file(path, "performance file").read_bytes()
+    try:
+        head = msgspec.json.decode(data, type=dict[str, Any])
+        if head.get("schema") != SCHEMA:
+            raise InputError(
+                f"'{path}' has the schema {head.get('schema')!r}, this version reads {SCHEMA!r};"
+                " measure again with this version"
+            )
+        return msgspec.convert(head, Performance)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path}' is not a performance file of PortProof: {error}") from error
 
 
 def write_performance(path: str | os.PathLike[str], performance: Performance) -> None:

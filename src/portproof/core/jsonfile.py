@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,18 +21,24 @@ def read_record(
 
     ``what`` names the file in the error, as in ``performance file``; ``remedy`` says what to do.
     """
-    try:
-        data = msgspec.json.decode(Path(path).read_bytes(), type=dict[str, Any])
-        if data.get("schema") != schema:
-            raise InputError(
-                f"the {what} '{path}' has the schema {data.get('schema')!r}, this version reads"
-                f" {schema!r}; {remedy}"
-            )
-        return msgspec.convert(data, kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+    data = None
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        data = msgspec.json.decode(Path(path).read_bytes())
+    return record_from(data, kind, schema, f"{what} '{os.fspath(path)}'", remedy)
+
+
+def record_from(data: Any, kind: type[Record], schema: str, what: str, remedy: str) -> Record:
+    """The record in decoded JSON; errors as of :func:`read_record`. ``what`` names the file too."""
+    if not isinstance(data, dict):
+        raise InputError(f"{what} is damaged (a JSON object was expected); {remedy}")
+    if data.get("schema") != schema:
         raise InputError(
-            f"'{path}' is not a {what} of PortProof, or is damaged ({error}); {remedy}"
-        ) from error
+            f"{what} has the schema {data.get('schema')!r}, this version reads {schema!r}; {remedy}"
+        )
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{what} is damaged ({error}); {remedy}") from error
 
 
 def one_record_a_line(value: msgspec.Struct) -> bytes:

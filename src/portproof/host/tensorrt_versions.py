@@ -1,5 +1,5 @@
-"""Versions of TensorRT: which are driven, where the program ``trtexec`` is, and which version
-it names.
+"""Versions of TensorRT: which are driven, where the program ``trtexec`` is, and how it prints its
+version.
 
 trtexec 7.x, which does not print its version, and 9.x are read, not driven. The Python package is
 driven from 10 on, when tensors are found by their names only.
@@ -16,7 +16,11 @@ Version = tuple[int, int, int]
 PROGRAM_FOLDERS = ("/usr/src/tensorrt/bin", "/usr/local/tensorrt/bin", "/opt/tensorrt/bin")
 HINT = "install TensorRT from https://developer.nvidia.com/tensorrt and put its bin folder on PATH"
 PROGRAM_DRIVEN, PACKAGE_DRIVEN = (8, 10, 11), (10, 11)
-_BANNER = re.compile(r"&&&& RUNNING TensorRT\.trtexec(?: \[TensorRT v(\d+)\])?")
+#: The lines with which trtexec begins and ends: its verdict, number of its version, command line.
+BANNER = re.compile(
+    r"&&&& (RUNNING|PASSED|FAILED) TensorRT\.trtexec"
+    r"(?: \[TensorRT v(\d{4,7})\])?(?: \[b\d{1,5}\])?(?: # (.{0,8000}))?"
+)
 
 
 def version_of(number: str) -> Version:
@@ -35,21 +39,21 @@ def version_of(number: str) -> Version:
 
 
 def version_in_help(text: str) -> Version:
-    """The version that the banner of ``trtexec --help`` names; :class:`InputError` for one that is
-    not driven.
+    """The version in the banner of ``trtexec --help``; :class:`InputError` for one that is not
+    driven.
     """
-    banner = _BANNER.search(text)
+    banner = BANNER.search(text)
     if banner is None:
         raise InputError(
             "'trtexec --help' begins with no banner of TensorRT; check which program that is"
         )
-    major = version_of(banner[1])[0] if banner[1] else 7
+    major = version_of(banner[2])[0] if banner[2] else 7
     if major not in PROGRAM_DRIVEN:
         raise InputError(
             f"this trtexec is of TensorRT {major}, which is read but not driven; use 8, 10 or 11,"
             " or run it by hand and give its log"
         )
-    return version_of(banner[1])
+    return version_of(banner[2])
 
 
 def is_package_driven(version: str) -> bool:

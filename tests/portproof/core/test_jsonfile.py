@@ -61,7 +61,9 @@ def test_a_record_is_read_back_and_has_a_line_an_item(
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": "test/2"}', "null", "\ud800"])
 def test_what_is_no_record_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(InputError, match="is not a list of items of PortProof, or is damaged"):
+    with pytest.raises(
+        InputError, match=r"list of items '.*a\.json' is damaged \(.*\); write it again"
+    ):
         read(tmp_path / "a.json")
 
 
