@@ -1,4 +1,4 @@
-"""What aclruntime and the tools on top of it print. The reason of a failure is printed on stdout
+"""What aclruntime and the tools on top of it print. They tell the reason of a failure on stdout
 only, between lines of progress that have no place among a command's output.
 """
 
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 
-#: A bar of progress may be before it on its line.
+#: A bar of progress may stand before it on its line.
 _ERROR = re.compile(r"\[ERROR\]\s*(.*\S)")
 #: A model can have a hundred gears, and the library lists them all.
 _MOST_CHARACTERS = 400
@@ -20,8 +20,8 @@ _MOST_CHARACTERS = 400
 
 @contextlib.contextmanager
 def kept_from_stdout() -> Iterator[list[str]]:
-    """Keep what this process, native code included, prints on stdout inside the block; afterwards
-    the list holds its lines.
+    """Keep what this process, native code included, prints on stdout meanwhile; the list holds its
+    lines afterwards.
     """
     lines: list[str] = []
     with tempfile.TemporaryFile() as file:
@@ -45,8 +45,8 @@ def reason_in(lines: Iterable[str]) -> str:
     >>> reason_in(["[INFO] open device 0", "[ERROR] acl open device 7 failed", "ret=107001"])
     'acl open device 7 failed'
     """
-    text = "; ".join(dict.fromkeys(found[1] for line in lines if (found := _ERROR.search(line))))
-    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + " ..."
+    said = "; ".join(dict.fromkeys(found[1] for line in lines if (found := _ERROR.search(line))))
+    return said if len(said) <= _MOST_CHARACTERS else said[:_MOST_CHARACTERS] + " ..."
 
 
 def _flush() -> None:

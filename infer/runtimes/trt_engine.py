@@ -68,9 +68,7 @@ def open_engine(model: Path, compute_capability: str, version_compatible: bool) 
     return Engine(trt, engine, runtime, messages)
 
 
-def _why_refused(
-    model: Path, plan: bytes, version: str, compute_capability: str, message: str
-) -> str:
+def _why_refused(model: Path, plan: bytes, version: str, compute_capability: str, said: str) -> str:
     """One sentence: what built the engine, and what is here."""
     built_by = plan_version(plan[: _VERSION_AT.stop])
     if plan[:4] != PLAN_TAG:
@@ -85,9 +83,9 @@ def _why_refused(
     )
     return (
         f"'{model}' was built by {built} and does not load here, in TensorRT {version} on a GPU of"
-        f" compute capability {compute_capability} (TensorRT says: {message or 'nothing'}): an"
-        " engine runs only in the version and on the kind of GPU that it was built for; build it"
-        " again here, or give --option version_compatible=on when it was built so"
+        f" compute capability {compute_capability} (TensorRT says: {said or 'nothing'}): an engine"
+        " runs only in the version and on the kind of GPU that it was built for; build it again"
+        " here, or give --option version_compatible=on when it was built so"
     )
 
 
