@@ -39,31 +39,7 @@ def parser() -> Parser:
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
     _add_shapes(p)
-    p.add_argument(
-        "--aipp",
-        metavar="FILE",
-        help=(
-            "AIPP configuration: scaling and normalisation on the chip, the input is uint8 NHWC"
-            " then"
-        ),
-    )
-    p.add_argument(
-        "--precision",
-        choices=("fp16", "fp32", "mixed"),
-        help="arithmetic on the chip (default: atc's own choice, fp16)",
-    )
-    p.add_argument(
-        "--output-type",
-        metavar="T",
-        help="type of the outputs, such as FP16 (default: the model's)",
-    )
-    p.add_argument(
-        "--flag",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="one more flag of atc's own (op_select_implmode=high_precision); may be repeated",
-    )
+    _add_arithmetic(p)
     p.add_argument(
         "--tune",
         action="store_true",
@@ -104,6 +80,35 @@ def _add_shapes(p: Parser) -> None:
         "--input-shape",
         metavar="NAME:D,D;..",
         help="shapes of the inputs (default: the model's, with the batch filled in)",
+    )
+
+
+def _add_arithmetic(p: Parser) -> None:
+    """What the chip computes, and atc's own flags."""
+    p.add_argument(
+        "--aipp",
+        metavar="FILE",
+        help=(
+            "AIPP configuration: scaling and normalisation on the chip, the input is uint8 NHWC"
+            " then"
+        ),
+    )
+    p.add_argument(
+        "--precision",
+        choices=("fp16", "fp32", "mixed"),
+        help="arithmetic on the chip (default: atc's own choice, fp16)",
+    )
+    p.add_argument(
+        "--output-type",
+        metavar="T",
+        help="type of the outputs, such as FP16 (default: the model's)",
+    )
+    p.add_argument(
+        "--flag",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one more flag of atc's own (op_select_implmode=high_precision); may be repeated",
     )
 
 
