@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 
-if (
-    not __package__
-):  # run from a clone: make `portproof` importable, and nothing else of the checkout
+# Run from a clone: make `portproof` importable, and nothing else of the checkout.
+if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
@@ -39,6 +38,29 @@ def parser() -> Parser:
         help="as atc spells it, such as Ascend310P3 (default: npu-smi's chip, else the target's)",
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
+    _add_shapes(p)
+    _add_arithmetic(p)
+    p.add_argument(
+        "--tune",
+        action="store_true",
+        help="tune the operators with aoe first (hours); needs the chip",
+    )
+    p.add_argument(
+        "--timeout",
+        type=float,
+        default=7200.0,
+        metavar="S",
+        help="seconds that one conversion may take, without its tuning (default 7200)",
+    )
+    p.add_argument(
+        "--dry-run", action="store_true", help="print the exact commands and run nothing"
+    )
+    p.add_progress_options()
+    return p
+
+
+def _add_shapes(p: Parser) -> None:
+    """The shapes: what is fixed, and what is chosen at run time."""
     kinds = p.add_mutually_exclusive_group()
     kinds.add_argument(
         "--dynamic-batch", action="store_true", help="one .om with all sizes of --batch as gears"
@@ -59,6 +81,10 @@ def parser() -> Parser:
         metavar="NAME:D,D;..",
         help="shapes of the inputs (default: the model's, with the batch filled in)",
     )
+
+
+def _add_arithmetic(p: Parser) -> None:
+    """What the chip computes, and atc's own flags."""
     p.add_argument(
         "--aipp",
         metavar="FILE",
@@ -84,23 +110,6 @@ def parser() -> Parser:
         metavar="NAME=VALUE",
         help="one more flag of atc's own (op_select_implmode=high_precision); may be repeated",
     )
-    p.add_argument(
-        "--tune",
-        action="store_true",
-        help="tune the operators with aoe first (hours); needs the chip",
-    )
-    p.add_argument(
-        "--timeout",
-        type=float,
-        default=7200.0,
-        metavar="S",
-        help="seconds that one conversion may take, without its tuning (default 7200)",
-    )
-    p.add_argument(
-        "--dry-run", action="store_true", help="print the exact commands and run nothing"
-    )
-    p.add_progress_options()
-    return p
 
 
 def work(options: argparse.Namespace) -> int:

@@ -48,7 +48,7 @@ def work(options: argparse.Namespace) -> int:
     target = find_target(options.target)
     if target.soc_version is None:
         raise InputError(
-            f"the target '{target.name}' is no Ascend device; 310 or 310p was expected"
+            f"the target '{target.name}' is not an Ascend device; 310 or 310p was expected"
         )
     for chip in npusmi.check_devices(npusmi.query(), [target.soc_version], options.device):
         memory = f"{chip.memory_used_mb} of {chip.memory_total_mb} MB in use"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from portproof.backend import TensorSpec
 from portproof.convert.ascend.om_facts import Gears
+from portproof.convert.ascend.shapes import check_gears, check_ranges, shape_flag, shapes_of
 from portproof.core.errors import InputError
 
 #: Our precision -> ``--precision_mode`` of older releases, ``--precision_mode_v2`` of newer ones.
@@ -19,8 +20,6 @@ _PRECISIONS = {
     "fp32": ("must_keep_origin_dtype", "origin"),
     "mixed": ("allow_mix_precision", "mixed_float16"),
 }
-_SHAPE = re.compile(r"^(?P<name>.+):(?P<dims>\s*-?\d+(?:\s*,\s*-?\d+)*\s*)$")
-_RANGE = re.compile(r"^(?P<name>.+):\[(?P<dims>[-\d~,\s]+)\]$")
 #: Flags that other options decide, or that would change what a success is.
 _OWN_FLAGS = frozenset(
     {
@@ -137,7 +136,7 @@ def conversions(
         )
     gears, flag, shapes = _dynamic(request, inputs)
     form = "ND" if request.dims else _format(inputs)
-    shape_flags = (f"--input_format={form}", *([_shape_flag(shapes)] if shapes else []), flag)
+    shape_flags = (f"--input_format={form}", *([shape_flag(shapes)] if shapes else []), flag)
     return [
         Conversion(
             Path(request.out) / f"{name}_dym{gears}",
@@ -156,20 +155,20 @@ def more_flags(flags: Sequence[str]) -> dict[str, str]:
     >>> more_flags(["op_select_implmode=high_precision", "--log=info"])
     {'op_select_implmode': 'high_precision', 'log': 'info'}
     """
-    found = {}
+    known = {}
     for flag in flags:
         name, equals, value = flag.removeprefix("--").partition("=")
         if not equals or not re.fullmatch(r"\w+", name) or not value:
             raise InputError(
                 f"--flag '{flag}' is not NAME=VALUE, for example op_select_implmode=high_precision"
             )
-        if name in _OWN_FLAGS or name in found:
+        if name in _OWN_FLAGS or name in known:
             raise InputError(
                 f"--flag {name} is decided by another option of this command, or given twice; see"
                 " --help"
             )
-        found[name] = str(Path(value).absolute()) if Path(value).is_file() else value
-    return found
+        known[name] = str(Path(value).absolute()) if Path(value).is_file() else value
+    return known
 
 
 def _is_dynamic(request: Request) -> bool:
@@ -183,23 +182,23 @@ def _dynamic(
     they fit each other.
     """
     if request.shape_range:
-        _check_ranges(request.shape_range, inputs)
+        check_ranges(request.shape_range, inputs)
         return "shape", f"--input_shape_range={request.shape_range}", []
     if request.image_sizes:
         if len(set(request.batches)) != 1:
             raise InputError("a model with a choice of image sizes has one batch: give one --batch")
-        shapes = _shapes(request, inputs, request.batches[0])
+        shapes = shapes_of(request.input_shape, inputs, request.batches[0])
         if any(n == -1 for _, shape in shapes for n in (shape[:-2] if len(shape) == 4 else shape)):
             raise InputError(
                 "with --dynamic-image-size only height and width of an image (NCHW) can be open"
                 " (-1): give --input-shape"
             )
-        _check_gears("--dynamic-image-size", request.image_sizes, 2)
+        check_gears("--dynamic-image-size", request.image_sizes, 2)
         return "hw", f"--dynamic_image_size={request.image_sizes}", shapes
-    shapes = _shapes(request, inputs, -1)
+    shapes = shapes_of(request.input_shape, inputs, -1)
     open_ = [n for _, shape in shapes for n in shape].count(-1)
     if request.dims:
-        _check_gears("--dynamic-dims", request.dims, open_)
+        check_gears("--dynamic-dims", request.dims, open_)
         return "dims", f"--dynamic_dims={request.dims}", shapes
     if not open_ or any(n == -1 for _, shape in shapes for n in shape[1:]):
         raise InputError(
@@ -213,44 +212,10 @@ def _dynamic(
     )
 
 
-def _check_gears(option: str, text: str, numbers: int) -> None:
-    """Each gear has a number for each open dimension."""
-    for gear in text.split(";"):
-        words = gear.split(",")
-        if len(words) != numbers or not all(w.strip().isdigit() and int(w) > 0 for w in words):
-            plural = "" if numbers == 1 else "s"
-            raise InputError(
-                f"{option}: the gear '{gear}' must hold {numbers} positive whole number{plural},"
-                " one for each open dimension (-1)"
-            )
-
-
-def _check_ranges(text: str, inputs: Sequence[TensorSpec]) -> None:
-    """Each input has a range with a number for each dimension."""
-    ranks = {}
-    for part in re.split(r";(?![^\[]*\])", text):
-        match = _RANGE.match(part.strip())
-        if not match:
-            raise InputError(
-                f"'{part}' is no range of shapes: NAME:[LOW~HIGH,N,-1,...] was expected, inputs"
-                " joined by ';'"
-            )
-        ranks[match["name"]] = len(match["dims"].split(","))
-    expected = {i.name: len(i.shape) for i in inputs}
-    if ranks != expected:
-        raise InputError(
-            f"--shape-range gives {_spelled(ranks)}, the model has {_spelled(expected)}"
-        )
-
-
-def _spelled(ranks: dict[str, int]) -> str:
-    return ", ".join(f"'{name}' {count} dimensions" for name, count in ranks.items())
-
-
 def _static(
     request: Request, inputs: Sequence[TensorSpec], name: str, batch: int, common: tuple[str, ...]
 ) -> Conversion:
-    shapes = _shapes(request, inputs, batch)
+    shapes = shapes_of(request.input_shape, inputs, batch)
     open_ = [n for n, shape in shapes if -1 in shape]
     if open_:
         raise InputError(
@@ -266,73 +231,9 @@ def _static(
     return Conversion(
         stem,
         common,
-        (f"--input_format={_format(inputs)}", _shape_flag(shapes)),
+        (f"--input_format={_format(inputs)}", shape_flag(shapes)),
         "static",
         _fixed(shapes),
-    )
-
-
-def _shapes(
-    request: Request, inputs: Sequence[TensorSpec], batch: int
-) -> list[tuple[str, list[int]]]:
-    """Name and shape of each input: as given, else the model's with the batch in place of a dynamic
-    first dimension.
-    """
-    given = parse_shapes(request.input_shape) if request.input_shape else {}
-    strangers = [n for n in given if n not in {i.name for i in inputs}]
-    if strangers:
-        raise InputError(
-            f"--input-shape names '{strangers[0]}', the model's inputs are"
-            f" {', '.join(i.name for i in inputs)}"
-        )
-    shapes = []
-    for one in inputs:
-        shape = given.get(one.name) or [
-            batch if d is None and k == 0 else -1 if d is None else d
-            for k, d in enumerate(one.shape)
-        ]
-        _check_shape(one, shape)
-        if not request.input_shape and batch > 0 and shape and shape[0] != batch:
-            raise InputError(
-                f"input '{one.name}' has the fixed batch {shape[0]}, --batch asks for {batch};"
-                " export with a dynamic batch"
-            )
-        shapes.append((one.name, shape))
-    return shapes
-
-
-def _check_shape(one: TensorSpec, shape: Sequence[int]) -> None:
-    fits = len(shape) == len(one.shape) and all(
-        want in (None, -1, got) or got == -1 for want, got in zip(one.shape, shape, strict=True)
-    )
-    if not fits:
-        raise InputError(
-            f"input '{one.name}' has the shape {one.shape} in the model (None: dynamic),"
-            f" {list(shape)} was asked for"
-        )
-
-
-def parse_shapes(text: str) -> dict[str, list[int]]:
-    """``name:1,3,224,224;other:1,10``. Names may hold dots, digits and colons; blanks after commas
-    are allowed.
-
-    >>> parse_shapes("input.1:1, 3,8,8;a:0:-1,4")
-    {'input.1': [1, 3, 8, 8], 'a:0': [-1, 4]}
-    """
-    found = {}
-    for part in filter(None, (p.strip() for p in text.split(";"))):
-        match = _SHAPE.match(part)
-        if not match:
-            raise InputError(
-                f"'{part}' is no input shape: NAME:D,D,... was expected, inputs joined by ';'"
-            )
-        found[match["name"]] = [int(d) for d in match["dims"].split(",")]
-    return found
-
-
-def _shape_flag(shapes: Sequence[tuple[str, Sequence[int]]]) -> str:
-    return "--input_shape=" + ";".join(
-        f"{name}:{','.join(map(str, shape))}" for name, shape in shapes
     )
 
 

@@ -1,4 +1,4 @@
-"""ONNX to ``.om`` with ``atc``: found, asked, and believed only when exit code, success line and
+"""ONNX to ``.om`` with ``atc``: a conversion counts as done only if exit code, success line and
 file agree.
 """
 
@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +19,7 @@ from portproof.convert.ascend.operators import doubts
 from portproof.convert.onnxfile.inherit import normalisation_fact
 from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core import progress
+from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError, ToolError
 from portproof.core.files import existing_file
 from portproof.core.shell import Finished, find_program, run_program, spelled, tail_of
@@ -73,9 +73,8 @@ def convert(
     head = read_onnx(model)
     for warning in doubts(head):
         progress.warn(warning)
-    normalisation_fact(
-        model, _aipp(request)
-    )  # refuses a model that would be normalised twice, before atc works for minutes
+    # Refuses a model that would be normalised twice, before atc works for minutes.
+    normalisation_fact(model, _aipp(request))
     soc_version = _soc_version(request, target)
     atc = "atc" if dry_run and not _is_here("atc") else _program("atc")
     new_precision = bool(request.precision) and atc != "atc" and _knows_new_precision(atc)
@@ -83,16 +82,20 @@ def convert(
         progress.warn("atc is not on this host: the precision is spelled as older releases take it")
     plan = conversions(request, head.inputs, new_precision)
     if dry_run:
-        for one in plan:
+        for conversion in plan:
             if request.tune:
-                print(spelled(one.tuning("aoe", model, one.stem)))
-            print(spelled(one.command(atc, model, one.stem, soc_version)))
+                print(spelled(conversion.tuning("aoe", model, conversion.stem)))
+            print(spelled(conversion.command(atc, model, conversion.stem, soc_version)))
         return []
-    return [_make(one, request, head, soc_version, timeout_s) for one in plan]
+    return [_make(conversion, request, head, soc_version, timeout_s) for conversion in plan]
 
 
 def _make(
-    one: Conversion, request: Request, head: OnnxHead, soc_version: str, timeout_s: float | None
+    conversion: Conversion,
+    request: Request,
+    head: OnnxHead,
+    soc_version: str,
+    timeout_s: float | None,
 ) -> Proof:
     """One ``.om``."""
     model = Path(request.model)
@@ -105,78 +108,80 @@ def _make(
     }
     parameters = {
         "soc_version": soc_version,
-        "flags": [*one.shape_flags, *one.flags],
+        "flags": [*conversion.shape_flags, *conversion.flags],
         "precision": request.precision or "fp16",
         "tune": request.tune,
     }
     work = Work(
-        "onnx2om", one.file, inputs=inputs, parameters=parameters, simulated=rehearsal.is_active()
+        "onnx2om",
+        conversion.file,
+        inputs=inputs,
+        parameters=parameters,
+        simulated=rehearsal.is_active(),
     )
     if work.is_done():
         return read_proof(work.sidecar)
     work.begin()
-    folder = one.file.absolute().parent
-    scratch = folder / f".{one.stem.name}.atc"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+    folder = conversion.file.absolute().parent
+    with draft_folder(conversion.file.absolute()) as scratch:
         if request.tune:
-            _tune(one, model, scratch, folder / "logs" / f"aoe_{one.stem.name}.log")
-        command = one.command(
-            _program("atc"), model.absolute(), scratch / one.stem.name, soc_version
+            _tune(conversion, model, scratch, folder / "logs" / f"aoe_{conversion.stem.name}.log")
+        command = conversion.command(
+            _program("atc"), model.absolute(), scratch / conversion.stem.name, soc_version
         )
         done = run_program(
-            command, folder / "logs" / f"atc_{one.stem.name}.log", cwd=scratch, timeout_s=timeout_s
+            command,
+            folder / "logs" / f"atc_{conversion.stem.name}.log",
+            cwd=scratch,
+            timeout_s=timeout_s,
         )
-        os.replace(_made(done, scratch, one.stem.name), one.file)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    progress.say(f"onnx2om: {one.file} is made, in {done.seconds:.0f} s")
+        os.replace(_made(done, scratch, conversion.stem.name), conversion.file)
+    progress.say(f"onnx2om: {conversion.file} is made, in {done.seconds:.0f} s")
     facts = {
         "command": list(done.command),
         "seconds": done.seconds,
         "soc_version": soc_version,
-        FACT: as_data(_facts(one, request, head)),
+        FACT: as_data(_facts(conversion, request, head)),
     }
-    return work.finish([one.file], facts | normalisation_fact(model, _aipp(request)))
+    return work.finish([conversion.file], facts | normalisation_fact(model, _aipp(request)))
 
 
-def _facts(one: Conversion, request: Request, head: OnnxHead) -> OmFacts:
+def _facts(conversion: Conversion, request: Request, head: OnnxHead) -> OmFacts:
     """What the tools that run the model must know of it: with AIPP its first input is raw pixels,
     and atc can be asked for other outputs.
     """
     outputs = (
         None
-        if any(f.startswith(("--out_nodes=", "--output_type=")) for f in one.flags)
+        if any(f.startswith(("--out_nodes=", "--output_type=")) for f in conversion.flags)
         else head.outputs
     )
-    shapes = dict(one.shapes)
+    shapes = dict(conversion.shapes)
     inputs = [
         replace(s, shape=tuple(None if d == -1 else d for d in shapes.get(s.name, s.shape)))
         for s in head.inputs
     ]
     if aipp := _aipp(request):
         text = aipp.read_text(encoding="utf-8", errors="replace")
-        found = dict(_SOURCE.findall(text))
-        if len(found) != 2 or not _RGB.search(text):
-            return OmFacts(gears=one.gears, inputs=None, outputs=outputs)
+        size = dict(_SOURCE.findall(text))
+        if len(size) != 2 or not _RGB.search(text):
+            return OmFacts(gears=conversion.gears, inputs=None, outputs=outputs)
         inputs[0] = TensorSpec(
-            inputs[0].name, "uint8", (inputs[0].shape[0], int(found["h"]), int(found["w"]), 3)
+            inputs[0].name, "uint8", (inputs[0].shape[0], int(size["h"]), int(size["w"]), 3)
         )
-    return OmFacts(gears=one.gears, inputs=tuple(inputs), outputs=outputs)
+    return OmFacts(gears=conversion.gears, inputs=tuple(inputs), outputs=outputs)
 
 
 def _aipp(request: Request) -> Path | None:
     return existing_file(request.aipp, "AIPP configuration") if request.aipp else None
 
 
-def _tune(one: Conversion, model: Path, scratch: Path, log: Path) -> None:
+def _tune(conversion: Conversion, model: Path, scratch: Path, log: Path) -> None:
     """Tune the operators; what aoe learns is kept in the user's CANN repository, where atc finds
     it.
     """
     program = find_program(["aoe"], cann.program_folders(), _HINT)
     done = run_program(
-        one.tuning(str(program), model.absolute(), scratch / "tuned"), log, cwd=scratch
+        conversion.tuning(str(program), model.absolute(), scratch / "tuned"), log, cwd=scratch
     )
     if done.exit_code != 0:
         raise done.failure(f"aoe {done.how}")
@@ -190,9 +195,9 @@ def _made(done: Finished, scratch: Path, name: str) -> Path:
     """
     output = done.output
     files = sorted(scratch.glob("*.om"))
-    ours = [f for f in files if f.stem == name or f.stem.startswith(f"{name}_linux_")]
-    if done.exit_code == 0 and _SUCCESS in output and ours:
-        return ours[0]
+    made = [f for f in files if f.stem == name or f.stem.startswith(f"{name}_linux_")]
+    if done.exit_code == 0 and _SUCCESS in output and made:
+        return made[0]
     if "error while loading shared libraries" in output:
         raise done.failure(
             f"atc could not be started: a library of the driver or of CANN is missing; {_HINT}"

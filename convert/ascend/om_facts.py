@@ -1,5 +1,5 @@
 """What the sidecar of an ``.om`` says of the model: what can be chosen at run time, and its inputs
-and outputs. The vendor's tools do not tell, and some of them read whatever bytes they are given.
+and outputs. The vendor's tools do not report them, and some read any bytes that they are given.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Gears = Literal["static", "batch", "hw", "dims", "shape"]
 
 class OmFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``gears``: what is chosen at run time. ``inputs`` and ``outputs`` in the model's order, None
-    where a dimension is open; None for all of them where they could not be told.
+    where a dimension is open; None for all of them if they are unknown.
     """
 
     gears: Gears
@@ -30,8 +30,8 @@ class OmFacts(msgspec.Struct, frozen=True, kw_only=True):
 def facts_of(model: Path) -> OmFacts | None:
     """The facts; None for a model that was converted elsewhere, or by an earlier version."""
     proof = proof_of(model)
-    found = proof.facts.get(FACT) if proof else None
-    return None if found is None else msgspec.convert(found, OmFacts)
+    fact = proof.facts.get(FACT) if proof else None
+    return None if fact is None else msgspec.convert(fact, OmFacts)
 
 
 def check_batch(model: Path, facts: OmFacts, batch: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from portproof.convert.onnxfile import save as onnx_save
 from portproof.convert.pytorch.models import build_model, builder_of
 from portproof.convert.pytorch.weights import check_weights
 from portproof.core import progress
+from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError, MissingPackageError, ToolError
 from portproof.preprocess.cards.resolve import resolve_card
 from portproof.preprocess.pixels.normalisation import FACT, METADATA_KEY, normalisation_by
@@ -77,7 +77,7 @@ def export(
     ``batch`` None makes the batch a dynamic dimension named ``batch``. ``fold_normalize`` makes the
     input raw uint8 pixels. Raises :class:`InputError` for a wrong weights file, card or opset, and
     :class:`ToolError` when the exporter fails or the file does not compute what PyTorch computes;
-    then there is no file ``out``.
+    the file ``out`` does not exist then.
     """
     card = resolve_card(model) if isinstance(model, str) else model
     target, source = Path(out), Path(weights)
@@ -91,10 +91,8 @@ def export(
     job.begin()
     target.unlink(missing_ok=True)
     network = build_model(card, source)
-    with tempfile.TemporaryDirectory(
-        prefix=".export-", suffix=".tmp", dir=_made(target.parent)
-    ) as folder:
-        draft = Path(folder, target.name)
+    with draft_folder(target) as folder:
+        draft = folder / target.name
         simplified, result = write_checked(network, card, request, draft)
         outputs = onnx_save.publish(draft, target)
     code = [record_of(p, job.root) for p in builder_of(card).files(card)]
@@ -112,11 +110,6 @@ def write_checked(
     simplified = _write_draft(network, card, request, path)
     onnx_check.check_form(path, request.opset)
     return simplified, _check_numbers(network, card, request, path)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _check_request(request: Request, card: Card, target: Path) -> None:

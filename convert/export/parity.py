@@ -197,22 +197,25 @@ def flat_outputs(result: Any) -> list[Any]:
     return [tensor for item in result for tensor in flat_outputs(item)]
 
 
-def compare(ours: Sequence[Array], theirs: Sequence[Array], batches: Sequence[int]) -> Parity:
-    """How far our outputs are from the reference's; of several outputs the one that is worst for
-    its spread.
+def compare(
+    exported: Sequence[Array], reference: Sequence[Array], batches: Sequence[int]
+) -> Parity:
+    """How far the exported outputs are from the reference's; of several outputs, the one that is
+    worst for its spread.
     """
     return max(
-        (_compare_one(a, b, tuple(batches)) for a, b in zip(ours, theirs, strict=True)),
+        (_compare_one(a, b, tuple(batches)) for a, b in zip(exported, reference, strict=True)),
         key=_badness,
     )
 
 
-def _compare_one(ours: Array, theirs: Array, batches: tuple[int, ...]) -> Parity:
-    if ours.shape != theirs.shape:
+def _compare_one(exported: Array, reference: Array, batches: tuple[int, ...]) -> Parity:
+    if exported.shape != reference.shape:
         raise ToolError(
-            f"the exported model gives outputs of shape {ours.shape}, PyTorch gives {theirs.shape}"
+            f"the exported model gives outputs of shape {exported.shape}, PyTorch gives"
+            f" {reference.shape}"
         )
-    a, b = (np.asarray(x, dtype=np.float64).reshape(len(x), -1) for x in (ours, theirs))
+    a, b = (np.asarray(x, dtype=np.float64).reshape(len(x), -1) for x in (exported, reference))
     return Parity(
         max_difference=float(np.max(np.abs(a - b))),
         spread=float(np.sqrt(np.mean(np.var(b, axis=0)))),

@@ -77,26 +77,26 @@ def _quiet_exporter() -> Iterator[None]:
     """Keep what the exporter says to itself, unless it fails; then its last words come with the
     error.
 
-    Its C++ part prints whole graphs past ``sys.stdout``: the file descriptors are turned to a file
+    Its C++ part prints whole graphs past ``sys.stdout``: the file descriptors are pointed to a file
     too, for the whole process.
     """
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
         try:
             with (
                 warnings.catch_warnings(),
-                _descriptors_into(said.fileno()),
-                contextlib.redirect_stdout(said),
-                contextlib.redirect_stderr(said),
+                _descriptors_into(printed.fileno()),
+                contextlib.redirect_stdout(printed),
+                contextlib.redirect_stderr(printed),
             ):
-                warnings.showwarning = lambda message, *_: print(message, file=said)
+                warnings.showwarning = lambda message, *_: print(message, file=printed)
                 yield
         except PortProofError:
             raise
         except (
             Exception
         ) as error:  # tracing runs the model's code, and the exporter has no common base of errors
-            said.seek(0)
-            _explain(error, said.read())
+            printed.seek(0)
+            _explain(error, printed.read())
 
 
 @contextlib.contextmanager
@@ -116,7 +116,7 @@ def _descriptors_into(file: int) -> Iterator[None]:
             os.close(copy)
 
 
-def _explain(error: Exception, said: str) -> NoReturn:
+def _explain(error: Exception, printed: str) -> NoReturn:
     match = re.search(r"operator '([^']+)' to ONNX opset version (\d+)", str(error))
     if match:
         operator, opset = match.groups()
@@ -133,5 +133,5 @@ def _explain(error: Exception, said: str) -> NoReturn:
         ) from error
     reason = str(error).strip().split("\n", 1)[0]
     raise ToolError(
-        f"PyTorch's exporter failed ({type(error).__name__}: {reason})", log_tail=said[-4000:]
+        f"PyTorch's exporter failed ({type(error).__name__}: {reason})", log_tail=printed[-4000:]
     ) from error

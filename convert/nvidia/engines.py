@@ -27,6 +27,7 @@ from portproof.convert.nvidia.trtexec import (
 from portproof.convert.onnxfile.inherit import normalisation_fact
 from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core import progress
+from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file, sha256_of
 from portproof.core.shell import run_program, spelled
@@ -87,12 +88,12 @@ def convert(
         for batch in ([None] if request.shapes else request.batches)
     ]
     if not dry_run:
-        return [_make(one, request, model, tool, timeout_s) for one in builds]
-    for one in builds:
+        return [_make(build, request, model, tool, timeout_s) for build in builds]
+    for build in builds:
         print(
-            spelled(build_command(tool, one))
+            spelled(build_command(tool, build))
             if tool
-            else f"TensorRT {version} (Python) builds {one.engine} from {one.model}"
+            else f"TensorRT {version} (Python) builds {build.engine} from {build.model}"
         )
     return []
 
@@ -138,25 +139,23 @@ def _make(
     )
     if work.is_done():
         return read_proof(work.sidecar)
-    if tool:
-        build_command(
-            tool, build
-        )  # refuses what this version cannot build, before anything is touched
+    if tool:  # refuses what this version cannot build, before anything is touched
+        build_command(tool, build)
     work.begin()
     build.engine.parent.mkdir(parents=True, exist_ok=True)
     before = _hash_of(build.timing_cache)
     with _drafts(build) as draft:
-        found = _by_trtexec(tool, draft, build, timeout_s) if tool else _by_python(draft)
-    found = (
+        facts = _by_trtexec(tool, draft, build, timeout_s) if tool else _by_python(draft)
+    facts = (
         {"compute_capability": gpus[0].compute_capability if gpus else None}
-        | found
+        | facts
         | {"computes_in": _computes_in(build)}
     )
     progress.say(f"onnx2trt: {build.engine} is made")
     cache = {"before": before, "after": _hash_of(build.timing_cache)}
     outputs = [build.engine, *([build.layers] if build.layers.is_file() else [])]
     return work.finish(
-        outputs, found | {"timing_cache_sha256": cache} | normalisation_fact(request.model)
+        outputs, facts | {"timing_cache_sha256": cache} | normalisation_fact(request.model)
     )
 
 
@@ -165,10 +164,7 @@ def _drafts(build: Build) -> Iterator[Build]:
     """The same build with its files in a folder of its own: whatever ends it leaves the engine, the
     layers and the timing cache as they were.
     """
-    folder = build.engine.with_name(f".{build.engine.name}.tmp")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
+    with draft_folder(build.engine) as folder:
         files = {
             name: folder / getattr(build, name).name
             for name in ("engine", "layers", "timing_cache")
@@ -176,14 +172,11 @@ def _drafts(build: Build) -> Iterator[Build]:
         if build.timing_cache.is_file():
             shutil.copyfile(build.timing_cache, files["timing_cache"])
         yield replace(build, **files)
-        build.layers.unlink(
-            missing_ok=True
-        )  # those of an engine before, where this version lists none
+        # Those of an engine before, if this version lists none.
+        build.layers.unlink(missing_ok=True)
         for name, file in files.items():
             if file.is_file():
                 os.replace(file, getattr(build, name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _by_trtexec(
@@ -209,17 +202,17 @@ def _computes_in(build: Build) -> str | None:
     """What the layers compute in, None where they are not listed; a warning where TensorRT chose
     something else than was asked for.
     """
-    found = (
+    precision = (
         computing_precision(build.layers.read_text(encoding="utf-8", errors="replace"))
         if build.layers.is_file()
         else None
     )
-    if found not in (None, build.precision):
+    if precision not in (None, build.precision):
         progress.warn(
-            f"'{build.engine}' was asked for in {build.precision}; its layers compute in {found},"
-            " and its figures are labelled so"
+            f"'{build.engine}' was asked for in {build.precision}; its layers compute in"
+            f" {precision}, and its figures are labelled so"
         )
-    return found
+    return precision
 
 
 def _holds_bytes(file: Path) -> bool:

@@ -78,12 +78,12 @@ def find_trtexec() -> Trtexec:
         )
         if done.exit_code != 0:
             raise InputError(f"'trtexec --help' {done.how} ({tail_of(done.log, 1)}); {HINT}")
-        found = Trtexec(program, version_in_help(done.output))
-    if found.version[0] >= 11:
+        tool = Trtexec(program, version_in_help(done.output))
+    if tool.version[0] >= 11:
         progress.say(
-            f"trtexec {found.version_text}: its flags and logs are known from its source only"
+            f"trtexec {tool.version_text}: its flags and logs are known from its source only"
         )
-    return found
+    return tool
 
 
 def has_passed(done: Finished) -> bool:

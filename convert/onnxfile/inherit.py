@@ -26,5 +26,5 @@ def normalisation_fact(model: Path, aipp: Path | None = None) -> dict[str, Any]:
             f"'{model}' normalises its input already, and '{aipp}' would do it again: convert"
             " without --aipp, or export without folding"
         )
-    found = inside if aipp else written
-    return {FACT: as_data(found)} if found else {}
+    normalisation = inside if aipp else written
+    return {FACT: as_data(normalisation)} if normalisation else {}

@@ -191,7 +191,7 @@ def _spec(value: Any) -> TensorSpec:
 
 
 def _dtype(element_type: int) -> str:
-    """NumPy's name of an element type; ``unknown`` for what is no tensor of a known type."""
+    """NumPy's name of an element type; ``unknown`` if it is not a tensor of a known type."""
     from onnx.helper import tensor_dtype_to_np_dtype
 
     try:

@@ -1,4 +1,4 @@
-"""Write ONNX files, whose tensors stand in a file beside them where one file cannot hold them."""
+"""Write ONNX files; the tensors of a model that one file cannot hold go to a file beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx
 
-#: An ONNX file is one protocol buffer, which holds 2 GiB; a larger model's tensors stand in a file
+#: An ONNX file is one protocol buffer, which holds 2 GiB; a larger model's tensors are in a file
 #: beside it.
 LARGEST_FILE = 2**31 - 2**20
 

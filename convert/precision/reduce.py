@@ -4,7 +4,6 @@ DequantizeLinear nodes.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from portproof.convert.precision import half as to_half
 from portproof.convert.precision import int8 as to_int8
 from portproof.convert.precision.trial import difference, feeds_of, random_feeds, session_of
 from portproof.core import progress
+from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError, ToolError
 from portproof.manifest import Sample, read_info
 from portproof.proof.sidecar import Proof, Work, read_proof
@@ -26,7 +26,7 @@ _PROBES = 8
 #: Largest difference, over the range of the fp32 output, that rounding explains; more is another
 #: model (weights cut off, a range not seen).
 _MOST = {"int8": 0.5, "fp16": 0.05}
-#: Raised when other bytes come to be written: 2 leaves the model's outputs unquantized.
+#: Raised when the bytes that are written change: 2 leaves the model's outputs unquantized.
 _REVISION = {"fp16": 1, "int8": 2}
 
 
@@ -50,7 +50,7 @@ def reduce(request: Request) -> Proof:
     weights, since its arithmetic is float32 there.
 
     Raises :class:`InputError` for a wrong request and :class:`ToolError` when the file does not
-    pass the checks; then there is none.
+    pass the checks; the file is not written then.
     """
     if request.precision not in _MOST:
         raise InputError(
@@ -67,11 +67,8 @@ def reduce(request: Request) -> Proof:
         return read_proof(work.sidecar)
     work.begin()
     target = request.out.absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=".quantize-", suffix=".tmp", dir=target.parent
-    ) as folder:
-        made, scratch = Path(folder, "made"), Path(folder, "scratch")
+    with draft_folder(target) as folder:
+        made, scratch = folder / "made", folder / "scratch"
         made.mkdir()
         scratch.mkdir()
         draft = made / target.name
@@ -89,7 +86,7 @@ def reduce(request: Request) -> Proof:
 
 
 def _chosen(request: Request) -> list[Sample]:
-    """Samples evenly spread over the info list, so that one class does not stand for all."""
+    """Samples evenly spread over the info list, so that they are not all of one class."""
     if request.info is None:
         if request.precision == "int8":
             raise InputError(

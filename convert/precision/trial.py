@@ -45,20 +45,20 @@ def feeds_of(model: Path, inputs: Sequence[Any], sample: Sample) -> dict[str, Ar
         )
     feeds = {}
     for node, file in zip(inputs, sample.files, strict=True):
-        one = node.shape[1:]
-        if not all(isinstance(d, int) for d in one):
+        shape = node.shape[1:]
+        if not all(isinstance(d, int) for d in shape):
             raise InputError(
                 f"input '{node.name}' of '{model}' has dynamic dimensions beside the batch, which"
                 " calibration cannot fill"
             )
         array = np.fromfile(file, _dtype(node))
-        if array.size != int(np.prod(one)):
+        if array.size != int(np.prod(shape)):
             raise InputError(
                 f"'{file}' holds {array.size} values of {array.dtype}, input '{node.name}' takes"
-                f" {int(np.prod(one))}"
+                f" {int(np.prod(shape))}"
             )
         feeds[node.name] = np.repeat(
-            array.reshape(1, *one), node.shape[0] if isinstance(node.shape[0], int) else 1, axis=0
+            array.reshape(1, *shape), node.shape[0] if isinstance(node.shape[0], int) else 1, axis=0
         )
     return feeds
 
@@ -68,22 +68,22 @@ def random_feeds(inputs: Sequence[Any]) -> dict[str, Array]:
     are 1.
     """
     rng = np.random.default_rng(0)
-    found: dict[str, Array] = {}
+    feeds: dict[str, Array] = {}
     for node in inputs:
         shape, dtype = [d if isinstance(d, int) else 1 for d in node.shape], _dtype(node)
-        found[node.name] = (
+        feeds[node.name] = (
             rng.normal(size=shape).astype(dtype)
             if dtype.kind == "f"
             else rng.integers(0, 2, shape).astype(dtype)
         )
-    return found
+    return feeds
 
 
 def difference(before: Any, after: Any, probes: Sequence[Feeds]) -> dict[str, float]:
     """The largest difference of the outputs of two sessions, absolute and relative to the range of
     the first one's output.
 
-    Outputs of whole numbers are ranks and classes, of which another one is no distance; they are
+    Outputs of whole numbers are ranks and classes, whose difference is not a distance; they are
     left out. :class:`ToolError` for values that are not finite.
     """
     largest = relative = 0.0
@@ -104,5 +104,5 @@ def difference(before: Any, after: Any, probes: Sequence[Feeds]) -> dict[str, fl
 
 def _dtype(node: Any) -> np.dtype[Any]:
     name = str(node.type).removeprefix("tensor(").removesuffix(")")
-    found: np.dtype[Any] = np.dtype({"float": "float32", "double": "float64"}.get(name, name))
-    return found
+    dtype: np.dtype[Any] = np.dtype({"float": "float32", "double": "float64"}.get(name, name))
+    return dtype

@@ -19,7 +19,7 @@ PACKAGES = ("timm",)
 
 
 def files(card: Named) -> list[Path]:
-    """None: the package's version stands for its code."""
+    """None: the version of the package identifies its code."""
     return []
 
 

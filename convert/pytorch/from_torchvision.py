@@ -21,7 +21,7 @@ PACKAGES = ("torchvision",)
 
 
 def files(card: Named) -> list[Path]:
-    """None: the package's version stands for its code."""
+    """None: the version of the package identifies its code."""
     return []
 
 
@@ -47,9 +47,8 @@ def build(card: Card, weights: Path | None) -> nn.Module:
     if weights is not None:
         state = unprefixed(read_state_dict(weights), model.state_dict())
         load_strictly(model, _renamed(model, state), str(weights))
-        if hasattr(
-            model, "transform_input"
-        ):  # Inception v3 and GoogLeNet: torchvision's own weights were trained on other inputs
+        # Inception v3 and GoogLeNet: torchvision's own weights were trained on other inputs.
+        if hasattr(model, "transform_input"):
             setattr(model, "transform_input", _is_published(name, weights))  # noqa: B010 - a plain attribute, which nn.Module's type hides
     return model
 

@@ -27,7 +27,7 @@ def load(model: Path, request: LoadRequest) -> TorchSession:
     if mode not in (None, *_MODES):
         raise InputError(f"the option mode is '{mode}', one of {', '.join(_MODES)} was expected")
     module, card, device, precision = load_module(model, request)
-    import torch  # there, or load_module has said so
+    import torch  # installed, or load_module has raised an error
 
     # Compiled for the one batch that is run, as engines of the other backends are; a short last
     # batch is compiled again.

@@ -2,7 +2,7 @@
 
 Options, for models with dynamic dimensions: ``dims`` (``name:d,d;name:d,d``) or ``hw``
 (``height,width``) choose a gear, ``shape`` a shape, and ``outsize`` gives each output's bytes where
-they cannot be told; without one, the batch is chosen. ``acl_json``: a configuration for ACL.
+they are unknown; without one, the batch is chosen. ``acl_json``: a configuration for ACL.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _DTYPES = {
     12: "bool",
 }
 _LOG_WARNINGS = 3
-#: What atc computes in on these chips unless it is told otherwise.
+#: What atc computes in on these chips unless an option says otherwise.
 _USUAL_PRECISION = "fp16"
 
 

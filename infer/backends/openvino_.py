@@ -1,7 +1,7 @@
 """Backend ``openvino``: OpenVINO, on ONNX files or its own IR (``.xml`` with its ``.bin`` beside
 it).
 
-The precision is always said to the runtime, fp32 when nothing was asked for: on processors with
+The precision is always given to the runtime, fp32 when nothing was asked for: on processors with
 bfloat16 units OpenVINO would choose that by itself.
 """
 

@@ -3,7 +3,7 @@
 The option ``provider`` names the execution provider (``cpu``, ``cuda``, ``tensorrt``, ``openvino``,
 ``cann``). ONNX Runtime falls back to the CPU in silence, for the whole model where the provider
 cannot be loaded and operator by operator where it has no kernel, so after loading it is asked which
-operators the provider serves: none is an error, and what the CPU serves beside it is said.
+operators the provider serves: none is an error, and what the CPU serves beside it is reported.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _PROVIDERS = {
 _DEVICES = {"cpu": "cpu", "openvino": "cpu", "cuda": "cuda", "tensorrt": "cuda", "cann": "npu"}
 #: fp32 means fp32 on CUDA; the TensorRT provider has no such setting.
 _TF32 = {"cuda": "TF32 off", "tensorrt": "TF32 as TensorRT chooses"}
-#: Since 1.24 a session tells which provider serves each operator. Before, an operator that only the
-#: CPU serves ends the loading.
+#: Since 1.24 a session reports which provider serves each operator. Before, an operator that only
+#: the CPU serves ends the loading.
 _TOLD, _TELL, _REFUSE = (
     "get_provider_graph_assignment_info",
     "session.record_ep_graph_assignment_info",
@@ -120,10 +120,10 @@ def load(model: Path, request: LoadRequest) -> OrtSession:
             f" {head.opset}, IR version {head.ir_version}): {_one_line(error)}"
         ) from error
     session.disable_fallback()
-    said = [_proven(session, provider, model), *([_TF32[name]] if name in _TF32 else [])]
+    notes = [_proven(session, provider, model), *([_TF32[name]] if name in _TF32 else [])]
     if head.half and device == "cpu":
-        said.append("float16 computed in float32")
-    loaded = OrtSession(session, head, device, ", ".join(said))
+        notes.append("float16 computed in float32")
+    loaded = OrtSession(session, head, device, ", ".join(notes))
     if request.precision not in (None, loaded.precision):
         raise InputError(
             f"'{model}' runs in {loaded.precision} on ONNX Runtime, --precision asks for"
@@ -150,7 +150,7 @@ def _proven(session: Any, provider: str, model: Path) -> str:
     if first != provider:
         raise ToolError(
             f"ONNX Runtime was asked for {provider} and loaded '{model}' on {first}: it could not"
-            " load that provider's libraries (its reason stands above)"
+            " load that provider's libraries (see its reason above)"
         )
     if provider == _CPU or not hasattr(session, _TOLD):
         return provider

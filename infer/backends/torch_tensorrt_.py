@@ -1,9 +1,9 @@
 """Backend ``torch-tensorrt``: the PyTorch model built into TensorRT engines by Torch-TensorRT, for
 the batch that was asked for.
 
-What TensorRT has no converter for stays with PyTorch; how many parts that are is said, and the
-option ``full=on`` makes it an error, as a model without any engine always is. ``torch.compile``
-with this backend would leave both unsaid, so the model is exported and compiled ahead.
+What TensorRT has no converter for stays with PyTorch. The number of these parts is reported, and
+the option ``full=on`` makes it an error, as a model without any engine always is. ``torch.compile``
+with this backend reports neither, so the model is exported and compiled ahead.
 """
 
 from __future__ import annotations
@@ -89,9 +89,8 @@ def _compiled(
         "require_full_compilation": full,
     }
     build = torch_tensorrt.dynamo.compile
-    if (
-        "use_explicit_typing" in inspect.signature(build).parameters
-    ):  # before TensorRT 11, where it is the only way
+    # Before TensorRT 11, where it is the only way.
+    if "use_explicit_typing" in inspect.signature(build).parameters:
         settings["use_explicit_typing"] = True
     try:
         with torch.no_grad():

@@ -43,7 +43,7 @@ class TrtSession:
 
     ``device`` is the engine alone, ``device+copies`` also the copies from and to page-locked
     memory, both by CUDA events; an output whose shape depends on the data is copied only after the
-    engine has told its shape to the host, so then there is no ``device+copies``.
+    engine has reported its shape to the host, so then there is no ``device+copies``.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ def load(model: Path, request: LoadRequest) -> TrtSession:
         )
     if request.threads:
         raise InputError("the backend 'trt' runs on the GPU and has no --threads; leave it out")
-    tensorrt(NEEDED_FOR)  # said before anything else: it is what is missing most often
+    tensorrt(NEEDED_FOR)  # reported first: it is what is missing most often
     gpu = open_gpu(int(number or 0), request.options.get("buffers"))
     opened = open_engine(model, gpu.compute_capability, switches["version_compatible"] == "on")
     precision = precision_of(opened, model)

@@ -1,7 +1,7 @@
 """What decides a result beside the command line: the files of the model, of its card, and the
 packages that build it.
 
-Found without importing any of these packages, so that "nothing changed" is said at once.
+Found without importing any of these packages, so that "nothing changed" is reported at once.
 """
 
 from __future__ import annotations

@@ -153,9 +153,8 @@ def _checked(torch: Any, device: str, precision: str) -> str:
             " the CPU"
         )
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.cuda.set_device(
-        int(index or 0)
-    )  # events are recorded on the stream of the current device
+    # Events are recorded on the stream of the current device.
+    torch.cuda.set_device(int(index or 0))
     return f"cuda:{int(index or 0)}"
 
 

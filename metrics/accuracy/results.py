@@ -26,12 +26,11 @@ from portproof.core.files import existing_folder
 from portproof.core.text import listed
 from portproof.metrics.accuracy.text_floats import parse_texts
 
-#: Files read before they are looked at: with 1000 classes they still lie in the processor's cache.
+#: Files read before they are looked at: with 1000 classes they are still in the processor's cache.
 _CHUNK = {"bin": 256, "txt": 16, "npy": 256}
 _READ_SIZE = 1 << 16
-_FLAGS = (
-    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-)  # a named pipe must not make us wait
+#: A named pipe must not make us wait.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 #: A result's name after its last underscore: output number and format.
 _ENDING = re.compile(r"(0|[1-9][0-9]*)\.(bin|txt|npy)")

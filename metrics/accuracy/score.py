@@ -95,7 +95,7 @@ def score(
     reading: Reading | None = None,
     digest: bool = False,
 ) -> Scored:
-    """Read a result folder and say what became of every sample of the label file.
+    """Read a result folder and work out the outcome of every sample of the label file.
 
     :class:`InputError`, with counts and names, when a sample is missing (unless that is allowed),
     extra, there twice, of another size, or holds a NaN, or when a label is outside the classes.

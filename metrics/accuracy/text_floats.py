@@ -93,7 +93,7 @@ def _has_odd_controls(text: bytes, characters: Bytes) -> bool:
 
 
 def _at(padded: Bytes, positions: Positions, offset: int) -> Bytes:
-    """What stands ``offset`` characters after each position of the text; a shifted view spares an
+    """The character ``offset`` places after each position of the text; a shifted view spares an
     array of shifted positions.
     """
     return padded[len(_PADDING) + offset :].take(positions)
@@ -129,7 +129,7 @@ def _fractions(digits: Bytes, dots: Positions, decimals: int) -> NDArray[np.int3
     """The integer after every dot, of exactly this many digits; None when one has fewer."""
     odd = (digits > 9).view(np.uint8) * np.uint8(255)
     # Two digits at a time: picking characters out costs more than adding them up beforehand,
-    # wherever they stand.
+    # wherever they are.
     pairs = (digits[:-1] * np.uint8(10) + digits[1:]) | odd[:-1] | odd[1:]
     value = np.zeros(dots.size, dtype=np.int32)
     for place in range(1, decimals, 2):

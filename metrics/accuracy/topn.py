@@ -93,7 +93,7 @@ def topn(
     for target in targets:
         if target.resolve().is_relative_to(Path(result).resolve()):
             raise InputError(
-                f"'{target}' would stand among the results in '{result}', which holds sample files"
+                f"'{target}' would be among the results in '{result}', which holds sample files"
                 " only; write it elsewhere"
             )
     work = _work(Path(result), Path(labels), reading, targets=targets, n=n, simulated=simulated)

@@ -194,9 +194,8 @@ def _best(candidates: Sequence[Candidate]) -> str:
     most of the outputs.
     """
     none = next(c for c in candidates if c.fault == "none")
-    best = max(
-        (c for c in candidates if c.fault != "softmax"), key=lambda c: c.score
-    )  # a softmax is harmless
+    # A softmax is harmless.
+    best = max((c for c in candidates if c.fault != "softmax"), key=lambda c: c.score)
     unexplained = 1 - none.score
     if unexplained <= _NOISE or 1 - best.score > _BETTER * unexplained or best.score < 0.5:
         return "none"

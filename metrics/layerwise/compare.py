@@ -48,7 +48,7 @@ class Layer(msgspec.Struct, frozen=True):
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     """``first``: the first layer whose error grew over the tolerance, null when there is none or
-    when the outputs agree all the same. ``layers`` stand in the order of computation; ``unmatched``
+    when the outputs agree all the same. ``layers`` are in the order of computation; ``unmatched``
     counts tensors of A that B lacks, or has in another shape.
     """
 
@@ -150,19 +150,17 @@ def _shapes(probe: Probe) -> str:
     return ", ".join(f"{s.name} {s.sample_shape}" for s in probe.inputs)
 
 
-def _match(one: Probe, other: Probe) -> dict[str, str]:
+def _match(a: Probe, b: Probe) -> dict[str, str]:
     """Tensor of A -> tensor of B. The models' outputs match by position whatever they are
     called.
     """
-    there = {tensor.name for tensor in other.tensors}
-    pairs = {tensor.name: tensor.name for tensor in one.tensors if tensor.name in there}
-    if 2 * len(pairs) < len(one.tensors) and [t.op for t in one.tensors] == [
-        t.op for t in other.tensors
-    ]:
-        return {mine.name: its.name for mine, its in zip(one.tensors, other.tensors, strict=True)}
-    if len(one.outputs) == len(other.outputs):
-        pairs |= dict(zip(one.outputs, other.outputs, strict=True))
-    order = {tensor.name: at for at, tensor in enumerate(one.tensors)}
+    names_of_b = {tensor.name for tensor in b.tensors}
+    pairs = {tensor.name: tensor.name for tensor in a.tensors if tensor.name in names_of_b}
+    if 2 * len(pairs) < len(a.tensors) and [t.op for t in a.tensors] == [t.op for t in b.tensors]:
+        return {x.name: y.name for x, y in zip(a.tensors, b.tensors, strict=True)}
+    if len(a.outputs) == len(b.outputs):
+        pairs |= dict(zip(a.outputs, b.outputs, strict=True))
+    order = {tensor.name: at for at, tensor in enumerate(a.tensors)}
     return {
         name: pairs[name] for name in sorted(pairs.keys() & order.keys(), key=order.__getitem__)
     }
@@ -194,9 +192,8 @@ class _Sum:
         with np.errstate(invalid="ignore"):
             distance = np.where(x == y, 0.0, np.abs(x - y))  # equal infinities do not differ
         if np.isnan(x).any():
-            distance = np.where(
-                np.isnan(x), 0.0, distance
-            )  # what A has no value for proves nothing of B
+            # What A has no value for proves nothing of B.
+            distance = np.where(np.isnan(x), 0.0, distance)
         finite = x[np.isfinite(x)]
         self.difference += float(np.sum(distance * distance))
         self.values += float(np.sum(finite * finite))

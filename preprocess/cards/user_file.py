@@ -18,7 +18,7 @@ IMAGENET = Recipe(name="imagenet", resize=Resize(size=(256,)), crop=(224, 224))
 
 def card_of(text: str) -> Card:
     """The card of ``FILE.py:CALLABLE``: its recipe is that of a timm-style ``pretrained_cfg`` of
-    the callable or the file, else ImageNet's default, which is said.
+    the callable or the file, else ImageNet's default, with a message.
     """
     source, attribute = source_of(text)
     with own_folder(source):

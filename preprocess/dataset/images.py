@@ -18,8 +18,8 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     """The image files of a data set, sorted by sample id; recognised by their suffix, in any letter
     case.
 
-    :class:`InputError` when there are none, when they stand both in the folder itself and in
-    folders inside it, or when two have one sample id (their ``.bin`` files would overwrite each
+    :class:`InputError` if there are none, if they are both in the folder itself and in
+    folders inside it, or if two have one sample id (their ``.bin`` files would overwrite each
     other).
     """
     root = existing_folder(folder, "images")

@@ -31,7 +31,7 @@ from portproof.proof.journal import Journal
 from portproof.proof.sidecar import FileRecord, Work, record_of
 from portproof.recipe import Recipe, recipe_hash
 
-#: Raised when the same recipe comes to make other bytes.
+#: Raised when the bytes that the same recipe makes change.
 REVISION = 1
 
 

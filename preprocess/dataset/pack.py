@@ -120,11 +120,10 @@ class PackedWriter:
 
     def __enter__(self) -> PackedWriter:
         """Open the partial files where the last whole row ends, or new ones."""
-        self._refuse_strangers()
+        self._refuse_other_files()
         self.folder.mkdir(parents=True, exist_ok=True)
-        if (
-            self._ids_path.exists() and (self.folder / SAMPLES).exists()
-        ):  # killed between the last row and the sidecar
+        # Killed between the last row and the sidecar.
+        if self._ids_path.exists() and (self.folder / SAMPLES).exists():
             (self.folder / SAMPLES).replace(self._samples_path)
         for name in (SAMPLES, IDS):
             (self.folder / name).unlink(missing_ok=True)
@@ -182,16 +181,16 @@ class PackedWriter:
         rows = (self._samples_path.stat().st_size - _HEADER) // self.recipe.nbytes
         return ids[: max(rows, 0)] if first == self._identity else []
 
-    def _refuse_strangers(self) -> None:
+    def _refuse_other_files(self) -> None:
         if not self.folder.exists():
             return
-        ours = {self._samples_path.name, self._ids_path.name}
+        own = {self._samples_path.name, self._ids_path.name}
         if self._ids_path.exists() or proof_of(self.folder):
-            ours |= {SAMPLES, IDS}
-        strangers = sorted(p.name for p in self.folder.iterdir() if p.name not in ours)
-        if strangers:
+            own |= {SAMPLES, IDS}
+        others = sorted(p.name for p in self.folder.iterdir() if p.name not in own)
+        if others:
             raise InputError(
-                f"'{self.folder}' holds {strangers[0]!r}, which --pack did not write; give an empty"
+                f"'{self.folder}' holds {others[0]!r}, which --pack did not write; give an empty"
                 " or a new folder"
             )
 

@@ -52,7 +52,7 @@ def stream(
     """Sample id and sample of every image of a data set, sorted by id, made while they are asked
     for; nothing is written to disk.
 
-    :class:`InputError` names the first image that is none.
+    :class:`InputError` names the first file that is not an image.
     """
     preprocessor, root = Preprocessor(recipe), Path(images_dir)
 
@@ -66,8 +66,8 @@ def stream(
 
 
 def prepare(path: Path, root: Path, preprocessor: Preprocessor) -> Prepared:
-    """Read and preprocess one image; a bad one is told by its ``reason``. ``root`` is what the
-    record's path is relative to.
+    """Read and preprocess one image; ``reason`` says what is wrong with a bad one. ``root`` is
+    what the record's path is relative to.
     """
     before = path.stat()
     data = path.read_bytes()
@@ -118,5 +118,5 @@ class ClippingWarner:
         if prepared.clipped and self.count == 1:
             progress.warn(
                 f"'{prepared.path}' has more than 8 bits a channel: values above 255 are clipped,"
-                " as the reference loaders clip them (said once)"
+                " as the reference loaders clip them (reported once)"
             )

@@ -30,7 +30,7 @@ RESAMPLING = {
 
 def open_image(data: bytes) -> Image.Image:
     """An image whose header was read, not yet its pixels; :class:`InputError` (to be prefixed with
-    the file's name) when it is none, or a decompression bomb: above Pillow's own limit for a
+    the file's name) if it is not an image, or a decompression bomb: above Pillow's own limit for a
     warning.
     """
     if not data:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from portproof.core.text import printable
+from portproof.core.text import csv_field, markdown, printable
 from portproof.policy import Judgement
 from portproof.reports.cross_device.table import Cell, Table
 
@@ -29,29 +29,6 @@ def number(value: float) -> str:
     """
     text = f"{value:.4f}".rstrip("0").rstrip(".") if value >= 1 else f"{value:.6g}"
     return text if re.search("[1-9]", text) else f"{value:.6g}"
-
-
-def escape_markdown(text: str) -> str:
-    r"""Text that Markdown shows as it is.
-
-    >>> escape_markdown("a|b <script>")
-    'a\\|b &lt;script&gt;'
-    """
-    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", html.escape(printable(text), quote=False))
-
-
-def escape_csv(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula.
-
-    >>> escape_csv("=1+1")
-    "'=1+1"
-    """
-    shown = printable(text)
-    return (
-        f"'{shown}"
-        if shown.lstrip()[:1] in ("=", "+", "-", "@") or shown[:1] in ("\t", "'")
-        else shown
-    )
 
 
 def _heads(table: Table) -> list[str]:
@@ -105,7 +82,7 @@ def _remarks(table: Table, judgements: Sequence[Judgement]) -> list[str]:
 
 def as_markdown(table: Table, judgements: Sequence[Judgement] = ()) -> str:
     """The table and its remarks as Markdown."""
-    heads = ["", *(escape_markdown(h) for h in _heads(table))]
+    heads = ["", *(markdown(h) for h in _heads(table))]
     rows = [heads, *_shown_rows(table, "<br>")]
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(heads))]
     lines = [
@@ -119,7 +96,7 @@ def as_markdown(table: Table, judgements: Sequence[Judgement] = ()) -> str:
             *title,
             *lines,
             "",
-            *(f"- {escape_markdown(line.strip())}" for line in _remarks(table, judgements)),
+            *(f"- {markdown(line)}" for line in _remarks(table, judgements)),
             "",
         ]
     )
@@ -133,9 +110,9 @@ def as_csv(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     head = ["batch"]
     for column in table.columns:
-        label = escape_csv(column.label)
+        label = csv_field(printable(column.label))
         head += [label, f"{label} batch", f"{label} boundary", f"{label} chips per card"]
-    head += [escape_csv(f"{a}/{b}") for a, b in table.ratios]
+    head += [csv_field(printable(f"{a}/{b}")) for a, b in table.ratios]
     writer.writerow([*head, *(["REHEARSAL"] if table.simulated else [])])
     for batch in [*table.batches, None]:
         row: list[Any] = ["best" if batch is None else f"bs{batch}"]

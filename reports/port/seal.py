@@ -106,24 +106,6 @@ def report_of(data: RunData) -> Report:
     )
 
 
-def encoded(report: Report) -> str:
-    """The JSON text: a figure, an origin and a file a line."""
-    lines = []
-    for name in report.__struct_fields__:
-        value = msgspec.to_builtins(getattr(report, name))
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        if isinstance(value, list) and value:
-            text = (
-                "[\n  "
-                + ",\n  ".join(
-                    json.dumps(item, ensure_ascii=False, allow_nan=False) for item in value
-                )
-                + "\n ]"
-            )
-        lines.append(f' "{name}": {text}')
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
 def sealed_paths(run_dir: Path) -> list[str]:
     """What the report seals, sorted: sidecars, settings, logs and the reports, except what is
     written after it.

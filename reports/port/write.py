@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from portproof.core.files import read_text, write_bytes, write_text
+from portproof.core.jsonfile import one_record_a_line
 from portproof.reports.port.blocks import updated
 from portproof.reports.port.data import CARD_COPY, RunData, card_file, read_run
 from portproof.reports.port.document import languages, render
 from portproof.reports.port.junit import junit_xml
 from portproof.reports.port.page import html_page
 from portproof.reports.port.plots import plots_of, svg_of
-from portproof.reports.port.seal import REPORT, encoded, report_of
+from portproof.reports.port.seal import REPORT, report_of
 
 PLOTS = "report/plots"
 README_NAMES = {
@@ -38,7 +39,7 @@ def write_reports(run_dir: Path) -> RunData:
         write_readme(data, run_dir / "report" / name, language)
     write_text(run_dir / "report" / "report.html", html_page(data, drawn))
     write_text(run_dir / "report" / "junit.xml", junit_xml(data))
-    write_text(run_dir / REPORT, encoded(report_of(data)))
+    write_bytes(run_dir / REPORT, one_record_a_line(report_of(data)))
     return data
 
 

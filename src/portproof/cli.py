@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 import portproof
-from portproof.core.errors import EXIT_BAD_INPUT, say_error
+from portproof.core.errors import EXIT_BAD_INPUT, open_standard_streams, say_error
 from portproof.core.stages import STAGES, VERBS
 
 
@@ -38,6 +38,7 @@ def commands() -> dict[str, str]:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command; with no name, or ``--help``, list them."""
+    open_standard_streams()
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())

@@ -17,6 +17,7 @@ import msgspec
 
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file, write_bytes
+from portproof.core.jsonfile import one_record_a_line, record_from
 
 SCHEMA = "portproof.perf/1"
 
@@ -206,24 +207,17 @@ def read_performance(path: str | os.PathLike[str]) -> Performance:
     """
     data = existing_file(path, "performance file").read_bytes()
     try:
-        return performance_from(msgspec.json.decode(data, type=dict[str, Any]), os.fspath(path))
+        return performance_from(msgspec.json.decode(data), os.fspath(path))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"'{path}' is not a performance file of PortProof: {error}") from error
 
 
-def performance_from(data: dict[str, Any], name: str) -> Performance:
+def performance_from(data: Any, name: str) -> Performance:
     """The content of a ``perf.json`` that was decoded already; errors as of
     :func:`read_performance`, with the file's ``name``.
     """
-    if data.get("schema") != SCHEMA:
-        raise InputError(
-            f"'{name}' has the schema {data.get('schema')!r}, this version reads {SCHEMA!r};"
-            " measure again with this version"
-        )
-    try:
-        performance = msgspec.convert(data, Performance)
-    except msgspec.ValidationError as error:
-        raise InputError(f"'{name}' is not a performance file of PortProof: {error}") from error
+    what, remedy = f"performance file '{name}'", "measure again with this version"
+    performance = record_from(data, Performance, SCHEMA, what, remedy)
     if not any("scope" in measurement for measurement in data["measurements"]):
         _set_scopes(performance.measurements)
     return performance
@@ -242,19 +236,7 @@ def write_performance(path: str | os.PathLike[str], performance: Performance) ->
     """Write a ``perf.json``, atomically, one line a field, and a measurement or a ratio a line, so
     that a diff stays readable.
     """
-    write_bytes(path, _encoded(performance))
-
-
-def _encoded(performance: Performance) -> bytes:
-    """The JSON text: lists of records with a line for each."""
-    fields = []
-    for name in performance.__struct_fields__:
-        value = getattr(performance, name)
-        text = msgspec.json.encode(value)
-        if isinstance(value, list) and value and isinstance(value[0], msgspec.Struct):
-            text = b"[\n  " + b",\n  ".join(msgspec.json.encode(item) for item in value) + b"\n ]"
-        fields.append(b' "' + name.encode() + b'": ' + text)
-    return b"{\n" + b",\n".join(fields) + b"\n}\n"
+    write_bytes(path, one_record_a_line(performance))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 The C files beside this one are compiled once into a cache folder, by the system's compiler, and
 loaded with ctypes. Before the core is used it must reproduce Pillow's own results on images made
-for the purpose; whatever keeps it from being used is told by :class:`CoreUnavailable`.
+for the purpose; if it cannot be used, :class:`CoreUnavailable` gives the reason.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from portproof.core.drafts import draft_folder
 
 _SOURCES = ("core.c", "weights.c", "jpeg.c")
 _HEADERS = ("core.h", "jpeg62.h")
@@ -190,26 +191,24 @@ def _compiled() -> Path:
 
 
 def _compile(compiler: str, sources: list[str], library: Path) -> None:
-    handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
-    os.close(handle)
     try:
-        # The cache is of this processor alone, so its own instructions may be used; a compiler that
-        # does not know them does without.
-        for tuning in (("-march=native",), ()):
-            command = [compiler, *_FLAGS, *tuning, *sources, "-o", name, "-lm"]
-            result = subprocess.run(
-                command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False
-            )
-            if result.returncode == 0:
-                os.replace(name, library)
-                return
-        raise CoreUnavailable(
-            f"{compiler} failed: {(result.stderr.strip().splitlines() or ['no message'])[-1]}"
-        )
+        with draft_folder(library) as folder:
+            draft = folder / library.name
+            # The cache is of this processor alone, so its own instructions may be used; a compiler
+            # that does not know them does without.
+            for tuning in (("-march=native",), ()):
+                command = [compiler, *_FLAGS, *tuning, *sources, "-o", str(draft), "-lm"]
+                result = subprocess.run(
+                    command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False
+                )
+                if result.returncode == 0:
+                    os.replace(draft, library)
+                    return
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CoreUnavailable(f"{compiler} could not be run: {error}") from error
-    finally:
-        Path(name).unlink(missing_ok=True)
+    raise CoreUnavailable(
+        f"{compiler} failed: {(result.stderr.strip().splitlines() or ['no message'])[-1]}"
+    )
 
 
 def _cache_folder() -> Path:

@@ -88,6 +88,7 @@ def sentence_for(error: OSError) -> tuple[str, int]:
 
 def exit_code_of(main: Callable[[], int]) -> int:
     """Run ``main`` and turn whatever it raises into one sentence on stderr and an exit code."""
+    open_standard_streams()
     try:
         code = main()
         sys.stdout.flush()
@@ -121,6 +122,21 @@ def exit_code_of(main: Callable[[], int]) -> int:
             f" {_write_traceback()}; please report it"
         )
         return EXIT_INTERNAL
+
+
+def open_standard_streams() -> None:
+    """Open the standard streams that the caller closed (``>&-``) on the null device.
+
+    Python has None for such a stream, and the next file that is opened would get its descriptor:
+    what a library or a child prints would then go into that file.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - open to the end
+            setattr(sys, name, stream)
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:

@@ -5,53 +5,34 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from portproof.core.drafts import draft_file
 from portproof.core.errors import InputError
 
 _CHUNK = 1 << 20
-
-
-def _read_umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
-#: Read once, at import: reading it changes it for a moment, which other threads must not see.
-_UMASK = _read_umask()
 
 
 @contextlib.contextmanager
 def atomic_writer(path: str | os.PathLike[str], durable: bool = True) -> Iterator[IO[bytes]]:
     """A binary file that appears under ``path`` only when the block ends without an error.
 
-    The bytes go to a temporary file beside it, which is flushed to disk (fsync) and renamed; a kill
-    at any moment leaves the old file or the new one, never half of one. Temporary names begin with
-    a dot and end in ``.tmp``, so no stage takes one for a result. ``durable=False`` leaves out the
-    fsync, for thousands of small files whose stage ends with :func:`flush_to_disk`.
+    The bytes go to a draft beside it (see :mod:`portproof.core.drafts`), which is flushed to disk
+    (fsync) and renamed; a kill at any moment leaves the old file or the new one, never half of one,
+    and a draft that the next writer takes over. Drafts' names begin with a dot and end in ``.tmp``,
+    so no stage takes one for a result. ``durable=False`` leaves out the fsync, for thousands of
+    small files whose stage ends with :func:`flush_to_disk`.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.name[:80]}.", suffix=".tmp", dir=target.parent
-    )
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        # mkstemp makes files private; give the mode that a plain open() would have given.
-        os.chmod(name, 0o666 & ~_UMASK)
-        os.replace(name, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
+    with draft_file(target) as (file, draft):
+        yield file
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+        os.replace(draft, target)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

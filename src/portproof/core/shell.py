@@ -181,7 +181,7 @@ def _send(process: subprocess.Popen[Any], number: signal.Signals) -> None:
 
 def own_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment for a process that runs this package: our source first on ``PYTHONPATH``."""
-    path = [_source(), *filter(None, [environment.get("PYTHONPATH")])]
+    path = [own_source(), *filter(None, [environment.get("PYTHONPATH")])]
     return {**environment, "PYTHONPATH": os.pathsep.join(path)}
 
 
@@ -197,7 +197,7 @@ def vendor_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
         for k, v in (os.environ if base is None else base).items()
         if k not in ("VIRTUAL_ENV", "PYTHONHOME")
     }
-    own = [_source()] + ([sys.prefix] if sys.prefix != sys.base_prefix else [])
+    own = [own_source()] + ([sys.prefix] if sys.prefix != sys.base_prefix else [])
     for name in ("PATH", "PYTHONPATH"):
         if name in kept:
             kept[name] = os.pathsep.join(
@@ -208,7 +208,7 @@ def vendor_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept
 
 
-def _source() -> str:
+def own_source() -> str:
     """The folder that holds the package ``portproof``."""
     return os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
 
@@ -227,9 +227,9 @@ def find_program(names: Sequence[str], folders: Sequence[str] = (), hint: str = 
     """
     path = vendor_environment().get("PATH", "")
     for name in names:
-        found = shutil.which(name, path=os.pathsep.join([path, *folders]))
-        if found:
-            return Path(found)
+        place = shutil.which(name, path=os.pathsep.join([path, *folders]))
+        if place:
+            return Path(place)
     raise InputError(
         f"the program '{' or '.join(names)}' was not found on this"
         f" host{'; ' + hint if hint else ''}"

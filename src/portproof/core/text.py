@@ -1,9 +1,12 @@
 """Text that comes from outside (file names, class names, log lines), made safe to print.
 
-Reports escape for their own format (Markdown, HTML, CSV) in their own modules.
+Markdown and CSV are escaped here and nowhere else; HTML by the standard library.
 """
 
 from __future__ import annotations
+
+import re
+import unicodedata
 
 
 def printable(text: str) -> str:
@@ -38,29 +41,39 @@ _MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_[]|#~"} | {
     ord(">"): "&gt;",
     ord("&"): "&amp;",
 }
+#: What begins a list, a rule or a heading at the start of a line, beside what is escaped anyway. A
+#: dash alone, which cells have for what was not measured, is left as it is.
+_BLOCK_START = re.compile(r"^(?:(?!-$)[-+=](?=[\s=-]|$)|\d{1,9}(?=[.)](?:\s|$)))")
 
 
 def markdown(text: object) -> str:
     r"""Text for Markdown prose or a table cell: nothing in it is markup any more, and it stays on
     its line.
 
-    >>> markdown("a|b <script>")
-    'a\\|b &lt;script&gt;'
+    >>> markdown("a|b <script>"), markdown("- 1. x"), markdown("1. x"), markdown("-0.5")
+    ('a\\|b &lt;script&gt;', '\\- 1. x', '1\\. x', '-0.5')
     """
-    return printable(" ".join(str(text).split())).translate(_MARKDOWN)
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+    line = printable(" ".join(str(text).split())).translate(_MARKDOWN)
+    start = _BLOCK_START.match(line)
+    if start is None:
+        return line
+    mark = start.end() if line[0].isdigit() else 0
+    return f"{line[:mark]}\\{line[mark:]}"
 
 
 def csv_field(text: str) -> str:
-    """Text for a CSV file that no spreadsheet takes for a formula: an apostrophe stands before what
-    would be one. :func:`from_csv_field` takes it away again.
+    """Text for a CSV file that no spreadsheet takes for a formula: what would be one gets an
+    apostrophe in front. :func:`from_csv_field` takes it away again.
 
-    >>> csv_field("=1+1"), csv_field("img_1"), csv_field("'quoted")
-    ("'=1+1", 'img_1', "''quoted")
+    Spreadsheets skip blanks before a formula, and some read full-width signs as the plain ones
+    (OWASP, "CSV Injection").
+
+    >>> csv_field("=1+1"), csv_field("img_1"), csv_field("'quoted"), csv_field(" ＝1")
+    ("'=1+1", 'img_1', "''quoted", "' ＝1")
     """
-    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+    first = next((c for c in text if c.isprintable() and not c.isspace()), "")
+    is_formula = unicodedata.normalize("NFKC", first)[:1] in ("=", "+", "-", "@")
+    return f"'{text}" if is_formula or text.startswith(("\t", "\r", "\n", "'")) else text
 
 
 def from_csv_field(text: str) -> str:

@@ -89,10 +89,10 @@ def own_folder(source: Path) -> Iterator[None]:
     """
     hidden = _set_aside(source.parent)
     path_before, known = list(sys.path), set(sys.modules)
-    ours = {Path(p).resolve() for p in portproof.__path__}
+    own = {Path(p).resolve() for p in portproof.__path__}
     sys.path[:] = [
         str(source.parent),
-        *(p for p in path_before if p and Path(p).resolve() not in ours),
+        *(p for p in path_before if p and Path(p).resolve() not in own),
     ]
     try:
         with _errors_of(source):

@@ -78,7 +78,7 @@ def _line_of(root: yaml.Node | None, place: str, reason: str) -> int:
 
 
 def _refuse_duplicates(node: yaml.Node, known: set[int]) -> None:
-    """Refuse a key that stands there twice, and aliases: a few lines of them can stand for more
+    """Refuse a key that is there twice, and aliases: a few lines of them can expand to more
     values than any memory holds.
     """
     if id(node) in known:
@@ -92,7 +92,7 @@ def _refuse_duplicates(node: yaml.Node, known: set[int]) -> None:
         for key, value in node.value:
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key '{key.value}' stands there twice", problem_mark=key.start_mark
+                    problem=f"the key '{key.value}' is there twice", problem_mark=key.start_mark
                 )
             seen.add(key.value)
             _refuse_duplicates(value, known)

@@ -24,14 +24,14 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
     """What an Ascend target needs: the chip itself, the converter, a runtime, and one of Huawei's
     measuring tools; and whether a port that was begun on a host with torch can go on here.
     """
-    found = [
+    needed = [
         needs(target, "device", [device(target, host)]),
         needs(target, "convert", [_converter(host)]),
         needs(target, "infer", [host.package("aclruntime", None, how=_how_to_get_aclruntime())]),
     ]
-    yield from found
+    yield from needed
     yield needs(target, "vendor-tool", [_tools(host)])
-    lacking = [c.capability for c in found if not c.ok]
+    lacking = [c.capability for c in needed if not c.ok]
     port = f"portproof port --target {target.name} --run-dir DIR"
     why = (
         f"missing: {', '.join(lacking)}"
@@ -66,7 +66,7 @@ def _how_to_get_aclruntime() -> str:
 def _tools(host: Host) -> Finding:
     """The vendor's tools that are here."""
     tools = [host.program(name, "", tuple(tool_folders())) for name in _TOOLS]
-    found = [tool.text for tool in tools if tool.ok]
+    here = [tool.text for tool in tools if tool.ok]
     missing = ais_bench.why_not()
     if missing is None and (package := host.package("ais_bench", None)).ok:
         # Without it, its check of versions fails, and it takes a mode for older ones.
@@ -75,9 +75,9 @@ def _tools(host: Host) -> Finding:
             if importlib.util.find_spec("pkg_resources")
             else " (without pkg_resources, from setuptools under 81, it runs in its mode 'tensor')"
         )
-        found.append(package.text + mode)
-    if found:
-        return Finding(True, "; ".join(found))
+        here.append(package.text + mode)
+    if here:
+        return Finding(True, "; ".join(here))
     why = missing or host.package("ais_bench", None).text
     return Finding(
         False, f"none of {', '.join(_TOOLS)} is here, and {why}; get it from {ais_bench.WHEELS}"

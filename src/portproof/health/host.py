@@ -133,10 +133,10 @@ class Host:
 
 def needs(target: Target, capability: str, findings: Iterable[Finding]) -> Check:
     """A capability that is there when all of its findings are good; the bad ones say why not."""
-    found = list(findings)
-    bad = [f.text for f in found if not f.ok]
+    answers = list(findings)
+    bad = [f.text for f in answers if not f.ok]
     return Check(
-        target.name, capability, not bad, printable("; ".join(bad or [f.text for f in found]))
+        target.name, capability, not bad, printable("; ".join(bad or [f.text for f in answers]))
     )
 
 
@@ -161,14 +161,14 @@ def checks_of(target: Target, host: Host) -> Iterator[Check]:
     """The checks of one target: those of all targets, its vendor's, its backend's, and last whether
     a whole port can run.
     """
-    found = [
+    checks = [
         needs(target, name, [host.package(*item) for item in items])
         for name, items in COMMON.items()
     ]
-    found += importlib.import_module(f"portproof.health.{target.vendor}").checks(target, host)
-    found.append(_backend(target))
-    yield from found
-    required = [c for c in found if c.capability in (*COMMON, *_OF_A_PORT, "backend")]
+    checks += importlib.import_module(f"portproof.health.{target.vendor}").checks(target, host)
+    checks.append(_backend(target))
+    yield from checks
+    required = [c for c in checks if c.capability in (*COMMON, *_OF_A_PORT, "backend")]
     lacking = [c.capability for c in required if not c.ok]
     why = (
         f"missing: {', '.join(lacking)}"

@@ -46,37 +46,37 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
 
 def _trtexec(host: Host) -> Finding:
     """The program, and whether its version is driven."""
-    found = host.program("trtexec", HINT, PROGRAM_FOLDERS)
-    if not found.path:
-        return found
+    program = host.program("trtexec", HINT, PROGRAM_FOLDERS)
+    if not program.path:
+        return program
     try:
-        version = version_in_help(host.output((str(found.path), "--help")) or "")
+        version = version_in_help(host.output((str(program.path), "--help")) or "")
     except InputError as error:
-        return Finding(False, f"{found.text}: {error}")
-    return Finding(True, f"{found.text} of TensorRT {'.'.join(map(str, version))}")
+        return Finding(False, f"{program.text}: {error}")
+    return Finding(True, f"{program.text} of TensorRT {'.'.join(map(str, version))}")
 
 
 def _package(host: Host) -> Finding:
-    found = host.package("tensorrt", "trt", distribution="tensorrt")
-    version = found.text.rpartition(" ")[2]
-    if found.ok and not is_package_driven(version):
+    package = host.package("tensorrt", "trt", distribution="tensorrt")
+    version = package.text.rpartition(" ")[2]
+    if package.ok and not is_package_driven(version):
         return Finding(
             False,
             f"the Python package tensorrt is {version}, and 10 and 11 are driven: install one of"
             " them",
         )
-    return found
+    return package
 
 
 def _buffers(host: Host) -> Finding:
     """A package that can hold an engine's buffers on the GPU."""
-    found = [
+    usable = [
         name
         for name, code in _BUFFERS.items()
         if host.output((sys.executable, "-c", code)) is not None
     ]
-    if found:
-        return Finding(True, f"buffers by {found[0]}")
+    if usable:
+        return Finding(True, f"buffers by {usable[0]}")
     return Finding(
         False,
         f"none of {', '.join(_BUFFERS)} can use the GPU here: install PyTorch for CUDA, or"

@@ -1,7 +1,7 @@
 """Where CANN is installed, and which one, from the file that its installer leaves:
 ``version=6.3.RC1`` in ``<arch>-linux/ascend_toolkit_install.info``.
 
-Source: Huawei's installation guide, "File Paths"; older releases stand under
+Source: Huawei's installation guide, "File Paths"; older releases are under
 ``ascend-toolkit/latest``, newer ones under ``cann``, nnae has no toolkit.
 """
 
@@ -17,14 +17,14 @@ _FILES = (f"{platform.machine()}-linux/ascend_toolkit_install.info", "ascend_nna
 
 
 def roots() -> list[str]:
-    """Where CANN may stand: what ``set_env.sh`` says, else its usual places."""
-    said = [os.environ.get(name) for name in ("ASCEND_TOOLKIT_HOME", "ASCEND_HOME_PATH")]
+    """Where CANN may be: what ``set_env.sh`` says, else its usual places."""
+    named = [os.environ.get(name) for name in ("ASCEND_TOOLKIT_HOME", "ASCEND_HOME_PATH")]
     usual = [
         f"{base}/{part}"
         for base in ("/usr/local/Ascend", os.path.expanduser("~/Ascend"))
         for part in ("ascend-toolkit/latest", "cann/latest", "cann", "nnae/latest")
     ]
-    return [*filter(None, said), *usual]
+    return [*filter(None, named), *usual]
 
 
 def program_folders() -> list[str]:
@@ -40,9 +40,9 @@ def version() -> str | None:
     """The version, such as ``6.3.RC1``; None where CANN is not, or does not say."""
     for path in (Path(root, name) for root in roots() for name in _FILES):
         try:
-            found = _VERSION.search(path.read_text(encoding="utf-8", errors="replace"))
+            match = _VERSION.search(path.read_text(encoding="utf-8", errors="replace"))
         except OSError:
             continue
-        if found:
-            return found[1]
+        if match:
+            return match[1]
     return None

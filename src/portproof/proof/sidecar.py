@@ -32,6 +32,7 @@ from portproof import rehearsal
 from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.files import sha256_of, write_bytes
+from portproof.core.jsonfile import read_record
 from portproof.host import cann
 
 SCHEMA = "portproof.proof/1"
@@ -87,20 +88,8 @@ def root_of(artefact: str | os.PathLike[str]) -> Path:
 
 
 def read_proof(sidecar: str | os.PathLike[str]) -> Proof:
-    """Read a sidecar; :class:`InputError` when it is damaged or of another schema version."""
-    path = Path(sidecar)
-    try:
-        head = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        if head.get("schema") != SCHEMA:
-            raise InputError(
-                f"sidecar '{path}' has the schema {head.get('schema')!r}, this version reads"
-                f" {SCHEMA!r}; make the artefact again"
-            )
-        return msgspec.convert(head, Proof)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"sidecar '{path}' is damaged ({error}); delete it and run the stage again"
-        ) from error
+    """Read a sidecar; :class:`InputError` if it is damaged or of another schema version."""
+    return read_record(sidecar, Proof, SCHEMA, "sidecar", "delete it and run the stage again")
 
 
 def proof_of(artefact: str | os.PathLike[str]) -> Proof | None:

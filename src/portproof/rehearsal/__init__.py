@@ -2,7 +2,7 @@
 
 The simulators follow what the real programs do, their ugly parts included, as far as that was seen
 or is documented. What real CANN prints itself is replaced by lines that begin with ``[REHEARSAL]``.
-They are told how to behave by environment variables:
+Environment variables control them:
 
 ``PORTPROOF_REHEARSAL``
     ``1``: this process is part of a rehearsal; every sidecar that it writes is marked as simulated.

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import portproof
 from portproof.core.files import write_text
+from portproof.core.shell import own_source
 from portproof.rehearsal import ACTIVE, SOC
 
 #: Program -> module of ``programs``. A program is simulated as soon as its module is there.
@@ -31,10 +31,10 @@ def install(
     """Write the programs into ``folder`` and return the environment in which they are found before
     any others.
 
-    The programs name this interpreter and this source, since vendor programs run without ours in
-    ``PATH`` and ``PYTHONPATH``.
+    The programs name this interpreter and this source, since vendor programs run without our
+    entries in ``PATH`` and ``PYTHONPATH``.
     """
-    source = os.path.dirname(os.path.dirname(os.path.abspath(portproof.__file__)))
+    source = own_source()
     own = Path(__file__).parent / "programs"
     for name, module in PROGRAMS.items():
         if (own / f"{module}.py").is_file():

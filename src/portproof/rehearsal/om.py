@@ -40,7 +40,7 @@ class Header(msgspec.Struct):
 
     ``kind`` says what can be chosen at run time, ``gears`` what there is to choose from: batch
     sizes ``[n]``, image sizes ``[h, w]``, or the dimensions of all inputs one after the other.
-    ``largest``: the inputs' shapes at the largest gear. ``aipp`` stands before the first input.
+    ``largest``: the inputs' shapes at the largest gear. ``aipp`` is applied to the first input.
     """
 
     soc_version: str
@@ -55,7 +55,7 @@ class Header(msgspec.Struct):
 
 
 class NotAnOm(ValueError):
-    """The file is none of ours."""
+    """The file was not written by the rehearsal."""
 
 
 def write_om(

@@ -141,7 +141,7 @@ def test_conversion_makes_a_file_a_batch_and_is_done_once(convert: Command, tmp_
             "--input-shape names 'picture', the model's inputs are image",
         ),
         (("--input-shape", "image:1,3,8,8"), "has the shape (None, 3, 4, 4) in the model"),
-        (("--input-shape", "image"), "'image' is no input shape"),
+        (("--input-shape", "image"), "'image' is not an input shape"),
         (
             ("--input-shape", "image:4,3,4,4"),
             (
@@ -175,7 +175,7 @@ def test_conversion_makes_a_file_a_batch_and_is_done_once(convert: Command, tmp_
             ("--dynamic-batch", "--input-shape", "image:-1,3,-1,4"),
             "with --dynamic-batch the batch and nothing else is open",
         ),
-        (("--shape-range", "image:1~8,3,4,4"), "'image:1~8,3,4,4' is no range of shapes"),
+        (("--shape-range", "image:1~8,3,4,4"), "'image:1~8,3,4,4' is not a range of shapes"),
         (
             ("--shape-range", "image:[1~8,3,4]"),
             "--shape-range gives 'image' 3 dimensions, the model has 'image' 4 dimensions",

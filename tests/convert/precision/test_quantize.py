@@ -4,6 +4,11 @@ from.
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +309,29 @@ def test_from_outside_it_does_nothing_the_second_time(small: Path, stage: Any) -
     )
     assert again.returncode == 2
     assert "of lower precision already" in again.stderr
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_the_bytes_are_the_same_in_every_process_and_after_a_kill(
+    small: Path, root: Path, precision: str
+) -> None:
+    def command(out: str) -> list[str]:
+        words = ["quantize.py", "model.onnx", out, "--precision", precision, "--info", "prep.info"]
+        return [sys.executable, str(root / "convert" / words[0]), *words[1:]]
+
+    files = [small / f"{seed}.onnx" for seed in (1, 2)]
+    for seed, file in enumerate(files):  # the order of sets of strings follows this seed
+        environment = os.environ | {"PYTHONHASHSEED": str(seed)}
+        subprocess.run(command(file.name), env=environment, check=True, timeout=120)
+    for number in range(3, 13):  # until one is killed before it is done
+        files.append(small / f"{number}.onnx")
+        process = subprocess.Popen(command(files[-1].name))
+        while not list(small.glob(f".{number}.onnx.*.tmp/scratch")) and process.poll() is None:
+            time.sleep(0.002)
+        process.kill()
+        if process.wait(timeout=60) == -signal.SIGKILL:
+            break
+    assert process.returncode == -signal.SIGKILL and not files[-1].exists()
+    subprocess.run(command(files[-1].name), check=True, timeout=120)
+    assert len({p.read_bytes() for p in files}) == 1
+    assert not list(small.glob(".*"))

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,30 @@ def test_a_device_that_fails_ends_the_run_and_what_the_others_did_is_kept(
         run("models/bs1.om", "--info", "prep.info", "--out", "x", "--devices", "0,0").returncode
         == 2
     )
+
+
+def test_a_run_that_is_terminated_ends_those_of_its_devices_and_goes_on_later(
+    run: Command, root: Path, tmp_path: Path
+) -> None:
+    environment = install(tmp_path / "rehearsal", "Ascend310", dict(os.environ))
+    words = ("models/bs1.om", "--info", "prep.info", "--out", "two", "--devices", "0,1")
+    process = subprocess.Popen(
+        [sys.executable, root / "infer/run.py", *words],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    children, deadline = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic()
+    while len(pids := children.read_text().split()) < 2:
+        assert time.monotonic() < deadline + 60 and process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert run(*words).returncode == 0
+    assert len(files(tmp_path / "two")) == COUNT
 
 
 def test_a_run_of_which_a_part_was_there_before_states_no_rate_of_the_whole(

@@ -358,7 +358,7 @@ def folder_for_file(folder: Path) -> None:
             ("--classes", 1000),
             ["300 of 300 results", "4000 bytes (1000 classes of float32)", "48 bytes in 300"],
         ),
-        (break_nothing, ("--out", "result/result.json"), ["would stand among the results"]),
+        (break_nothing, ("--out", "result/result.json"), ["would be among the results"]),
     ],
 )
 def test_a_damaged_folder_is_refused_in_one_sentence(

@@ -137,8 +137,8 @@ def test_the_plain_loop_gives_the_same_bits(
 DAMAGE = """
 import random, sys
 sys.path.insert(0, sys.argv[1])
-from portproof.errors import InputError
-from portproof.preprocess.transform import Preprocessor
+from portproof.core.errors import InputError
+from portproof.preprocess.pixels.transform import Preprocessor
 from portproof.recipe import Recipe, Resize
 
 recipe = Recipe(resize=Resize(size=(48,)), crop=(40, 40))

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from portproof.rehearsal import MARK, has_fault
-from portproof.rehearsal.programs.ais_bench_many import files_in, run_devices, run_shapes, say
+from portproof.rehearsal import MARK
+from portproof.rehearsal.programs.ais_bench_files import groups_of, load, save
+from portproof.rehearsal.programs.ais_bench_many import run_devices, run_shapes, say
 from portproof.rehearsal.programs.ais_bench_options import BARS, acl_json, parser
+from portproof.rehearsal.programs.ais_bench_summary import report
 from portproof.rehearsal.runtime.acl import acl
 from portproof.rehearsal.runtime.acl_tensor import BaseTensor, MemorySummary
 from portproof.rehearsal.runtime.acl_types import session_options
 from portproof.rehearsal.runtime.aclruntime import InferenceSession
-
-PADDING = "padding_infer_fake_file"
 
 
 def main() -> None:
@@ -105,7 +103,7 @@ class Tool:
             options.batchsize = self.model_batch()
             say("INFO", f"try get model batchsize:{options.batchsize}")
         folder = self._output_folder()
-        groups = self._groups()
+        groups = groups_of(options, self.session.get_inputs())
         self.settings.loop = 1
         for _ in range(options.warmup_count):
             self._execute(groups[0])
@@ -116,10 +114,11 @@ class Tool:
         self.batches.clear()
         ready()
         summary = self._infer(groups, folder)
-        return self._report(summary, folder)
+        batch = float(np.mean(self.batches)) if self.batches else options.batchsize
+        return report(options, self.session.sumary().exec_time_list, batch, summary, folder)
 
     def model_batch(self) -> int:
-        """What the tool takes for the batch when it is not told."""
+        """What the tool takes for the batch if no option gives it."""
         shape = self.session.get_inputs()[0].shape
         chosen = self.options.dymDims or self.options.dymShape
         if chosen:
@@ -136,56 +135,6 @@ class Tool:
         say("INFO", f"output path:{options.output.rstrip('/')}/{name}")
         return folder
 
-    def _groups(self) -> list[list[list[str]]]:
-        """For each execution, for each input, the files of the batch; one group of empty lists is
-        pure inference.
-        """
-        descs = self.session.get_inputs()
-        if not self.options.input:
-            return [[[] for _ in descs]]
-        given = self.options.input.split(",")
-        lists = self._lists(given, len(descs))
-        first, needed = _size_of(lists[0][0]), descs[0].realsize
-        auto = self.options.auto_set_dymshape_mode or self.options.auto_set_dymdims_mode
-        if not auto and (first == 0 or needed % first):
-            say("ERROR", f"arg0 tensorsize: {needed} filesize: {first} not match")
-            raise RuntimeError
-        together = 1 if auto else needed // first
-        runs = -(-len(lists[0]) // together)
-        say(
-            "INFO",
-            f"get filesperbatch files0 size:{first} tensor0size:{needed} filesperbatch:{together}"
-            f" runcount:{runs}",
-        )
-        return [
-            [_padded(files[k * together : (k + 1) * together], together) for files in lists]
-            for k in range(runs)
-        ]
-
-    def _lists(self, given: Sequence[str], inputs: int) -> list[list[str]]:
-        if os.path.isdir(given[0]):
-            if len(given) != inputs:
-                say(
-                    "ERROR",
-                    f"Invalid args. args input dir num:{len(given)} not equal to model inputs"
-                    f" num:{inputs}",
-                )
-                raise RuntimeError
-            return [files_in(d) for d in given]
-        if not os.path.isfile(given[0]):
-            say("ERROR", f"Invalid args. {given[0]}  of --input is invalid")
-            raise RuntimeError
-        for index, path in enumerate(given):
-            if not os.path.isfile(path):
-                say(
-                    "ERROR",
-                    f"Invalid input args.--input:{list(given)} input[{index}]:{path} {path} not"
-                    " exist",
-                )
-                raise RuntimeError
-        each = len(given) // inputs
-        return [list(given[k * each : (k + 1) * each]) for k in range(inputs)]
-
     def _infer(self, groups: list[list[list[str]]], folder: Path | None) -> dict[str, Any]:
         from tqdm import tqdm
 
@@ -193,13 +142,13 @@ class Tool:
         for files in tqdm(groups, file=sys.stdout, desc=BARS[self.options.run_mode]):
             arrays = self._execute(files)
             if folder is not None:
-                self._save(arrays, files, folder, filesinfo)
+                save(self.options, arrays, files, folder, filesinfo)
         return filesinfo
 
     def _execute(self, files: list[list[str]]) -> list[np.ndarray[Any, Any]]:
         descs = self.session.get_inputs()
         feeds = [
-            self._load(files[k], k) if files[k] else self._made_up(d.realsize)
+            load(files[k], d.realsize) if files[k] else self._made_up(d.realsize)
             for k, d in enumerate(descs)
         ]
         if self.options.auto_set_dymshape_mode or self.options.auto_set_dymdims_mode:
@@ -218,156 +167,10 @@ class Tool:
             tensor.to_host()
         return [np.array(t) for t in tensors]
 
-    def _load(self, files: Sequence[str], number: int) -> np.ndarray[Any, Any]:
-        names = [files[0] if f == PADDING else f for f in files]
-        parts = [
-            np.load(n) if n.lower().endswith(".npy") else np.fromfile(n, np.int8) for n in names
-        ]
-        if len(parts) == 1:
-            return np.ascontiguousarray(parts[0])
-        data = np.concatenate([np.frombuffer(p.tobytes(), np.int8) for p in parts])
-        needed = self.session.get_inputs()[number].realsize
-        if data.nbytes != needed:
-            say("ERROR", f"ndata size:{data.nbytes} not match {needed}")
-            raise RuntimeError
-        return data
-
     def _made_up(self, size: int) -> np.ndarray[Any, Any]:
         if self.options.pure_data_type == "zero":
             return np.zeros(size, np.int8)
         return np.random.default_rng().integers(0, 256, size, np.uint8).view(np.int8)
-
-    def _save(
-        self,
-        arrays: list[np.ndarray[Any, Any]],
-        files: list[list[str]],
-        folder: Path,
-        info: dict[str, Any],
-    ) -> None:
-        options, together = self.options, max(len(files[0]), 1)
-        samples = (
-            [row for row in zip(*files, strict=True) if row[0] != PADDING]
-            if files[0]
-            else [("pure_infer_data",)]
-        )
-        first = len(info)
-        for row in samples:
-            info[str(len(info))] = {"infiles": list(row), "outfiles": []}
-        for number, array in enumerate(arrays):
-            if array.ndim <= options.output_batchsize_axis:
-                say(
-                    "ERROR",
-                    f"error i:{number} ndata.shape:{array.shape} len:{array.ndim} <="
-                    f" output_batchsize_axis:{options.output_batchsize_axis}  is invalid",
-                )
-                raise RuntimeError
-            if together > 1 and array.shape[options.output_batchsize_axis] % together:
-                say(
-                    "ERROR",
-                    f"save out files error array shape:{array.shape} filesinfo:{files}"
-                    f" files_count_perbatch:{together} ndata.shape"
-                    f"{options.output_batchsize_axis}:{array.shape[options.output_batchsize_axis]}",
-                )
-                raise RuntimeError
-            parts = (
-                np.array_split(array, together, axis=options.output_batchsize_axis)
-                if together > 1
-                else [array]
-            )
-            for index, row in enumerate(samples):
-                stem = os.path.basename(row[0]).split(".")[0]
-                path = os.path.join(folder, f"{stem}_{number}.{options.outfmt.lower()}")
-                _write(path, parts[index], options.outfmt)
-                info[str(first + index)]["outfiles"].append(path)
-
-    def _report(self, info: dict[str, Any], folder: Path | None) -> float:
-        times, memory = self.session.sumary().exec_time_list, MemorySummary()
-        copies = {"H2D_latency": memory.H2D_time_list, "D2H_latency": memory.D2H_time_list}
-        batch = float(np.mean(self.batches)) if self.batches else self.options.batchsize
-        npu = _statistics(times)
-        throughput = float(1000 * batch / npu["mean"]) if npu["mean"] else 0
-        say("INFO", "-----------------Performance Summary------------------")
-        shown = {
-            "H2D_latency": copies["H2D_latency"],
-            "NPU_compute_time": times,
-            "D2H_latency": copies["D2H_latency"],
-        }
-        for name, values in shown.items():
-            if (
-                name == "NPU_compute_time"
-                or self.options.display_all_summary
-                or self.options.run_mode == "full"
-            ):
-                say(
-                    "INFO",
-                    f"{name} (ms): "
-                    + ", ".join(
-                        f"{k} = {v}" for k, v in _statistics(values).items() if k != "count"
-                    ),
-                )
-        if has_fault("truncated-log", self.device):
-            return throughput
-        say(
-            "INFO",
-            f"throughput 1000*batchsize.mean({batch})/NPU_compute_time.mean({npu['mean']}):"
-            f" {throughput}",
-        )
-        say("INFO", "------------------------------------------------------")
-        if folder is None:
-            return throughput
-        args = [f"{MARK}/ais_bench/__main__.py", *sys.argv[1:]]
-        summary = {
-            "filesinfo": info,
-            "args": args,
-            "NPU_compute_time": npu,
-            **{k: _statistics(v) for k, v in copies.items()},
-            "throughput": throughput,
-            "npu_compute_time_list": times,
-            "pid": os.getpid(),
-        }
-        Path(f"{folder}_summary.json").write_text(json.dumps(summary), encoding="utf-8")
-        return throughput
-
-
-def _size_of(path: str) -> int:
-    return int(np.load(path).nbytes) if path.lower().endswith(".npy") else os.path.getsize(path)
-
-
-def _padded(files: list[str], count: int) -> list[str]:
-    return files + [PADDING] * (count - len(files))
-
-
-def _write(path: str, array: np.ndarray[Any, Any], form: str) -> None:
-    if form == "BIN":
-        array.tofile(path)
-    elif form == "NPY":
-        np.save(path, array)
-    else:
-        pattern = "%d " if array.dtype.kind in "iub" else "%f "
-        rows = array.reshape(-1, array.shape[-1])
-        Path(path).write_text(
-            "".join("".join(pattern % v for v in row) + "\n" for row in rows.tolist()),
-            encoding="ascii",
-        )
-
-
-def _statistics(values: Sequence[float]) -> dict[str, Any]:
-    if not values:
-        return {
-            "min": 0.0,
-            "max": 0.0,
-            "mean": 0.0,
-            "median": 0.0,
-            "percentile(99%)": 0.0,
-            "count": 0,
-        }
-    found = {
-        "min": min(values),
-        "max": max(values),
-        "mean": float(np.mean(values)),
-        "median": float(np.median(values)),
-    }
-    return {**found, "percentile(99%)": float(np.percentile(values, 99)), "count": len(values)}
 
 
 if __name__ == "__main__":

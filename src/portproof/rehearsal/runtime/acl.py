@@ -1,4 +1,4 @@
-"""What stands below the simulated ``aclruntime``: ACL's process-wide state, its error texts, C's
+"""What is below the simulated ``aclruntime``: ACL's process-wide state, its error texts, C's
 buffered standard output, and the chip.
 """
 

@@ -1,0 +1,55 @@
+"""JSON files that hold one typed record, with the version of its schema in the field ``schema``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from portproof.core.errors import InputError
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+
+def read_record(
+    path: str | os.PathLike[str], kind: type[Record], schema: str, what: str, remedy: str
+) -> Record:
+    """Read a record; :class:`InputError` if the file is damaged or of another schema version.
+
+    ``what`` names the file in the error, as in ``performance file``; ``remedy`` says what to do.
+    """
+    data = None
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        data = msgspec.json.decode(Path(path).read_bytes())
+    return record_from(data, kind, schema, f"{what} '{os.fspath(path)}'", remedy)
+
+
+def record_from(data: Any, kind: type[Record], schema: str, what: str, remedy: str) -> Record:
+    """The record in decoded JSON; errors as of :func:`read_record`. ``what`` names the file too."""
+    if not isinstance(data, dict):
+        raise InputError(f"{what} is damaged (a JSON object was expected); {remedy}")
+    if data.get("schema") != schema:
+        raise InputError(
+            f"{what} has the schema {data.get('schema')!r}, this version reads {schema!r}; {remedy}"
+        )
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{what} is damaged ({error}); {remedy}") from error
+
+
+def one_record_a_line(value: msgspec.Struct) -> bytes:
+    """The JSON text, one line a field, and in a list one line an item, so that a diff stays
+    readable.
+    """
+    fields = []
+    for name in value.__struct_fields__:
+        field = getattr(value, name)
+        text = msgspec.json.encode(field)
+        if isinstance(field, list) and field:
+            text = b"[\n  " + b",\n  ".join(map(msgspec.json.encode, field)) + b"\n ]"
+        fields.append(b' "' + name.encode() + b'": ' + text)
+    return b"{\n" + b",\n".join(fields) + b"\n}\n"
