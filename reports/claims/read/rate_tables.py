@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from portproof.reports.claims.read.context import (
-    CHIP_NUMBERS,
-    LARGEST_BATCH,
     NPUS,
-    batch_in,
     batches_in,
     device_in,
     device_spans,
     devices_in,
 )
-from portproof.reports.claims.read.grids import Grid, GridCell
+from portproof.reports.claims.read.grids import Grid
 from portproof.reports.claims.read.plain_text import Document
-from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
+from portproof.reports.claims.read.rate_cells import RateCell, batch_of, cell_value
 
 _RATIO = re.compile(r"[/÷:]|与|比|\bvs\b|\bover\b", re.IGNORECASE)
 _BEST = re.compile(r"最优|最佳|最好|最高|\bbest\b|\bmax\b", re.IGNORECASE)
@@ -44,37 +41,6 @@ _VARIANT = re.compile(
 )
 #: "基准性能" is what the port is measured against: the GPU's throughput.
 _BASELINE = re.compile(r"基准(?:性能|吞吐)")
-_BARE_BATCH = re.compile(r"(\d{1,4})")
-_LABELLED = re.compile(
-    rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})"
-    rf"|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})",
-    re.IGNORECASE,
-)
-_TRAILING = re.compile(
-    rf"({NUMBER})[^\d()]{{0,12}}\(\s?(?:bs|batch\s?(?:size)?)\s?[:=]?\s?(\d{{1,3}})\s?\)",
-    re.IGNORECASE,
-)
-_VALUE = re.compile(
-    rf"(?:[a-z]{{2,4}}\s?[:=]\s?)?({NUMBER})\s?(%|倍|x)?"
-    r"\s*(?:fps|qps|samples?/s|im(?:a)?ge?s?/s|张/s|/s|s/s|wavs?/s|条/s|it/s)?",
-    re.IGNORECASE,
-)
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-
-
-@dataclass(frozen=True)
-class RateCell:
-    """A figure in a table. ``batch`` is its row's (None: not said); ``own_batch`` is a batch
-    printed inside the cell itself.
-    """
-
-    figure: Printed
-    line: int
-    row: int
-    batch: int | None
-    best: bool
-    own_batch: int | None = None
-    percent: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,21 +124,6 @@ def _upright(grid: Grid) -> Grid:
     return grid
 
 
-def batch_of(text: str, bare: bool) -> int | None:
-    """The batch that a row or column title names; a bare number counts where the title's place says
-    that it is one.
-    """
-    batch = batch_in(text)
-    if batch is None and bare:
-        match = _BARE_BATCH.fullmatch(text.strip().strip("*").strip())
-        batch = (
-            int(match[1])
-            if match and 0 < int(match[1]) <= LARGEST_BATCH and match[1] not in CHIP_NUMBERS
-            else None
-        )
-    return batch
-
-
 def _read(grid: Grid, of_rates: bool) -> RateTable | None:
     headers = [cell.text for cell in grid.rows[0]]
     by_batch = next(
@@ -229,7 +180,7 @@ def _column(grid: Grid, index: int, first: int, of_rates: bool) -> RateColumn | 
             batch_of(title, _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None),
             bool(_BEST.search(title)),
         )
-        value = _value(cells[index], row, None if best else batch, best)
+        value = cell_value(cells[index], row, None if best else batch, best)
         if (
             value
             and (over or not value.percent)
@@ -263,7 +214,7 @@ def _listed(
     for row, cells in enumerate(grid.rows[1:], start=1):
         device = device_in(cells[by_device].text)
         batch = None if by_batch is None else batch_of(cells[by_batch].text, True)
-        value = _value(cells[rate[0]], row, batch, False)
+        value = cell_value(cells[rate[0]], row, batch, False)
         if device and value:
             found.setdefault(device, []).append(value)
     variant = any(_VARIANT.search(cell.text) for row in grid.rows for cell in row)
@@ -272,27 +223,6 @@ def _listed(
         for device, values in found.items()
     ]
     return RateTable(grid.line, tuple(columns)) if columns else None
-
-
-def _value(cell: GridCell, row: int, batch: int | None, best: bool) -> RateCell | None:
-    """The one figure of a cell; None when it holds none, or several that cannot be told apart."""
-    text = cell.text.strip().strip("*_$").strip()
-    if _THOUSANDS.fullmatch(text):
-        text = text.replace(",", "")
-    trailing = _TRAILING.fullmatch(text)
-    if trailing:
-        return RateCell(as_printed(trailing[1]), cell.line, row, batch, best, int(trailing[2]))
-    stripped = re.sub(r"\s?(?:fps|qps|samples/s)$", "", text, flags=re.IGNORECASE)
-    labelled = _LABELLED.fullmatch(stripped)
-    if labelled:
-        own, number = (labelled[1], labelled[2]) if labelled[1] else (labelled[3], labelled[4])
-        return RateCell(as_printed(number), cell.line, row, batch, best, int(own))
-    match = _VALUE.fullmatch(text)
-    return (
-        RateCell(as_printed(match[1]), cell.line, row, batch, best, None, match[2] == "%")
-        if match
-        else None
-    )
 
 
 def _devices(header: str) -> list[str]:

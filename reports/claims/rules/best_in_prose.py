@@ -11,7 +11,8 @@ from portproof.reports.claims.facts.known_rates import devices_named
 from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import TUNED, batches_in
 from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed, deviation, same
-from portproof.reports.claims.read.rate_tables import RateCell, RateColumn
+from portproof.reports.claims.read.rate_cells import RateCell
+from portproof.reports.claims.read.rate_tables import RateColumn
 
 KIND = "best-row"
 _BEST = re.compile(r"最优|最佳|最高|\bbest\b|\bhighest\b", re.IGNORECASE)

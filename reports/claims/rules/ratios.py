@@ -9,7 +9,8 @@ from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.chips import most_chips
 from portproof.reports.claims.read.printed import RATIO, Printed, deviation, same, shown
-from portproof.reports.claims.read.rate_tables import ANY_TWO, RateCell, RateColumn, RateTable
+from portproof.reports.claims.read.rate_cells import RateCell
+from portproof.reports.claims.read.rate_tables import ANY_TWO, RateColumn, RateTable
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:

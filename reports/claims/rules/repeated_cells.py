@@ -10,7 +10,8 @@ from itertools import combinations
 from portproof.reports.claims.checked import Agreement, Answer, Checked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.printed import OTHER_RUN, deviation, same
-from portproof.reports.claims.read.rate_tables import RateCell, RateTable
+from portproof.reports.claims.read.rate_cells import RateCell
+from portproof.reports.claims.read.rate_tables import RateTable
 
 KIND = "table-vs-log"
 #: So many equal cells make two tables one run.

@@ -17,7 +17,8 @@ from portproof.reports.claims.facts.rate_sources import (
 )
 from portproof.reports.claims.read.context import TUNED
 from portproof.reports.claims.read.printed import OTHER_RUN, same, shown
-from portproof.reports.claims.read.rate_tables import RateCell, RateColumn, RateTable
+from portproof.reports.claims.read.rate_cells import RateCell
+from portproof.reports.claims.read.rate_tables import RateColumn, RateTable
 
 KIND = "table-vs-log"
 
