@@ -1,5 +1,4 @@
-"""What names the batch of a log or of a worked figure: the text above it, its file, its command, its own figures,
-and what is concluded from it."""
+"""What names the batch of a log or worked figure: text above, file, command, figures, conclusions."""
 
 from __future__ import annotations
 
@@ -76,7 +75,7 @@ def labels_above(document: Document, family: str, first: int, floor: int) -> lis
         if batch:
             found["text"] = BatchLabel(batch, "text", number)
         if batch or number in headings:
-            # What stands above a title belongs to something else.
+            # The lines above a title belong to something else.
             break
     own = document.lines[first]
     inline = PERF_FILE.search(own)

@@ -15,7 +15,7 @@ _BELOW = 8
 
 def conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int) -> list[Claim]:
     """The claims below a log that are drawn from it: those that use its figure, and the first one
-    if nothing stands between.
+    if nothing is between.
     """
     principal = log.principal
     stop = min(ceiling, log.last + 1 + _BELOW)

@@ -106,7 +106,7 @@ class DocumentFacts:
         return runs
 
     def _labels_in_tables(self, claim: Claim, device: str | None) -> list[BatchLabel]:
-        """The batch in whose row, and no other of its column, a worked figure stands in a table."""
+        """The batch of the only row in a table's column that holds a worked figure."""
         for table in self.tables:
             for column in table.rates:
                 rows = [v for v in column.values if not v.best and v.batch]

@@ -11,7 +11,7 @@ from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import device_spans
 
 _NPU = re.compile("npu", re.IGNORECASE)
-#: Stands for each device's own best batch.
+#: Asks for each device's own best batch.
 BEST = None
 
 
@@ -40,7 +40,7 @@ def devices_named(facts: DocumentFacts, text: str) -> list[str]:
 
 
 def rates(facts: DocumentFacts, device: str, batch: int | None, number: int) -> list[Rate]:
-    """The throughputs that tables, or else what stands above line ``number``, give for a device at
+    """The throughputs that tables, or else the lines above ``number``, give for a device at
     a batch or at :data:`BEST`.
     """
     found: list[Rate] = []

@@ -49,7 +49,7 @@ def _misquote(facts: DocumentFacts, run: AssignedLog, claim: Claim) -> Misquote 
     ):
         return None
     if claim.device and claim.device != run.device:
-        # The text around the log and the conclusion speak of two devices: it may not be drawn
+        # The text around the log and the conclusion name two devices: it may not be drawn
         # from this log.
         return None
     operand = claim.operand

@@ -1,4 +1,4 @@
-"""The throughputs that the logs and the worked figures of a document give for a device and batch."""
+"""The throughputs that the logs and worked figures of a document give for a device and batch."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _COMMAND_BATCH = re.compile(
     re.IGNORECASE,
 )
 _MODEL_BATCH = re.compile(r"[_-](?:bs|batch)_?(\d{1,4})(?![\d.]*\d)", re.IGNORECASE)
-#: A figure from before or after tuning may differ from a log that does not say which of the two it
+#: A figure from before or after tuning may differ from a log that does not name which of the two it
 #: is.
 TUNED = re.compile(
     r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}后|纯推理|端到端", re.IGNORECASE

@@ -142,6 +142,6 @@ class _HtmlTable:
         }
 
     def finished(self, number: int) -> Grid | None:
-        """The table as a grid, None when it is none."""
+        """The table as a grid, None if it has too few or too many cells."""
         self.close_row(number)
         return _squared(self.rows)

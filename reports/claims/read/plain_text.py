@@ -178,7 +178,7 @@ def is_table_rule(line: str) -> bool:
 
 
 def decode(data: bytes) -> str:
-    """Text from any bytes: UTF-8, UTF-16 with its mark, GBK; what is none of these keeps U+FFFD in
+    """Text from any bytes: UTF-8, UTF-16 with its mark, GBK; other bytes keep U+FFFD in
     place of what is broken.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -29,7 +29,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class RateCell:
-    """A figure in a table. ``batch`` is its row's (None: not said); ``own_batch`` is a batch
+    """A figure in a table. ``batch`` is its row's (None: not named); ``own_batch`` is a batch
     printed inside the cell itself.
     """
 
@@ -58,7 +58,7 @@ def batch_of(text: str, bare: bool) -> int | None:
 
 
 def cell_value(cell: GridCell, row: int, batch: int | None, best: bool) -> RateCell | None:
-    """The one figure of a cell; None when it holds none, or several that cannot be told apart."""
+    """The one figure of a cell; None if it holds no figure or several."""
     text = cell.text.strip().strip("*_$").strip()
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")

@@ -1,4 +1,4 @@
-"""Tables of results, read: which device, batch and quantity each figure stands for."""
+"""Tables of results: the device, the batch and the quantity of each figure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OTHER_HEADER = re.compile(
 )
 _RATIO_WORD = re.compile(r"比值|性能比|加速比|倍数|\bratio\b|speed-?up", re.IGNORECASE)
 _LONGEST_TITLE = 60
-#: Stands for the divisor of a ratio column that names no devices.
+#: The divisor of a ratio column that names no devices.
 ANY_TWO = "any two"
 _VARIANT = re.compile(
     r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant"
@@ -94,7 +94,7 @@ def tables_in(document: Document, every: list[Grid]) -> list[RateTable]:
 
 def _is_of_rates(document: Document, grid: Grid) -> bool:
     """Whether a column that only names a device can be taken for throughputs: nothing around the
-    table speaks of another quantity.
+    table names another quantity.
     """
     above = [line for line in document.lines[max(0, grid.line - 4) : grid.line] if line.strip()][
         -1:

@@ -1,4 +1,4 @@
-"""Accuracy: result.json blocks held against themselves, and the claim "within 1 %" against
+"""Accuracy: the figures of result.json blocks compared, and the claim "within 1 %" with
 published figures.
 """
 

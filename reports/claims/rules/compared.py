@@ -1,4 +1,4 @@
-"""Figures restated in comparisons, ``batch16: 1635.3fps > 1.6 * 656.98fps``, held against what the
+"""Figures restated in comparisons, ``batch16: 1635.3fps > 1.6 * 656.98fps``, compared with what the
 document gives for the batch.
 """
 

@@ -1,4 +1,4 @@
-"""Ratio columns held against the quotient of the table's own cells."""
+"""Ratio columns compared with the quotients of the table's own cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that show the same run twice: a cell of one held against the cell of the same device and
+"""Tables that show the same run twice: a cell of one compared with the cell of the same device and
 batch of the other.
 """
 
@@ -20,7 +20,7 @@ _MOST_TABLES = 20
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
-    """Every pair of tables; the smaller one is held against the larger."""
+    """Every pair of tables; the smaller one is compared with the larger."""
     for pair in combinations(facts.tables[:_MOST_TABLES], 2):
         smaller, larger = sorted((_cells(table) for table in pair), key=len)
         shared = [(cell, larger[key]) for key, cell in smaller.items() if key in larger]

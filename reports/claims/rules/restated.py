@@ -38,7 +38,7 @@ _NAMED_RATE = re.compile(
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
-    """Conclusions below their logs first; then the claims that stand elsewhere; last, later uses of
+    """Conclusions below their logs first; then the claims elsewhere; last, later uses of
     what was found wrong.
     """
     wrong: dict[str, Checked] = {}
@@ -157,9 +157,7 @@ def _rate_of_time(run: AssignedLog, claim: Claim) -> Iterator[Answer]:
 
 
 def _elsewhere(facts: DocumentFacts, claim: Claim) -> Checked | None:
-    """A claim for one device and batch, held against the logs and worked figures of the same device
-    and batch above it.
-    """
+    """A claim compared with the logs and worked figures of its device and batch above it."""
     line = facts.document.lines[claim.line]
     device = claim.device or _device_of_log_above(facts, claim)
     if claim.batch is None or device is None or TUNED.search(line) or OTHER_CONDITION.search(line):
