@@ -1,4 +1,4 @@
-"""What names the batch of a log or worked figure: text above, file, command, figures, conclusions."""
+"""What names the batch of a log or a worked figure: text, file, command, figures, conclusions."""
 
 from __future__ import annotations
 

@@ -147,6 +147,26 @@ TWO_LOGS = (
 )
 
 
+def test_logs_are_read_as_the_readers_of_logs_read_them() -> None:
+    """trtexec 7.x prints 0 qps before its statistics; a decimal comma makes no whole number."""
+    wrong = "batch1 T4: 1000/(12.2649/1)=81.534fps\n"
+    assert found(fenced("[I] throughput: 0 qps\n" + GPU) + wrong) == [
+        ("table-vs-log", 9, "1000/(12.2649/1)=81.534")
+    ]
+    with_comma = GPU.replace("16.2649", "16,2649")
+    assert found(fenced(with_comma) + "batch1 T4: 1000/(16/1)=62.5fps\n") == []
+    assert audited(fenced(with_comma)).checked == audited("").checked == 0
+
+
+def test_figures_further_apart_than_a_log_is_long_are_two_logs() -> None:
+    """[infer] of one run over [post] of another would be a batch that neither has."""
+    own, other = LOG.splitlines()[4], LOG_16.splitlines()[4]
+    conclusion = "batch1 310: 263.872x4=1055.488fps\n"
+    for lines_between, doubts in ((0, 1), (9, 0)):
+        text = fenced(LOG.replace(own, "\n" * lines_between + other)) + conclusion
+        assert len(list(audited(text).in_order())) == doubts
+
+
 def test_cells_are_held_against_the_log_of_their_device_and_batch() -> None:
     table = HEADER + "| bs1 | {} | 624.486 | | | |\n| bs16 | 2858.056 | 3907.39 | | | |\n"
     assert found(TWO_LOGS + table.format("1055.488")) == []
