@@ -96,9 +96,9 @@ def _device_above(document: Document, log: Log, stated: set[int]) -> str | None:
     floor = path[0].line if path else -1
     for number in range(log.first - 1, max(floor, log.first - 80), -1):
         line = document.lines[number].strip()
-        found = [name for name in devices_in(line) if "GPU" not in name]
-        if found and len(line) < 40 and number not in stated and not COMMAND.search(line):
-            return found[0] if len(found) == 1 else None
+        named = [name for name in devices_in(line) if "GPU" not in name]
+        if named and len(line) < 40 and number not in stated and not COMMAND.search(line):
+            return named[0] if len(named) == 1 else None
     for heading in path:
         if devices_in(heading.text):
             return device_in(heading.text)

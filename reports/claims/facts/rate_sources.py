@@ -50,11 +50,11 @@ def rate_sources(facts: DocumentFacts) -> dict[tuple[str, int | None], list[Rate
     """For a device and batch, what the document gives; under batch None, what it gives without
     saying a batch.
     """
-    found: dict[tuple[str, int | None], list[RateSource]] = defaultdict(list)
+    by_place: dict[tuple[str, int | None], list[RateSource]] = defaultdict(list)
     for run in facts.runs:
         source = _log_source(run)
         if run.device and source:
-            found[run.device, run.batch].append(source)
+            by_place[run.device, run.batch].append(source)
     wrong = {id(misquote.claim) for misquote in facts.once(misquotes)}
     for claim in facts.claims:
         of_run = facts.concluded.get(id(claim))
@@ -69,8 +69,8 @@ def rate_sources(facts: DocumentFacts) -> dict[tuple[str, int | None], list[Rate
         other = bool(OTHER_CONDITION.search(facts.document.lines[claim.line]))
         stated_alone = claim.form == "plain" and of_run is None and (claim.batch is None or other)
         if id(claim) not in wrong and device and sure and not stated_alone:
-            found[device, batch].append(_claim_source(claim))
-    return defaultdict(list, {key: sources[:_MOST_SOURCES] for key, sources in found.items()})
+            by_place[device, batch].append(_claim_source(claim))
+    return defaultdict(list, {key: sources[:_MOST_SOURCES] for key, sources in by_place.items()})
 
 
 def sources_of(facts: DocumentFacts, device: str, batch: int | None) -> list[RateSource]:

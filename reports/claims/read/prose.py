@@ -116,9 +116,9 @@ def _is_on_gpu(document: Document, number: int) -> bool:
     """Whether the nearest heading that names devices names a GPU only."""
     named = next(
         (
-            found
+            device
             for heading in document.headings_above(number)
-            if (found := device_in(heading.text))
+            if (device := device_in(heading.text))
         ),
         None,
     )

@@ -84,12 +84,12 @@ class RateTable:
 
 def tables_in(document: Document, every: list[Grid]) -> list[RateTable]:
     """The document's tables that hold throughputs by device."""
-    found = []
+    tables = []
     for grid in every:
         table = _read(_upright(grid), _is_of_rates(document, grid))
         if table and table.rates:
-            found.append(table)
-    return found
+            tables.append(table)
+    return tables
 
 
 def _is_of_rates(document: Document, grid: Grid) -> bool:
@@ -210,17 +210,17 @@ def _listed(
     rate = [i for i in rates if not _BASELINE.search(headers[i])]
     if len(rate) != 1:
         return None
-    found: dict[str, list[RateCell]] = {}
+    values_of: dict[str, list[RateCell]] = {}
     for row, cells in enumerate(grid.rows[1:], start=1):
         device = device_in(cells[by_device].text)
         batch = None if by_batch is None else batch_of(cells[by_batch].text, True)
         value = cell_value(cells[rate[0]], row, batch, False)
         if device and value:
-            found.setdefault(device, []).append(value)
+            values_of.setdefault(device, []).append(value)
     variant = any(_VARIANT.search(cell.text) for row in grid.rows for cell in row)
     columns = [
         RateColumn(headers[rate[0]], grid.line, device, None, variant, False, tuple(values))
-        for device, values in found.items()
+        for device, values in values_of.items()
     ]
     return RateTable(grid.line, tuple(columns)) if columns else None
 

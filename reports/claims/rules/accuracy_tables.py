@@ -160,16 +160,16 @@ def _matched(published: GridCell, reached: GridCell, title: str) -> Iterator[_Re
 
 
 def _percents(text: str) -> list[Printed]:
-    found = []
+    percents = []
     for match in _QUANTITY.finditer(text):
         read = as_printed(match[1])
         small = read.value <= 1 and not match[2]
-        found.append(
+        percents.append(
             Printed(match[0].strip(), read.value * 100, read.ulp * 100)
             if small
             else Printed(match[0].strip(), read.value, read.ulp)
         )
-    return found
+    return percents
 
 
 def _within(facts: DocumentFacts, pairs: list[_Reached]) -> Iterator[Answer]:

@@ -19,7 +19,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
         for column in table.ratios:
             yield from _with_doubt(
                 column,
-                [found for value in column.values if (found := _ratio(table, column, value))],
+                [judged for value in column.values if (judged := _ratio(table, column, value))],
             )
 
 

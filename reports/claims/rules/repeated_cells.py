@@ -47,7 +47,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
 
 def _cells(table: RateTable) -> dict[tuple[str, int], RateCell]:
     """The throughputs by device and batch, without variants, bests and what is there twice."""
-    found: dict[tuple[str, int], RateCell] = {}
+    cells: dict[tuple[str, int], RateCell] = {}
     for column in table.rates:
         alone = (
             column.device
@@ -55,9 +55,9 @@ def _cells(table: RateTable) -> dict[tuple[str, int], RateCell]:
             and not column.latency
             and len(table.of(column.device)) == 1
         )
-        found |= {
+        cells |= {
             (column.device or "", v.batch): v
             for v in column.values
             if alone and v.batch and not v.best
         }
-    return found
+    return cells

@@ -195,8 +195,8 @@ def _repeats(facts: DocumentFacts, wrong: dict[str, Checked]) -> Iterator[Answer
     same.
     """
     seen = {(finding.line, text) for text, finding in wrong.items()}
-    for number, found in facts.worked.items() if wrong else ():
-        for worked in found:
+    for number, arithmetic in facts.worked.items() if wrong else ():
+        for worked in arithmetic:
             for side in worked.sides:
                 for factor, _ in side.factors:
                     first = wrong.get(factor.text)

@@ -79,9 +79,9 @@ def _sources(
         return []
     if value.batch is not None:
         return sources_of(facts, device, value.batch)
-    found = list(all_sources(facts, device))
-    batches = {batch for batch, _ in found}
-    return [source for _, source in found] if len(batches) == 1 else []
+    sources = list(all_sources(facts, device))
+    batches = {batch for batch, _ in sources}
+    return [source for _, source in sources] if len(batches) == 1 else []
 
 
 def _compare(column: RateColumn, value: RateCell, sources: list[RateSource]) -> Checked:

@@ -173,8 +173,8 @@ def _choices(
     if _BEST_WORD.search(line):
         return [[BEST]]
     for earlier in reversed(_CLAUSE.split(line[:start])):
-        if found := batches_in(earlier):
-            return [[batch] for batch in found]
+        if batches := batches_in(earlier):
+            return [[batch] for batch in batches]
     # No batch is named: what no batch and no best shows is refuted whichever is meant.
     return [[BEST, *common_batches(facts, named)]] if _SPEED.search(line) else []
 

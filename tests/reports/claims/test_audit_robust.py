@@ -123,6 +123,19 @@ def test_one_line_ten_thousand_times(line: str) -> None:
     audited((line + "\n").encode() * 10_000)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[I] percentile(.%) = 3 ms",
+        "[INFO] NPU_compute_time (ms): mean = 1, percentile(.%) = 3",
+        "batch1 310P吞吐率：1e400fps",
+        "[I] Throughput: inf qps",
+    ],
+)
+def test_numbers_that_are_none(line: str) -> None:
+    assert audited(f"[I] GPU Compute\n{line}\n".encode()).contradictions == []
+
+
 def test_empty_and_binary() -> None:
     for data in (b"", b"\x00" * 1000, b"\xff\xfe", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20):
         assert audited(data).checked == 0
