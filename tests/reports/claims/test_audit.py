@@ -125,7 +125,7 @@ def test_a_digit_slip_below_the_tolerance_is_not_accused() -> None:
     assert len(result.ambiguous) == 1
 
 
-def test_median_taken_for_mean_cannot_be_told() -> None:
+def test_median_taken_for_mean_is_ambiguous() -> None:
     result = audited(fenced(GPU) + "\nbatch1 t4单卡吞吐率：1000/(16.0951/1)=62.1307fps\n")
     assert result.contradictions == []
     assert [f.kind for f in result.ambiguous] == ["table-vs-log"]
@@ -167,7 +167,7 @@ def test_figures_further_apart_than_a_log_is_long_are_two_logs() -> None:
         assert len(list(audited(text).in_order())) == doubts
 
 
-def test_cells_are_held_against_the_log_of_their_device_and_batch() -> None:
+def test_cells_are_compared_with_the_log_of_their_device_and_batch() -> None:
     table = HEADER + "| bs1 | {} | 624.486 | | | |\n| bs16 | 2858.056 | 3907.39 | | | |\n"
     assert found(TWO_LOGS + table.format("1055.488")) == []
     assert found(TWO_LOGS + table.format("1055.49fps")) == []
@@ -294,7 +294,7 @@ def test_a_command_of_another_batch_above_is_no_label() -> None:
     )
 
 
-def test_a_log_is_held_against_itself() -> None:
+def test_a_log_is_compared_with_itself() -> None:
     assert found(fenced(LOG)) == []
     edited = LOG.replace("5.06532", "5.56532")
     assert [(kind, line) for kind, line, _ in found(fenced(edited))] == [("log-self", 3)]
@@ -315,7 +315,7 @@ def test_a_tools_own_lines_are_no_claims() -> None:
     assert found(AIS + tail + devices) == []
 
 
-def test_another_data_set_in_one_log_cannot_be_told() -> None:
+def test_another_data_set_in_one_log_is_ambiguous() -> None:
     other = LOG_16.replace("195592", "95592")
     result = audited(fenced(LOG) + "\n\n" + fenced(other))
     assert result.contradictions == []

@@ -73,7 +73,7 @@ def test_any_bytes(data: bytes) -> None:
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 @settings(max_examples=200, deadline=None)
 def test_any_mixture_of_what_it_looks_for(pieces: list[str]) -> None:
-    """No crash, and every figure that it says is stated stands in the line that it names."""
+    """No crash, and every figure that it calls stated is in the line that it names."""
     text = " ".join(pieces)
     document = parse(text.encode())
     for finding in audit_document(document, "x").contradictions:
