@@ -96,6 +96,8 @@ def test_any_mixture_of_what_it_looks_for(pieces: list[str]) -> None:
         "mean: 1 ",
         "~~a",
         "[a](",
+        "![",
+        "`a``",
         "1/2=",
         "9",
         "| a ",
@@ -117,6 +119,9 @@ def test_one_endless_line(piece: str) -> None:
         "|1|2|\n|-|-|",
         "# 310",
         "1000/(2.5/1)=400 batch1 T4",
+        "![" * 20,
+        "```",
+        "|-" * 20,
     ],
 )
 def test_one_line_ten_thousand_times(line: str) -> None:
