@@ -54,7 +54,7 @@ _BLOCKS.disable(["blockquote", "code", "hr", "html_block", "lheading", "list", "
 _BLOCKS.disable(["inline", "text_join"])
 #: More would be tried as links in quadratic time; a line of a README has some ten.
 _MOST_BRACKETS = 50
-_MARKED = re.compile(r"[\[<~`&\\]")
+_MARKED = re.compile(r"\]\(|[<~`&\\]")
 _TIMES = re.compile(r"乘以?\s*(?=\d)")
 _PRODUCT_IS = re.compile(r"(?<=\d)(\s?\*\s?\d{1,3}\s?)(?:即为|等于|得到|为|是|得)\s?(?=\d)")
 _HASHES = re.compile(r"\s{0,3}(#{1,6})(?!#)\s*")
