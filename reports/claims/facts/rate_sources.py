@@ -58,10 +58,8 @@ def rate_sources(facts: DocumentFacts) -> dict[tuple[str, int | None], list[Rate
     wrong = {id(misquote.claim) for misquote in facts.once(misquotes)}
     for claim in facts.claims:
         of_run = facts.concluded.get(id(claim))
-        device, batch = (
-            claim.device or (of_run.device if of_run else None),
-            _batch_of(facts, claim),
-        )
+        device = claim.device or (of_run.device if of_run else None)
+        batch = _batch_of(facts, claim)
         labelled = bool(
             claim.batches or (of_run and of_run.labels) or facts.loose_labels.get(id(claim))
         )
@@ -132,12 +130,8 @@ def _log_source(run: AssignedLog) -> RateSource | None:
         return None
     if not log.is_latency:
         chip = principal.value
-        return RateSource(
-            chip * run.chips_on_card,
-            (chip,),
-            principal.line,
-            _times(principal.figure.text, run.chips_on_card),
-        )
+        text = _times(principal.figure.text, run.chips_on_card)
+        return RateSource(chip * run.chips_on_card, (chip,), principal.line, text)
     if run.batch is None:
         return None
     rate = 1000 * run.batch / principal.value

@@ -166,36 +166,19 @@ def _column(grid: Grid, index: int, first: int, of_rates: bool) -> RateColumn | 
     elif len(named) != 1 or not (says_rate or (of_rates and not _OTHER_HEADER.search(header))):
         return None
     latency = bool(re.search(r"时延|latency|\bms\b|耗时", header, re.IGNORECASE))
+    of_batches = _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None
     values = []
     for row, cells in enumerate(grid.rows[1:], start=1):
         title = cells[first].text
-        if (
-            over is None
-            and not says_rate
-            and _OTHER_HEADER.search(title)
-            and not _RATE_HEADER.search(title)
-        ):
+        rate_named = over or says_rate or _RATE_HEADER.search(title)
+        if _OTHER_HEADER.search(title) and not rate_named:
             continue
-        batch, best = (
-            batch_of(title, _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None),
-            bool(_BEST.search(title)),
-        )
+        batch, best = batch_of(title, of_batches), bool(_BEST.search(title))
         value = cell_value(cells[index], row, None if best else batch, best)
-        if (
-            value
-            and (over or not value.percent)
-            and (over or best or batch or says_rate or _RATE_HEADER.search(title))
-        ):
+        if value and (over or not value.percent) and (rate_named or best or batch):
             values.append(value)
-    return RateColumn(
-        header,
-        grid.rows[0][index].line,
-        device,
-        over,
-        bool(_VARIANT.search(header)),
-        latency,
-        tuple(values),
-    )
+    line, variant = grid.rows[0][index].line, bool(_VARIANT.search(header))
+    return RateColumn(header, line, device, over, variant, latency, tuple(values))
 
 
 def _listed(

@@ -72,13 +72,10 @@ def _ratio(table: RateTable, column: RateColumn, value: RateCell) -> tuple[Check
         quotients, key=lambda pair: deviation(stated.value, pair[0].value / pair[1].value)
     )
     # Cells printed as whole numbers are rounded too.
-    derived, slack = (
-        top.value / bottom.value,
-        0.5 * top.ulp / top.value + 0.5 * bottom.ulp / bottom.value,
-    )
-    grows = any(word in column.header for word in ("提升", "增", "加速")) and same(
-        stated, derived - 1, slack
-    )
+    derived = top.value / bottom.value
+    slack = 0.5 * top.ulp / top.value + 0.5 * bottom.ulp / bottom.value
+    gain = any(word in column.header for word in ("提升", "增", "加速"))
+    grows = gain and same(stated, derived - 1, slack)
     verdict = graded(
         grows or same(stated, derived, slack), deviation(stated.value, derived) <= RATIO + slack
     )

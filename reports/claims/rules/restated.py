@@ -100,14 +100,8 @@ def _misquoted(misquote: Misquote) -> Checked:
         if claim.figure is None or claim.form == "plain"
         else f"{claim.text}={claim.figure.text}"
     )
-    return Checked(
-        Agreement.CONTRADICTION,
-        KIND,
-        claim.line + 1,
-        text,
-        misquote.derived,
-        misquote.correct_line + 1,
-    )
+    wrong, source = Agreement.CONTRADICTION, misquote.correct_line + 1
+    return Checked(wrong, KIND, claim.line + 1, text, misquote.derived, source)
 
 
 def _conclusion(run: AssignedLog, claim: Claim) -> Checked:
