@@ -1,6 +1,4 @@
-"""Check the figures of a port's README against the logs, products and tables that it shows
-itself.
-"""
+"""Check the figures of a port's README against the logs, products and tables that it shows."""
 
 from __future__ import annotations
 
@@ -9,9 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-if (
-    not __package__
-):  # run from a clone: make `portproof` importable, and nothing else of the checkout
+if not __package__:  # a clone: make `portproof` importable, and nothing else of the checkout
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, run_stage
@@ -62,11 +58,11 @@ def show(result: Audit) -> None:
 
     print(
         f"{printable(result.document)}: {result.checked} figures checked,"
-        f" {len(result.contradictions)} contradictions, {len(result.ambiguous)} that cannot be"
-        f" told, {len(result.unchecked)} notes on what was not checked"
+        f" {len(result.contradictions)} contradictions, {len(result.ambiguous)} undecided,"
+        f" {len(result.unchecked)} notes on what was not checked"
     )
     for finding in result.in_order():
-        mark = "CONTRADICTION" if finding in result.contradictions else "cannot tell"
+        mark = "CONTRADICTION" if finding in result.contradictions else "undecided"
         source = (
             "" if finding.from_line in (None, finding.line) else f" (from line {finding.from_line})"
         )

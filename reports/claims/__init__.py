@@ -1,1 +1,1 @@
-"""The claims that a port's README makes, held against what it shows itself."""
+"""The claims that a port's README makes, compared with what it shows itself."""

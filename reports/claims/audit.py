@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from functools import cache
 
-from portproof.reports.claims import rules as audits
+from portproof.reports.claims import rules
 from portproof.reports.claims.checked import Answer, Audit, Unchecked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.plain_text import Document, read
@@ -22,8 +22,8 @@ def checks() -> dict[str, Check]:
     function ``check``.
     """
     modules = (
-        importlib.import_module(f"{audits.__name__}.{info.name}")
-        for info in pkgutil.iter_modules(audits.__path__)
+        importlib.import_module(f"{rules.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(rules.__path__)
     )
     return {
         module.__name__.rpartition(".")[2]: module.check

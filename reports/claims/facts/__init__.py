@@ -1,1 +1,1 @@
-"""What follows from what a document shows: whose log it is, what is given for a device and batch."""
+"""What follows from a document: whose log it is, and what is given for a device and batch."""

@@ -1,5 +1,4 @@
-"""Which batch and which device each pasted log belongs to, by everything in the document that names
-them."""
+"""Which batch and device each pasted log belongs to, by all of the document that names them."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ class AssignedLog:
 
     @cached_property
     def support(self) -> Counter[int]:
-        """For each batch, the weight of what speaks for it."""
+        """For each batch, the weight of the labels that name it."""
         support: Counter[int] = Counter()
         for label in self.labels:
             support[label.batch] += label.weight
@@ -42,7 +41,7 @@ class AssignedLog:
 
     @property
     def batch(self) -> int | None:
-        """The batch that most speaks for, None when two have the same support."""
+        """The batch with most support, None if two have the same."""
         ranked = self.support.most_common(2)
         if not ranked or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
             return None
@@ -97,9 +96,9 @@ def _device_above(document: Document, log: Log, stated: set[int]) -> str | None:
     floor = path[0].line if path else -1
     for number in range(log.first - 1, max(floor, log.first - 80), -1):
         line = document.lines[number].strip()
-        found = [name for name in devices_in(line) if "GPU" not in name]
-        if found and len(line) < 40 and number not in stated and not COMMAND.search(line):
-            return found[0] if len(found) == 1 else None
+        named = [name for name in devices_in(line) if "GPU" not in name]
+        if named and len(line) < 40 and number not in stated and not COMMAND.search(line):
+            return named[0] if len(named) == 1 else None
     for heading in path:
         if devices_in(heading.text):
             return device_in(heading.text)

@@ -1,5 +1,4 @@
-"""What names the batch of a log or of a worked figure: the text above it, its file, its command, its own figures,
-and what is concluded from it."""
+"""What names the batch of a log or a worked figure: text, file, command, figures, conclusions."""
 
 from __future__ import annotations
 
@@ -55,36 +54,36 @@ def labels_above(document: Document, family: str, first: int, floor: int) -> lis
     """The nearest heading or sentence, file name and command above a log's ``first`` line that name
     one batch each.
     """
-    found: dict[str, BatchLabel] = {}
+    labels: dict[str, BatchLabel] = {}
     stop = max(floor, first - _ABOVE)
     headings = {heading.line for heading in document.headings}
     for number in range(first - 1, stop, -1):
         line = document.lines[number]
         file, command = PERF_FILE.search(line), COMMAND.search(line)
         if file:
-            found.setdefault("file name", BatchLabel(int(file[1] or file[2]), "file name", number))
+            labels.setdefault("file name", BatchLabel(int(file[1] or file[2]), "file name", number))
         if command:
             batch = command_batch(line)
             if batch:
-                found.setdefault("command", BatchLabel(batch, "command", number))
+                labels.setdefault("command", BatchLabel(batch, "command", number))
             continue
         if _TOOL_SAYS.search(line):
-            found.setdefault("log", BatchLabel(batch_in(line) or 1, "log line", number, 2))
+            labels.setdefault("log", BatchLabel(batch_in(line) or 1, "log line", number, 2))
             continue
         rest = line[: file.start()] if file else line
         batch = batch_in(rest) if len(rest) < _BOILERPLATE else None
         if batch:
-            found["text"] = BatchLabel(batch, "text", number)
+            labels["text"] = BatchLabel(batch, "text", number)
         if batch or number in headings:
-            # What stands above a title belongs to something else.
+            # The lines above a title belong to something else.
             break
     own = document.lines[first]
     inline = PERF_FILE.search(own)
     if inline:
-        found.setdefault("file name", BatchLabel(int(inline[1] or inline[2]), "file name", first))
+        labels.setdefault("file name", BatchLabel(int(inline[1] or inline[2]), "file name", first))
     elif family == "msame" and batch_in(own):
-        found["text"] = BatchLabel(batch_in(own) or 0, "text", first)
-    return list(found.values())
+        labels["text"] = BatchLabel(batch_in(own) or 0, "text", first)
+    return list(labels.values())
 
 
 def labels_measured(log: Log) -> list[BatchLabel]:
@@ -102,14 +101,14 @@ def labels_measured(log: Log) -> list[BatchLabel]:
 
 def labels_concluded(log: Log, conclusions: Sequence[Claim]) -> list[BatchLabel]:
     """The batches that the conclusions name, and the one that they divide by."""
-    found: list[BatchLabel] = []
+    labels: list[BatchLabel] = []
     for claim in conclusions[:2]:
         restates_time = claim.form == "plain" and log.is_latency
         if claim.batch and (uses(claim, log) or restates_time):
-            found.append(BatchLabel(claim.batch, "conclusion", claim.line))
+            labels.append(BatchLabel(claim.batch, "conclusion", claim.line))
         batch = divisor(claim)
         if batch and claim.form == "latency":
-            found.append(BatchLabel(batch, "division", claim.line, 2 if batch > 1 else 1))
+            labels.append(BatchLabel(batch, "division", claim.line, 2 if batch > 1 else 1))
     mean = log.get("compute.mean")
     plain = next((c for c in conclusions if c.form == "plain"), None)
     if (
@@ -121,10 +120,10 @@ def labels_concluded(log: Log, conclusions: Sequence[Claim]) -> list[BatchLabel]
         and plain.figure.digits >= 3
     ):
         ratio = plain.value * mean.value / 1000 / chips_of(plain.device)
-        found += [
+        labels += [
             BatchLabel(batch, "division", plain.line, 2)
             for batch in USUAL_BATCHES
             if deviation(ratio, batch) <= 0.002
         ]
-    unique = {(label.batch, label.source): label for label in reversed(found)}
+    unique = {(label.batch, label.source): label for label in reversed(labels)}
     return list(unique.values())

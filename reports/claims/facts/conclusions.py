@@ -15,12 +15,12 @@ _BELOW = 8
 
 def conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int) -> list[Claim]:
     """The claims below a log that are drawn from it: those that use its figure, and the first one
-    if nothing stands between.
+    if nothing is between.
     """
     principal = log.principal
     stop = min(ceiling, log.last + 1 + _BELOW)
     heading = next((h.line for h in document.headings if log.last < h.line < stop), stop)
-    found: list[Claim] = []
+    drawn: list[Claim] = []
     for claim in claims:
         if not log.last < claim.line < heading or principal is None:
             continue
@@ -33,13 +33,13 @@ def conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int)
             c.line == claim.line and c.batches != claim.batches for c in claims
         )
         adjacent = (
-            not found
+            not drawn
             and not sums_up
             and not any(_leads_on(document.lines[n]) for n in range(log.last + 1, claim.line))
         )
         if uses(claim, log) or adjacent:
-            found.append(claim)
-    return found
+            drawn.append(claim)
+    return drawn
 
 
 def _leads_on(line: str) -> bool:

@@ -106,7 +106,7 @@ class DocumentFacts:
         return runs
 
     def _labels_in_tables(self, claim: Claim, device: str | None) -> list[BatchLabel]:
-        """The batch in whose row, and no other of its column, a worked figure stands in a table."""
+        """The batch of the only row in a table's column that holds a worked figure."""
         for table in self.tables:
             for column in table.rates:
                 rows = [v for v in column.values if not v.best and v.batch]
@@ -127,7 +127,7 @@ class DocumentFacts:
     @cached_property
     def loose_labels(self) -> dict[int, list[BatchLabel]]:
         """What says the batch of each worked time (by the claim's id) whose log is not shown."""
-        found: dict[int, list[BatchLabel]] = {}
+        by_claim: dict[int, list[BatchLabel]] = {}
         floor = -1
         lasts = sorted(log.last for log in self.logs)
         for claim in self.claims:
@@ -136,13 +136,13 @@ class DocumentFacts:
                     lasts[bisect(lasts, claim.line) - 1] if lasts and lasts[0] <= claim.line else -1
                 )
                 labels = labels_of_claim(self.document, claim, max(floor, log_above))
-                found[id(claim)] = (
+                by_claim[id(claim)] = (
                     labels
                     + self._labels_in_tables(claim, claim.device)
                     + self._labels_of_uses(claim)
                 )
             floor = claim.line
-        return found
+        return by_claim
 
     def _labels_of_uses(self, claim: Claim) -> list[BatchLabel]:
         """The batches under which the same time, printed digit by digit, is worked with
@@ -163,7 +163,7 @@ def _worked_by_line(document: Document) -> dict[int, list[Worked]]:
         for number, line in enumerate(document.lines)
         for worked in islice(worked_in(line), 20)
     )
-    found: dict[int, list[Worked]] = {}
+    by_line: dict[int, list[Worked]] = {}
     for number, worked in islice(pairs, _MOST_WORKED):
-        found.setdefault(number, []).append(worked)
-    return found
+        by_line.setdefault(number, []).append(worked)
+    return by_line

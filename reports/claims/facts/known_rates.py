@@ -11,7 +11,7 @@ from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import device_spans
 
 _NPU = re.compile("npu", re.IGNORECASE)
-#: Stands for each device's own best batch.
+#: Asks for each device's own best batch.
 BEST = None
 
 
@@ -40,10 +40,10 @@ def devices_named(facts: DocumentFacts, text: str) -> list[str]:
 
 
 def rates(facts: DocumentFacts, device: str, batch: int | None, number: int) -> list[Rate]:
-    """The throughputs that tables, or else what stands above line ``number``, give for a device at
+    """The throughputs that tables, or else the lines above ``number``, give for a device at
     a batch or at :data:`BEST`.
     """
-    found: list[Rate] = []
+    known: list[Rate] = []
     chips = chips_of(device)
     for table in facts.tables:
         for column in table.of(device):
@@ -52,14 +52,14 @@ def rates(facts: DocumentFacts, device: str, batch: int | None, number: int) -> 
             rows = [v for v in column.values if (v.best if batch is BEST else v.batch == batch)]
             if batch is BEST and not rows:
                 rows = sorted(column.values, key=lambda v: -v.figure.value)[:1]
-            found += [Rate(v.figure.value, v.line, v.figure.slack, chips == 1) for v in rows]
-    if not found and batch is not BEST:
-        found = [
+            known += [Rate(v.figure.value, v.line, v.figure.slack, chips == 1) for v in rows]
+    if not known and batch is not BEST:
+        known = [
             Rate(s.value, s.line, 0.0, chips == 1 or str(chips) in s.text.split("*"))
             for s in sources_of(facts, device, batch)
             if s.line < number
         ]
-    return found
+    return known
 
 
 def common_batches(facts: DocumentFacts, devices: list[str]) -> list[int | None]:

@@ -32,59 +32,42 @@ class Misquote:
 
 def misquotes(facts: DocumentFacts) -> list[Misquote]:
     """Conclusions that work from a figure other than the log's, beyond half a percent."""
-    return [
-        found
-        for run in facts.runs
-        for claim in run.conclusions
-        if (found := _misquote(facts, run, claim))
-    ]
+    drawn = ((run, claim) for run in facts.runs for claim in run.conclusions)
+    return [wrong for run, claim in drawn if (wrong := _misquote(facts, run, claim))]
 
 
 def _misquote(facts: DocumentFacts, run: AssignedLog, claim: Claim) -> Misquote | None:
     principal = run.log.principal
-    if (
-        principal is None
-        or uses(claim, run.log)
-        or (claim.batch and run.batch and claim.batch != run.batch)
-    ):
+    if principal is None or uses(claim, run.log) or _is_of_another(claim, run):
         return None
-    if claim.device and claim.device != run.device:
-        # The text around the log and the conclusion speak of two devices: it may not be drawn
-        # from this log.
+    line = facts.document.lines[claim.line]
+    operand = claim.operand or _called_the_logs(claim, run, line)
+    if operand is None or (claim.form == "latency") != run.log.is_latency:
         return None
-    operand = claim.operand
-    line, adjacent = facts.document.lines[claim.line], claim.line <= run.log.last + _ADJACENT
-    if (
-        operand is None
-        and claim.figure
-        and not run.log.is_latency
-        and _NAMES_THE_RATE.search(line)
-        and (adjacent or not TUNED.search(line))
-    ):
-        operand = claim.figure
-    if (
-        operand is None
-        or (claim.form == "latency") != run.log.is_latency
-        or _is_other_runs(facts, operand, run)
-    ):
+    if _is_other_runs(facts, operand, run) or _is_other_reading(facts, operand, run, line):
         return None
-    if _is_other_reading(facts, operand, run, line):
+    card = most_chips() * principal.value
+    if claim.form == "plain" and deviation(operand.value, card) <= RESTATED:
         return None
-    if (
-        claim.form == "plain"
-        and deviation(operand.value, most_chips() * principal.value) <= RESTATED
-    ):
-        return None
+    value, term = claim.factor * principal.value, f"{principal.figure.text}*{claim.factor:g}"
     if claim.form == "latency":
-        derived = (
-            f"{shown(1000 * claim.factor / principal.value)} ="
-            f" 1000*{claim.factor:g}/{principal.figure.text}"
-        )
-    else:
-        derived = (
-            f"{shown(claim.factor * principal.value)} = {principal.figure.text}*{claim.factor:g}"
-        )
+        value = 1000 * claim.factor / principal.value
+        term = f"1000*{claim.factor:g}/{principal.figure.text}"
+    derived = f"{shown(value)} = {term}"
     return Misquote(claim, run, operand, principal.figure, principal.line, derived)
+
+
+def _is_of_another(claim: Claim, run: AssignedLog) -> bool:
+    """Whether the claim names another batch or device than the log's: it may be another log's."""
+    other_batch = claim.batch and run.batch and claim.batch != run.batch
+    return bool(other_batch or (claim.device and claim.device != run.device))
+
+
+def _called_the_logs(claim: Claim, run: AssignedLog, line: str) -> Printed | None:
+    """The figure of a plain claim that the text calls by the name of the log's rate."""
+    adjacent = claim.line <= run.log.last + _ADJACENT
+    named = _NAMES_THE_RATE.search(line) and (adjacent or not TUNED.search(line))
+    return claim.figure if named and not run.log.is_latency else None
 
 
 def _is_other_reading(facts: DocumentFacts, operand: Printed, run: AssignedLog, line: str) -> bool:

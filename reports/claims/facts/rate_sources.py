@@ -1,4 +1,4 @@
-"""The throughputs that the logs and the worked figures of a document give for a device and batch."""
+"""The throughputs that the logs and worked figures of a document give for a device and batch."""
 
 from __future__ import annotations
 
@@ -50,18 +50,16 @@ def rate_sources(facts: DocumentFacts) -> dict[tuple[str, int | None], list[Rate
     """For a device and batch, what the document gives; under batch None, what it gives without
     saying a batch.
     """
-    found: dict[tuple[str, int | None], list[RateSource]] = defaultdict(list)
+    by_place: dict[tuple[str, int | None], list[RateSource]] = defaultdict(list)
     for run in facts.runs:
         source = _log_source(run)
         if run.device and source:
-            found[run.device, run.batch].append(source)
+            by_place[run.device, run.batch].append(source)
     wrong = {id(misquote.claim) for misquote in facts.once(misquotes)}
     for claim in facts.claims:
         of_run = facts.concluded.get(id(claim))
-        device, batch = (
-            claim.device or (of_run.device if of_run else None),
-            _batch_of(facts, claim),
-        )
+        device = claim.device or (of_run.device if of_run else None)
+        batch = _batch_of(facts, claim)
         labelled = bool(
             claim.batches or (of_run and of_run.labels) or facts.loose_labels.get(id(claim))
         )
@@ -69,8 +67,8 @@ def rate_sources(facts: DocumentFacts) -> dict[tuple[str, int | None], list[Rate
         other = bool(OTHER_CONDITION.search(facts.document.lines[claim.line]))
         stated_alone = claim.form == "plain" and of_run is None and (claim.batch is None or other)
         if id(claim) not in wrong and device and sure and not stated_alone:
-            found[device, batch].append(_claim_source(claim))
-    return defaultdict(list, {key: sources[:_MOST_SOURCES] for key, sources in found.items()})
+            by_place[device, batch].append(_claim_source(claim))
+    return defaultdict(list, {key: sources[:_MOST_SOURCES] for key, sources in by_place.items()})
 
 
 def sources_of(facts: DocumentFacts, device: str, batch: int | None) -> list[RateSource]:
@@ -132,12 +130,8 @@ def _log_source(run: AssignedLog) -> RateSource | None:
         return None
     if not log.is_latency:
         chip = principal.value
-        return RateSource(
-            chip * run.chips_on_card,
-            (chip,),
-            principal.line,
-            _times(principal.figure.text, run.chips_on_card),
-        )
+        text = _times(principal.figure.text, run.chips_on_card)
+        return RateSource(chip * run.chips_on_card, (chip,), principal.line, text)
     if run.batch is None:
         return None
     rate = 1000 * run.batch / principal.value

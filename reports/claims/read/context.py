@@ -31,7 +31,7 @@ _COMMAND_BATCH = re.compile(
     re.IGNORECASE,
 )
 _MODEL_BATCH = re.compile(r"[_-](?:bs|batch)_?(\d{1,4})(?![\d.]*\d)", re.IGNORECASE)
-#: A figure from before or after tuning may differ from a log that does not say which of the two it
+#: A figure from before or after tuning may differ from a log that does not name which of the two it
 #: is.
 TUNED = re.compile(
     r"优化[前后]|调优|auto[ _]?tun|aoe|使用[^,;。]{1,12}后|纯推理|端到端", re.IGNORECASE
@@ -71,22 +71,22 @@ def batches_in(text: str) -> list[int]:
     >>> batches_in("bs1与bs16的om"), batches_in("batch4,8,32")
     ([1, 16], [4, 8, 32])
     """
-    found: list[int] = []
+    batches: list[int] = []
     for match in _BATCH.finditer(text):
         for number in [match[1], *_MORE.findall(match[2])]:
             if (
                 0 < int(number) <= LARGEST_BATCH
                 and number not in CHIP_NUMBERS
-                and int(number) not in found
+                and int(number) not in batches
             ):
-                found.append(int(number))
-    return found
+                batches.append(int(number))
+    return batches
 
 
 def batch_in(text: str) -> int | None:
     """The batch that a text names, when it names exactly one."""
-    found = batches_in(text)
-    return found[0] if len(found) == 1 else None
+    batches = batches_in(text)
+    return batches[0] if len(batches) == 1 else None
 
 
 def device_spans(text: str) -> list[tuple[int, str]]:
@@ -113,8 +113,8 @@ def devices_in(text: str) -> list[str]:
 
 def device_in(text: str) -> str | None:
     """The device that a text names, when it names exactly one."""
-    found = devices_in(text)
-    return found[0] if len(found) == 1 else None
+    devices = devices_in(text)
+    return devices[0] if len(devices) == 1 else None
 
 
 def command_batch(line: str) -> int | None:

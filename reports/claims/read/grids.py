@@ -65,7 +65,9 @@ def _markdown(document: Document) -> Iterator[Grid]:
 
 
 def _html(document: Document) -> Iterator[Grid]:
-    """Tables of ``<tr>`` and ``<td>``; spans are filled with the cell that spans."""
+    """Tables of ``<tr>`` and ``<td>``, which Markdown leaves as they are; spans are filled with the
+    cell that spans. Tags may be left open, and text between them may hold ``<``.
+    """
     table: _HtmlTable | None = None
     for number, line in enumerate(document.raw):
         at = 0
@@ -142,6 +144,6 @@ class _HtmlTable:
         }
 
     def finished(self, number: int) -> Grid | None:
-        """The table as a grid, None when it is none."""
+        """The table as a grid, None if it has too few or too many cells."""
         self.close_row(number)
         return _squared(self.rows)

@@ -20,7 +20,8 @@ from portproof.reports.claims.read.printed import Printed, as_printed
 _GAP = 6
 _NUMBER = re.compile(NUMBER)
 _COMMAND = "trtexec -"
-_STATISTICS = ("min", "max", "mean", "median", "percentile")
+_STATISTICS = {name: f"compute.{name}" for name in ("min", "max", "mean", "median")}
+_STATISTICS["p99"] = "compute.percentile"
 _FAMILIES = (benchmark, pureinfer, ais_bench, trtexec, msame)
 
 
@@ -129,31 +130,27 @@ def _with_latency(document: Document, line: Line) -> Line:
 
 
 def _readings(document: Document, run: Run) -> dict[str, PastedFigure]:
-    found: dict[str, PastedFigure] = {}
+    readings: dict[str, PastedFigure] = {}
     for shown in run.figures:
         name = _name(run.family, shown)
-        if name and name not in found and shown.best_value is not None:
-            found[name] = PastedFigure(_printed(document, shown), shown.line)
-    return found
+        if name and name not in readings and shown.best_value is not None:
+            readings[name] = PastedFigure(_printed(document, shown), shown.line)
+    return readings
 
 
 def _name(family: str, shown: Figure) -> str | None:
+    """What the audit calls a figure, None for one that no README restates."""
     group, _, statistic = shown.name.partition("_")
     if family in ("benchmark", "pureinfer"):
-        kind = {"throughput": "rate", "walltime": "latency"}.get(shown.name, group)
-        if family == "pureinfer":
-            return kind
-        if shown.stage == "infer" and kind == "rate" and shown.boundary:
-            kind = "interface"
-        return (
-            f"{shown.stage or 'e2e'}.{kind}" if kind in ("rate", "latency", "interface") else None
-        )
+        kind = {"throughput": "rate", "latency": "latency", "walltime": "latency"}.get(group)
+        if family == "benchmark" and kind:
+            interface = kind == "rate" and shown.stage == "infer" and shown.boundary
+            kind = f"{shown.stage or 'e2e'}.{'interface' if interface else kind}"
+        return kind
     if shown.name == "throughput":
-        return None if shown.derived and shown.value is not None else "throughput"
-    if group == ("latency" if family == "msame" else "compute"):
-        statistic = {"p99": "percentile"}.get(statistic, statistic)
-        return f"compute.{statistic}" if statistic in _STATISTICS else None
-    return None
+        return "throughput" if shown.derived is None or shown.value is None else None
+    timed = group == ("latency" if family == "msame" else "compute")
+    return _STATISTICS.get(statistic) if timed else None
 
 
 def _printed(document: Document, shown: Figure) -> Printed:

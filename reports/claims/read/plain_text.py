@@ -52,7 +52,9 @@ _INLINE = MarkdownIt().enable("strikethrough").disable("emphasis")
 _BLOCKS = MarkdownIt("commonmark").enable("table")
 _BLOCKS.disable(["blockquote", "code", "hr", "html_block", "lheading", "list", "reference"])
 _BLOCKS.disable(["inline", "text_join"])
-_MARKED = re.compile(r"[\[<~`&\\]")
+#: More would be tried as links in quadratic time; a line of a README has some ten.
+_MOST_BRACKETS = 50
+_MARKED = re.compile(r"\]\(|[<~`&\\]")
 _TIMES = re.compile(r"乘以?\s*(?=\d)")
 _PRODUCT_IS = re.compile(r"(?<=\d)(\s?\*\s?\d{1,3}\s?)(?:即为|等于|得到|为|是|得)\s?(?=\d)")
 _HASHES = re.compile(r"\s{0,3}(#{1,6})(?!#)\s*")
@@ -67,7 +69,8 @@ def plain(text: str) -> str:
     >>> plain("**２６３.８７２**×4＝<b>1055.488</b> ~~1060~~ [x](http://y)")
     '263.872*4=1055.488  x'
     """
-    text = (_unmarked(text) if _MARKED.search(text) else text).translate(_TRANSLATION)
+    marked = _MARKED.search(text) and text.count("[") <= _MOST_BRACKETS
+    text = (_unmarked(text) if marked else text).translate(_TRANSLATION)
     text = _TIMES.sub("*", text).replace("**", "").replace("`", " ")
     return _PRODUCT_IS.sub(r"\1=", text).strip("\r\n")
 
@@ -178,7 +181,7 @@ def is_table_rule(line: str) -> bool:
 
 
 def decode(data: bytes) -> str:
-    """Text from any bytes: UTF-8, UTF-16 with its mark, GBK; what is none of these keeps U+FFFD in
+    """Text from any bytes: UTF-8, UTF-16 with its mark, GBK; other bytes keep U+FFFD in
     place of what is broken.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):

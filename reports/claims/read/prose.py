@@ -116,9 +116,9 @@ def _is_on_gpu(document: Document, number: int) -> bool:
     """Whether the nearest heading that names devices names a GPU only."""
     named = next(
         (
-            found
+            device
             for heading in document.headings_above(number)
-            if (found := device_in(heading.text))
+            if (device := device_in(heading.text))
         ),
         None,
     )
@@ -166,7 +166,7 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
 
 
 def _is_against_card(worked: Worked, index: int) -> bool:
-    """Whether a side is compared with a chip's rate times the chips of a card: then it is a GPU's."""
+    """Whether a side is compared with a chip's rate times the chips of a card: it is a GPU's."""
     others = [
         side
         for at, side in enumerate(worked.sides)
@@ -243,8 +243,7 @@ def _plain_claims(line: str, number: int) -> Iterator[Claim]:
     for match in _PLAIN.finditer(line):
         group = match.lastindex or 1
         read = as_printed(match[group])
-        # "bs1 213.98 fps, bs16 275.32 fps": with several batches in a line, the clause tells; the
-        # best may be of any batch.
+        # "bs1 213.98 fps, bs16 275.32 fps": each clause names its own batch; a best may be of any.
         clause = _clause_before(line, match.start(group))
         own = tuple(batches_in(clause))
         batches = own or (() if _BEST.search(clause) else named)

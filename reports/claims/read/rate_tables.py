@@ -1,4 +1,4 @@
-"""Tables of results, read: which device, batch and quantity each figure stands for."""
+"""Tables of results: the device, the batch and the quantity of each figure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from portproof.reports.claims.read.context import (
-    CHIP_NUMBERS,
-    LARGEST_BATCH,
     NPUS,
-    batch_in,
     batches_in,
     device_in,
     device_spans,
     devices_in,
 )
-from portproof.reports.claims.read.grids import Grid, GridCell
+from portproof.reports.claims.read.grids import Grid
 from portproof.reports.claims.read.plain_text import Document
-from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
+from portproof.reports.claims.read.rate_cells import RateCell, batch_of, cell_value
 
 _RATIO = re.compile(r"[/÷:]|与|比|\bvs\b|\bover\b", re.IGNORECASE)
 _BEST = re.compile(r"最优|最佳|最好|最高|\bbest\b|\bmax\b", re.IGNORECASE)
@@ -35,7 +32,7 @@ _OTHER_HEADER = re.compile(
 )
 _RATIO_WORD = re.compile(r"比值|性能比|加速比|倍数|\bratio\b|speed-?up", re.IGNORECASE)
 _LONGEST_TITLE = 60
-#: Stands for the divisor of a ratio column that names no devices.
+#: The divisor of a ratio column that names no devices.
 ANY_TWO = "any two"
 _VARIANT = re.compile(
     r"aoe|onnx|torch|auto[ _]?tune|调优|优化|int8|fp32|量化|quant"
@@ -44,37 +41,6 @@ _VARIANT = re.compile(
 )
 #: "基准性能" is what the port is measured against: the GPU's throughput.
 _BASELINE = re.compile(r"基准(?:性能|吞吐)")
-_BARE_BATCH = re.compile(r"(\d{1,4})")
-_LABELLED = re.compile(
-    rf"(?:bs|batch\s?(?:size)?)?\s?(\d{{1,3}})\s?[:=]\s?({NUMBER})"
-    rf"|(?:bs|batch)\s?(\d{{1,3}})\s*[:=]?\s*({NUMBER})",
-    re.IGNORECASE,
-)
-_TRAILING = re.compile(
-    rf"({NUMBER})[^\d()]{{0,12}}\(\s?(?:bs|batch\s?(?:size)?)\s?[:=]?\s?(\d{{1,3}})\s?\)",
-    re.IGNORECASE,
-)
-_VALUE = re.compile(
-    rf"(?:[a-z]{{2,4}}\s?[:=]\s?)?({NUMBER})\s?(%|倍|x)?"
-    r"\s*(?:fps|qps|samples?/s|im(?:a)?ge?s?/s|张/s|/s|s/s|wavs?/s|条/s|it/s)?",
-    re.IGNORECASE,
-)
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-
-
-@dataclass(frozen=True)
-class RateCell:
-    """A figure in a table. ``batch`` is its row's (None: not said); ``own_batch`` is a batch
-    printed inside the cell itself.
-    """
-
-    figure: Printed
-    line: int
-    row: int
-    batch: int | None
-    best: bool
-    own_batch: int | None = None
-    percent: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,17 +84,17 @@ class RateTable:
 
 def tables_in(document: Document, every: list[Grid]) -> list[RateTable]:
     """The document's tables that hold throughputs by device."""
-    found = []
+    tables = []
     for grid in every:
         table = _read(_upright(grid), _is_of_rates(document, grid))
         if table and table.rates:
-            found.append(table)
-    return found
+            tables.append(table)
+    return tables
 
 
 def _is_of_rates(document: Document, grid: Grid) -> bool:
     """Whether a column that only names a device can be taken for throughputs: nothing around the
-    table speaks of another quantity.
+    table names another quantity.
     """
     above = [line for line in document.lines[max(0, grid.line - 4) : grid.line] if line.strip()][
         -1:
@@ -156,21 +122,6 @@ def _upright(grid: Grid) -> Grid:
     ):
         return grid.transposed()
     return grid
-
-
-def batch_of(text: str, bare: bool) -> int | None:
-    """The batch that a row or column title names; a bare number counts where the title's place says
-    that it is one.
-    """
-    batch = batch_in(text)
-    if batch is None and bare:
-        match = _BARE_BATCH.fullmatch(text.strip().strip("*").strip())
-        batch = (
-            int(match[1])
-            if match and 0 < int(match[1]) <= LARGEST_BATCH and match[1] not in CHIP_NUMBERS
-            else None
-        )
-    return batch
 
 
 def _read(grid: Grid, of_rates: bool) -> RateTable | None:
@@ -215,36 +166,19 @@ def _column(grid: Grid, index: int, first: int, of_rates: bool) -> RateColumn | 
     elif len(named) != 1 or not (says_rate or (of_rates and not _OTHER_HEADER.search(header))):
         return None
     latency = bool(re.search(r"时延|latency|\bms\b|耗时", header, re.IGNORECASE))
+    of_batches = _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None
     values = []
     for row, cells in enumerate(grid.rows[1:], start=1):
         title = cells[first].text
-        if (
-            over is None
-            and not says_rate
-            and _OTHER_HEADER.search(title)
-            and not _RATE_HEADER.search(title)
-        ):
+        rate_named = over or says_rate or _RATE_HEADER.search(title)
+        if _OTHER_HEADER.search(title) and not rate_named:
             continue
-        batch, best = (
-            batch_of(title, _BATCH_HEADER.fullmatch(grid.rows[0][first].text) is not None),
-            bool(_BEST.search(title)),
-        )
-        value = _value(cells[index], row, None if best else batch, best)
-        if (
-            value
-            and (over or not value.percent)
-            and (over or best or batch or says_rate or _RATE_HEADER.search(title))
-        ):
+        batch, best = batch_of(title, of_batches), bool(_BEST.search(title))
+        value = cell_value(cells[index], row, None if best else batch, best)
+        if value and (over or not value.percent) and (rate_named or best or batch):
             values.append(value)
-    return RateColumn(
-        header,
-        grid.rows[0][index].line,
-        device,
-        over,
-        bool(_VARIANT.search(header)),
-        latency,
-        tuple(values),
-    )
+    line, variant = grid.rows[0][index].line, bool(_VARIANT.search(header))
+    return RateColumn(header, line, device, over, variant, latency, tuple(values))
 
 
 def _listed(
@@ -259,40 +193,19 @@ def _listed(
     rate = [i for i in rates if not _BASELINE.search(headers[i])]
     if len(rate) != 1:
         return None
-    found: dict[str, list[RateCell]] = {}
+    values_of: dict[str, list[RateCell]] = {}
     for row, cells in enumerate(grid.rows[1:], start=1):
         device = device_in(cells[by_device].text)
         batch = None if by_batch is None else batch_of(cells[by_batch].text, True)
-        value = _value(cells[rate[0]], row, batch, False)
+        value = cell_value(cells[rate[0]], row, batch, False)
         if device and value:
-            found.setdefault(device, []).append(value)
+            values_of.setdefault(device, []).append(value)
     variant = any(_VARIANT.search(cell.text) for row in grid.rows for cell in row)
     columns = [
         RateColumn(headers[rate[0]], grid.line, device, None, variant, False, tuple(values))
-        for device, values in found.items()
+        for device, values in values_of.items()
     ]
     return RateTable(grid.line, tuple(columns)) if columns else None
-
-
-def _value(cell: GridCell, row: int, batch: int | None, best: bool) -> RateCell | None:
-    """The one figure of a cell; None when it holds none, or several that cannot be told apart."""
-    text = cell.text.strip().strip("*_$").strip()
-    if _THOUSANDS.fullmatch(text):
-        text = text.replace(",", "")
-    trailing = _TRAILING.fullmatch(text)
-    if trailing:
-        return RateCell(as_printed(trailing[1]), cell.line, row, batch, best, int(trailing[2]))
-    stripped = re.sub(r"\s?(?:fps|qps|samples/s)$", "", text, flags=re.IGNORECASE)
-    labelled = _LABELLED.fullmatch(stripped)
-    if labelled:
-        own, number = (labelled[1], labelled[2]) if labelled[1] else (labelled[3], labelled[4])
-        return RateCell(as_printed(number), cell.line, row, batch, best, int(own))
-    match = _VALUE.fullmatch(text)
-    return (
-        RateCell(as_printed(match[1]), cell.line, row, batch, best, None, match[2] == "%")
-        if match
-        else None
-    )
 
 
 def _devices(header: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Accuracy: result.json blocks held against themselves, and the claim "within 1 %" against
+"""Accuracy: the figures of result.json blocks compared, and the claim "within 1 %" with
 published figures.
 """
 
@@ -102,7 +102,7 @@ def published(facts: DocumentFacts) -> dict[int, _Stated]:
     """Top-1 and Top-5 of the only table below a heading that says "published", when it has
     one row.
     """
-    found: dict[int, _Stated] = {}
+    accuracies: dict[int, _Stated] = {}
     for grid in facts.grids:
         above = facts.document.headings_above(grid.line)
         near = " ".join(facts.document.lines[max(0, grid.line - 3) : grid.line])
@@ -115,17 +115,17 @@ def published(facts: DocumentFacts) -> dict[int, _Stated]:
             number = re.fullmatch(rf"({NUMBER})\s?%?", cell.text.strip())
             if match and number and "err" not in header.text.lower():
                 k = int(match[1])
-                if k in found:
+                if k in accuracies:
                     return {}
-                found[k] = (as_printed(number[1]), cell.line)
-    return found or _printed(facts)
+                accuracies[k] = (as_printed(number[1]), cell.line)
+    return accuracies or _printed(facts)
 
 
 def _printed(facts: DocumentFacts) -> dict[int, _Stated]:
     """The same printed as text: ``Model Acc@1 Acc@5`` above ``resnet18 69.758 89.078``, or ``Acc@1
     69.758``; nothing when it is there twice.
     """
-    found: dict[int, _Stated] = {}
+    accuracies: dict[int, _Stated] = {}
     document = facts.document
     for number, line in enumerate(document.lines):
         names = (
@@ -142,7 +142,7 @@ def _printed(facts: DocumentFacts) -> dict[int, _Stated]:
         printed = _LONE.findall(rest)[-len(names) :]
         for name, text in zip(names, printed, strict=False) if len(printed) == len(names) else ():
             k = int(name[1])
-            if k in found:
+            if k in accuracies:
                 return {}
-            found[k] = (as_printed(text), at)
-    return found
+            accuracies[k] = (as_printed(text), at)
+    return accuracies

@@ -1,5 +1,5 @@
-"""Accuracy tables held against what is claimed of them: "within 1 %", "0.24 % below", "reaches 99.5
-% of", and result.json.
+"""Accuracy tables compared with what is claimed of them: "within 1 %", "0.24 % below", "reaches
+99.5 % of", and result.json.
 """
 
 from __future__ import annotations
@@ -134,10 +134,8 @@ def _top_cells(grid: Grid) -> Iterator[tuple[int, str, GridCell]]:
     """
     for row in grid.rows[1:]:
         for header, cell in zip(grid.rows[0][1:], row[1:], strict=True):
-            top, names = (
-                TOP.search(header.text) or TOP.search(row[0].text),
-                f"{row[0].text} {header.text}",
-            )
+            top = TOP.search(header.text) or TOP.search(row[0].text)
+            names = f"{row[0].text} {header.text}"
             if top and not _NO_ACCURACY.search(names) and _role(names) == "port":
                 yield int(top[1]), names, cell
 
@@ -160,25 +158,23 @@ def _matched(published: GridCell, reached: GridCell, title: str) -> Iterator[_Re
 
 
 def _percents(text: str) -> list[Printed]:
-    found = []
+    percents = []
     for match in _QUANTITY.finditer(text):
         read = as_printed(match[1])
         small = read.value <= 1 and not match[2]
-        found.append(
+        percents.append(
             Printed(match[0].strip(), read.value * 100, read.ulp * 100)
             if small
             else Printed(match[0].strip(), read.value, read.ulp)
         )
-    return found
+    return percents
 
 
 def _within(facts: DocumentFacts, pairs: list[_Reached]) -> Iterator[Answer]:
     claim = facts.once(claim_line)
     for pair in pairs if claim is not None else ():
-        drop, slack = (
-            pair.published.value - pair.reached.value,
-            pair.published.ulp + pair.reached.ulp,
-        )
+        drop = pair.published.value - pair.reached.value
+        slack = pair.published.ulp + pair.reached.ulp
         # Points or a fraction of the published figure: only what breaks both is a contradiction.
         broken = drop > _RULE_POINTS + slack and drop > 0.01 * pair.published.value + slack
         verdict = (

@@ -50,14 +50,8 @@ def _borrowed(facts: DocumentFacts) -> Iterator[Answer]:
             f"batch {run.batch}: {claim.operand.text if claim.operand else ''} is the figure of"
             " its log"
         )
-        yield Checked(
-            Agreement.AGREES if right else sure,
-            "log-self",
-            claim.line + 1,
-            stated,
-            derived,
-            run.log.last + 1,
-        )
+        verdict = Agreement.AGREES if right else sure
+        yield Checked(verdict, "log-self", claim.line + 1, stated, derived, run.log.last + 1)
 
 
 def _judge(facts: DocumentFacts, labels: list[BatchLabel]) -> Iterator[Answer]:

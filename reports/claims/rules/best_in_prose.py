@@ -1,4 +1,4 @@
-"""Bests named in prose, "310P最优batch为16，达2092.6fps", held against the tables."""
+"""Bests named in prose, "310P最优batch为16，达2092.6fps", compared with the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from portproof.reports.claims.facts.known_rates import devices_named
 from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import TUNED, batches_in
 from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed, deviation, same
-from portproof.reports.claims.read.rate_tables import RateCell, RateColumn
+from portproof.reports.claims.read.rate_cells import RateCell
+from portproof.reports.claims.read.rate_tables import RateColumn
 
 KIND = "best-row"
 _BEST = re.compile(r"最优|最佳|最高|\bbest\b|\bhighest\b", re.IGNORECASE)
@@ -29,7 +30,7 @@ _LONGEST = 200
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
-    """Every line of prose that speaks of the best of one device that a table has with several
+    """Every line of prose that names the best of one device that a table has with several
     batches.
     """
     for number, line in enumerate(facts.document.lines):
@@ -45,7 +46,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
 
 def _line(facts: DocumentFacts, number: int, line: str) -> Iterator[Answer]:
     device: list[str] = []
-    #: What the clause that spoke of the best has not said yet: the next clause may.
+    #: What the clause about the best has not named yet: the next clause may.
     open_batch = open_rate = False
     for part in _parts(line):
         device = devices_named(facts, part) or device
@@ -54,7 +55,7 @@ def _line(facts: DocumentFacts, number: int, line: str) -> Iterator[Answer]:
         if _BEST.search(part):
             open_batch = open_rate = True
         elif (batches and not open_batch) or (rates and not open_rate):
-            # Another batch than the best is spoken of.
+            # The clause is about another batch than the best.
             open_batch = open_rate = False
         if (open_batch or open_rate) and len(device) == 1 and not _ONE_BATCH.search(part):
             yield from _statement(
@@ -64,7 +65,7 @@ def _line(facts: DocumentFacts, number: int, line: str) -> Iterator[Answer]:
 
 
 def _parts(line: str) -> list[str]:
-    """The clauses; what stands in brackets belongs to the clause before it."""
+    """The clauses; words in brackets belong to the clause before them."""
     text = _THOUSANDS.sub("", line)
     text = re.sub(r"\([^()]*\)", lambda bracket: bracket[0].replace(",", " "), text)
     return [part for part in _CLAUSE.split(text) if part.strip()]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from portproof.reports.claims.checked import Agreement, Answer, Checked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.printed import deviation
-from portproof.reports.claims.read.rate_tables import RateCell, RateColumn, RateTable
+from portproof.reports.claims.read.rate_cells import RateCell
+from portproof.reports.claims.read.rate_tables import RateColumn, RateTable
 
 KIND = "best-row"
 

@@ -1,4 +1,4 @@
-"""Figures restated in comparisons, ``batch16: 1635.3fps > 1.6 * 656.98fps``, held against what the
+"""Figures restated in comparisons, ``batch16: 1635.3fps > 1.6 * 656.98fps``, compared with what the
 document gives for the batch.
 """
 
@@ -34,15 +34,15 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every lone figure, or figure times a threshold, on either side of ``<`` and ``>``."""
     text = "\n".join(facts.document.lines)
     comparing = (
-        (n, found)
-        for n, found in facts.worked.items()
-        if any(r in "<>" for worked in found for r in worked.relations)
+        (n, arithmetic)
+        for n, arithmetic in facts.worked.items()
+        if any(r in "<>" for worked in arithmetic for r in worked.relations)
     )
-    for number, found in islice(comparing, _MOST_LINES):
+    for number, arithmetic in islice(comparing, _MOST_LINES):
         line = facts.document.lines[number]
         if facts.document.fenced[number] or TUNED.search(line):
             continue
-        for worked in found:
+        for worked in arithmetic:
             if any(relation in "<>" for relation in worked.relations):
                 yield from _sides(facts, number, worked, text)
 
@@ -89,19 +89,19 @@ def _restated(side: Term) -> Printed | None:
 def _batches(facts: DocumentFacts, number: int, line: str) -> list[int]:
     """The batch of the line, or of a short title right above it."""
     for at in range(number, max(-1, number - _TITLE_ABOVE), -1):
-        found = (
+        named = (
             batches_in(facts.document.lines[at])
             if at == number or len(facts.document.lines[at]) < 20
             else []
         )
-        if found:
-            return found
+        if named:
+            return named
     return []
 
 
 def _known(facts: DocumentFacts, number: int, batches: list[int]) -> list[_Known]:
     """What other lines give for the batch, or for every batch where none is named."""
-    found = [
+    known = [
         _Known(column.device or "", v.figure.value, v.line)
         for table in facts.tables
         for column in table.rates
@@ -110,10 +110,10 @@ def _known(facts: DocumentFacts, number: int, batches: list[int]) -> list[_Known
     ]
     for (device, batch), sources in facts.once(rate_sources).items():
         if not batches or batch in batches:
-            found += [
+            known += [
                 _Known(device, value, source.line)
                 for source in sources
                 if source.line != number
                 for value in (source.value, *source.others)
             ]
-    return found
+    return known

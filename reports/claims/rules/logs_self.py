@@ -1,5 +1,5 @@
-"""Logs held against themselves: samples from rate x time, read rate x latency, order of the
-statistics, throughput from the mean.
+"""The figures of one log compared with each other: samples from rate x time, read rate x latency,
+order of the statistics, throughput from the mean.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from portproof.reports.claims.read.printed import RESTATED, Printed, deviation, 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every worked equation and comparison outside commands and logs."""
     taken = {reading.line for log in facts.logs for reading in log.readings.values()}
-    for number, found in facts.worked.items():
+    for number, arithmetic in facts.worked.items():
         line = facts.document.lines[number]
-        for worked in found if number not in taken else ():
+        for worked in arithmetic if number not in taken else ():
             for index, relation in enumerate(worked.relations):
                 left, right = worked.sides[index], worked.sides[index + 1]
                 if relation == "=" and left.is_worked and right.figure:

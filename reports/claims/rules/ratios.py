@@ -1,4 +1,4 @@
-"""Ratio columns held against the quotient of the table's own cells."""
+"""Ratio columns compared with the quotients of the table's own cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.chips import most_chips
 from portproof.reports.claims.read.printed import RATIO, Printed, deviation, same, shown
-from portproof.reports.claims.read.rate_tables import ANY_TWO, RateCell, RateColumn, RateTable
+from portproof.reports.claims.read.rate_cells import RateCell
+from portproof.reports.claims.read.rate_tables import ANY_TWO, RateColumn, RateTable
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
@@ -18,7 +19,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
         for column in table.ratios:
             yield from _with_doubt(
                 column,
-                [found for value in column.values if (found := _ratio(table, column, value))],
+                [judged for value in column.values if (judged := _ratio(table, column, value))],
             )
 
 
@@ -71,13 +72,10 @@ def _ratio(table: RateTable, column: RateColumn, value: RateCell) -> tuple[Check
         quotients, key=lambda pair: deviation(stated.value, pair[0].value / pair[1].value)
     )
     # Cells printed as whole numbers are rounded too.
-    derived, slack = (
-        top.value / bottom.value,
-        0.5 * top.ulp / top.value + 0.5 * bottom.ulp / bottom.value,
-    )
-    grows = any(word in column.header for word in ("提升", "增", "加速")) and same(
-        stated, derived - 1, slack
-    )
+    derived = top.value / bottom.value
+    slack = 0.5 * top.ulp / top.value + 0.5 * bottom.ulp / bottom.value
+    gain = any(word in column.header for word in ("提升", "增", "加速"))
+    grows = gain and same(stated, derived - 1, slack)
     verdict = graded(
         grows or same(stated, derived, slack), deviation(stated.value, derived) <= RATIO + slack
     )

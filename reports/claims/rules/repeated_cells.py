@@ -1,4 +1,4 @@
-"""Tables that show the same run twice: a cell of one held against the cell of the same device and
+"""Tables that show the same run twice: a cell of one compared with the cell of the same device and
 batch of the other.
 """
 
@@ -10,7 +10,8 @@ from itertools import combinations
 from portproof.reports.claims.checked import Agreement, Answer, Checked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.printed import OTHER_RUN, deviation, same
-from portproof.reports.claims.read.rate_tables import RateCell, RateTable
+from portproof.reports.claims.read.rate_cells import RateCell
+from portproof.reports.claims.read.rate_tables import RateTable
 
 KIND = "table-vs-log"
 #: So many equal cells make two tables one run.
@@ -19,7 +20,7 @@ _MOST_TABLES = 20
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
-    """Every pair of tables; the smaller one is held against the larger."""
+    """Every pair of tables; the smaller one is compared with the larger."""
     for pair in combinations(facts.tables[:_MOST_TABLES], 2):
         smaller, larger = sorted((_cells(table) for table in pair), key=len)
         shared = [(cell, larger[key]) for key, cell in smaller.items() if key in larger]
@@ -46,7 +47,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
 
 def _cells(table: RateTable) -> dict[tuple[str, int], RateCell]:
     """The throughputs by device and batch, without variants, bests and what is there twice."""
-    found: dict[tuple[str, int], RateCell] = {}
+    cells: dict[tuple[str, int], RateCell] = {}
     for column in table.rates:
         alone = (
             column.device
@@ -54,9 +55,9 @@ def _cells(table: RateTable) -> dict[tuple[str, int], RateCell]:
             and not column.latency
             and len(table.of(column.device)) == 1
         )
-        found |= {
+        cells |= {
             (column.device or "", v.batch): v
             for v in column.values
             if alone and v.batch and not v.best
         }
-    return found
+    return cells

@@ -38,7 +38,7 @@ _NAMED_RATE = re.compile(
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
-    """Conclusions below their logs first; then the claims that stand elsewhere; last, later uses of
+    """Conclusions below their logs first; then the claims elsewhere; last, later uses of
     what was found wrong.
     """
     wrong: dict[str, Checked] = {}
@@ -100,14 +100,8 @@ def _misquoted(misquote: Misquote) -> Checked:
         if claim.figure is None or claim.form == "plain"
         else f"{claim.text}={claim.figure.text}"
     )
-    return Checked(
-        Agreement.CONTRADICTION,
-        KIND,
-        claim.line + 1,
-        text,
-        misquote.derived,
-        misquote.correct_line + 1,
-    )
+    wrong, source = Agreement.CONTRADICTION, misquote.correct_line + 1
+    return Checked(wrong, KIND, claim.line + 1, text, misquote.derived, source)
 
 
 def _conclusion(run: AssignedLog, claim: Claim) -> Checked:
@@ -157,9 +151,7 @@ def _rate_of_time(run: AssignedLog, claim: Claim) -> Iterator[Answer]:
 
 
 def _elsewhere(facts: DocumentFacts, claim: Claim) -> Checked | None:
-    """A claim for one device and batch, held against the logs and worked figures of the same device
-    and batch above it.
-    """
+    """A claim compared with the logs and worked figures of its device and batch above it."""
     line = facts.document.lines[claim.line]
     device = claim.device or _device_of_log_above(facts, claim)
     if claim.batch is None or device is None or TUNED.search(line) or OTHER_CONDITION.search(line):
@@ -197,8 +189,8 @@ def _repeats(facts: DocumentFacts, wrong: dict[str, Checked]) -> Iterator[Answer
     same.
     """
     seen = {(finding.line, text) for text, finding in wrong.items()}
-    for number, found in facts.worked.items() if wrong else ():
-        for worked in found:
+    for number, arithmetic in facts.worked.items() if wrong else ():
+        for worked in arithmetic:
             for side in worked.sides:
                 for factor, _ in side.factors:
                     first = wrong.get(factor.text)

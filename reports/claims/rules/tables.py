@@ -1,4 +1,4 @@
-"""Cells of a table held against the logs and worked figures of the same device and batch."""
+"""Cells of a table compared with the logs and worked figures of the same device and batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from portproof.reports.claims.facts.rate_sources import (
 )
 from portproof.reports.claims.read.context import TUNED
 from portproof.reports.claims.read.printed import OTHER_RUN, same, shown
-from portproof.reports.claims.read.rate_tables import RateCell, RateColumn, RateTable
+from portproof.reports.claims.read.rate_cells import RateCell
+from portproof.reports.claims.read.rate_tables import RateColumn, RateTable
 
 KIND = "table-vs-log"
 
@@ -51,7 +52,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
 
 
 def _with_doubt(facts: DocumentFacts, table: RateTable, finding: Checked) -> Checked:
-    """Where the source or the table's title speaks of tuning, the two may be of different
+    """Where the source or the table's title names tuning, the two may be of different
     models.
     """
     titles = facts.document.lines[max(0, table.line - 3) : table.line]
@@ -67,7 +68,7 @@ def _with_doubt(facts: DocumentFacts, table: RateTable, finding: Checked) -> Che
 def _sources(
     facts: DocumentFacts, table: RateTable, column: RateColumn, value: RateCell
 ) -> list[RateSource]:
-    """What the cell can be held against; nothing when it is not sure which run it shows."""
+    """What the cell can be compared with; nothing if it is not sure which run it shows."""
     if column.device is None or column.variant or len(table.of(column.device)) > 1:
         return []
     rows = Counter(v.batch for v in column.values if not v.best)
@@ -78,9 +79,9 @@ def _sources(
         return []
     if value.batch is not None:
         return sources_of(facts, device, value.batch)
-    found = list(all_sources(facts, device))
-    batches = {batch for batch, _ in found}
-    return [source for _, source in found] if len(batches) == 1 else []
+    sources = list(all_sources(facts, device))
+    batches = {batch for batch, _ in sources}
+    return [source for _, source in sources] if len(batches) == 1 else []
 
 
 def _compare(column: RateColumn, value: RateCell, sources: list[RateSource]) -> Checked:

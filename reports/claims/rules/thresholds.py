@@ -52,7 +52,7 @@ _OTHER_SUBJECT = re.compile(
     r"同类|其他模型|其它模型|时延|耗时|latency|功耗|内存|显存", re.IGNORECASE
 )
 
-#: A multiple said to be exceeded is rounded up by no more than this.
+#: A multiple that is called exceeded is rounded up by no more than this.
 _NEARLY = 0.97
 
 _SEVERITY = [Agreement.AGREES, Agreement.AMBIGUOUS, Agreement.CONTRADICTION]
@@ -81,7 +81,7 @@ def _is_rule(text: str, match: re.Match[str]) -> bool:
 
 
 def _says_met(before: str, match: re.Match[str], after: str) -> bool:
-    """Whether the number stands within "the requirement of N times is met"."""
+    """Whether the number is part of "the requirement of N times is met"."""
     return any(
         met.start() <= len(before) < met.end()
         for met in _RULE_MET.finditer(before + match[0] + after)
@@ -97,7 +97,7 @@ def _claim(facts: DocumentFacts, number: int, line: str, match: re.Match[str]) -
         return
     tuned = bool(_VARIANT.search(line))
     if tuned and not any(column.variant for table in facts.tables for column in table.rates):
-        # Figures from before and after tuning cannot be told apart where no table has both.
+        # Figures from before and after tuning cannot be distinguished where no table has both.
         return
     stated = as_printed(match[1])
     bound = (
@@ -111,7 +111,7 @@ def _claim(facts: DocumentFacts, number: int, line: str, match: re.Match[str]) -
     )
     for choices in _choices(facts, line, start, match, named):
         pairs = [pair for batch in choices for pair in _pairs(facts, named, batch, number)]
-        # "Compared with T4, 310P reaches N times": the order of the words does not tell what is
+        # "Compared with T4, 310P reaches N times": the order of the words does not show what is
         # divided by what.
         pairs += [(bottom, top) for top, bottom in pairs]
         findings = [
@@ -151,7 +151,7 @@ def _operands(facts: DocumentFacts, line: str, start: int, match: re.Match[str])
         or _COMPARED.search(line, 0, start)
         or _TIMES.search(line, 0, start)
     ):
-        # "..., and reaches 2.036 times T4": the subject stands in the clause before.
+        # "..., and reaches 2.036 times T4": the subject is in the clause before.
         before = [name for name in devices_named(facts, line[:start]) if name != named[0]]
         named = before[:1] + named
     return named
@@ -173,8 +173,8 @@ def _choices(
     if _BEST_WORD.search(line):
         return [[BEST]]
     for earlier in reversed(_CLAUSE.split(line[:start])):
-        if found := batches_in(earlier):
-            return [[batch] for batch in found]
+        if batches := batches_in(earlier):
+            return [[batch] for batch in batches]
     # No batch is named: what no batch and no best shows is refuted whichever is meant.
     return [[BEST, *common_batches(facts, named)]] if _SPEED.search(line) else []
 

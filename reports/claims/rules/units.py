@@ -18,7 +18,7 @@ from portproof.reports.claims.read.printed import (
     deviation,
     shown,
 )
-from portproof.reports.claims.read.rate_tables import batch_of
+from portproof.reports.claims.read.rate_cells import batch_of
 
 KIND = "unit"
 _RATE = re.compile(r"fps|qps|samples/s|im(?:a)?ge?s?/s|吞吐", re.IGNORECASE)

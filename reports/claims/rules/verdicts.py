@@ -1,4 +1,4 @@
-"""Verdicts in words, "故310性能高于T4性能", held against every batch that the document compares."""
+"""Verdicts in words, "故310性能高于T4性能", compared for every batch that the document has."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _verdict(
 
 
 def _refuted(faster: list[Rate], slower: list[Rate]) -> bool:
-    """Whether every figure of what is called faster stands clearly below every figure of
+    """Whether every figure of what is called faster is clearly below every figure of
     the other.
     """
     # What may be one chip's figure may mean a card that is as many times as fast as it has chips.

@@ -125,7 +125,7 @@ def test_a_digit_slip_below_the_tolerance_is_not_accused() -> None:
     assert len(result.ambiguous) == 1
 
 
-def test_median_taken_for_mean_cannot_be_told() -> None:
+def test_median_taken_for_mean_is_ambiguous() -> None:
     result = audited(fenced(GPU) + "\nbatch1 t4单卡吞吐率：1000/(16.0951/1)=62.1307fps\n")
     assert result.contradictions == []
     assert [f.kind for f in result.ambiguous] == ["table-vs-log"]
@@ -147,7 +147,27 @@ TWO_LOGS = (
 )
 
 
-def test_cells_are_held_against_the_log_of_their_device_and_batch() -> None:
+def test_logs_are_read_as_the_readers_of_logs_read_them() -> None:
+    """trtexec 7.x prints 0 qps before its statistics; a decimal comma makes no whole number."""
+    wrong = "batch1 T4: 1000/(12.2649/1)=81.534fps\n"
+    assert found(fenced("[I] throughput: 0 qps\n" + GPU) + wrong) == [
+        ("table-vs-log", 9, "1000/(12.2649/1)=81.534")
+    ]
+    with_comma = GPU.replace("16.2649", "16,2649")
+    assert found(fenced(with_comma) + "batch1 T4: 1000/(16/1)=62.5fps\n") == []
+    assert audited(fenced(with_comma)).checked == audited("").checked == 0
+
+
+def test_figures_further_apart_than_a_log_is_long_are_two_logs() -> None:
+    """[infer] of one run over [post] of another would be a batch that neither has."""
+    own, other = LOG.splitlines()[4], LOG_16.splitlines()[4]
+    conclusion = "batch1 310: 263.872x4=1055.488fps\n"
+    for lines_between, doubts in ((0, 1), (9, 0)):
+        text = fenced(LOG.replace(own, "\n" * lines_between + other)) + conclusion
+        assert len(list(audited(text).in_order())) == doubts
+
+
+def test_cells_are_compared_with_the_log_of_their_device_and_batch() -> None:
     table = HEADER + "| bs1 | {} | 624.486 | | | |\n| bs16 | 2858.056 | 3907.39 | | | |\n"
     assert found(TWO_LOGS + table.format("1055.488")) == []
     assert found(TWO_LOGS + table.format("1055.49fps")) == []
@@ -274,7 +294,7 @@ def test_a_command_of_another_batch_above_is_no_label() -> None:
     )
 
 
-def test_a_log_is_held_against_itself() -> None:
+def test_a_log_is_compared_with_itself() -> None:
     assert found(fenced(LOG)) == []
     edited = LOG.replace("5.06532", "5.56532")
     assert [(kind, line) for kind, line, _ in found(fenced(edited))] == [("log-self", 3)]
@@ -295,7 +315,7 @@ def test_a_tools_own_lines_are_no_claims() -> None:
     assert found(AIS + tail + devices) == []
 
 
-def test_another_data_set_in_one_log_cannot_be_told() -> None:
+def test_another_data_set_in_one_log_is_ambiguous() -> None:
     other = LOG_16.replace("195592", "95592")
     result = audited(fenced(LOG) + "\n\n" + fenced(other))
     assert result.contradictions == []

@@ -128,7 +128,7 @@ def test_prose_follows_from_the_table(right: str, wrong: str, kind: str) -> None
         "310P最优batch性能240.7fps，bs1时为172.9fps。",
     ],
 )
-def test_other_subjects_and_rules_are_not_held_against_the_table(text: str) -> None:
+def test_other_subjects_and_rules_are_not_compared_with_the_table(text: str) -> None:
     assert kinds(TABLE + text) == set()
 
 

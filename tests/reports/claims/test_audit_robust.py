@@ -73,7 +73,7 @@ def test_any_bytes(data: bytes) -> None:
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 @settings(max_examples=200, deadline=None)
 def test_any_mixture_of_what_it_looks_for(pieces: list[str]) -> None:
-    """No crash, and every figure that it says is stated stands in the line that it names."""
+    """No crash, and every figure that it calls stated is in the line that it names."""
     text = " ".join(pieces)
     document = parse(text.encode())
     for finding in audit_document(document, "x").contradictions:
@@ -96,6 +96,8 @@ def test_any_mixture_of_what_it_looks_for(pieces: list[str]) -> None:
         "mean: 1 ",
         "~~a",
         "[a](",
+        "![",
+        "`a``",
         "1/2=",
         "9",
         "| a ",
@@ -117,10 +119,26 @@ def test_one_endless_line(piece: str) -> None:
         "|1|2|\n|-|-|",
         "# 310",
         "1000/(2.5/1)=400 batch1 T4",
+        "![" * 20,
+        "```",
+        "|-" * 20,
     ],
 )
 def test_one_line_ten_thousand_times(line: str) -> None:
     audited((line + "\n").encode() * 10_000)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[I] percentile(.%) = 3 ms",
+        "[INFO] NPU_compute_time (ms): mean = 1, percentile(.%) = 3",
+        "batch1 310P吞吐率：1e400fps",
+        "[I] Throughput: inf qps",
+    ],
+)
+def test_numbers_that_are_none(line: str) -> None:
+    assert audited(f"[I] GPU Compute\n{line}\n".encode()).contradictions == []
 
 
 def test_empty_and_binary() -> None:

@@ -174,11 +174,8 @@ def _sample_count(log: _Log, run: Run) -> Figure | None:
     """Samples = end-to-end rate x time, which must be a whole number within the six digits that the
     tool prints.
     """
-    rate, latency, product = (
-        log.value("e2e", "rate"),
-        log.value("e2e", "latency"),
-        samples_of(run),
-    )
+    rate, latency = log.value("e2e", "rate"), log.value("e2e", "latency")
+    product = samples_of(run)
     if rate is None or latency is None or product is None:
         return None
     slack = product * _ROUNDING + 1e-3
@@ -205,12 +202,8 @@ def _find_batch(log: _Log, run: Run, named: int | None, samples: float | None) -
     """Set the batch: from the rates where they tell it, else from the file's name, which is only a
     hint.
     """
-    infer, post, ratio = (
-        log.value("infer", "rate"),
-        log.value("post", "rate"),
-        batch_of_rates(run),
-    )
-    measured = None
+    infer, post = log.value("infer", "rate"), log.value("post", "rate")
+    ratio, measured = batch_of_rates(run), None
     if ratio is not None:
         fitting = _batches_for(ratio, samples)
         if named and samples and samples < _FEW and near(mean_batch(named, samples), ratio, 0.05):
