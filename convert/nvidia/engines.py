@@ -24,6 +24,7 @@ from portproof.convert.nvidia.trtexec import (
     build_command,
     find_trtexec,
     has_passed,
+    run_of,
     why_it_failed,
 )
 from portproof.convert.onnxfile.inherit import normalisation_fact
@@ -38,7 +39,6 @@ PRECISIONS = ("fp32", "fp16", "int8")
 _FLOAT16 = 10  # onnx.TensorProto.FLOAT16
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _THREE_SHAPES = re.compile(r"[0-9]+(?:x[0-9]+)*(?:,[0-9]+(?:x[0-9]+)*){2}")
-_CAPABILITY = re.compile(r"Compute Capability: (\d+\.\d+)")
 _CAPABILITY_OF_SMI = re.compile(r", (\d+\.\d+),")
 #: Drivers before 495 know no compute_cap.
 _GPU_QUERIES = ("name,compute_cap,driver_version", "name,driver_version")
@@ -311,9 +311,10 @@ def _by_trtexec(
     done = run_program(build_command(tool, draft), log, timeout_s=timeout_s)
     if not has_passed(done) or not _holds_bytes(draft.engine):
         raise done.failure(f"trtexec built no engine: {why_it_failed(done)}")
-    capability = _CAPABILITY.search(done.output)
+    run = run_of(done)
+    capability = run.facts.get("compute_capability") if run else None
     return {"command": list(done.command), "seconds": done.seconds} | (
-        {"compute_capability": capability[1]} if capability else {}
+        {"compute_capability": capability} if capability else {}
     )
 
 

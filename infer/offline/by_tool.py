@@ -4,6 +4,7 @@ process.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,31 @@ from portproof.infer.vendor.parts.scratch import check_sizes, scratch_beside
 from portproof.manifest import Sample, read_info
 from portproof.proof.journal import Journal
 from portproof.proof.sidecar import Proof, Work, read_proof, record_of
+
+
+def run_by_tool(options: argparse.Namespace) -> None:
+    """``run.py --runner``; :class:`InputError` for an option that the tools do not know."""
+    if options.images or options.info is None or Path(options.info).is_dir():
+        raise InputError(
+            f"--runner {options.runner} reads single files: give an info list with --info"
+        )
+    for name in ("backend", "precision", "threads", "provider"):
+        if getattr(options, name):
+            raise InputError(
+                f"--{name} is for backends in this process and has no meaning for --runner"
+                f" {options.runner}; leave it out"
+            )
+    run_with_tool(
+        options.runner,
+        options.model_file,
+        options.info,
+        options.out,
+        batch=options.batch,
+        form=options.format,
+        device=options.device,
+        options=dict(options.option),
+        perf_file=options.perf_file,
+    )
 
 
 def run_with_tool(

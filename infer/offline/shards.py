@@ -4,6 +4,7 @@ device's part is a run of its own, and the results are joined by id.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -35,6 +36,25 @@ from portproof.proof.sidecar import (
 )
 
 _TAIL_LINES = 20
+
+
+def run_on_devices(options: argparse.Namespace) -> None:
+    """``run.py --devices``: a run of its own for each device."""
+    if options.device or options.perf_file or options.images or options.info is None:
+        raise InputError(
+            "--devices needs an info list (--info), and neither --device nor --perf-file; each"
+            " device's rate is in the sidecar"
+        )
+    same = {
+        "--runner": options.runner,
+        "--backend": options.backend,
+        "--model": options.model,
+        "--precision": options.precision,
+    }
+    words = ["--batch", str(options.batch), "--format", options.format]
+    words += [word for flag, value in same.items() if value for word in (flag, value)]
+    words += [word for name, value in options.option for word in ("--option", f"{name}={value}")]
+    run_sharded(options.model_file, options.info, options.out, options.devices, words)
 
 
 def run_sharded(

@@ -339,7 +339,8 @@ def test_an_npu_is_asked_after_the_block_only(monkeypatch: pytest.MonkeyPatch) -
 def test_a_bench_keeps_the_counters_and_a_shared_gpu_makes_it_unstable(
     nvml: Any, tiny_onnx: Path, tmp_path: Path
 ) -> None:
-    from portproof.infer.timing.alternating import Plan, bench
+    from portproof.infer.timing.job import bench
+    from portproof.infer.timing.timer import Plan
 
     write_plan = importlib.import_module("tensorrt_plans").write_plan
     shape = [3, 4, 4]

@@ -37,8 +37,8 @@ _TOTALS = {
     "total compute time": "compute_total",
 }
 #: Keys of the options blocks.
-_OPTIONS = ("TensorRT version", "Batch", "Streams", "Selected Device", "Compute Capability")
-_OPTIONS += ("Precision", *MODES)
+_OPTIONS = ["TensorRT version", "Batch", "Streams", "Selected Device", "Compute Capability"]
+_OPTIONS += ["Precision", *MODES]
 _STATISTICS = ("min:", "min =", "max:", "max =", "mean:", "mean =", "median", "percentile")
 MARKS = (
     "&&&& ",
