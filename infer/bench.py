@@ -50,6 +50,21 @@ def parser() -> Parser:
         help="default random; real needs --info",
     )
     p.add_argument("--info", metavar="FILE", help="info list of the real inputs")
+    _add_length(p)
+    p.add_argument(
+        "--out",
+        required=True,
+        metavar="PERF.json",
+        help="the measurement file; logs of tools are kept beside it",
+    )
+    add_backend_options(p)
+    add_npu_options(p, "the old spelling of LABEL=TOOL:FILE")
+    p.add_progress_options()
+    return p
+
+
+def _add_length(p: Parser) -> None:
+    """Add the options that say for how long; each way of timing has its own defaults."""
     p.add_argument(
         "--iterations",
         type=positive,
@@ -89,16 +104,6 @@ def parser() -> Parser:
         metavar="N",
         help="processes a subject that call at the same time (default 1)",
     )
-    p.add_argument(
-        "--out",
-        required=True,
-        metavar="PERF.json",
-        help="the measurement file; logs of tools are kept beside it",
-    )
-    add_backend_options(p)
-    add_npu_options(p, "the old spelling of LABEL=TOOL:FILE")
-    p.add_progress_options()
-    return p
 
 
 def work(options: argparse.Namespace) -> int:

@@ -28,17 +28,7 @@ def parser() -> Parser:
     p.add_argument(
         "model_file", metavar="MODEL_FILE", help=".onnx, .om, .plan, or .pth (then with --model)"
     )
-    samples = p.add_mutually_exclusive_group(required=True)
-    samples.add_argument(
-        "--info",
-        metavar="FILE",
-        help="info list (its paths are relative to the working directory), or a packed folder",
-    )
-    samples.add_argument(
-        "--images",
-        metavar="DIR",
-        help="images, preprocessed on the way by the card's recipe; no sample file is written",
-    )
+    _add_samples(p)
     p.add_argument(
         "--out",
         required=True,
@@ -81,6 +71,21 @@ def parser() -> Parser:
     )
     p.add_progress_options()
     return p
+
+
+def _add_samples(p: Parser) -> None:
+    """Add the two ways of giving samples."""
+    samples = p.add_mutually_exclusive_group(required=True)
+    samples.add_argument(
+        "--info",
+        metavar="FILE",
+        help="info list (its paths are relative to the working directory), or a packed folder",
+    )
+    samples.add_argument(
+        "--images",
+        metavar="DIR",
+        help="images, preprocessed on the way by the card's recipe; no sample file is written",
+    )
 
 
 def work(options: argparse.Namespace) -> int:

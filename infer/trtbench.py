@@ -34,7 +34,6 @@ def parser() -> Parser:
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
     p.add_argument(
         "--device",
-        default="cuda:0",
         metavar="D",
         help="the GPU, as trtexec counts them (default cuda:0)",
     )

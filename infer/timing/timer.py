@@ -71,7 +71,7 @@ class Timed(NamedTuple):
 
 
 class Timer(Protocol):
-    """A way of timing a job. Making one raises :class:`InputError` for a job that it cannot time."""
+    """A way of timing. Making one raises :class:`InputError` for a job that it cannot time."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
