@@ -202,13 +202,13 @@ def _run_all(commands: Sequence[Sequence[str]], names: Sequence[str]) -> None:
 
 def _refuse(code: int, log: str, name: str) -> None:
     lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
-    said = next(
+    reason = next(
         (line.partition("error: ")[2] for line in reversed(lines) if "portproof: error: " in line),
         f"it ended with exit code {code}",
     )
     if code == EXIT_BAD_INPUT:
-        raise InputError(f"{name}: {said}")
-    raise ToolError(f"{name}: {said}", "\n".join(lines[-_TAIL_LINES:]))
+        raise InputError(f"{name}: {reason}")
+    raise ToolError(f"{name}: {reason}", "\n".join(lines[-_TAIL_LINES:]))
 
 
 def _stop(processes: Sequence[subprocess.Popen[str]]) -> None:
@@ -241,8 +241,8 @@ def _joined(part: Path, target: Path, record: FileRecord, root: Path) -> FileRec
 def _facts(
     devices: Sequence[int], proofs: Sequence[Proof], samples: int, wall_s: float, is_whole: bool
 ) -> dict[str, Any]:
-    """What the run came to; a device's rate is its own part's, from file to result, while the
-    others ran too. ``is_whole``: no part was finished before this run began.
+    """Facts for the sidecar. A device's rate covers its shard only, from file to result, while the
+    others ran too. ``is_whole``: no shard was finished before this run began.
     """
     parts = [p.facts.get("end_to_end") or p.facts.get("rate") or {} for p in proofs]
     each = [

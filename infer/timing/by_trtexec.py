@@ -16,7 +16,7 @@ from portproof.convert.nvidia.trtexec import Mode, Shape, bench_command, find_tr
 from portproof.core.errors import InputError
 from portproof.core.progress import Meter
 from portproof.core.shell import Finished, run_program
-from portproof.infer.runtimes.trt_engine import precision_said
+from portproof.infer.runtimes.trt_engine import stated_precision
 from portproof.infer.timing.devices.watch import Devices, Watch
 from portproof.infer.timing.timer import Job, Plan, Timed, observed, refuse
 from portproof.infer.timing.trtexec_blocks import (
@@ -140,7 +140,7 @@ class ByTrtexec:
             backend=subject.backend,
             batch=batch,
             boundary=boundary,
-            precision=precision_said(subject.model(batch)),
+            precision=stated_precision(subject.model(batch)),
             clients=1,
             inputs="random",
             blocks=[block_of(series.queries, boundary) for series in runs],

@@ -69,7 +69,7 @@ class Facts:
         )
 
     def option(self, *names: str) -> str | None:
-        """The value of the first of these flags on the command line, or None where it stands there
+        """The value of the first of these flags on the command line, or None where it is there
         with several (a profile each).
         """
         given: dict[str, set[str]] = {}
