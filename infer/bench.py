@@ -14,7 +14,12 @@ if (
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
-from portproof.infer.runtimes.options import add_backend_options, add_npu_options, backend_options
+from portproof.infer.runtimes.options import (
+    VENDOR_TOOLS,
+    add_backend_options,
+    add_npu_options,
+    backend_options,
+)
 
 
 def parser() -> Parser:
@@ -33,8 +38,8 @@ def parser() -> Parser:
         nargs="+",
         metavar="LABEL=BACKEND:FILE",
         help=(
-            "what to time: BACKEND is ort, eager, om ...; ais_bench, benchmark or msame (.om);"
-            " trtexec (.plan). FILE may hold {batch}; ratios are of the first"
+            f"what to time: BACKEND is ort, eager, om ...; {', '.join(VENDOR_TOOLS)} (.om); trtexec"
+            " (.plan). FILE may hold {batch}; ratios are of the first"
         ),
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")

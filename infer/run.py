@@ -12,7 +12,12 @@ if (
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
-from portproof.infer.runtimes.options import add_backend_options, add_npu_options, backend_options
+from portproof.infer.runtimes.options import (
+    VENDOR_TOOLS,
+    add_backend_options,
+    add_npu_options,
+    backend_options,
+)
 
 
 def parser() -> Parser:
@@ -67,7 +72,7 @@ def parser() -> Parser:
     )
     add_backend_options(p)
     add_npu_options(
-        p, "who executes .om models: om (this process, default), ais_bench, benchmark or msame"
+        p, f"who executes .om models: om (this process, default), {', '.join(VENDOR_TOOLS)}"
     )
     p.add_progress_options()
     return p

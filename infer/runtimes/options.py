@@ -5,9 +5,16 @@ devices. Standard library only.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from portproof.core.arguments import Parser, not_negative, positive
 
+#: Every file of ``infer/vendor`` is a tool.
+VENDOR_TOOLS = sorted(
+    path.stem
+    for path in Path(__file__).parents[1].joinpath("vendor").glob("*.py")
+    if path.stem != "__init__"
+)
 _PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 _PROVIDERS = ("cpu", "cuda", "tensorrt", "openvino", "cann")
 
