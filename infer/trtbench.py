@@ -32,11 +32,7 @@ def parser() -> Parser:
         help="what to time; ENGINE may hold {batch}; made by convert/onnx2trt.py",
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
-    p.add_argument(
-        "--device",
-        metavar="D",
-        help="the GPU, as trtexec counts them (default cuda:0)",
-    )
+    p.add_argument("--device", metavar="D", help="the GPU, as trtexec counts them (default cuda:0)")
     p.add_argument(
         "--seconds",
         type=float,

@@ -95,10 +95,7 @@ class Team:
 
 
 def load(
-    workers: Sequence[Worker],
-    subject: Subject,
-    requests: Sequence[LoadRequest],
-    feeding: Feeding,
+    workers: Sequence[Worker], subject: Subject, requests: Sequence[LoadRequest], feeding: Feeding
 ) -> list[Loaded]:
     """Load a subject's model in every worker, each by its request, at the same time."""
     for worker, request in zip(workers, requests, strict=True):
