@@ -17,7 +17,7 @@ from portproof.core.errors import InputError
 from portproof.core.progress import Meter
 from portproof.infer import vendor
 from portproof.infer.runtimes.model_files import packages
-from portproof.infer.timing.devices.watch import Devices, Watch
+from portproof.infer.timing.devices.watch import Devices, Watch, device_doubts
 from portproof.infer.timing.timer import Job, Plan, Timed, observed
 from portproof.infer.timing.workers.child import Loaded, Warm
 from portproof.infer.timing.workers.parent import Worker, ask, workers_of
@@ -90,41 +90,54 @@ class Board:
     def _timed(self, alone: Team, together: Team) -> Timed:
         """The first alone, each while all work, and all, at every boundary."""
         every = range(len(together.workers))
+        label, own = self.subject.label, [worker.pid for worker in together.workers]
         parts: list[tuple[Team, Scope, str, Sequence[int], Watch | None]] = [
             (alone, "alone", alone.label, [0], alone.watches[0]),
             *(
-                (together, "chip", f"{self.subject.label}@{self.devices[i]}", [i], watch)
+                (together, "chip", f"{label}@{self.devices[i]}", [i], watch)
                 for i, watch in enumerate(together.watches)
             ),
             (together, "together", together.label, every, None),
         ]
-        timed, own = Timed([], []), [worker.pid for worker in together.workers]
-        shown: list[list[Measurement]] = []
+        timed, shown = Timed([], []), list[list[Measurement]]()
         for team, scope, label, members, watch in parts:
+            # The host's counters are the team's: a chip's worker is not alone on the processor.
             counters, doubts = observed(
-                [[block[i].usage for i in members] for block in team.blocks],
+                [[b.usage for b in block] for block in team.blocks],
                 watch,
                 seconds=team.seconds,
                 images=team.images(members),
                 own=own,
             )
-            doubts += team.doubts() if label == team.label else []
+            if watch and scope == "chip":
+                doubts = device_doubts(watch, own)
+            else:
+                doubts += team.doubts()
             timed.doubts.extend(f"{label}, batch {team.batch}: {why}" for why in doubts)
-            shown.append(
-                [
-                    team.measurement(
-                        self.subject,
-                        boundary,
-                        members,
-                        label=label,
-                        scope=scope,
-                        chips=len(members),
-                        device="npu:" + "+".join(str(self.job.devices[i]) for i in members),
-                        inputs=self.job.feeding.kind,
-                        counters=counters,
-                    )
-                    for boundary in together.loaded[0].boundaries
-                ]
-            )
+            shown.append(self._measurements(team, members, label, scope, counters))
         timed.measurements.extend(m for boundary in zip(*shown, strict=True) for m in boundary)
         return timed
+
+    def _measurements(
+        self,
+        team: Team,
+        members: Sequence[int],
+        label: str,
+        scope: Scope,
+        counters: dict[str, Any],
+    ) -> list[Measurement]:
+        """The measurements of some chips, one a boundary."""
+        return [
+            team.measurement(
+                self.subject,
+                boundary,
+                members,
+                label=label,
+                scope=scope,
+                chips=len(members),
+                device="npu:" + "+".join(str(self.job.devices[i]) for i in members),
+                inputs=self.job.feeding.kind,
+                counters=counters,
+            )
+            for boundary in team.loaded[0].boundaries
+        ]
