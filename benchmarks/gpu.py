@@ -63,7 +63,8 @@ def measure(part: Part) -> None:
     """Bench one part; without ONNX Runtime, and with a warning, if its build has CUDA and cannot
     use it.
     """
-    from portproof.infer.timing.alternating import Plan, bench
+    from portproof.infer.timing.job import bench
+    from portproof.infer.timing.timer import Plan
 
     sides, plan = subjects(part), Plan(blocks=10, block_s=0.3)
     try:

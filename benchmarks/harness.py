@@ -32,8 +32,9 @@ from portproof.backend import LoadRequest
 from portproof.core import progress
 from portproof.infer.backends import null
 from portproof.infer.offline.run import run
-from portproof.infer.timing.alternating import Plan, bench
-from portproof.infer.timing.clock import time_calls
+from portproof.infer.timing.job import bench
+from portproof.infer.timing.timer import Plan
+from portproof.infer.timing.workers.clock import time_calls
 
 CARD = """\
 name: harness

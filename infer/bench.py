@@ -1,4 +1,4 @@
-"""Time models against each other in alternating blocks, and write every call's seconds to
+"""Time models, against each other or by a vendor's tool, and write every call's seconds to
 perf.json.
 """
 
@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
 
 if (
     not __package__
@@ -15,23 +14,20 @@ if (
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
-from portproof.infer.offline.elsewhere import (
-    add_runner_option,
-    bench_by_tool,
-    bench_on_devices,
-    wants_tool,
+from portproof.infer.runtimes.options import (
+    VENDOR_TOOLS,
+    add_backend_options,
+    add_npu_options,
+    backend_options,
 )
-from portproof.infer.runtimes.options import add_backend_options, backend_options
-
-if TYPE_CHECKING:
-    from portproof.measurement import Performance
 
 
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Time models against each other in alternating blocks, one worker process a subject; exit"
-        " code 4 when the clock cannot be trusted.",
+        "Time models: by backends, against each other in alternating blocks, one worker process a"
+        " subject; by a vendor tool; or by trtexec. BACKEND says which. Exit code 4 if the clock"
+        " cannot be trusted.",
         example=(
             "python infer/bench.py port=ort:model.onnx reference=eager:weights.pth --model resnet18"
             " --batch 1,4,8 --out perf.json"
@@ -41,7 +37,10 @@ def parser() -> Parser:
         "subjects",
         nargs="+",
         metavar="LABEL=BACKEND:FILE",
-        help="what to time; FILE may hold {batch}; ratios are of the first",
+        help=(
+            f"what to time: BACKEND is ort, eager, om ...; {', '.join(VENDOR_TOOLS)} (.om); trtexec"
+            " (.plan). FILE may hold {batch}; ratios are of the first"
+        ),
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
     p.add_argument(
@@ -56,11 +55,29 @@ def parser() -> Parser:
         help="default random; real needs --info",
     )
     p.add_argument("--info", metavar="FILE", help="info list of the real inputs")
+    _add_length(p)
+    p.add_argument(
+        "--out",
+        required=True,
+        metavar="PERF.json",
+        help="the measurement file; logs of tools are kept beside it",
+    )
+    add_backend_options(p)
+    add_npu_options(p, "the old spelling of LABEL=TOOL:FILE")
+    p.add_progress_options()
+    return p
+
+
+def _add_length(p: Parser) -> None:
+    """Add the options that say for how long; each way of timing has its own defaults."""
     p.add_argument(
         "--iterations",
         type=positive,
         metavar="N",
-        help="counted calls a subject, batch and client (default: as many as fill the blocks)",
+        help=(
+            "counted calls a subject, batch and client (default: as many as fill the blocks); of a"
+            " vendor tool, a block's (default 20)"
+        ),
     )
     p.add_argument(
         "--warmup",
@@ -71,72 +88,65 @@ def parser() -> Parser:
     p.add_argument(
         "--blocks",
         type=positive,
-        default=10,
         metavar="N",
-        help="blocks a subject and batch (default 10; 4 give an interval)",
+        help=(
+            "blocks a subject and batch (default 10; 4 give an interval; with --devices 5; of"
+            " trtexec, runs of each mode, 3)"
+        ),
     )
     p.add_argument(
         "--block-seconds",
         type=float,
-        default=0.1,
         metavar="S",
-        help="how long a block should last (default 0.1)",
+        help=(
+            "how long a block should last (default 0.1; with --devices 0.5; of trtexec 3, after"
+            " 1 s of warm-up)"
+        ),
     )
     p.add_argument(
         "--clients",
         type=positive,
-        default=1,
         metavar="N",
         help="processes a subject that call at the same time (default 1)",
     )
-    p.add_argument("--out", required=True, metavar="PERF.json", help="the measurement file")
-    add_backend_options(p)
-    add_runner_option(p)
-    p.add_progress_options()
-    return p
 
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from portproof.core import progress
     from portproof.core.errors import EXIT_DONE, EXIT_UNDECIDED
-    from portproof.infer.timing.show import table
+    from portproof.infer.timing.job import bench, plan_for
+    from portproof.infer.timing.show import summary
+    from portproof.infer.timing.subject import respelled
 
     progress.configure(options.quiet, options.log_json)
-    if options.devices:
-        from portproof.infer.timing.board import summary
-
-        performance = bench_on_devices(options)
-        print(summary(performance))
-        return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
-    performance = bench_by_tool(options) if wants_tool(options) else bench_here(options)
-    print(table(performance))
-    return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
-
-
-def bench_here(options: argparse.Namespace) -> Performance:
-    """Bench by backends, in worker processes."""
-    from portproof.infer.timing.alternating import Plan, bench
-
-    return bench(
-        options.subjects,
+    subjects, devices = options.subjects, options.devices or ()
+    if options.runner not in (None, "om"):
+        subjects = respelled(subjects, options.runner)
+    performance = bench(
+        subjects,
         options.batch,
         card=options.model,
         inputs=options.inputs,
         info=options.info,
-        plan=Plan(
-            options.blocks,
-            options.block_seconds,
-            options.iterations,
-            options.warmup,
-            options.clients,
+        plan=plan_for(
+            subjects,
+            devices,
+            blocks=options.blocks,
+            block_s=options.block_seconds,
+            iterations=options.iterations,
+            warmup=options.warmup,
+            clients=options.clients,
         ),
+        devices=devices,
         device=options.device,
         precision=options.precision,
         threads=options.threads,
         options=backend_options(options),
         out=options.out,
     )
+    print(summary(performance))
+    return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
 
 
 if __name__ == "__main__":

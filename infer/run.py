@@ -12,13 +12,12 @@ if (
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
-from portproof.infer.offline.elsewhere import (
-    add_runner_option,
-    infer_by_tool,
-    infer_on_devices,
-    wants_tool,
+from portproof.infer.runtimes.options import (
+    VENDOR_TOOLS,
+    add_backend_options,
+    add_npu_options,
+    backend_options,
 )
-from portproof.infer.runtimes.options import add_backend_options, backend_options
 
 
 def parser() -> Parser:
@@ -34,17 +33,7 @@ def parser() -> Parser:
     p.add_argument(
         "model_file", metavar="MODEL_FILE", help=".onnx, .om, .plan, or .pth (then with --model)"
     )
-    samples = p.add_mutually_exclusive_group(required=True)
-    samples.add_argument(
-        "--info",
-        metavar="FILE",
-        help="info list (its paths are relative to the working directory), or a packed folder",
-    )
-    samples.add_argument(
-        "--images",
-        metavar="DIR",
-        help="images, preprocessed during the run by the card's recipe; no .bin file is written",
-    )
+    _add_samples(p)
     p.add_argument(
         "--out",
         required=True,
@@ -82,21 +71,45 @@ def parser() -> Parser:
         help="write the end-to-end rate there too, in the benchmark tool's form",
     )
     add_backend_options(p)
-    add_runner_option(p)
+    add_npu_options(
+        p, f"who executes .om models: om (this process, default), {', '.join(VENDOR_TOOLS)}"
+    )
     p.add_progress_options()
     return p
+
+
+def _add_samples(p: Parser) -> None:
+    """Add the two ways of giving samples."""
+    samples = p.add_mutually_exclusive_group(required=True)
+    samples.add_argument(
+        "--info",
+        metavar="FILE",
+        help="info list (its paths are relative to the working directory), or a packed folder",
+    )
+    samples.add_argument(
+        "--images",
+        metavar="DIR",
+        help="images, preprocessed on the way by the card's recipe; no sample file is written",
+    )
 
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from portproof.core import progress
-    from portproof.infer.offline.run import run
 
     progress.configure(options.quiet, options.log_json)
-    if options.devices or wants_tool(options):
-        infer_elsewhere = infer_on_devices if options.devices else infer_by_tool
-        infer_elsewhere(options)
+    if options.devices:
+        from portproof.infer.offline.shards import run_on_devices
+
+        run_on_devices(options)
         return 0
+    if options.runner not in (None, "om"):
+        from portproof.infer.offline.by_tool import run_by_tool
+
+        run_by_tool(options)
+        return 0
+    from portproof.infer.offline.run import run
+
     run(
         options.model_file,
         options.info,

@@ -1,6 +1,4 @@
-"""Time TensorRT engines by trtexec, in a mode that is the same for every version, and write
-perf.json.
-"""
+"""The old spelling of ``bench LABEL=trtexec:ENGINE``."""
 
 from __future__ import annotations
 
@@ -19,9 +17,10 @@ from portproof.core.arguments import Parser, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Time engines by trtexec: GPU time (CUDA graph, spinning, no transfers) and, in runs of"
-        " their own, with transfers. TensorRT 11 turned the defaults of all three round, so they"
-        " are always said. Exit code 4 when the clock cannot be trusted.",
+        "The old spelling of 'bench LABEL=trtexec:ENGINE'. Time engines by trtexec: GPU time (CUDA"
+        " graph, spinning, no transfers) and, in runs of their own, with transfers. TensorRT 11"
+        " reversed the defaults of all three, so they are always given. Exit code 4 if the clock"
+        " cannot be trusted.",
         example=(
             "python infer/trtbench.py t4=engines/model_bs{batch}.plan --batch 1,4,8,16 --out"
             " t4/perf.json"
@@ -33,12 +32,7 @@ def parser() -> Parser:
         help="what to time; ENGINE may hold {batch}; made by convert/onnx2trt.py",
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
-    p.add_argument(
-        "--device",
-        default="cuda:0",
-        metavar="D",
-        help="the GPU, as trtexec counts them (default cuda:0)",
-    )
+    p.add_argument("--device", metavar="D", help="the GPU, as trtexec counts them (default cuda:0)")
     p.add_argument(
         "--seconds",
         type=float,
@@ -65,26 +59,24 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from pathlib import Path
-
     from portproof.core import progress
     from portproof.core.errors import EXIT_DONE, EXIT_UNDECIDED, InputError
-    from portproof.infer.timing.by_trtexec import TrtBench, bench_engines
-    from portproof.infer.timing.show import table
+    from portproof.infer.timing.job import bench
+    from portproof.infer.timing.show import summary
+    from portproof.infer.timing.timer import Plan
 
     progress.configure(options.quiet, options.log_json)
     label, _, engine = options.subject.partition("=")
     if not label or not engine:
         raise InputError(
-            f"'{options.subject}' is no subject: LABEL=ENGINE was expected, as in"
+            f"the subject is '{options.subject}', LABEL=ENGINE was expected, as in"
             " t4=engines/model_bs{batch}.plan"
         )
-    batches = tuple(dict.fromkeys(options.batch))
-    performance = bench_engines(
-        TrtBench(label, engine, batches, options.device, options.seconds, options.repeats),
-        Path(options.out),
-    )
-    print(table(performance))
+    subject = f"{label}=trtexec:{engine}"
+    progress.say(f"trtbench is the old spelling; the new one is: bench {subject} ...")
+    plan = Plan(blocks=options.repeats, block_s=options.seconds)
+    performance = bench([subject], options.batch, plan=plan, device=options.device, out=options.out)
+    print(summary(performance))
     return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
 
 

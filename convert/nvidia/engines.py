@@ -5,7 +5,6 @@ was.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from portproof.convert.nvidia.trtexec import (
     build_command,
     find_trtexec,
     has_passed,
+    run_of,
     why_it_failed,
 )
 from portproof.convert.onnxfile.inherit import normalisation_fact
@@ -35,7 +35,6 @@ from portproof.host import nvidiasmi
 from portproof.proof.sidecar import Proof, Work, read_proof
 
 PRECISIONS = ("fp32", "fp16", "int8")
-_CAPABILITY = re.compile(r"Compute Capability: (\d+\.\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +185,10 @@ def _by_trtexec(
     done = run_program(build_command(tool, draft), log, timeout_s=timeout_s)
     if not has_passed(done) or not _holds_bytes(draft.engine):
         raise done.failure(f"trtexec built no engine: {why_it_failed(done)}")
-    capability = _CAPABILITY.search(done.output)
+    run = run_of(done)
+    capability = run.facts.get("compute_capability") if run else None
     return {"command": list(done.command), "seconds": done.seconds} | (
-        {"compute_capability": capability[1]} if capability else {}
+        {"compute_capability": capability} if capability else {}
     )
 
 

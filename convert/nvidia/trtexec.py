@@ -1,12 +1,11 @@
 """``trtexec``: which one is here, and the command lines that its version takes.
 
 Flags appeared and vanished between 8.0 and 11 (source: the option parsers of the releases and their
-help texts), so nothing is asked of a version that does not have it.
+help texts), so no version gets a flag that it does not have.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,15 @@ from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.shell import Finished, find_program, run_program, tail_of
 from portproof.host.tensorrt_versions import HINT, PROGRAM_FOLDERS, Version, version_in_help
+from portproof.logs.families.trtexec import FAMILY
+from portproof.logs.read import only
+from portproof.logs.runs import Run
 
 Shape = tuple[int, ...]
 #: Input name -> smallest, best and largest shape.
 Profile = Mapping[str, tuple[Shape, Shape, Shape]]
 
 _WORKSPACE_MIB = 4096
-_ERROR = re.compile(r"\[E\] (.*)")
 _HELP_TIMEOUT_S = 60.0
 
 
@@ -86,19 +87,28 @@ def find_trtexec() -> Trtexec:
     return tool
 
 
+def run_of(done: Finished) -> Run | None:
+    """The run that trtexec's log shows; None without one."""
+    try:
+        return only(done.log, FAMILY)
+    except InputError:
+        return None
+
+
 def has_passed(done: Finished) -> bool:
-    """Whether a run says that it passed. A zero exit code without the line proves nothing."""
-    return done.exit_code == 0 and "&&&& PASSED TensorRT.trtexec" in done.output
+    """Whether a run printed that it passed. A zero exit code without the line proves nothing."""
+    run = run_of(done)
+    return done.exit_code == 0 and run is not None and run.status == "ok"
 
 
 def why_it_failed(done: Finished) -> str:
     """The first error that a run printed; else how it ended."""
-    errors = _ERROR.findall(done.output)
-    if errors:
-        return str(errors[0]).strip()[:200]
-    verdict = next((word for word in ("PASSED", "FAILED") if f"&&&& {word}" in done.output), None)
+    run = run_of(done)
+    if run and "error" in run.facts:
+        return str(run.facts["error"])
+    verdict = {"ok": "PASSED", "failed": "FAILED"}.get(run.status if run else "")
     return f"it {done.how} " + (
-        f"and said {verdict}, and wrote nothing" if verdict else "without a verdict"
+        f"and printed {verdict}, but wrote no file" if verdict else "without a verdict"
     )
 
 
@@ -199,8 +209,8 @@ def bench_command(
     times: Path,
     seconds: float,
 ) -> list[str]:
-    """The command line that times an engine. The mode is said in full, since the defaults turned
-    round at 11; all versions take the same time.
+    """The command line that times an engine. The mode is given in full, since its defaults were
+    reversed in 11; all versions take the same time.
     """
     given = (
         [

@@ -4,9 +4,12 @@ process.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from portproof import rehearsal
 from portproof.convert.ascend.om_facts import check_batch, facts_of
@@ -23,6 +26,31 @@ from portproof.infer.vendor.parts.scratch import check_sizes, scratch_beside
 from portproof.manifest import Sample, read_info
 from portproof.proof.journal import Journal
 from portproof.proof.sidecar import Proof, Work, read_proof, record_of
+
+
+def run_by_tool(options: argparse.Namespace) -> None:
+    """``run.py --runner``; :class:`InputError` for an option that the tools do not know."""
+    if options.images or options.info is None or Path(options.info).is_dir():
+        raise InputError(
+            f"--runner {options.runner} reads single files: give an info list with --info"
+        )
+    for name in ("backend", "precision", "threads", "provider"):
+        if getattr(options, name):
+            raise InputError(
+                f"--{name} is for backends in this process and has no meaning for --runner"
+                f" {options.runner}; leave it out"
+            )
+    run_with_tool(
+        options.runner,
+        options.model_file,
+        options.info,
+        options.out,
+        batch=options.batch,
+        form=options.format,
+        device=options.device,
+        options=dict(options.option),
+        perf_file=options.perf_file,
+    )
 
 
 def run_with_tool(
@@ -52,8 +80,7 @@ def run_with_tool(
         raise InputError(
             f"the tool '{runner}' writes {' and '.join(tool.FORMS)}, --format asks for {form}"
         )
-    samples = read_info(info)
-    facts = facts_of(path)
+    samples, facts = read_info(info), facts_of(path)
     gear = gear_flags(path, facts, batch, options or {})
     if facts:
         check_batch(path, facts, batch)
@@ -73,43 +100,45 @@ def run_with_tool(
             "options": dict(options or {}),
             "perf_file": str(perf_file) if perf_file else None,
         },
+        packages=tool.PACKAGES,
         simulated=rehearsal.is_active(),
     )
     if work.is_done():
         return read_proof(work.sidecar)
     check_sizes(samples, facts.inputs if facts else None)
-    log = target.absolute().parent / "logs" / f"{runner}.log"
-    with Journal(work) as journal, scratch_beside(target) as scratch:
+    log, number = target.absolute().parent / "logs" / f"{runner}.log", device_index(device)
+    job = Job(path.absolute(), batch, number, Path(), log, form, gear, facts)
+    return _to_the_end(work, runner, job, samples, perf_file)
+
+
+def _to_the_end(
+    work: Work, runner: str, job: Job, samples: Sequence[Sample], perf_file: str | Path | None
+) -> Proof:
+    """Run the tool in a scratch folder, take its results, and write the sidecar."""
+    with Journal(work) as journal, scratch_beside(work.artefact) as scratch:
         work.begin()
-        progress.say(f"infer: {runner} runs {len(samples)} samples in batches of {batch}")
-        outcome = tool.infer(
-            Job(path.absolute(), batch, device_index(device), scratch, log, form, gear, facts),
-            samples,
-        )
-        outputs = _check_results(outcome, samples, log)
-        _keep_figures(outcome, log, perf_file)
-        for sample in samples:
-            for number, found in enumerate(outcome.results[sample.id], start=1):
-                journal.take(found, result_name(sample.id, number, form), work.root)
-        flush_to_disk()
-        records = [
-            *journal.finished.values(),
-            *([record_of(perf_file, work.root)] if perf_file else []),
-        ]
-        results = {
+        progress.say(f"infer: {runner} runs {len(samples)} samples in batches of {job.batch}")
+        outcome = find(runner).infer(replace(job, scratch=scratch), samples)
+        facts: dict[str, Any] = {
             "samples": len(samples),
-            "output_count": outputs,
-            "device": f"npu:{device_index(device)}",
+            "output_count": _check_results(outcome, samples, job.log),
+            "device": f"npu:{job.device}",
             "runner": runner,
             "checks": outcome.facts,
             "rate": {"boundary": "device", "images_per_second": outcome.images_per_second},
         }
-        if facts and facts.outputs:
-            results["outputs"] = [
+        _keep_figures(outcome, job.log, perf_file)
+        for sample in samples:
+            for number, path in enumerate(outcome.results[sample.id], start=1):
+                journal.take(path, result_name(sample.id, number, job.form), work.root)
+        flush_to_disk()
+        if job.facts and job.facts.outputs:
+            facts["outputs"] = [
                 {"name": s.name, "dtype": s.dtype, "shape": list(s.shape[1:])}
-                for s in facts.outputs
+                for s in job.facts.outputs
             ]
-        proof = work.finish(records, results)
+        figures = [record_of(perf_file, work.root)] if perf_file else []
+        proof = work.finish([*journal.finished.values(), *figures], facts)
     journal.remove()
     progress.say(
         f"infer: {runner} ran {len(samples)} samples, {outcome.images_per_second:.1f} images/s of"

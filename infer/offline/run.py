@@ -58,10 +58,10 @@ def run(
     perf_file: str | Path | None = None,
 ) -> Proof:
     """Run a model over samples and write ``out/<id>_<k>.<form>``; returns the sidecar of ``out``,
-    which is up to date when nothing changed.
+    which is up to date if nothing changed.
 
     ``info``: an info list, or a packed folder; or None, and ``images`` is a folder of images that
-    ``workers`` threads preprocess by the card's recipe meanwhile. ``card``: name or path of the
+    ``workers`` threads preprocess by the card's recipe. ``card``: name or path of the
     model card, which weights and images need. The rate in the facts and in ``perf_file`` is
     ``end_to_end`` (file to result) and never to be compared with a bench. Raises
     :class:`InputError` for bad input, before anything is run as far as possible.
@@ -75,20 +75,16 @@ def run(
         batch, device, precision, threads, card, spinning=False, options=dict(options or {})
     )
     source = open_source(info, images, card, workers)
+    loading = ("batch", "card", "device", "precision", "threads", "options")
     work = Work(
         "infer",
         Path(out),
         inputs={"model": model_files(path), **card_files(card), **source.files},
         parameters={
             "backend": name,
-            "batch": batch,
-            "card": card,
             "format": form,
-            "device": device,
-            "precision": precision,
-            "threads": threads,
-            "options": request.options,
             "perf_file": str(perf_file) if perf_file else None,
+            **{key: getattr(request, key) for key in loading},
             **source.parameters,
         },
         packages=(*packages(name, card), *source.packages),
@@ -98,18 +94,15 @@ def run(
         return read_proof(work.sidecar)
     _check_prepared(path, source)
     with _session(name, path, request) as session:
-        inputs = complete(
-            session.inputs,
-            sample_shapes(card) if any(s.nbytes(1) is None for s in session.inputs) else {},
-        )
-        return _Run(work, session, inputs, source, batch, form).to_the_end(
-            Path(perf_file) if perf_file else None
-        )
+        incomplete = any(s.nbytes(1) is None for s in session.inputs)
+        inputs = complete(session.inputs, sample_shapes(card) if incomplete else {})
+        to_do = _Run(work, session, inputs, source, batch, form)
+        return to_do.to_the_end(Path(perf_file) if perf_file else None)
 
 
 def _check_prepared(model: Path, source: Source) -> None:
     """Refuse samples that the model would normalise a second time, or that nobody normalises, as
-    far as sidecars and metadata say.
+    far as sidecars and metadata show.
     """
     if source.prepared is None or not source.prepared.name:
         return
@@ -163,7 +156,7 @@ class _Run:
 
     @property
     def rate(self) -> float | None:
-        """Samples per second from the first file read to the last result written; None when
+        """Samples per second from the first file read to the last result written; None if
         everything was finished before.
         """
         return self.new / self.seconds if self.new else None

@@ -4,6 +4,7 @@ device's part is a run of its own, and the results are joined by id.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -35,6 +36,25 @@ from portproof.proof.sidecar import (
 )
 
 _TAIL_LINES = 20
+
+
+def run_on_devices(options: argparse.Namespace) -> None:
+    """``run.py --devices``: a run of its own for each device."""
+    if options.device or options.perf_file or options.images or options.info is None:
+        raise InputError(
+            "--devices needs an info list (--info), and neither --device nor --perf-file; each"
+            " device's rate is in the sidecar"
+        )
+    same = {
+        "--runner": options.runner,
+        "--backend": options.backend,
+        "--model": options.model,
+        "--precision": options.precision,
+    }
+    words = ["--batch", str(options.batch), "--format", options.format]
+    words += [word for flag, value in same.items() if value for word in (flag, value)]
+    words += [word for name, value in options.option for word in ("--option", f"{name}={value}")]
+    run_sharded(options.model_file, options.info, options.out, options.devices, words)
 
 
 def run_sharded(
@@ -179,13 +199,13 @@ def _run_all(commands: Sequence[Sequence[str]], names: Sequence[str]) -> None:
 
 def _refuse(code: int, log: str, name: str) -> None:
     lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
-    said = next(
+    reason = next(
         (line.partition("error: ")[2] for line in reversed(lines) if "portproof: error: " in line),
         f"it ended with exit code {code}",
     )
     if code == EXIT_BAD_INPUT:
-        raise InputError(f"{name}: {said}")
-    raise ToolError(f"{name}: {said}", "\n".join(lines[-_TAIL_LINES:]))
+        raise InputError(f"{name}: {reason}")
+    raise ToolError(f"{name}: {reason}", "\n".join(lines[-_TAIL_LINES:]))
 
 
 def _joined(part: Path, target: Path, record: FileRecord, root: Path) -> FileRecord:
@@ -206,8 +226,8 @@ def _joined(part: Path, target: Path, record: FileRecord, root: Path) -> FileRec
 def _facts(
     devices: Sequence[int], proofs: Sequence[Proof], samples: int, wall_s: float, is_whole: bool
 ) -> dict[str, Any]:
-    """What the run came to; a device's rate is its own part's, from file to result, while the
-    others ran too. ``is_whole``: no part was finished before this run began.
+    """Facts for the sidecar. A device's rate covers its shard only, from file to result, while the
+    others ran too. ``is_whole``: no shard was finished before this run began.
     """
     parts = [p.facts.get("end_to_end") or p.facts.get("rate") or {} for p in proofs]
     each = [

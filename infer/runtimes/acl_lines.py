@@ -1,5 +1,5 @@
-"""What aclruntime and the tools on top of it print. They tell the reason of a failure on stdout
-only, between lines of progress that have no place among a command's output.
+"""The lines that aclruntime and the tools on top of it print. The reason of a failure is on stdout
+only, among lines of progress, which must not reach a command's own output.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MOST_CHARACTERS = 400
 
 @contextlib.contextmanager
 def kept_from_stdout() -> Iterator[list[str]]:
-    """Keep what this process, native code included, prints on stdout meanwhile; the list holds its
+    """Keep from stdout what this process, native code included, prints inside; the list holds the
     lines afterwards.
     """
     lines: list[str] = []
@@ -39,14 +39,13 @@ def kept_from_stdout() -> Iterator[list[str]]:
 
 
 def reason_in(lines: Iterable[str]) -> str:
-    """The library's own reason, of all that it printed, or a tool that uses it; empty when it gave
-    none.
+    """The reason that the library, or a tool that uses it, printed; empty if there is none.
 
     >>> reason_in(["[INFO] open device 0", "[ERROR] acl open device 7 failed", "ret=107001"])
     'acl open device 7 failed'
     """
-    said = "; ".join(dict.fromkeys(found[1] for line in lines if (found := _ERROR.search(line))))
-    return said if len(said) <= _MOST_CHARACTERS else said[:_MOST_CHARACTERS] + " ..."
+    errors = "; ".join(dict.fromkeys(match[1] for line in lines if (match := _ERROR.search(line))))
+    return errors if len(errors) <= _MOST_CHARACTERS else errors[:_MOST_CHARACTERS] + " ..."
 
 
 def _flush() -> None:

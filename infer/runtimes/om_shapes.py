@@ -92,10 +92,10 @@ def chosen(
     """
     option = "shape" if "shape" in request.options else "dims"
     given = {name: _numbers(dims, option) for name, dims in _parts(request.options.get(option, ""))}
-    strangers = sorted(set(given) - {s.name for s in inputs})
-    if strangers:
+    unknown = sorted(set(given) - {s.name for s in inputs})
+    if unknown:
         raise InputError(
-            f"the option {option} names '{strangers[0]}', the model's inputs are"
+            f"the option {option} names '{unknown[0]}', the model's inputs are"
             f" {', '.join(s.name for s in inputs)}"
         )
     sizes = (
@@ -142,14 +142,14 @@ def _parts(text: str) -> list[tuple[str, str]]:
 
 
 def bytes_of(outputs: Sequence[TensorSpec], batch: int, model: Path) -> list[int]:
-    """Bytes of each output for a batch, which the library must be told of a model of dynamic shape;
-    :class:`InputError` where they cannot be told.
+    """Bytes of each output for a batch, which the library needs for a model of dynamic shape;
+    :class:`InputError` if a shape does not give them.
     """
     sizes = [spec.nbytes(batch) for spec in outputs]
     unknown = [s.name for s, size in zip(outputs, sizes, strict=True) if size is None]
     if unknown:
         raise InputError(
-            f"'{model}': the size of output '{unknown[0]}' cannot be told from its shape; give the"
-            " bytes of each output with --option outsize=N,N"
+            f"'{model}': the size of output '{unknown[0]}' does not follow from its shape; give"
+            " the bytes of each output with --option outsize=N,N"
         )
     return [size or 0 for size in sizes]

@@ -1,13 +1,20 @@
-"""The options that ``run.py`` and ``bench.py`` share: how a backend loads a model. Standard library
-only.
+"""The options that ``run.py`` and ``bench.py`` share: how a backend loads a model, and on which NPU
+devices. Standard library only.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from portproof.core.arguments import Parser, positive
+from portproof.core.arguments import Parser, not_negative, positive
 
+#: Every file of ``infer/vendor`` is a tool.
+VENDOR_TOOLS = sorted(
+    path.stem
+    for path in Path(__file__).parents[1].joinpath("vendor").glob("*.py")
+    if path.stem != "__init__"
+)
 _PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 _PROVIDERS = ("cpu", "cuda", "tensorrt", "openvino", "cann")
 
@@ -41,6 +48,18 @@ def add_backend_options(parser: Parser) -> None:
         type=_pair,
         metavar="NAME=VALUE",
         help="an option of the backend's own",
+    )
+
+
+def add_npu_options(parser: Parser, runner: str) -> None:
+    """Add ``--runner``, with its help, and ``--devices``."""
+    group = parser.add_argument_group("Ascend")
+    group.add_argument("--runner", metavar="TOOL", help=runner)
+    parser.add_values(
+        "--devices",
+        type=not_negative,
+        metavar="N",
+        help="several NPU devices at the same time, such as a board's: 0 1 2 3",
     )
 
 

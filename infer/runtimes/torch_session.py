@@ -23,7 +23,7 @@ class TorchSession:
 
     On CUDA the boundary ``device`` is the forward pass between two CUDA events; TF32 is off, so
     fp32 means fp32. bf16 outputs come back as float32 (numpy has no bfloat16), fp16 as float16.
-    ``provider`` says on CUDA whether TF32 is on, as PyTorch tells it.
+    On CUDA ``provider`` names the state of TF32, as PyTorch gives it.
     """
 
     def __init__(self, module: Callable[..., Any], card: Card, device: str, precision: str) -> None:

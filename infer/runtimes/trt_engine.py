@@ -68,7 +68,9 @@ def open_engine(model: Path, compute_capability: str, version_compatible: bool) 
     return Engine(trt, engine, runtime, messages)
 
 
-def _why_refused(model: Path, plan: bytes, version: str, compute_capability: str, said: str) -> str:
+def _why_refused(
+    model: Path, plan: bytes, version: str, compute_capability: str, reason: str
+) -> str:
     """One sentence: what built the engine, and what is here."""
     built_by = plan_version(plan[: _VERSION_AT.stop])
     if plan[:4] != PLAN_TAG:
@@ -83,9 +85,9 @@ def _why_refused(model: Path, plan: bytes, version: str, compute_capability: str
     )
     return (
         f"'{model}' was built by {built} and does not load here, in TensorRT {version} on a GPU of"
-        f" compute capability {compute_capability} (TensorRT says: {said or 'nothing'}): an engine"
-        " runs only in the version and on the kind of GPU that it was built for; build it again"
-        " here, or give --option version_compatible=on when it was built so"
+        f" compute capability {compute_capability} (TensorRT says: {reason or 'nothing'}): an"
+        " engine runs only in the version and on the kind of GPU that it was built for; build it"
+        " again here, or give --option version_compatible=on when it was built so"
     )
 
 
@@ -98,12 +100,12 @@ def precision_of(opened: Engine, model: Path) -> str:
     listed = opened.engine.create_engine_inspector().get_engine_information(
         opened.trt.LayerInformationFormat.JSON
     )
-    return computing_precision(listed) or precision_said(model)
+    return computing_precision(listed) or stated_precision(model)
 
 
-def precision_said(model: Path) -> str:
-    """What an engine's sidecar says that it computes in: what its layers showed when it was built,
-    else what was asked for.
+def stated_precision(model: Path) -> str:
+    """The precision in an engine's sidecar: that of its layers when it was built, else the one
+    that was asked for.
     """
     proof = proof_of(model)
     return str(

@@ -1,9 +1,9 @@
-"""A measurement file as a table for a terminal."""
+"""A measurement file as text for a terminal."""
 
 from __future__ import annotations
 
 from portproof.core.text import printable
-from portproof.measurement import Measurement, Performance, Ratio
+from portproof.measurement import Measurement, Performance, Ratio, board_rows
 from portproof.rehearsal import MARK
 
 _HEAD = (
@@ -19,9 +19,28 @@ _HEAD = (
 )
 
 
+def summary(performance: Performance) -> str:
+    """A board's rates where several chips were timed together, else the table."""
+    together = any(m.scope == "together" for m in performance.measurements)
+    return board(performance) if together else table(performance)
+
+
+def board(performance: Performance) -> str:
+    """The board's rate at each batch and boundary, beside one chip's times the number of chips."""
+    lines = []
+    for row in board_rows(performance):
+        chips = ", ".join(f"{device} {rate or 0:.1f}" for device, rate in row.each.items())
+        lines.append(
+            f"batch {row.batch}, {row.boundary}: {row.chips} chips together {row.together:.1f}"
+            f" images/s ({chips}); one alone {row.alone:.1f}, times {row.chips} ="
+            f" {row.product:.1f}; the board reaches {row.share:.3f} of that"
+        )
+    return "\n".join([*_mark(performance), *lines, *_doubts(performance)])
+
+
 def table(performance: Performance) -> str:
-    """Rates and latencies, ratios with their intervals, and what casts doubt on them. A percentile
-    that too few calls can tell is a dash.
+    """Rates and latencies, ratios with their intervals, and the doubts about them. A percentile is
+    a dash if there are too few calls to tell it.
     """
     rows = [_HEAD, *(_row(m) for m in performance.measurements)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
@@ -32,11 +51,17 @@ def table(performance: Performance) -> str:
         ).rstrip()
         for row in rows
     ]
-    if performance.simulated:
-        lines.insert(0, f"{MARK}: a simulated device, nothing here was measured")
-    lines += [_ratio(r) for r in performance.ratios]
-    lines += [f"unstable: {printable(why)}" for why in performance.reasons]
-    return "\n".join(lines)
+    ratios = map(_ratio, performance.ratios)
+    return "\n".join([*_mark(performance), *lines, *ratios, *_doubts(performance)])
+
+
+def _mark(performance: Performance) -> list[str]:
+    mark = f"{MARK}: a simulated device, nothing here was measured"
+    return [mark] if performance.simulated else []
+
+
+def _doubts(performance: Performance) -> list[str]:
+    return [f"unstable: {printable(why)}" for why in performance.reasons]
 
 
 def _row(m: Measurement) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
-"""Whether the clock of a bench can be trusted: why a measurement is unstable, in words. Nothing is
-thrown away for it.
+"""Whether the clock of a bench can be trusted: why a measurement is unstable, in words. No figure
+is left out for it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,33 @@ SPREAD, DRIFT, SIGNIFICANCE = 0.10, 0.05, 0.01
 _LEAST_BLOCKS = 6
 
 
+#: Runs of trtexec are few, a process each, and as long as a clock needs to settle: their medians
+#: must agree within this.
+RUNS_DIFFER = 0.1
+
+
+def doubts_of(measurement: Measurement) -> list[str]:
+    """The doubts about its clock that a measurement's own seconds raise, each with its place."""
+    if measurement.backend != "trtexec":
+        return reasons(measurement)
+    where = f"{measurement.label}, batch {measurement.batch}"
+    return [f"{where}: {why}" for why in runs_differ(measurement)]
+
+
+def runs_differ(measurement: Measurement) -> list[str]:
+    """Why the runs of a program, one a block, are not of one speed."""
+    medians = [statistics.median(block) for block in measurement.blocks if block]
+    difference = (max(medians) - min(medians)) / statistics.median(medians) if medians else 0.0
+    if difference <= RUNS_DIFFER:
+        return []
+    return [
+        f"the medians of {len(medians)} runs differ by {difference:.0%} at {measurement.boundary}"
+        f" (limit {RUNS_DIFFER:.0%})"
+    ]
+
+
 def reasons(measurement: Measurement) -> list[str]:
-    """Why the times of a measurement are not those of a steady state; empty when they are, or when
+    """Why the times of a measurement are not those of a steady state; empty if they are, or if
     there are too few blocks to tell.
     """
     medians = [statistics.median(block) for block in measurement.blocks if block]

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from portproof import backend as backends
 from portproof.backend import LoadRequest
+from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.text import listed
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One side of a bench. ``file`` may hold ``{batch}``; the rest as in
-    :class:`portproof.backend.LoadRequest`.
+    """One side of a bench. ``backend``: who executes it, a backend, a vendor tool or trtexec.
+    ``file`` may hold ``{batch}``; the rest as in :class:`portproof.backend.LoadRequest`.
     """
 
     label: str
@@ -31,8 +31,8 @@ class Subject:
         return Path(self.file.replace("{batch}", str(batch)))
 
     def request(self, batch: int, card: str | None) -> LoadRequest:
-        """How to load it. Runtimes may spin: it is what they ship with, and no neighbour is timed
-        meanwhile.
+        """How to load it. Runtimes may spin, as they do by default, since no neighbour is timed at
+        the same time.
         """
         return LoadRequest(
             batch,
@@ -55,7 +55,7 @@ def parse_subject(text: str) -> Subject:
     backend, colon, file = rest.partition(":")
     if not (label and equals and backend and colon and file):
         raise InputError(
-            f"'{text}' is no subject: LABEL=BACKEND:FILE was expected, as in port=ort:model.onnx"
+            f"the subject is '{text}', LABEL=BACKEND:FILE was expected, as in port=ort:model.onnx"
         )
     return Subject(label, backend, file)
 
@@ -64,7 +64,7 @@ def configured(subjects: Sequence[Subject], common: Subject) -> list[Subject]:
     """The subjects with what is common to all; an option ``LABEL.NAME`` is of one subject, and NAME
     may be device, precision or threads too.
     """
-    done = []
+    complete = []
     own = {key: value for key, value in common.options.items() if "." in key}
     shared = {key: value for key, value in common.options.items() if "." not in key}
     for subject in subjects:
@@ -78,7 +78,7 @@ def configured(subjects: Sequence[Subject], common: Subject) -> list[Subject]:
             raise InputError(
                 f"{subject.label}: threads is '{threads}', a whole number was expected"
             )
-        done.append(
+        complete.append(
             replace(
                 subject,
                 device=mine.pop("device", None) or subject.device or common.device,
@@ -88,26 +88,38 @@ def configured(subjects: Sequence[Subject], common: Subject) -> list[Subject]:
             )
         )
     labels = [s.label for s in subjects]
-    strangers = sorted({key.split(".", 1)[0] for key in own} - set(labels))
-    if strangers:
+    unknown = sorted({key.split(".", 1)[0] for key in own} - set(labels))
+    if unknown:
         raise InputError(
-            f"an option is for '{strangers[0]}', but the subjects are {', '.join(labels)}"
+            f"an option is for '{unknown[0]}', but the subjects are {', '.join(labels)}"
         )
-    return done
+    return complete
 
 
-def check_subjects(subjects: Sequence[Subject], batches: Sequence[int]) -> None:
-    """Refuse labels that stand twice, unknown backends, and files of the wrong kind, before any
-    process is started.
-    """
+def check_labels(subjects: Sequence[Subject]) -> None:
+    """Refuse subjects of one label, and none at all."""
     labels = [s.label for s in subjects]
     double = sorted({label for label in labels if labels.count(label) > 1})
     if not subjects or double:
         raise InputError(
-            f"every subject needs a label of its own, {listed(double)} stands twice"
+            f"every subject needs a label of its own, {listed(double)} is given twice"
             if double
             else "at least one subject was expected"
         )
-    for subject in subjects:
-        for batch in batches:
-            backends.check_suffix(subject.backend, subject.model(batch))
+
+
+def respelled(subjects: Sequence[str], runner: str) -> list[str]:
+    """Subjects of the old ``--runner``, whose backend is ``om``, with the runner in its place; one
+    line says so.
+    """
+    new = []
+    for text in subjects:
+        subject = parse_subject(text)
+        if subject.backend not in ("om", runner):
+            raise InputError(
+                f"--runner {runner} times .om files, LABEL=om:FILE was expected for"
+                f" '{subject.label}'"
+            )
+        new.append(f"{subject.label}={runner}:{subject.file}")
+    progress.say(f"--runner is the old spelling here; the new one is: {' '.join(new)}")
+    return new

@@ -22,9 +22,10 @@ from portproof.core.files import existing_file, write_text
 from portproof.core.text import printable
 from portproof.core.yamlfile import data_file, load_yaml
 from portproof.infer.runtimes.model_files import builder_packages
-from portproof.infer.timing.alternating import Plan, bench
-from portproof.infer.timing.feed import Kind
+from portproof.infer.timing.job import bench
 from portproof.infer.timing.subject import Subject
+from portproof.infer.timing.timer import Plan
+from portproof.infer.timing.workers.feed import Kind
 from portproof.measurement import Measurement, Performance
 from portproof.proof.sidecar import Work
 from portproof.rehearsal import MARK
@@ -81,10 +82,10 @@ def run_suite(
     A model that cannot be exported or run does not keep the others from being benched.
     """
     suite = read_suite(path)
-    strangers = sorted(set(only or []) - set(suite.models))
-    if strangers:
+    unknown = sorted(set(only or []) - set(suite.models))
+    if unknown:
         raise InputError(
-            f"suite '{path}' has no model '{strangers[0]}'; it has {', '.join(suite.models)}"
+            f"suite '{path}' has no model '{unknown[0]}'; it has {', '.join(suite.models)}"
         )
     failures = []
     done: dict[str, Performance] = {}

@@ -24,10 +24,10 @@ if not os.path.isdir(os.path.join(_HERE, "convert")) and os.path.isfile(
 _API: dict[str, str] = {
     "export": "portproof.convert.export.export",
     "run": "portproof.infer.offline.run",
-    "bench": "portproof.infer.timing.alternating",
+    "bench": "portproof.infer.timing.job",
     "compare": "portproof.metrics.paired.compare",
     "audit": "portproof.reports.claims.audit",
-    "Plan": "portproof.infer.timing.alternating",
+    "Plan": "portproof.infer.timing.timer",
     "InputError": "portproof.core.errors",
     "ToolError": "portproof.core.errors",
 }

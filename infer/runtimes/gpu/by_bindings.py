@@ -135,7 +135,7 @@ class BindingsGpu:
         """A function of the runtime: its one result, or None; its error is raised."""
         error, *results = getattr(self._runtime, function)(*arguments)
         if error != self._runtime.cudaError_t.cudaSuccess:
-            raise ToolError(f"the GPU failed: {function} said {error.name}")
+            raise ToolError(f"the GPU failed: {function} returned {error.name}")
         return results[0] if results else None
 
 
@@ -147,7 +147,7 @@ def open_gpu(index: int) -> BindingsGpu:
         raise UnusableError("not installed") from None
     error, count = runtime.cudaGetDeviceCount()
     if error != runtime.cudaError_t.cudaSuccess:
-        raise UnusableError(f"cudaGetDeviceCount said {error.name}")
+        raise UnusableError(f"cudaGetDeviceCount returned {error.name}")
     if index >= count:
         raise UnusableError(f"it sees {count} CUDA devices")
     return BindingsGpu(runtime, index)

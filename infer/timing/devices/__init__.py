@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a device says at one moment; None is what it does not say. It is the whole device's,
-    other programs on it included.
+    """A device's counters at one moment; None is what it does not give. They are the whole
+    device's, other programs on it included.
 
     ``utilisation``: fraction of the last moments in which a kernel ran. ``energy_j``: since the
     driver was loaded. ``performance_state``: 0 is the fastest. ``limits``: what holds its clock

@@ -30,7 +30,7 @@ _SM, _MEMORY = 1, 2
 
 
 class UnlikeDevicesError(Exception):
-    """A device's number does not say which one it is."""
+    """A device's number does not identify it."""
 
 
 class Nvml:

@@ -13,8 +13,8 @@ from portproof.infer.timing.devices import Reading
 
 
 class NpuSmi:
-    """A :class:`portproof.infer.timing.devices.Source`. The load is not read, since between blocks
-    there is none.
+    """A :class:`portproof.infer.timing.devices.Source`. The load is not read, since the
+    device has none between blocks.
     """
 
     interval_s: float | None = None

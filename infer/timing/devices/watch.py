@@ -1,5 +1,5 @@
-"""Watching the device of a subject while its blocks are timed, from the process that waits for
-them, and what to make of what was seen.
+"""Sample a device's counters while blocks run, from the process that waits for them, and turn them
+into counters of a measurement and doubts.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Devices:
                 self._found[device] = _Device(source, source.facts(device), source.read(device))
 
     def watch(self, device: str) -> Watch:
-        """A watch over one device; it sees nothing where the device has no counters, which is said
-        once of a device that has some.
+        """A watch over one device; it sees nothing where the device has no counters. One warning
+        names a device whose counters cannot be read here.
         """
         if (
             device not in self._found
@@ -121,10 +121,10 @@ class Watch:
 
 
 def device_counters(
-    watch: Watch, calls_s: float, images: float, ours: Collection[int]
+    watch: Watch, calls_s: float, images: float, own: Collection[int]
 ) -> dict[str, Any]:
     """The counters of a measurement: ``calls_s`` seconds in all blocks, in which ``images`` were
-    inferred; ``ours`` as in :func:`device_doubts`. Null is what was not measured.
+    inferred; ``own`` as in :func:`device_doubts`. Null is what was not measured.
     """
     if not watch.facts:
         return {}
@@ -148,48 +148,49 @@ def device_counters(
         "performance_state_slowest": max(states, default=None),
         "limits": sorted(set().union(*limits)) if limits else None,
         "other_processes": (
-            _strangers(watch, set(ours)) if any(r.processes is not None for r in seen) else None
+            _others(watch, set(own)) if any(r.processes is not None for r in seen) else None
         ),
     }
 
 
-def device_doubts(watch: Watch, ours: Collection[int]) -> list[str]:
+def device_doubts(watch: Watch, own: Collection[int]) -> list[str]:
     """Why the device's times cannot be trusted: it was throttled, not in its fastest state, of
-    changing clock, or shared. ``ours``: process ids of all workers of the bench.
+    changing clock, or shared. ``own``: process ids of all workers of the bench.
     """
-    found = []
+    doubts = []
     limits: list[frozenset[str]] = _known([r for block in watch.blocks for r in block], "limits")
     held = sorted(watch.throttles & frozenset().union(*limits))
     if held:
-        found.append(f"{watch.device} was throttled meanwhile ({listed(held)})")
+        doubts.append(f"{watch.device} was throttled while it was timed ({listed(held)})")
     states = [int(s) for s in _known(_inside(watch), "performance_state") if s]
     if states:
-        found.append(
-            f"{watch.device} was in performance state P{max(states)} meanwhile, P0 was expected"
+        doubts.append(
+            f"{watch.device} was in performance state P{max(states)} while it was timed, P0 was"
+            " expected"
         )
     clocks = _known(_inside(watch), "clock_hz")
     if clocks and (max(clocks) - min(clocks)) / max(clocks) > CLOCK_SPREAD:
-        found.append(
+        doubts.append(
             f"the clock of {watch.device} went from {min(clocks) / 1e6:.0f} to"
-            f" {max(clocks) / 1e6:.0f} MHz meanwhile (limit {CLOCK_SPREAD:.0%})"
+            f" {max(clocks) / 1e6:.0f} MHz while it was timed (limit {CLOCK_SPREAD:.0%})"
         )
-    strangers = _strangers(watch, set(ours))
-    if strangers:
-        found.append(f"other programs used {watch.device} meanwhile ({listed(strangers)})")
-    return found
+    others = _others(watch, set(own))
+    if others:
+        doubts.append(f"other programs used {watch.device} while it was timed ({listed(others)})")
+    return doubts
 
 
-def _strangers(watch: Watch, ours: set[int]) -> list[str]:
-    """Programs on the device that are not ours. In a container the ids are the host's, and none of
-    ours is among them: then only what was there before our workers, or more programs than workers,
-    is strange.
+def _others(watch: Watch, own: set[int]) -> list[str]:
+    """Programs on the device that are not of this bench. In a container the ids are the host's, and
+    none of the workers' is among them: then only programs that were there before the workers, or
+    more programs than workers, are others.
     """
     seen = [set(r.processes) for block in watch.blocks for r in block if r.processes is not None]
     everybody = set().union(*seen) if seen else set()
-    if everybody & ours:
-        return [f"process {pid}" for pid in sorted(everybody - ours)]
+    if everybody & own:
+        return [f"process {pid}" for pid in sorted(everybody - own)]
     earlier = everybody & set(watch.before.processes or ())
-    more = max((len(at_once - earlier) for at_once in seen), default=0) - len(ours)
+    more = max((len(at_once - earlier) for at_once in seen), default=0) - len(own)
     return [f"process {pid}" for pid in sorted(earlier)] + (
         [f"{more} more than this bench has"] if more > 0 else []
     )

@@ -1,8 +1,7 @@
-"""The worker process of a bench: loads one subject, and times calls when it is told to.
+"""The worker process of a bench: loads one subject, and times calls by order.
 
-Between its blocks it waits on the pipe, and only after its threads have come to rest: runtimes let
-their threads spin for a while after a call, and a neighbour that is timed meanwhile is slower for
-it.
+Between its blocks it waits on the pipe, and only after its threads are at rest: runtimes let their
+threads spin for a while after a call, which makes a neighbour slower that is timed then.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from typing import Any
 from portproof import backend as backends
 from portproof.backend import Array, LoadRequest, Session, check_batch, check_feeds, complete
 from portproof.core.errors import PortProofError
-from portproof.infer.timing.clock import Times, time_calls
-from portproof.infer.timing.feed import Feeding
+from portproof.infer.timing.workers.clock import Times, time_calls
 from portproof.infer.timing.workers.counters import Meter, Usage, memory_bytes, peak_memory_bytes
+from portproof.infer.timing.workers.feed import Feeding
 from portproof.measurement import Boundary
 
 #: Warm-up goes on until a window of calls is not faster than the one before by more than 5 %, but
@@ -34,7 +33,7 @@ _REST_WINDOW_S, _REST_SHARE, _REST_LIMIT_S = 0.004, 0.25, 1.0
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a worker says after loading. ``load_s`` has the runtime already imported;
+    """A worker's answer after loading. ``load_s`` has the runtime already imported;
     ``first_inference_s`` is the call after it.
     """
 
@@ -162,9 +161,7 @@ class Server:
 
     @staticmethod
     def _rest() -> bool:
-        """Wait until this process hardly uses the processor; False when it does not come to
-        that.
-        """
+        """Wait until this process hardly uses the processor; False on timeout."""
         deadline = time.perf_counter() + _REST_LIMIT_S
         while time.perf_counter() < deadline:
             began, used = time.perf_counter(), time.process_time()

@@ -89,13 +89,13 @@ def summary(blocks: Sequence[Sequence[Usage]]) -> dict[str, Any]:
 
 def host_doubts(found: dict[str, Any]) -> list[str]:
     """Why the host's counters, as :func:`summary` gives them, cast doubt on times: others used its
-    processors meanwhile.
+    processors at the same time.
     """
     others = found["other_cpu_fraction"]
     if others is None or others <= OTHERS_LIMIT:
         return []
     return [
-        f"other processes used {100 * others:.0f} % of the host's processors meanwhile (limit"
+        f"other processes used {100 * others:.0f} % of the host's processors (limit"
         f" {100 * OTHERS_LIMIT:.0f} %)"
     ]
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from multiprocessing import Pipe
 from typing import Any, NoReturn
 
@@ -68,8 +69,8 @@ class Worker:
         )
 
     def hang_up(self) -> None:
-        """Close the pipe: the process ends by itself when it has done what it is doing, and can
-        free its device.
+        """Close the pipe: the process ends by itself after its present order, and can free its
+        device.
         """
         self._pipe.close()
 
@@ -94,7 +95,7 @@ class Worker:
             else f"ended with code {code}"
         )
         raise ToolError(
-            f"the process that ran '{self.label}' {how}; its last lines stand above", self._tail()
+            f"the process that ran '{self.label}' {how}; see its last lines above", self._tail()
         )
 
     def _tail(self) -> str:
@@ -102,29 +103,25 @@ class Worker:
         return "\n".join(self._log.read().decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
 
 
-class Side:
-    """All clients of one subject. An order goes to all of them before any answer is awaited, so
-    that they work at the same time.
-    """
-
-    def __init__(self, label: str, clients: int) -> None:
-        self.workers: list[Worker] = []
-        try:
-            for _ in range(clients):
-                self.workers.append(Worker(label))
-        except BaseException:
-            self.close()
-            raise
-
-    def ask(self, order: str, *arguments: Any) -> list[Any]:
-        """One order to every client; their answers."""
-        for worker in self.workers:
-            worker.send(order, *arguments)
-        return [worker.answer() for worker in self.workers]
-
-    def close(self) -> None:
-        """End all processes."""
-        for worker in self.workers:
+@contextlib.contextmanager
+def workers_of(labels: Sequence[str]) -> Iterator[list[Worker]]:
+    """One process a label, all of them ended at the end, whatever happens."""
+    workers: list[Worker] = []
+    try:
+        for label in labels:
+            workers.append(Worker(label))
+        yield workers
+    finally:
+        for worker in workers:
             worker.hang_up()
-        for worker in self.workers:
+        for worker in workers:
             worker.close()
+
+
+def ask(workers: Sequence[Worker], order: str, *arguments: Any) -> list[Any]:
+    """Give one order to all workers before any answer is awaited, so that they work at the same
+    time; their answers.
+    """
+    for worker in workers:
+        worker.send(order, *arguments)
+    return [worker.answer() for worker in workers]

@@ -1,5 +1,5 @@
 """A measurement: its ratios and the signs of an unstable clock are derived again from the raw
-seconds.
+seconds, and the seconds that trtexec measured from its own files.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from portproof.infer.timing.steady import reasons
-from portproof.measurement import Performance, paired_ratio, read_performance
+from portproof.core.errors import InputError
+from portproof.infer.timing.steady import doubts_of
+from portproof.infer.timing.trtexec_blocks import BOUNDARIES, block_in, times_file
+from portproof.measurement import Measurement, Performance, paired_ratio, read_performance
 from portproof.proof.lineage import Stage
 from portproof.reports.evidence.findings import Finding, changed, differences, not_derived
 from portproof.reports.evidence.rechecks.clock import unsaid
@@ -20,14 +22,16 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
     """Derive again what follows from the seconds; the seconds themselves were measured."""
     performance = read_performance(run_dir / stage.artefact)
     yield from _ratios(stage.artefact, performance)
-    yield from unsaid(
-        stage.artefact, performance, (why for m in performance.measurements for why in reasons(m))
-    )
+    for at, measurement in enumerate(performance.measurements):
+        if measurement.backend == "trtexec":
+            yield from _blocks(stage, run_dir, performance, at, measurement)
+    doubts = (why for m in performance.measurements for why in doubts_of(m))
+    yield from unsaid(stage.artefact, performance, doubts)
     calls = sum(len(m.samples) for m in performance.measurements)
     yield not_derived(
         stage.artefact,
-        f"the seconds of {calls} calls were measured; everything else in it was derived from them"
-        " again",
+        f"the seconds of {calls} calls, and the counters, were measured; everything else in it was"
+        " derived from them again",
     )
 
 
@@ -41,3 +45,31 @@ def _ratios(file: str, performance: Performance) -> Iterator[Finding]:
             continue
         stated, derived = msgspec.to_builtins(ratio), msgspec.to_builtins(paired_ratio(a, b))
         yield from differences(file, stated, derived, f"ratios[{at}]")
+
+
+def _blocks(
+    stage: Stage, run_dir: Path, performance: Performance, at: int, measurement: Measurement
+) -> Iterator[Finding]:
+    """The blocks of one measurement by trtexec, each from the file of its run."""
+    mode = {boundary: mode for mode, boundary in BOUNDARIES}[measurement.boundary]
+    major, minor, patch = map(int, performance.versions["tensorrt"].split("."))
+    folder, parameters = (run_dir / stage.artefact).parent, stage.proof.parameters
+    runs = parameters["plan"]["blocks"] if "plan" in parameters else parameters["repeats"]
+    if len(measurement.blocks) != runs:
+        yield changed(
+            stage.artefact,
+            f"measurements[{at}] has {len(measurement.blocks)} blocks of {runs} runs",
+        )
+    for number, block in enumerate(measurement.blocks, start=1):
+        path = times_file(folder, measurement.batch, mode, number)
+        shown = str(path.relative_to(run_dir))
+        if not path.is_file():
+            yield changed(stage.artefact, f"'{shown}', the times of one of its blocks, is missing")
+            continue
+        try:
+            derived = block_in(path, (major, minor, patch), measurement.boundary)
+        except InputError as error:
+            yield changed(shown, str(error))
+            continue
+        place = f"measurements[{at}].blocks[{number - 1}]"
+        yield from differences(stage.artefact, block, derived, place)

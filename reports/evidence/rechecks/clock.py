@@ -1,4 +1,4 @@
-"""Whether a measurement says every doubt about its clock that its own seconds raise."""
+"""Whether a measurement names every doubt about its clock that its own seconds raise."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from portproof.reports.evidence.findings import Finding, changed
 
 
 def unsaid(file: str, performance: Performance, derived: Iterable[str]) -> Iterator[Finding]:
-    """``derived``: the doubts, worded as the measurement's ``reasons`` are. Others may stand beside
-    them, since counters raise some too.
+    """``derived``: the doubts, worded as the measurement's ``reasons`` are, which may hold more,
+    since counters raise some too.
     """
     for why in derived:
         if why not in performance.reasons:

@@ -1,7 +1,7 @@
 """Checks of a run's figures against each other. What does not fit becomes a warning that shows both
 figures.
 
-Checks that need one tool's own fields stand with that tool's parser in ``metrics/logs``.
+Checks that need one tool's own fields are in that tool's module of ``families``.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Block(NamedTuple):
 
 def blocks(file: IO[bytes], name: str) -> Iterator[Block]:
     """An open file's text in blocks of about 1 MiB that end at a newline (a longer line is split);
-    :class:`InputError` when it is binary.
+    :class:`InputError` if it is binary.
     """
     first, rest = 1, ""
     head = file.read(BLOCK)

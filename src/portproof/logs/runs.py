@@ -45,7 +45,7 @@ class Figure:
 
 @dataclass(slots=True)
 class Run:
-    """One run of one tool, as its log tells it.
+    """One run of one tool, as its log shows it.
 
     ``batch``: samples in a call, None when the log does not say; ``batch_source`` says from what it
     is known. ``chips``: how many chips the figures of ``per: card`` are multiplied by. ``facts``:

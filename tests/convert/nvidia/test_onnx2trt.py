@@ -167,7 +167,7 @@ def test_a_fixed_batch_is_another_engines_batch_only(
     [
         ("oom", r"built no engine: Error\[1\].*out of memory"),
         ("no-verdict", "it ended with exit code 0 without a verdict"),
-        ("no-engine", "it ended with exit code 0 and said PASSED, and wrote nothing"),
+        ("no-engine", "it ended with exit code 0 and printed PASSED, but wrote no file"),
     ],
 )
 def test_a_build_that_fails_leaves_no_engine(

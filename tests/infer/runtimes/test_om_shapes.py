@@ -208,7 +208,7 @@ def test_what_cannot_be_chosen(
 def test_outputs_whose_size_cannot_be_told_need_it(models: Path) -> None:
     session = om.load(models / "shape.om", LoadRequest(1, options={"shape": "image:1,3,8,8"}))
     with pytest.raises(
-        InputError, match=r"the size of output 'y' cannot be told .*--option outsize=N,N"
+        InputError, match=r"the size of output 'y' does not follow .*--option outsize=N,N"
     ):
         session.run({"image": images(1, 3, 8, 8)})
     session = om.load(

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 
 from portproof.core.errors import InputError, ToolError
-from portproof.infer.timing.alternating import Plan, bench, turns
+from portproof.infer.timing.job import bench
 from portproof.infer.timing.subject import Subject, configured, parse_subject
+from portproof.infer.timing.timer import Plan
+from portproof.infer.timing.workers.teams import turns
 from portproof.measurement import read_performance
 
 Stage = Callable[..., subprocess.CompletedProcess[str]]
@@ -223,7 +225,7 @@ def test_subjects_and_their_own_options() -> None:
     ("subjects", "words"),
     [
         (["a=ort"], "LABEL=BACKEND:FILE"),
-        (["a=ort:model.onnx", "a=ort:model.onnx"], "a stands twice"),
+        (["a=ort:model.onnx", "a=ort:model.onnx"], "a is given twice"),
         (["a=no:model.onnx"], "no backend 'no'"),
         (["a=ort:absent.onnx"], "absent.onnx"),
         (["a=ort:card.yaml"], "opens .onnx"),

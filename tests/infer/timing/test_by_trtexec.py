@@ -17,10 +17,15 @@ import pytest
 from portproof.convert.nvidia.engines import Request, convert
 from portproof.core.errors import InputError, ToolError
 from portproof.core.shell import Finished
-from portproof.infer.timing.by_trtexec import TrtBench, _check_bindings, bench_engines, shapes_of
+from portproof.infer.timing.by_trtexec import shapes_of
 from portproof.infer.timing.devices import watch
+from portproof.infer.timing.job import bench
+from portproof.infer.timing.timer import Plan
+from portproof.infer.timing.trtexec_blocks import check_bindings
+from portproof.logs.read import only
 from portproof.measurement import Performance
 
+SUBJECT = "t4=trtexec:engines/tiny_bs{batch}.plan"
 DOUBLES = Path(__file__).resolve().parents[2] / "doubles"
 
 
@@ -42,12 +47,8 @@ def timed(
         importlib.import_module("trtexec_fixture").install(monkeypatch, tmp_path / "bin", version)
         convert(Request(tiny_onnx, "engines", batches))
         monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", fault)
-        return bench_engines(
-            TrtBench(
-                "t4", "engines/tiny_bs{batch}.plan", batches, seconds=seconds, repeats=repeats
-            ),
-            Path("t4/perf.json"),
-        )
+        plan = Plan(blocks=repeats, block_s=seconds)
+        return bench([SUBJECT], batches, plan=plan, out="t4/perf.json")
 
     yield run
     importlib.import_module("cuda_double").forget()
@@ -129,7 +130,7 @@ def test_a_graph_that_could_not_be_captured_is_a_reason(
     ("fault", "words"),
     [
         ("no-verdict", "did not finish"),
-        ("no-queries", "holds the times of 1 whole queries"),
+        ("no-queries", "holds the times of 1 queries"),
         ("no-start", "does not say when it started to infer"),
     ],
 )
@@ -151,9 +152,7 @@ def test_an_engine_of_another_version_says_what_trtexec_said(
             r" this version"
         ),
     ):
-        bench_engines(
-            TrtBench("t4", "engines/tiny_bs4.plan", (4,), seconds=0.1), Path("x/perf.json")
-        )
+        bench([SUBJECT], [4], plan=Plan(blocks=1, block_s=0.1), out="x/perf.json")
 
 
 def test_a_printed_rate_that_its_times_contradict_is_a_reason(timed: Any) -> None:
@@ -171,15 +170,18 @@ def test_what_was_bound_is_what_was_asked_for(tmp_path: Path) -> None:
         "Input binding for the table with dimensions 3x5 and type fp32 is created.",
     ]
     log = tmp_path / "bench.log"
-    log.write_text("".join(f"[04/25/2026-00:54:22] [I] {line}\n" for line in lines))
+    stamped = "".join(f"[04/25/2026-00:54:22] [I] {line}\n" for line in lines)
+    banner = "TensorRT.trtexec [TensorRT v101601] # trtexec --loadEngine=m.plan\n"
+    log.write_text(f"&&&& RUNNING {banner}{stamped}&&&& PASSED {banner}")
     done = Finished(("trtexec",), 0, log, 1.0)
-    _check_bindings(done, 4, {"x:0": (4, 1, 28, 28)})
+    run = only(log, "trtexec")
+    check_bindings(done, run, 4, {"x:0": (4, 1, 28, 28)})
     for shapes in ({"x:0": (8, 1, 28, 28)}, {"other": (4, 1)}, {}):
         with pytest.raises(
             ToolError,
             match=r"was to measure batch .*, its log shows x:0: 4x1x28x28, the table: 3x5",
         ):
-            _check_bindings(done, 4, shapes)
+            check_bindings(done, run, 4, shapes)
 
 
 def test_the_gpu_is_judged_by_what_it_did_while_trtexec_timed(
@@ -224,26 +226,31 @@ def test_an_engine_of_unknown_shapes_or_of_another_batch_is_refused(
 ) -> None:
     timed("10.16.1")
     with pytest.raises(InputError, match="batches of 4 to 4, --batch asks for 8"):
-        bench_engines(TrtBench("t4", "engines/tiny_bs4.plan", (8,)), Path("x/perf.json"))
+        bench(["t4=trtexec:engines/tiny_bs4.plan"], [8], out="x/perf.json")
     Path("engines/other.plan").write_bytes(b"ftrt")
-    with pytest.raises(InputError, match="no sidecar that says its shapes"):
-        bench_engines(TrtBench("t4", "engines/other.plan", (4,)), Path("x/perf.json"))
+    with pytest.raises(InputError, match="no sidecar with its shapes"):
+        bench(["t4=trtexec:engines/other.plan"], [4], out="x/perf.json")
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"seconds": -1.0}, "no end"),
-        ({"seconds": 0.0}, "no query"),
+        ({"plan": Plan(block_s=-1.0)}, "no end"),
+        ({"plan": Plan(block_s=0.0)}, "no call"),
         ({"device": "gpu"}, "'cuda:0'"),
+        ({"inputs": "zeros"}, "makes random inputs itself"),
+        ({"precision": "fp16"}, "--precision is for backends in this process"),
+        ({"options": {"x": "1"}}, "has no option 'x'"),
     ],
 )
-def test_a_run_that_would_not_end_and_a_device_that_is_none_are_refused(
-    changes: dict[str, Any], words: str
+def test_what_trtexec_cannot_do_is_refused(
+    tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
     """trtexec takes a duration of -1 as for ever."""
+    engine = tmp_path / "engine.plan"
+    engine.touch()
     with pytest.raises(InputError, match=words):
-        bench_engines(TrtBench("t4", "engine.plan", (1,), **changes), Path("perf.json"))
+        bench([f"t4=trtexec:{engine}"], [1], out=tmp_path / "perf.json", **changes)
 
 
 def test_an_engine_that_its_sidecar_does_not_describe_is_refused(timed: Any) -> None:

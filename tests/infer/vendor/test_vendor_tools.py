@@ -413,11 +413,9 @@ def test_a_bench_chooses_the_batch_too(
     run: Command, folder: Path, converted: Path, tool: str
 ) -> None:
     done = run(
-        "310p=om:om/tiny_dymbatch.om",
+        f"310p={tool}:om/tiny_dymbatch.om",
         "--batch",
         "1,6",
-        "--runner",
-        tool,
         "--inputs",
         "random",
         "--iterations",
@@ -451,11 +449,9 @@ def test_a_bench_by_a_tool(run: Command, folder: Path, tool: str, inputs: str) -
     (folder / "tiny.yaml").write_text(CARD)
     (folder / "tiny.py").touch()
     done = run(
-        "310p=om:models/bs{batch}.om",
+        f"310p={tool}:models/bs{{batch}}.om",
         "--batch",
         "1,4",
-        "--runner",
-        tool,
         "--inputs",
         inputs,
         "--model",
@@ -480,3 +476,34 @@ def test_a_bench_by_a_tool(run: Command, folder: Path, tool: str, inputs: str) -
         for m in perf["measurements"]
     ] == [("310p", tool, batch, "device", [5, 5]) for batch in (1, 4)]
     assert "REHEARSAL" in perf["measurements"][0]["provider"]
+
+
+def test_the_runner_of_a_bench_is_the_old_spelling_of_its_subject(
+    run: Command, folder: Path
+) -> None:
+    words = ("--batch", 4, "--iterations", 2, "--blocks", 2, "--inputs", "zeros")
+    old = ("310p=om:models/bs{batch}.om", *words, "--runner", "msame", "--out", "perf.json")
+    done = run(*old, script="infer/bench.py")
+    assert done.returncode in (0, 4), done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "old spelling" in line]
+    assert "310p=msame:models/bs{batch}.om" in line
+    new = run(
+        "310p=msame:models/bs{batch}.om", *words, "--out", "perf.json", script="infer/bench.py"
+    )
+    assert "perf.json is up to date" in new.stderr
+    assert "old spelling" not in new.stderr
+    wrong = run("a=ort:m.onnx", "--runner", "msame", "--out", "x.json", script="infer/bench.py")
+    assert wrong.returncode == 2
+    assert "times .om files, LABEL=om:FILE was expected for 'a'" in wrong.stderr
+
+
+def test_a_setting_of_backends_has_no_meaning_for_a_tool(run: Command, folder: Path) -> None:
+    subject = ("310p=msame:models/bs4.om", "--batch", 4, "--inputs", "zeros", "--out", "perf.json")
+    for more, words in (
+        (("--precision", "fp16"), "--precision is for backends in this process"),
+        (("--clients", 2), "--clients has no meaning for a bench by a vendor tool"),
+        (("--device", "cuda:0"), "the device is 'cuda:0', 'npu:0'"),
+    ):
+        done = run(*subject, *more, script="infer/bench.py")
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+    assert not (folder / "perf.json").exists()

@@ -163,8 +163,8 @@ def changed(**changes: Any) -> Reading:
 
 
 def test_a_quiet_device_gives_no_doubt() -> None:
-    assert device_doubts(watched([USUAL, USUAL, USUAL]), ours=[7, 8, 9]) == []
-    assert device_doubts(watched(), ours=[7]) == []
+    assert device_doubts(watched([USUAL, USUAL, USUAL]), own=[7, 8, 9]) == []
+    assert device_doubts(watched(), own=[7]) == []
 
 
 @pytest.mark.parametrize(
@@ -172,18 +172,18 @@ def test_a_quiet_device_gives_no_doubt() -> None:
     [
         (
             changed(limits=frozenset({"thermal", "power cap"})),
-            r"cuda:0 was throttled meanwhile \(thermal\)",
+            r"cuda:0 was throttled while it was timed \(thermal\)",
         ),
         (changed(performance_state=2), "performance state P2"),
         (changed(clock_hz=1.4e9), "from 1400 to 1500 MHz"),
         (
             changed(processes=frozenset({7, 8, 55})),
-            r"other programs used cuda:0 meanwhile \(process 55\)",
+            r"other programs used cuda:0 while it was timed \(process 55\)",
         ),
     ],
 )
 def test_a_throttled_slow_or_shared_device_is_a_reason(reading: Reading, words: str) -> None:
-    (doubt,) = device_doubts(watched([USUAL, USUAL, reading, USUAL]), ours=[7, 8])
+    (doubt,) = device_doubts(watched([USUAL, USUAL, reading, USUAL]), own=[7, 8])
     assert re.search(words, doubt)
 
 
@@ -194,17 +194,17 @@ def test_what_is_normal_is_no_reason() -> None:
             watched(
                 [outside, changed(limits=frozenset({"power cap"}), clock_hz=1.49e9), USUAL, outside]
             ),
-            ours=[7, 8],
+            own=[7, 8],
         )
         == []
     )
 
 
 def test_in_a_container_programs_are_counted_since_their_ids_are_the_hosts() -> None:
-    assert device_doubts(watched([USUAL, USUAL, USUAL]), ours=[1, 2]) == []
-    (more,) = device_doubts(watched([USUAL, USUAL, USUAL]), ours=[1])
+    assert device_doubts(watched([USUAL, USUAL, USUAL]), own=[1, 2]) == []
+    (more,) = device_doubts(watched([USUAL, USUAL, USUAL]), own=[1])
     assert "1 more than this bench has" in more
-    (earlier,) = device_doubts(watched([USUAL, USUAL, USUAL], before=USUAL), ours=[1, 2])
+    (earlier,) = device_doubts(watched([USUAL, USUAL, USUAL], before=USUAL), own=[1, 2])
     assert "process 7, process 8" in earlier
 
 
@@ -214,16 +214,16 @@ def test_energy_needs_long_blocks_and_a_counter() -> None:
         [changed(energy_j=200.0), USUAL, changed(energy_j=240.0)],
     ]
     assert (
-        device_counters(watched(*blocks), calls_s=2.5, images=50, ours=[7])["energy_per_image_j"]
+        device_counters(watched(*blocks), calls_s=2.5, images=50, own=[7])["energy_per_image_j"]
         == 2.0
     )
     assert (
-        device_counters(watched(*blocks), calls_s=1.9, images=50, ours=[7])["energy_per_image_j"]
+        device_counters(watched(*blocks), calls_s=1.9, images=50, own=[7])["energy_per_image_j"]
         is None
     )
     blocks[1][0] = changed(energy_j=None)
     assert (
-        device_counters(watched(*blocks), calls_s=2.5, images=50, ours=[7])["energy_per_image_j"]
+        device_counters(watched(*blocks), calls_s=2.5, images=50, own=[7])["energy_per_image_j"]
         is None
     )
 
@@ -251,14 +251,14 @@ def test_limits_states_and_others_are_kept_though_they_are_no_reason() -> None:
         changed(limits=frozenset({"software power cap"}), processes=frozenset({7, 55})),
         USUAL,
     ]
-    found = device_counters(watched(blocks), 3, 3, ours=[7, 8])
+    found = device_counters(watched(blocks), 3, 3, own=[7, 8])
     assert (found["limits"], found["performance_state_slowest"], found["other_processes"]) == (
         ["software power cap"],
         0,
         ["process 55"],
     )
     assert (
-        device_counters(watched([USUAL, changed(limits=frozenset()), USUAL]), 3, 3, ours=[7, 8])[
+        device_counters(watched([USUAL, changed(limits=frozenset()), USUAL]), 3, 3, own=[7, 8])[
             "limits"
         ]
         == []
@@ -332,14 +332,15 @@ def test_an_npu_is_asked_after_the_block_only(monkeypatch: pytest.MonkeyPatch) -
     )
     assert found["device_memory_peak_bytes"] == 1074 << 20
     assert found["device_utilisation"] is None
-    assert device_doubts(watch, ours=[4711]) == []
-    assert "process 4711" in device_doubts(watch, ours=[1])[0]
+    assert device_doubts(watch, own=[4711]) == []
+    assert "process 4711" in device_doubts(watch, own=[1])[0]
 
 
 def test_a_bench_keeps_the_counters_and_a_shared_gpu_makes_it_unstable(
     nvml: Any, tiny_onnx: Path, tmp_path: Path
 ) -> None:
-    from portproof.infer.timing.alternating import Plan, bench
+    from portproof.infer.timing.job import bench
+    from portproof.infer.timing.timer import Plan
 
     write_plan = importlib.import_module("tensorrt_plans").write_plan
     shape = [3, 4, 4]

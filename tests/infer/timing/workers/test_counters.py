@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from portproof.infer.timing.alternating import Plan, bench
+from portproof.infer.timing.job import bench
+from portproof.infer.timing.timer import Plan
 from portproof.infer.timing.workers import counters
 from portproof.infer.timing.workers.counters import Meter, Usage, summary
 

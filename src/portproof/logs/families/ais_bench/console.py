@@ -65,7 +65,7 @@ _FILES = re.compile(r"get filesperbatch .{0,120}filesperbatch:(\d{1,6})\b")
 
 class Reader:
     """Statistics open a run, the line of the throughput closes it. Two devices' lines may come
-    interleaved: the mean tells them apart.
+    interleaved: the mean distinguishes them.
     """
 
     def __init__(self, source: str) -> None:
@@ -128,7 +128,7 @@ class Reader:
                 )
 
     def _error(self, line: Line) -> None:
-        """Keep the first error; the reason of a traceback stands in a later line."""
+        """Keep the first error; the reason of a traceback is in a later line."""
         if self.error is None or self.error[0].startswith("Traceback"):
             self.error = (line.text.strip()[:200], line.number)
 
@@ -142,15 +142,7 @@ class Reader:
                     "compute_mean", float(mean[1]) / 1000, "s", DEVICE, "infer", "chip", line.number
                 )
             )
-        if batch := _BATCH.search(formula):
-            run.batch = (
-                round(float(batch[1]))
-                if near(float(batch[1]), round(float(batch[1])), 1e-9)
-                else None
-            )
-            run.batch_source = "throughput line" if run.batch else None
-        elif self.commanded:
-            run.batch, run.batch_source = self.commanded, "command line"
+        self._set_batch(run, formula)
         if not math.isfinite(printed):
             run.warnings.append(
                 f"the throughput printed is '{match[2]}' (line {line.number}), which is not a"
@@ -169,6 +161,24 @@ class Reader:
                     run, printed, line.number, divided=bool(_DIVIDED.search(formula))
                 ),
             )
+        self._check_files(run)
+        if run in self.pending:
+            self.pending.remove(run)
+
+    def _set_batch(self, run: Run, formula: str) -> None:
+        """Set the batch that the throughput counts."""
+        if batch := _BATCH.search(formula):
+            run.batch = (
+                round(float(batch[1]))
+                if near(float(batch[1]), round(float(batch[1])), 1e-9)
+                else None
+            )
+            run.batch_source = "throughput line" if run.batch else None
+        elif self.commanded:
+            run.batch, run.batch_source = self.commanded, "command line"
+
+    def _check_files(self, run: Run) -> None:
+        """Compare the batch that the throughput counts with the files of an execution."""
         if (
             run.batch
             and self.files_per_batch
@@ -183,8 +193,6 @@ class Reader:
                 f"the throughput counts batch {run.batch}, each execution took"
                 f" {self.files_per_batch} files (--batchsize was wrong{whole})"
             )
-        if run in self.pending:
-            self.pending.remove(run)
 
     def _of_mean(self, mean: float | None, line: int) -> Run:
         """The open run whose compute mean the throughput's line names, else the last one, else a

@@ -29,7 +29,7 @@ def throughput_figure(run: Run, printed: float, line: int, divided: bool = False
 
     ``divided``: the formula of May 2022, 1000 / mean / batch, which is a rate only at batch 1; a
     summary file does not show its formula, so it is also known by a rate that only this one gives.
-    Then the value is None and the true rate stands as recovered where the batch is known.
+    Then the value is None and the true rate is kept as recovered where the batch is known.
     """
     figure = Figure(
         "throughput",

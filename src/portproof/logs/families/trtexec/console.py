@@ -3,7 +3,7 @@ pasted into a report.
 
 7.x prints sections (``Host Latency``, ``Enqueue Time``, ``GPU Compute``) of one figure a line that
 share their keys; 8.0 and later print one line a metric. Wrappers put anything before a line, and
-pasted logs lack line ends, so figures are found by their section, wherever it stands. A FAILED run
+pasted logs lack line ends, so figures are found by their section, wherever it is. A FAILED run
 has no result. Without a verdict, whole figures make an incomplete run. What each figure means is in
 :mod:`.trtexec_figures`.
 """
@@ -37,8 +37,8 @@ _TOTALS = {
     "total compute time": "compute_total",
 }
 #: Keys of the options blocks.
-_OPTIONS = ("TensorRT version", "Batch", "Streams", "Selected Device", "Compute Capability")
-_OPTIONS += ("Precision", *MODES)
+_OPTIONS = ["TensorRT version", "Batch", "Streams", "Selected Device", "Compute Capability"]
+_OPTIONS += ["Precision", *MODES]
 _STATISTICS = ("min:", "min =", "max:", "max =", "mean:", "mean =", "median", "percentile")
 MARKS = (
     "&&&& ",
@@ -141,7 +141,7 @@ class Reader:
             self._next()
 
     def _follow(self, first: re.Match[str], text: str) -> None:
-        """Leave the section where a line's first statistic stands under a head that is not known,
+        """Leave the section where a line's first statistic is under a head that is not known,
         one torn by another stream's line, say.
         """
         if not (first["head"] or first["old"] or first["flat"]) and _UNKNOWN_HEAD.search(

@@ -69,7 +69,7 @@ class Facts:
         )
 
     def option(self, *names: str) -> str | None:
-        """The value of the first of these flags on the command line, or None where it stands there
+        """The value of the first of these flags on the command line, or None where it is there
         with several (a profile each).
         """
         given: dict[str, set[str]] = {}
@@ -146,6 +146,6 @@ class Facts:
 
     def as_dict(self) -> dict[str, Any]:
         """The facts of the run that are known, by name."""
-        names = ("command", "device", "compute_capability", "precision", "modes", "bindings")
-        names += ("overridden", "variation_percent", "graph_failed", "started", "error")
+        names = ["command", "device", "compute_capability", "precision", "modes", "bindings"]
+        names += ["overridden", "variation_percent", "graph_failed", "started", "error"]
         return {name: value for name in names if (value := getattr(self, name))}

@@ -7,7 +7,7 @@
 * ``Latency`` is H2D + compute + D2H of one query: ``device+copies``, or ``device`` without
   transfers. Queries overlap, so 1 / latency is not the rate.
 * ``GPU Compute Time`` is ``device``; batch / mean is the device's own rate, to set beside an NPU's
-  (reports/comparison_table.py does, when it is asked for that boundary). With several streams it is
+  (reports/table.py does, if it is asked for that boundary). With several streams it is
   not valid.
 * 7.x with ONNX prints 0 qps (the count of queries was multiplied by a batch of 0). Then queries =
   total compute / mean compute, and the rate is queries / walltime: given as recovered beside a

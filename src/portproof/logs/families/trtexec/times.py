@@ -100,14 +100,17 @@ def queries_in(path: Path, warm_up_ms: float = 0.0) -> Queries:
         rows = [row for row in data if row["startComputeMs"] >= warm_up_ms]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"'{path}' holds no times of trtexec's queries ({error})") from error
-    columns = [_column(rows, (key,)) for key in ("computeMs", "latencyMs", "endD2hMs")]
-    seconds = [[ms / 1000 for ms in column] for column in columns if column]
+    compute, latency, ends = (
+        [ms / 1000 for ms in _column(rows, (key,)) or ()]
+        for key in ("computeMs", "latencyMs", "endD2hMs")
+    )
     rate = _rate(rows, CALL)
-    if len(rows) < 2 or len(seconds) < len(columns) or not rate or not rate[0].value:
+    whole = compute and latency and ends and rate and rate[0].value
+    if len(rows) < 2 or not whole:
         raise InputError(
             f"'{path}' holds the times of {len(rows)} queries, two whole ones are needed"
         )
-    return Queries(*seconds, rate=rate[0].value)
+    return Queries(compute, latency, ends, whole)
 
 
 def _warm_up(rows: list[dict[str, Any]], old: bool) -> list[str]:

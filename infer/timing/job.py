@@ -1,0 +1,210 @@
+"""The shell of every bench: up to date or not, the measurement file with its doubts and ratios, and
+the sidecar. How the times are taken is a :class:`portproof.infer.timing.timer.Timer`'s matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import portproof
+from portproof import rehearsal
+from portproof.core import progress
+from portproof.core.errors import InputError
+from portproof.core.files import existing_file
+from portproof.infer import vendor
+from portproof.infer.runtimes.model_files import card_files, model_files
+from portproof.infer.timing.devices.watch import Devices
+from portproof.infer.timing.steady import doubts_of
+from portproof.infer.timing.subject import Subject, check_labels, configured, parse_subject
+from portproof.infer.timing.timer import Job, Plan, Timer
+from portproof.infer.timing.workers.feed import KINDS, Feeding, Kind
+from portproof.measurement import (
+    Measurement,
+    Performance,
+    Ratio,
+    paired_ratio,
+    read_performance,
+    write_performance,
+)
+from portproof.proof.sidecar import Work, environment, versions_of
+
+if TYPE_CHECKING:
+    from portproof.infer.timing.alternating import Alternating
+    from portproof.infer.timing.board import Board
+    from portproof.infer.timing.by_tool import ByTool
+    from portproof.infer.timing.by_trtexec import ByTrtexec
+
+#: The place of a subject's backend that says that trtexec executes its engine.
+TRTEXEC = "trtexec"
+
+
+def bench(
+    subjects: Sequence[Subject | str],
+    batches: Sequence[int] = (1,),
+    *,
+    card: str | None = None,
+    inputs: Kind = "random",
+    info: str | Path | None = None,
+    plan: Plan | None = None,
+    devices: Sequence[int] = (),
+    device: str | None = None,
+    precision: str | None = None,
+    threads: int | None = None,
+    options: Mapping[str, str] | None = None,
+    out: str | Path | None = None,
+) -> Performance:
+    """Time subjects (``LABEL=BACKEND:FILE`` or :class:`Subject`) at every batch.
+
+    BACKEND says who executes: a backend in this process, a vendor tool, or trtexec. Backends are
+    timed against each other in alternation. ``devices``: the chips of a board, timed together.
+
+    With ``out`` the result is written there with its sidecar, and read from there if nothing
+    changed since. Raises :class:`InputError` for bad input and :class:`ToolError` if a runtime, a
+    tool or a worker process fails.
+    """
+    sides = [parse_subject(s) if isinstance(s, str) else s for s in subjects]
+    sides = configured(sides, Subject("", "", "", device, precision, threads, dict(options or {})))
+    check_labels(sides)
+    if inputs not in KINDS:
+        raise InputError(f"the inputs are '{inputs}', one of {', '.join(KINDS)} was expected")
+    if info is None and inputs == "real":
+        raise InputError("real inputs need an info list: give one with --info")
+    way = way_of(sides, devices)
+    job = Job(
+        tuple(sides),
+        tuple(dict.fromkeys(batches)),
+        card,
+        Feeding(inputs, str(info) if info else None, {}),
+        plan or way.PLAN,
+        tuple(devices),
+    )
+    if not job.plan.block_s > 0:
+        raise InputError(
+            f"a block of {job.plan.block_s:g} s has no end or no call: more than 0 s was expected"
+        )
+    for subject in sides:
+        for batch in job.batches:
+            existing_file(subject.model(batch), f"model file of '{subject.label}'")
+    return run(job, way(job), Path(out) if out is not None else None)
+
+
+def way_of(
+    subjects: Sequence[Subject], devices: Sequence[int] = ()
+) -> type[Alternating] | type[Board] | type[ByTool] | type[ByTrtexec]:
+    """How subjects are timed, as their backends say; all must be timed in one way."""
+    tools = vendor.names()
+    ways = {
+        "trtexec" if s.backend == TRTEXEC else "a vendor tool" if s.backend in tools else "backends"
+        for s in subjects
+    }
+    if len(ways) > 1:
+        raise InputError(
+            f"{' and '.join(sorted(ways))} cannot be timed in one bench, since they do not take"
+            " turns: give each a bench of its own"
+        )
+    if devices:
+        from portproof.infer.timing.board import Board
+
+        return Board
+    if "trtexec" in ways:
+        from portproof.infer.timing.by_trtexec import ByTrtexec
+
+        return ByTrtexec
+    if "a vendor tool" in ways:
+        from portproof.infer.timing.by_tool import ByTool
+
+        return ByTool
+    from portproof.infer.timing.alternating import Alternating
+
+    return Alternating
+
+
+def plan_for(subjects: Sequence[str], devices: Sequence[int], **given: Any) -> Plan:
+    """The plan of the way in which subjects are timed, changed by what was given; None is not
+    given. :class:`InputError` for what has no meaning there.
+    """
+    way = way_of([parse_subject(s) for s in subjects], devices)
+    changes = {name: value for name, value in given.items() if value is not None}
+    unknown = sorted(set(changes) - set(way.TAKES))
+    if unknown:
+        flag = unknown[0].replace("block_s", "block-seconds")
+        raise InputError(f"--{flag} has no meaning for a bench {way.HOW}; leave it out")
+    return replace(way.PLAN, **changes)
+
+
+def run(job: Job, timer: Timer, out: Path | None) -> Performance:
+    """Time a job and write ``out`` with its sidecar; read it if it is up to date. Without ``out``
+    nothing is written.
+    """
+    if out is None:
+        if timer.keeps_logs:
+            raise InputError("this bench keeps the tool's logs beside its file: give one with out=")
+        return _measured(job, timer, Path())
+    work = _work(job, timer, out)
+    if work.is_done():
+        return read_performance(out)
+    work.begin()
+    performance = _measured(job, timer, out.absolute().parent)
+    write_performance(out, performance)
+    work.finish([out], {"status": performance.status, "reasons": performance.reasons})
+    return performance
+
+
+def _work(job: Job, timer: Timer, out: Path) -> Work:
+    """What decides the measurement, for the sidecar."""
+    models = dict.fromkeys(
+        path for s in job.subjects for b in job.batches for path in model_files(s.model(b))
+    )
+    info = [existing_file(job.feeding.info, "info list")] if job.feeding.info else []
+    return Work(
+        "bench",
+        out,
+        inputs={"model": list(models), **card_files(job.card), "info": info},
+        parameters={
+            "subjects": job.subjects,
+            "batches": job.batches,
+            "card": job.card,
+            "inputs": job.feeding.kind,
+            "plan": job.plan,
+            "host": {key: environment()[key] for key in ("machine", "processor", "cpus")},
+            **timer.parameters,
+        },
+        packages=timer.packages,
+        simulated=rehearsal.is_active(),
+    )
+
+
+def _measured(job: Job, timer: Timer, folder: Path) -> Performance:
+    """All batches, with the doubts about them, and the ratios."""
+    performance = Performance(
+        measurements=[], environment=environment(), simulated=rehearsal.is_active()
+    )
+    packages = versions_of(timer.packages)
+    performance.versions = {"portproof": portproof.__version__, **packages, **timer.versions}
+    devices = Devices(timer.devices)
+    with (
+        progress.meter("bench", timer.blocks * len(job.batches), "blocks") as meter,
+        contextlib.closing(timer.measure(devices, folder, meter)) as batches,
+    ):
+        for measurements, doubts in batches:
+            performance.measurements += measurements
+            performance.reasons += doubts
+    performance.reasons += [why for m in performance.measurements for why in doubts_of(m)]
+    if timer.alternates:
+        performance.ratios = _ratios(job.subjects[0].label, performance.measurements)
+    performance.status = "unstable" if performance.reasons else "ok"
+    return performance
+
+
+def _ratios(first: str, measurements: Sequence[Measurement]) -> list[Ratio]:
+    """The first subject over each other one."""
+    return [
+        paired_ratio(a, b)
+        for a in measurements
+        for b in measurements
+        if a.label == first != b.label and (a.batch, a.boundary) == (b.batch, b.boundary)
+    ]
