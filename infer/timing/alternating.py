@@ -37,7 +37,8 @@ from portproof.measurement import (
     read_performance,
     write_performance,
 )
-from portproof.proof.sidecar import Work, environment, versions_of
+from portproof.proof.sidecar import environment, versions_of
+from portproof.proof.work import Work
 
 BLOCKS = 10
 BLOCK_S = 0.1

@@ -33,7 +33,8 @@ from portproof.measurement import (
     read_performance,
     write_performance,
 )
-from portproof.proof.sidecar import Work, environment
+from portproof.proof.sidecar import environment
+from portproof.proof.work import Work
 
 #: Blocks long enough that the chips' starts, milliseconds apart, do not matter.
 PLAN = Plan(blocks=5, block_s=0.5)

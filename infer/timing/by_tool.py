@@ -25,7 +25,8 @@ from portproof.infer.vendor import Job, find
 from portproof.infer.vendor.parts.gears import gear_flags
 from portproof.infer.vendor.parts.scratch import scratch_beside
 from portproof.measurement import Measurement, Performance, read_performance, write_performance
-from portproof.proof.sidecar import Work, environment, proof_of
+from portproof.proof.sidecar import environment, proof_of
+from portproof.proof.work import Work
 
 #: Executions of one run of a tool, as the usual pure inference has, and runs a batch.
 ROUNDS, BLOCKS = 20, 5

@@ -45,7 +45,9 @@ from portproof.measurement import (
     read_performance,
     write_performance,
 )
-from portproof.proof.sidecar import Work, environment, is_same_file, proof_of
+from portproof.proof.freshness import difference
+from portproof.proof.sidecar import environment, proof_of
+from portproof.proof.work import Work
 
 DEVICE_MODE = Mode(graph=True, spin=True, transfers=False)
 CALL_MODE = Mode(graph=True, spin=True, transfers=True)
@@ -171,7 +173,8 @@ def shapes_of(engine: Path, batch: int) -> dict[str, Shape]:
         raise InputError(
             f"'{engine}' has no sidecar that says its shapes; build it with convert/onnx2trt.py"
         )
-    if not any(Path(r.path).name == engine.name and is_same_file(r, engine) for r in proof.outputs):
+    records = [r for r in proof.outputs if Path(r.path).name == engine.name]
+    if all(difference(record, engine) for record in records):
         raise InputError(
             f"'{engine}' is not the file that its sidecar describes; build it again with"
             " convert/onnx2trt.py"

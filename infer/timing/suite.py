@@ -26,7 +26,7 @@ from portproof.infer.timing.alternating import Plan, bench
 from portproof.infer.timing.feed import Kind
 from portproof.infer.timing.subject import Subject
 from portproof.measurement import Measurement, Performance
-from portproof.proof.sidecar import Work
+from portproof.proof.work import Work
 from portproof.rehearsal import MARK
 
 _SEED = 0
