@@ -15,7 +15,7 @@ from portproof.core.files import write_text
 from portproof.core.yamlfile import load_yaml
 from portproof.proof.sidecar import ROOT_MARK
 
-SCHEMA = "portproof.commands.port/1"
+SCHEMA = "portproof.port/1"
 FILE = ROOT_MARK
 
 
