@@ -14,18 +14,19 @@ if (
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, run_stage
+from portproof.reports.port.languages import languages
 
 
 def parser() -> Parser:
     """The command line."""
     p = Parser(
         "Write the README of a port from its run directory. An existing file is updated in place:"
-        " only what stands between its '<!-- portproof:begin ... -->' and '<!-- portproof:end ..."
+        " only what is between its '<!-- portproof:begin ... -->' and '<!-- portproof:end ..."
         " -->' lines is replaced.",
         example="python reports/readme.py runs/digits-cpu --lang zh --out README.md",
     )
     p.add_argument("run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port'")
-    p.add_argument("--lang", choices=("en", "zh"), default="en", help="language (default: en)")
+    p.add_argument("--lang", choices=languages(), default="en", help="language (default: en)")
     p.add_argument(
         "--template",
         choices=("readme", "modelzoo"),
@@ -51,12 +52,12 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core import progress
     from portproof.core.files import existing_folder
     from portproof.reports.port.data import read_run
-    from portproof.reports.port.write import README_NAMES, write_readme
+    from portproof.reports.port.write import write_readme
 
     progress.configure(options.quiet, options.log_json)
-    run_dir = existing_folder(options.run_dir, "run directory").absolute()
-    out = Path(options.out) if options.out else run_dir / "report" / README_NAMES[options.lang]
-    write_readme(read_run(run_dir), out, options.lang, options.template)
+    data = read_run(existing_folder(options.run_dir, "run directory").absolute())
+    out = Path(options.out) if options.out else data.root / data.files.readme(options.lang)
+    write_readme(data, out, options.lang, options.template)
     progress.say(f"report: wrote {out}")
     return 0
 

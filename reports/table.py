@@ -75,7 +75,7 @@ def parser() -> Parser:
     p.add_values(
         "--policy",
         default=[],
-        help="judge the best rates: modelzoo-310p, modelzoo-310; exit code 1 when one is not met",
+        help="judge the best rates: names in catalog/policies, or files; exit code 1 when not met",
     )
     p.add_argument(
         "--accuracy",

@@ -157,10 +157,7 @@ def ported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory that the real stages made from a small model; its inputs are beside it.
     Copy it before changing anything.
     """
-    return made_once(tmp_path_factory, "ported", _port_small_model) / "run"
-
-
-def _port_small_model(folder: Path) -> None:
+    folder = tmp_path_factory.mktemp("ported")
     command = [sys.executable, "-m", "portproof", "port", *make_small_port(folder)]
     command += ["--run-dir", str(folder / "run")]
     # One thread: with as many as there are processors, a loaded machine makes a bench of
@@ -170,6 +167,7 @@ def _port_small_model(folder: Path) -> None:
         command, capture_output=True, text=True, env=env, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "run"
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ from portproof.core.files import existing_file
 from portproof.core.shell import Finished, find_program, run_program, spelled, tail_of
 from portproof.core.yamlfile import as_data
 from portproof.host import cann, npusmi
-from portproof.proof.sidecar import Proof, Work, read_proof
+from portproof.proof.sidecar import Proof, read_proof
+from portproof.proof.work import Work
 from portproof.target import Target, find_target
 
 _SUCCESS = "ATC run success"

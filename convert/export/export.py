@@ -23,7 +23,8 @@ from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError, MissingPackageError, ToolError
 from portproof.preprocess.cards.resolve import resolve_card
 from portproof.preprocess.pixels.normalisation import FACT, METADATA_KEY, normalisation_by
-from portproof.proof.sidecar import Proof, Work, proof_of, read_proof, record_of, root_of
+from portproof.proof.sidecar import Proof, proof_of, read_proof, record_of, root_of
+from portproof.proof.work import Work
 
 if TYPE_CHECKING:
     import onnx

@@ -32,7 +32,8 @@ from portproof.core.errors import InputError
 from portproof.core.files import existing_file, sha256_of
 from portproof.core.shell import run_program, spelled
 from portproof.host import nvidiasmi
-from portproof.proof.sidecar import Proof, Work, read_proof
+from portproof.proof.sidecar import Proof, read_proof
+from portproof.proof.work import Work
 
 PRECISIONS = ("fp32", "fp16", "int8")
 

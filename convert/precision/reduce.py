@@ -20,7 +20,8 @@ from portproof.core import progress
 from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError, ToolError
 from portproof.manifest import Sample, read_info
-from portproof.proof.sidecar import Proof, Work, read_proof
+from portproof.proof.sidecar import Proof, read_proof
+from portproof.proof.work import Work
 
 _PROBES = 8
 #: Largest difference, over the range of the fp32 output, that rounding explains; more is another

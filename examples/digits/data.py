@@ -42,7 +42,7 @@ def parser() -> Parser:
 def work(options: argparse.Namespace) -> int:
     """Write the images and the labels, unless they are there."""
     from portproof.core import progress
-    from portproof.proof.sidecar import Work
+    from portproof.proof.work import Work
 
     progress.configure(options.quiet, options.log_json)
     files: list[Path] = []

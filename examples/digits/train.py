@@ -47,7 +47,8 @@ def work(options: argparse.Namespace) -> int:
     are then what is ported.
     """
     from portproof.core import progress
-    from portproof.proof.sidecar import Work, proof_of, sidecar_of
+    from portproof.proof.sidecar import proof_of, sidecar_of
+    from portproof.proof.work import Work
 
     progress.configure(options.quiet, options.log_json)
     job = Work(

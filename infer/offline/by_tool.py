@@ -25,7 +25,8 @@ from portproof.infer.vendor.parts.gears import gear_flags
 from portproof.infer.vendor.parts.scratch import check_sizes, scratch_beside
 from portproof.manifest import Sample, read_info
 from portproof.proof.journal import Journal
-from portproof.proof.sidecar import Proof, Work, read_proof, record_of
+from portproof.proof.sidecar import Proof, read_proof, record_of
+from portproof.proof.work import Work
 
 
 def run_by_tool(options: argparse.Namespace) -> None:

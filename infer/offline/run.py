@@ -37,7 +37,8 @@ from portproof.infer.offline.write import FORMATS, ResultWriter, result_name
 from portproof.infer.runtimes.model_files import card_files, model_files, packages, sample_shapes
 from portproof.preprocess.pixels import normalisation
 from portproof.proof.journal import Journal
-from portproof.proof.sidecar import FileRecord, Proof, Work, proof_of, read_proof, record_of
+from portproof.proof.sidecar import FileRecord, Proof, proof_of, read_proof, record_of
+from portproof.proof.work import Work
 
 
 def run(

@@ -27,13 +27,13 @@ from portproof.proof.journal import Journal, pending
 from portproof.proof.sidecar import (
     FileRecord,
     Proof,
-    Work,
     proof_of,
     read_proof,
     record_of,
     sidecar_of,
     stored_path,
 )
+from portproof.proof.work import Work
 
 _TAIL_LINES = 20
 

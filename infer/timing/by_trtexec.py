@@ -32,7 +32,8 @@ from portproof.infer.timing.workers.counters import Meter as Usages
 from portproof.infer.timing.workers.counters import Usage
 from portproof.logs.runs import Run
 from portproof.measurement import Boundary, Measurement
-from portproof.proof.sidecar import is_same_file, proof_of
+from portproof.proof.freshness import difference
+from portproof.proof.sidecar import proof_of
 
 #: One trtexec at a time runs, whose process id is not known.
 OWN = (-1,)
@@ -160,7 +161,8 @@ def shapes_of(engine: Path, batch: int) -> dict[str, Shape]:
         raise InputError(
             f"'{engine}' has no sidecar with its shapes; build it with convert/onnx2trt.py"
         )
-    if not any(Path(r.path).name == engine.name and is_same_file(r, engine) for r in proof.outputs):
+    records = [r for r in proof.outputs if Path(r.path).name == engine.name]
+    if all(difference(record, engine) for record in records):
         raise InputError(
             f"'{engine}' is not the file that its sidecar describes; build it again with"
             " convert/onnx2trt.py"

@@ -30,7 +30,8 @@ from portproof.measurement import (
     read_performance,
     write_performance,
 )
-from portproof.proof.sidecar import Work, environment, versions_of
+from portproof.proof.sidecar import environment, versions_of
+from portproof.proof.work import Work
 
 if TYPE_CHECKING:
     from portproof.infer.timing.alternating import Alternating

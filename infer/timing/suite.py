@@ -27,7 +27,7 @@ from portproof.infer.timing.subject import Subject
 from portproof.infer.timing.timer import Plan
 from portproof.infer.timing.workers.feed import Kind
 from portproof.measurement import Measurement, Performance
-from portproof.proof.sidecar import Work
+from portproof.proof.work import Work
 from portproof.rehearsal import MARK
 
 _SEED = 0

@@ -8,7 +8,6 @@ A folder holds such files and nothing else.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
@@ -25,6 +24,7 @@ from portproof.core.errors import InputError
 from portproof.core.files import existing_folder
 from portproof.core.text import listed
 from portproof.metrics.accuracy.text_floats import parse_texts
+from portproof.proof.freshness import listing_digest
 
 #: Files read before they are looked at: with 1000 classes they are still in the processor's cache.
 _CHUNK = {"bin": 256, "txt": 16, "npy": 256}
@@ -61,13 +61,7 @@ class ResultFiles:
         """SHA-256 over name, size, time and inode of every file: it changes when a file is
         replaced, added or removed.
         """
-        ids = sorted(self.ids)
-        stats = [os.stat(self.path(sample)) for sample in ids]
-        facts = np.array([(s.st_size, s.st_mtime_ns, s.st_ino) for s in stats], dtype="<i8")
-        return hashlib.sha256(
-            "\n".join([self.name(""), *ids, ""]).encode("utf-8", "surrogateescape")
-            + facts.tobytes()
-        ).hexdigest()
+        return listing_digest(self.folder, self.ids, self.name(""))
 
 
 def list_results(folder: str | os.PathLike[str], output: int | None = None) -> ResultFiles:

@@ -24,6 +24,7 @@ from portproof.metrics.accuracy.results import (
     read_results,
 )
 from portproof.outcome import Outcomes
+from portproof.proof.lineage import maker_of
 from portproof.proof.sidecar import proof_of, sidecar_of
 
 #: Models with a background class at index 0 (TF-slim, NASNet) have one output more than ImageNet
@@ -66,10 +67,10 @@ class Reading:
 
 
 def is_simulated(source: Path) -> bool:
-    """Whether a result folder or a table of outcomes has a sidecar that says it comes from a
+    """Whether the sidecar of a result folder, or of the run that wrote a table of outcomes, names a
     rehearsal.
     """
-    proof = proof_of(source)
+    proof = proof_of(source) or maker_of(source)
     return proof is not None and proof.simulated
 
 

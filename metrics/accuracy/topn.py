@@ -12,7 +12,8 @@ from portproof.core.files import write_text
 from portproof.core.text import listed
 from portproof.metrics.accuracy.score import Reading, Scored, is_simulated, score
 from portproof.outcome import write_outcomes
-from portproof.proof.sidecar import Work, read_proof, stored_path
+from portproof.proof.sidecar import read_proof, stored_path
+from portproof.proof.work import Work
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from portproof.metrics.accuracy.score import Reading, is_simulated
 from portproof.metrics.paired.bounds import judge_loss, loss_bounds, mcnemar_p, samples_to_decide
 from portproof.metrics.paired.sides import Sides
 from portproof.outcome import Outcomes
-from portproof.proof.sidecar import Work
+from portproof.proof.work import Work
 from portproof.verdict import Verdict
 
 #: How many flips are told one by one.

@@ -12,7 +12,8 @@ from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.files import existing_folder
 from portproof.manifest import Sample, files_in, sample_id, write_info
-from portproof.proof.sidecar import Work, sidecar_of
+from portproof.proof.sidecar import sidecar_of
+from portproof.proof.work import Work
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 

@@ -28,7 +28,8 @@ from portproof.preprocess.dataset.stream import (
 from portproof.preprocess.pixels.fingerprint import decoders, fingerprint
 from portproof.preprocess.pixels.transform import Preprocessor
 from portproof.proof.journal import Journal
-from portproof.proof.sidecar import FileRecord, Work, record_of
+from portproof.proof.sidecar import FileRecord, record_of
+from portproof.proof.work import Work
 from portproof.recipe import Recipe, recipe_hash
 
 #: Raised when the bytes that the same recipe makes change.

@@ -25,7 +25,8 @@ from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.make import Tally, finish, images_digest, work_of
 from portproof.preprocess.dataset.stream import Prepared, prepare, sample_of
 from portproof.preprocess.pixels.transform import Preprocessor, Sample
-from portproof.proof.sidecar import Work, proof_of, record_of
+from portproof.proof.sidecar import proof_of, record_of
+from portproof.proof.work import Work
 from portproof.recipe import Recipe, recipe_hash
 
 SAMPLES, IDS = "samples.npy", "ids.txt"

@@ -19,7 +19,7 @@ from portproof.core.errors import InputError
 from portproof.core.files import existing_file, read_text, write_text
 from portproof.manifest import check_unique, files_in, sample_id
 from portproof.preprocess.dataset.images import IMAGE_SUFFIXES, class_folders
-from portproof.proof.sidecar import Work
+from portproof.proof.work import Work
 
 Labels = dict[str, int]
 Inputs = dict[str, list[Path]]

@@ -18,7 +18,7 @@ from portproof.core.files import write_text
 from portproof.core.yamlfile import as_data
 from portproof.preprocess.pixels.geometry import centre_span
 from portproof.preprocess.pixels.normalisation import FACT, normalisation_by
-from portproof.proof.sidecar import Work
+from portproof.proof.work import Work
 from portproof.recipe import Recipe, recipe_hash
 
 

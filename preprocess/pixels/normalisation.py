@@ -15,7 +15,7 @@ from portproof.core.errors import InputError
 from portproof.proof.sidecar import Proof
 from portproof.recipe import Recipe
 
-METADATA_KEY = "portproof.preprocess.pixels.normalisation"
+METADATA_KEY = "portproof.normalisation"
 FACT = "normalisation"
 
 

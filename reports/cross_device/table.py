@@ -15,7 +15,7 @@ from portproof.core.errors import InputError
 from portproof.core.text import listed
 from portproof.logs.checks import across
 from portproof.logs.runs import DEVICE, END_TO_END, Figure, Run
-from portproof.target import match_target
+from portproof.rundir.layout import match_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +147,18 @@ def _pairs(labels: list[str]) -> tuple[tuple[str, str], ...]:
     """Ratio columns: the 310P over each other column, as ModelZoo's tables have it, or rather its
     tuned model; without one, the first column over each other.
     """
-    tuned = next((label for label in labels if "aoe" in label.lower()), None)
-    subject = tuned or next(
-        (label for label in labels if (target := match_target(label)) and target.name == "310p"),
-        labels[0],
-    )
+    sides = {label: match_side(label) for label in labels}
+    tuned = next((label for label, side in sides.items() if side and side.tuned), None)
+    newest = (label for label, side in sides.items() if side and side.name == "310p")
+    subject = tuned or next(newest, labels[0])
     return tuple((subject, other) for other in labels if other != subject)
 
 
 def _fill(
     label: str, runs: Sequence[Run], chips: int | None, allow_incomplete: bool, boundary: str | None
 ) -> _Draft:
-    target = match_target(label)
+    side = match_side(label)
+    target = side.target if side else None
     if chips is not None:
         draft = _Draft(label, chips, "--chips")
     elif target is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +11,9 @@ from pathlib import Path
 
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.core.files import sha256_of
-from portproof.proof.lineage import Stage, makers, sidecars_in
-from portproof.proof.sidecar import SUFFIX, FileRecord, read_proof
+from portproof.proof.freshness import MISSING, difference
+from portproof.proof.lineage import Stage, makers, readable_stages
+from portproof.proof.sidecar import SUFFIX, FileRecord
 from portproof.reports.evidence.findings import Finding, changed, not_derived
 
 #: More absent files than these in one folder are told as one.
@@ -36,7 +35,8 @@ def walk(run_dir: Path) -> Walk:
     """Hash every file that a sidecar names, and check that each stage read what an earlier one
     wrote.
     """
-    stages, findings = _stages(run_dir)
+    stages, damaged = readable_stages(run_dir)
+    findings = [changed(artefact + SUFFIX, why) for artefact, why in damaged.items()]
     replaced = _replaced_weights(stages)
     records = {
         record.path: record
@@ -55,30 +55,19 @@ def walk(run_dir: Path) -> Walk:
         ThreadPoolExecutor(_HASHERS) as pool,
         progress.meter("verify", len(records), "files") as meter,
     ):
-        for path, problem in pool.map(
-            lambda path: (path, _problem(records[path], run_dir / path)), records
+        for path, how in pool.map(
+            lambda path: (path, difference(records[path], run_dir / path, paranoid=True)), records
         ):
             meter.advance()
-            if problem == "absent" and path in outside:
+            if how == MISSING and path in outside:
                 findings.append(
                     not_derived(path, "it is outside the run directory and not on this host")
                 )
-            elif problem:
-                findings.append(changed(path, "it is missing" if problem == "absent" else problem))
+            elif how:
+                findings.append(changed(path, f"it {how}"))
     findings += _broken_links(stages, replaced)
     findings += _added(stages, run_dir)
     return Walk(stages, len(records), _grouped(findings))
-
-
-def _stages(run_dir: Path) -> tuple[list[Stage], list[Finding]]:
-    stages, findings = [], []
-    for path in sidecars_in(run_dir):
-        name = path.relative_to(run_dir).as_posix()
-        try:
-            stages.append(Stage(name.removesuffix(SUFFIX), read_proof(path)))
-        except InputError as error:
-            findings.append(changed(name, str(error)))
-    return sorted(stages, key=lambda stage: stage.proof.started), findings
 
 
 def _all_records(stage: Stage) -> Iterator[FileRecord]:
@@ -95,25 +84,6 @@ def _escaping(stage: Stage) -> Iterator[Finding]:
             yield changed(
                 stage.sidecar, f"it names an output outside the run directory: '{record.path}'"
             )
-
-
-def _problem(record: FileRecord, path: Path) -> str | None:
-    """What is wrong with a file: ``absent``, or how it differs. Only a regular file of the right
-    size is read.
-    """
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            return "it is no regular file"
-        if status.st_size != record.size:
-            return f"it has {status.st_size} bytes, it had {record.size}"
-        return (
-            None if sha256_of(path) == record.sha256 else "its bytes were changed (SHA-256 differs)"
-        )
-    except FileNotFoundError:
-        return "absent"
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
 
 
 def _replaced_weights(stages: list[Stage]) -> list[FileRecord]:

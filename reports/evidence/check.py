@@ -26,7 +26,7 @@ from portproof.reports.evidence import rechecks
 from portproof.reports.evidence.chain import uncovered, walk
 from portproof.reports.evidence.findings import Finding, changed, differences, not_derived
 from portproof.reports.evidence.rerender import Check, report_files
-from portproof.reports.port.data import CARD_COPY, RunData, read_run
+from portproof.reports.port.data import RunData, read_run
 from portproof.reports.port.seal import OWN_LOG, RENDERERS, REPORT, UNSEALED, decoded, report_of
 from portproof.rundir.settings import FILE, read_settings
 
@@ -253,7 +253,7 @@ def _card(data: RunData, run_dir: Path) -> Iterator[Finding]:
     """The kept model card against the one that the export read."""
     from portproof.core.files import sha256_of
 
-    export, copy = data.stage("model.onnx"), run_dir / CARD_COPY
+    export, copy = data.stage(data.files.onnx), run_dir / data.files.card_copy
     known = {record.sha256 for record in export.proof.inputs.get("card", [])} if export else set()
     if copy.is_file() and sha256_of(copy) not in known:
-        yield changed(CARD_COPY, "it is not the model card that the export read")
+        yield changed(data.files.card_copy, "it is not the model card that the export read")

@@ -16,9 +16,10 @@ from portproof.reports.port.blocks import blocks_in
 from portproof.reports.port.data import RunData
 from portproof.reports.port.document import render
 from portproof.reports.port.junit import junit_xml
+from portproof.reports.port.languages import languages
 from portproof.reports.port.page import html_page
-from portproof.reports.port.write import README_NAMES, draw, plot_file, plots_beside
-from portproof.rundir.plan import table_boundary, table_chips, table_columns
+from portproof.reports.port.write import draw, plots_beside
+from portproof.rundir.plan import table_boundary, table_columns
 
 Check = Callable[[Path], Iterator[Finding]]
 
@@ -27,20 +28,18 @@ def report_files(data: RunData) -> dict[str, Check]:
     """Path in the run directory -> how to compare the file there with what the run directory gives
     now.
     """
-    found: dict[str, Check] = {}
-    drawn = draw(data)
-    for language, name in README_NAMES.items():
-        found[f"report/{name}"] = _readme(data, language)
-    found["report/report.html"] = _whole("report/report.html", lambda: html_page(data, drawn))
-    found["report/junit.xml"] = _whole("report/junit.xml", lambda: junit_xml(data))
+    files, drawn = data.files, draw(data)
+    found = {files.readme(language): _readme(data, language) for language in languages()}
+    found[files.html] = _whole(files.html, lambda: html_page(data, drawn))
+    found[files.junit] = _whole(files.junit, lambda: junit_xml(data))
     for name, svg in drawn.items():
-        found[plot_file(name)] = _whole(plot_file(name), svg.decode)
+        found[files.plot(name)] = _whole(files.plot(name), svg.decode)
     # A table that could not be made, since a target was not timed, is missing from the first.
-    if (data.root / "report" / "table.md").is_file():
+    if (data.root / f"{files.table}.md").is_file():
         table = functools.cache(lambda: _table(data))
         for ending, form in FORMATS.items():
-            found[f"report/table.{ending}"] = _whole(
-                f"report/table.{ending}",
+            found[f"{files.table}.{ending}"] = _whole(
+                f"{files.table}.{ending}",
                 lambda form=form: form(table(), []),  # type: ignore[misc]
             )
     return found
@@ -49,11 +48,7 @@ def report_files(data: RunData) -> dict[str, Check]:
 def _table(data: RunData) -> Table:
     # The table names its sources as they were typed, relative to the run directory.
     with contextlib.chdir(data.root):
-        return build(
-            columns(table_columns(data.settings)),
-            table_chips(data.settings),
-            boundary=table_boundary(data.settings),
-        )
+        return build(columns(table_columns(data.files)), boundary=table_boundary(data.files))
 
 
 def _whole(name: str, text: Callable[[], str]) -> Check:

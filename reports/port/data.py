@@ -4,9 +4,10 @@ from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,44 +15,61 @@ from portproof.card import Card, find_card, read_card
 from portproof.core.errors import InputError
 from portproof.measurement import Performance, read_performance
 from portproof.metrics.paired.compare import Comparison
+from portproof.outcome import Outcomes, read_outcomes
 from portproof.proof.lineage import Stage, read_stages
 from portproof.rundir.gates import Judgement, judge
-from portproof.rundir.plan import REFERENCE, accuracy_batch, label_of, timed_labels
-from portproof.rundir.settings import Settings, read_settings
+from portproof.rundir.layout import REFERENCE, RunDir, Side, open_run
+from portproof.rundir.settings import Settings
 
-#: The model card as it was when the report was written, so that a copied run directory is whole
-#: without it.
-CARD_COPY = "report/card.yaml"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class RunData:
     """A run directory, read. What is not there is absent from the dictionaries, never zero.
 
-    ``stages``: in the order in which they ran. ``results``: label -> batch -> accuracy rows
-    ``{"Top1 accuracy": "98.57%"}`` of ``result.json``. ``comparisons``, ``performances`` and
-    ``cards`` (several chips of a card timed together): by label.
+    ``files``: its layout and settings. ``stages``: in the order in which they ran. ``results``:
+    label -> batch -> accuracy rows ``{"Top1 accuracy": "98.57%"}`` of ``result.json``.
+    ``comparisons``, ``performances`` and ``boards`` (several chips of a board timed together): by
+    label.
     """
 
-    root: Path
-    settings: Settings
+    files: RunDir
     card: Card | None
     stages: list[Stage]
     results: dict[str, dict[int, dict[str, str]]]
     comparisons: dict[str, Comparison]
     performances: dict[str, Performance]
-    cards: dict[str, Performance]
+    boards: dict[str, Performance]
     judgement: Judgement
+    _worked_out: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def targets(self) -> list[str]:
-        """The labels of the targets."""
-        return [label_of(t) for t in self.settings.targets]
+    def root(self) -> Path:
+        """The folder."""
+        return self.files.root
+
+    @property
+    def settings(self) -> Settings:
+        """What the port was asked for."""
+        return self.files.settings
 
     @property
     def labels(self) -> list[str]:
         """The reference, then the labels of the targets."""
-        return [REFERENCE, *self.targets]
+        return [REFERENCE, *(side.label for side in self.files.compared)]
+
+    def once(self, key: Any, work: Callable[[], T]) -> T:
+        """What several reports need, worked out once."""
+        if key not in self._worked_out:
+            self._worked_out[key] = work()
+        value: T = self._worked_out[key]
+        return value
+
+    def outcomes(self, label: str, batch: int) -> Outcomes | None:
+        """The outcomes of an accuracy run, None if there is no table of them."""
+        path = self.root / self.files.outcomes(self.files.side(label), batch)
+        return self.once(path, lambda: read_outcomes(path) if path.is_file() else None)
 
     @property
     def model_name(self) -> str:
@@ -62,7 +80,7 @@ class RunData:
     def simulated(self) -> bool:
         """Whether any stage was a rehearsal."""
         return any(s.proof.simulated for s in self.stages) or any(
-            p.simulated for p in (self.performances | self.cards).values()
+            p.simulated for p in (self.performances | self.boards).values()
         )
 
     @property
@@ -92,46 +110,45 @@ class RunData:
         return next((s for s in self.stages if s.artefact == artefact), None)
 
     def comparison_file(self, label: str) -> str:
-        """Where a target's comparison stands, relative to the run directory."""
-        return comparison_file(label, self.targets)
+        """The comparison of a target."""
+        return self.files.comparison(self.files.side(label))
 
-    def accuracy_folder(self, label: str) -> str:
-        """Where the accuracy run of a label stands, relative to the run directory."""
-        return f"{label}/bs{accuracy_batch(self.settings.batches)}"
+    def perf_file(self, label: str) -> str:
+        """The measurement of a target."""
+        return self.files.perf(self.files.side(label))
+
+    def board_file(self, label: str) -> str:
+        """The measurement of a board of a target."""
+        return self.files.board(self.files.side(label))
+
+    def accuracy_file(self, label: str, batch: int) -> str:
+        """The figures of an accuracy run."""
+        return self.files.accuracy(self.files.side(label), batch)
 
 
 def read_run(run_dir: Path) -> RunData:
-    """Read a run directory; :class:`InputError` when it is none, or when a file in it is
+    """Read a run directory; :class:`InputError` if the folder is not one, or a file in it is
     damaged.
     """
-    settings = read_settings(run_dir)
-    labels = [label_of(t) for t in settings.targets]
-    compared = {label: run_dir / comparison_file(label, labels) for label in labels}
-    timed = [label for target in settings.targets for label in timed_labels(settings, target)]
-    measured = {label: run_dir / label / "perf.json" for label in timed}
-    together = {label: run_dir / label / "card.json" for label in timed}
+    run = open_run(run_dir)
     return RunData(
-        root=run_dir,
-        settings=settings,
-        card=card_of(run_dir, settings.model),
+        files=run,
+        card=card_of(run),
         stages=read_stages(run_dir),
-        results={label: read_results(run_dir / label) for label in (REFERENCE, *labels)},
-        comparisons={
-            label: read_comparison(path) for label, path in compared.items() if path.is_file()
-        },
-        performances={
-            label: read_performance(path) for label, path in measured.items() if path.is_file()
-        },
-        cards={label: read_performance(path) for label, path in together.items() if path.is_file()},
-        judgement=judge(run_dir, settings),
+        results={side.label: _results(run, side) for side in (Side(REFERENCE), *run.compared)},
+        comparisons=_there(run, run.compared, run.comparison, read_comparison),
+        performances=_there(run, run.timed, run.perf, read_performance),
+        boards=_there(run, run.timed, run.board, read_performance),
+        judgement=judge(run),
     )
 
 
-def comparison_file(label: str, targets: list[str]) -> str:
-    """Where a target's comparison stands, relative to the run directory: the first target's at its
-    top.
-    """
-    return "compare.json" if label == targets[0] else f"{label}/compare.json"
+def _there(
+    run: RunDir, sides: Iterable[Side], name: Callable[[Side], str], read: Callable[[Path], T]
+) -> dict[str, T]:
+    """What can be read of each side, by label."""
+    paths = {side.label: run.root / name(side) for side in sides}
+    return {label: read(path) for label, path in paths.items() if path.is_file()}
 
 
 def card_file(model: str) -> Path | None:
@@ -147,30 +164,29 @@ def card_file(model: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def card_of(run_dir: Path, model: str) -> Card | None:
+def card_of(run: RunDir) -> Card | None:
     """The card: the run directory's own copy, else the file that the port was started with, else
     None.
     """
-    copy = run_dir / CARD_COPY
-    path = copy if copy.is_file() else card_file(model)
+    copy = run.root / run.card_copy
+    path = copy if copy.is_file() else card_file(run.settings.model)
     return read_card(path) if path else None
 
 
-def read_results(folder: Path) -> dict[int, dict[str, str]]:
-    """The accuracy rows of ``<label>/bs<N>/result.json``, by N."""
-    found = {}
-    for path in sorted(folder.glob("bs*/result.json")):
-        number = path.parent.name.removeprefix("bs")
-        if number.isdigit():
-            rows = decode(path).get("value")
-            try:
-                found[int(number)] = {str(row["key"]): str(row["value"]) for row in rows or []}
-            except (KeyError, TypeError):
-                raise InputError(
-                    f"'{path}' is damaged (a row without 'key' or 'value'); delete it and run the"
-                    " port again"
-                ) from None
-    return dict(sorted(found.items()))
+def _results(run: RunDir, side: Side) -> dict[int, dict[str, str]]:
+    """The accuracy rows of a side, by batch."""
+    paths = {batch: run.root / run.accuracy(side, batch) for batch in run.accuracy_batches}
+    return {batch: _rows(path) for batch, path in paths.items() if path.is_file()}
+
+
+def _rows(path: Path) -> dict[str, str]:
+    try:
+        return {str(row["key"]): str(row["value"]) for row in decode(path).get("value") or []}
+    except (KeyError, TypeError):
+        raise InputError(
+            f"'{path}' is damaged (a row without 'key' or 'value'); delete it and run the port"
+            " again"
+        ) from None
 
 
 def read_comparison(path: Path) -> Comparison:

@@ -1,17 +1,15 @@
 """The README of a port, rendered from what its run directory says.
 
 A template decides the order, ``words.<language>.yaml`` the words; this module hands them the data
-and the formatters. Rounding is done here, once, and nowhere before.
+and the formatters.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -31,10 +29,10 @@ from portproof.reports.port.devices import (
     timed_by_trtexec,
     tools_of,
 )
-from portproof.reports.port.figures import PERCENTILES, Figure, figures_of, per_card
-from portproof.rundir.plan import REFERENCE
-
-TEMPLATES = Path(__file__).parent / "templates"
+from portproof.reports.port.figures import PERCENTILES, figures_of, per_board
+from portproof.reports.port.formatters import fill, given, milliseconds, one_line, percent, rate
+from portproof.reports.port.languages import TEMPLATES, languages
+from portproof.rundir.layout import REFERENCE
 
 #: Distributions that are frameworks and runtimes; the source document lists these apart from other
 #: packages.
@@ -42,11 +40,6 @@ _FRAMEWORKS = ("torch", "torchvision", "onnx", "onnxruntime", "tensorrt", "openv
 
 #: Inputs that come from outside and are named one by one; images are counted instead.
 _NAMED_ROLES = ("weights", "card", "code")
-
-
-def languages() -> list[str]:
-    """The languages that there are words for, sorted."""
-    return sorted(p.suffixes[0].lstrip(".") for p in TEMPLATES.glob("words.*.yaml"))
 
 
 def words_of(language: str) -> dict[str, Any]:
@@ -69,9 +62,8 @@ def render(
     plot that stands beside the document.
     """
     environment = _environment(escaping=False)
-    figures = figures_of(data)
     text = environment.get_template(f"{template}.md.j2").render(
-        **_context(data, language, figures), plots=plots or {}
+        **_context(data, language), plots=plots or {}
     )
     return re.sub(r"\n{3,}", "\n\n", text)
 
@@ -110,19 +102,19 @@ def _environment(escaping: bool) -> Any:
 def render_html(data: RunData, context: Mapping[str, Any]) -> str:
     """The self-contained HTML page, of ``report.html.j2``."""
     environment = _environment(escaping=True)
-    page: str = environment.get_template("report.html.j2").render(
-        **_context(data, "en", figures_of(data)), **context
-    )
+    page: str = environment.get_template("report.html.j2").render(**_context(data, "en"), **context)
     return page.strip() + "\n"
 
 
-def _context(data: RunData, language: str, figures: list[Figure]) -> dict[str, Any]:
+def _context(data: RunData, language: str) -> dict[str, Any]:
+    figures = figures_of(data)
     by_id = {figure.id: figure for figure in figures}
-    prep = data.stage("prep")
+    prep = data.stage(data.files.prep)
     packages = list(data.versions.items())
     return {
         "t": words_of(language),
         "run": data,
+        "files": data.files,
         "reference": REFERENCE,
         "figure": by_id.get,
         "command": command_of,
@@ -137,8 +129,8 @@ def _context(data: RunData, language: str, figures: list[Figure]) -> dict[str, A
         "end_to_end": end_to_end,
         "by_tool": by_tool,
         "performance": performance_rows,
-        "card_rows": board_rows,
-        "per_card": per_card,
+        "board_rows": board_rows,
+        "per_board": lambda label: per_board(data, label),
         "model_stages": model_stages(data),
         "made_with": made_with,
         "tools": tools_of(data),
@@ -170,54 +162,6 @@ def _visible(value: object) -> object:
     return "\n".join(printable(line) for line in value.split("\n"))
 
 
-def one_line(text: object) -> str:
-    """Text for a line of a code block."""
-    return printable(" ".join(str(text).split()))
-
-
-def fill(sentence: str, **values: object) -> str:
-    """A sentence of the words with its gaps filled. Values are put in as they are: escape them
-    first.
-    """
-    return sentence.format(**values)
-
-
-def percent(fraction: float | None, digits: int = 2) -> str:
-    """A fraction for people, in percent; a dash when it is not there.
-
-    >>> percent(0.98567)
-    '98.57 %'
-    """
-    return "-" if fraction is None else f"{100 * fraction:.{digits}f} %"
-
-
-def given(value: float | None) -> str:
-    """A percentage as its source prints it; a dash when it gives none."""
-    return "-" if value is None else f"{value:g} %"
-
-
-def rate(value: float | None) -> str:
-    """Images per second with four significant digits; a dash when it is not there.
-
-    >>> rate(12345.6), rate(0.01234), rate(None)
-    ('12350', '0.01234', '-')
-    """
-    if value is None:
-        return "-"
-    return (
-        f"{float(f'{value:.4g}'):.{max(0, 3 - math.floor(math.log10(value)))}f}"
-        if value > 0
-        else "0"
-    )
-
-
-def milliseconds(seconds: float | None) -> str:
-    """Seconds for people, in milliseconds with four significant digits; a dash when it is not
-    there.
-    """
-    return "-" if seconds is None else rate(1000 * seconds)
-
-
 def named_roots(data: RunData) -> list[tuple[str, FileRecord]]:
     """Role and record of the files that the port began with: weights, model card and code. Images
     are too many to be named.
@@ -233,7 +177,7 @@ def named_roots(data: RunData) -> list[tuple[str, FileRecord]]:
 
 def conversion_rows(data: RunData) -> list[tuple[str, str]]:
     """What the export's sidecar says about the ONNX file: simple facts, by name."""
-    stage = data.stage("model.onnx")
+    stage = data.stage(data.files.onnx)
     if stage is None:
         return []
     facts = stage.proof.parameters | stage.proof.facts
@@ -248,7 +192,7 @@ def recipe_text(data: RunData) -> str:
     """The preprocessing recipe, as compact YAML, from the sidecar of ``prep``; an empty string when
     there is none.
     """
-    recipe = _recipe(data.stage("prep"))
+    recipe = _recipe(data.stage(data.files.prep))
     return (
         yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None).strip() if recipe else ""
     )
@@ -256,7 +200,7 @@ def recipe_text(data: RunData) -> str:
 
 def sample_of(data: RunData) -> dict[str, str]:
     """Shape and dtype of a preprocessed sample, for people."""
-    recipe = _recipe(data.stage("prep"))
+    recipe = _recipe(data.stage(data.files.prep))
     if not recipe:
         return {}
     height, width = recipe["crop"] or recipe["resize"]["size"]
@@ -310,29 +254,23 @@ def speed_table(data: RunData) -> str:
     """The comparison table that ``reports/table.py`` wrote, as Markdown; an empty string when it is
     not there.
     """
-    path = data.root / "report" / "table.md"
+    path = data.root / f"{data.files.table}.md"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def zoo_rows(data: RunData) -> Iterator[dict[str, Any]]:
     """A row of ModelZoo's newer table for each label and batch: accuracy where it was measured at
-    that batch, and the rate that its tables state, a device's own per card; of what has no device
+    that batch, and the rate that its tables state, a device's own per board; without a device
     the rate of calls.
     """
     rates: dict[tuple[str, int], float | None] = {}
     for label, performance in data.performances.items():
         device = {(m.label, m.batch) for m in performance.measurements if m.boundary == "device"}
-        cards = {batch: rate * chips for batch, rate, chips in per_card(label, performance)}
+        boards = {batch: one * chips for batch, one, chips in per_board(data, label)}
         for m in performance.measurements:
             if m.boundary == ("device" if (m.label, m.batch) in device else "call"):
-                rates.setdefault(
-                    (m.label, m.batch),
-                    (
-                        cards.get(m.batch, m.images_per_second)
-                        if m.label == label
-                        else m.images_per_second
-                    ),
-                )
+                own = boards.get(m.batch) if m.label == label else None
+                rates.setdefault((m.label, m.batch), own or m.images_per_second)
     accuracies = {
         (label, batch): rows
         for label, batches in data.results.items()

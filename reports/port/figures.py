@@ -14,15 +14,15 @@ from statistics import NormalDist
 
 import msgspec
 
-from portproof.measurement import Measurement, Performance, board_rows, calls_needed
-from portproof.outcome import read_outcomes
+from portproof.measurement import Measurement, board_rows, calls_needed
 from portproof.reports.port.data import RunData
 from portproof.rundir.gates import best_measured
-from portproof.rundir.plan import REFERENCE
-from portproof.target import match_target
+from portproof.rundir.layout import REFERENCE
 
 #: Percentiles that are stated, of measurements with enough calls.
 PERCENTILES = (50, 90, 99)
+
+RATE = "images/s"
 
 #: The numbers of ``compare.json`` and their units.
 _COMPARED = {
@@ -57,15 +57,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def figures_of(data: RunData) -> list[Figure]:
-    """Every figure of the report, in the report's order."""
-    return [
-        *_conversion(data),
-        *_accuracy(data),
-        *_comparisons(data),
-        *_end_to_end(data),
-        *_performance(data),
-        *_cards(data),
-    ]
+    """Every figure of the report, in the report's order; worked out once."""
+    parts = (_conversion, _accuracy, _comparisons, _end_to_end, _performance, _boards)
+    return data.once(figures_of, lambda: [figure for part in parts for figure in part(data)])
 
 
 def wilson(hits: int, samples: int) -> tuple[float, float]:
@@ -83,194 +77,124 @@ def wilson(hits: int, samples: int) -> tuple[float, float]:
 
 
 def _conversion(data: RunData) -> Iterator[Figure]:
-    stage = data.stage("model.onnx")
+    stage = data.stage(data.files.onnx)
     for name in ("max_difference", "allowed_difference", "spread") if stage else ():
-        value = stage.proof.facts.get(name) if stage else None
-        yield Figure(
-            id=f"conversion/{name}",
-            value=value,
-            unit="logits",
-            file="model.onnx.proof.json",
-            how=f"facts.{name}",
-        )
+        assert stage is not None
+        value = stage.proof.facts.get(name)
+        yield _figure(f"conversion/{name}", value, "logits", stage.sidecar, f"facts.{name}")
 
 
 def _accuracy(data: RunData) -> Iterator[Figure]:
     for label, batches in data.results.items():
-        for batch in batches:
-            folder = f"{label}/bs{batch}"
-            if not (data.root / folder / "outcomes.csv").is_file():
+        for batch, rows in batches.items():
+            outcomes, side = data.outcomes(label, batch), data.files.side(label)
+            if outcomes is None:
                 continue
-            outcomes = read_outcomes(data.root / folder / "outcomes.csv")
-            names = [name for name in batches[batch] if name.startswith("Top")]
-            yield Figure(
-                id=f"{folder}/samples",
-                value=len(outcomes),
-                unit="1",
-                file=f"{folder}/outcomes.csv",
-                how="rows",
-            )
-            for k, hits in enumerate(outcomes.hits(len(names)), start=1):
-                yield Figure(
-                    id=f"{folder}/top{k}",
-                    value=hits / len(outcomes),
-                    unit="1",
-                    file=f"{folder}/outcomes.csv",
-                    how=f"rows with rank <= {k} / rows; interval: Wilson's score",
-                    ci95=wilson(hits, len(outcomes)),
-                )
+            prefix, file = data.files.folder(side, batch), data.files.outcomes(side, batch)
+            samples = len(outcomes)
+            yield _figure(f"{prefix}/samples", samples, "1", file, "rows")
+            tops = sum(name.startswith("Top") for name in rows)
+            for k, hits in enumerate(outcomes.hits(tops), start=1):
+                how = f"rows with rank <= {k} / rows; interval: Wilson's score"
+                interval = wilson(hits, samples)
+                yield _figure(f"{prefix}/top{k}", hits / samples, "1", file, how, interval)
 
 
 def _comparisons(data: RunData) -> Iterator[Figure]:
     for label, compared in data.comparisons.items():
+        file = data.comparison_file(label)
         for name, unit in _COMPARED.items():
-            yield Figure(
-                id=f"{label}/compare/{name}",
-                value=getattr(compared, name),
-                unit=unit,
-                file=data.comparison_file(label),
-                how=name,
-                ci95=compared.ci95_pp if name == "difference_pp" else None,
-            )
+            interval = compared.ci95_pp if name == "difference_pp" else None
+            value = getattr(compared, name)
+            yield _figure(f"{label}/compare/{name}", value, unit, file, name, interval)
 
 
 def _end_to_end(data: RunData) -> Iterator[Figure]:
     for stage in data.stages:
-        timed = stage.proof.facts.get("end_to_end")
+        facts = stage.proof.facts
+        timed, rate = facts.get("end_to_end"), facts.get("rate")
+        several = "devices" in facts
+        began = "the start of the devices' processes" if several else "the first file read"
         if isinstance(timed, dict):
-            began = (
-                "the start of the devices' processes"
-                if "devices" in stage.proof.facts
-                else "the first file read"
-            )
-            yield Figure(
-                id=f"{stage.artefact}/end_to_end",
-                value=timed.get("images_per_second"),
-                unit="images/s",
-                file=stage.sidecar,
-                how=f"samples / seconds from {began} to the last result written",
-            )
-        rate = stage.proof.facts.get("rate")
+            how = f"samples / seconds from {began} to the last result written"
+            value = timed.get("images_per_second")
+            yield _figure(f"{stage.artefact}/end_to_end", value, RATE, stage.sidecar, how)
         if isinstance(rate, dict):
-            yield Figure(
-                id=f"{stage.artefact}/tool_rate",
-                value=rate.get("images_per_second"),
-                unit="images/s",
-                file=stage.sidecar,
-                how=f"device time, as {stage.proof.facts.get('runner')} states it",
-            )
+            how = f"device time, as {facts.get('runner')} states it"
+            value = rate.get("images_per_second")
+            yield _figure(f"{stage.artefact}/tool_rate", value, RATE, stage.sidecar, how)
 
 
 def _performance(data: RunData) -> Iterator[Figure]:
     for label, performance in data.performances.items():
-        file = f"{label}/perf.json"
+        file = data.perf_file(label)
+        prefix = f"{label}/perf"
         for m in performance.measurements:
-            yield from _measured(f"{label}/perf/{m.label}/bs{m.batch}/{m.boundary}", m, file)
-        for batch, rate, chips in per_card(label, performance):
-            yield Figure(
-                id=f"{label}/perf/{label}/bs{batch}/device/card_rate",
-                value=rate * chips,
-                unit="images/s",
-                file=file,
-                how=f"the device rate of one chip x {chips} chips on a card",
+            yield from _measured(f"{prefix}/{m.label}/bs{m.batch}/{m.boundary}", m, file)
+        for batch, rate, chips in per_board(data, label):
+            how = f"the device rate of one chip x {chips} chips on a card"
+            yield _figure(
+                f"{prefix}/{label}/bs{batch}/device/card_rate", rate * chips, RATE, file, how
             )
         for r in performance.ratios:
-            yield Figure(
-                id=f"{label}/perf/{r.a}:{r.b}/bs{r.batch}/{r.boundary}/ratio",
-                value=r.ratio,
-                unit="1",
-                file=file,
-                how="quotient of the rates; interval: jackknife over pairs of blocks",
-                ci95=r.ci95,
-            )
+            name = f"{prefix}/{r.a}:{r.b}/bs{r.batch}/{r.boundary}/ratio"
+            how = "quotient of the rates; interval: jackknife over pairs of blocks"
+            yield _figure(name, r.ratio, "1", file, how, r.ci95)
         for name in (label, REFERENCE):
             best = best_measured(performance, name)
             if best is not None:
-                yield Figure(
-                    id=f"{label}/perf/{name}/best_batch",
-                    value=best[0],
-                    unit="1",
-                    file=file,
-                    how="the batch of the highest call rate",
-                )
-                yield Figure(
-                    id=f"{label}/perf/{name}/best_rate",
-                    value=best[1],
-                    unit="images/s",
-                    file=file,
-                    how="the highest call rate",
-                )
+                how = "the batch of the highest call rate"
+                yield _figure(f"{prefix}/{name}/best_batch", best[0], "1", file, how)
+                how = "the highest call rate"
+                yield _figure(f"{prefix}/{name}/best_rate", best[1], RATE, file, how)
 
 
-def per_card(label: str, performance: Performance) -> list[tuple[int, float, int]]:
-    """Batch, the device rate of the one chip that was timed, and the chips on a card, for a target
-    whose cards carry several.
+def per_board(data: RunData, label: str) -> list[tuple[int, float, int]]:
+    """Batch, the device rate of the one chip that was timed, and the chips on a board, for a target
+    whose boards carry several.
     """
-    target = match_target(label)
+    target = data.files.side(label).target
     if target is None or target.chips_per_card == 1:
         return []
     timed = [
-        m
-        for m in performance.measurements
+        (m.batch, m.images_per_second, target.chips_per_card)
+        for m in data.performances[label].measurements
         if (m.label, m.boundary, m.chips) == (label, "device", 1)
     ]
-    return [
-        (m.batch, m.images_per_second, target.chips_per_card) for m in timed if m.images_per_second
-    ]
+    return [(batch, rate, chips) for batch, rate, chips in timed if rate]
 
 
-def _cards(data: RunData) -> Iterator[Figure]:
-    for label, performance in data.cards.items():
+def _boards(data: RunData) -> Iterator[Figure]:
+    for label, performance in data.boards.items():
+        file = data.files.board(data.files.side(label))
         for row in board_rows(performance):
-            prefix, file = f"{label}/card/bs{row.batch}/{row.boundary}", f"{label}/card.json"
-            yield Figure(
-                id=f"{prefix}/alone",
-                value=row.alone,
-                unit="images/s",
-                file=file,
-                how="batch x calls / sum of seconds, of one chip",
-            )
-            yield Figure(
-                id=f"{prefix}/product",
-                value=row.product,
-                unit="images/s",
-                file=file,
-                how=f"one chip alone x {row.chips}",
-            )
-            yield Figure(
-                id=f"{prefix}/together",
-                value=row.together,
-                unit="images/s",
-                file=file,
-                how=f"{row.chips} chips x batch x calls / sum of seconds, while all work",
-            )
-            yield Figure(
-                id=f"{prefix}/share", value=row.share, unit="1", file=file, how="together / product"
-            )
+            prefix = f"{label}/card/bs{row.batch}/{row.boundary}"
+            how = "batch x calls / sum of seconds, of one chip"
+            yield _figure(f"{prefix}/alone", row.alone, RATE, file, how)
+            how = f"one chip alone x {row.chips}"
+            yield _figure(f"{prefix}/product", row.product, RATE, file, how)
+            how = f"{row.chips} chips x batch x calls / sum of seconds, while all work"
+            yield _figure(f"{prefix}/together", row.together, RATE, file, how)
+            yield _figure(f"{prefix}/share", row.share, "1", file, "together / product")
 
 
 def _measured(prefix: str, m: Measurement, file: str) -> Iterator[Figure]:
-    yield Figure(
-        id=f"{prefix}/rate",
-        value=m.images_per_second,
-        unit="images/s",
-        file=file,
-        how="clients x batch x calls / sum of seconds",
-    )
-    yield Figure(
-        id=f"{prefix}/calls",
-        value=len(m.samples),
-        unit="1",
-        file=file,
-        how="counted calls in blocks",
-    )
+    how = "clients x batch x calls / sum of seconds"
+    yield _figure(f"{prefix}/rate", m.images_per_second, RATE, file, how)
+    yield _figure(f"{prefix}/calls", len(m.samples), "1", file, "counted calls in blocks")
     for p in PERCENTILES:
-        yield Figure(
-            id=f"{prefix}/p{p}",
-            value=m.percentile_s(p),
-            unit="s",
-            file=file,
-            how=f"nearest rank among the counted calls; null under {calls_needed(p)} calls",
-        )
+        how = f"nearest rank among the counted calls; null under {calls_needed(p)} calls"
+        yield _figure(f"{prefix}/p{p}", m.percentile_s(p), "s", file, how)
     for name in ("load_s", "first_inference_s"):
-        yield Figure(id=f"{prefix}/{name}", value=getattr(m, name), unit="s", file=file, how=name)
+        yield _figure(f"{prefix}/{name}", getattr(m, name), "s", file, name)
+
+
+def _figure(  # noqa: PLR0917 - a row of a table, in the order of its columns
+    name: str,
+    value: float | int | None,
+    unit: str,
+    file: str,
+    how: str,
+    ci95: tuple[float, float] | None = None,
+) -> Figure:
+    return Figure(id=name, value=value, unit=unit, file=file, how=how, ci95=ci95)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ from portproof.core.errors import MissingPackageError
 from portproof.core.text import printable
 from portproof.measurement import Boundary, Measurement, Performance, nearest_rank
 from portproof.reports.port.data import RunData
-from portproof.reports.port.document import milliseconds, percent, rate
 from portproof.reports.port.figures import wilson
+from portproof.reports.port.formatters import milliseconds, percent, rate
 
 #: Distinguishable without colour vision (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -35,28 +35,21 @@ class Plot:
 
 
 def plots_of(data: RunData) -> list[Plot]:
-    """The plots for which the run directory has figures. Nothing is drawn yet."""
-    found = []
+    """The plots for which the run directory has figures; worked out once. Nothing is drawn yet."""
+    return data.once(plots_of, lambda: list(_plots(data)))
+
+
+def _plots(data: RunData) -> Iterator[Plot]:
     intervals = _top1(data)
     if intervals:
-        found.append(
-            Plot(
-                "accuracy",
-                "Top-1 accuracy with 95 % intervals",
-                _accuracy_text(intervals),
-                lambda axes: _accuracy(axes, intervals),
-            )
-        )
+        title, text = "Top-1 accuracy with 95 % intervals", _accuracy_text(intervals)
+        yield Plot("accuracy", title, text, lambda axes: _accuracy(axes, intervals))
     for label, performance in data.performances.items():
-        timed = [
-            m
-            for m in performance.measurements
-            if m.boundary == boundary_of(performance) and m.samples
-        ]
+        boundary = boundary_of(performance)
+        timed = [m for m in performance.measurements if m.boundary == boundary and m.samples]
         if timed:
-            found.append(_throughput_plot(label, performance, timed))
-            found.append(_latency_plot(label, timed))
-    return found
+            yield _throughput_plot(label, performance, timed)
+            yield _latency_plot(label, timed)
 
 
 def svg_of(plot: Plot, simulated: bool) -> bytes:
@@ -103,16 +96,8 @@ def _described(svg: str, plot: Plot) -> str:
 
 def _top1(data: RunData) -> list[tuple[str, int, int]]:
     """(name, samples right, samples) of each accuracy run, from the outcomes."""
-    from portproof.outcome import read_outcomes
-
-    found = []
-    for label, batches in data.results.items():
-        for batch in batches:
-            path = data.root / label / f"bs{batch}" / "outcomes.csv"
-            if path.is_file():
-                outcomes = read_outcomes(path)
-                found.append((f"{label} bs{batch}", outcomes.hits(1)[0], len(outcomes)))
-    return found
+    tables = [(label, b, data.outcomes(label, b)) for label, bs in data.results.items() for b in bs]
+    return [(f"{label} bs{b}", o.hits(1)[0], len(o)) for label, b, o in tables if o is not None]
 
 
 def _accuracy_text(rows: list[tuple[str, int, int]]) -> str:

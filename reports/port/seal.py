@@ -22,14 +22,14 @@ from portproof.proof.lineage import makers
 from portproof.proof.sidecar import SUFFIX, versions_of
 from portproof.reports.port.data import RunData
 from portproof.reports.port.figures import Figure, figures_of
-from portproof.rundir.settings import FILE
+from portproof.rundir.layout import RunDir
 
 SCHEMA = "portproof.report/1"
-REPORT = "report/report.json"
+REPORT = RunDir.report
 
 #: The log of the step that writes this file, which is there only afterwards; its text is known
 #: beforehand.
-OWN_LOG = ("logs/report.log", b"$ portproof report .\n")
+OWN_LOG = (RunDir.report_log, b"$ portproof report .\n")
 UNSEALED = (REPORT, OWN_LOG[0])
 
 #: Packages whose version decides the bytes of the rendered reports.
@@ -111,9 +111,9 @@ def sealed_paths(run_dir: Path) -> list[str]:
     written after it.
     """
     sidecars = [p.relative_to(run_dir).as_posix() for p in run_dir.rglob(f"*{SUFFIX}")]
-    found = [*run_dir.rglob("logs/*"), *(run_dir / "report").rglob("*")]
+    found = [*run_dir.rglob("logs/*"), *(run_dir / REPORT).parent.rglob("*")]
     others = [p.relative_to(run_dir).as_posix() for p in found if p.is_file()]
-    chosen = {FILE, *sidecars, *others} - set(UNSEALED)
+    chosen = {RunDir.settings_file, *sidecars, *others} - set(UNSEALED)
     return sorted(path for path in chosen if not Path(path).name.startswith("."))
 
 

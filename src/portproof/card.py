@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from portproof.core import plugins
 from portproof.core.yamlfile import data_file, load_yaml, names_in
 from portproof.recipe import Recipe, find_recipe
 
@@ -64,13 +65,16 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     recipe: Recipe | str
-    task: Literal["classification"] = "classification"
+    task: str = "classification"
     weights: Weights = Weights()
     published: Published | None = None
     batches: Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1)] = (1, 4, 8, 16, 32, 64)
     path: str | None = None
 
     def __post_init__(self) -> None:
+        tasks = plugins.names("portproof.rundir.tasks")
+        if self.task not in tasks:
+            raise ValueError(f"`task`: there is no task '{self.task}', there is {', '.join(tasks)}")
         names = [i.name for i in self.inputs] + [o.name for o in self.outputs]
         if len(set(names)) != len(names):
             raise ValueError(

@@ -1,27 +1,30 @@
-"""Acceptance policies: what a port must reach, by name, judged in full view.
+"""Acceptance policies: what a port must reach. Each is a file of the catalog, found by its name.
 
 The rules are those of Ascend's ModelZoo: in the 310P era the best batch on a 310P had to reach 1.2
-times the best on a 310 card and 1.6 times the best on a T4; in the 310 era a 310 card had to reach
+times the best on a 310 card and 1.6 times the best on a T4; in the 310 era a 310 board had to reach
 a T4; accuracy had to stay within one percentage point of the published figure. Every comparison
-that was made is kept, the ones that hold too.
+is kept, whether it holds or not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
 
 from portproof.core.errors import InputError
 from portproof.core.text import printable
+from portproof.core.yamlfile import data_file, load_yaml, names_in
 from portproof.verdict import Verdict
 
 ACCURACY_MARGIN_PP = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``subject``'s best rate must be at least ``factor`` times ``other``'s. Both are targets'
-    names; rates are per card.
+    names; rates are per board.
     """
 
     subject: str
@@ -59,10 +62,22 @@ class Judgement:
         ]
 
 
-POLICIES: dict[str, tuple[Rule, ...]] = {
-    "modelzoo-310p": (Rule("310p", 1.2, "310"), Rule("310p", 1.6, "t4")),
-    "modelzoo-310": (Rule("310", 1.0, "t4"),),
-}
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of ``catalog/policies/<name>.yaml``: every rule must hold."""
+
+    rules: Annotated[tuple[Rule, ...], msgspec.Meta(min_length=1)]
+
+
+def find_policy(name: str) -> Policy:
+    """The policy of a name in the catalog, or of a file; :class:`InputError` lists the names."""
+    path = data_file("policies", name, "policy", "or give the path of a policy's YAML file")
+    return load_yaml(path, Policy, "policy")
+
+
+def policy_about(target: str) -> str | None:
+    """The name of the policy whose first rule is about a target; None if there is none."""
+    names = names_in("policies")
+    return next((n for n in names if find_policy(n).rules[0].subject == target), None)
 
 
 def judge_speed(policy: str, best: Mapping[str, tuple[float, str]]) -> Judgement:
@@ -72,17 +87,14 @@ def judge_speed(policy: str, best: Mapping[str, tuple[float, str]]) -> Judgement
     Raises :class:`InputError` when there is no such policy or a device that it compares was not
     measured.
     """
-    if policy not in POLICIES:
-        raise InputError(f"there is no policy '{policy}'; there are {', '.join(POLICIES)}")
-    missing = sorted(
-        {t for rule in POLICIES[policy] for t in (rule.subject, rule.other)} - set(best)
-    )
+    rules = find_policy(policy).rules
+    missing = sorted({t for rule in rules for t in (rule.subject, rule.other)} - set(best))
     if missing:
         raise InputError(
             f"policy '{policy}' compares devices that are not in the table: {', '.join(missing)};"
             " add their logs"
         )
-    comparisons = tuple(_compare(rule, best) for rule in POLICIES[policy])
+    comparisons = tuple(_compare(rule, best) for rule in rules)
     return Judgement(
         policy, Verdict.PASS if all(c.holds for c in comparisons) else Verdict.FAIL, comparisons
     )

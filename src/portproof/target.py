@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from portproof.core import plugins
 from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_folder, load_yaml, names_in
 
@@ -25,16 +26,21 @@ class Target(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """
 
     name: Word
-    vendor: Literal["ascend", "nvidia", "cpu"]
+    vendor: Word
     chips_per_card: Annotated[int, msgspec.Meta(ge=1)]
     backend: Word
     precision: Literal["fp32", "fp16", "int8"]
-    converter: Literal["onnx2om", "onnx2trt"] | None = None
+    converter: Word | None = None
     soc_version: Word | None = None
     compute_capability: str | None = None
     aliases: tuple[Word, ...] = ()
 
     def __post_init__(self) -> None:
+        vendors = plugins.names("portproof.rundir.vendors")
+        if self.vendor not in vendors:
+            raise ValueError(
+                f"`vendor`: there is no vendor '{self.vendor}', there are {', '.join(vendors)}"
+            )
         if (self.vendor == "ascend") != (self.soc_version is not None):
             raise ValueError("`soc_version`: an Ascend target has one and no other target has")
 

@@ -355,7 +355,7 @@ def test_verifying_a_hostile_run_directory_says_so_quietly(
 
 def test_why_shows_hostile_text_as_text(hostile_run: Path) -> None:
     from portproof.core.text import printable
-    from portproof.rundir.staleness import answers
+    from portproof.rundir.answers import answers
 
     lines = [printable(f"{a.artefact} {a.why}") for a in answers(hostile_run)]
     assert lines and "\x1b" not in "".join(lines)

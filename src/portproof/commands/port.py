@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from portproof.core.arguments import Parser, not_negative, positive, run_stage
+from portproof.core.plugins import names
 
 
 def parser() -> Parser:
@@ -58,10 +59,16 @@ def parser() -> Parser:
     p.add_argument(
         "--workers", type=positive, help="preprocessing processes (default: one a processor)"
     )
+    _add_ascend_options(p)
+    p.add_progress_options()
+    return p
+
+
+def _add_ascend_options(p: Parser) -> None:
     group = p.add_argument_group("Ascend targets")
     group.add_argument(
         "--runner",
-        choices=["om", "ais_bench", "benchmark", "msame"],
+        choices=["om", *names("portproof.infer.vendor")],
         help="who executes the model (default: om, in-process)",
     )
     p.add_values(
@@ -80,14 +87,12 @@ def parser() -> Parser:
         action="store_true",
         help="simulate the device and the vendor's tools; nothing is measured",
     )
-    p.add_progress_options()
-    return p
 
 
 def work(options: argparse.Namespace) -> int:
     """Run the port; return the worst of its verdicts."""
     from portproof.core import progress
-    from portproof.rundir.run import port
+    from portproof.rundir.execute import port
 
     progress.configure(options.quiet, options.log_json)
     return port(options)

@@ -45,7 +45,7 @@ FORMATS: dict[str, Format] = {
         "portproof.health.host:Check", "what 'portproof doctor --json' prints", a_list=True
     ),
     "why": Format(
-        "portproof.rundir.staleness:Answer", "what 'portproof why --json' prints", a_list=True
+        "portproof.rundir.answers:Answer", "what 'portproof why --json' prints", a_list=True
     ),
 }
 

@@ -25,7 +25,7 @@ def work(options: argparse.Namespace) -> int:
     """Print an answer for every artefact; return the exit code."""
     from portproof.core.files import existing_folder
     from portproof.core.text import printable
-    from portproof.rundir.staleness import answers
+    from portproof.rundir.answers import answers
 
     found = answers(existing_folder(options.run_dir, "run directory").absolute())
     if options.json:

@@ -19,7 +19,8 @@ import msgspec
 
 from portproof.core.errors import InputError
 from portproof.core.text import listed
-from portproof.proof.sidecar import FileRecord, Work, proof_of, record_of, stored_path
+from portproof.proof.sidecar import FileRecord, proof_of, record_of, stored_path
+from portproof.proof.work import Work
 
 
 class Journal:

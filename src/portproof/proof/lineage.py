@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from portproof.core.errors import InputError
 from portproof.core.stages import STAGES, VERBS
-from portproof.proof.sidecar import SUFFIX, FileRecord, Proof, read_proof
+from portproof.proof.sidecar import SUFFIX, FileRecord, Proof, read_proof, root_of
 
 _PUBLIC = {file: verb for verb, file in VERBS.items()}
 
@@ -52,17 +53,28 @@ def sidecars_in(run_dir: Path) -> list[Path]:
     return sorted(run_dir.rglob(f"*{SUFFIX}"))
 
 
-def read_stages(run_dir: Path) -> list[Stage]:
-    """Every stage of the run directory, in the order in which they began; ties keep the order of
-    their paths.
-
-    Raises :class:`portproof.core.errors.InputError` for a damaged sidecar.
+def readable_stages(run_dir: Path) -> tuple[list[Stage], dict[str, str]]:
+    """The stages whose sidecars can be read, in the order in which they began (ties keep the order
+    of their paths), and what is wrong with the other sidecars, by artefact.
     """
-    found = [
-        Stage(path.relative_to(run_dir).as_posix().removesuffix(SUFFIX), read_proof(path))
-        for path in sidecars_in(run_dir)
-    ]
-    return sorted(found, key=lambda stage: stage.proof.started)
+    stages, damaged = [], {}
+    for path in sidecars_in(run_dir):
+        artefact = path.relative_to(run_dir).as_posix().removesuffix(SUFFIX)
+        try:
+            stages.append(Stage(artefact, read_proof(path)))
+        except InputError as error:
+            damaged[artefact] = str(error)
+    return sorted(stages, key=lambda stage: stage.proof.started), damaged
+
+
+def read_stages(run_dir: Path) -> list[Stage]:
+    """Every stage of the run directory, in the order in which they began;
+    :class:`portproof.core.errors.InputError` for a damaged sidecar.
+    """
+    stages, damaged = readable_stages(run_dir)
+    for why in damaged.values():
+        raise InputError(why)
+    return stages
 
 
 def makers(stages: list[Stage]) -> dict[str, Stage]:
@@ -71,3 +83,14 @@ def makers(stages: list[Stage]) -> dict[str, Stage]:
     """
     made = {record.path: stage for stage in stages for record in stage.proof.outputs}
     return made | {stage.sidecar: stage for stage in stages}
+
+
+def maker_of(path: Path) -> Proof | None:
+    """The sidecar, in the same folder, of the stage that wrote a file beside its first output; None
+    if there is none.
+    """
+    for sidecar in sorted(path.absolute().parent.glob(f"*{SUFFIX}")):
+        proof, root = read_proof(sidecar), root_of(sidecar)
+        if any((root / record.path) == path.absolute() for record in proof.outputs):
+            return proof
+    return None

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_TOOL, EXIT_UNDECIDED
 from portproof.measurement import Boundary, Performance, Ratio, read_performance
-from portproof.policy import POLICIES
-from portproof.rundir.plan import REFERENCE, is_offline, label_of
-from portproof.rundir.settings import Settings
+from portproof.policy import policy_about
+from portproof.rundir.layout import REFERENCE, RunDir, Side
+from portproof.rundir.plan import task_of
 from portproof.verdict import Verdict
 
 #: From the worst to the best: a failed tool, a failed verdict, an undecided one, done.
@@ -55,43 +51,23 @@ class Judgement:
         return "\n".join([*rows, f"verdict: {self.word}"])
 
 
-def judge(run_dir: Path, settings: Settings, failed: bool = False) -> Judgement:
+def judge(run: RunDir, failed: bool = False) -> Judgement:
     """Judge a run directory by the gates that its settings name. ``failed``: a tool or a device
     failed on the way.
     """
-    labels = [label_of(t) for t in settings.targets]
     gates = []
-    for target, label in zip(settings.targets, labels, strict=True):
-        compared = run_dir / ("compare.json" if label == labels[0] else f"{label}/compare.json")
-        gates.append(accuracy_gate(label, compared))
-        perf = run_dir / label / "perf.json"
-        gates.append(
-            device_speed_gate(label, perf) if is_offline(target) else speed_gate(label, perf)
-        )
-    deciding = [g for g in gates if settings.gate in ("all", g.name)]
-    codes = [EXIT_TOOL if g.verdict is None else g.verdict.exit_code for g in deciding] + (
-        [EXIT_TOOL] if failed else []
-    )
+    for side in run.compared:
+        speed = speed_gate if side.is_in_alternation else device_speed_gate
+        gates += [task_of(run).gate(run, side), speed(run, side)]
+    deciding = [g for g in gates if run.settings.gate in ("all", g.name)]
+    codes = [EXIT_TOOL if g.verdict is None else g.verdict.exit_code for g in deciding]
+    codes += [EXIT_TOOL] if failed else []
     return Judgement(gates, next(code for code in SEVERITY if code in (codes or [EXIT_DONE])))
 
 
-def accuracy_gate(label: str, compared: Path) -> Gate:
-    """Whether the port may have lost accuracy, from ``compare.json``."""
-    if not compared.is_file():
-        return Gate(label, "accuracy", None, "there is no comparison")
-    found: dict[str, Any] = msgspec.json.decode(compared.read_bytes())
-    reason = (
-        f"{found['port_accuracy']:.2%} against {found['reference_accuracy']:.2%}, difference"
-        f" {found['difference_pp']:+.2f} pp over {found['samples']} samples; the loss is under"
-        f" {found['gate_bound_pp']:.2f} pp (95 %), {found['margin_pp']:g} pp is allowed"
-    )
-    return Gate(label, "accuracy", Verdict(found["verdict"]), reason)
-
-
-def speed_gate(label: str, perf: Path) -> Gate:
-    """Whether the port is at least as fast as the reference at the port's best batch, from
-    ``perf.json``.
-    """
+def speed_gate(run: RunDir, side: Side) -> Gate:
+    """Whether the port is at least as fast as the reference at the port's best batch."""
+    label, perf = side.label, run.root / run.perf(side)
     if not perf.is_file():
         return Gate(label, "speed", None, "there is no measurement")
     performance = read_performance(perf)
@@ -105,47 +81,40 @@ def speed_gate(label: str, perf: Path) -> Gate:
         f" {REFERENCE}"
     )
     if performance.status == "unstable":
-        return Gate(label, "speed", Verdict.UNSTABLE, f"{reason}; {_doubts(performance, perf)}")
+        reason = f"{reason}; {_doubts(performance, run.perf(side))}"
+        return Gate(label, "speed", Verdict.UNSTABLE, reason)
     return Gate(label, "speed", _speed_verdict(ratio), reason)
 
 
-def device_speed_gate(label: str, perf: Path) -> Gate:
-    """A device is timed alone: its host's processor, which ran the reference, is no measure for it.
-    What is, other devices, were timed elsewhere.
+def device_speed_gate(run: RunDir, side: Side) -> Gate:
+    """A device is timed alone: the processor of its host, which ran the reference, cannot be
+    compared with it. Other devices can; they were timed on other hosts.
     """
+    label, perf = side.label, run.root / run.perf(side)
     if not perf.is_file():
         return Gate(label, "speed", None, "there is no measurement")
     performance = read_performance(perf)
     best = best_measured(performance, label, "device") or best_measured(performance, label)
-    reached = (
-        f"best {best[1]:.1f} images/s a chip at batch {best[0]}" if best else "no rate was measured"
-    )
+    reached = "no rate was measured"
+    if best:
+        reached = f"best {best[1]:.1f} images/s a chip at batch {best[0]}"
     if performance.simulated:
-        return Gate(
-            label, "speed", Verdict.UNDECIDED, f"{reached}, simulated: nothing was measured"
-        )
+        reason = f"{reached}, simulated: nothing was measured"
+        return Gate(label, "speed", Verdict.UNDECIDED, reason)
     if performance.status == "unstable":
-        return Gate(label, "speed", Verdict.UNSTABLE, f"{reached}; {_doubts(performance, perf)}")
-    policy = next(
-        (f" --policy {name}" for name, rules in POLICIES.items() if rules[0].subject == label), ""
-    )
-    how = f"portproof table {label}={label}/perf.json OTHER=LOGS{policy}"
-    return Gate(
-        label,
-        "speed",
-        Verdict.UNDECIDED,
-        f"{reached}; a device is judged against the logs of others: {how}",
-    )
+        reason = f"{reached}; {_doubts(performance, run.perf(side))}"
+        return Gate(label, "speed", Verdict.UNSTABLE, reason)
+    policy = policy_about(side.name)
+    how = f"portproof table {label}={run.perf(side)} OTHER=LOGS"
+    how += f" --policy {policy}" if policy else ""
+    reason = f"{reached}; a device is judged against the logs of others: {how}"
+    return Gate(label, "speed", Verdict.UNDECIDED, reason)
 
 
-def _doubts(performance: Performance, perf: Path) -> str:
+def _doubts(performance: Performance, perf: str) -> str:
     """The first reason why the clock cannot be trusted, and how many more there are."""
-    more = (
-        f" (and {len(performance.reasons) - 1} more, in {perf.parent.name}/{perf.name})"
-        if len(performance.reasons) > 1
-        else ""
-    )
-    return f"{''.join(performance.reasons[:1])}{more}"
+    more = len(performance.reasons) - 1
+    return "".join(performance.reasons[:1]) + (f" (and {more} more, in {perf})" if more > 0 else "")
 
 
 def best_measured(

@@ -1,14 +1,4 @@
-"""The run directory: the names of its files, and the lock that keeps two runs apart.
-
-::
-
-    RUN_DIR/port.yaml  model.onnx  prep/<id>.bin  prep.info  compare.json  .lock
-            <label>/bs<N>/result/<id>_<k>.bin  <label>/bs<N>/result.json  <label>/bs<N>/perf_*.txt
-            <label>/perf.json  report/README.md ...  logs/<step>.log
-
-A label is a target or a backend (``eager``, ``ort``, ``310p``, ``t4``). All paths in a run
-directory's files are relative to it, so that it can be copied to another host.
-"""
+"""The lock of a run directory, which keeps two runs apart."""
 
 from __future__ import annotations
 

@@ -13,19 +13,20 @@ import yaml
 from portproof.core.errors import InputError
 from portproof.core.files import write_text
 from portproof.core.yamlfile import load_yaml
+from portproof.proof.sidecar import ROOT_MARK
 
-SCHEMA = "portproof.commands.port/1"
-FILE = "port.yaml"
+SCHEMA = "portproof.port/1"
+FILE = ROOT_MARK
 
 
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The settings of a port. Paths are absolute, or relative to the run directory when inside it.
 
-    ``demonstration``: the model, the images and the labels are made by the run itself. ``batches``:
-    sizes to bench. ``margin_pp``: the accuracy loss that may be, in percentage points. ``gate``:
-    which gates decide the verdict. For Ascend targets: ``runner`` executes the model (``om`` or a
-    vendor tool) on ``devices``, ``tune`` tunes the operators before the conversion, ``rehearse``
-    simulates the device and its tools.
+    ``task``: of the model card. ``demonstration``: the model, the images and the labels are made by
+    the run itself. ``batches``: sizes to bench. ``margin_pp``: the accuracy loss that is allowed,
+    in percentage points. ``gate``: which gates decide the verdict. For Ascend targets: ``runner``
+    executes the model (``om`` or a vendor tool) on ``devices``, ``tune`` tunes the operators before
+    the conversion, ``rehearse`` simulates the device and its tools.
     """
 
     schema: str = SCHEMA
@@ -37,6 +38,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     batches: tuple[int, ...]
     margin_pp: float = 1.0
     gate: Literal["accuracy", "speed", "all"] = "accuracy"
+    task: str = "classification"
     demonstration: bool = False
     runner: str = "om"
     devices: tuple[int, ...] = (0,)

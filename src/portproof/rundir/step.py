@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
@@ -12,33 +13,43 @@ VERDICTS = (EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED)
 
 @dataclass(frozen=True)
 class Step:
-    """One command: ``portproof COMMAND ARGUMENTS``, or a Python file when ``command`` ends in
-    ``.py``.
+    """One command: ``portproof COMMAND WORDS``, or a Python file if ``command`` ends in ``.py``.
 
-    ``accepted``: exit codes after which the port goes on. ``show``: what it prints is for the user.
-    ``reports``: it runs even after a device or a tool failed, since a port that fails still gets
-    its report. ``artefact``: what it makes, if that is of use on another host that cannot make it.
-    ``target``: whose device it needs.
+    ``reads`` and ``makes``: files and folders, relative to the run directory if they are inside it;
+    each of ``makes`` has a sidecar. ``accepted``: exit codes after which the port goes on.
+    ``show``: what it prints is for the user. ``reports``: it runs even after a device or a tool
+    failed, since a port that fails still gets its report. ``portable``: what it makes is of use on
+    a host that cannot make it. ``needs``: the target whose device it needs.
     """
 
     name: str
     command: str
-    arguments: tuple[str, ...]
+    words: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
     accepted: tuple[int, ...] = (EXIT_DONE,)
     show: bool = False
     reports: bool = False
-    artefact: str | None = None
-    target: str | None = None
+    portable: bool = False
+    needs: str | None = None
+
+    @property
+    def argv(self) -> list[str]:
+        """The arguments of the Python interpreter that runs it."""
+        first = [self.command] if self.is_script else ["-m", "portproof", self.command]
+        return [*first, *self.words]
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it is a Python file of no stage."""
+        return self.command.endswith(".py")
+
+    @property
+    def spelled(self) -> str:
+        """The step as a user would type it in the run directory."""
+        return shlex.join(["python" if self.is_script else "portproof", self.command, *self.words])
 
 
-def step(
-    name: str,
-    command: str,
-    *arguments: object,
-    accepted: tuple[int, ...] = (EXIT_DONE,),
-    show: bool = False,
-    reports: bool = False,
-    artefact: str | None = None,
-) -> Step:
-    """A step, its arguments as text."""
-    return Step(name, command, tuple(str(a) for a in arguments), accepted, show, reports, artefact)
+def words(*parts: object) -> tuple[str, ...]:
+    """The words of a command, as text."""
+    return tuple(map(str, parts))

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from portproof.convert.onnxfile.inherit import normalisation_fact
 from portproof.core.errors import InputError
 from portproof.preprocess.pixels.normalisation import FACT, METADATA_KEY, normalisation_by
-from portproof.proof.sidecar import Work
+from portproof.proof.work import Work
 from portproof.recipe import Recipe
 
 RECIPE = Recipe(crop=(8, 8), mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))

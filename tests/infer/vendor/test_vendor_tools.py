@@ -188,7 +188,7 @@ def test_bad_input_is_refused_before_the_tool_runs(run: Command, folder: Path) -
     (folder / "prep" / "b.bin").unlink()
     assert "'prep/b.bin' is missing" in infer(run, "ais_bench").stderr
     (folder / "prep.info").write_text("0 prep/a.1.bin 4 4\n1 prep/a.2.bin 4 4\n")
-    assert "sample ids stand for more than one file (a)" in infer(run, "ais_bench").stderr
+    assert "sample ids belong to more than one file (a)" in infer(run, "ais_bench").stderr
     assert not (folder / "logs").exists()
 
 

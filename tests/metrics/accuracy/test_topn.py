@@ -21,7 +21,8 @@ from portproof.metrics.accuracy.score import Reading, judge, score
 from portproof.metrics.accuracy.text_floats import parse_texts
 from portproof.metrics.accuracy.topn import TopN, topn
 from portproof.metrics.paired.compare import compare
-from portproof.proof.sidecar import Work, read_proof
+from portproof.proof.sidecar import read_proof
+from portproof.proof.work import Work
 
 Stage = Callable[..., object]
 
@@ -452,7 +453,7 @@ def test_a_pickled_npy_is_never_unpickled(tmp_path: Path) -> None:
         ("a.JPEG 1\n\nb.JPEG 2 3\n", "line 3"),
         ("a.JPEG -1\n", "line 1"),
         ("a.JPEG 1.0\n", "line 1"),
-        ("a.JPEG 1\na.png 2\n", "1 sample ids stand for more than one file"),
+        ("a.JPEG 1\na.png 2\n", "1 sample ids belong to more than one file"),
         ("", "empty"),
         (" \n\n", "empty"),
     ],

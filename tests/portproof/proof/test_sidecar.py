@@ -12,7 +12,8 @@ import pytest
 
 from portproof.core.errors import InputError
 from portproof.proof.journal import Journal, journal_of, pending, write_pending
-from portproof.proof.sidecar import Work, proof_of, sidecar_of
+from portproof.proof.sidecar import proof_of, sidecar_of
+from portproof.proof.work import Work
 
 
 def work(folder: Path, **parameters: object) -> Work:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from portproof.proof.sidecar import is_same_file, read_proof
+from portproof.proof.freshness import difference
+from portproof.proof.sidecar import read_proof
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +71,7 @@ def unfinished(run_dir: Path) -> list[str]:
         found += [
             r.path
             for r in read_proof(sidecar).outputs
-            if not is_same_file(r, run_dir / r.path, paranoid=True)
+            if difference(r, run_dir / r.path, paranoid=True)
         ]
     return found
 

@@ -284,20 +284,14 @@ def test_the_tools_are_looked_for_where_the_port_is_started(
 ) -> None:
     import argparse
 
-    from portproof.rundir.run import Runner
-    from portproof.rundir.settings import read_settings
+    from portproof.rundir.execute import Runner
+    from portproof.rundir.layout import open_run
 
     monkeypatch.delenv("PORTPROOF_TOOLS", raising=False)
     options = argparse.Namespace(quiet=True, log_json=False)
-    assert (
-        Runner(finished[0], 0, options, read_settings(finished[0])).environment["PORTPROOF_TOOLS"]
-        == os.getcwd()
-    )
+    assert Runner(open_run(finished[0]), 0, options).environment["PORTPROOF_TOOLS"] == os.getcwd()
     monkeypatch.setenv("PORTPROOF_TOOLS", "/opt/tools")
-    assert (
-        Runner(finished[0], 0, options, read_settings(finished[0])).environment["PORTPROOF_TOOLS"]
-        == "/opt/tools"
-    )
+    assert Runner(open_run(finished[0]), 0, options).environment["PORTPROOF_TOOLS"] == "/opt/tools"
 
 
 def stage_file(root: Path, script: str, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,8 @@ import pytest
 
 from portproof.measurement import Measurement, Performance, Ratio, write_performance
 from portproof.rundir.gates import judge
+from portproof.rundir.layout import RunDir
+from portproof.rundir.plan import table_columns
 from portproof.rundir.settings import Settings
 
 COMPARED = {
@@ -67,17 +69,17 @@ def test_the_worst_of_the_deciding_gates(
 ) -> None:
     (tmp_path / "compare.json").write_text(json.dumps(COMPARED | {"verdict": verdict}))
     measured(tmp_path, ci95, status)
-    assert judge(tmp_path, settings(gate)).exit_code == code
+    assert judge(RunDir(tmp_path, settings(gate))).exit_code == code
 
 
 def test_a_failed_tool_is_worse_than_any_verdict(tmp_path: Path) -> None:
     (tmp_path / "compare.json").write_text(json.dumps(COMPARED | {"verdict": "FAIL"}))
     measured(tmp_path, (1.4, 1.6))
-    assert judge(tmp_path, settings("all"), failed=True).exit_code == 3
+    assert judge(RunDir(tmp_path, settings("all")), failed=True).exit_code == 3
 
 
 def test_what_is_not_there_is_not_judged(tmp_path: Path) -> None:
-    judged = judge(tmp_path, settings("accuracy"))
+    judged = judge(RunDir(tmp_path, settings("accuracy")))
     assert [gate.verdict for gate in judged.gates] == [None, None]
     assert judged.exit_code == 3
     assert judged.word == "NOT FINISHED"
@@ -126,15 +128,17 @@ def test_a_device_that_was_timed_alone_is_not_judged_by_its_hosts_processor(
         Performance(status=status, reasons=reasons, measurements=found, simulated=simulated),
     )  # type: ignore[arg-type]
     judged = judge(
-        tmp_path,
-        Settings(
-            targets=(target,),
-            model="m",
-            weights="w",
-            images="i",
-            labels="l",
-            batches=(1,),
-            gate="speed",
+        RunDir(
+            tmp_path,
+            Settings(
+                targets=(target,),
+                model="m",
+                weights="w",
+                images="i",
+                labels="l",
+                batches=(1,),
+                gate="speed",
+            ),
         ),
     )
     gate = judged.gates[1]
@@ -144,23 +148,23 @@ def test_a_device_that_was_timed_alone_is_not_judged_by_its_hosts_processor(
 
 def test_a_device_that_was_not_timed_has_not_finished(tmp_path: Path) -> None:
     judged = judge(
-        tmp_path,
-        Settings(
-            targets=("310p",),
-            model="m",
-            weights="w",
-            images="i",
-            labels="l",
-            batches=(1,),
-            gate="speed",
+        RunDir(
+            tmp_path,
+            Settings(
+                targets=("310p",),
+                model="m",
+                weights="w",
+                images="i",
+                labels="l",
+                batches=(1,),
+                gate="speed",
+            ),
         ),
     )
     assert (judged.gates[1].verdict, judged.exit_code) == (None, 3)
 
 
-def test_a_tuned_model_is_timed_under_a_label_of_its_own() -> None:
-    from portproof.rundir.plan import table_chips, table_columns, timed_labels
-
+def test_a_tuned_model_is_timed_under_a_label_of_its_own(tmp_path: Path) -> None:
     tuned = Settings(
         targets=("310", "cpu"),
         model="m",
@@ -171,8 +175,10 @@ def test_a_tuned_model_is_timed_under_a_label_of_its_own() -> None:
         tune=True,
         devices=(0, 1),
     )
-    assert (timed_labels(tuned, "310"), timed_labels(tuned, "cpu")) == (["310", "310_aoe"], ["ort"])
-    assert table_columns(tuned) == [
+    run = RunDir(tmp_path, tuned)
+    assert [side.label for side in run.timed] == ["310", "310_aoe", "ort"]
+    assert [side.label for side in run.compared] == ["310", "ort"]
+    assert table_columns(run) == [
         "310=310/perf.json",
         "310 card=310/card.json",
         "310_aoe=310_aoe/perf.json",
@@ -180,4 +186,3 @@ def test_a_tuned_model_is_timed_under_a_label_of_its_own() -> None:
         "ort=ort/perf.json",
         "eager=ort/perf.json",
     ]
-    assert table_chips(tuned) == {"310_aoe": 4}

@@ -195,9 +195,9 @@ def test_nothing_but_bad_images(stage: Stage, tmp_path: Path, recipe: Recipe) ->
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        (("a.jpg", "a.png"), "stand for more than one file (a)"),
-        (("a.b.jpg", "a.c.jpg"), "stand for more than one file (a)"),
-        (("x/a.jpg", "y/a.jpg"), "stand for more than one file (a)"),
+        (("a.jpg", "a.png"), "belong to more than one file (a)"),
+        (("a.b.jpg", "a.c.jpg"), "belong to more than one file (a)"),
+        (("x/a.jpg", "y/a.jpg"), "belong to more than one file (a)"),
         (("a.jpg", "x/b.jpg"), "one kind of folder"),
         (("a b.jpg",), "blanks"),
         (("a.txt",), "holds no images"),

@@ -16,7 +16,8 @@ from portproof.preprocess.pixels.normalisation import (
     from_proof,
     normalisation_by,
 )
-from portproof.proof.sidecar import Proof, Work
+from portproof.proof.sidecar import Proof
+from portproof.proof.work import Work
 from portproof.recipe import Recipe, Resize, with_output
 
 RECIPE = Recipe(resize=Resize(size=(40,)), crop=(32, 32))

@@ -273,7 +273,7 @@ def test_a_sidecar_cannot_make_it_read_outside_or_forever(base: Path) -> None:
         found = {(f.file, f.what) for f in verify(base).changed}
     finally:
         sidecar.write_text(text)
-    assert ("/dev/zero", "it is no regular file") in found
+    assert ("/dev/zero", "it is not a regular file") in found
     assert any(
         file == "prep.proof.json" and "outside the run directory" in what for file, what in found
     )

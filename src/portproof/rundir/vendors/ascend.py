@@ -1,134 +1,96 @@
-"""The part of a port that needs an Ascend device: check it, convert, infer for accuracy at each
-batch that ports report, and time every batch.
+"""Ascend devices: check them, convert, infer for accuracy at each batch that ports report, and time
+every batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
+from portproof.measurement import Boundary
+from portproof.rundir.layout import RunDir, Side
+from portproof.rundir.plan import batch_words, infer, measured
 from portproof.rundir.settings import Settings
-from portproof.rundir.step import VERDICTS, Step, step
-from portproof.target import find_target
+from portproof.rundir.step import VERDICTS, Step, words
+from portproof.target import Target
 
-#: The label of the figures after tuning: a column of its own beside the target's.
-TUNED = "_aoe"
-
-
-def labels(settings: Settings, target: str) -> list[str]:
-    """The labels of a target's figures."""
-    name = find_target(target).name
-    return [name, name + TUNED] if settings.tune else [name]
+BOUNDARY: Boundary = "device"
+OPTIONS = ("runner", "devices", "tune")
+CAN_REHEARSE = True
 
 
-def steps(settings: Settings, target: str, accuracy_batches: Sequence[int]) -> Iterator[Step]:
+def sides(settings: Settings, target: Target) -> list[Side]:
+    """The target, and with ``--tune`` the tuned model, which is a column of its own."""
+    tuned = [Side(target.name, target, tuned=True)] if settings.tune else []
+    return [Side(target.name, target), *tuned]
+
+
+def steps(run: RunDir, target: Target) -> Iterator[Step]:
     """Check the devices, convert, and infer the whole set."""
-    name = find_target(target).name
-    devices = ("--device", *settings.devices)
-    yield _on(target, step(f"device {name}", "npu_check", "--target", name, *devices))
-    batches = ",".join(map(str, settings.batches))
-    for label in labels(settings, target):
-        tune = ("--tune",) if label != name else ()
-        yield _on(
-            target,
-            step(
-                f"convert {label}",
-                "onnx2om",
-                "model.onnx",
-                f"{label}/bs{{batch}}",
-                "--target",
-                name,
-                "--batch",
-                batches,
-                *tune,
+    devices = run.settings.devices
+    check = words("--target", target.name, "--device", *devices)
+    yield Step(f"device {target.name}", "npu_check", check, needs=target.name)
+    for side in run.sides_of(target):
+        yield Step(
+            f"convert {side.label}",
+            "onnx2om",
+            words(
+                *(run.onnx, run.folder(side, "{batch}"), "--target", target.name),
+                *(*batch_words(run), *(["--tune"] if side.tuned else [])),
             ),
+            reads=(run.onnx,),
+            makes=tuple(_model(run, side, batch) for batch in run.settings.batches),
+            needs=target.name,
         )
-    for batch in accuracy_batches:
-        yield from _accuracy(settings, target, name, batch)
+    for batch in run.accuracy_batches:
+        yield from _accuracy(run, run.sides_of(target)[0], batch)
 
 
-def _accuracy(settings: Settings, target: str, label: str, batch: int) -> Iterator[Step]:
-    folder, device = f"{label}/bs{batch}", settings.devices[0]
-    several = (
-        ("--devices", *settings.devices)
-        if len(settings.devices) > 1
-        else ("--device", f"npu:{device}")
+def _accuracy(run: RunDir, side: Side, batch: int) -> Iterator[Step]:
+    devices, model = run.settings.devices, _model(run, side, batch)
+    several = len(devices) > 1
+    named = ("--devices", *devices) if several else ("--device", f"npu:{devices[0]}")
+    where = words(*named, *_runner(run))
+    step = infer(run, side, model, batch, where=where, device=None if several else devices[0])
+    yield replace(step, needs=side.name)
+    yield from measured(run, side, batch)
+
+
+def benches(run: RunDir, target: Target) -> Iterator[Step]:
+    """Time every batch, by the runner's pure inference or in this process; then the chips of a
+    board together.
+    """
+    devices = run.settings.devices
+    for side in run.sides_of(target):
+        alone = words("--device", f"npu:{devices[0]}", *_runner(run))
+        yield _bench(run, side, f"bench {side.label}", alone, run.perf(side))
+        if boards(run, target):
+            together = words("--devices", *devices)
+            step = _bench(run, side, f"card {side.label}", together, run.board(side))
+            yield replace(step, show=True)
+
+
+def boards(run: RunDir, target: Target) -> bool:
+    """Whether several chips were named."""
+    return len(run.settings.devices) > 1
+
+
+def _bench(run: RunDir, side: Side, name: str, where: tuple[str, ...], out: str) -> Step:
+    subject = f"{side.label}=om:{_model(run, side, '{batch}')}"
+    return Step(
+        name,
+        "bench",
+        words(subject, *batch_words(run), "--model", run.settings.model, *where, "--out", out),
+        reads=tuple(_model(run, side, batch) for batch in run.settings.batches),
+        makes=(out,),
+        accepted=VERDICTS,
+        needs=side.name,
     )
-    perf = f"{folder}/perf_vision_batchsize_{batch}_device_{device}.txt"
-    infer = step(
-        f"infer {label} bs{batch}",
-        "infer",
-        f"{folder}/model_bs{batch}.om",
-        "--info",
-        "prep.info",
-        "--out",
-        f"{folder}/result",
-        "--batch",
-        batch,
-        *several,
-        *_runner(settings),
-        *(() if len(settings.devices) > 1 else ("--perf-file", perf)),
-    )
-    yield _on(target, infer)
-    yield step(
-        f"topn {label} bs{batch}",
-        "topn",
-        f"{folder}/result",
-        settings.labels,
-        "--out",
-        f"{folder}/result.json",
-        "--outcomes",
-        f"{folder}/outcomes.csv",
-    )
 
 
-def benches(settings: Settings, target: str) -> Iterator[Step]:
-    """Time every batch, by the runner's pure inference or in this process."""
-    for label in labels(settings, target):
-        subject = f"{label}=om:{label}/bs{{batch}}/model_bs{{batch}}.om"
-        bench = step(
-            f"bench {label}",
-            "bench",
-            subject,
-            "--batch",
-            ",".join(map(str, settings.batches)),
-            "--model",
-            settings.model,
-            "--device",
-            f"npu:{settings.devices[0]}",
-            *_runner(settings),
-            "--out",
-            f"{label}/perf.json",
-            accepted=VERDICTS,
-        )
-        yield _on(target, bench)
-        if times_card(settings, target):
-            card = step(
-                f"card {label}",
-                "bench",
-                subject,
-                "--batch",
-                ",".join(map(str, settings.batches)),
-                "--model",
-                settings.model,
-                "--devices",
-                *settings.devices,
-                "--out",
-                f"{label}/card.json",
-                accepted=VERDICTS,
-                show=True,
-            )
-            yield _on(target, card)
+def _model(run: RunDir, side: Side, batch: int | str) -> str:
+    return run.model(side, batch, "model", ".om")
 
 
-def times_card(settings: Settings, target: str) -> bool:
-    """Whether several chips of a card are timed together."""
-    return find_target(target).vendor == "ascend" and len(settings.devices) > 1
-
-
-def _runner(settings: Settings) -> tuple[str, ...]:
-    return () if settings.runner == "om" else ("--runner", settings.runner)
-
-
-def _on(target: str, one: Step) -> Step:
-    return replace(one, target=target)
+def _runner(run: RunDir) -> tuple[str, ...]:
+    return () if run.settings.runner == "om" else ("--runner", run.settings.runner)

@@ -1,112 +1,80 @@
-"""The part of a port that needs an NVIDIA GPU: make the file of the target's precision, build
-engines, infer for accuracy, and time every batch by trtexec.
+"""NVIDIA GPUs: make the file of the target's precision, build engines, infer for accuracy, and time
+every batch by trtexec.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
+from portproof.measurement import Boundary
+from portproof.rundir.layout import RunDir, Side
+from portproof.rundir.plan import batch_words, infer, measured
 from portproof.rundir.settings import Settings
-from portproof.rundir.step import VERDICTS, Step, step
-from portproof.target import find_target
+from portproof.rundir.step import VERDICTS, Step, words
+from portproof.target import Target
+
+BOUNDARY: Boundary = "device"
+OPTIONS: tuple[str, ...] = ()
+CAN_REHEARSE = False
 
 
-def labels(settings: Settings, target: str) -> list[str]:
-    """The labels of a target's figures."""
-    return [find_target(target).name]
+def sides(settings: Settings, target: Target) -> list[Side]:
+    """One side: the target."""
+    return [Side(target.name, target)]
 
 
-def steps(settings: Settings, target: str, accuracy_batches: Sequence[int]) -> Iterator[Step]:
+def steps(run: RunDir, target: Target) -> Iterator[Step]:
     """Reduce the precision, build the engines, and infer the whole set."""
-    found = find_target(target)
-    label, precision = found.name, found.precision
-    model = _model(precision)
+    side, precision = run.sides_of(target)[0], target.precision
+    model = run.reduced(precision)
     if precision != "fp32":
         # The file has the precision for every version of TensorRT: 11 takes it from nowhere else.
-        yield step(
-            f"reduce {label}",
+        yield Step(
+            f"reduce {side.label}",
             "quantize",
-            "model.onnx",
-            model,
-            "--precision",
-            precision,
-            "--info",
-            "prep.info",
-            artefact=model,
+            words(run.onnx, model, "--precision", precision, "--info", run.info),
+            reads=(run.onnx, run.info),
+            makes=(model,),
+            portable=True,
         )
-    batches = ",".join(map(str, settings.batches))
-    build = step(
-        f"convert {label}",
+    yield Step(
+        f"convert {side.label}",
         "onnx2trt",
-        model,
-        f"{label}/bs{{batch}}",
-        "--batch",
-        batches,
-        "--precision",
-        precision,
+        words(model, run.folder(side, "{batch}"), *batch_words(run), "--precision", precision),
+        reads=(model,),
+        makes=tuple(_engine(run, side, batch) for batch in run.settings.batches),
+        needs=target.name,
     )
-    yield replace(build, target=target)
-    for batch in accuracy_batches:
-        yield from _accuracy(settings, target, batch)
+    for batch in run.accuracy_batches:
+        step = infer(run, side, _engine(run, side, batch), batch, backend=target.backend)
+        yield replace(step, needs=target.name)
+        yield from measured(run, side, batch)
 
 
-def benches(settings: Settings, target: str) -> Iterator[Step]:
+def benches(run: RunDir, target: Target) -> Iterator[Step]:
     """Time every batch."""
-    label = find_target(target).name
-    subject = f"{label}={_engine(target, '{batch}')}"
-    batches = ",".join(map(str, settings.batches))
-    bench = step(
-        f"bench {label}",
+    side = run.sides_of(target)[0]
+    yield Step(
+        f"bench {side.label}",
         "trtbench",
-        subject,
-        "--batch",
-        batches,
-        "--out",
-        f"{label}/perf.json",
+        words(
+            *(f"{side.label}={_engine(run, side, '{batch}')}", *batch_words(run)),
+            *("--out", run.perf(side)),
+        ),
+        reads=tuple(_engine(run, side, batch) for batch in run.settings.batches),
+        makes=(run.perf(side),),
         accepted=VERDICTS,
-    )
-    yield replace(bench, target=target)
-
-
-def _accuracy(settings: Settings, target: str, batch: int) -> Iterator[Step]:
-    label = find_target(target).name
-    folder = f"{label}/bs{batch}"
-    infer = step(
-        f"infer {label} bs{batch}",
-        "infer",
-        _engine(target, str(batch)),
-        "--info",
-        "prep.info",
-        "--out",
-        f"{folder}/result",
-        "--backend",
-        "trt",
-        "--batch",
-        batch,
-        "--model",
-        settings.model,
-        "--perf-file",
-        f"{folder}/perf_vision_batchsize_{batch}_device_0.txt",
-    )
-    yield replace(infer, target=target)
-    yield step(
-        f"topn {label} bs{batch}",
-        "topn",
-        f"{folder}/result",
-        settings.labels,
-        "--out",
-        f"{folder}/result.json",
-        "--outcomes",
-        f"{folder}/outcomes.csv",
+        needs=target.name,
     )
 
 
-def _model(precision: str) -> str:
-    return "model.onnx" if precision == "fp32" else f"model_{precision}.onnx"
+def boards(run: RunDir, target: Target) -> bool:
+    """A board has one GPU."""
+    return False
 
 
-def _engine(target: str, batch: str) -> str:
-    found = find_target(target)
-    stem = _model(found.precision).removesuffix(".onnx")
-    return f"{found.name}/bs{batch}/{stem}_bs{batch}.plan"
+def _engine(run: RunDir, side: Side, batch: int | str) -> str:
+    assert side.target is not None  # the reference has no engine
+    stem = run.reduced(side.target.precision).removesuffix(".onnx")
+    return run.model(side, batch, stem, ".plan")

@@ -1,0 +1,55 @@
+"""Values of a report for people. Rounding is done here, once, and nowhere before."""
+
+from __future__ import annotations
+
+import math
+
+from portproof.core.text import printable
+
+
+def one_line(text: object) -> str:
+    """Text for a line of a code block."""
+    return printable(" ".join(str(text).split()))
+
+
+def fill(sentence: str, **values: object) -> str:
+    """A sentence of the words with its gaps filled. Values are put in as they are: escape them
+    first.
+    """
+    return sentence.format(**values)
+
+
+def percent(fraction: float | None, digits: int = 2) -> str:
+    """A fraction for people, in percent; a dash when it is not there.
+
+    >>> percent(0.98567)
+    '98.57 %'
+    """
+    return "-" if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def given(value: float | None) -> str:
+    """A percentage as its source prints it; a dash when it gives none."""
+    return "-" if value is None else f"{value:g} %"
+
+
+def rate(value: float | None) -> str:
+    """Images per second with four significant digits; a dash when it is not there.
+
+    >>> rate(12345.6), rate(0.01234), rate(None)
+    ('12350', '0.01234', '-')
+    """
+    if value is None:
+        return "-"
+    return (
+        f"{float(f'{value:.4g}'):.{max(0, 3 - math.floor(math.log10(value)))}f}"
+        if value > 0
+        else "0"
+    )
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Seconds for people, in milliseconds with four significant digits; a dash when it is not
+    there.
+    """
+    return "-" if seconds is None else rate(1000 * seconds)

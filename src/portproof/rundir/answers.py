@@ -1,0 +1,154 @@
+"""What a port would do again in a run directory, and why: from its sidecars and its settings,
+without running anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from portproof.core.errors import InputError
+from portproof.proof.freshness import lacking_here, stale_because
+from portproof.proof.lineage import Stage, makers, readable_stages
+from portproof.proof.sidecar import proof_of
+from portproof.rundir.layout import RunDir, open_run
+from portproof.rundir.plan import steps
+from portproof.rundir.step import Step
+
+State = Literal["up to date", "would run", "may run"]
+
+#: Options of a command that decide no byte, and whether a value follows.
+_WITHOUT_EFFECT = {"--quiet": 0, "--log-json": 0, "--workers": 1}
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What would happen to one artefact (relative to the run directory; of a step that was never
+    done, the step's name), and why.
+
+    ``may run``: an input would be made again, and the stage runs only if other bytes come out.
+    """
+
+    artefact: str
+    stage: str
+    state: State
+    why: str
+
+
+def answers(run_dir: Path) -> list[Answer]:
+    """An answer for every sidecar, in the order in which the stages ran, and for every step of the
+    plan that has none.
+
+    Raises :class:`InputError` if the folder is not a run directory.
+    """
+    run = open_run(run_dir)
+    plan, unknown = _plan(run)
+    stages, damaged = readable_stages(run_dir)
+    makes = {artefact: step for step in plan for artefact in step.makes}
+    kept = {s.artefact: _kept(s, makes.get(s.artefact), run) for s in stages}
+    reasons = {
+        s.artefact: None if kept[s.artefact] else _reason(s, makes.get(s.artefact), run)
+        for s in stages
+    }
+    made = makers(stages)
+    answered = [
+        *(Answer(artefact, "", "would run", why) for artefact, why in damaged.items()),
+        *(_answer(stage, kept[stage.artefact], reasons, made) for stage in stages),
+        *_never_done(plan, {*reasons, *damaged}),
+    ]
+    if unknown:
+        why = f"they are known only after the steps before them: {unknown}"
+        answered.append(Answer("(later steps)", "", "may run", why))
+    return answered
+
+
+def kept_from_elsewhere(step: Step, root: Path) -> str | None:
+    """What this host lacks to make a step's artefacts, if they were made on another host and are
+    whole; None if the step runs.
+    """
+    proofs = [proof_of(root / artefact) for artefact in step.makes] if step.portable else []
+    lacking = [lacking_here(proof, root) if proof else None for proof in proofs]
+    return lacking[0] if lacking and all(lacking) else None
+
+
+def _plan(run: RunDir) -> tuple[list[Step], str]:
+    """The steps, as far as they are known before they run, and why no further ones are (empty:
+    these are all).
+    """
+    plan = []
+    try:
+        for step in steps(run):
+            plan.append(step)
+    except InputError as error:
+        return plan, str(error)
+    return plan, ""
+
+
+def _kept(stage: Stage, step: Step | None, run: RunDir) -> str:
+    lacking = kept_from_elsewhere(step, run.root) if step else None
+    return f"kept as it was made elsewhere: {lacking} is not on this host" if lacking else ""
+
+
+def _reason(stage: Stage, step: Step | None, run: RunDir) -> str | None:
+    return _other_command(stage, step, run.root) or stale_because(stage.proof, run.root)
+
+
+def _other_command(stage: Stage, step: Step | None, run_dir: Path) -> str | None:
+    """How the plan's command for this artefact differs from the one that made it."""
+    if step is None or step.is_script or stage.command[:2] != ["portproof", step.command]:
+        return None
+    was, now = _effective(stage.command[2:]), _effective(list(step.words))
+    if [os.path.normpath(run_dir / w) for w in was] == [os.path.normpath(run_dir / w) for w in now]:
+        return None
+    return f"its arguments were '{' '.join(was)}', now '{' '.join(now)}'"
+
+
+def _effective(arguments: list[str]) -> list[str]:
+    kept: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        if word in _WITHOUT_EFFECT:
+            for _ in range(_WITHOUT_EFFECT[word]):
+                next(rest, None)
+        else:
+            kept.append(word)
+    return kept
+
+
+def _answer(
+    stage: Stage, kept: str, reasons: Mapping[str, str | None], made: Mapping[str, Stage]
+) -> Answer:
+    reason = reasons[stage.artefact]
+    if reason:
+        return Answer(stage.artefact, stage.proof.stage, "would run", reason)
+    stale = None if kept else _stale_input(stage, reasons, made, {stage.artefact})
+    if stale:
+        why = f"'{stale}' would be made again"
+        return Answer(stage.artefact, stage.proof.stage, "may run", why)
+    return Answer(stage.artefact, stage.proof.stage, "up to date", kept)
+
+
+def _stale_input(
+    stage: Stage, reasons: Mapping[str, str | None], made: Mapping[str, Stage], seen: set[str]
+) -> str | None:
+    """The first artefact that would be made again among those which the stage was made from,
+    however far back.
+    """
+    sources = {made[r.path].artefact: made[r.path] for _, r in stage.records if r.path in made}
+    for artefact, source in sources.items():
+        if artefact in seen:
+            continue
+        seen.add(artefact)
+        stale = artefact if reasons[artefact] else _stale_input(source, reasons, made, seen)
+        if stale:
+            return stale
+    return None
+
+
+def _never_done(plan: list[Step], there: set[str]) -> Iterator[Answer]:
+    for step in plan:
+        if step.makes and not there & set(step.makes):
+            yield Answer(step.name, step.command, "would run", "it has not been done yet")

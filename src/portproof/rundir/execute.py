@@ -1,0 +1,118 @@
+"""Run a port: the lock, the steps one after the other, and the verdict at the end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from portproof.core import progress
+from portproof.core.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOOL
+from portproof.core.files import write_text
+from portproof.core.shell import TOOLS, interrupted_by_sigterm, own_environment, stop_like_ctrl_c
+from portproof.rehearsal.installing import install
+from portproof.rundir.answers import kept_from_elsewhere
+from portproof.rundir.gates import judge
+from portproof.rundir.layout import RunDir
+from portproof.rundir.lock import locked
+from portproof.rundir.options import default_run_dir, marked, settings_from
+from portproof.rundir.plan import steps
+from portproof.rundir.settings import write_settings
+from portproof.rundir.step import Step
+from portproof.target import find_target
+
+
+def port(options: argparse.Namespace) -> int:
+    """Run or continue a port; returns the exit code of its verdict."""
+    root = marked((options.run_dir or default_run_dir(options)).absolute(), options.rehearse)
+    run = RunDir(root, settings_from(options, root))
+    with locked(root) as lock:
+        write_settings(root, run.settings)
+        started = time.monotonic()
+        code = Runner(run, lock, options).run_all(steps(run, options.workers))
+        if code not in (EXIT_DONE, EXIT_TOOL):
+            return code
+        verdict = judge(run, failed=code == EXIT_TOOL)
+    print(verdict.text)
+    print(f"report: {root / run.readme('en')}")
+    progress.say(f"port: finished in {time.monotonic() - started:.0f} s")
+    return verdict.exit_code
+
+
+class Runner:
+    """Runs steps in a run directory, each as a process of its own, so that no runtime disturbs the
+    next one's clock.
+    """
+
+    def __init__(self, run: RunDir, lock: int, options: argparse.Namespace) -> None:
+        self.run, self.lock = run, lock
+        flags = {"--quiet": options.quiet, "--log-json": options.log_json}
+        self.flags = [flag for flag, on in flags.items() if on]
+        self.environment = {TOOLS: os.getcwd(), **own_environment()}
+
+    def run_all(self, plan: Iterator[Step]) -> int:
+        """Run all steps: 0, the code of a step that ended the port, or 3 when a tool failed and the
+        reports were written all the same.
+        """
+        failed = False
+        for step in plan:
+            if failed and not step.reports:
+                continue
+            code = self._run(step)
+            if code in step.accepted or (failed and step.reports):
+                continue
+            if code != EXIT_TOOL:
+                return code if code > 0 else EXIT_TOOL
+            failed = True
+        return EXIT_TOOL if failed else EXIT_DONE
+
+    def _run(self, step: Step) -> int:
+        lacking = kept_from_elsewhere(step, self.run.root)
+        if lacking:
+            made = ", ".join(step.makes)
+            progress.say(
+                f"{step.name}: {made} is kept as it was made elsewhere, since {lacking} is not on"
+                " this host"
+            )
+            return EXIT_DONE
+        code, output = self._executed(step)
+        write_text(self.run.root / self.run.log(step.name), f"$ {step.spelled}\n{output}")
+        if step.show and code != EXIT_BAD_INPUT:
+            print(output, flush=True)
+        if code == EXIT_INTERRUPTED:
+            raise KeyboardInterrupt
+        if code not in step.accepted:
+            progress.warn(f"the step '{step.name}' ended with exit code {code}: {step.spelled}")
+        return code
+
+    def _executed(self, step: Step) -> tuple[int, str]:
+        """The exit code, and what it printed."""
+        with interrupted_by_sigterm():
+            process = subprocess.Popen(
+                [sys.executable, *step.argv, *self.flags],
+                cwd=self.run.root,
+                env=self._environment(step),
+                stdout=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+                pass_fds=(self.lock,),
+            )
+            try:
+                output, _ = process.communicate()
+            except BaseException:
+                stop_like_ctrl_c([process])
+                raise
+        return process.returncode, output
+
+    def _environment(self, step: Step) -> dict[str, str]:
+        """A rehearsal's steps find the simulated programs first; what is made before a device is
+        needed is marked all the same.
+        """
+        if not self.run.settings.rehearse:
+            return self.environment
+        soc_version = find_target(step.needs).soc_version if step.needs else None
+        return install(self.run.root / self.run.rehearsal, soc_version or "", self.environment)

@@ -1,0 +1,144 @@
+"""From the options of ``port`` to the settings of a run directory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from portproof import rehearsal
+from portproof.card import find_card, read_card
+from portproof.core import progress
+from portproof.core.errors import InputError
+from portproof.core.files import existing_file, existing_folder
+from portproof.core.yamlfile import data_folder
+from portproof.rundir.layout import vendor_of
+from portproof.rundir.settings import FILE, Settings, read_settings
+from portproof.target import find_target, target_names
+
+DEFAULT_BATCHES = (1, 4, 8, 16, 32)
+_NEEDED = ("model", "weights", "images", "labels")
+#: Options that have a meaning for the targets of some vendors only (``OPTIONS`` of a vendor).
+_OF_SOME_VENDORS = {"runner", "devices", "tune"}
+
+
+def default_run_dir(options: argparse.Namespace) -> Path:
+    """``runs/<model>-<targets>`` in the working directory."""
+    name = Path(options.model.replace(":", "-")).stem if options.model else "digits"
+    return Path("runs", f"{name}-{'-'.join(options.target)}")
+
+
+def marked(run_dir: Path, rehearse: bool) -> Path:
+    """The run directory; a rehearsal's says so in its name, and a rehearsal's is not used for
+    anything else.
+    """
+    if rehearse:
+        return (
+            run_dir
+            if rehearsal.MARK in run_dir.name
+            else run_dir.with_name(f"{run_dir.name}-{rehearsal.MARK}")
+        )
+    if rehearsal.MARK in run_dir.name:
+        raise InputError(
+            f"'{run_dir}' is the run directory of a rehearsal: give another --run-dir, or"
+            " --rehearse"
+        )
+    return run_dir
+
+
+def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
+    """The settings that the options ask for: a user's model, the port that the run directory holds,
+    or without either the demonstration. :class:`InputError` if they do not fit the targets.
+    """
+    chosen = {
+        "margin_pp": options.margin_pp,
+        "runner": options.runner,
+        "devices": tuple(options.devices or ()),
+        "tune": options.tune,
+        "batches": tuple(options.batch or ()),
+    }
+    common: dict[str, Any] = {name: value for name, value in chosen.items() if value}
+    common |= {
+        "targets": tuple(find_target(t).name for t in options.target),
+        "rehearse": options.rehearse,
+        "gate": options.gate,
+    }
+    _check_targets(common)
+    given: dict[str, Any] = {
+        name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)
+    }
+    held = read_settings(run_dir) if (run_dir / FILE).is_file() else None
+    if held and (set(given) == {"labels"} if held.demonstration else len(given) < len(_NEEDED)):
+        # Begun on another host: what was given there is in the run directory, and may not be on
+        # this host.
+        return msgspec.structs.replace(held, **common, **given)
+    if not given:
+        return _demonstration(common)
+    missing = [f"--{name}" for name in _NEEDED if name not in given]
+    if missing:
+        raise InputError(
+            f"{' and '.join(missing)} must be given too (or none of"
+            f" {', '.join('--' + n for n in _NEEDED)}, for the demonstration)"
+        )
+    existing_folder(options.images, "--images")
+    existing_file(options.labels, "--labels")
+    return Settings(**card_settings(options.model) | given | common)
+
+
+def _check_targets(chosen: dict[str, Any]) -> None:
+    """Refuse an option that no target knows, before anything runs; warn where only some do."""
+    targets = [find_target(name) for name in chosen["targets"]]
+    if chosen["rehearse"]:
+        for target in targets:
+            if not vendor_of(target).CAN_REHEARSE:
+                raise InputError(
+                    f"only Ascend targets can be rehearsed, '{target.name}' cannot: leave"
+                    " --rehearse out"
+                )
+    for option in sorted(_OF_SOME_VENDORS & chosen.keys()):
+        without = [t.name for t in targets if option not in vendor_of(t).OPTIONS]
+        if len(without) == len(targets):
+            able = [n for n in target_names() if option in vendor_of(find_target(n)).OPTIONS]
+            raise InputError(
+                f"--{option} has no meaning for {' and '.join(without)}; the targets"
+                f" {', '.join(able)} take it: leave it out"
+            )
+        if without:
+            progress.warn(f"--{option} has no meaning for {' and '.join(without)}")
+
+
+def _demonstration(common: dict[str, Any]) -> Settings:
+    card = data_folder("examples") / "digits" / "digits.yaml"
+    return Settings(
+        model=str(card),
+        weights="weights.pth",
+        images="data/val",
+        labels="data/val_label.txt",
+        demonstration=True,
+        **{"batches": DEFAULT_BATCHES} | common,
+    )
+
+
+def _absolute(name: str, value: str) -> str:
+    return absolute_card(value) if name == "model" else os.path.abspath(value)
+
+
+def card_settings(model: str) -> dict[str, Any]:
+    """The batch sizes and the task of a model card; the usual ones for a model without a file."""
+    if ":" in model:
+        return {"batches": DEFAULT_BATCHES}
+    card = read_card(find_card(model))
+    return {"batches": card.batches, "task": card.task}
+
+
+def absolute_card(card: str) -> str:
+    """A card that is a path, made absolute, because the steps run in the run directory; a name
+    stays a name.
+    """
+    path, colon, function = card.rpartition(":")
+    if colon and path.endswith(".py"):
+        return f"{os.path.abspath(path)}:{function}"
+    return os.path.abspath(card) if card.endswith((".yaml", ".yml")) else card

@@ -1,0 +1,11 @@
+"""What differs by task in a port: one file a task, found by the ``task`` of a model card.
+
+A task's module has:
+
+``measure(run, side, batch)``
+    the steps that make a side's figures from its results;
+``compare(run, side)``
+    the step that compares a side with the reference, sample by sample;
+``gate(run, side)``
+    the verdict over that comparison, as a :class:`portproof.rundir.gates.Gate`.
+"""
