@@ -98,8 +98,10 @@ def _reason(stage: Stage, step: Step | None, run: RunDir) -> str | None:
 
 def _other_command(stage: Stage, step: Step | None, run_dir: Path) -> str | None:
     """How the plan's command for this artefact differs from the one that made it."""
-    if step is None or step.is_script or stage.command[:2] != ["portproof", step.command]:
+    if step is None or step.is_script:
         return None
+    if stage.command[:2] != ["portproof", step.command]:
+        return f"'{' '.join(stage.command[:2])}' made it, now 'portproof {step.command}' does"
     was, now = _effective(stage.command[2:]), _effective(list(step.words))
     if [os.path.normpath(run_dir / w) for w in was] == [os.path.normpath(run_dir / w) for w in now]:
         return None

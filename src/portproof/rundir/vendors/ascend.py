@@ -62,11 +62,11 @@ def benches(run: RunDir, target: Target) -> Iterator[Step]:
     """
     devices = run.settings.devices
     for side in run.sides_of(target):
-        alone = words("--device", f"npu:{devices[0]}", *_runner(run))
-        yield _bench(run, side, f"bench {side.label}", alone, run.perf(side))
+        alone = ("--device", f"npu:{devices[0]}")
+        yield _bench(run, side, run.settings.runner, f"bench {side.label}", alone, run.perf(side))
         if boards(run, target):
             together = words("--devices", *devices)
-            step = _bench(run, side, f"card {side.label}", together, run.board(side))
+            step = _bench(run, side, "om", f"card {side.label}", together, run.board(side))
             yield replace(step, show=True)
 
 
@@ -75,8 +75,10 @@ def boards(run: RunDir, target: Target) -> bool:
     return len(run.settings.devices) > 1
 
 
-def _bench(run: RunDir, side: Side, name: str, where: tuple[str, ...], out: str) -> Step:
-    subject = f"{side.label}=om:{_model(run, side, '{batch}')}"
+def _bench(
+    run: RunDir, side: Side, runner: str, name: str, where: tuple[str, ...], out: str
+) -> Step:
+    subject = f"{side.label}={runner}:{_model(run, side, '{batch}')}"
     return Step(
         name,
         "bench",

@@ -57,9 +57,9 @@ def benches(run: RunDir, target: Target) -> Iterator[Step]:
     side = run.sides_of(target)[0]
     yield Step(
         f"bench {side.label}",
-        "trtbench",
+        "bench",
         words(
-            *(f"{side.label}={_engine(run, side, '{batch}')}", *batch_words(run)),
+            *(f"{side.label}=trtexec:{_engine(run, side, '{batch}')}", *batch_words(run)),
             *("--out", run.perf(side)),
         ),
         reads=tuple(_engine(run, side, batch) for batch in run.settings.batches),
