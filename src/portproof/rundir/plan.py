@@ -44,8 +44,10 @@ def steps(run: RunDir, workers: int | None = None) -> Iterator[Step]:
     boundary = table_boundary(run)
     chosen = ["--boundary", boundary] if boundary else []
     table = words(*table_columns(run), *chosen, "--out", run.table)
-    yield Step("table", "table", table, show=True, reports=True)
-    yield Step("report", "report", (".",), reports=True)
+    timed = tuple(map(run.perf, run.timed))
+    yield Step("table", "table", table, reads=timed, show=True, reports=True)
+    compared = tuple(map(run.comparison, run.compared))
+    yield Step("report", "report", (".",), reads=(*compared, *timed), reports=True)
 
 
 def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:

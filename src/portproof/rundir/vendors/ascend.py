@@ -63,11 +63,10 @@ def benches(run: RunDir, target: Target) -> Iterator[Step]:
     devices = run.settings.devices
     for side in run.sides_of(target):
         alone = ("--device", f"npu:{devices[0]}")
-        yield _bench(run, side, run.settings.runner, f"bench {side.label}", alone, run.perf(side))
+        yield _bench(run, side, run.settings.runner, alone, run.perf(side))
         if boards(run, target):
-            together = words("--devices", *devices)
-            step = _bench(run, side, "om", f"card {side.label}", together, run.board(side))
-            yield replace(step, show=True)
+            step = _bench(run, side, "om", words("--devices", *devices), run.board(side))
+            yield replace(step, name=f"card {side.label}", show=True)
 
 
 def boards(run: RunDir, target: Target) -> bool:
@@ -75,12 +74,10 @@ def boards(run: RunDir, target: Target) -> bool:
     return len(run.settings.devices) > 1
 
 
-def _bench(
-    run: RunDir, side: Side, runner: str, name: str, where: tuple[str, ...], out: str
-) -> Step:
+def _bench(run: RunDir, side: Side, runner: str, where: tuple[str, ...], out: str) -> Step:
     subject = f"{side.label}={runner}:{_model(run, side, '{batch}')}"
     return Step(
-        name,
+        f"bench {side.label}",
         "bench",
         words(subject, *batch_words(run), "--model", run.settings.model, *where, "--out", out),
         reads=tuple(_model(run, side, batch) for batch in run.settings.batches),
