@@ -64,7 +64,7 @@ def measure(part: Part) -> None:
     use it.
     """
     from portproof.infer.timing.job import bench
-    from portproof.infer.timing.timer import Plan
+    from portproof.infer.timing.protocol import Plan
 
     sides, plan = subjects(part), Plan(blocks=10, block_s=0.3)
     try:

@@ -31,10 +31,10 @@ sys.path[0] = str(ROOT / "src")
 from portproof.backend import LoadRequest
 from portproof.core import progress
 from portproof.infer.backends import null
-from portproof.infer.offline.run import run
+from portproof.infer.offline.inference import run
 from portproof.infer.timing.job import bench
-from portproof.infer.timing.timer import Plan
-from portproof.infer.timing.workers.clock import time_calls
+from portproof.infer.timing.processes.clock import time_calls
+from portproof.infer.timing.protocol import Plan
 
 CARD = """\
 name: harness

@@ -37,8 +37,8 @@ sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 import numpy as np
 from PIL import Image
 
-from portproof.core.ahead import in_order
 from portproof.preprocess.cards.resolve import resolve_card
+from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.stream import Prepared, prepare, write_bin
 from portproof.preprocess.pixels.transform import Preprocessor

@@ -14,7 +14,7 @@ if (
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
-from portproof.infer.runtimes.options import (
+from portproof.infer.runtimes.load_options import (
     VENDOR_TOOLS,
     add_backend_options,
     add_npu_options,

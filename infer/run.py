@@ -12,7 +12,7 @@ if (
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
-from portproof.infer.runtimes.options import (
+from portproof.infer.runtimes.load_options import (
     VENDOR_TOOLS,
     add_backend_options,
     add_npu_options,
@@ -108,7 +108,7 @@ def work(options: argparse.Namespace) -> int:
 
         run_by_tool(options)
         return 0
-    from portproof.infer.offline.run import run
+    from portproof.infer.offline.inference import run
 
     run(
         options.model_file,

@@ -61,8 +61,8 @@ def work(options: argparse.Namespace) -> int:
 
     from portproof.core import progress
     from portproof.core.errors import EXIT_DONE, EXIT_TOOL
+    from portproof.infer.timing.protocol import Plan
     from portproof.infer.timing.suite import run_suite
-    from portproof.infer.timing.timer import Plan
 
     progress.configure(options.quiet, options.log_json)
     plan = Plan(options.blocks, options.block_seconds, options.iterations)

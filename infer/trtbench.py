@@ -62,8 +62,8 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core import progress
     from portproof.core.errors import EXIT_DONE, EXIT_UNDECIDED, InputError
     from portproof.infer.timing.job import bench
+    from portproof.infer.timing.protocol import Plan
     from portproof.infer.timing.show import summary
-    from portproof.infer.timing.timer import Plan
 
     progress.configure(options.quiet, options.log_json)
     label, _, engine = options.subject.partition("=")

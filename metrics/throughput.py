@@ -40,7 +40,7 @@ def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from portproof.core import progress
     from portproof.core.errors import EXIT_BAD_INPUT, EXIT_DONE, say_error
-    from portproof.logs.runs import add_card_figures
+    from portproof.logs.logged import add_card_figures
     from portproof.logs.show import as_json, as_text, expand
 
     progress.configure(options.quiet, options.log_json)

@@ -14,7 +14,7 @@ from portproof.core.arguments import Parser, run_stage
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL
 
 if TYPE_CHECKING:
-    from portproof.reports.claims.checked import Audit
+    from portproof.reports.claims.agreement import Audit
 
 
 def parser() -> Parser:

@@ -54,6 +54,13 @@ def parser() -> Parser:
         action="store_true",
         help="take figures from logs that are cut off before their verdict",
     )
+    _add_output_options(p)
+    _add_judging_options(p)
+    p.add_progress_options()
+    return p
+
+
+def _add_output_options(p: Parser) -> None:
     p.add_argument(
         "--format",
         choices=("md", "csv", "json", "html"),
@@ -72,6 +79,9 @@ def parser() -> Parser:
         metavar="FILE",
         help="also write it: to a .md, .csv, .json or .html file; without an ending, all four",
     )
+
+
+def _add_judging_options(p: Parser) -> None:
     p.add_values(
         "--policy",
         default=[],
@@ -85,14 +95,12 @@ def parser() -> Parser:
     p.add_argument(
         "--level-file", metavar="FILE", help="write what the policies found as a modelzoo_level.txt"
     )
-    p.add_progress_options()
-    return p
 
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from portproof.core import progress
-    from portproof.reports.cross_device.command import run
+    from portproof.reports.cross_device.assemble import run
 
     progress.configure(options.quiet, options.log_json)
     return run(options)

@@ -38,7 +38,7 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core.errors import EXIT_DONE, EXIT_FAIL
     from portproof.core.files import existing_folder
     from portproof.core.text import printable
-    from portproof.reports.evidence.check import verify
+    from portproof.reports.evidence.run_dir import verify
 
     progress.configure(options.quiet, options.log_json)
     found = verify(existing_folder(options.run_dir, "run directory").absolute())

@@ -14,8 +14,7 @@ import msgspec
 from portproof.card import Card
 from portproof.convert.export import fold as normalise_fold
 from portproof.convert.export import parity, tracing
-from portproof.convert.onnxfile import form as onnx_check
-from portproof.convert.onnxfile import save as onnx_save
+from portproof.convert.onnxfile import form, save
 from portproof.convert.pytorch.models import build_model, builder_of
 from portproof.convert.pytorch.weights import check_weights
 from portproof.core import progress
@@ -95,7 +94,7 @@ def export(
     with draft_folder(target) as folder:
         draft = folder / target.name
         simplified, result = write_checked(network, card, request, draft)
-        outputs = onnx_save.publish(draft, target)
+        outputs = save.publish(draft, target)
     code = [record_of(p, job.root) for p in builder_of(card).files(card)]
     return job.finish(outputs, _facts(card, request, result, simplified), {"code": code})
 
@@ -109,7 +108,7 @@ def write_checked(
     :func:`export` does.
     """
     simplified = _write_draft(network, card, request, path)
-    onnx_check.check_form(path, request.opset)
+    form.check_form(path, request.opset)
     return simplified, _check_numbers(network, card, request, path)
 
 
@@ -163,19 +162,19 @@ def _write_draft(network: nn.Module, card: Card, request: Request, draft: Path) 
 
     _trace(network, card, request, draft)
     model = onnx.load(draft)
-    large = onnx_save.is_large(model)
+    large = save.is_large(model)
     if request.simplify and large:
         progress.say(
             "export: the model is larger than 2 GB, which onnxslim cannot hold: it is not"
             " simplified"
         )
     if request.simplify and not large:
-        model = onnx_check.simplified(model)
-    onnx_check.drop_unused_domains(model)
+        model = form.simplified(model)
+    form.drop_unused_domains(model)
     _describe(model, card, request)
     for leftover in draft.parent.iterdir():
         leftover.unlink()
-    onnx_save.save(model, draft)
+    save.save(model, draft)
     return request.simplify and not large
 
 

@@ -16,8 +16,8 @@ from portproof.core.errors import InputError
 from portproof.core.shell import Finished, find_program, run_program, tail_of
 from portproof.host.tensorrt_versions import HINT, PROGRAM_FOLDERS, Version, version_in_help
 from portproof.logs.families.trtexec import FAMILY
+from portproof.logs.logged import Run
 from portproof.logs.read import only
-from portproof.logs.runs import Run
 
 Shape = tuple[int, ...]
 #: Input name -> smallest, best and largest shape.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portproof.convert.onnxfile import save as onnx_save
+from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
 from portproof.convert.onnxfile.read import opset_of
 from portproof.convert.precision.trial import Feeds, session_of
@@ -36,7 +36,7 @@ def write_half(model: Path, draft: Path) -> int:
         converted = convert_float_to_float16(loaded, keep_io_types=True, disable_shape_infer=True)
     sort(converted.graph)
     drop_unused_domains(converted)
-    onnx_save.save(converted, draft)
+    save.save(converted, draft)
     return opset_of(converted)
 
 
@@ -84,7 +84,7 @@ def _open_whole(model: Path, folder: Path) -> tuple[list[str], Any]:
     )
     with tempfile.TemporaryDirectory(dir=folder) as own:
         copy = Path(own, "whole.onnx")
-        onnx_save.save(proto, copy)
+        save.save(proto, copy)
         return names, session_of(copy)
 
 

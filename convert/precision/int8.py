@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from portproof.convert.onnxfile import save as onnx_save
+from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
 from portproof.convert.onnxfile.read import opset_of
 from portproof.convert.precision.trial import Array, feeds_of, session_of
@@ -46,11 +46,11 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
     except ImportError as error:
         raise MissingPackageError("onnxruntime", "quantizing", "convert") from error
     loaded = onnx.load(str(model))
-    large = onnx_save.is_large(loaded)
+    large = save.is_large(loaded)
     raised, prepared, quantized = (
         scratch / f"{name}.onnx" for name in ("raised", "prepared", "quantized")
     )
-    onnx_save.save(_raised(loaded, model, large), raised)
+    save.save(_raised(loaded, model, large), raised)
     with quiet():
         # Its optimiser would write operators of ONNX Runtime's own.
         quantization.quant_pre_process(
@@ -81,7 +81,7 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
         )
     keep_float_outputs(made.graph)
     drop_unused_domains(made)
-    onnx_save.save(made, draft)
+    save.save(made, draft)
     return opset_of(made)
 
 

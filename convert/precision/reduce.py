@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from portproof.convert.onnxfile import save as onnx_save
+from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.form import check_form
 from portproof.convert.onnxfile.inherit import normalisation_fact
 from portproof.convert.onnxfile.read import read_onnx
-from portproof.convert.precision import half as to_half
-from portproof.convert.precision import int8 as to_int8
+from portproof.convert.precision import half, int8
 from portproof.convert.precision.trial import difference, feeds_of, random_feeds, session_of
 from portproof.core import progress
 from portproof.core.drafts import draft_folder
@@ -74,7 +73,7 @@ def reduce(request: Request) -> Proof:
         scratch.mkdir()
         draft = made / target.name
         opset, gap = _write_checked(request, chosen, draft, scratch)
-        outputs = onnx_save.publish(draft, target)
+        outputs = save.publish(draft, target)
     progress.say(
         f"quantize: {request.out} is made; its outputs differ from fp32 by {gap['relative']:.2g} of"
         " their range at most"
@@ -107,8 +106,8 @@ def _work(request: Request, files: Sequence[Path], chosen: Sequence[Sample]) -> 
     }
     calibration: dict[str, Any] = {
         "method": request.method,
-        "operators": to_int8.OPERATORS,
-        "form": to_int8.FORM,
+        "operators": int8.OPERATORS,
+        "form": int8.FORM,
     }
     parameters = {"precision": request.precision} | (
         calibration if request.precision == "int8" else {}
@@ -136,10 +135,10 @@ def _write_checked(
         random_feeds(inputs)
     ]
     if request.precision == "int8":
-        opset = to_int8.write_int8(request.model, chosen, request.method, draft, scratch)
+        opset = int8.write_int8(request.model, chosen, request.method, draft, scratch)
     else:
-        opset = to_half.write_half(request.model, draft)
-        to_half.refuse_overflow(request.model, draft, scratch, probes)
+        opset = half.write_half(request.model, draft)
+        half.refuse_overflow(request.model, draft, scratch, probes)
     check_form(draft, opset)
     gap = difference(before, session_of(draft), probes)
     if gap["relative"] > _MOST[request.precision]:

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from portproof.backend import TensorSpec
-from portproof.core.ahead import in_order
 from portproof.core.errors import InputError
 from portproof.infer.offline.read import Batch, check_files, read_batch
 from portproof.infer.runtimes.model_files import builder_packages, card_files
 from portproof.manifest import read_info
+from portproof.preprocess.dataset.ahead import in_order
 from portproof.proof.sidecar import FileRecord, record_of, stored_path
 
 

@@ -15,16 +15,16 @@ from portproof import backend as backends
 from portproof.core.progress import Meter
 from portproof.infer.runtimes.model_files import packages
 from portproof.infer.timing.devices.watch import Devices
+from portproof.infer.timing.processes.feed import Feeding
+from portproof.infer.timing.processes.parent import ask, workers_of
+from portproof.infer.timing.processes.teams import Team, load, take_turns
+from portproof.infer.timing.protocol import Job, Plan, Timed, observed
 from portproof.infer.timing.subject import Subject
-from portproof.infer.timing.timer import Job, Plan, Timed, observed
-from portproof.infer.timing.workers.feed import Feeding
-from portproof.infer.timing.workers.parent import ask, workers_of
-from portproof.infer.timing.workers.teams import Team, load, take_turns
 from portproof.measurement import Measurement
 
 
 class Alternating:
-    """A :class:`portproof.infer.timing.timer.Timer` of backends."""
+    """A :class:`portproof.infer.timing.protocol.Timer` of backends."""
 
     HOW: ClassVar = "by backends"
     PLAN: ClassVar = Plan()

@@ -18,15 +18,15 @@ from portproof.core.progress import Meter
 from portproof.infer import vendor
 from portproof.infer.runtimes.model_files import packages
 from portproof.infer.timing.devices.watch import Devices, Watch, device_doubts
-from portproof.infer.timing.timer import Job, Plan, Timed, observed
-from portproof.infer.timing.workers.child import Loaded, Warm
-from portproof.infer.timing.workers.parent import Worker, ask, workers_of
-from portproof.infer.timing.workers.teams import Team, load, take_turns
+from portproof.infer.timing.processes.child import Loaded, Warm
+from portproof.infer.timing.processes.parent import Worker, ask, workers_of
+from portproof.infer.timing.processes.teams import Team, load, take_turns
+from portproof.infer.timing.protocol import Job, Plan, Timed, observed
 from portproof.measurement import ALONE, TOGETHER, Measurement, Scope
 
 
 class Board:
-    """A :class:`portproof.infer.timing.timer.Timer` of one subject on several NPU chips. Labels:
+    """A :class:`portproof.infer.timing.protocol.Timer` of one subject on several NPU chips. Labels:
     ``L@npu:N`` for each chip while all work, ``L card`` for all, ``L alone`` for the first alone.
     """
 

@@ -18,9 +18,9 @@ from portproof.core.progress import Meter
 from portproof.infer import vendor
 from portproof.infer.runtimes.npu_devices import device_index
 from portproof.infer.timing.devices.watch import Devices
+from portproof.infer.timing.processes.counters import Meter as Usages
+from portproof.infer.timing.protocol import Job, Plan, Timed, observed, refuse
 from portproof.infer.timing.subject import Subject
-from portproof.infer.timing.timer import Job, Plan, Timed, observed, refuse
-from portproof.infer.timing.workers.counters import Meter as Usages
 from portproof.infer.vendor.parts.gears import gear_flags
 from portproof.infer.vendor.parts.scratch import scratch_beside
 from portproof.measurement import Measurement
@@ -31,7 +31,7 @@ OWN = (-1,)
 
 
 class ByTool:
-    """A :class:`portproof.infer.timing.timer.Timer` of ``.om`` files; a subject's backend is the
+    """A :class:`portproof.infer.timing.protocol.Timer` of ``.om`` files; a subject's backend is the
     name of its tool. ``--iterations`` are the executions of a block.
     """
 

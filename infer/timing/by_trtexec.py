@@ -18,7 +18,9 @@ from portproof.core.shell import Finished, run_program
 from portproof.host.nvidiasmi import gpu_here
 from portproof.infer.runtimes.trt_engine import stated_precision
 from portproof.infer.timing.devices.watch import Devices, Watch
-from portproof.infer.timing.timer import Job, Plan, Timed, observed, refuse
+from portproof.infer.timing.processes.counters import Meter as Usages
+from portproof.infer.timing.processes.counters import Usage
+from portproof.infer.timing.protocol import Job, Plan, Timed, observed, refuse
 from portproof.infer.timing.trtexec_blocks import (
     BOUNDARIES,
     CALL_MODE,
@@ -28,9 +30,7 @@ from portproof.infer.timing.trtexec_blocks import (
     checked,
     times_file,
 )
-from portproof.infer.timing.workers.counters import Meter as Usages
-from portproof.infer.timing.workers.counters import Usage
-from portproof.logs.runs import Run
+from portproof.logs.logged import Run
 from portproof.measurement import Boundary, Measurement
 from portproof.proof.freshness import difference
 from portproof.proof.sidecar import proof_of
@@ -50,7 +50,7 @@ class _Batch:
 
 
 class ByTrtexec:
-    """A :class:`portproof.infer.timing.timer.Timer` of one engine a batch. A block is a run of
+    """A :class:`portproof.infer.timing.protocol.Timer` of one engine a batch. A block is a run of
     trtexec in a mode.
     """
 

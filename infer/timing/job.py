@@ -1,5 +1,5 @@
 """The shell of every bench: up to date or not, the measurement file with its doubts and ratios, and
-the sidecar. How the times are taken is a :class:`portproof.infer.timing.timer.Timer`'s matter.
+the sidecar. How the times are taken is a :class:`portproof.infer.timing.protocol.Timer`'s matter.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from portproof.core.files import existing_file
 from portproof.infer import vendor
 from portproof.infer.runtimes.model_files import card_files, model_files
 from portproof.infer.timing.devices.watch import Devices
+from portproof.infer.timing.processes.feed import KINDS, Feeding, Kind
+from portproof.infer.timing.protocol import Job, Plan, Timer
 from portproof.infer.timing.steady import doubts_of
 from portproof.infer.timing.subject import Subject, check_labels, configured, parse_subject
-from portproof.infer.timing.timer import Job, Plan, Timer
-from portproof.infer.timing.workers.feed import KINDS, Feeding, Kind
 from portproof.measurement import (
     Measurement,
     Performance,

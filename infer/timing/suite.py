@@ -23,9 +23,9 @@ from portproof.core.text import printable
 from portproof.core.yamlfile import data_file, load_yaml
 from portproof.infer.runtimes.model_files import builder_packages
 from portproof.infer.timing.job import bench
+from portproof.infer.timing.processes.feed import Kind
+from portproof.infer.timing.protocol import Plan
 from portproof.infer.timing.subject import Subject
-from portproof.infer.timing.timer import Plan
-from portproof.infer.timing.workers.feed import Kind
 from portproof.measurement import Measurement, Performance
 from portproof.proof.work import Work
 from portproof.rehearsal import MARK

@@ -19,8 +19,8 @@ from portproof.convert.nvidia.trtexec import Mode, Shape, Trtexec, run_of, why_i
 from portproof.core.errors import InputError
 from portproof.core.shell import Finished
 from portproof.host.tensorrt_versions import Version
-from portproof.logs.families.trtexec.times import Queries, queries_in
-from portproof.logs.runs import Run
+from portproof.logs.families.trtexec.export_times import Queries, queries_in
+from portproof.logs.logged import Run
 from portproof.measurement import Boundary
 
 DEVICE_MODE = Mode(graph=True, spin=True, transfers=False)

@@ -20,7 +20,7 @@ from portproof.infer.vendor import Job, Outcome
 from portproof.infer.vendor.parts.proven import because, proven, times_of
 from portproof.infer.vendor.parts.scratch import link_samples
 from portproof.logs.families.ais_bench import FAMILY
-from portproof.logs.runs import Run
+from portproof.logs.logged import Run
 from portproof.manifest import Sample, sample_id
 
 PACKAGES: tuple[str, ...] = ("ais_bench", "aclruntime")

@@ -18,7 +18,7 @@ from portproof.core.errors import InputError
 from portproof.core.shell import Finished, find_program, run_program, tool_folders
 from portproof.infer.vendor import Job, Outcome
 from portproof.infer.vendor.parts.proven import because, proven, times_of
-from portproof.logs.checks import near
+from portproof.logs.consistency import near
 from portproof.manifest import Sample, sample_id, write_info
 
 PACKAGES: tuple[str, ...] = ()

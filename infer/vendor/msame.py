@@ -16,7 +16,7 @@ from portproof.core.shell import Finished, find_program, run_program, tool_folde
 from portproof.infer.vendor import Job, Outcome
 from portproof.infer.vendor.parts.proven import because, proven, times_of
 from portproof.logs.families.msame import FAMILY, mean_of
-from portproof.logs.runs import Run
+from portproof.logs.logged import Run
 from portproof.manifest import Sample
 
 PACKAGES: tuple[str, ...] = ()

@@ -32,12 +32,7 @@ from portproof.metrics.diagnosis.candidates import (
     no_fault,
     score_of,
 )
-from portproof.metrics.diagnosis.likeness import (
-    Rows,
-    are_probabilities,
-    comparable,
-    unlikeness,
-)
+from portproof.metrics.diagnosis.likeness import Rows, are_probabilities, comparable, unlikeness
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.mistakes.usual import Mistake, usual_mistakes

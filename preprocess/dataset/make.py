@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from portproof.core import progress
-from portproof.core.ahead import in_order
 from portproof.core.errors import InputError
 from portproof.core.files import flush_to_disk
 from portproof.core.text import listed
 from portproof.core.yamlfile import as_data
 from portproof.manifest import sample_id
+from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.stream import (
     ClippingWarner,

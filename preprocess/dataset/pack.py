@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from portproof.core import progress
-from portproof.core.ahead import in_order
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file, read_text, write_text
 from portproof.manifest import check_unique, sample_id
+from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.make import Tally, finish, images_digest, work_of
 from portproof.preprocess.dataset.stream import Prepared, prepare, sample_of

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from portproof.core import progress
-from portproof.core.ahead import in_order
 from portproof.core.errors import InputError
 from portproof.manifest import sample_id
+from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.pixels.transform import Preprocessor, Sample
 from portproof.proof.journal import write_pending

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from portproof.reports.claims import rules
-from portproof.reports.claims.checked import Answer, Audit, Unchecked
+from portproof.reports.claims.agreement import Answer, Audit, Unchecked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.plain_text import Document, read
 

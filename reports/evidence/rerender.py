@@ -9,8 +9,9 @@ from pathlib import Path
 
 from portproof.core.errors import InputError
 from portproof.core.files import read_text
-from portproof.reports.cross_device.command import FORMATS, columns
-from portproof.reports.cross_device.table import Table, build
+from portproof.reports.cross_device.assemble import FORMATS, columns
+from portproof.reports.cross_device.populate import build
+from portproof.reports.cross_device.table import Table
 from portproof.reports.evidence.findings import Finding, changed
 from portproof.reports.port.blocks import blocks_in
 from portproof.reports.port.data import RunData

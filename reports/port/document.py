@@ -30,8 +30,8 @@ from portproof.reports.port.devices import (
     tools_of,
 )
 from portproof.reports.port.figures import PERCENTILES, figures_of, per_board
-from portproof.reports.port.formatters import fill, given, milliseconds, one_line, percent, rate
 from portproof.reports.port.languages import TEMPLATES, languages
+from portproof.reports.port.rounding import fill, given, milliseconds, one_line, percent, rate
 from portproof.rundir.layout import REFERENCE
 
 #: Distributions that are frameworks and runtimes; the source document lists these apart from other

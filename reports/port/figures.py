@@ -2,7 +2,7 @@
 it is worked out.
 
 Nothing is rounded here. The figures are derived from the files that stages wrote (outcomes,
-comparisons, measurements, sidecars); :mod:`portproof.reports.evidence.check` derives those files
+comparisons, measurements, sidecars); :mod:`portproof.reports.evidence.run_dir` derives those files
 again from what lies below them.
 """
 

@@ -16,7 +16,7 @@ from portproof.core.text import printable
 from portproof.measurement import Boundary, Measurement, Performance, nearest_rank
 from portproof.reports.port.data import RunData
 from portproof.reports.port.figures import wilson
-from portproof.reports.port.formatters import milliseconds, percent, rate
+from portproof.reports.port.rounding import milliseconds, percent, rate
 
 #: Distinguishable without colour vision (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

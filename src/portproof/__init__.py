@@ -23,11 +23,11 @@ if not os.path.isdir(os.path.join(_HERE, "convert")) and os.path.isfile(
 #: and some need torch.
 _API: dict[str, str] = {
     "export": "portproof.convert.export.export",
-    "run": "portproof.infer.offline.run",
+    "run": "portproof.infer.offline.inference",
     "bench": "portproof.infer.timing.job",
     "compare": "portproof.metrics.paired.compare",
     "audit": "portproof.reports.claims.audit",
-    "Plan": "portproof.infer.timing.timer",
+    "Plan": "portproof.infer.timing.protocol",
     "InputError": "portproof.core.errors",
     "ToolError": "portproof.core.errors",
 }

@@ -365,7 +365,7 @@ def test_a_stage_may_not_name_a_module_to_import(hostile_run: Path) -> None:
     """The name of a stage chooses the module that derives its figures again: it must be a plain
     word.
     """
-    from portproof.reports.evidence.check import _rechecked
+    from portproof.reports.evidence.run_dir import _rechecked
 
     proof = read_run(hostile_run).stages[0].proof
     for name in ("..os", "topn.os", "__init__", "labels", "../x", "os"):

@@ -107,6 +107,39 @@ def test_a_room_has_about_a_dozen_files(root: Path) -> None:
     assert not {room: count for room, count in full.items() if count > 12 and room not in LISTS}
 
 
+ENDINGS = (
+    "isons",
+    "ison",
+    "ations",
+    "ation",
+    "ings",
+    "ing",
+    "ions",
+    "ion",
+    "ers",
+    "er",
+    "ed",
+    "es",
+)
+
+
+def stem(word: str) -> str:
+    """A word without what grammar adds: compare, compared and comparison are one."""
+    for ending in (*ENDINGS, "s", "e", "y"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word.removesuffix(ending)
+            break
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
+
+
+def test_no_two_modules_differ_by_grammar_alone(root: Path) -> None:
+    names = {path.stem for _, path in sources(root) if path.name != "__init__.py"}
+    alike: dict[str, set[str]] = {}
+    for name in names:
+        alike.setdefault("_".join(map(stem, name.split("_"))), set()).add(name)
+    assert not [sorted(several) for several in alike.values() if len(several) > 1]
+
+
 def test_a_runnable_stage_file_is_imported_by_nobody(root: Path) -> None:
     runnable = {
         "portproof."

@@ -59,7 +59,7 @@ def kinds() -> list[str]:
 
 def source_for(device: str) -> Source | None:
     """The counters of a device; None for a kind that has none (the processor's are in
-    :mod:`portproof.infer.timing.workers.counters`), and for a host that lacks what reads them.
+    :mod:`portproof.infer.timing.processes.counters`), and for a host that lacks what reads them.
     """
     kind = device.partition(":")[0]
     if kind not in kinds():

@@ -7,8 +7,8 @@ from pathlib import Path
 from portproof.core.errors import InputError
 from portproof.core.shell import Finished
 from portproof.infer.runtimes.acl_lines import reason_in
+from portproof.logs.logged import Run
 from portproof.logs.read import only
-from portproof.logs.runs import Run
 
 
 def because(done: Finished) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from portproof.logs.checks import mean_batch
+from portproof.logs.consistency import mean_batch
 from portproof.reports.claims.facts.conclusions import divisor, uses
 from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import COMMAND, PERF_FILE, batch_in, command_batch

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 
-from portproof.logs import checks
+from portproof.logs import consistency
 from portproof.logs.families import ais_bench, benchmark, msame, pureinfer, trtexec
 from portproof.logs.lines import NUMBER, Block, Line, offered
-from portproof.logs.runs import Figure, Run
+from portproof.logs.logged import Figure, Run
 from portproof.reports.claims.read.plain_text import Document
 from portproof.reports.claims.read.printed import Printed, as_printed
 
@@ -85,12 +85,12 @@ class Log:
     @property
     def samples(self) -> float | None:
         """Number of samples of a benchmark run."""
-        return checks.samples_of(self.run)
+        return consistency.samples_of(self.run)
 
     @property
     def effective_batch(self) -> float | None:
         """The batch that benchmark really ran, not rounded."""
-        return checks.batch_of_rates(self.run)
+        return consistency.batch_of_rates(self.run)
 
 
 def logs_in(document: Document) -> list[Log]:

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from portproof.reports.claims.checked import Agreement, graded
+from portproof.reports.claims.agreement import Agreement, graded
 
 #: A decimal number as people and tools print it; never a part of a longer word or version number.
 NUMBER = r"\d{1,15}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?"

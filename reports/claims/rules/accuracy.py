@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.agreement import Agreement, Answer, Checked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 

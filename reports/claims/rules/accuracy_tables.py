@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.context import PORTED_TO, devices_in
 from portproof.reports.claims.read.grids import Grid, GridCell

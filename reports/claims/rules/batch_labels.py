@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.agreement import Agreement, Answer, Checked
 from portproof.reports.claims.facts.batch_sources import BatchLabel
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 

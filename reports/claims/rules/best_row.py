@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.agreement import Agreement, Answer, Checked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.printed import deviation
 from portproof.reports.claims.read.rate_cells import RateCell

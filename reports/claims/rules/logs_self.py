@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from portproof.logs.checks import PURE_SLACK, READ_SLACK, rate_times_latency
-from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.logs.consistency import PURE_SLACK, READ_SLACK, rate_times_latency
+from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.assigned import AssignedLog
 from portproof.reports.claims.facts.batch_sources import USUAL_BATCHES
 from portproof.reports.claims.facts.document_facts import DocumentFacts

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.expressions import Term
 from portproof.reports.claims.read.printed import RESTATED, Printed, deviation, judge, same, shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.read.chips import most_chips
 from portproof.reports.claims.read.printed import RATIO, Printed, deviation, same, shown

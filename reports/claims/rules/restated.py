@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked, graded
+from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.assigned import AssignedLog
 from portproof.reports.claims.facts.batch_sources import USUAL_BATCHES
 from portproof.reports.claims.facts.conclusions import uses

@@ -36,10 +36,10 @@ FORMATS: dict[str, Format] = {
     "compare": Format("portproof.metrics.paired.compare:Comparison", "compare.json"),
     "report": Format("portproof.reports.port.seal:Report", "report/report.json"),
     "verify": Format(
-        "portproof.reports.evidence.check:Verification", "what 'portproof verify --json' prints"
+        "portproof.reports.evidence.run_dir:Verification", "what 'portproof verify --json' prints"
     ),
     "throughput": Format(
-        "portproof.logs.runs:Run", "what 'portproof throughput --json' prints", a_list=True
+        "portproof.logs.logged:Run", "what 'portproof throughput --json' prints", a_list=True
     ),
     "doctor": Format(
         "portproof.health.host:Check", "what 'portproof doctor --json' prints", a_list=True

@@ -20,9 +20,9 @@ import portproof.logs.families
 from portproof import rehearsal
 from portproof.core.errors import InputError, sentence_for
 from portproof.core.files import existing_file
-from portproof.logs.checks import check
+from portproof.logs.consistency import check
 from portproof.logs.lines import Block, blocks, encoding_of, offered
-from portproof.logs.runs import Run
+from portproof.logs.logged import Run
 
 #: Larger JSON files are refused rather than loaded: trtexec writes about 20 MB for three seconds of
 #: a fast model.

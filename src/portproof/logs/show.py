@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import msgspec
 
 from portproof.core.text import printable
-from portproof.logs.checks import warn_across
+from portproof.logs.consistency import warn_across
+from portproof.logs.logged import Figure, Run
 from portproof.logs.read import logs_in, read_many
-from portproof.logs.runs import Figure, Run
 
 
 def expand(paths: Iterable[str]) -> tuple[list[Run], list[str]]:

@@ -50,7 +50,7 @@ def install(
     find = f"import sys\nsys.path.append({source!r})\n"
     _write(
         folder / "python" / "aclruntime.py",
-        f"{find}from portproof.rehearsal.runtime import aclruntime\nsys.modules[__name__] ="
+        f"{find}from portproof.rehearsal.device import aclruntime\nsys.modules[__name__] ="
         " aclruntime\n",
     )
     _write(folder / "python" / "ais_bench" / "__init__.py", "")

@@ -12,7 +12,7 @@ from portproof.card import read_card
 from portproof.convert.export import parity
 from portproof.convert.export.export import Request, export
 from portproof.convert.export.fold import normalisation_of
-from portproof.convert.onnxfile import save as onnx_save
+from portproof.convert.onnxfile import save
 from portproof.core.errors import InputError, ToolError
 
 torch = pytest.importorskip("torch")
@@ -257,7 +257,7 @@ def test_several_inputs_and_outputs_by_the_cards_names(small: Path) -> None:
 def test_a_model_over_2_gb_keeps_its_tensors_beside_it(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(onnx_save, "LARGEST_FILE", 100)
+    monkeypatch.setattr(save, "LARGEST_FILE", 100)
     (small / "small.py").write_text(
         (small / "small.py")
         .read_text()

@@ -17,7 +17,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from portproof.convert.onnxfile import save as onnx_save
+from portproof.convert.onnxfile import save
 from portproof.convert.precision.reduce import Request, reduce
 from portproof.core.errors import InputError, ToolError
 
@@ -241,7 +241,7 @@ def test_a_model_over_2_gb_keeps_its_tensors_beside_it(
         save_as_external_data=True,
         location="big.onnx.data",
     )
-    monkeypatch.setattr(onnx_save, "LARGEST_FILE", 5000)
+    monkeypatch.setattr(save, "LARGEST_FILE", 5000)
     proof = reduce(Request(Path("big.onnx"), Path("out/small.onnx"), precision, Path("prep.info")))
     assert [r.path for r in proof.outputs] == ["small.onnx", "small.onnx.data"]
     assert [r.path for r in proof.inputs["model"]] == [

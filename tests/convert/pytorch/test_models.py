@@ -108,7 +108,7 @@ def test_torchvisions_own_weights_alone_transform_the_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = pytest.importorskip("torchvision.models")
-    from portproof.convert.pytorch import from_torchvision as torchvision_models
+    from portproof.convert.pytorch import from_torchvision
 
     torch.save(
         models.googlenet(num_classes=10, init_weights=False).state_dict(), tmp_path / "w.pth"
@@ -116,7 +116,7 @@ def test_torchvisions_own_weights_alone_transform_the_input(
     card = card_of("torchvision:googlenet")
     assert build_model(card, tmp_path / "w.pth").transform_input is False
     published = models.GoogLeNet_Weights.IMAGENET1K_V1.url.rpartition("-")[2].removesuffix(".pth")
-    monkeypatch.setattr(torchvision_models, "sha256_of", lambda path: published + "0" * 56)
+    monkeypatch.setattr(from_torchvision, "sha256_of", lambda path: published + "0" * 56)
     assert build_model(card, tmp_path / "w.pth").transform_input is True
 
 

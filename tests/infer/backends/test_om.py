@@ -20,7 +20,7 @@ from portproof.backend import LoadRequest, default_for, find
 from portproof.core.errors import InputError, PortProofError, ToolError
 from portproof.infer.backends import om
 from portproof.infer.runtimes.acl_errors import explained
-from portproof.rehearsal.runtime import aclruntime as double
+from portproof.rehearsal.device import aclruntime as double
 
 
 @pytest.fixture(autouse=True)
@@ -292,7 +292,7 @@ def test_a_library_that_cannot_be_loaded_says_to_source_cann(
 FINALIZE = """
 import json, sys
 from pathlib import Path
-from portproof.rehearsal.runtime import aclruntime
+from portproof.rehearsal.device import aclruntime
 sys.modules["aclruntime"] = aclruntime
 calls = []
 native = aclruntime.InferenceSession.finalize

@@ -17,7 +17,7 @@ from portproof.backend import LoadRequest, find
 from portproof.convert.pytorch import models as building
 from portproof.core.errors import InputError, ToolError
 from portproof.infer.runtimes.torch_session import TorchSession
-from portproof.infer.timing.workers.clock import time_calls
+from portproof.infer.timing.processes.clock import time_calls
 
 
 class Event:

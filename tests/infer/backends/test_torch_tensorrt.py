@@ -17,8 +17,8 @@ import torch
 from portproof.backend import LoadRequest, find
 from portproof.card import read_card
 from portproof.core.errors import InputError, ToolError
-from portproof.infer.backends import torch_tensorrt_ as torchtrt
-from portproof.infer.runtimes import torch_session as torchsession
+from portproof.infer.backends import torch_tensorrt_
+from portproof.infer.runtimes import torch_session
 
 
 def test_it_is_found_by_its_own_name() -> None:
@@ -87,12 +87,12 @@ def build(monkeypatch: pytest.MonkeyPatch, tiny: Any) -> Callable[..., tuple[Any
         monkeypatch.setitem(sys.modules, "torch_tensorrt", package)
         card = read_card(tiny.folder / "card.yaml")
         monkeypatch.setattr(
-            torchtrt,
+            torch_tensorrt_,
             "load_module",
             lambda model, request: (Net().eval().half(), card, "cpu", "fp16"),
         )
         request = LoadRequest(batch=4, device="cuda:0", precision="fp16", options={"full": full})
-        return torchtrt.load(Path("w.pth"), request), asked
+        return torch_tensorrt_.load(Path("w.pth"), request), asked
 
     return go
 
@@ -151,8 +151,8 @@ def test_tf32_is_what_pytorch_says_it_is() -> None:
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        assert not torchsession._tf32_allowed(torch)
+        assert not torch_session._tf32_allowed(torch)
         torch.backends.cudnn.allow_tf32 = True
-        assert torchsession._tf32_allowed(torch)
+        assert torch_session._tf32_allowed(torch)
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

@@ -19,7 +19,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from portproof.core.errors import InputError
-from portproof.infer.offline.run import run
+from portproof.infer.offline.inference import run
 
 Stage = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from portproof.core.errors import InputError
-from portproof.infer.offline.run import run
+from portproof.infer.offline.inference import run
 from portproof.infer.offline.sources import PackedSamples
 from portproof.manifest import write_info
 from portproof.preprocess.cards.resolve import resolve_card
@@ -66,7 +66,7 @@ def test_the_three_ways_give_the_same_bytes(pictures: Any) -> None:
 def test_an_interrupted_run_continues_and_vouches_for_every_byte(
     pictures: Any, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import portproof.infer.offline.run as offline
+    import portproof.infer.offline.inference as offline
 
     arguments: dict[str, Any] = (
         {"info": "packed"} if source == "packed" else {"info": None, "images": "images"}

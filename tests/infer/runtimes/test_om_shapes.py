@@ -20,8 +20,8 @@ from portproof.backend import LoadRequest
 from portproof.core.errors import InputError, ToolError
 from portproof.infer.backends import om
 from portproof.infer.runtimes.acl_lines import kept_from_stdout, reason_in
+from portproof.rehearsal.device import aclruntime as double
 from portproof.rehearsal.om import write_om
-from portproof.rehearsal.runtime import aclruntime as double
 
 _SOC = "Ascend310P3"
 
@@ -226,7 +226,7 @@ def infer(root: Path, models: Path, *arguments: str) -> subprocess.CompletedProc
     (models / "s.info").write_text("0 s.bin 8 8\n")
     (models / "python").mkdir(exist_ok=True)
     (models / "python" / "aclruntime.py").write_text(
-        "import sys\nfrom portproof.rehearsal.runtime import aclruntime\nsys.modules[__name__] ="
+        "import sys\nfrom portproof.rehearsal.device import aclruntime\nsys.modules[__name__] ="
         " aclruntime\n"
     )
     environment = os.environ | {"PYTHONPATH": f"{models / 'python'}{os.pathsep}{root / 'src'}"}

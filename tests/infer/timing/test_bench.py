@@ -19,9 +19,9 @@ import pytest
 
 from portproof.core.errors import InputError, ToolError
 from portproof.infer.timing.job import bench
+from portproof.infer.timing.processes.teams import turns
+from portproof.infer.timing.protocol import Plan
 from portproof.infer.timing.subject import Subject, configured, parse_subject
-from portproof.infer.timing.timer import Plan
-from portproof.infer.timing.workers.teams import turns
 from portproof.measurement import read_performance
 
 Stage = Callable[..., subprocess.CompletedProcess[str]]
@@ -249,7 +249,7 @@ def test_api_writes_what_it_returns(here: Any) -> None:
 def test_a_rehearsal_is_marked_wherever_it_leaves_a_trace(
     here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from portproof.infer.offline.run import run
+    from portproof.infer.offline.inference import run
     from portproof.infer.timing.show import table
     from portproof.proof.sidecar import proof_of
 

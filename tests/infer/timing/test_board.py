@@ -12,12 +12,12 @@ import pytest
 from portproof.infer.timing.board import Board
 from portproof.infer.timing.devices import Reading
 from portproof.infer.timing.devices.watch import Watch
+from portproof.infer.timing.processes.child import Block, Loaded, Warm
+from portproof.infer.timing.processes.counters import Usage
+from portproof.infer.timing.processes.feed import Feeding
+from portproof.infer.timing.processes.teams import Team
+from portproof.infer.timing.protocol import Job, Plan
 from portproof.infer.timing.subject import parse_subject
-from portproof.infer.timing.timer import Job, Plan
-from portproof.infer.timing.workers.child import Block, Loaded, Warm
-from portproof.infer.timing.workers.counters import Usage
-from portproof.infer.timing.workers.feed import Feeding
-from portproof.infer.timing.workers.teams import Team
 
 HOST_S = 4.0
 

@@ -20,7 +20,7 @@ from portproof.core.shell import Finished
 from portproof.infer.timing.by_trtexec import shapes_of
 from portproof.infer.timing.devices import watch
 from portproof.infer.timing.job import bench
-from portproof.infer.timing.timer import Plan
+from portproof.infer.timing.protocol import Plan
 from portproof.infer.timing.trtexec_blocks import check_bindings
 from portproof.logs.read import only
 from portproof.measurement import Performance

@@ -18,9 +18,9 @@ from portproof.core.errors import InputError
 from portproof.core.progress import Meter
 from portproof.infer.timing.devices.watch import Devices
 from portproof.infer.timing.job import bench, plan_for, run, way_of
+from portproof.infer.timing.processes.feed import Feeding
+from portproof.infer.timing.protocol import Job, Plan, Timed
 from portproof.infer.timing.subject import parse_subject
-from portproof.infer.timing.timer import Job, Plan, Timed
-from portproof.infer.timing.workers.feed import Feeding
 from portproof.measurement import Measurement, read_performance
 from portproof.proof.sidecar import proof_of
 from portproof.rehearsal.installing import install

@@ -8,7 +8,7 @@ import pytest
 
 from portproof.infer import vendor
 from portproof.infer.offline.by_tool import run_with_tool
-from portproof.infer.runtimes.options import VENDOR_TOOLS
+from portproof.infer.runtimes.load_options import VENDOR_TOOLS
 from portproof.infer.timing.job import bench, plan_for
 from portproof.manifest import Sample, write_info
 

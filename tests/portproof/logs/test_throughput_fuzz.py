@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portproof.core.errors import InputError
+from portproof.logs.logged import Run
 from portproof.logs.read import families, read
-from portproof.logs.runs import Run
 from portproof.logs.show import as_json, as_text
 
 QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -22,7 +22,7 @@ Run = Callable[..., str]
 PRELUDE = """
 import gc, sys
 import numpy as np
-from portproof.rehearsal.runtime import aclruntime
+from portproof.rehearsal.device import aclruntime
 x = np.random.default_rng(0).standard_normal((1, 3, 4, 4)).astype(np.float32)
 M = "models/bs1.om"
 def O(level=3):
@@ -145,7 +145,7 @@ def test_outputs_are_those_of_onnx_runtime(om_models: Path, tiny_onnx: Path) -> 
     import numpy as np
     import onnxruntime
 
-    from portproof.rehearsal.runtime import aclruntime
+    from portproof.rehearsal.device import aclruntime
 
     options = aclruntime.session_options()
     options.log_level = 4
@@ -160,7 +160,7 @@ def test_outputs_are_those_of_onnx_runtime(om_models: Path, tiny_onnx: Path) -> 
 
 
 def test_the_transcripts_errors_are_all_known(shared: Path) -> None:
-    from portproof.rehearsal.runtime.acl import failure
+    from portproof.rehearsal.device.acl import failure
 
     text = (shared / "samples" / "ais_bench" / "python_api" / "transcripts.md").read_text()
     seen = set(re.findall(r"RuntimeError: (\[(-?\d+)\]\[[^\]]*\])", text))

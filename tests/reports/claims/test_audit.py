@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from portproof.core.errors import InputError
+from portproof.reports.claims.agreement import Audit
 from portproof.reports.claims.audit import audit, audit_document
-from portproof.reports.claims.checked import Audit
 from portproof.reports.claims.read.plain_text import parse
 
 LOG = """\

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portproof.reports.claims.agreement import Audit
 from portproof.reports.claims.audit import audit_document
-from portproof.reports.claims.checked import Audit
 from portproof.reports.claims.read.plain_text import MOST_BYTES, parse
 
 PIECES = [

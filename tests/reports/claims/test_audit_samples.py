@@ -7,8 +7,8 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
+from portproof.reports.claims.agreement import Audit
 from portproof.reports.claims.audit import audit
-from portproof.reports.claims.checked import Audit
 
 
 @cache

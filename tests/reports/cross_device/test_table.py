@@ -15,10 +15,10 @@ from subprocess import CompletedProcess
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.logs.runs import Figure, Run
+from portproof.logs.logged import Figure, Run
 from portproof.measurement import Measurement, Performance, write_performance
 from portproof.reports.cross_device.formats import as_csv, as_data, as_html, as_markdown
-from portproof.reports.cross_device.table import build
+from portproof.reports.cross_device.populate import build
 
 Stage = Callable[..., CompletedProcess[str]]
 DATA = Path(__file__).resolve().parents[2] / "data" / "regnety"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from portproof.reports.evidence.check import verify
+from portproof.reports.evidence.run_dir import verify
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import os
 import re
 
 from portproof.core.errors import InputError
-from portproof.logs.checks import (
+from portproof.logs.consistency import (
     READ_SLACK,
     batch_of_rates,
     mean_batch,
@@ -24,10 +24,16 @@ from portproof.logs.checks import (
     rate_times_latency,
     samples_of,
 )
-from portproof.logs.families.benchmark_sections import NAMES, ORDER, SECTION, Section, fields_of
-from portproof.logs.families.benchmark_sections import ROUNDING as _ROUNDING
+from portproof.logs.families.benchmark_sections import (
+    NAMES,
+    ORDER,
+    ROUNDING,
+    SECTION,
+    Section,
+    fields_of,
+)
 from portproof.logs.lines import Line
-from portproof.logs.runs import DEVICE, END_TO_END, Figure, Run
+from portproof.logs.logged import DEVICE, END_TO_END, Figure, Run
 
 FAMILY = "benchmark"
 MARKS = ("[e2e", "[data read", "[preprocess", "[infer", "[post", "# PortProof ")
@@ -178,7 +184,7 @@ def _sample_count(log: _Log, run: Run) -> Figure | None:
     product = samples_of(run)
     if rate is None or latency is None or product is None:
         return None
-    slack = product * _ROUNDING + 1e-3
+    slack = product * ROUNDING + 1e-3
     if abs(product - round(product)) > slack:
         run.warnings.append(
             f"rate x time is not a whole number of samples: {rate:g}/s x {latency / 1000:g} s ="

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from portproof.logs.checks import near
+from portproof.logs.consistency import near
 from portproof.logs.lines import NUMBER, Line
 
 ORDER = ("e2e", "read", "preprocess", "infer", "post")

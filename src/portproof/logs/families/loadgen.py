@@ -12,7 +12,7 @@ import math
 import re
 
 from portproof.logs.lines import Line
-from portproof.logs.runs import CALL, Figure, Run
+from portproof.logs.logged import CALL, Figure, Run
 
 FAMILY = "loadgen"
 MARKS = (

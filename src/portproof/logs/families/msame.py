@@ -10,7 +10,7 @@ import math
 import re
 
 from portproof.logs.lines import NUMBER, Line
-from portproof.logs.runs import DEVICE, Figure, Run
+from portproof.logs.logged import DEVICE, Figure, Run
 
 FAMILY = "msame"
 MARKS = ("Inference average time", "Inference time", "Execute sample", "--dymBatch")

@@ -11,7 +11,7 @@ import re
 import statistics
 from typing import Any
 
-from portproof.logs.runs import Figure, Run
+from portproof.logs.logged import Figure, Run
 from portproof.measurement import Measurement, Performance, performance_from
 
 FAMILY = "portproof"

@@ -14,9 +14,9 @@ import os
 import re
 import statistics
 
-from portproof.logs.checks import PURE_SLACK, near, rate_times_latency
+from portproof.logs.consistency import PURE_SLACK, near, rate_times_latency
 from portproof.logs.lines import NUMBER, Line
-from portproof.logs.runs import DEVICE, Figure, Run
+from portproof.logs.logged import DEVICE, Figure, Run
 
 FAMILY = "pureinfer"
 MARKS = ("ave_th", "PureInfer", "Dataset number:", "-batch_size")

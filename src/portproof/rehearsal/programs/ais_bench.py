@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from portproof.rehearsal import MARK
+from portproof.rehearsal.device.acl import acl
+from portproof.rehearsal.device.acl_tensor import BaseTensor, MemorySummary
+from portproof.rehearsal.device.acl_types import session_options
+from portproof.rehearsal.device.aclruntime import InferenceSession
 from portproof.rehearsal.programs.ais_bench_files import groups_of, load, save
 from portproof.rehearsal.programs.ais_bench_many import run_devices, run_shapes, say
 from portproof.rehearsal.programs.ais_bench_options import BARS, acl_json, parser
 from portproof.rehearsal.programs.ais_bench_summary import report
-from portproof.rehearsal.runtime.acl import acl
-from portproof.rehearsal.runtime.acl_tensor import BaseTensor, MemorySummary
-from portproof.rehearsal.runtime.acl_types import session_options
-from portproof.rehearsal.runtime.aclruntime import InferenceSession
 
 
 def main() -> None:

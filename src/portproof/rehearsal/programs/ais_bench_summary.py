@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from portproof.rehearsal import MARK, has_fault
+from portproof.rehearsal.device.acl_tensor import MemorySummary
 from portproof.rehearsal.programs.ais_bench_many import say
-from portproof.rehearsal.runtime.acl_tensor import MemorySummary
 
 
 def report(

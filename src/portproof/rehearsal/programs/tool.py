@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from portproof.rehearsal import MARK, device_count, has_fault
+from portproof.rehearsal.device.acl import acl
 from portproof.rehearsal.om import Executable, NotAnOm, read_om
-from portproof.rehearsal.runtime.acl import acl
 
 
 class ToolFailed(Exception):

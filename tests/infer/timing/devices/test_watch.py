@@ -340,7 +340,7 @@ def test_a_bench_keeps_the_counters_and_a_shared_gpu_makes_it_unstable(
     nvml: Any, tiny_onnx: Path, tmp_path: Path
 ) -> None:
     from portproof.infer.timing.job import bench
-    from portproof.infer.timing.timer import Plan
+    from portproof.infer.timing.protocol import Plan
 
     write_plan = importlib.import_module("tensorrt_plans").write_plan
     shape = [3, 4, 4]

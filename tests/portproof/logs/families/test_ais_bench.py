@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from portproof.core.errors import InputError
+from portproof.logs.logged import Run
 from portproof.logs.read import read
-from portproof.logs.runs import Run
 
 SPREAD = (
     "NPU_compute_time (ms): min = 3.9, max = 4.2, mean = 4.0, median = 4.0, percentile(99%) = 4.19"

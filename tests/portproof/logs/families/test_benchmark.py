@@ -10,8 +10,8 @@ import pytest
 
 from portproof.core.errors import InputError
 from portproof.logs.families.benchmark import _batches_for
+from portproof.logs.logged import Run
 from portproof.logs.read import read
-from portproof.logs.runs import Run
 
 # Printed in the source document, section 7.1, batch 16 on a 310.
 BS16 = """[e2e] throughputRate: 255.635, latency: 195592

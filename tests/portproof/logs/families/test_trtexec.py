@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.logs.families.trtexec.times import queries_in
+from portproof.logs.families.trtexec.export_times import queries_in
+from portproof.logs.logged import Run
 from portproof.logs.read import read
-from portproof.logs.runs import Run
 
 STAMP = "[05/17/2022-15:33:49] [I] "
 COMMAND = "trtexec --onnx=m.onnx --fp16 --shapes=x:0:8x3x224x224"

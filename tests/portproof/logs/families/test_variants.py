@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.logs.checks import check
+from portproof.logs.consistency import check
+from portproof.logs.logged import Figure, Run
 from portproof.logs.read import read
-from portproof.logs.runs import Figure, Run
 from portproof.logs.show import expand
 
 STAMP = "[11/22/2026-10:00:00] [I] "

@@ -13,7 +13,7 @@ import pytest
 
 from portproof.convert.nvidia.engines import Request, convert
 from portproof.infer.timing.job import bench
-from portproof.infer.timing.timer import Plan
+from portproof.infer.timing.protocol import Plan
 from portproof.proof.lineage import read_stages
 
 DOUBLES = Path(__file__).resolve().parents[3] / "doubles"

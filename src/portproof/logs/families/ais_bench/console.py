@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import re
 
-from portproof.logs.checks import near
+from portproof.logs.consistency import near
 from portproof.logs.families.ais_bench.fragment import JsonFragment
 from portproof.logs.families.ais_bench.summary import FAMILY, GROUPS, throughput_figure
 from portproof.logs.families.ais_bench.tail import WHOLE_DIGITS, Tail
 from portproof.logs.lines import NUMBER, Line
-from portproof.logs.runs import DEVICE, Figure, Run
+from portproof.logs.logged import DEVICE, Figure, Run
 
 MARKS = (
     "NPU_compute_time",

@@ -9,7 +9,7 @@ import re
 
 from portproof.logs.families.ais_bench.summary import FAMILY, GROUPS, throughput_figure
 from portproof.logs.lines import NUMBER, Line
-from portproof.logs.runs import Figure, Run
+from portproof.logs.logged import Figure, Run
 
 
 class JsonFragment:

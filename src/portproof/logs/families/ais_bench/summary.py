@@ -8,8 +8,8 @@ import math
 import statistics
 from typing import Any
 
-from portproof.logs.checks import near
-from portproof.logs.runs import DEVICE, Figure, Run
+from portproof.logs.consistency import near
+from portproof.logs.logged import DEVICE, Figure, Run
 
 FAMILY = "ais_bench"
 #: Title of a group of statistics -> its name here, and what its clock encloses.

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import re
 
-from portproof.logs.checks import near
+from portproof.logs.consistency import near
 from portproof.logs.families.ais_bench.summary import FAMILY
 from portproof.logs.lines import NUMBER, Line
-from portproof.logs.runs import DEVICE, Figure, Run
+from portproof.logs.logged import DEVICE, Figure, Run
 
 _DEVICE = re.compile(rf"\bi:(\d{{1,3}}) device_(\d{{1,3}}) throughput:({NUMBER})(?=\s)")
 _TOTAL = re.compile(rf"\bsummary throughput:({NUMBER})\s*$")

@@ -5,7 +5,7 @@ pasted into a report.
 share their keys; 8.0 and later print one line a metric. Wrappers put anything before a line, and
 pasted logs lack line ends, so figures are found by their section, wherever it is. A FAILED run
 has no result. Without a verdict, whole figures make an incomplete run. What each figure means is in
-:mod:`.trtexec_figures`.
+:mod:`.figures`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from portproof.host.tensorrt_versions import BANNER, version_of
 from portproof.logs.families.trtexec.facts import MODES
 from portproof.logs.families.trtexec.figures import Summary, finish
 from portproof.logs.lines import NUMBER, Line
-from portproof.logs.runs import Run
+from portproof.logs.logged import Run
 
 _HEADS = {
     "End-to-End Host Latency": "end_to_end",

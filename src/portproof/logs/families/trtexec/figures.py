@@ -19,9 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from portproof.core.text import listed
-from portproof.logs.checks import near
+from portproof.logs.consistency import near
 from portproof.logs.families.trtexec.facts import Facts
-from portproof.logs.runs import CALL, DEVICE, DEVICE_COPIES, Figure, Run
+from portproof.logs.logged import CALL, DEVICE, DEVICE_COPIES, Figure, Run
 
 FAMILY = "trtexec"
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from portproof.core.errors import EXIT_DONE, InputError
 from portproof.core.files import write_text
 from portproof.core.text import listed
+from portproof.logs.logged import Run
 from portproof.logs.read import logs_in, read
-from portproof.logs.runs import Run
 from portproof.policy import Judgement, judge_accuracy, judge_speed, level_text
 from portproof.reports.cross_device.formats import as_csv, as_html, as_json, as_markdown
-from portproof.reports.cross_device.table import Table, build
+from portproof.reports.cross_device.populate import build
+from portproof.reports.cross_device.table import Table
 from portproof.target import match_target
 
 Writer = Callable[[Table, list[Judgement]], str]

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from portproof.rehearsal.om import Executable, Header, NotAnOm, at_gear, read_om
-from portproof.rehearsal.runtime.acl import ERROR, INFO, WARN, acl, failure
-from portproof.rehearsal.runtime.acl_types import (
+from portproof.rehearsal.device.acl import ERROR, INFO, WARN, acl, failure
+from portproof.rehearsal.device.acl_types import (
     INT,
     dtype_of,
     is_int,
@@ -21,6 +20,7 @@ from portproof.rehearsal.runtime.acl_types import (
     session_options,
     tensor_desc,
 )
+from portproof.rehearsal.om import Executable, Header, NotAnOm, at_gear, read_om
 
 SELF = "self: aclruntime.InferenceSession"
 

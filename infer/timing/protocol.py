@@ -14,9 +14,9 @@ from portproof.core.errors import InputError
 from portproof.core.progress import Meter
 from portproof.infer.runtimes.model_files import sample_shapes
 from portproof.infer.timing.devices.watch import Devices, Watch, device_counters, device_doubts
+from portproof.infer.timing.processes.counters import Usage, host_doubts, summary
+from portproof.infer.timing.processes.feed import Feeding
 from portproof.infer.timing.subject import Subject
-from portproof.infer.timing.workers.counters import Usage, host_doubts, summary
-from portproof.infer.timing.workers.feed import Feeding
 from portproof.measurement import Measurement
 
 #: Calls of a block at most: a model of microseconds would fill the file with millions of figures.

@@ -13,11 +13,11 @@ from multiprocessing import Pipe
 from typing import Any, NoReturn
 
 from portproof.core.errors import EXIT_BAD_INPUT, InputError, ToolError
-from portproof.infer.timing.workers.child import Failure
+from portproof.infer.timing.processes.child import Failure
 
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from"
-    " portproof.infer.timing.workers.child import serve; serve(int(sys.argv[2]))"
+    " portproof.infer.timing.processes.child import serve; serve(int(sys.argv[2]))"
 )
 _TAIL_LINES = 20
 _PATIENCE_S = 3.0

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked, Unchecked, graded
+from portproof.reports.claims.agreement import Agreement, Answer, Checked, Unchecked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.rate_sources import (
     RateSource,

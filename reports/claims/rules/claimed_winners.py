@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.agreement import Agreement, Answer, Checked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.known_rates import Rate, common_batches, devices_named, rates
 from portproof.reports.claims.read.chips import most_chips

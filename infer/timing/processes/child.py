@@ -20,9 +20,9 @@ from typing import Any
 from portproof import backend as backends
 from portproof.backend import Array, LoadRequest, Session, check_batch, check_feeds, complete
 from portproof.core.errors import PortProofError
-from portproof.infer.timing.workers.clock import Times, time_calls
-from portproof.infer.timing.workers.counters import Meter, Usage, memory_bytes, peak_memory_bytes
-from portproof.infer.timing.workers.feed import Feeding
+from portproof.infer.timing.processes.clock import Times, time_calls
+from portproof.infer.timing.processes.counters import Meter, Usage, memory_bytes, peak_memory_bytes
+from portproof.infer.timing.processes.feed import Feeding
 from portproof.measurement import Boundary
 
 #: Warm-up goes on until a window of calls is not faster than the one before by more than 5 %, but

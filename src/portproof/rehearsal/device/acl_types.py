@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from portproof.rehearsal.runtime.acl import SimulatedCrash
+from portproof.rehearsal.device.acl import SimulatedCrash
 
 INT = "typing.SupportsInt | typing.SupportsIndex"
 

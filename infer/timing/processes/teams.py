@@ -13,10 +13,10 @@ from portproof import rehearsal
 from portproof.backend import LoadRequest
 from portproof.core.progress import Meter
 from portproof.infer.timing.devices.watch import Watch
+from portproof.infer.timing.processes.child import Block, Loaded, Warm
+from portproof.infer.timing.processes.feed import Feeding
+from portproof.infer.timing.processes.parent import Worker, ask
 from portproof.infer.timing.subject import Subject
-from portproof.infer.timing.workers.child import Block, Loaded, Warm
-from portproof.infer.timing.workers.feed import Feeding
-from portproof.infer.timing.workers.parent import Worker, ask
 from portproof.measurement import Boundary, Measurement
 
 

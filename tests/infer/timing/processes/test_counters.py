@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from portproof.infer.timing.job import bench
-from portproof.infer.timing.timer import Plan
-from portproof.infer.timing.workers import counters
-from portproof.infer.timing.workers.counters import Meter, Usage, summary
+from portproof.infer.timing.processes import counters
+from portproof.infer.timing.processes.counters import Meter, Usage, summary
+from portproof.infer.timing.protocol import Plan
 
 
 def test_fractions_are_of_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 
 from portproof.rehearsal import MARK, has_fault
-from portproof.rehearsal.runtime.acl import ERROR, WARN, SimulatedCrash, acl, failure
-from portproof.rehearsal.runtime.acl_model import SELF, LoadedModel
-from portproof.rehearsal.runtime.acl_tensor import (
+from portproof.rehearsal.device.acl import ERROR, WARN, SimulatedCrash, acl, failure
+from portproof.rehearsal.device.acl_model import SELF, LoadedModel
+from portproof.rehearsal.device.acl_tensor import (
     BaseTensor,
     MemorySummary,
     Tensor,
     batch,
     note_copy,
 )
-from portproof.rehearsal.runtime.acl_types import (
+from portproof.rehearsal.device.acl_types import (
     INT,
     dtype,
     is_int,

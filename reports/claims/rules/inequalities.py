@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from portproof.reports.claims.checked import Agreement, Answer, Checked
+from portproof.reports.claims.agreement import Agreement, Answer, Checked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.rate_sources import rate_sources
 from portproof.reports.claims.read.chips import device_of

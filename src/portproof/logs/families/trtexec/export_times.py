@@ -18,7 +18,7 @@ from typing import Any
 
 from portproof.core.errors import InputError
 from portproof.logs.families.trtexec.figures import FAMILY
-from portproof.logs.runs import CALL, DEVICE, DEVICE_COPIES, Figure, Run
+from portproof.logs.logged import CALL, DEVICE, DEVICE_COPIES, Figure, Run
 
 WARM_UP_MS = 200
 _KEYS = {

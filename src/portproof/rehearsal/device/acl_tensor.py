@@ -12,15 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from portproof.rehearsal import device_count
-from portproof.rehearsal.runtime.acl import SimulatedCrash, acl, failure
-from portproof.rehearsal.runtime.acl_types import (
-    INT,
-    dtype,
-    dtype_of,
-    is_int,
-    memory_type,
-    mismatch,
-)
+from portproof.rehearsal.device.acl import SimulatedCrash, acl, failure
+from portproof.rehearsal.device.acl_types import INT, dtype, dtype_of, is_int, memory_type, mismatch
 
 
 def raw_bytes(array: np.ndarray[Any, Any]) -> bytes:

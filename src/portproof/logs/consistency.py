@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from portproof.logs.runs import END_TO_END, Figure, Run
+from portproof.logs.logged import END_TO_END, Figure, Run
 
 #: Groups of figures that share an order: min <= median <= max and min <= mean <= max.
 SPREADS = ("latency", "compute", "enqueue", "h2d", "d2h", "end_to_end")
