@@ -25,7 +25,7 @@ from portproof.outcome import Outcomes
 from portproof.proof.work import Work
 from portproof.verdict import Verdict
 
-#: How many flips are told one by one.
+#: How many flips are listed.
 _FLIPS_SHOWN = 10
 
 

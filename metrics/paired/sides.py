@@ -101,11 +101,11 @@ def _on_labels(outcomes: Outcomes, truth: Mapping[str, int], source: Path) -> Ou
     """The outcomes with classes counted as in the label file: a model with a background class has
     all its labels shifted by one.
     """
-    strangers = [i for i in outcomes.ids if i not in truth]
-    if strangers:
+    unlabelled = [i for i in outcomes.ids if i not in truth]
+    if unlabelled:
         raise InputError(
-            f"'{source}': {len(strangers)} of {len(outcomes)} samples have no label"
-            f" ({listed(strangers)}); give the label file of these samples"
+            f"'{source}': {len(unlabelled)} of {len(outcomes)} samples have no label"
+            f" ({listed(unlabelled)}); give the label file of these samples"
         )
     shifts = outcomes.label - np.array([truth[i] for i in outcomes.ids], dtype=np.int64)
     shift = 1 if np.all(shifts == 1) else 0

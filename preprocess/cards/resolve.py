@@ -16,7 +16,7 @@ from portproof.recipe import Recipe
 
 
 def resolve_card(text: str) -> Card:
-    """The card that ``text`` names; :class:`InputError` when there is none, in one sentence that
+    """The card that ``text`` names; :class:`InputError` if there is no such card, in one sentence that
     says what there is.
     """
     source, _, name = text.partition(":")

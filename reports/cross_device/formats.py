@@ -62,7 +62,7 @@ def _shown(cell: Cell | None, best: bool, mixed: bool, line_break: str) -> str:
 
 
 def _remarks(table: Table, judgements: Sequence[Judgement]) -> list[str]:
-    """What stands under the table: units, chips, boundary, notes, what was left out, warnings and
+    """The lines under the table: units, chips, boundary, notes, what was left out, warnings and
     the policies' comparisons.
     """
     boundary = (

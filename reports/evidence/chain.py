@@ -16,7 +16,7 @@ from portproof.proof.lineage import Stage, makers, readable_stages
 from portproof.proof.sidecar import SUFFIX, FileRecord
 from portproof.reports.evidence.findings import Finding, changed, not_derived
 
-#: More absent files than these in one folder are told as one.
+#: More absent files than these in one folder become one finding.
 _MANY = 10
 #: Threads that hash: more do not help, since a disk feeds them.
 _HASHERS = 4
@@ -76,7 +76,7 @@ def _all_records(stage: Stage) -> Iterator[FileRecord]:
 
 
 def _escaping(stage: Stage) -> Iterator[Finding]:
-    """Outputs stand inside the run directory, and no path climbs out of it: a sidecar that says
+    """Outputs are inside the run directory, and no path climbs out of it: a sidecar that says
     otherwise was not written by a stage.
     """
     for record in stage.proof.outputs:

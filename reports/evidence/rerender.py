@@ -67,7 +67,7 @@ def _whole(name: str, text: Callable[[], str]) -> Check:
 
 
 def _readme(data: RunData, language: str) -> Check:
-    """Compare the generated blocks of a README; what its author wrote outside them is not ours to
+    """Compare the generated blocks of a README; what its author wrote outside them is not for us to
     judge.
     """
 
@@ -76,7 +76,7 @@ def _readme(data: RunData, language: str) -> Check:
         fresh = render(data, language, plots=plots_beside(data, path))
         try:
             text = read_text(path, "README")
-            stands = {
+            present = {
                 block.name: (block, text[block.start : block.end])
                 for block in blocks_in(text, f"'{name}'")
             }
@@ -84,8 +84,8 @@ def _readme(data: RunData, language: str) -> Check:
             yield changed(name, str(error))
             return
         for block in blocks_in(fresh, "the new report"):
-            if block.name in stands:
-                old, words = stands[block.name]
+            if block.name in present:
+                old, words = present[block.name]
                 yield from _lines(
                     name, words, fresh[block.start : block.end], text.count("\n", 0, old.start)
                 )
@@ -94,7 +94,7 @@ def _readme(data: RunData, language: str) -> Check:
 
 
 def _lines(name: str, stated: str, derived: str, before: int = 0) -> Iterator[Finding]:
-    """Each line that is not what it should be, the first few of them; ``before``: lines that stand
+    """Each line that is not what it should be, the first few of them; ``before``: lines that are
     before these in the file.
     """
     if stated == derived:

@@ -1,7 +1,7 @@
 """Verify a run directory: the hashes back to the weights and the images, every figure from what
 lies below it, and every report again.
 
-Three layers, each held against the one below: the files against their sidecars' hashes
+Three layers, each compared with the one below: the files against their sidecars' hashes
 (:mod:`portproof.reports.evidence.chain`), the stages' figures against the raw artefacts
 (:mod:`portproof.reports.evidence.rechecks`), and the reports against the stages' files. The last
 layer needs no trust in ``report.json``: it is made again from the run directory, and compared
@@ -43,7 +43,7 @@ _UNREADABLE = (
 )
 
 
-#: How many files of one folder with the same finding are told one by one.
+#: How many files of one folder with the same finding are listed.
 _SHOWN = 10
 
 
@@ -81,7 +81,7 @@ def _grouped(findings: list[Finding]) -> Iterator[str]:
 
 
 def verify(run_dir: Path) -> Verification:
-    """Verify a run directory; :class:`portproof.core.errors.InputError` when the folder is none."""
+    """Verify a run directory; :class:`portproof.core.errors.InputError` if the folder is not one."""
     findings = list(_settings(run_dir))
     chain = walk(run_dir)
     findings += [*chain.findings, *_rechecked(chain.stages, run_dir)]

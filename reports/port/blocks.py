@@ -1,7 +1,7 @@
 """The blocks of a generated document, between ``<!-- portproof:begin NAME -->`` and ``<!--
 portproof:end NAME -->``, each on a line.
 
-What stands outside them is its author's, and is left alone.
+The text outside them is its author's, and is left alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MARKER = re.compile(r"^<!-- portproof:(begin|end) (\w+) -->[ \t]*\r?$", re.MULT
 
 @dataclass(frozen=True)
 class Block:
-    """A block: its name, and where it stands in the text, markers included."""
+    """A block: its name, and its place in the text, markers included."""
 
     name: str
     start: int
@@ -25,7 +25,7 @@ class Block:
 
 def blocks_in(text: str, where: str) -> list[Block]:
     """The blocks of a document, in order; :class:`InputError` names the marker that has no partner
-    or stands there twice.
+    or occurs twice.
     """
     found: list[Block] = []
     begun: re.Match[str] | None = None
@@ -42,7 +42,7 @@ def blocks_in(text: str, where: str) -> list[Block]:
             continue
         if name in {block.name for block in found}:
             raise InputError(
-                f"{where}, line {line}: the block '{name}' stands there twice; remove one of them"
+                f"{where}, line {line}: the block '{name}' occurs twice; remove one of them"
             )
         found.append(Block(name, begun.start(), marker.end()))
         begun = None

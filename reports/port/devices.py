@@ -1,5 +1,5 @@
 """What a report says of the devices: what a model file was made with, in which mode it was timed,
-and what the device's counters showed meanwhile.
+and what the device's counters showed at that time.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def render(
     plots: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
     """The document as Markdown. ``plots``: name -> ``link`` and ``text`` (what it shows) of each
-    plot that stands beside the document.
+    plot beside the document.
     """
     environment = _environment(escaping=False)
     text = environment.get_template(f"{template}.md.j2").render(

@@ -86,7 +86,7 @@ def svg_of(plot: Plot, simulated: bool) -> bytes:
 
 
 def _described(svg: str, plot: Plot) -> str:
-    """The text alternative as the SVG's own title and description, which screen readers tell."""
+    """The text alternative as the SVG's own title and description, which screen readers read."""
     words = (
         f"<title>{html.escape(printable(plot.title))}</title>\n"
         f" <desc>{html.escape(printable(plot.text))}</desc>\n"

@@ -129,7 +129,7 @@ def _row(row: list[str], path: str | os.PathLike[str], line: int) -> tuple[Any, 
             and values[4] == values[4]
         )
         # A right sample is the predicted one, strictly ahead of the others; anything else is not a
-        # table of ours.
+        # table of PortProof's.
         sound = (
             sound
             and (values[3] == 1) == (values[4] > 0)

@@ -159,7 +159,7 @@ def test_random_weights_fit_every_card(gpu: Any) -> None:
 def test_a_part_is_measured_without_an_onnx_runtime_that_cannot_use_the_gpu(
     gpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from portproof.infer.timing import alternating
+    from portproof.infer.timing import job
     from portproof.infer.timing.subject import Subject
 
     module, tried = importlib.import_module("gpu"), []
@@ -174,7 +174,7 @@ def test_a_part_is_measured_without_an_onnx_runtime_that_cannot_use_the_gpu(
         "subjects",
         lambda part: [Subject(label, "eager", "w.pth") for label in ("eager fp32", "ort fp32")],
     )
-    monkeypatch.setattr(alternating, "bench", bench)
+    monkeypatch.setattr(job, "bench", bench)
     failing = "ort fp32"
     module.measure(gpu.Part("vgg16", 1, tmp_path))
     assert tried == [["eager fp32", "ort fp32"], ["eager fp32"]]

@@ -71,7 +71,7 @@ def _text(path: Path) -> str:
 
 
 def _by_key(text: str) -> object:
-    """The rows of a ``result.json`` by their keys, so that a difference is told by the figure's
+    """The rows of a ``result.json`` by their keys, so that a difference has the figure's
     name.
     """
     try:

@@ -1,7 +1,7 @@
 """The journal of a folder in the making: which of its files are finished, so that a killed stage
 continues and never mixes two runs.
 
-The journal ``.<folder>.journal`` stands beside the folder until the sidecar takes its place. Its
+The journal ``.<folder>.journal`` is beside the folder until the sidecar takes its place. Its
 first line is the fingerprint of the run (inputs, parameters, versions); every other line is the
 record of one finished file. A file counts as finished when its line is there and the file still has
 the size and time of that line.
@@ -43,7 +43,7 @@ class Journal:
         proof = proof_of(self.folder)
         vouched = set(earlier) | ({Path(r.path).name for r in proof.outputs} if proof else set())
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._refuse_strangers(vouched)
+        self._refuse_others(vouched)
         if same_run:
             self.finished = {
                 name: r for name, r in earlier.items() if _still_there(self.folder / name, r)
@@ -78,7 +78,7 @@ class Journal:
         pending(final).replace(final)
 
     def take(self, file: Path, name: str, root: Path, sha256: str | None = None) -> None:
-        """Note a finished file that stands elsewhere on the same file system as ``name``, then move
+        """Note a finished file from another folder on the same file system as ``name``, then move
         it there.
         """
         final = self.folder / name
@@ -120,14 +120,14 @@ class Journal:
             same = False
         return records, same
 
-    def _refuse_strangers(self, vouched: set[str]) -> None:
+    def _refuse_others(self, vouched: set[str]) -> None:
         for leftover in self.folder.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
-        strangers = sorted(p.name for p in self.folder.iterdir() if p.name not in vouched)
-        if strangers:
+        others = sorted(p.name for p in self.folder.iterdir() if p.name not in vouched)
+        if others:
             raise InputError(
-                f"'{self.folder}' holds {len(strangers)} files that this command did not write"
-                f" ({listed(strangers)}); give an empty or a new folder, or remove them"
+                f"'{self.folder}' holds {len(others)} files that this command did not write"
+                f" ({listed(others)}); give an empty or a new folder, or remove them"
             )
 
 
@@ -155,7 +155,7 @@ def write_pending(final: Path, data: bytes | memoryview[int], root: Path) -> Fil
 
 
 def journal_of(folder: Path) -> Path:
-    """Where the journal of a folder stands."""
+    """The place of the journal of a folder."""
     return folder.with_name(f".{folder.name}.journal")
 
 

@@ -58,7 +58,7 @@ class Proof(msgspec.Struct, kw_only=True):
 
 
 def sidecar_of(artefact: str | os.PathLike[str]) -> Path:
-    """Where the sidecar of a file or a folder stands: beside it."""
+    """The place of the sidecar of a file or a folder: beside it."""
     path = Path(artefact)
     return path.with_name(path.name + SUFFIX)
 
@@ -77,7 +77,7 @@ def read_proof(sidecar: str | os.PathLike[str]) -> Proof:
 
 
 def proof_of(artefact: str | os.PathLike[str]) -> Proof | None:
-    """The sidecar of an artefact, or None when there is none."""
+    """The sidecar of an artefact, or None if it has none."""
     sidecar = sidecar_of(artefact)
     return read_proof(sidecar) if sidecar.is_file() else None
 

@@ -27,7 +27,7 @@ REFERENCE = "eager"
 
 @dataclass(frozen=True)
 class Side:
-    """One column of a port. ``name``: of the target, or of the backend that stands for it.
+    """One column of a port. ``name``: of the target, or of the backend that represents it.
     ``target``: None for the reference. ``tuned``: the same target with operators tuned by aoe,
     which is timed and has no accuracy run of its own.
     """

@@ -164,7 +164,7 @@ def test_a_report_edited_by_hand_is_told_by_line_and_figure(base: Path) -> None:
     before = (
         rewrite(readme, "|  90.0% |", "|  99.0% |"),
         rewrite(page, "90.00 %", "99.00 %"),
-        rewrite(report, '"value": 0.9,', '"value": 0.99,'),
+        rewrite(report, '"value":0.9,', '"value":0.99,'),
     )
     try:
         found = [f"{f.file}: {f.what}" for f in verify(base).changed]
