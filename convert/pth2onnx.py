@@ -33,12 +33,7 @@ def parser() -> Parser:
         metavar="OUT.onnx",
         help="the ONNX file to write; OUT.onnx.proof.json is written beside it",
     )
-    p.add_argument(
-        "--model",
-        metavar="CARD",
-        required=True,
-        help="a card's name or path, timm:NAME, torchvision:NAME, or FILE.py:CALLABLE",
-    )
+    p.add_card_option(required=True)
     p.add_argument(
         "--opset",
         type=positive,

@@ -43,11 +43,7 @@ def parser() -> Parser:
         ),
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
-    p.add_argument(
-        "--model",
-        metavar="CARD",
-        help="model card: name, path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
-    )
+    p.add_card_option()
     p.add_argument(
         "--inputs",
         choices=("random", "zeros", "real"),

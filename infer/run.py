@@ -48,11 +48,7 @@ def parser() -> Parser:
     p.add_argument(
         "--batch", type=positive, default=1, metavar="N", help="samples a call (default 1)"
     )
-    p.add_argument(
-        "--model",
-        metavar="CARD",
-        help="model card: name, path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
-    )
+    p.add_card_option()
     p.add_argument(
         "--format",
         choices=("bin", "txt", "npy"),

@@ -21,12 +21,7 @@ def parser() -> Parser:
         " normalises them itself. The same text serves 310 and 310P.",
         example="python preprocess/aipp.py --model regnety_016 --out aipp.config",
     )
-    p.add_argument(
-        "--model",
-        metavar="CARD",
-        required=True,
-        help="model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
-    )
+    p.add_card_option(required=True)
     p.add_argument(
         "--prepared-by",
         metavar="RECIPE",

@@ -11,6 +11,7 @@ if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, not_negative, positive, run_stage
+from portproof.preprocess.cards.asked import add_recipe_options, recipe_asked_for
 
 
 def parser() -> Parser:
@@ -22,26 +23,7 @@ def parser() -> Parser:
         example="python preprocess/check.py prep --model regnety_016 --images imagenet/val",
     )
     p.add_argument("prep", metavar="PREP_DIR", help="folder of .bin files, or a packed folder")
-    p.add_argument(
-        "--model",
-        metavar="CARD",
-        help="model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
-    )
-    p.add_argument(
-        "--recipe",
-        metavar="RECIPE",
-        help="recipe's YAML file or name, instead of the card's recipe",
-    )
-    p.add_argument(
-        "--dtype",
-        choices=("float32", "float16", "uint8"),
-        help="type that was asked for, instead of the recipe's",
-    )
-    p.add_argument(
-        "--layout",
-        choices=("NCHW", "NHWC"),
-        help="layout that was asked for, instead of the recipe's",
-    )
+    add_recipe_options(p)
     p.add_argument(
         "--images",
         metavar="IMAGES_DIR",
@@ -68,18 +50,11 @@ def work(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from portproof.core import progress
-    from portproof.core.errors import EXIT_DONE, EXIT_FAIL, InputError
-    from portproof.preprocess.cards.resolve import resolve_card
+    from portproof.core.errors import EXIT_DONE, EXIT_FAIL
     from portproof.preprocess.mistakes.explain import check_folder, sentence_of
-    from portproof.recipe import find_recipe, with_output
 
     progress.configure(options.quiet, options.log_json)
-    if not options.model and not options.recipe:
-        raise InputError("checked against what? --model CARD or --recipe RECIPE was expected")
-    recipe = (
-        find_recipe(options.recipe) if options.recipe else resolve_card(options.model).preprocessing
-    )
-    recipe = with_output(recipe, options.dtype, options.layout)
+    recipe = recipe_asked_for(options)
     result = check_folder(Path(options.prep), recipe, options.images, options.samples, options.seed)
     print(json.dumps(result, indent=1) if options.json else sentence_of(result))
     return EXIT_DONE if result["verdict"] == "PASS" else EXIT_FAIL

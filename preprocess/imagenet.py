@@ -11,6 +11,7 @@ if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, positive, run_stage
+from portproof.preprocess.cards.asked import add_recipe_options, recipe_asked_for
 
 
 def parser() -> Parser:
@@ -30,24 +31,7 @@ def parser() -> Parser:
         metavar="PREP_DIR",
         help="folder to write, new or left by an interrupted run, which is continued",
     )
-    p.add_argument(
-        "--model",
-        metavar="CARD",
-        help="model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE",
-    )
-    p.add_argument(
-        "--recipe",
-        metavar="RECIPE",
-        help="recipe's YAML file or name, instead of the card's recipe",
-    )
-    p.add_argument(
-        "--dtype",
-        choices=("float32", "float16", "uint8"),
-        help="type to write; uint8 leaves the normalisation to the model",
-    )
-    p.add_argument(
-        "--layout", choices=("NCHW", "NHWC"), help="layout to write, instead of the recipe's"
-    )
+    add_recipe_options(p, "; uint8 leaves the normalisation to the model")
     p.add_argument(
         "--workers", type=positive, metavar="N", help="worker threads (default: one a processor)"
     )
@@ -70,20 +54,13 @@ def work(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from portproof.core import progress
-    from portproof.core.errors import InputError
-    from portproof.preprocess.cards.resolve import resolve_card
     from portproof.preprocess.dataset.make import make_bins
     from portproof.preprocess.dataset.pack import make_packed
     from portproof.preprocess.dataset.stream import default_workers
-    from portproof.recipe import describe, find_recipe, with_output
+    from portproof.recipe import describe
 
     progress.configure(options.quiet, options.log_json)
-    if not options.model and not options.recipe:
-        raise InputError("which preprocessing? --model CARD or --recipe RECIPE was expected")
-    recipe = (
-        find_recipe(options.recipe) if options.recipe else resolve_card(options.model).preprocessing
-    )
-    recipe = with_output(recipe, options.dtype, options.layout)
+    recipe = recipe_asked_for(options)
     print(f"recipe: {describe(recipe)}", flush=True)
     make = make_packed if options.pack else make_bins
     make(

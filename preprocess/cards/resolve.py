@@ -16,9 +16,7 @@ from portproof.recipe import Recipe
 
 
 def resolve_card(text: str) -> Card:
-    """The card that ``text`` names; :class:`InputError` if there is no such card, in one sentence that
-    says what there is.
-    """
+    """The card that ``text`` names; :class:`InputError` lists what there is if there is none."""
     source, _, name = text.partition(":")
     if source.endswith(".py") and name:
         return importlib.import_module("portproof.preprocess.cards.user_file").card_of(text)  # type: ignore[no-any-return]

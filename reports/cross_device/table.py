@@ -2,8 +2,7 @@
 device, with ratios.
 
 Nothing is rounded here. A ratio is formed only between figures of one timing boundary, and
-simulated figures are never shown beside measured ones. Every cell keeps the file and line that it comes
-from.
+simulated figures are never shown beside measured ones. Every cell keeps its file and line.
 """
 
 from __future__ import annotations

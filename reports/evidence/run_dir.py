@@ -81,7 +81,7 @@ def _grouped(findings: list[Finding]) -> Iterator[str]:
 
 
 def verify(run_dir: Path) -> Verification:
-    """Verify a run directory; :class:`portproof.core.errors.InputError` if the folder is not one."""
+    """Verify a run directory; :class:`InputError` if the folder is not one."""
     findings = list(_settings(run_dir))
     chain = walk(run_dir)
     findings += [*chain.findings, *_rechecked(chain.stages, run_dir)]

@@ -18,7 +18,7 @@ Word = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][\w.-]*$")]
 class Target(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A device.
 
-    ``soc_version`` is what ``atc --soc_version`` is given; only Huawei's devices have one.
+    ``soc_version`` is what ``atc --soc_version`` is given; targets of onnx2om have one.
     ``chips_per_card``: vendor tools time one chip, a card is what is bought, so a card's rate is
     the tool's rate times this. ``converter`` is the stage that makes the device's model file from
     ONNX, None when it runs ONNX itself. ``backend`` and ``precision`` are the defaults. ``aliases``
@@ -41,8 +41,8 @@ class Target(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
             raise ValueError(
                 f"`vendor`: there is no vendor '{self.vendor}', there are {', '.join(vendors)}"
             )
-        if (self.vendor == "ascend") != (self.soc_version is not None):
-            raise ValueError("`soc_version`: an Ascend target has one and no other target has")
+        if (self.converter == "onnx2om") != (self.soc_version is not None):
+            raise ValueError("`soc_version`: targets of onnx2om have one, other targets have none")
 
 
 def read_target(path: str | os.PathLike[str]) -> Target:

@@ -63,7 +63,7 @@ def test_an_unknown_target_lists_those_there_are() -> None:
         (GOOD.replace("2", "0"), 3, "chips_per_card"),
         (GOOD.replace("2", '"two"'), 3, "int"),
         (GOOD.replace("nvidia", "amd"), 2, "amd"),
-        (GOOD.replace("nvidia", "ascend"), 1, "soc_version"),
+        (GOOD + "converter: onnx2om\n", 1, "soc_version"),
         (GOOD.replace("backend: trt\n", ""), 1, "backend"),
         (GOOD + "chips_per_card: 4\n", 6, "twice"),
     ],

@@ -26,11 +26,7 @@ def parser() -> Parser:
         default=["cpu"],
         help="where the model is ported to, a name in catalog/targets (default: cpu)",
     )
-    p.add_argument(
-        "--model",
-        metavar="CARD",
-        help="a model card's name or path, timm:NAME, torchvision:NAME, or FILE.py:CALLABLE",
-    )
+    p.add_card_option()
     p.add_argument("--weights", metavar="FILE", help="the trained weights, .pth")
     p.add_argument("--images", metavar="DIR", help="the validation images")
     p.add_argument("--labels", metavar="FILE", help="one line an image: file name, class")

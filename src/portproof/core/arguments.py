@@ -38,6 +38,11 @@ class Parser(argparse.ArgumentParser):
             "--log-json", action="store_true", help="progress as one JSON object a line, on stderr"
         )
 
+    def add_card_option(self, required: bool = False, note: str = "") -> None:
+        """Add ``--model CARD``; ``note``: what else its help must explain."""
+        forms = "a model card's name or path, timm:NAME, torchvision:NAME or FILE.py:CALLABLE"
+        self.add_argument("--model", metavar="CARD", required=required, help=forms + note)
+
     def add_values(self, *flags: str, type: Callable[[str], Any] = str, **options: Any) -> None:
         """Add an option that takes several values, given with commas, with spaces, or with the
         option repeated.

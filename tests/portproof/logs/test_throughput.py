@@ -108,7 +108,7 @@ def test_a_perf_file_of_another_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"portproof\.perf/2"):
         read(path)
     path.write_text('{"schema": "portproof.perf/1", "measurements": [{"label": 3}]}')
-    with pytest.raises(InputError, match="performance file .* is damaged"):
+    with pytest.raises(InputError, match=r"performance file .* is damaged"):
         read(path)
 
 
