@@ -1,6 +1,4 @@
-"""Convert an ONNX model to TensorRT engines for NVIDIA GPUs, with trtexec or TensorRT's
-Python API.
-"""
+"""Convert an ONNX model to TensorRT engines, with trtexec or TensorRT's Python API."""
 
 from __future__ import annotations
 

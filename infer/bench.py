@@ -1,6 +1,4 @@
-"""Time models, against each other or by a vendor's tool, and write every call's seconds to
-perf.json.
-"""
+"""Time models, in turn or by a vendor's tool, and write every call's seconds to perf.json."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Write the README of a port: what was run, what came out, and the verdict, every figure from a
-file.
-"""
+"""Write the README of a port: what ran, the results and the verdict, from its files."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Write all reports of a run directory: READMEs, HTML, plots, JUnit XML, and report.json, which
-seals them.
-"""
+"""Write all reports of a run directory, last report.json, which seals them."""
 
 from __future__ import annotations
 

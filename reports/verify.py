@@ -1,6 +1,4 @@
-"""Derive every number of a report again, and follow the hashes back to the weights and the
-images.
-"""
+"""Derive every number of a report again, down to the weights and the images."""
 
 from __future__ import annotations
 

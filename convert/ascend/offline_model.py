@@ -1,6 +1,4 @@
-"""ONNX to ``.om`` with ``atc``: a conversion counts as done only if exit code, success line and
-file agree.
-"""
+"""ONNX to ``.om`` with ``atc``: done only if exit code, success line and file agree."""
 
 from __future__ import annotations
 
@@ -177,9 +175,7 @@ def _aipp(request: Request) -> Path | None:
 
 
 def _tune(conversion: Conversion, model: Path, scratch: Path, log: Path) -> None:
-    """Tune the operators; what aoe learns is kept in the user's CANN repository, where atc finds
-    it.
-    """
+    """Tune the operators; aoe keeps the result in the user's CANN repository, for atc."""
     program = find_program(["aoe"], cann.program_folders(), _HINT)
     done = run_program(
         conversion.tuning(str(program), model.absolute(), scratch / "tuned"), log, cwd=scratch

@@ -40,9 +40,7 @@ def later_symbolics(opset: int) -> Iterator[None]:
 
 
 def lowest_opset(operator: str) -> int | None:
-    """The first opset at which the exporter knows an ATen operator; None when it knows it
-    at none.
-    """
+    """The first opset at which the exporter knows an ATen operator, or None."""
     group = _registry().get_function_group(operator)
     return None if group is None else int(group.get_min_supported())
 

@@ -1,6 +1,4 @@
-"""ONNX to TensorRT engines, by trtexec or by TensorRT's Python API: what is built, and whether it
-was.
-"""
+"""ONNX to TensorRT engines, by trtexec or by TensorRT's Python API."""
 
 from __future__ import annotations
 

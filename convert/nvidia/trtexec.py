@@ -187,9 +187,7 @@ def _calibrated(version: Version, build: Build, cache: Path) -> list[str]:
 
 
 def profile_flags(profile: Profile) -> list[str]:
-    """The flags of an optimization profile; ``--shapes`` alone where smallest, best and largest are
-    one.
-    """
+    """The flags of an optimization profile; ``--shapes`` alone if its three shapes are equal."""
     if not profile:
         return []
     if all(low == best == high for low, best, high in profile.values()):

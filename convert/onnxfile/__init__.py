@@ -1,3 +1,1 @@
-"""ONNX files: read without their weights, checked, written, and what a converted file takes
-over.
-"""
+"""ONNX files: read without their weights, checked, written; what a converted file inherits."""

@@ -67,9 +67,7 @@ class OnnxHead:
         return [self.path, *(folder / location for location in sorted(self.external))]
 
     def refuse_outside_data(self) -> None:
-        """Raise :class:`InputError` if a tensor's data is to be read from outside the model's own
-        folder.
-        """
+        """Raise :class:`InputError` if a tensor's data is outside the model's own folder."""
         folder = self.path.resolve().parent
         for location in sorted(self.external):
             if os.path.isabs(location) or not (folder / location).resolve().is_relative_to(folder):
@@ -153,9 +151,7 @@ def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 
 
 def _graphs(model: onnx.ModelProto) -> Iterator[Any]:
-    """The main graph, the functions, training graphs, and every graph inside a node of one of
-    them.
-    """
+    """The main graph, functions, training graphs, and every graph inside a node of them."""
     waiting = [
         model.graph,
         *model.functions,

@@ -71,9 +71,7 @@ def refuse_overflow(model: Path, draft: Path, scratch: Path, probes: Sequence[Fe
 
 
 def _open_whole(model: Path, folder: Path) -> tuple[list[str], Any]:
-    """The names of all tensors of a model, and a session of a copy in which all of them are
-    outputs.
-    """
+    """The names of all tensors of a model, and a session whose outputs they all are."""
     import onnx
 
     proto = onnx.load(str(model))

@@ -126,9 +126,7 @@ def _work(request: Request, files: Sequence[Path], chosen: Sequence[Sample]) -> 
 def _write_checked(
     request: Request, chosen: list[Sample], draft: Path, scratch: Path
 ) -> tuple[int, dict[str, float]]:
-    """Write the file and check its form and its numbers; the opset, and the difference from
-    fp32.
-    """
+    """Write the file, check its form and its numbers; its opset and difference from fp32."""
     before = session_of(request.model)
     inputs = before.get_inputs()
     probes = [feeds_of(request.model, inputs, s) for s in chosen[:_PROBES]] or [

@@ -64,9 +64,7 @@ def feeds_of(model: Path, inputs: Sequence[Any], sample: Sample) -> dict[str, Ar
 
 
 def random_feeds(inputs: Sequence[Any]) -> dict[str, Array]:
-    """Random values for the inputs of a session, the same ones every time; open dimensions
-    are 1.
-    """
+    """Random values for the inputs of a session, always the same; open dimensions are 1."""
     rng = np.random.default_rng(0)
     feeds: dict[str, Array] = {}
     for node in inputs:

@@ -1,6 +1,4 @@
-"""Weights files: checked before use, read without running their code, and loaded completely or not
-at all.
-"""
+"""Weights files: checked, read without running their code, and loaded completely."""
 
 from __future__ import annotations
 
@@ -194,9 +192,7 @@ def _allowed_classes() -> Iterator[None]:
 
 
 def _harmless() -> list[Any]:
-    """``argparse.Namespace`` and what a numpy scalar's pickle names, under the names of numpy 1 and
-    2.
-    """
+    """``argparse.Namespace`` and the names in a numpy scalar's pickle, of numpy 1 and 2."""
     dtypes = [type(np.dtype(code)) for code in "?bhilqBHILQefd"]
     # A scalar's bytes are pickled as encoded text, by protocol 2; later versions of PyTorch than
     # 2.4 allow that by themselves.

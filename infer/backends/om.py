@@ -63,9 +63,7 @@ class _Runtime:
         self._registered = False
 
     def open(self, module: Any, path: str, device: int, options: Any) -> Any:
-        """A native session. The one kept for the end is let go first, since it holds a model's
-        memory.
-        """
+        """A native session. The one kept for the end is freed first: it holds memory."""
         self._last = None
         self._last = module.InferenceSession(path, device, options)
         if not self._registered:
@@ -139,9 +137,7 @@ class OmSession:
         return {s.name: np.array(t) for s, t in zip(self.outputs, tensors, strict=True)}
 
     def _choose_shape(self, arrays: Sequence[Array]) -> None:
-        """Tell a dynamic-shape model the shapes of this call, and how many bytes its
-        outputs need.
-        """
+        """Give a dynamic-shape model the shapes of this call and the bytes of its outputs."""
         shape = ";".join(
             f"{s.name}:{','.join(map(str, a.shape))}"
             for s, a in zip(self.inputs, arrays, strict=True)
@@ -248,9 +244,7 @@ def _module() -> Any:
 
 
 def _spec(name: str, desc: Any, any_batch: bool = False) -> TensorSpec:
-    """A description copied out of the library's own, which must not be used after its session is
-    gone.
-    """
+    """A copy of a description of the library, whose own must not outlive its session."""
     code = int(desc.datatype)
     if code not in _DTYPES:
         raise InputError(f"'{name}' has ACL's element type {code}, which numpy does not have")

@@ -1,6 +1,4 @@
-"""Offline inference by a vendor tool: the same result folder and sidecar as by a backend in this
-process.
-"""
+"""Offline inference by a vendor tool, with the result folder and sidecar of a backend."""
 
 from __future__ import annotations
 

@@ -47,14 +47,10 @@ class Source(Protocol):
     def batches(
         self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path
     ) -> Iterator[Batch]:
-        """The samples of each span (positions in ``ids``), in that order, read ahead of who
-        asks.
-        """
+        """The samples of each span (positions in ``ids``), in that order, read ahead."""
 
     def records(self, read: Sequence[FileRecord], root: Path) -> list[FileRecord]:
-        """Records of all files of ``hashed``, when ``read`` are those of the batches that were
-        read.
-        """
+        """Records of all files of ``hashed``; ``read`` are those of the batches."""
 
 
 def open_source(
@@ -173,9 +169,7 @@ class PackedSamples:
 
 
 class Images(_Files):
-    """Images preprocessed while the model works, by the card's recipe; nothing is written to disk
-    between.
-    """
+    """Images preprocessed by the card's recipe while the model works; none is written."""
 
     hashed = "images"
     prepared: Path | None = None

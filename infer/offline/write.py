@@ -53,9 +53,7 @@ class ResultWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what was handed over, then stop; an error in the block is not covered by one of
-        writing.
-        """
+        """Write what was handed over, then stop; an error in the block takes precedence."""
         self._pool.shutdown(wait=True)
         if error is None:
             self._wait_for(0)

@@ -17,9 +17,7 @@ from portproof.core.files import existing_file
 
 
 def model_files(model: Path) -> list[Path]:
-    """The model file, and the files that hold its weights when it is an ONNX file with external
-    data.
-    """
+    """The model file, and the weights files of an ONNX file with external data."""
     existing_file(model, "model file")
     return read_onnx(model).files if model.suffix == ".onnx" else [model]
 

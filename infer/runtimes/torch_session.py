@@ -73,9 +73,7 @@ class TorchSession:
             self._torch.cuda.synchronize(self.device)
 
     def reported_s(self, boundary: Boundary) -> float:
-        """The forward pass of the last run, between two CUDA events; ``run`` has waited for
-        both.
-        """
+        """The forward pass of the last run, between two CUDA events that ``run`` waited for."""
         return float(self._events[0].elapsed_time(self._events[1])) / 1e3
 
     def close(self) -> None:

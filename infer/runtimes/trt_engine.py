@@ -26,9 +26,7 @@ NEEDED_FOR = "the backend 'trt'"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A deserialised engine. ``runtime`` and ``messages`` (TensorRT's logger) must live as long as
-    it does.
-    """
+    """A deserialised engine. ``runtime`` and ``messages`` (the logger) must outlive it."""
 
     trt: Any
     engine: Any

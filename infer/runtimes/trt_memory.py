@@ -1,6 +1,4 @@
-"""The memory of one input or output of a TensorRT engine: page-locked on the host, and on the
-device.
-"""
+"""The memory of one input or output of an engine: page-locked host, and device."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ class Buffer:
         self._address = self._room = self._used = 0
 
     def reserve(self, nbytes: int) -> int:
-        """The address of at least ``nbytes`` on the device; what was there is lost when it must
-        move.
-        """
+        """The address of at least ``nbytes`` on the device; moving it loses the content."""
         if nbytes > self._room or not self._address:
             if self._address:
                 self._gpu.synchronize()

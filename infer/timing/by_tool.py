@@ -154,9 +154,7 @@ class ByTool:
 
 
 def _gear(subject: Subject, batch: int) -> tuple[OmFacts | None, tuple[str, ...]]:
-    """The facts of the model's sidecar, and the flags of its gear at a batch that it was converted
-    for.
-    """
+    """The facts of the model's sidecar, and the flags of its gear at a batch."""
     model = subject.model(batch)
     facts = facts_of(model)
     gear = gear_flags(model, facts, batch, subject.options)

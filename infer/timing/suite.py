@@ -175,9 +175,7 @@ def _weights(suite: Suite, model: str, folder: Path) -> Path:
 
 
 def table(suite: Suite, done: dict[str, Performance], failures: list[str]) -> str:
-    """The Markdown table: one section a model, one column a subject, mean latency in
-    milliseconds.
-    """
+    """The Markdown table: a section a model, a column a subject, mean latency in ms."""
     any_done = next(iter(done.values()), None)
     mark = f" ({MARK}: a simulated device)" if any(p.simulated for p in done.values()) else ""
     lines = [f"# Benchmark{mark}", "", printable(suite.about), "", "## Environment", ""]

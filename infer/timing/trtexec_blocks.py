@@ -42,9 +42,7 @@ _ENOUGH, _AGREEMENT = 100, 0.05
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The queries of one run in a mode, the doubts about them, and whether a CUDA graph was
-    launched.
-    """
+    """The queries of one run in a mode, their doubts, and whether a CUDA graph ran."""
 
     queries: Queries
     doubts: list[str]
@@ -60,9 +58,7 @@ def checked(
     mode: Mode,
     times: Path,
 ) -> tuple[Series, Run]:
-    """The queries of a run that passed, in the mode that was asked for, at the batch that the log
-    proves.
-    """
+    """The queries of a run that passed, in the mode and at the batch that were asked for."""
     run = run_of(done)
     if run is None or run.status != "ok" or done.exit_code or not times.is_file():
         raise done.failure(f"trtexec did not finish its bench: {why_it_failed(done)}")

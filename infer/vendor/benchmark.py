@@ -95,9 +95,7 @@ def _run(job: Job, *arguments: str) -> Finished:
 
 
 def _checked(perf: Path, done: Finished, samples: int, job: Job) -> tuple[float, dict[str, float]]:
-    """The Interface rate, after a check that the perf file is whole and is of these samples and
-    this batch.
-    """
+    """The Interface rate, if the perf file is whole and of these samples and this batch."""
     run = proven(done, perf, "benchmark", "benchmark left no whole perf file")
     rate, count = run.value("throughput", "device"), run.value("samples")
     doubts = "".join(f"; {warning}" for warning in run.warnings)

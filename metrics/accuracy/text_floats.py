@@ -107,9 +107,7 @@ def _decimals_after(digits: Bytes, dot: int) -> int:
 
 
 def _whole_parts(digits: Bytes, dots: Positions) -> tuple[NDArray[np.float64], Positions] | None:
-    """The integer before every dot and how many digits it has; None when one has no digit or too
-    many.
-    """
+    """The integer before every dot and its number of digits; None if one has 0 or too many."""
     value = np.zeros(dots.size, dtype=np.int32)
     lengths = np.zeros(dots.size, dtype=np.int64)
     going = np.ones(dots.size, dtype=np.bool_)

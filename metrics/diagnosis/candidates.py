@@ -147,9 +147,7 @@ def mixed_results(compared: Compared, left: Rows) -> list[Candidate]:
 
 
 def classes_shifted(port: Rows, plain: Rows) -> list[Candidate]:
-    """Every class one place from where the reference has it: a background class too many or too
-    few.
-    """
+    """Every class one place off: a background class too many or too few."""
     fix = "compare the class lists of both models: one has a background class, or lost its first"
     return [
         Candidate(

@@ -1,6 +1,4 @@
-"""How alike two sets of outputs are, row by row: the measure by which a diagnosis compares
-explanations.
-"""
+"""How alike two sets of outputs are, row by row: the measure of a diagnosis."""
 
 from __future__ import annotations
 

@@ -36,9 +36,7 @@ class Layer(msgspec.Struct, frozen=True):
     input_error: float | None
 
     def grew(self, tolerance: float) -> bool:
-        """Whether the error is over the tolerance here and was far below it in all that the node
-        reads.
-        """
+        """Whether the error is over the tolerance here and far below it in all inputs."""
         if self.input_error is None:
             return False
         return self.relative_error is None or (
@@ -151,9 +149,7 @@ def _shapes(probe: Probe) -> str:
 
 
 def _match(a: Probe, b: Probe) -> dict[str, str]:
-    """Tensor of A -> tensor of B. The models' outputs match by position whatever they are
-    called.
-    """
+    """Tensor of A -> tensor of B. The models' outputs match by position."""
     names_of_b = {tensor.name for tensor in b.tensors}
     pairs = {tensor.name: tensor.name for tensor in a.tensors if tensor.name in names_of_b}
     if 2 * len(pairs) < len(a.tensors) and [t.op for t in a.tensors] == [t.op for t in b.tensors]:

@@ -24,9 +24,7 @@ _LARGEST_MODEL = (1 << 31) - 1
 
 @dataclass(frozen=True)
 class Tensor:
-    """The output of a node: its name, the node's operator and name, and the tensors that the node
-    reads.
-    """
+    """The output of a node: its name, the node's operator and name, and its inputs."""
 
     name: str
     op: str

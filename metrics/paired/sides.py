@@ -1,6 +1,4 @@
-"""The two sides of a comparison: their outcomes, read from results or from tables, and joined by
-sample id.
-"""
+"""The two sides of a comparison: outcomes of results or tables, joined by sample id."""
 
 from __future__ import annotations
 

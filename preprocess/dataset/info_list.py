@@ -53,9 +53,7 @@ def _size(path: str) -> tuple[int, int]:
 
 
 def write_listing(info: Path, folder: str, samples: list[Sample]) -> None:
-    """Write the list and its sidecar; do nothing when the folder still holds what the list
-    names.
-    """
+    """Write the list and its sidecar, unless the folder still holds what the list names."""
     digest = hashlib.sha256(repr(samples).encode("utf-8", "surrogateescape")).hexdigest()
     of_folder = sidecar_of(folder)
     work = Work(

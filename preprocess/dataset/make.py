@@ -1,6 +1,4 @@
-"""Makes a folder of ``.bin`` files from a data set, with its sidecar: the work of
-``imagenet.py``.
-"""
+"""Make a folder of ``.bin`` files from a data set, with its sidecar."""
 
 from __future__ import annotations
 

@@ -154,9 +154,7 @@ class PackedWriter:
         self.ids.append(sample)
 
     def close(self) -> list[Path]:
-        """Write the header and the ids, flush them to disk, give the files their names, and return
-        them.
-        """
+        """Write the header and the ids, flush them, and give the files their names."""
         assert self._samples is not None
         self._samples.seek(0)
         self._samples.write(

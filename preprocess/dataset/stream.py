@@ -105,9 +105,7 @@ def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
 
 
 class ClippingWarner:
-    """Warns once that 16-bit images lose what does not fit into 8 bits, as the reference loaders
-    lose it.
-    """
+    """Warn once that 16-bit images lose what does not fit into 8 bits."""
 
     def __init__(self) -> None:
         self.count = 0

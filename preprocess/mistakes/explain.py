@@ -118,9 +118,7 @@ def made(preprocessor: Preprocessor, image: Path) -> Sample:
 
 
 def difference_of(expected: Sample, found: bytes) -> float | None:
-    """The largest absolute difference of any value, None when the sizes differ or values are not
-    numbers.
-    """
+    """The largest absolute difference; None if sizes differ or values are not numbers."""
     if len(found) != expected.nbytes:
         return None
     values: npt.NDArray[Any] = np.frombuffer(found, expected.dtype).reshape(expected.shape)
@@ -141,9 +139,7 @@ def is_same(difference: float | None, recipe: Recipe) -> bool:
 def explain(
     recipe: Recipe, names: list[str], images: dict[str, Path], stored: Stored
 ) -> dict[str, Any] | None:
-    """The usual mistake that makes the most of the differing samples as they are; None if none
-    makes any.
-    """
+    """The usual mistake that explains most of the differing samples, or None."""
     held = {name: stored[name]() for name in names}
     best: tuple[int, Mistake] | None = None
     for mistake in usual_mistakes(recipe):

@@ -1,6 +1,4 @@
-"""The usual mistakes of preprocessing: a recipe with one part changed, as scripts in circulation
-change it.
-"""
+"""The usual mistakes of preprocessing: a recipe with one part changed."""
 
 from __future__ import annotations
 
@@ -75,9 +73,7 @@ class Mistake:
 
 
 def usual_mistakes(recipe: Recipe) -> Iterator[Mistake]:
-    """Every mistake that can be made of a recipe, the commonest first, each effect once. Some need
-    OpenCV.
-    """
+    """Every mistake of a recipe, the commonest first, each effect once. Some need OpenCV."""
     seen = {replace(recipe, name=""), replace(recipe, name="", crop=recipe.size)}
     for mistake in chain(
         _output_mistakes(recipe), _value_mistakes(recipe), _geometry_mistakes(recipe)

@@ -60,9 +60,7 @@ def aipp_config(recipe: Recipe, prepared: Recipe) -> str:
 
 
 def _number(value: float) -> str:
-    """Plain decimal notation, which is all that files in circulation hold, with 12 significant
-    digits.
-    """
+    """Plain decimal notation with 12 significant digits, as files in circulation have it."""
     return np.format_float_positional(value, precision=12, fractional=False, trim="-")
 
 

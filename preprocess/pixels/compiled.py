@@ -1,6 +1,4 @@
-"""The compiled core applied to recipes, and the proof that it gives Pillow's bits before it is
-used.
-"""
+"""The compiled core applied to recipes, and the proof that it gives Pillow's bits."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ _TRIAL_SIZES = ((97, 131), (40, 61), (250, 64), (199, 100))
 
 
 class CompiledRecipe:
-    """One recipe on the compiled core; :class:`CoreUnavailable` when the core has no such
-    resize.
-    """
+    """One recipe on the compiled core; :class:`CoreUnavailable` if it has no such resize."""
 
     def __init__(self, recipe: Recipe, core: Core) -> None:
         filters = recipe.resize.interpolation if recipe.resize else FILTERS[0]

@@ -27,9 +27,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of an image of one size: the size after the resize, and what the crop keeps of
-    it.
-    """
+    """The size of an image after the resize, and what the crop keeps of it."""
 
     height: int
     width: int

@@ -38,9 +38,7 @@ class Normalisation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def normalisation_by(recipe: Recipe, folded: bool) -> Normalisation:
-    """The normalisation of a float recipe, done inside the model (``folded``) or by who prepares
-    the input.
-    """
+    """Who applies the normalisation of a float recipe: the model (``folded``) or the input."""
     return Normalisation(
         where="in the model" if folded else "in the input",
         divide=recipe.divide,

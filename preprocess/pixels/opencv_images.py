@@ -43,9 +43,7 @@ def decode(data: bytes) -> Pixels:
 
 
 def crop_resized(pixels: Pixels, recipe: Recipe) -> Pixels:
-    """Resize and crop an RGB image by OpenCV: (height, width, 3) bytes of the recipe's size, in RGB
-    order.
-    """
+    """Resize and crop an RGB image by OpenCV: (height, width, 3) bytes in RGB order."""
     steps = plan(recipe, *pixels.shape[:2])
     if recipe.resize:
         resized: Any = cv2.resize(

@@ -59,9 +59,7 @@ def open_image(data: bytes) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The image in 8-bit RGB, decoded; the EXIF orientation is ignored, as ``convert("RGB")``
-    ignores it.
-    """
+    """The image in 8-bit RGB; EXIF orientation is ignored, as ``convert("RGB")`` does."""
     try:
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")
@@ -74,9 +72,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def crop_resized(image: Image.Image, recipe: Recipe) -> Pixels:
-    """Resize and crop an RGB image by Pillow: (height, width, 3) bytes of the recipe's size, in RGB
-    order.
-    """
+    """Resize and crop an RGB image by Pillow: (height, width, 3) bytes in RGB order."""
     steps = plan(recipe, image.height, image.width)
     if recipe.resize and (steps.width, steps.height) != image.size:
         image = image.resize((steps.width, steps.height), RESAMPLING[recipe.resize.interpolation])

@@ -29,9 +29,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A device. ``chips``: how many a card has; ``chips_from``: how that is known. ``cells``: by
-    batch.
-    """
+    """A device. ``chips``: on a board; ``chips_from``: their source; ``cells``: by batch."""
 
     label: str
     chips: int

@@ -32,9 +32,7 @@ class Walk:
 
 
 def walk(run_dir: Path) -> Walk:
-    """Hash every file that a sidecar names, and check that each stage read what an earlier one
-    wrote.
-    """
+    """Hash every file of the sidecars, and check what each stage read of earlier ones."""
     stages, damaged = readable_stages(run_dir)
     findings = [changed(artefact + SUFFIX, why) for artefact, why in damaged.items()]
     replaced = _replaced_weights(stages)

@@ -32,9 +32,7 @@ def not_derived(file: str, what: str) -> Finding:
 
 
 def differences(file: str, stated: Any, derived: Any, place: str = "") -> Iterator[Finding]:
-    """Where two JSON values differ, by the place in them; numbers must be equal to the last
-    digit.
-    """
+    """Where two JSON values differ, by place; numbers must be equal to the last digit."""
     if isinstance(stated, dict) and isinstance(derived, dict):
         for key in dict.fromkeys([*derived, *stated]):
             yield from differences(

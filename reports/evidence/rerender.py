@@ -26,9 +26,7 @@ Check = Callable[[Path], Iterator[Finding]]
 
 
 def report_files(data: RunData) -> dict[str, Check]:
-    """Path in the run directory -> how to compare the file there with what the run directory gives
-    now.
-    """
+    """Path in the run directory -> how to compare that file with what the directory gives."""
     files, drawn = data.files, draw(data)
     found = {files.readme(language): _readme(data, language) for language in languages()}
     found[files.html] = _whole(files.html, lambda: html_page(data, drawn))

@@ -112,9 +112,7 @@ def verify(run_dir: Path) -> Verification:
 
 
 def _settings(run_dir: Path) -> Iterator[Finding]:
-    """Damaged settings of a run directory that has a report were changed; without one, the folder
-    is none.
-    """
+    """Damaged settings are a change if the folder has a report; else it is no run directory."""
     try:
         read_settings(run_dir)
     except InputError as error:

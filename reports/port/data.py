@@ -1,6 +1,4 @@
-"""What a run directory says: everything that a report prints, each with the file that it was read
-from.
-"""
+"""What a run directory says: everything that a report prints, with its file."""
 
 from __future__ import annotations
 
@@ -127,9 +125,7 @@ class RunData:
 
 
 def read_run(run_dir: Path) -> RunData:
-    """Read a run directory; :class:`InputError` if the folder is not one, or a file in it is
-    damaged.
-    """
+    """Read a run directory; :class:`InputError` if it is not one, or a file is damaged."""
     run = open_run(run_dir)
     return RunData(
         files=run,
@@ -165,9 +161,7 @@ def card_file(model: str) -> Path | None:
 
 
 def card_of(run: RunDir) -> Card | None:
-    """The card: the run directory's own copy, else the file that the port was started with, else
-    None.
-    """
+    """The card: the run directory's copy, else the file of the port, else None."""
     copy = run.root / run.card_copy
     path = copy if copy.is_file() else card_file(run.settings.model)
     return read_card(path) if path else None

@@ -42,9 +42,7 @@ def made_with(stage: Stage) -> str:
 
 
 def tools_of(data: RunData) -> list[tuple[str, str]]:
-    """Name and version of the vendors' software that timed something, beside the Python
-    packages.
-    """
+    """Name and version of the vendors' software that timed something."""
     found = {
         name: p.versions[key]
         for p in data.performances.values()

@@ -24,9 +24,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot: its file's stem, its title, what it shows in words, and how to draw it on matplotlib
-    axes.
-    """
+    """A plot: its file's stem, title, words, and how to draw it on matplotlib axes."""
 
     name: str
     title: str
@@ -207,8 +205,6 @@ def _latency_plot(label: str, timed: list[Measurement]) -> Plot:
 
 
 def _box(m: Measurement) -> dict[str, float]:
-    """Whiskers, quartiles and median of a box, in milliseconds, as matplotlib's ``bxp`` takes
-    them.
-    """
+    """Whiskers, quartiles and median of a box, in ms, as matplotlib's ``bxp`` takes them."""
     ordered, ends = sorted(m.samples), {"whislo": 5, "q1": 25, "med": 50, "q3": 75, "whishi": 95}
     return {name: 1000 * nearest_rank(ordered, percent) for name, percent in ends.items()}

@@ -13,9 +13,7 @@ def one_line(text: object) -> str:
 
 
 def fill(sentence: str, **values: object) -> str:
-    """A sentence of the words with its gaps filled. Values are put in as they are: escape them
-    first.
-    """
+    """A sentence of the words with its gaps filled. Escape the values first."""
     return sentence.format(**values)
 
 
@@ -49,7 +47,5 @@ def rate(value: float | None) -> str:
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Seconds for people, in milliseconds with four significant digits; a dash when it is not
-    there.
-    """
+    """Seconds in milliseconds with four significant digits; a dash if it is not there."""
     return "-" if seconds is None else rate(1000 * seconds)

@@ -118,9 +118,7 @@ def sealed_paths(run_dir: Path) -> list[str]:
 
 
 def origins_of(data: RunData) -> Iterator[Origin]:
-    """Inputs that no stage of the run directory made, by role and in the order in which stages read
-    them.
-    """
+    """Inputs that no stage here made, by role and in the order in which stages read them."""
     made = makers(data.stages)
     found: dict[str, dict[str, str]] = {}
     for stage in data.stages:

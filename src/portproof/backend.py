@@ -36,9 +36,7 @@ class TensorSpec:
     shape: tuple[int | None, ...]
 
     def nbytes(self, batch: int) -> int | None:
-        """Bytes of this tensor for a batch; None when a dimension other than the batch is
-        dynamic.
-        """
+        """Bytes of this tensor for a batch; None if a dimension other than the batch is dynamic."""
         if any(d is None for d in self.shape[1:]):
             return None
         return (
@@ -47,9 +45,7 @@ class TensorSpec:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """The shape of one sample, without the batch; only for a tensor whose other dimensions are
-        known.
-        """
+        """The shape of one sample, without the batch; its other dimensions must be known."""
         return tuple(cast(int, d) for d in self.shape[1:])
 
 

@@ -101,9 +101,7 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:
-    """Read a card from a YAML file; :class:`InputError` names the line and the reason when it is
-    wrong.
-    """
+    """Read a card from a YAML file; :class:`InputError` names the wrong line and the reason."""
     return msgspec.structs.replace(load_yaml(path, Card, "model card"), path=str(path))
 
 

@@ -66,9 +66,7 @@ class Outcomes:
         return Outcomes(ids, self.label[at], self.predicted[at], self.rank[at], self.margin[at])
 
     def to_csv(self) -> str:
-        """The CSV text. A margin has 9 significant digits, which is enough to give back any
-        float32.
-        """
+        """The CSV text. A margin has 9 significant digits, enough to give back any float32."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(COLUMNS)

@@ -179,9 +179,7 @@ def describe(recipe: Recipe) -> str:
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """Read a recipe from a YAML file; :class:`InputError` names the line and the reason when it is
-    wrong.
-    """
+    """Read a recipe from a YAML file; :class:`InputError` names the wrong line and why."""
     return load_yaml(path, Recipe, "recipe")
 
 

@@ -58,9 +58,7 @@ def target_names() -> list[str]:
 
 
 def find_target(name: str) -> Target:
-    """The target of a name or an alias, in any case; :class:`InputError` lists the names
-    there are.
-    """
+    """The target of a name or an alias, in any case; :class:`InputError` lists the names."""
     found = match_target(name)
     if found is None:
         raise InputError(

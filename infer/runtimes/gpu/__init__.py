@@ -39,9 +39,7 @@ class Gpu(Protocol):
         """Give back device memory; nothing may use it any more."""
 
     def page_locked(self, nbytes: int) -> Array:
-        """Host memory that the device copies from and to without the processor: one dimension of
-        uint8.
-        """
+        """Page-locked host memory, which the device copies itself: one dimension of uint8."""
 
     def to_device(self, address: int, host: Array) -> None:
         """Enqueue a copy of page-locked bytes to the device."""

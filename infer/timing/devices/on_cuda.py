@@ -44,9 +44,7 @@ class Nvml:
         self._handles: dict[str, Any] = {}
 
     def facts(self, device: str) -> dict[str, Any]:
-        """Name, UUID, driver, power limit in W, and the modes that must be alike for a
-        comparison.
-        """
+        """Name, UUID, driver, power limit in W, and the modes that comparisons depend on."""
         ask, handle = self._ask, self._handle(device)
         limit = ask("nvmlDeviceGetEnforcedPowerLimit", handle)
         return {
@@ -125,9 +123,7 @@ class Nvml:
         return len({self._ask("nvmlDeviceGetName", handle) for handle in handles})
 
     def _ask(self, names: str | tuple[str, ...], *arguments: Any) -> Any:
-        """The answer of the first function that the package has; None where the device does not
-        support it.
-        """
+        """The answer of the first function that the package has; None if unsupported."""
         for name in [names] if isinstance(names, str) else names:
             function = getattr(self._nvml, name, None)
             if function is not None:

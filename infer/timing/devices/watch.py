@@ -197,9 +197,7 @@ def _others(watch: Watch, own: set[int]) -> list[str]:
 
 
 def _energy(watch: Watch, calls_s: float, images: float) -> float | None:
-    """Joule an image, over all blocks; None where the counter is missing or the blocks are too
-    short for it.
-    """
+    """Joule an image, over all blocks; None without the counter or for short blocks."""
     ends = [(block[0].energy_j, block[-1].energy_j) for block in watch.blocks if block]
     used = [last - first for first, last in ends if first is not None and last is not None]
     if len(used) < len(watch.blocks) or calls_s < _LEAST_ENERGY_S or not images:

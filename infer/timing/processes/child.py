@@ -135,17 +135,13 @@ class Server:
                 return Warm(calls, settled if len(calls) >= 4 else None, medians[-1])
 
     def _window(self, calls: list[float], count: int | None) -> int:
-        """Calls of the next warm-up window: half of a given count, else as many as fill the
-        window's time.
-        """
+        """Calls of the next warm-up window: half of a given count, or the window's time."""
         if count is not None:
             return min(max(1, count // 2), count - len(calls)) or 1
         return max(2, min(1000, int(WARM_UP_WINDOW_S / max(calls[-1], 1e-7)))) if calls else 2
 
     def block(self, count: int) -> Block:
-        """One block of counted calls after one that is not counted, since it pays for the
-        switch.
-        """
+        """One block of counted calls, after one uncounted call that pays for the switch."""
         assert self._session is not None
         first = time_calls(self._session, self._feeds, 1)
         meter = Meter()

@@ -69,9 +69,7 @@ class Worker:
         )
 
     def hang_up(self) -> None:
-        """Close the pipe: the process ends by itself after its present order, and can free its
-        device.
-        """
+        """Close the pipe: the process ends after its present order and frees its device."""
         self._pipe.close()
 
     def close(self) -> None:

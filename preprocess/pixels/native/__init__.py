@@ -89,9 +89,7 @@ class Job(ctypes.Structure):
 
 
 class Core:
-    """The loaded library. ``decodes_jpeg``: whether it can use the JPEG decoder that is inside
-    Pillow.
-    """
+    """The loaded library. ``decodes_jpeg``: it can use the JPEG decoder inside Pillow."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -120,9 +118,7 @@ class Core:
         self.decodes_jpeg = self._jpeg is not None
 
     def resample(self, pixels: npt.NDArray[np.uint8], job: Job, out: npt.NDArray[Any]) -> None:
-        """Resize and crop (height, width, 3) RGB bytes into a sample; ``pixels`` may be strided by
-        rows.
-        """
+        """Resize and crop (height, width, 3) RGB bytes into a sample; rows may be strided."""
         code = self._library.portproof_resample(
             pixels.ctypes.data, pixels.strides[0], ctypes.byref(job), out.ctypes.data
         )
@@ -157,9 +153,7 @@ def _jpeg_functions() -> ctypes.Array[ctypes.c_void_p] | None:
 
 @functools.cache
 def load() -> Core:
-    """The core of this process, compiled on first use; :class:`CoreUnavailable` says why there is
-    none.
-    """
+    """The core of this process, compiled once; :class:`CoreUnavailable` says why there is none."""
     return Core(_compiled())
 
 

@@ -145,9 +145,7 @@ class DocumentFacts:
         return by_claim
 
     def _labels_of_uses(self, claim: Claim) -> list[BatchLabel]:
-        """The batches under which the same time, printed digit by digit, is worked with
-        elsewhere.
-        """
+        """The batches under which the same printed time is worked with elsewhere."""
         text = claim.operand.text if claim.operand and claim.operand.digits >= 5 else None
         uses = [
             c

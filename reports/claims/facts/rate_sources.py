@@ -84,17 +84,13 @@ def all_sources(facts: DocumentFacts, device: str) -> Iterator[tuple[int | None,
 
 
 def only_npu(facts: DocumentFacts) -> str | None:
-    """The NPU that the logs and worked figures are of, when it is one; "npu" then means this
-    one.
-    """
+    """The only NPU of the logs and worked figures, if there is one; "npu" means it."""
     npus = {device for device, _ in facts.once(rate_sources) if device in NPUS}
     return npus.pop() if len(npus) == 1 else None
 
 
 def npu_meant(facts: DocumentFacts) -> str | None:
-    """What "npu" means in prose: the only NPU of the tables, or else of the logs and worked
-    figures.
-    """
+    """The meaning of "npu" in prose: the only NPU of the tables, else of the logs."""
     listed = {
         column.device for table in facts.tables for column in table.rates if column.device in NPUS
     }
@@ -102,9 +98,7 @@ def npu_meant(facts: DocumentFacts) -> str | None:
 
 
 def log_times(facts: DocumentFacts) -> dict[str, PastedFigure]:
-    """The mean times of the logs as printed, where at least four digits make a coincidence
-    unlikely.
-    """
+    """The mean times of the logs as printed, of at least four digits against coincidence."""
     readings = (run.log.get(name) for run in facts.runs for name in ("compute.mean", "latency"))
     return {
         reading.figure.text: reading

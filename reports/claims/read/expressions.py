@@ -1,6 +1,4 @@
-"""Worked arithmetic in prose: ``263.872x4=1055.488``, ``1000/(4.29297/1)``,
-``2013.05>1298.24*1.2``.
-"""
+"""Worked arithmetic in prose: ``263.872x4=1055.488``, ``2013.05>1298.24*1.2``."""
 
 from __future__ import annotations
 
@@ -103,9 +101,7 @@ def _is_number(token: str) -> bool:
 
 
 def _read(tokens: list[str], start: int, end: int, units: bool) -> Worked | None:
-    """The run as sides and relations. Lone numbers are compared only where they bear units of
-    throughput.
-    """
+    """The run as sides and relations. Lone numbers count only with units of throughput."""
     groups: list[list[str]] = [[]]
     relations: list[str] = []
     for token in tokens:

@@ -128,9 +128,7 @@ class _HtmlTable:
                 self.spanning[column] = (spans["row"], cell)
 
     def close_row(self, number: int) -> None:
-        """End a row; before its first cell there is nothing to end (both ``<tr>`` and ``</tr>``
-        come here).
-        """
+        """End a row, if it has a cell: both ``<tr>`` and ``</tr>`` come here."""
         self.close_cell()
         if not self.has_own_cell:
             return

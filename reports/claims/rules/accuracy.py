@@ -1,6 +1,4 @@
-"""Accuracy: the figures of result.json blocks compared, and the claim "within 1 %" with
-published figures.
-"""
+"""Accuracy: result.json blocks compared, and "within 1 %" with published figures."""
 
 from __future__ import annotations
 
@@ -99,9 +97,7 @@ def _claim(facts: DocumentFacts, blocks: list[dict[int, _Stated]]) -> Iterator[A
 
 
 def published(facts: DocumentFacts) -> dict[int, _Stated]:
-    """Top-1 and Top-5 of the only table below a heading that says "published", when it has
-    one row.
-    """
+    """Top-1 and Top-5 of the only table below a heading "published", if it has one row."""
     accuracies: dict[int, _Stated] = {}
     for grid in facts.grids:
         above = facts.document.headings_above(grid.line)

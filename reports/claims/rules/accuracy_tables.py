@@ -129,9 +129,7 @@ def _apart(facts: DocumentFacts) -> Iterator[_Reached]:
 
 
 def _top_cells(grid: Grid) -> Iterator[tuple[int, str, GridCell]]:
-    """The cells of the port under, or beside, a title of a top-k accuracy: k, the two titles, the
-    cell.
-    """
+    """The port's cells of a top-k accuracy: k, the two titles, the cell."""
     for row in grid.rows[1:]:
         for header, cell in zip(grid.rows[0][1:], row[1:], strict=True):
             top = TOP.search(header.text) or TOP.search(row[0].text)
@@ -222,9 +220,7 @@ def _stated(facts: DocumentFacts, pairs: list[_Reached]) -> Iterator[Answer]:
 
 
 def _meant(line: str, match: re.Match[str], pairs: list[_Reached]) -> list[_Reached]:
-    """The pairs of the device that the clause names, all of them when it names none that the table
-    has.
-    """
+    """The pairs of the device that the clause names; all, if the table has none of it."""
     named = devices_in(line[max(0, match.start() - 12) : match.end()])[-1:]
     return [pair for pair in pairs if named and named[0] in pair.devices] or pairs
 

@@ -21,9 +21,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
 
 
 def _borrowed(facts: DocumentFacts) -> Iterator[Answer]:
-    """Figures used elsewhere, printed digit by digit as in a log, under another batch than the
-    log's.
-    """
+    """A log's figure, printed digit by digit, under another batch than the log's."""
     runs = {
         run.log.principal.figure.text: run
         for run in reversed(facts.runs)

@@ -30,9 +30,7 @@ _LONGEST = 200
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
-    """Every line of prose that names the best of one device that a table has with several
-    batches.
-    """
+    """Every line of prose that names the best of one device whose table has several batches."""
     for number, line in enumerate(facts.document.lines):
         if (
             "|" in facts.document.raw[number]

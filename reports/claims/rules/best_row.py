@@ -84,9 +84,7 @@ def _others_fit(table: RateTable, best: RateCell) -> bool:
 
 
 def _is_one_row(table: RateTable, best: RateCell) -> bool:
-    """Whether the best row repeats one batch's whole row: best by one device, not by each
-    column.
-    """
+    """Whether the best row repeats one batch's whole row: best by one device."""
     cells = [(c, v) for c in table.rates for v in c.values if v.row == best.row]
     shared: set[int | None] | None = None
     for column, cell in cells:

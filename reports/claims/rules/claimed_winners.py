@@ -48,9 +48,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
 def _verdict(
     facts: DocumentFacts, number: int, match: re.Match[str], named: list[int]
 ) -> Iterator[Answer]:
-    """Refuted when it is wrong for every batch that is meant, whichever reading of the figures is
-    taken.
-    """
+    """Refuted if it is wrong for every batch and every reading of the figures."""
     devices = devices_named(facts, match["left"])[-1:] + devices_named(facts, match["right"])[-1:]
     if len(devices) != 2 or devices[0] == devices[1]:
         return

@@ -190,9 +190,7 @@ def _throughput(log: Log) -> Iterator[Answer]:
 
 
 def _may_be_whole(batch: float) -> bool:
-    """Whether a quotient may be some batch, or one over it: a large one is near a whole number in
-    any case.
-    """
+    """Whether a quotient may be a batch, or 1/batch: a large one always is nearly whole."""
     return not 1 / _LARGEST_TOLD < batch < _LARGEST_TOLD or any(
         deviation(b, max(round(b), 1)) <= RESTATED for b in (batch, 1 / batch)
     )

@@ -1,6 +1,4 @@
-"""Worked arithmetic: does the right side follow from the left, and are the operands the log's
-figures.
-"""
+"""Worked arithmetic: whether the right side follows, and the operands are the log's."""
 
 from __future__ import annotations
 

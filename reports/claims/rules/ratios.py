@@ -24,9 +24,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
 
 
 def _with_doubt(column: RateColumn, findings: list[tuple[Checked, float]]) -> Iterator[Answer]:
-    """If most of a column does not fit its header, the header may mean something else: then nothing
-    is sure.
-    """
+    """If most of a column contradicts its header, the header may mean something else."""
     wrong = [finding for finding, _ in findings if finding.verdict is Agreement.CONTRADICTION]
     factors = [factor for finding, factor in findings if finding.verdict is Agreement.CONTRADICTION]
     constant = len(factors) > 1 and max(factors) - min(factors) <= RATIO * max(factors)

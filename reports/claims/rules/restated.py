@@ -1,6 +1,4 @@
-"""Figures of a log that the text restates: right below the log, and later for the same device and
-batch.
-"""
+"""Figures of a log that the text restates, below the log or later."""
 
 from __future__ import annotations
 
@@ -185,9 +183,7 @@ def _device_of_log_above(facts: DocumentFacts, claim: Claim) -> str | None:
 
 
 def _repeats(facts: DocumentFacts, wrong: dict[str, Checked]) -> Iterator[Answer]:
-    """Worked arithmetic that goes on with a figure already found wrong, printed digit by digit the
-    same.
-    """
+    """Worked arithmetic that repeats, digit by digit, a figure already found wrong."""
     seen = {(finding.line, text) for text, finding in wrong.items()}
     for number, arithmetic in facts.worked.items() if wrong else ():
         for worked in arithmetic:

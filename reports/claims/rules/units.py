@@ -107,9 +107,7 @@ def _lone(text: str) -> Printed | None:
 def _column(
     header_line: int, header: str, pairs: list[tuple[Printed, Printed, int]], unit: float
 ) -> Checked:
-    """rate x time is the number of images under way: at least 1, and a whole batch where nothing
-    overlaps.
-    """
+    """rate x time is the images under way: at least 1, and a batch without overlap."""
     under_way = [rate.value * time.value * unit for rate, time, _ in pairs]
     other = 1e3 if unit < 1 else 1e-3
     fits_other = all(

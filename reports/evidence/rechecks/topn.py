@@ -19,9 +19,7 @@ from portproof.reports.evidence.rechecks.labels import labels_of
 
 
 def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
-    """Score the results again and compare ``result.json``, the outcomes and the figures of the
-    sidecar.
-    """
+    """Score the results again and compare ``result.json``, outcomes and the sidecar."""
     parameters = stage.proof.parameters
     with labels_of(stage, run_dir) as (labels, why):
         if why:

@@ -1,6 +1,4 @@
-"""Port a model from .pth to a verdict and a report, stage by stage; without --model, a
-demonstration.
-"""
+"""Port a model from .pth to a verdict and a report; without --model, a demonstration."""
 
 from __future__ import annotations
 

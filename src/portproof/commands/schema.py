@@ -13,9 +13,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 @dataclass(frozen=True)
 class Format:
-    """A published file format: the record type that defines it (``module:name``), and where such
-    files are.
-    """
+    """A published file format: its record type (``module:name``), and where such files are."""
 
     record: str
     where: str

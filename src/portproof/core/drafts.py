@@ -76,9 +76,7 @@ def _claim(target: Path, opened: Callable[[Path], _Opened | None]) -> tuple[int,
 
 
 def _locked(path: Path, opened: Callable[[Path], _Opened | None]) -> int | None:
-    """The draft's descriptor, locked; None if another process holds it, or if it is not this
-    program's.
-    """
+    """The draft's descriptor, locked; None if another process holds it, or it is not a draft."""
     draft = opened(path)
     if draft is None:
         return None

@@ -24,9 +24,7 @@ EXIT_INTERRUPTED = 130
 
 
 class PortProofError(Exception):
-    """An error whose text is one sentence for the user: what happened, what was expected, what to
-    do.
-    """
+    """An error whose text is one sentence: what happened, what was expected, what to do."""
 
     exit_code = EXIT_INTERNAL
 
@@ -48,9 +46,7 @@ class MissingPackageError(InputError):
 
 
 class ToolError(PortProofError):
-    """An external tool, a device or the file system failed; ``log_tail`` holds the last lines that
-    it printed.
-    """
+    """A tool, a device or the file system failed; ``log_tail`` holds the last lines printed."""
 
     exit_code = EXIT_TOOL
 

@@ -47,9 +47,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def existing_file(path: str | os.PathLike[str], what: str) -> Path:
-    """The path, if it is a readable file; else :class:`InputError` naming it and ``what`` it should
-    have been.
-    """
+    """The path of a readable file; :class:`InputError` names it and ``what`` was expected."""
     p = Path(path)
     if p.is_dir():
         raise InputError(f"{what}: '{p}' is a folder, a file was expected")
@@ -59,9 +57,7 @@ def existing_file(path: str | os.PathLike[str], what: str) -> Path:
 
 
 def existing_folder(path: str | os.PathLike[str], what: str) -> Path:
-    """The path, if it is a folder; else :class:`InputError` naming it and ``what`` it should have
-    been.
-    """
+    """The path of a folder; :class:`InputError` names it and ``what`` was expected."""
     p = Path(path)
     if not p.is_dir():
         raise InputError(

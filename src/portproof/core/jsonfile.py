@@ -42,9 +42,7 @@ def record_from(data: Any, kind: type[Record], schema: str, what: str, remedy: s
 
 
 def one_record_a_line(value: msgspec.Struct) -> bytes:
-    """The JSON text, one line a field, and in a list one line an item, so that a diff stays
-    readable.
-    """
+    """The JSON text, one line a field, and one line an item of a list, for readable diffs."""
     fields = []
     for name in value.__struct_fields__:
         field = getattr(value, name)

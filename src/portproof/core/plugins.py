@@ -1,6 +1,4 @@
-"""Modules that are found by name: one file of a package for each of a kind, with nothing to
-register.
-"""
+"""Modules that are found by name: one file of a package for each of a kind."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ T = TypeVar("T")
 
 
 def load_yaml(path: str | os.PathLike[str], kind: type[T], what: str) -> T:
-    """Read one YAML document into a record; :class:`InputError` says the file, the line and the
-    reason.
-    """
+    """Read a YAML document into a record; :class:`InputError` has file, line and reason."""
     text = read_text(path, what)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -50,9 +50,7 @@ _OF_A_PORT = ("device", "convert", "infer")
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One capability for one target. ``why``: what was found; where it is missing, also how to get
-    it.
-    """
+    """One capability for one target. ``why``: what was found, or else how to get it."""
 
     target: str
     capability: str

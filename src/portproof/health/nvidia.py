@@ -1,6 +1,4 @@
-"""NVIDIA GPUs: the driver's ``nvidia-smi`` lists what there is; TensorRT builds and executes the
-engine.
-"""
+"""NVIDIA GPUs: ``nvidia-smi`` lists the GPUs; TensorRT builds and executes the engine."""
 
 from __future__ import annotations
 
@@ -85,9 +83,7 @@ def _buffers(host: Host) -> Finding:
 
 
 def device(target: Target, host: Host) -> Finding:
-    """Whether the target's own GPU is here: another one of the same compute capability has other
-    timings.
-    """
+    """Whether the target's own GPU is here: another of its compute capability is not as fast."""
     gpus = nvidiasmi.query(host.output)
     if gpus is None:
         return Finding(

@@ -1,3 +1,1 @@
-"""Facts about this host: which vendor software is installed, in which version, and which devices
-there are.
-"""
+"""Facts about this host: the vendor software and its versions, and the devices."""

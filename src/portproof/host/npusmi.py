@@ -75,9 +75,7 @@ class Chip:
 
 
 def parse(text: str) -> list[Chip]:
-    """The chips of an ``npu-smi info`` table, in its order; an empty list when the text
-    holds none.
-    """
+    """The chips of an ``npu-smi info`` table, in its order; an empty list without a table."""
     chips: list[Chip] = []
     processes: list[Process] = []
     head: list[list[str]] | None = None
@@ -113,9 +111,7 @@ def _is_second_row(cells: Sequence[Sequence[str]]) -> bool:
 
 
 def _chip(head: Sequence[Sequence[str]], row: Sequence[Sequence[str]], index: int) -> Chip:
-    """A chip of its two rows. Without a Device column (910) the device id is the position in the
-    table.
-    """
+    """A chip of its two rows. Without a Device column (910) its id is its place in the table."""
     numbers = [int(word) for word in row[0]]
     load = " ".join(row[2])
     memory = _MEMORY.findall(load)
@@ -143,9 +139,7 @@ def _number(words: Sequence[str], at: int) -> float | None:
 
 
 def _process(cells: Sequence[Sequence[str]]) -> Process | None:
-    """A row of the table of processes: ``NPU Chip | Process id | Process name | Process
-    memory(MB)``.
-    """
+    """A row of the processes: ``NPU Chip | Process id | Process name | Process memory(MB)``."""
     if (
         len(cells) != 4
         or len(cells[0]) != 2

@@ -39,9 +39,7 @@ def version_of(number: str) -> Version:
 
 
 def version_in_help(text: str) -> Version:
-    """The version in the banner of ``trtexec --help``; :class:`InputError` for one that is not
-    driven.
-    """
+    """The version in the banner of ``trtexec --help``; :class:`InputError` if it is too old."""
     banner = BANNER.search(text)
     if banner is None:
         raise InputError(

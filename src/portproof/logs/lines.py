@@ -35,9 +35,7 @@ class Line(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Whole lines of a file. ``first`` is the number of its first line; ``last``: nothing
-    follows.
-    """
+    """Whole lines of a file. ``first``: the number of its first line; ``last``: it ends here."""
 
     first: int
     text: str

@@ -1,6 +1,4 @@
-"""Opens any log, recognises its family by content, and returns the runs in it, each checked against
-itself.
-"""
+"""Open any log, recognise its family by content, and return its runs, each checked."""
 
 from __future__ import annotations
 

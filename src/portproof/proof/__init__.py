@@ -1,3 +1,1 @@
-"""Sidecars: what a stage read and wrote, whether that still holds, and which stage made
-which file.
-"""
+"""Sidecars: what a stage read and wrote, whether it still holds, and who made a file."""

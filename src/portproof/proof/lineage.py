@@ -78,9 +78,7 @@ def read_stages(run_dir: Path) -> list[Stage]:
 
 
 def makers(stages: list[Stage]) -> dict[str, Stage]:
-    """Path (as sidecars store it) -> the stage that wrote it; a sidecar counts as written by its
-    own stage.
-    """
+    """Path as in sidecars -> the stage that wrote it; a sidecar belongs to its own stage."""
     made = {record.path: stage for stage in stages for record in stage.proof.outputs}
     return made | {stage.sidecar: stage for stage in stages}
 

@@ -1,6 +1,4 @@
-"""The sidecar ``<artefact>.proof.json``: what a stage read and wrote, and the only meaning of
-"done".
-"""
+"""The sidecar ``<artefact>.proof.json``: what a stage read and wrote; it means "done"."""
 
 from __future__ import annotations
 
@@ -83,9 +81,7 @@ def proof_of(artefact: str | os.PathLike[str]) -> Proof | None:
 
 
 def record_of(path: str | os.PathLike[str], root: Path, sha256: str | None = None) -> FileRecord:
-    """Hash a file (unless its hash is given by who just wrote or read it) and note its size, time
-    and inode.
-    """
+    """Hash a file, unless its hash is given, and note its size, time and inode."""
     p = Path(path)
     before = p.stat()
     digest = sha256 if sha256 is not None else sha256_of(p)
@@ -111,9 +107,7 @@ def stored_path(path: Path, root: Path) -> str:
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """Versions of installed distributions, read without importing them; an absent one is
-    left out.
-    """
+    """Versions of installed distributions, without importing them; others are left out."""
     # 0.07 s of imports, which many a command needs only when there is something to do
     import importlib.metadata
 
@@ -127,9 +121,7 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """The host as far as it can change a number: system, processor, Python, and CANN where it is
-    installed.
-    """
+    """The host as far as it changes numbers: system, processor, Python, and CANN."""
     host = {
         "system": platform.system(),
         "release": platform.release(),

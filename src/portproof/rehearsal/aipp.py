@@ -41,9 +41,7 @@ class Aipp(msgspec.Struct):
 
 
 def read_aipp(path: Path) -> Aipp:
-    """Read a configuration; :class:`ValueError` for what is not simulated, or is no
-    configuration.
-    """
+    """Read a configuration; :class:`ValueError` if it is not one, or cannot be simulated."""
     text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
     if "aipp_op" not in text:
         raise ValueError("the file has no aipp_op")

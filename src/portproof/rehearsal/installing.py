@@ -1,6 +1,4 @@
-"""Puts the simulated programs where they are looked for: a folder for ``PATH`` and one for
-``PYTHONPATH``.
-"""
+"""Put the simulated programs where they are found: folders for ``PATH`` and ``PYTHONPATH``."""
 
 from __future__ import annotations
 

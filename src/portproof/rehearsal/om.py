@@ -124,9 +124,7 @@ def _put_before(aipp: Aipp, image: Tensor, largest: list[int]) -> None:
 
 
 def read_om(path: Path) -> tuple[Header, bytes]:
-    """Header and ONNX bytes; :class:`NotAnOm` for any other file, :class:`OSError` when it cannot
-    be read.
-    """
+    """Header and ONNX bytes; :class:`NotAnOm` for another file, :class:`OSError` if unreadable."""
     data = path.read_bytes()
     start = len(MAGIC) + 4
     if not data.startswith(MAGIC) or len(data) < start:
@@ -142,9 +140,7 @@ def read_om(path: Path) -> tuple[Header, bytes]:
 
 
 def _at_gear(shapes: Sequence[Sequence[int]], kind: Kind, gear: Sequence[int]) -> list[list[int]]:
-    """The inputs' shapes with the dynamic dimensions of a gear filled in, one number after the
-    other.
-    """
+    """The inputs' shapes with the dynamic dimensions of a gear filled in, in their order."""
     if kind in ("dims", "shape") and gear:
         rest = list(gear)
         return [[rest.pop(0) for _ in shape] for shape in shapes]

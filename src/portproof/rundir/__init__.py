@@ -1,3 +1,1 @@
-"""The run directory of a port: its layout, its settings, the steps that fill it, and the verdict
-over it.
-"""
+"""The run directory of a port: layout, settings, steps, and verdict."""

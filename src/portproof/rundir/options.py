@@ -135,9 +135,7 @@ def card_settings(model: str) -> dict[str, Any]:
 
 
 def absolute_card(card: str) -> str:
-    """A card that is a path, made absolute, because the steps run in the run directory; a name
-    stays a name.
-    """
+    """A card's path, made absolute, because steps run in the run directory; or its name."""
     path, colon, function = card.rpartition(":")
     if colon and path.endswith(".py"):
         return f"{os.path.abspath(path)}:{function}"

@@ -1,6 +1,4 @@
-"""``port.yaml``: what a run directory is about. Written once, first; the stages' sidecars say the
-rest.
-"""
+"""``port.yaml``: what a run directory is about, written first; sidecars hold the rest."""
 
 from __future__ import annotations
 

@@ -205,9 +205,7 @@ def _sample_count(log: _Log, run: Run) -> Figure | None:
 
 
 def _find_batch(log: _Log, run: Run, named: int | None, samples: float | None) -> None:
-    """Set the batch: from the rates where they tell it, else from the file's name, which is only a
-    hint.
-    """
+    """Set the batch: from the rates if they give it, else the hint in the file's name."""
     infer, post = log.value("infer", "rate"), log.value("post", "rate")
     ratio, measured = batch_of_rates(run), None
     if ratio is not None:

@@ -27,9 +27,7 @@ _DYMBATCH = re.compile(r"\s--dymBatch[= ]+\"?(\d{1,5})\b")
 
 
 class Reader:
-    """A run begins with its average time and ends with its verdict; a second average begins the
-    next one.
-    """
+    """A run begins with its average time, also a second one, and ends with its verdict."""
 
     def __init__(self, source: str) -> None:
         self.source = source

@@ -37,9 +37,7 @@ _ENOUGH = 10
 
 
 def _named(text: str) -> dict[str, object]:
-    """Model, device and the batch that the model's name hints at, from the name of a result
-    file.
-    """
+    """Model, device and the batch in the model's name, from the name of a result file."""
     saved = _SAVED.search(text)
     if not saved:
         return {}

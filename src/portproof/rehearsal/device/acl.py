@@ -69,9 +69,7 @@ class _StandardOutput:
 
 
 class Acl:
-    """ACL's state in this process: one initialisation, one end, a current context for each
-    thread.
-    """
+    """ACL's state in this process: one start, one end, a current context for each thread."""
 
     def __init__(self) -> None:
         self.out = _StandardOutput()

@@ -1,6 +1,4 @@
-"""A loaded model of the simulated ``aclruntime``: its description, and what can be chosen at run
-time.
-"""
+"""A loaded model of the simulated ``aclruntime``: its description and its choices."""
 
 from __future__ import annotations
 

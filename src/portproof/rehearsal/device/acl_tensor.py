@@ -171,9 +171,7 @@ class Tensor:
 
 
 def batch(inputs: Sequence[Tensor], keep_dims: bool = False) -> Tensor:
-    """Host tensors of one shape as one; on device tensors the real function fails, copying to
-    device -1.
-    """
+    """Host tensors of one shape as one; device tensors fail, as in the real function."""
     if any(t.device >= 0 for t in inputs):
         acl.recent_error(
             f"aclrtSetDevice: device -1 does not exist, there are {device_count()} (ret=107001)"

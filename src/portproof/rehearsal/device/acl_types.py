@@ -110,9 +110,7 @@ class sumary:
 
 
 class tensor_desc:
-    """An input or output. It refers into its session: using it after the session is gone ends the
-    process.
-    """
+    """An input or output. It refers into its session and must not outlive it."""
 
     def __init__(self, session: object | None = None, **facts: Any) -> None:
         self._session = weakref.ref(session) if session is not None else None

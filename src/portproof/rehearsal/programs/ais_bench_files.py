@@ -1,6 +1,4 @@
-"""The files of the simulated ``ais_bench``: which inputs go together, and the outputs of each
-sample.
-"""
+"""The files of the simulated ``ais_bench``: inputs that go together, outputs of a sample."""
 
 from __future__ import annotations
 

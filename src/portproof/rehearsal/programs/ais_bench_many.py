@@ -1,6 +1,4 @@
-"""What the simulated ``ais_bench`` does several times: one process a device, and one run a shape of
-a range.
-"""
+"""What the simulated ``ais_bench`` repeats: a process for each device, a run for each shape."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ def say(level: str, text: str) -> None:
 
 
 def files_in(folder: str) -> list[str]:
-    """The sample files of a folder in natural order, as the real tool has it: without regard to
-    case.
-    """
+    """The sample files of a folder in natural order, without regard to case, as the real tool."""
 
     def natural(path: str) -> list[Any]:
         return [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", path)]
@@ -61,9 +57,7 @@ class Tool(Protocol):
 
 
 def run_devices(options: argparse.Namespace, tool: Callable[[argparse.Namespace], Tool]) -> int:
-    """A process a device, the files split between them in order; 0 when all came to their end, else
-    1.
-    """
+    """A process a device, the files split in order; 0 if all finished, else 1."""
     say("INFO", f"multidevice:{options.device} run begin")
     context = multiprocessing.get_context("fork")
     with context.Manager() as manager, context.Pool(len(options.device)) as pool:

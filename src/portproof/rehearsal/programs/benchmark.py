@@ -58,9 +58,7 @@ def main() -> int:
 
 
 def pure(chip: Chip, batch: int, rounds: int) -> int:
-    """Pure inference on random data: the mean rate and the mean of the latencies, each averaged by
-    itself.
-    """
+    """Pure inference on random data: the mean rate and the mean latencies."""
     rng = np.random.default_rng(0)
     data = [rng.bytes(n) for n in chip.sizes()]
     times = []

@@ -162,9 +162,7 @@ def read(chip: Chip, number: int, files: Sequence[str]) -> bytes:
 
 
 def output_folder(root: str) -> Path:
-    """A folder named after the time, its parts not padded; its name is printed on a line of its
-    own.
-    """
+    """A folder named after the time, without padding; its name is printed on its own line."""
     now = datetime.datetime.now()
     folder = Path(
         root,
@@ -176,9 +174,7 @@ def output_folder(root: str) -> Path:
 
 
 def write(folder: Path, stem: str, outputs: Sequence[np.ndarray[Any, Any]], form: str) -> None:
-    """One file an output, the whole batch in it; text in six significant digits, a line for each
-    row.
-    """
+    """One file an output with the whole batch; text has six significant digits, a line a row."""
     for number, array in enumerate(outputs):
         path = folder / f"{stem}_output_{number}.{form.lower()}"
         if form == "BIN":

@@ -195,9 +195,7 @@ class Reader:
             )
 
     def _of_mean(self, mean: float | None, line: int) -> Run:
-        """The open run whose compute mean the throughput's line names, else the last one, else a
-        new one.
-        """
+        """The open run whose compute mean the throughput line names, else the last, else a new."""
         for run in self.pending:
             figure = run.figure("compute_mean")
             if (

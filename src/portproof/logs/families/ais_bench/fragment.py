@@ -1,6 +1,4 @@
-"""A ``_summary.json`` of ais_bench that was pasted into a log without its braces, or broken over
-lines.
-"""
+"""A ``_summary.json`` of ais_bench, pasted into a log without braces or with broken lines."""
 
 from __future__ import annotations
 

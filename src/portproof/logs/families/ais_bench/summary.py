@@ -193,9 +193,7 @@ def _check_list(run: Run, data: dict[str, Any]) -> None:
 
 
 def _check_files(run: Run, data: dict[str, Any], samples: int) -> None:
-    """More samples than the executions can have held: the batch that the throughput counts is too
-    small.
-    """
+    """More samples than the executions can hold: the throughput counts too small a batch."""
     times = data.get("npu_compute_time_list")
     executions = len(times) if isinstance(times, list) else 0
     if run.batch and executions and samples > run.batch * executions:

@@ -31,9 +31,7 @@ _OTHER = {"timeMs": "a layer profile (--exportProfile)", "dimensions": "outputs 
 
 
 def from_json(data: Any, text: str, source: str) -> list[Run] | None:
-    """The run of a times file; None for other JSON; :class:`InputError` for trtexec's other
-    exports.
-    """
+    """The run of a times file; None for other JSON; :class:`InputError` for other exports."""
     if isinstance(data, dict) and isinstance(data.get("Layers"), list):
         raise InputError(
             f"'{source}' holds layer information (--exportLayerInfo) and no times; give the log or"
