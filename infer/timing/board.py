@@ -119,12 +119,7 @@ class Board:
         return timed
 
     def _measurements(
-        self,
-        team: Team,
-        members: Sequence[int],
-        label: str,
-        scope: Scope,
-        counters: dict[str, Any],
+        self, team: Team, members: Sequence[int], label: str, scope: Scope, counters: dict[str, Any]
     ) -> list[Measurement]:
         """The measurements of some chips, one a boundary."""
         return [

@@ -92,13 +92,7 @@ def as_markdown(table: Table, judgements: Sequence[Judgement] = ()) -> str:
     lines.insert(1, "| " + " | ".join("-" * w for w in widths) + " |")
     title = [f"**{REHEARSAL}**", ""] if table.simulated else []
     return "\n".join(
-        [
-            *title,
-            *lines,
-            "",
-            *(f"- {markdown(line)}" for line in _remarks(table, judgements)),
-            "",
-        ]
+        [*title, *lines, "", *(f"- {markdown(line)}" for line in _remarks(table, judgements)), ""]
     )
 
 

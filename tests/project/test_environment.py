@@ -85,10 +85,7 @@ def test_torch_is_taken_from_an_interpreter_that_has_it_and_from_no_other(
     theirs = interpreter_with(has, tmp_path / "theirs")
     # Without an index nothing can be installed: what is looked at is what the environment is made on.
     bash(
-        clone,
-        "prepare_environment_over torch demo",
-        PIP_NO_INDEX="1",
-        PORTPROOF_PYTHON=str(theirs),
+        clone, "prepare_environment_over torch demo", PIP_NO_INDEX="1", PORTPROOF_PYTHON=str(theirs)
     )
     made = (clone / ".venv/pyvenv.cfg").read_text()
     assert f"include-system-site-packages = {inherits}" in made

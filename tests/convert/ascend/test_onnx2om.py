@@ -286,11 +286,9 @@ def test_every_kind_of_failure_is_exit_code_3_with_its_meaning(
     done = convert(
         "--soc-version", "Ascend310P3", env={"PATH": f"{atc.parent}:{os.environ['PATH']}"}
     )
-    assert (done.returncode, message in done.stderr, line in done.stderr) == (
-        3,
-        True,
-        True,
-    ), done.stderr
+    assert (done.returncode, message in done.stderr, line in done.stderr) == (3, True, True), (
+        done.stderr
+    )
     assert not list(tmp_path.rglob("*.om*"))
 
 

@@ -57,11 +57,7 @@ def test_exports_what_pytorch_computes_with_any_batch(small: Path) -> None:
     )
     assert {
         role: [Path(r.path).name for r in records] for role, records in proof.inputs.items()
-    } == {
-        "weights": ["small.pth"],
-        "card": ["small.yaml"],
-        "code": ["small.py"],
-    }
+    } == {"weights": ["small.pth"], "card": ["small.yaml"], "code": ["small.py"]}
 
 
 def test_a_fixed_batch_is_fixed(small: Path) -> None:

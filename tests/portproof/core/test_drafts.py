@@ -157,10 +157,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_gone_is_an_error(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
-    with (
-        pytest.raises(FileNotFoundError),
-        atomic_writer(folder / "a") as file,
-    ):
+    with pytest.raises(FileNotFoundError), atomic_writer(folder / "a") as file:
         file.write(b"x")
         (folder / os.listdir(folder)[0]).unlink()
         folder.rmdir()

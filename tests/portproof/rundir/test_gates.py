@@ -139,7 +139,7 @@ def test_a_device_that_was_timed_alone_is_not_judged_by_its_hosts_processor(
                 batches=(1,),
                 gate="speed",
             ),
-        ),
+        )
     )
     gate = judged.gates[1]
     assert (str(gate.verdict), said in gate.reason) == (verdict, True), gate.reason
@@ -159,7 +159,7 @@ def test_a_device_that_was_not_timed_has_not_finished(tmp_path: Path) -> None:
                 batches=(1,),
                 gate="speed",
             ),
-        ),
+        )
     )
     assert (judged.gates[1].verdict, judged.exit_code) == (None, 3)
 

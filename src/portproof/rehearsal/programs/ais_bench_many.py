@@ -176,11 +176,7 @@ def run_shapes(ranges: str, output: str | None) -> None:
             f"--dymShape={shape}",
         ]
         done = subprocess.run(
-            command,
-            env=own_environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
+            command, env=own_environment(), stdout=subprocess.PIPE, text=True, check=False
         )
         print(done.stdout, end="", flush=True)
         log.write_text(done.stdout, encoding="utf-8")

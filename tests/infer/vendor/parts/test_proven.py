@@ -89,10 +89,7 @@ def test_a_perf_file_of_other_samples_or_of_another_batch_is_refused(
     job = Job(tmp_path / "m.om", 4, 0, tmp_path, done.log)
     rate, checks = _checked(perf_file(tmp_path, samples, 4, 4), done, samples, job)
     assert rate == pytest.approx(samples / 1.2, rel=1e-5)
-    assert checks == {
-        "samples_by_rates": pytest.approx(samples, rel=2e-5),
-        "batch_by_rates": 4,
-    }
+    assert checks == {"samples_by_rates": pytest.approx(samples, rel=2e-5), "batch_by_rates": 4}
     with pytest.raises(ToolError, match=f"{samples + samples // 6} were given"):
         _checked(perf_file(tmp_path, samples, 4, 4), done, samples + samples // 6, job)
     with pytest.raises(ToolError, match="4 was expected; the name says batch 4"):

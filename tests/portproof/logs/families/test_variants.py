@@ -435,12 +435,7 @@ def test_warm_up_queries_among_exported_times(
     keys = ("startEnqMs", "startComputeMs", "endD2hMs")
     rows = [
         dict.fromkeys(keys, start + 5 * i)
-        | {
-            "h2dMs": 0.5,
-            "computeMs": 3.0,
-            "d2hMs": 0.5,
-            "latencyMs": 4.0,
-        }
+        | {"h2dMs": 0.5, "computeMs": 3.0, "d2hMs": 0.5, "latencyMs": 4.0}
         for i in range(count)
     ]
     (run,) = runs(tmp_path, json.dumps(rows), "times.json")

@@ -21,10 +21,7 @@ DOUBLES = Path(__file__).resolve().parents[3] / "doubles"
 
 @pytest.fixture(params=["bench", "trtbench"])
 def timed(
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    tiny_onnx: Path,
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_onnx: Path
 ) -> Path:
     """A run directory with a measurement by trtexec, by this version or as the one before wrote
     it.
