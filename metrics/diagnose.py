@@ -1,6 +1,4 @@
-"""Explain a drop of accuracy: try the usual mistakes on the reference and say which one gives the
-port's outputs.
-"""
+"""Explain a drop of accuracy: find the usual mistake that gives the port's outputs."""
 
 from __future__ import annotations
 

@@ -39,9 +39,7 @@ BATCHES = (1, 3)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What decides the bytes of an export. ``batch`` None is dynamic; ``fold`` puts the
-    normalisation into the model.
-    """
+    """What decides an export. ``batch`` None is dynamic; ``fold``: normalisation inside."""
 
     opset: int = 11
     batch: int | None = None
@@ -50,9 +48,7 @@ class Request:
 
     @property
     def check_batches(self) -> tuple[int, ...]:
-        """The batches of the numerical check: at least four samples, so that a spread over samples
-        means something.
-        """
+        """The batches of the numerical check: at least four samples, so that they have a spread."""
         return (
             BATCHES
             if self.batch is None

@@ -1,16 +1,11 @@
-"""A model that takes raw 8-bit pixels: scale, mean and std become part of it, and its input files a
-quarter of the bytes.
-"""
+"""A model that takes raw 8-bit pixels: scale, mean and std become part of it."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from portproof.card import Card
 from portproof.core.errors import InputError
-from portproof.core.files import existing_file
-from portproof.preprocess.pixels.normalisation import METADATA_KEY, Normalisation, from_metadata
 
 if TYPE_CHECKING:
     import torch
@@ -68,15 +63,3 @@ def with_normalisation(model: nn.Module, card: Card) -> nn.Module:
             return self.model(normal)  # type: ignore[no-any-return]
 
     return Normalised().eval()
-
-
-def normalisation_of(path: str | os.PathLike[str]) -> Normalisation | None:
-    """Where an ONNX file's input is normalised, from its metadata; None when it says nothing (it
-    was not exported by PortProof).
-    """
-    import onnx
-
-    model = onnx.load(existing_file(path, "ONNX model"), load_external_data=False)
-    return from_metadata(
-        next((p.value for p in model.metadata_props if p.key == METADATA_KEY), None), str(path)
-    )

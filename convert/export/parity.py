@@ -138,9 +138,7 @@ def _pictures(shape: tuple[int, int, int], rng: np.random.Generator) -> npt.NDAr
 
 
 def run_onnx(path: Path, feeds: dict[str, Array], batches: Sequence[int]) -> list[Array]:
-    """The outputs of an ONNX file (ONNX Runtime on the CPU), the samples fed in consecutive batches
-    of the given sizes.
-    """
+    """The outputs of an ONNX file on the CPU, the samples fed in batches of these sizes."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -178,9 +176,7 @@ def run_torch(model: nn.Module, feeds: dict[str, Array], batches: Sequence[int])
 
 
 def flat_outputs(result: Any) -> list[Any]:
-    """The tensors of what a model returns: one tensor, or tuples, lists and dictionaries of them,
-    None left out.
-    """
+    """The tensors of what a model returns: one, or those of tuples, lists and dicts."""
     import torch
 
     if isinstance(result, torch.Tensor):
@@ -200,9 +196,7 @@ def flat_outputs(result: Any) -> list[Any]:
 def compare(
     exported: Sequence[Array], reference: Sequence[Array], batches: Sequence[int]
 ) -> Parity:
-    """How far the exported outputs are from the reference's; of several outputs, the one that is
-    worst for its spread.
-    """
+    """How far exported outputs are from the reference's: the worst for its spread."""
     return max(
         (_compare_one(a, b, tuple(batches)) for a, b in zip(exported, reference, strict=True)),
         key=_badness,

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_form(path: Path, opset: int) -> None:
-    """Run ONNX's checker on a file and verify that it uses the asked opset of the default domain
-    and no other domain.
-    """
+    """Run ONNX's checker, and verify the opset and that no other domain is used."""
     import onnx
 
     try:

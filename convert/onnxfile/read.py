@@ -1,6 +1,4 @@
-"""What an ONNX file says about itself, read without its external weights, before any runtime or
-converter opens it.
-"""
+"""The head of an ONNX file, read without its external weights."""
 
 from __future__ import annotations
 

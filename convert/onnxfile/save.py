@@ -20,9 +20,7 @@ def is_large(model: onnx.ModelProto) -> bool:
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
-    """Write a model, with ``<name>.data`` beside it for the tensors of a large one. The same model
-    gives the same bytes.
-    """
+    """Write a model, a large one with ``<name>.data``. Equal models give equal bytes."""
     import onnx
 
     if is_large(model):

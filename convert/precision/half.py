@@ -1,6 +1,4 @@
-"""fp32 ONNX to float16 tensors and arithmetic. Inputs and outputs stay float32, so that the same
-samples and metrics serve.
-"""
+"""fp32 ONNX to float16 tensors and arithmetic. Inputs and outputs stay float32."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""fp32 ONNX to int8: QuantizeLinear and DequantizeLinear nodes around what is quantized, with
-ranges from real samples.
-"""
+"""fp32 ONNX to int8: QuantizeLinear and DequantizeLinear nodes, ranges from samples."""
 
 from __future__ import annotations
 

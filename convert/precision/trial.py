@@ -35,9 +35,7 @@ def session_of(model: Path) -> Any:
 
 
 def feeds_of(model: Path, inputs: Sequence[Any], sample: Sample) -> dict[str, Array]:
-    """One sample for the inputs of a session, its size checked: a batch of one, or repeated for a
-    model of a fixed batch.
-    """
+    """One sample for a session's inputs, its size checked; repeated for a fixed batch."""
     if len(inputs) != len(sample.files):
         raise InputError(
             f"sample '{sample.id}' has {len(sample.files)} files, '{model}' has {len(inputs)}"

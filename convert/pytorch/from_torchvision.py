@@ -54,9 +54,7 @@ def build(card: Card, weights: Path | None) -> nn.Module:
 
 
 def _is_published(name: str, weights: Path) -> bool:
-    """Whether the file is one that torchvision publishes: its file names end in the first 8 digits
-    of the SHA-256.
-    """
+    """Whether torchvision published the file: its name ends in 8 digits of its SHA-256."""
     from torchvision import models
 
     urls = [entry.url for entry in models.get_model_weights(name)]
@@ -65,9 +63,7 @@ def _is_published(name: str, weights: Path) -> bool:
 
 
 def _renamed(model: nn.Module, state: StateDict) -> StateDict:
-    """The state dict with the names of today: torchvision's DenseNet files hold older ones
-    (``norm.1`` for ``norm1``).
-    """
+    """The state dict with today's names: old DenseNet files say ``norm.1`` for ``norm1``."""
     if "densenet" not in type(model).__module__:
         return state
     old = re.compile(

@@ -81,8 +81,6 @@ def build_model(card: Card, weights: Path | None) -> nn.Module:
 
 
 def class_count(card: Card) -> int | None:
-    """The number of classes that the card states, when it states a shape of one dimension for its
-    first output.
-    """
+    """The number of classes of a card whose first output has one dimension, else None."""
     shape = card.outputs[0].shape
     return shape[0] if shape is not None and len(shape) == 1 else None

@@ -101,9 +101,7 @@ def read_state_dict(path: Path) -> StateDict:
 
 
 def unprefixed(state: StateDict, expected: Mapping[str, object] | None = None) -> StateDict:
-    """The tensors without a prefix that all names share, unless the model itself (``expected``, by
-    name) has it.
-    """
+    """The tensors without a prefix that all names share, unless the model has it too."""
     for prefix in PREFIXES:
         own = expected is not None and any(name.startswith(prefix) for name in expected)
         if state and not own and all(name.startswith(prefix) for name in state):
@@ -112,9 +110,7 @@ def unprefixed(state: StateDict, expected: Mapping[str, object] | None = None) -
 
 
 def load_strictly(model: nn.Module, state: Mapping[str, Any], source: str) -> None:
-    """Load every tensor into the model; :class:`InputError` lists what is missing, unexpected or of
-    another shape.
-    """
+    """Load every tensor; :class:`InputError` lists missing, unexpected or misshapen ones."""
     with always_strict(source):
         model.load_state_dict(state)
 

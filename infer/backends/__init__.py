@@ -1,3 +1,1 @@
-"""One file per backend: what executes a model in this process. A new backend is a new file here,
-found by its name.
-"""
+"""One file per backend: what executes a model in this process, found by its name."""

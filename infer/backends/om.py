@@ -154,9 +154,7 @@ class OmSession:
         """``run`` returns host arrays: nothing is left to wait for."""
 
     def reported_s(self, boundary: Boundary) -> float:
-        """Seconds of the last execution on the device. The library's list is emptied, since reading
-        it copies it.
-        """
+        """Seconds of the last execution on the device. Emptied, since reading copies the list."""
         times = _times_of(self._native)
         if not times:
             raise ToolError(
@@ -178,9 +176,7 @@ class OmSession:
 
 
 def load(model: Path, request: LoadRequest) -> OmSession:
-    """Load an ``.om`` on one NPU device (``npu:N``, default ``npu:0``) and choose its batch,
-    dimensions or shape.
-    """
+    """Load an ``.om`` on an NPU (``npu:N``, default 0) and choose batch, dims or shape."""
     request.refuse_other_options("om", _OPTIONS)
     existing_file(model, "offline model")
     device = device_index(request.device)

@@ -28,9 +28,7 @@ _ENGINE, _REST = "_run_on_acc", "_run_on_gpu"
 
 
 def load(model: Path, request: LoadRequest) -> TorchSession:
-    """Build the card's model, load the weights, and build the engines. The module's dtype decides
-    their precision.
-    """
+    """Build the card's model with weights, then the engines, in the module's precision."""
     request.refuse_other_options("torch-tensorrt", ("full",))
     full = request.options.get("full", "off")
     if full not in ("on", "off"):

@@ -161,9 +161,7 @@ class TrtSession:
         ]
 
     def _probe(self, batch: int) -> None:
-        """Find outputs whose shape depends on the data: they are what is not known once all inputs'
-        shapes are.
-        """
+        """Find outputs of data-dependent shape: unknown though all inputs' shapes are known."""
         self._set_shapes({s.name: self._usual_shape(s, batch) for s in self.inputs})
         unknown = [
             s.name for s in self.outputs if -1 in tuple(self._context.get_tensor_shape(s.name))

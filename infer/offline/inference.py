@@ -157,9 +157,7 @@ class _Run:
 
     @property
     def rate(self) -> float | None:
-        """Samples per second from the first file read to the last result written; None if
-        everything was finished before.
-        """
+        """Samples a second from the first read to the last write; None if all was finished."""
         return self.new / self.seconds if self.new else None
 
     def to_the_end(self, perf_file: Path | None) -> Proof:

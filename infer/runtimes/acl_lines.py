@@ -20,9 +20,7 @@ _MOST_CHARACTERS = 400
 
 @contextlib.contextmanager
 def kept_from_stdout() -> Iterator[list[str]]:
-    """Keep from stdout what this process, native code included, prints inside; the list holds the
-    lines afterwards.
-    """
+    """Keep what this process prints inside, native code too, off stdout; lines in the list."""
     lines: list[str] = []
     with tempfile.TemporaryFile() as file:
         _flush()

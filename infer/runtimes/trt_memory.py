@@ -11,9 +11,7 @@ from portproof.infer.runtimes.gpu import Gpu
 
 
 class Buffer:
-    """Grows when it must and never shrinks, so that addresses stay and nothing is allocated between
-    timed calls.
-    """
+    """Grows and never shrinks: addresses stay, and no timed call allocates."""
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu

@@ -138,9 +138,7 @@ def plan_for(subjects: Sequence[str], devices: Sequence[int], **given: Any) -> P
 
 
 def run(job: Job, timer: Timer, out: Path | None) -> Performance:
-    """Time a job and write ``out`` with its sidecar; read it if it is up to date. Without ``out``
-    nothing is written.
-    """
+    """Time a job and write ``out`` with its sidecar; read it if it is up to date."""
     if out is None:
         if timer.keeps_logs:
             raise InputError("this bench keeps the tool's logs beside its file: give one with out=")

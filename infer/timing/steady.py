@@ -1,6 +1,4 @@
-"""Whether the clock of a bench can be trusted: why a measurement is unstable, in words. No figure
-is left out for it.
-"""
+"""Whether the clock of a bench can be trusted: the reasons why a measurement is unstable."""
 
 from __future__ import annotations
 

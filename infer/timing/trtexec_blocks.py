@@ -89,9 +89,7 @@ def checked(
 
 
 def check_bindings(done: Finished, run: Run, batch: int, shapes: Mapping[str, Shape]) -> None:
-    """The shapes that were bound are those that were asked for; without any, the first dimensions
-    are the batch.
-    """
+    """The bound shapes are those that were asked for; without any, each begins with the batch."""
     bound: dict[str, str] = run.facts.get("bindings", {})
     right = (
         all(bound.get(name) == "x".join(map(str, shape)) for name, shape in shapes.items())

@@ -109,9 +109,7 @@ def _console(done: Finished) -> Run:
 
 
 def _summary_file(done: Finished, scratch: Path) -> Path:
-    """The tool's summary: beside the output folder in new versions, inside it and spelled
-    ``sumary`` in old ones.
-    """
+    """The tool's summary: beside the output folder, or inside and ``sumary`` in old ones."""
     for path in (
         scratch / "out" / f"{_DIRNAME}_summary.json",
         scratch / "out" / _DIRNAME / "sumary.json",

@@ -58,9 +58,7 @@ class ResultFiles:
         return f"{self.folder}{os.sep}{self.name(sample)}"
 
     def listing_digest(self) -> str:
-        """SHA-256 over name, size, time and inode of every file: it changes when a file is
-        replaced, added or removed.
-        """
+        """SHA-256 over name, size, time and inode of every file: it changes with any of them."""
         return listing_digest(self.folder, self.ids, self.name(""))
 
 

@@ -1,6 +1,4 @@
-"""Explanations of a port's outputs that need no further run of the reference: mistakes of order,
-labels and files.
-"""
+"""Explanations that need no further run of the reference: order, labels and files."""
 
 from __future__ import annotations
 

@@ -185,9 +185,7 @@ def _without_background(rows: Rows) -> Rows:
 
 
 def _best(candidates: Sequence[Candidate]) -> str:
-    """The fault that leaves least unexplained, if it explains clearly more than no fault does, and
-    most of the outputs.
-    """
+    """The fault that leaves least unexplained, if clearly less than no fault does."""
     none = next(c for c in candidates if c.fault == "none")
     # A softmax is harmless.
     best = max((c for c in candidates if c.fault != "softmax"), key=lambda c: c.score)

@@ -21,9 +21,7 @@ _BATCH = 8
 
 
 class Reference:
-    """A model file (``.onnx``, or weights) on its usual backend. ``recipe`` is the card's, as the
-    model's input takes it.
-    """
+    """A model file on its usual backend. ``recipe`` is the card's, as the input takes it."""
 
     def __init__(self, model: Path, card: str) -> None:
         existing_file(model, "reference model")

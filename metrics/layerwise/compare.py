@@ -62,9 +62,7 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
 
     def to_text(self) -> str:
-        """The report for people: the layers around the first one that grew, else the ones with the
-        largest error.
-        """
+        """The report for people: the layers around the first that grew, or the worst ones."""
         head = (
             f"{len(self.layers)} layers compared on {self.samples} samples, {self.unmatched}"
             " without a counterpart; error of the outputs: "

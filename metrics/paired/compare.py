@@ -1,6 +1,4 @@
-"""A port compared with its reference, sample by sample: flips, agreement, the loss with its bounds,
-and a verdict.
-"""
+"""A port compared with its reference by sample: flips, agreement, loss, verdict."""
 
 from __future__ import annotations
 

@@ -11,9 +11,7 @@ from portproof.recipe import Recipe, Resize
 
 
 def card_of(name: str) -> Card:
-    """The card of a torchvision model ``NAME``, with the preset of its ``DEFAULT`` weights, or of
-    ``NAME.WEIGHTS``.
-    """
+    """The card of a torchvision model ``NAME`` (``DEFAULT`` weights) or ``NAME.WEIGHTS``."""
     try:
         from torchvision import models
         from torchvision.transforms._presets import ImageClassification

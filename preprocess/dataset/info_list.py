@@ -29,9 +29,7 @@ def bin_samples(folder: str, width: int, height: int) -> list[Sample]:
 
 
 def jpeg_samples(folder: str) -> list[Sample]:
-    """One sample a JPEG file, sorted by name, with the size in its header (the EXIF orientation is
-    not applied).
-    """
+    """One sample a JPEG file, sorted by name, with its header's size (EXIF not applied)."""
     names = [p.name for p in files_in(existing_folder(folder, "images"), JPEG_SUFFIXES)]
     if not names:
         raise InputError(

@@ -36,9 +36,7 @@ REVISION = 1
 
 @dataclass
 class Tally:
-    """What a run has seen: records of the images, of the files written, and the images left out
-    with their reasons.
-    """
+    """What a run has seen: records of images and of files written, and images left out."""
 
     sources: list[FileRecord] = field(default_factory=list)
     written: list[FileRecord] = field(default_factory=list)

@@ -1,6 +1,4 @@
-"""A fingerprint of preprocessing: what a recipe, on the libraries of this host, makes of a fixed
-set of images.
-"""
+"""A fingerprint of preprocessing: a recipe's result on a fixed set of images, here."""
 
 from __future__ import annotations
 

@@ -50,9 +50,7 @@ def normalisation_by(recipe: Recipe, folded: bool) -> Normalisation:
 
 
 def from_metadata(text: str | None, what: str) -> Normalisation | None:
-    """What an ONNX file's metadata says under :data:`METADATA_KEY`; None when it says nothing (a
-    file from elsewhere).
-    """
+    """An ONNX file's normalisation under :data:`METADATA_KEY`; None if it has no entry."""
     if text is None:
         return None
     try:

@@ -33,9 +33,7 @@ cv2.setNumThreads(1)
 
 
 def decode(data: bytes) -> Pixels:
-    """Decode as ``cv2.imread`` does (the EXIF orientation is applied, transparency dropped), to
-    (height, width, 3) RGB.
-    """
+    """Decode as ``cv2.imread`` does (EXIF applied, no transparency): (height, width, 3)."""
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if bgr is None:
         raise InputError("OpenCV cannot decode it; replace or remove it")

@@ -18,9 +18,7 @@ Check = Callable[[DocumentFacts], Iterable[Answer]]
 
 @cache
 def checks() -> dict[str, Check]:
-    """The checks by module name: every module of ``portproof.reports.claims.rules`` that has a
-    function ``check``.
-    """
+    """The checks by module name: modules of :mod:`.rules` with a function ``check``."""
     modules = (
         importlib.import_module(f"{rules.__name__}.{info.name}")
         for info in pkgutil.iter_modules(rules.__path__)

@@ -117,9 +117,7 @@ def _chips(pairs: list[str]) -> dict[str, int]:
 
 
 def judge(table: Table, policy: str) -> Judgement:
-    """Judge the best row by a policy's name; :class:`InputError` for a table of mixed boundaries or
-    of a rehearsal.
-    """
+    """Judge the best row; :class:`InputError` for mixed boundaries or a rehearsal."""
     if len(table.boundaries) > 1:
         raise InputError(
             f"policy '{policy}' compares rates within one timing boundary; give --boundary instead"

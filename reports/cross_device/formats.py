@@ -1,6 +1,4 @@
-"""A comparison table as Markdown, CSV, JSON and HTML. Labels and paths come from outside, so each
-format neutralises them.
-"""
+"""A comparison table as Markdown, CSV, JSON and HTML; each escapes labels and paths."""
 
 from __future__ import annotations
 

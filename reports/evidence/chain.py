@@ -183,9 +183,7 @@ def _grouped(findings: list[Finding]) -> list[Finding]:
 
 
 def uncovered(stages: list[Stage], sealed: Iterable[str], run_dir: Path) -> list[str]:
-    """Files of the run directory that neither a sidecar nor the report names, sorted; hidden files
-    are left out.
-    """
+    """Files that neither a sidecar nor the report names, sorted; hidden ones are left out."""
     known = {*makers(stages), *sealed}
     files = (p.relative_to(run_dir).as_posix() for p in run_dir.rglob("*") if p.is_file())
     return sorted(

@@ -132,9 +132,7 @@ def _stated(run_dir: Path) -> tuple[dict[str, Any] | None, str]:
 
 
 def _rechecked(stages: list[Stage], run_dir: Path) -> Iterator[Finding]:
-    """Each stage's figures from what lies below, by the module of its name; a stage without one has
-    only its hashes.
-    """
+    """Each stage's figures from what lies below; without a module it has only hashes."""
     for stage in stages:
         recheck = _recheck_of(stage)
         if recheck is None:

@@ -95,9 +95,7 @@ class RunData:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of every package that any stage depended on; the stages of one run agree, or the
-        last one counts.
-        """
+        """Versions of every package that any stage depended on; the last stage counts."""
         merged: dict[str, str] = {}
         for stage in self.stages:
             merged |= stage.proof.versions

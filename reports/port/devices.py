@@ -23,9 +23,7 @@ def model_stages(data: RunData) -> list[Stage]:
 
 
 def made_with(stage: Stage) -> str:
-    """What decided a model file, in words that need no translation: versions, chip, and the
-    precision that it computes in.
-    """
+    """What decided a model file: versions, chip, and the precision that it computes in."""
     facts, parameters = stage.proof.facts, stage.proof.parameters
     tensorrt, capability = parameters.get("tensorrt"), facts.get("compute_capability")
     cann = stage.proof.environment.get("cann") if stage.proof.stage == "onnx2om" else None
@@ -75,9 +73,7 @@ def timed_by_trtexec(performance: Performance) -> bool:
 
 
 def modes(performance: Performance) -> list[tuple[str, str]]:
-    """Boundary and the settings under which it was timed, where the runtime has some that change
-    what a time means.
-    """
+    """Boundary and settings of the timing, where the runtime has some that matter."""
     found = {
         m.boundary: ", ".join(f"{name} {value}" for name, value in m.options.items())
         for m in performance.measurements
@@ -87,9 +83,7 @@ def modes(performance: Performance) -> list[tuple[str, str]]:
 
 
 def counter_rows(performance: Performance) -> Iterator[dict[str, Any]]:
-    """The device's counters by label and batch, in the units of a report; None is what the device
-    does not tell.
-    """
+    """The device's counters by label and batch, in report units; None if not reported."""
     seen = set()
     for m in performance.measurements:
         c = m.counters

@@ -154,9 +154,7 @@ def command_of(data: RunData, artefact: str) -> str:
 
 
 def _visible(value: object) -> object:
-    """What a template puts out, its control characters made visible; line by line, since some
-    values have lines.
-    """
+    """A template's value with control characters made visible, line by line."""
     if not isinstance(value, str) or all(c.isprintable() or c in "\n\t" for c in value):
         return value
     return "\n".join(printable(line) for line in value.split("\n"))
@@ -189,9 +187,7 @@ def conversion_rows(data: RunData) -> list[tuple[str, str]]:
 
 
 def recipe_text(data: RunData) -> str:
-    """The preprocessing recipe, as compact YAML, from the sidecar of ``prep``; an empty string when
-    there is none.
-    """
+    """The preprocessing recipe as compact YAML, from the sidecar of the samples, or ""."""
     recipe = _recipe(data.stage(data.files.prep))
     return (
         yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None).strip() if recipe else ""
@@ -221,9 +217,7 @@ def end_to_end(stage: Stage) -> float | None:
 
 
 def by_tool(stage: Stage) -> dict[str, Any]:
-    """The ``tool`` that ran an inference and the ``rate`` of device time that it states; empty for
-    a run in this process.
-    """
+    """The ``tool`` of an inference and its ``rate`` of device time; empty without a tool."""
     rate, tool = stage.proof.facts.get("rate"), stage.proof.facts.get("runner")
     return (
         {"tool": tool, "rate": rate["images_per_second"]} if isinstance(rate, dict) and tool else {}
@@ -231,9 +225,7 @@ def by_tool(stage: Stage) -> dict[str, Any]:
 
 
 def performance_rows(performance: Performance) -> Iterable[dict[str, Any]]:
-    """A row for each measurement: label, batch, boundary, rate, percentiles of a call (None with
-    too few samples), calls.
-    """
+    """A row a measurement: label, batch, boundary, rate, percentiles of a call, calls."""
     for m in performance.measurements:
         yield {
             "label": m.label,

@@ -1,6 +1,4 @@
-"""The report as one HTML page: nothing is loaded from elsewhere, no script runs, and whatever came
-from outside is escaped.
-"""
+"""The report as one HTML page, escaped; nothing is loaded from elsewhere, no script."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The plots of a report as SVG, and what each shows in words. The same data gives the same bytes
-with the same matplotlib.
-"""
+"""The plots of a report as SVG, and in words. Equal data gives equal bytes."""
 
 from __future__ import annotations
 

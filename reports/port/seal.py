@@ -57,9 +57,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class SealedFile(msgspec.Struct, frozen=True):
-    """A file of the run directory as it was when the report was written; ``path`` is relative to
-    the run directory.
-    """
+    """A file as it was when the report was written; ``path`` is relative to the directory."""
 
     path: str
     size: int
@@ -107,9 +105,7 @@ def report_of(data: RunData) -> Report:
 
 
 def sealed_paths(run_dir: Path) -> list[str]:
-    """What the report seals, sorted: sidecars, settings, logs and the reports, except what is
-    written after it.
-    """
+    """What the report seals, sorted: sidecars, settings, logs and earlier reports."""
     sidecars = [p.relative_to(run_dir).as_posix() for p in run_dir.rglob(f"*{SUFFIX}")]
     found = [*run_dir.rglob("logs/*"), *(run_dir / REPORT).parent.rglob("*")]
     others = [p.relative_to(run_dir).as_posix() for p in found if p.is_file()]

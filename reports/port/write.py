@@ -37,9 +37,7 @@ def write_reports(run_dir: Path) -> RunData:
 
 
 def copy_card(data: RunData) -> None:
-    """Keep the model card's file with the run directory, where this host has the very file that the
-    export read.
-    """
+    """Keep the model card's file, if this host has the one that the export read."""
     source, export = card_file(data.settings.model), data.stage(data.files.onnx)
     if source is None or export is None:
         return
@@ -58,9 +56,7 @@ def write_readme(data: RunData, out: Path, language: str, template: str = "readm
 
 
 def plots_beside(data: RunData, out: Path) -> Mapping[str, Mapping[str, str]]:
-    """Link and words of each plot, where the document's place can link to the run directory's plots
-    relatively.
-    """
+    """Link and words of each plot, if the document can link to the plots relatively."""
     folder = data.root / data.files.plots
     if not folder.is_dir() or not out.absolute().is_relative_to(data.root):
         return {}

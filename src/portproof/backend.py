@@ -27,9 +27,7 @@ Feeds = Mapping[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A model's input or output: name, numpy dtype name, shape with the batch first; None is a
-    dynamic dimension.
-    """
+    """A model's input or output: name, numpy dtype name, shape, batch first; None is dynamic."""
 
     name: str
     dtype: str

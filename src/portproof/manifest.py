@@ -42,23 +42,6 @@ def sample_id(name: str | os.PathLike[str]) -> str:
     return stem
 
 
-def result_id(name: str | os.PathLike[str]) -> tuple[str, int]:
-    """The sample id and the output number of a result file ``<id>_<k>.bin|txt|npy``: cut at the
-    LAST underscore of the stem.
-
-    >>> result_id("result/ILSVRC2012_val_00000001_1.bin")
-    ('ILSVRC2012_val_00000001', 1)
-    """
-    stem = sample_id(name)
-    head, _, number = stem.rpartition("_")
-    if not head or not (number.isascii() and number.isdigit()):
-        raise InputError(
-            f"'{name}' is not a result file: '<sample id>_<output number>' was expected before the"
-            " first dot"
-        )
-    return head, int(number)
-
-
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One sample: its id (of the first input's file), its files in model input order, and its size
@@ -135,9 +118,7 @@ def _size(row: Sequence[str]) -> tuple[int | None, int | None]:
 
 
 def write_info(path: str | os.PathLike[str], samples: Sequence[Sample]) -> None:
-    """Write an info list, atomically: one line a sample and input, in the order given, indices from
-    0 without a gap.
-    """
+    """Write an info list, atomically: a line a sample and input, in order, indices from 0."""
     check_unique((s.id for s in samples), f"info list '{path}'")
     lines = []
     for index, sample in enumerate(samples):

@@ -202,9 +202,7 @@ class Performance(msgspec.Struct, kw_only=True):
 
 
 def read_performance(path: str | os.PathLike[str]) -> Performance:
-    """Read a ``perf.json``; :class:`InputError` if the file does not exist, is damaged, or is of
-    another schema version.
-    """
+    """Read a ``perf.json``; :class:`InputError` if it is missing, damaged or of another schema."""
     data = existing_file(path, "performance file").read_bytes()
     try:
         return performance_from(msgspec.json.decode(data), os.fspath(path))

@@ -23,9 +23,7 @@ ACCURACY_MARGIN_PP = 1.0
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``subject``'s best rate must be at least ``factor`` times ``other``'s. Both are targets'
-    names; rates are per board.
-    """
+    """``subject``'s best rate is at least ``factor`` times ``other``'s; targets, per board."""
 
     subject: str
     factor: float
@@ -34,9 +32,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One comparison that was made: ``measured`` against ``required``, in ``unit``; ``text`` says
-    it for people.
-    """
+    """One comparison: ``measured`` and ``required``, in ``unit``; ``text`` is for people."""
 
     name: str
     measured: float

@@ -46,9 +46,7 @@ class Target(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 def read_target(path: str | os.PathLike[str]) -> Target:
-    """Read a target from a YAML file; :class:`InputError` names the file, the line and the reason
-    when it is wrong.
-    """
+    """Read a target from a YAML file; :class:`InputError` has file, line and reason."""
     return load_yaml(path, Target, "target")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portproof.core.errors import InputError
-from portproof.manifest import Sample, files_in, read_info, result_id, sample_id, write_info
+from portproof.manifest import Sample, files_in, read_info, sample_id, write_info
 
 NAMES = st.text(
     st.characters(whitelist_categories=("L", "N"), whitelist_characters="_-"),
@@ -75,17 +75,6 @@ def test_a_blank_in_a_path_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="blank"):
         write_info(tmp_path / "x.info", [Sample("a", ("my prep/a.bin",))])
     assert not (tmp_path / "x.info").exists()
-
-
-@given(NAMES, st.integers(0, 99))
-def test_a_result_name_is_cut_at_the_last_underscore(name: str, number: int) -> None:
-    assert result_id(f"{name}_{number}.bin") == (name, number)
-
-
-@pytest.mark.parametrize("name", ["a.bin", "_1.bin", "a_.bin", "a_x.txt", "a_²."])
-def test_other_names_are_no_results(name: str) -> None:
-    with pytest.raises(InputError, match="not a result file"):
-        result_id(name)
 
 
 def test_ids_are_cut_at_the_first_dot() -> None:

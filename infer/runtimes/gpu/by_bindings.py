@@ -1,6 +1,4 @@
-"""CUDA memory, streams and events by cuda-python (``cuda.bindings.runtime``), whose calls answer
-``(error, *results)``.
-"""
+"""CUDA memory, streams and events by cuda-python, whose calls give ``(error, *results)``."""
 
 from __future__ import annotations
 

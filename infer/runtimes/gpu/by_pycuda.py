@@ -1,6 +1,4 @@
-"""CUDA memory, streams and events by pycuda, where it is already installed. CUDA graphs are not
-used through it.
-"""
+"""CUDA memory, streams and events by pycuda, where it is installed; no CUDA graphs."""
 
 from __future__ import annotations
 

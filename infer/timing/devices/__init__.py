@@ -1,6 +1,4 @@
-"""The counters of devices: one file a kind of device, ``on_<kind>.py``, found by the device's name
-(``cuda:0``, ``npu:0``).
-"""
+"""The counters of devices: one file a kind, ``on_<kind>.py``, as in ``cuda:0``, ``npu:0``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""NVIDIA GPUs, by NVML (``nvidia-ml-py``). Any call may be unsupported (vGPU, MIG, a sandbox): then
-its value is None.
-"""
+"""NVIDIA GPUs, by NVML. An unsupported call (vGPU, MIG, a sandbox) gives None."""
 
 from __future__ import annotations
 

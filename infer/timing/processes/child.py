@@ -168,9 +168,7 @@ class Server:
 
 
 def serve(handle: int) -> None:
-    """The worker's main loop: answer orders on the pipe until it closes. Whatever a runtime prints
-    goes to standard error.
-    """
+    """The worker's main loop: answer orders until the pipe closes; prints go to stderr."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the parent too, which ends its workers

@@ -33,9 +33,7 @@ class Usage:
 
 
 class Meter:
-    """Counts from when it is made: this process, or with ``children`` the programs that it ran and
-    waited for since.
-    """
+    """Counts from its making: this process, or with ``children`` the programs that it ran."""
 
     def __init__(self, children: bool = False) -> None:
         self._own_s = _children_s if children else time.process_time
@@ -49,9 +47,7 @@ class Meter:
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process has had resident since it began (getrusage: KiB on Linux,
-    bytes on macOS).
-    """
+    """The most memory resident in this process (getrusage: KiB on Linux, bytes on macOS)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -26,9 +26,7 @@ _RING_BYTES, _RING = 64 << 20, 4
 
 @dataclass(frozen=True, slots=True)
 class Feeding:
-    """Which inputs: the kind, the info list of real ones, and the sample shapes of a model card (by
-    input name).
-    """
+    """Which inputs: the kind, the info list of real ones, and the card's sample shapes."""
 
     kind: Kind
     info: str | None

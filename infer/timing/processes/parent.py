@@ -117,9 +117,7 @@ def workers_of(labels: Sequence[str]) -> Iterator[list[Worker]]:
 
 
 def ask(workers: Sequence[Worker], order: str, *arguments: Any) -> list[Any]:
-    """Give one order to all workers before any answer is awaited, so that they work at the same
-    time; their answers.
-    """
+    """Give one order to all workers before any answer is awaited; their answers."""
     for worker in workers:
         worker.send(order, *arguments)
     return [worker.answer() for worker in workers]

@@ -75,9 +75,7 @@ def _size(path: str) -> int:
 
 
 def link_samples(folder: Path, samples: Sequence[Sample]) -> list[Path]:
-    """One folder for each input with a link ``<id>.bin`` for each sample: no name can collide, be
-    cut, or hold a blank.
-    """
+    """One folder an input with a link ``<id>.bin`` a sample: no name collides or is cut."""
     folders = [folder / f"input{k}" for k in range(len(samples[0].files))]
     for number, target in enumerate(folders):
         target.mkdir()

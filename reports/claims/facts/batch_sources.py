@@ -27,9 +27,7 @@ _TOOL_SAYS = re.compile(r"try get model batchsize:\s?\d")
 
 @dataclass(frozen=True)
 class BatchLabel:
-    """One thing that says which batch a run had. ``weight`` 2: measured or computed with; 1:
-    written beside it.
-    """
+    """One thing that names a run's batch. ``weight`` 2: measured or computed; 1: beside it."""
 
     batch: int
     source: str

@@ -43,9 +43,7 @@ def conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int)
 
 
 def _leads_on(line: str) -> bool:
-    """Whether a line begins another measurement: it names a batch, a command or a log file, and
-    states nothing.
-    """
+    """Whether a line begins another measurement: it names a batch, command or log only."""
     return bool(PERF_FILE.search(line) or COMMAND.search(line) or batch_in(line))
 
 

@@ -28,9 +28,7 @@ _MOST_TABLES = 100
 
 
 class DocumentFacts:
-    """What a document shows: its logs with their batch and device, its claims, its tables, and what
-    follows from them.
-    """
+    """What a document shows: logs with batch and device, claims, tables, and conclusions."""
 
     def __init__(self, document: Document) -> None:
         self.document = document

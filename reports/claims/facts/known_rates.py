@@ -40,9 +40,7 @@ def devices_named(facts: DocumentFacts, text: str) -> list[str]:
 
 
 def rates(facts: DocumentFacts, device: str, batch: int | None, number: int) -> list[Rate]:
-    """The throughputs that tables, or else the lines above ``number``, give for a device at
-    a batch or at :data:`BEST`.
-    """
+    """The throughputs that tables, or else lines above ``number``, give for a device."""
     known: list[Rate] = []
     chips = chips_of(device)
     for table in facts.tables:

@@ -90,9 +90,7 @@ def batch_in(text: str) -> int | None:
 
 
 def device_spans(text: str) -> list[tuple[int, str]]:
-    """Where devices are named, as (position, device). 710 is the old name of 310P; T4 and "gpu" are
-    one device.
-    """
+    """Where devices are named, as (position, device). 710 is 310P; T4 and "gpu" are one."""
     return sorted(
         (match.start(), name) for name, pattern in _DEVICES for match in pattern.finditer(text)
     )

@@ -181,9 +181,7 @@ def is_table_rule(line: str) -> bool:
 
 
 def decode(data: bytes) -> str:
-    """Text from any bytes: UTF-8, UTF-16 with its mark, GBK; other bytes keep U+FFFD in
-    place of what is broken.
-    """
+    """Text from any bytes: UTF-8, UTF-16 with its mark, GBK; U+FFFD for broken ones."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
     for encoding in ("utf-8-sig", "gbk"):

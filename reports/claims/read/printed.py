@@ -38,9 +38,7 @@ class Printed:
 
     @property
     def slack(self) -> float:
-        """Half a last digit, as a fraction of the value: what rounding can have taken. A whole
-        number counts as exact.
-        """
+        """Half a last digit, as a fraction of the value: rounding. Whole numbers are exact."""
         return 0.5 * self.ulp / abs(self.value) if self.value and "." in self.text else 0.0
 
 

@@ -1,6 +1,4 @@
-"""Accuracy tables compared with what is claimed of them: "within 1 %", "0.24 % below", "reaches
-99.5 % of", and result.json.
-"""
+"""Accuracy tables compared with claims ("within 1 %", "0.24 % below") and result.json."""
 
 from __future__ import annotations
 

@@ -71,9 +71,7 @@ def _best(table: RateTable, column: RateColumn, rows: list[RateCell], best: Rate
 
 
 def _others_fit(table: RateTable, best: RateCell) -> bool:
-    """Whether the best row has other cells, each of them the largest of its column: then the rows
-    shown are all there are.
-    """
+    """Whether the best row has the largest cell of each column: no other row is missing."""
     pairs = [
         (cell.figure.value, max((v.figure.value for v in column.values if not v.best), default=0.0))
         for column in table.rates

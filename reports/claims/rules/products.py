@@ -26,9 +26,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
 
 
 def _equation(number: int, left: Term, stated: Printed, after: str) -> Checked:
-    """The verdict on one equation; ``after`` is the character behind it, which may change the right
-    side's scale.
-    """
+    """The verdict on one equation; ``after``, the next character, may change its scale."""
     percent, suffixed = after == "%", after in tuple("kKMGTW万亿")
     readings = [left.value, left.value * 100] if percent else [left.value]
     nearest = min(readings, key=lambda value: deviation(stated.value, value))

@@ -1,6 +1,4 @@
-"""Tables that show the same run twice: a cell of one compared with the cell of the same device and
-batch of the other.
-"""
+"""Tables that show the same run twice: their cells of one device and batch compared."""
 
 from __future__ import annotations
 

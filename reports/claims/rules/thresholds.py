@@ -187,9 +187,7 @@ def _pairs(
 
 
 def _judge(stated: Printed, bound: bool, top: Rate, bottom: Rate) -> tuple[Agreement, str]:
-    """The verdict on a stated quotient, and what follows instead; a ``bound`` is reached when the
-    quotient is larger.
-    """
+    """The verdict on a stated quotient, and the derived one; a ``bound`` may be exceeded."""
     derived, slack = top.value / bottom.value, top.slack + bottom.slack
     coarse = stated.digits <= 2 and stated.value < derived <= 1.15 * stated.value
     if bound:

@@ -1,6 +1,4 @@
-"""The labels of a run: its label file, or where this host lacks it, the labels that the tables of
-outcomes have.
-"""
+"""The labels of a run: its label file, or the labels in the tables of outcomes."""
 
 from __future__ import annotations
 

@@ -57,9 +57,7 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
 
 
 def result_folder(stage: Stage) -> str:
-    """The result folder: its sidecar is an input; a vendor tool's folder, which has none, is the
-    first argument.
-    """
+    """The result folder: its sidecar is an input; without one, the first argument."""
     records = stage.proof.inputs.get("result")
     return records[0].path.removesuffix(SUFFIX) if records else stage.command[2]
 

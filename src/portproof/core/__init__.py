@@ -1,3 +1,1 @@
-"""Services that every stage uses. They know no word of the trade: errors, files, options, progress,
-text, external programs.
-"""
+"""Services for every stage: errors, files, options, progress, text, external programs."""

@@ -44,9 +44,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--model", metavar="CARD", required=required, help=forms + note)
 
     def add_values(self, *flags: str, type: Callable[[str], Any] = str, **options: Any) -> None:
-        """Add an option that takes several values, given with commas, with spaces, or with the
-        option repeated.
-        """
+        """Add an option of several values, with commas, blanks, or the option repeated."""
         self.add_argument(*flags, nargs="+", type=str, action=_Values, item_type=type, **options)
 
     def error(self, message: str) -> NoReturn:

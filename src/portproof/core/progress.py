@@ -50,9 +50,7 @@ def warn(sentence: str) -> None:
 
 @dataclass
 class Meter:
-    """Counts finished items. ``done`` counts from where a resumed run begins; the rate is of this
-    process alone.
-    """
+    """Counts finished items. ``done``: a resumed run's start; the rate is of this process."""
 
     stage: str
     total: int
@@ -106,9 +104,7 @@ class Meter:
 
 @contextmanager
 def meter(stage: str, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
-    """A meter over ``total`` items of which ``done`` were finished before; a bar on a terminal,
-    lines elsewhere.
-    """
+    """A meter over ``total`` items, of which ``done`` are finished: a bar, or lines."""
     counter = Meter(stage, total, unit, done, _first=done)
     on_terminal = sys.stderr.isatty() and not _settings.quiet and not _settings.as_json
     if not on_terminal:

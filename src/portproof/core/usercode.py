@@ -44,9 +44,7 @@ def source_of(text: str, card_path: str | None = None) -> tuple[Path, str]:
 
 
 def load_callable(source: Path, attribute: str) -> tuple[Any, ModuleType]:
-    """Run the file anew and find the callable in it. Use it inside :func:`own_folder`, and call
-    what it returns there too.
-    """
+    """Run the file anew and find the callable in it. Use both inside :func:`own_folder`."""
     name = _unique_name(source)
     for old in [n for n in sys.modules if n == name or n.startswith(f"{name}__")]:
         del sys.modules[old]

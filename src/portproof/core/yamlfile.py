@@ -76,9 +76,7 @@ def _line_of(root: yaml.Node | None, place: str, reason: str) -> int:
 
 
 def _refuse_duplicates(node: yaml.Node, known: set[int]) -> None:
-    """Refuse a key that is there twice, and aliases: a few lines of them can expand to more
-    values than any memory holds.
-    """
+    """Refuse a key that occurs twice, and aliases, which can expand beyond any memory."""
     if id(node) in known:
         raise yaml.MarkedYAMLError(
             problem="aliases (*name) are not read here; write the value out",

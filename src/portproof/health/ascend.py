@@ -1,6 +1,4 @@
-"""Ascend devices: ``npu-smi`` lists what there is, ``atc`` converts, and aclruntime or Huawei's own
-tools execute.
-"""
+"""Ascend devices: ``npu-smi`` lists them, ``atc`` converts, aclruntime or tools execute."""
 
 from __future__ import annotations
 

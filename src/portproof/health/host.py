@@ -156,9 +156,7 @@ def diagnose(names: Sequence[str] = (), host: Host | None = None) -> list[Check]
 
 
 def checks_of(target: Target, host: Host) -> Iterator[Check]:
-    """The checks of one target: those of all targets, its vendor's, its backend's, and last whether
-    a whole port can run.
-    """
+    """The checks of one target: common ones, its vendor's, its backend's, and the port's."""
     checks = [
         needs(target, name, [host.package(*item) for item in items])
         for name, items in COMMON.items()

@@ -24,9 +24,7 @@ READ_SLACK, PURE_SLACK = 0.01, 0.05
 
 
 def check(run: Run) -> None:
-    """Add to the run's warnings what holds for every family: the order of min, mean, median,
-    percentiles and max.
-    """
+    """Warn if min, mean, median, percentiles and max are out of order: true of every family."""
     for group in SPREADS:
         lowest = f"{group}_min"
         for stage in {f.stage: None for f in run.figures if f.name == lowest}:
@@ -81,9 +79,7 @@ def batch_of_rates(run: Run) -> float | None:
 
 
 def mean_batch(batch: int, samples: float | None) -> float:
-    """Samples in a batch on average: N / ceil(N / batch), since the last one is short; the batch
-    where N is not known.
-    """
+    """Samples in a batch on average: N / ceil(N / batch); without N, the batch."""
     return samples / math.ceil(samples / batch) if samples else batch
 
 

@@ -25,9 +25,7 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\
 
 
 class Line(NamedTuple):
-    """A line, or one carriage-return segment of it. ``number`` is 1-based; ``cut``: the file ends
-    here without a newline.
-    """
+    """A line, or a carriage-return segment of it. ``number`` from 1; ``cut``: no line end."""
 
     number: int
     text: str

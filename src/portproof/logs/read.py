@@ -126,9 +126,7 @@ def _read_each(paths: list[str]) -> tuple[list[Run], list[str]]:
 
 
 def logs_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Files of a folder tree that may be logs, sorted; folders of results, hidden files and
-    sidecars are passed over.
-    """
+    """Files that may be logs, sorted; results, hidden files and sidecars are passed over."""
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(
             f
@@ -145,9 +143,7 @@ def logs_in(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _hint_batch(run: Run, file: Path) -> None:
-    """Note the batch that the name of the file, or of its folder ``bs16``, hints at; a hint is
-    never the run's batch.
-    """
+    """Note the batch in the name of the file or of its folder ``bs16``: it is only a hint."""
     named = _NAMED_BATCH.search(file.stem) or _BATCH_FOLDER.fullmatch(file.absolute().parent.name)
     if named and run.status != "failed":
         run.facts.setdefault("batch_hint", int(named[1]))

@@ -101,9 +101,7 @@ class Journal:
         self._file.flush()
 
     def _read(self) -> tuple[dict[str, FileRecord], bool]:
-        """Records of the journal on disk, and whether it is of this run. A last line cut short by a
-        kill is left out.
-        """
+        """Records of the journal on disk, and whether it is of this run. A cut line is left out."""
         if not self.path.is_file():
             return {}, False
         first, *rest = self.path.read_bytes().split(b"\n")[:-1] or [b"{}"]

@@ -22,9 +22,7 @@ ROOT_MARK = "port.yaml"
 
 
 class FileRecord(msgspec.Struct, frozen=True):
-    """One file as it was when it was hashed. ``path`` is relative to the run directory's root when
-    inside it, else absolute.
-    """
+    """One file as it was when hashed. ``path``: relative to the run directory, or absolute."""
 
     path: str
     size: int
@@ -34,9 +32,7 @@ class FileRecord(msgspec.Struct, frozen=True):
 
 
 class Proof(msgspec.Struct, kw_only=True):
-    """The content of a sidecar. ``simulated`` marks a rehearsal; ``facts`` is what the stage
-    measured or found out.
-    """
+    """The content of a sidecar. ``simulated``: a rehearsal; ``facts``: what was found."""
 
     schema: str
     stage: str

@@ -1,6 +1,4 @@
-"""What a port would do again in a run directory, and why: from its sidecars and its settings,
-without running anything.
-"""
+"""What a port would do again in a run directory, and why; nothing is run."""
 
 from __future__ import annotations
 

@@ -43,9 +43,7 @@ def port(options: argparse.Namespace) -> int:
 
 
 class Runner:
-    """Runs steps in a run directory, each as a process of its own, so that no runtime disturbs the
-    next one's clock.
-    """
+    """Runs steps, each as a process of its own, so that none disturbs the next one's clock."""
 
     def __init__(self, run: RunDir, lock: int, options: argparse.Namespace) -> None:
         self.run, self.lock = run, lock

@@ -52,9 +52,7 @@ class Judgement:
 
 
 def judge(run: RunDir, failed: bool = False) -> Judgement:
-    """Judge a run directory by the gates that its settings name. ``failed``: a tool or a device
-    failed on the way.
-    """
+    """Judge a run directory by its settings. ``failed``: a tool or a device failed."""
     gates = []
     for side in run.compared:
         speed = speed_gate if side.is_in_alternation else device_speed_gate

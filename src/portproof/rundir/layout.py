@@ -188,7 +188,5 @@ class RunDir:
 
 
 def open_run(root: Path) -> RunDir:
-    """A run directory as its settings describe it; :class:`portproof.core.errors.InputError` if the
-    folder is not one.
-    """
+    """A run directory and its settings; :class:`InputError` if the folder is not one."""
     return RunDir(root, read_settings(root))

@@ -81,9 +81,7 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
 
 
 def demonstration(run: RunDir) -> Iterator[Step]:
-    """Make the demonstration's images, labels and weights: scikit-learn's digits, and a small
-    network trained on them.
-    """
+    """Make the demonstration's images, labels and weights from scikit-learn's digits."""
     folder = data_folder("examples") / "digits"
     card = folder / "digits.yaml"
     yield Step("data", str(folder / "data.py"), ("data",), makes=("data",), portable=True)

@@ -45,9 +45,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def read_settings(run_dir: Path) -> Settings:
-    """Read ``port.yaml``; :class:`InputError` when the folder is no run directory or is of another
-    schema version.
-    """
+    """Read ``port.yaml``; :class:`InputError` without one, or for another schema version."""
     path = run_dir / FILE
     if not path.is_file():
         raise InputError(

@@ -97,11 +97,7 @@ def test_records_are_read_back_or_refused(tmp_path: Path) -> None:
         from_proof(proof(tmp_path, **{FACT: {"where": "nowhere"}}))
 
 
-def test_a_foreign_file_says_nothing(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    from portproof.convert.export.fold import normalisation_of
+def test_a_foreign_file_says_nothing(tiny_onnx: Path) -> None:
+    from portproof.convert.onnxfile.inherit import normalisation_fact
 
-    onnx.save(
-        onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])), tmp_path / "foreign.onnx"
-    )
-    assert normalisation_of(tmp_path / "foreign.onnx") is None
+    assert normalisation_fact(tiny_onnx) == {}

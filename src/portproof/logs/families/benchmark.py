@@ -60,9 +60,7 @@ class _Log:
 
 
 class Reader:
-    """Collects sections into runs: a section that repeats, or that comes before one already met,
-    begins the next run.
-    """
+    """Collects sections into runs: one that repeats, or comes too early, begins the next."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -177,9 +175,7 @@ def _figures(log: _Log) -> list[Figure]:
 
 
 def _sample_count(log: _Log, run: Run) -> Figure | None:
-    """Samples = end-to-end rate x time, which must be a whole number within the six digits that the
-    tool prints.
-    """
+    """Samples = end-to-end rate x time: a whole number within the six printed digits."""
     rate, latency = log.value("e2e", "rate"), log.value("e2e", "latency")
     product = samples_of(run)
     if rate is None or latency is None or product is None:

@@ -64,9 +64,7 @@ def _is_whole(number: str, rate: float) -> bool:
 
 
 def fields_of(text: str, line: Line, ends_file: bool) -> tuple[Section, list[str]]:
-    """The fields of a section's text, and a warning for one that the end of the file may have cut
-    and that is left out.
-    """
+    """The fields of a section's text, and a warning for one that the file's end cut."""
     cut = []
     section = Section()
     for match in _FIELD.finditer(text):

@@ -48,9 +48,7 @@ def _named(text: str) -> dict[str, object]:
 
 
 class Reader:
-    """One run a figure line; the lines before it tell its model, device, command and the cost of
-    each execution.
-    """
+    """One run a figure line; lines before it have its model, device, command and costs."""
 
     def __init__(self, source: str) -> None:
         self.source = source

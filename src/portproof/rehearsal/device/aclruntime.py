@@ -101,9 +101,7 @@ class InferenceSession(LoadedModel):
         return 0
 
     def create_tensor_from_fileslist(self, desc: tensor_desc, files: Sequence[str]) -> Tensor:
-        """One tensor on the device of the files' bytes one after the other; what they do not fill
-        stays as it was.
-        """
+        """One tensor on the device with the files' bytes in order; the rest is unchanged."""
         data = b""
         for index, file in enumerate(files):
             try:

@@ -65,9 +65,7 @@ def _lists(given: Sequence[str], inputs: int) -> list[list[str]]:
 
 
 def load(files: Sequence[str], needed: int) -> np.ndarray[Any, Any]:
-    """The bytes of a batch for one input that takes ``needed`` bytes; a single file keeps its type
-    and its shape.
-    """
+    """The bytes of a batch for one input of ``needed`` bytes; one file keeps its type."""
     names = [files[0] if f == _PADDING else f for f in files]
     parts = [np.load(n) if n.lower().endswith(".npy") else np.fromfile(n, np.int8) for n in names]
     if len(parts) == 1:

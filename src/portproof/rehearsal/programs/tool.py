@@ -1,6 +1,4 @@
-"""What the simulated ``benchmark`` and ``msame`` share: a loaded model that is fed bytes, and the
-output forms.
-"""
+"""The core of the simulated ``benchmark`` and ``msame``: a loaded model, and outputs."""
 
 from __future__ import annotations
 

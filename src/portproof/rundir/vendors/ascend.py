@@ -1,6 +1,4 @@
-"""Ascend devices: check them, convert, infer for accuracy at each batch that ports report, and time
-every batch.
-"""
+"""Ascend devices: check, convert, infer for accuracy, and time every batch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""NVIDIA GPUs: make the file of the target's precision, build engines, infer for accuracy, and time
-every batch by trtexec.
-"""
+"""NVIDIA GPUs: reduce the precision, build engines, infer, and time by trtexec."""
 
 from __future__ import annotations
 

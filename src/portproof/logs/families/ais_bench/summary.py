@@ -77,9 +77,7 @@ def _rounding(mean: float) -> float:
 
 
 def _is_divided(batch: float, known: int | None, slack: float) -> bool:
-    """Whether rate x mean is 1 / batch, as the formula of May 2022 makes it: of the known batch, or
-    of some batch up to 128.
-    """
+    """Whether rate x mean is 1 / batch (May 2022): of the known batch, or any up to 128."""
     if batch <= 0 or batch > 0.6 or known == 1:
         return False
     if known is not None:

@@ -91,9 +91,7 @@ _WARNING = re.compile(r"\* ((?:Throughput may be bound|Multiple inference stream
 
 
 class Reader:
-    """Gathers one :class:`.Summary` a run: a banner, a new summary's title, or a figure met again
-    begins the next.
-    """
+    """One :class:`.Summary` a run: a banner, a title, or a repeated figure begins the next."""
 
     def __init__(self, source: str) -> None:
         self.source = source

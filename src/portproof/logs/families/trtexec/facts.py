@@ -1,6 +1,4 @@
-"""Facts of a run in a trtexec log: version, command line, batch, and the mode that decides the
-timing boundary.
-"""
+"""Facts of a run in a trtexec log: version, command line, batch, and its mode."""
 
 from __future__ import annotations
 
