@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -138,6 +139,29 @@ def test_no_two_modules_differ_by_grammar_alone(root: Path) -> None:
     for name in names:
         alike.setdefault("_".join(map(stem, name.split("_"))), set()).add(name)
     assert not [sorted(several) for several in alike.values() if len(several) > 1]
+
+
+OF_A_RUN_DIRECTORY = re.compile(
+    r"\b(compare\.json|perf\.json|card\.json|result\.json|outcomes\.csv|model\.onnx|prep\.info)\b"
+)
+
+
+def test_names_of_a_run_directory_are_spelled_in_one_place(root: Path) -> None:
+    rooms = ("src/portproof/rundir", "src/portproof/proof", "reports/port", "reports/evidence")
+    wrong = []
+    for path in (path for room in rooms for path in (root / room).rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        wrong += [
+            f"{path.relative_to(root)}:{node.lineno} {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in documents
+            and OF_A_RUN_DIRECTORY.search(node.value)
+            and path != root / "src/portproof/rundir/layout.py"
+        ]
+    assert not wrong
 
 
 def test_a_runnable_stage_file_is_imported_by_nobody(root: Path) -> None:
