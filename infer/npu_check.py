@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 
-if (
-    not __package__
-):  # run from a clone: make `portproof` importable, and nothing else of the checkout
+# Run from a clone: make `portproof` importable, and nothing else of the checkout.
+if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
 from portproof.core.arguments import Parser, not_negative, run_stage

@@ -169,9 +169,8 @@ class Server:
 
 def serve(handle: int) -> None:
     """The worker's main loop: answer orders until the pipe closes; prints go to stderr."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the parent too, which ends its workers
+    # Ctrl-C reaches the parent too, which ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)
     pipe: Connection[Any, Any] = Connection(handle)
     server = Server()

@@ -109,9 +109,8 @@ def _host_busy_s() -> float | None:
     if psutil is None:
         return None
     times = psutil.cpu_times()
-    guests = getattr(times, "guest", 0.0) + getattr(
-        times, "guest_nice", 0.0
-    )  # Linux counts them in user and nice already
+    # Linux counts guests in user and nice already.
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - guests)
 
 
