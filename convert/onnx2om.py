@@ -114,12 +114,12 @@ def _add_arithmetic(p: Parser) -> None:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
-    from portproof.convert.ascend.atc import Request
+    from portproof.convert.ascend.atc import AtcRequest
     from portproof.convert.ascend.offline_model import convert
     from portproof.core import progress
 
     progress.configure(options.quiet, options.log_json)
-    request = Request(
+    request = AtcRequest(
         model=options.model_file,
         out=options.out,
         target=options.target,

@@ -79,7 +79,7 @@ def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from pathlib import Path
 
-    from portproof.convert.nvidia.engines import Request, convert
+    from portproof.convert.nvidia.engines import EngineRequest, convert
     from portproof.core import progress
     from portproof.core.errors import InputError
 
@@ -90,7 +90,7 @@ def work(options: argparse.Namespace) -> int:
         )
     batches = tuple(dict.fromkeys(options.batch or [1]))
     calibration = Path(options.calib) if options.calib else None
-    request = Request(
+    request = EngineRequest(
         Path(options.model_file),
         options.out,
         batches,

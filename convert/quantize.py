@@ -56,13 +56,13 @@ def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from pathlib import Path
 
-    from portproof.convert.precision.reduce import Request, reduce
+    from portproof.convert.precision.reduce import ReduceRequest, reduce
     from portproof.core import progress
 
     progress.configure(options.quiet, options.log_json)
     info = Path(options.info) if options.info else None
     reduce(
-        Request(
+        ReduceRequest(
             Path(options.model_file),
             Path(options.out),
             options.precision,

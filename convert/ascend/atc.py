@@ -44,7 +44,7 @@ _OWN_FLAGS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class AtcRequest:
     """What is to be converted. ``out`` may hold ``{batch}``; the dynamic settings exclude each
     other and are spelled as atc takes them. ``flags``: more of atc's own, ``name=value``.
     """
@@ -112,7 +112,7 @@ class Conversion:
 
 
 def conversions(
-    request: Request, inputs: Sequence[TensorSpec], new_precision: bool
+    request: AtcRequest, inputs: Sequence[TensorSpec], new_precision: bool
 ) -> list[Conversion]:
     """The conversions of a request. ``new_precision``: this atc knows ``--precision_mode_v2``."""
     common = []
@@ -171,12 +171,12 @@ def more_flags(flags: Sequence[str]) -> dict[str, str]:
     return known
 
 
-def _is_dynamic(request: Request) -> bool:
+def _is_dynamic(request: AtcRequest) -> bool:
     return bool(request.dynamic_batch or request.image_sizes or request.dims or request.shape_range)
 
 
 def _dynamic(
-    request: Request, inputs: Sequence[TensorSpec]
+    request: AtcRequest, inputs: Sequence[TensorSpec]
 ) -> tuple[Gears, str, list[tuple[str, list[int]]]]:
     """What is chosen at run time, the flag that says so, and the inputs' shapes, after a check that
     they fit each other.
@@ -213,7 +213,11 @@ def _dynamic(
 
 
 def _static(
-    request: Request, inputs: Sequence[TensorSpec], name: str, batch: int, common: tuple[str, ...]
+    request: AtcRequest,
+    inputs: Sequence[TensorSpec],
+    name: str,
+    batch: int,
+    common: tuple[str, ...],
 ) -> Conversion:
     shapes = shapes_of(request.input_shape, inputs, batch)
     open_ = [n for n, shape in shapes if -1 in shape]

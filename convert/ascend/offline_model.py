@@ -11,7 +11,7 @@ from pathlib import Path
 
 from portproof import rehearsal
 from portproof.backend import TensorSpec
-from portproof.convert.ascend.atc import Conversion, Request, conversions, more_flags
+from portproof.convert.ascend.atc import AtcRequest, Conversion, conversions, more_flags
 from portproof.convert.ascend.om_facts import FACT, OmFacts
 from portproof.convert.ascend.operators import doubts
 from portproof.convert.onnxfile.inherit import normalisation_fact
@@ -57,7 +57,7 @@ _MEANINGS = {
 
 
 def convert(
-    request: Request, *, timeout_s: float | None = None, dry_run: bool = False
+    request: AtcRequest, *, timeout_s: float | None = None, dry_run: bool = False
 ) -> list[Proof]:
     """Make every ``.om`` of a request; the sidecar of each (none with ``dry_run``, which prints the
     commands).
@@ -91,7 +91,7 @@ def convert(
 
 def _make(
     conversion: Conversion,
-    request: Request,
+    request: AtcRequest,
     head: OnnxHead,
     soc_version: str,
     timeout_s: float | None,
@@ -145,7 +145,7 @@ def _make(
     return work.finish([conversion.file], facts | normalisation_fact(model, _aipp(request)))
 
 
-def _facts(conversion: Conversion, request: Request, head: OnnxHead) -> OmFacts:
+def _facts(conversion: Conversion, request: AtcRequest, head: OnnxHead) -> OmFacts:
     """What the tools that run the model must know of it: with AIPP its first input is raw pixels,
     and atc can be asked for other outputs.
     """
@@ -170,7 +170,7 @@ def _facts(conversion: Conversion, request: Request, head: OnnxHead) -> OmFacts:
     return OmFacts(gears=conversion.gears, inputs=tuple(inputs), outputs=outputs)
 
 
-def _aipp(request: Request) -> Path | None:
+def _aipp(request: AtcRequest) -> Path | None:
     return existing_file(request.aipp, "AIPP configuration") if request.aipp else None
 
 
@@ -207,7 +207,7 @@ def _made(done: Finished, scratch: Path, name: str) -> Path:
     raise done.failure(f"atc {done.how}{missing or ' but made no .om file'}")
 
 
-def _soc_version(request: Request, target: Target) -> str:
+def _soc_version(request: AtcRequest, target: Target) -> str:
     """The chip to convert for: the one that the request names, which must be of the target's kind;
     else the chip of this host, if it is of that kind; else the target's.
     """

@@ -38,7 +38,7 @@ BATCHES = (1, 3)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ExportRequest:
     """What decides an export. ``batch`` None is dynamic; ``fold``: normalisation inside."""
 
     opset: int = 11
@@ -77,7 +77,7 @@ def export(
     """
     card = resolve_card(model) if isinstance(model, str) else model
     target, source = Path(out), Path(weights)
-    request = Request(opset, batch, simplify, fold_normalize)
+    request = ExportRequest(opset, batch, simplify, fold_normalize)
     _check_request(request, card, target)
     check_weights(card, source)
     job = _job(card, source, target, request)
@@ -96,7 +96,7 @@ def export(
 
 
 def write_checked(
-    network: nn.Module, card: Card, request: Request, path: Path
+    network: nn.Module, card: Card, request: ExportRequest, path: Path
 ) -> tuple[bool, parity.Parity]:
     """Write a model to an ONNX file in a folder of its own, and check its form and its numbers.
 
@@ -108,7 +108,7 @@ def write_checked(
     return simplified, _check_numbers(network, card, request, path)
 
 
-def _check_request(request: Request, card: Card, target: Path) -> None:
+def _check_request(request: ExportRequest, card: Card, target: Path) -> None:
     if request.opset not in OPSETS:
         raise InputError(
             f"opset {request.opset} cannot be written: {OPSETS[0]} to {OPSETS[-1]} was expected (11"
@@ -120,13 +120,13 @@ def _check_request(request: Request, card: Card, target: Path) -> None:
         normalise_fold.check_foldable(card)
 
 
-def _check_packages(request: Request) -> None:
+def _check_packages(request: ExportRequest) -> None:
     for package in ("torch", "onnx", "onnxruntime", *(["onnxslim"] if request.simplify else [])):
         if importlib.util.find_spec(package) is None:
             raise MissingPackageError(package, "exporting to ONNX", "convert")
 
 
-def _job(card: Card, weights: Path, target: Path, request: Request) -> Work:
+def _job(card: Card, weights: Path, target: Path, request: ExportRequest) -> Work:
     """The stage's inputs and parameters. The code that a user's model file imports is known from
     the last time that it was built.
     """
@@ -152,7 +152,7 @@ def _job(card: Card, weights: Path, target: Path, request: Request) -> Work:
     )
 
 
-def _write_draft(network: nn.Module, card: Card, request: Request, draft: Path) -> bool:
+def _write_draft(network: nn.Module, card: Card, request: ExportRequest, draft: Path) -> bool:
     """Export into ``draft``; returns whether the graph was simplified."""
     import onnx
 
@@ -174,7 +174,7 @@ def _write_draft(network: nn.Module, card: Card, request: Request, draft: Path) 
     return request.simplify and not large
 
 
-def _trace(network: nn.Module, card: Card, request: Request, draft: Path) -> None:
+def _trace(network: nn.Module, card: Card, request: ExportRequest, draft: Path) -> None:
     count = request.batch or 2
     feeds = parity.sample_inputs(card, count, seed=1)
     if request.fold:
@@ -193,14 +193,16 @@ def _trace(network: nn.Module, card: Card, request: Request, draft: Path) -> Non
     )
 
 
-def _describe(model: onnx.ModelProto, card: Card, request: Request) -> None:
+def _describe(model: onnx.ModelProto, card: Card, request: ExportRequest) -> None:
     """Say in the file where its input is normalised."""
     entry = model.metadata_props.add()
     entry.key = METADATA_KEY
     entry.value = msgspec.json.encode(normalisation_by(card.preprocessing, request.fold)).decode()
 
 
-def _check_numbers(network: nn.Module, card: Card, request: Request, draft: Path) -> parity.Parity:
+def _check_numbers(
+    network: nn.Module, card: Card, request: ExportRequest, draft: Path
+) -> parity.Parity:
     batches = request.check_batches
     feeds = parity.sample_inputs(card, sum(batches))
     given = parity.sample_pixels(card, sum(batches)) if request.fold else feeds
@@ -228,7 +230,9 @@ def _check_numbers(network: nn.Module, card: Card, request: Request, draft: Path
     return result
 
 
-def _facts(card: Card, request: Request, result: parity.Parity, simplified: bool) -> dict[str, Any]:
+def _facts(
+    card: Card, request: ExportRequest, result: parity.Parity, simplified: bool
+) -> dict[str, Any]:
     return {
         "max_difference": result.max_difference,
         "allowed_difference": result.allowed,

@@ -37,7 +37,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class EngineRequest:
     """What is to be built. ``out`` may hold ``{batch}``. ``shapes``: ``name:min,opt,max`` with
     dimensions as in ``1x3x224x224``, for one engine with a profile; without them there is one
     engine a batch. ``calibration``: a calibration cache of TensorRT 8 or 10, for int8 by trtexec.
@@ -61,7 +61,7 @@ class Request:
 
 
 def convert(
-    request: Request, *, timeout_s: float | None = None, dry_run: bool = False
+    request: EngineRequest, *, timeout_s: float | None = None, dry_run: bool = False
 ) -> list[Proof]:
     """Build every engine of a request; the sidecar of each (none with ``dry_run``, which prints
     what would be done).
@@ -96,7 +96,7 @@ def convert(
     return []
 
 
-def _build(request: Request, model: OnnxHead, batch: int | None, version: str) -> Build:
+def _build(request: EngineRequest, model: OnnxHead, batch: int | None, version: str) -> Build:
     engine = request.engine(batch)
     cache = engine.parent / f"timing_{version}.cache"
     return Build(
@@ -113,7 +113,11 @@ def _build(request: Request, model: OnnxHead, batch: int | None, version: str) -
 
 
 def _make(
-    build: Build, request: Request, model: OnnxHead, tool: Trtexec | None, timeout_s: float | None
+    build: Build,
+    request: EngineRequest,
+    model: OnnxHead,
+    tool: Trtexec | None,
+    timeout_s: float | None,
 ) -> Proof:
     """One engine, unless its sidecar says that nothing changed: the model, TensorRT, the GPU, the
     shapes and the precision.

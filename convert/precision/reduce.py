@@ -31,7 +31,7 @@ _REVISION = {"fp16": 1, "int8": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReduceRequest:
     """What is to be made. ``info``: the list of samples that int8 is calibrated on, ``samples`` of
     them by ``method``; fp16 is checked on them.
     """
@@ -44,7 +44,7 @@ class Request:
     method: str = "minmax"
 
 
-def reduce(request: Request) -> Proof:
+def reduce(request: ReduceRequest) -> Proof:
     """Write ``out`` unless it is up to date; its sidecar says how far its outputs are from the fp32
     model's, as ONNX Runtime computes both on the processor: of fp16 that is the rounding of the
     weights, since its arithmetic is float32 there.
@@ -85,7 +85,7 @@ def reduce(request: Request) -> Proof:
     )
 
 
-def _chosen(request: Request) -> list[Sample]:
+def _chosen(request: ReduceRequest) -> list[Sample]:
     """Samples evenly spread over the info list, so that they are not all of one class."""
     if request.info is None:
         if request.precision == "int8":
@@ -98,7 +98,7 @@ def _chosen(request: Request) -> list[Sample]:
     return [samples[i * len(samples) // count] for i in range(count)]
 
 
-def _work(request: Request, files: Sequence[Path], chosen: Sequence[Sample]) -> Work:
+def _work(request: ReduceRequest, files: Sequence[Path], chosen: Sequence[Sample]) -> Work:
     inputs = {
         "model": list(files),
         "info": [request.info] if request.info else [],
@@ -124,7 +124,7 @@ def _work(request: Request, files: Sequence[Path], chosen: Sequence[Sample]) -> 
 
 
 def _write_checked(
-    request: Request, chosen: list[Sample], draft: Path, scratch: Path
+    request: ReduceRequest, chosen: list[Sample], draft: Path, scratch: Path
 ) -> tuple[int, dict[str, float]]:
     """Write the file, check its form and its numbers; its opset and difference from fp32."""
     before = session_of(request.model)

@@ -18,7 +18,7 @@ from portproof.core.shell import tail_of
 from portproof.core.text import listed
 from portproof.infer.offline.write import result_name
 from portproof.infer.runtimes.npu_devices import device_index
-from portproof.infer.vendor import Job, Outcome, find
+from portproof.infer.vendor import Outcome, ToolJob, find
 from portproof.infer.vendor.parts.gears import gear_flags
 from portproof.infer.vendor.parts.scratch import check_sizes, scratch_beside
 from portproof.manifest import Sample, read_info
@@ -106,12 +106,12 @@ def run_with_tool(
         return read_proof(work.sidecar)
     check_sizes(samples, facts.inputs if facts else None)
     log, number = target.absolute().parent / "logs" / f"{runner}.log", device_index(device)
-    job = Job(path.absolute(), batch, number, Path(), log, form, gear, facts)
+    job = ToolJob(path.absolute(), batch, number, Path(), log, form, gear, facts)
     return _to_the_end(work, runner, job, samples, perf_file)
 
 
 def _to_the_end(
-    work: Work, runner: str, job: Job, samples: Sequence[Sample], perf_file: str | Path | None
+    work: Work, runner: str, job: ToolJob, samples: Sequence[Sample], perf_file: str | Path | None
 ) -> Proof:
     """Run the tool in a scratch folder, take its results, and write the sidecar."""
     with Journal(work) as journal, scratch_beside(work.artefact) as scratch:

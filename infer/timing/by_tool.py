@@ -18,7 +18,7 @@ from portproof.core.progress import Meter
 from portproof.infer import vendor
 from portproof.infer.runtimes.npu_devices import device_index
 from portproof.infer.timing.devices.watch import Devices
-from portproof.infer.timing.processes.counters import Meter as Usages
+from portproof.infer.timing.processes.counters import UsageMeter
 from portproof.infer.timing.protocol import Job, Plan, Timed, observed, refuse
 from portproof.infer.timing.subject import Subject
 from portproof.infer.vendor.parts.gears import gear_flags
@@ -83,9 +83,11 @@ class ByTool:
         for _ in range(self.job.plan.blocks):
             with scratch_beside(folder / name) as scratch:
                 log = folder / "logs" / f"{name}.log"
-                run = vendor.Job(model.absolute(), batch, number, scratch, log, "bin", gear, facts)
+                run = vendor.ToolJob(
+                    model.absolute(), batch, number, scratch, log, "bin", gear, facts
+                )
                 inputs = self._inputs(subject, facts, batch, scratch)
-                used = Usages(children=True)
+                used = UsageMeter(children=True)
                 with watch.block():
                     runs.append(tool.time_calls(run, (self.job.plan.iterations or 1) + 1, inputs))
                 usages.append([used.usage()])

@@ -18,8 +18,7 @@ from portproof.core.shell import Finished, run_program
 from portproof.host.nvidiasmi import gpu_here
 from portproof.infer.runtimes.trt_engine import stated_precision
 from portproof.infer.timing.devices.watch import Devices, Watch
-from portproof.infer.timing.processes.counters import Meter as Usages
-from portproof.infer.timing.processes.counters import Usage
+from portproof.infer.timing.processes.counters import Usage, UsageMeter
 from portproof.infer.timing.protocol import Job, Plan, Timed, observed, refuse
 from portproof.infer.timing.trtexec_blocks import (
     BOUNDARIES,
@@ -101,7 +100,7 @@ class ByTrtexec:
         engine = self.subject.model(batch).absolute()
         command = bench_command(self.tool, engine, shapes, mode, times=times, seconds=seconds)
         command.append(f"--device={self.device.partition(':')[2] or '0'}")
-        used = Usages(children=True)
+        used = UsageMeter(children=True)
         with watch.block():
             done = run_program(command, times.with_suffix(".log"), timeout_s=60 + 10 * seconds)
         timed.usages.append([used.usage()])

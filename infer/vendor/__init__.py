@@ -17,7 +17,7 @@ from portproof.manifest import Sample
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ToolJob:
     """One run of a tool: a model (absolute path) of a batch on a device, in a scratch folder of
     its own that is empty. ``log``: where its output is kept. ``gear``: the flags that choose a gear
     of a dynamic model, as ais_bench and msame spell them. ``facts``: those of the model's sidecar.
@@ -57,12 +57,12 @@ class Tool(Protocol):
     #: Kinds of input that it can be timed with.
     INPUTS: tuple[str, ...]
 
-    def infer(self, job: Job, samples: Sequence[Sample]) -> Outcome:
+    def infer(self, job: ToolJob, samples: Sequence[Sample]) -> Outcome:
         """Run the model over samples; :class:`ToolError` with the end of the log unless the tool
         succeeded and every result is there.
         """
 
-    def time_calls(self, job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
+    def time_calls(self, job: ToolJob, count: int, inputs: Sequence[Path]) -> list[float]:
         """Seconds of ``count`` executions on the device. ``inputs``: one file a model input that
         holds the whole batch; none: the tool makes its own.
         """

@@ -16,7 +16,7 @@ from typing import Any
 from portproof.core.errors import InputError
 from portproof.core.shell import Finished, run_program, vendor_environment
 from portproof.host import ais_bench
-from portproof.infer.vendor import Job, Outcome
+from portproof.infer.vendor import Outcome, ToolJob
 from portproof.infer.vendor.parts.proven import because, proven, times_of
 from portproof.infer.vendor.parts.scratch import link_samples
 from portproof.logs.families.ais_bench import FAMILY
@@ -30,7 +30,7 @@ INPUTS: tuple[str, ...] = ("random", "zeros", "real")
 _DIRNAME = "run"
 
 
-def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
+def infer(job: ToolJob, samples: Sequence[Sample]) -> Outcome:
     """Run the model over samples."""
     folders = link_samples(job.scratch, samples)
     done = _run(job, "--input", ",".join(f.name for f in folders), "--outfmt", job.form.upper())
@@ -57,7 +57,7 @@ def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
     return Outcome(_results(summary, done, job.scratch), path, rate, facts)
 
 
-def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
+def time_calls(job: ToolJob, count: int, inputs: Sequence[Path]) -> list[float]:
     """Seconds of each execution. Without inputs it runs on zeros; its own random data are bytes,
     which as floats may be no numbers.
     """
@@ -68,7 +68,7 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
     return times_of(proven(done, summary, FAMILY, "ais_bench wrote no whole summary"), count, done)
 
 
-def _run(job: Job, *arguments: str) -> Finished:
+def _run(job: ToolJob, *arguments: str) -> Finished:
     if missing := ais_bench.why_not():
         raise InputError(
             f"{missing}; the tool comes with the ais_bench wheels"

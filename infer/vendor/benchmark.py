@@ -16,7 +16,7 @@ from pathlib import Path
 
 from portproof.core.errors import InputError
 from portproof.core.shell import Finished, find_program, run_program, tool_folders
-from portproof.infer.vendor import Job, Outcome
+from portproof.infer.vendor import Outcome, ToolJob
 from portproof.infer.vendor.parts.proven import because, proven, times_of
 from portproof.logs.consistency import near
 from portproof.manifest import Sample, sample_id, write_info
@@ -30,7 +30,7 @@ INPUTS: tuple[str, ...] = ("random",)
 _SLACK = 2e-5
 
 
-def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
+def infer(job: ToolJob, samples: Sequence[Sample]) -> Outcome:
     """Run the model over samples."""
     listed = job.scratch / "input.info"
     write_info(
@@ -56,7 +56,7 @@ def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
     return Outcome(_results(folder, samples), perf, rate, checks)
 
 
-def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
+def time_calls(job: ToolJob, count: int, inputs: Sequence[Path]) -> list[float]:
     """Seconds of each execution in pure inference."""
     if inputs:
         raise InputError(
@@ -68,7 +68,7 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
     return times_of(run, count, done)
 
 
-def _run(job: Job, *arguments: str) -> Finished:
+def _run(job: ToolJob, *arguments: str) -> Finished:
     if job.gear:
         raise InputError(
             "the benchmark tool runs models of a fixed batch; convert for that batch, or use"
@@ -94,7 +94,9 @@ def _run(job: Job, *arguments: str) -> Finished:
     return done
 
 
-def _checked(perf: Path, done: Finished, samples: int, job: Job) -> tuple[float, dict[str, float]]:
+def _checked(
+    perf: Path, done: Finished, samples: int, job: ToolJob
+) -> tuple[float, dict[str, float]]:
     """The Interface rate, if the perf file is whole and of these samples and this batch."""
     run = proven(done, perf, "benchmark", "benchmark left no whole perf file")
     rate, count = run.value("throughput", "device"), run.value("samples")

@@ -13,7 +13,7 @@ from pathlib import Path
 from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
 from portproof.core.shell import Finished, find_program, run_program, tool_folders
-from portproof.infer.vendor import Job, Outcome
+from portproof.infer.vendor import Outcome, ToolJob
 from portproof.infer.vendor.parts.proven import because, proven, times_of
 from portproof.logs.families.msame import FAMILY, mean_of
 from portproof.logs.logged import Run
@@ -26,7 +26,7 @@ INPUTS: tuple[str, ...] = ("random", "zeros", "real")
 _MOST_LOOPS = 100
 
 
-def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
+def infer(job: ToolJob, samples: Sequence[Sample]) -> Outcome:
     """Run the model over samples."""
     if job.facts is None or job.facts.inputs is None:
         progress.warn(
@@ -48,7 +48,7 @@ def infer(job: Job, samples: Sequence[Sample]) -> Outcome:
     )
 
 
-def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
+def time_calls(job: ToolJob, count: int, inputs: Sequence[Path]) -> list[float]:
     """Seconds of each execution, one run of the tool a hundred; without inputs it runs on zeros."""
     given = ("--input", ",".join(str(p) for p in inputs)) if inputs else ()
     times: list[float] = []
@@ -59,7 +59,7 @@ def time_calls(job: Job, count: int, inputs: Sequence[Path]) -> list[float]:
     return times
 
 
-def _run(job: Job, *arguments: str) -> tuple[Finished, Run]:
+def _run(job: ToolJob, *arguments: str) -> tuple[Finished, Run]:
     program = find_program(
         ["msame"], tool_folders(), "build it from Ascend/tools, or use --runner ais_bench"
     )
@@ -81,7 +81,7 @@ def _run(job: Job, *arguments: str) -> tuple[Finished, Run]:
     return done, proven(done, done.log, FAMILY, lack)
 
 
-def _write_batches(job: Job, groups: Sequence[Sequence[Sample]]) -> list[Path]:
+def _write_batches(job: ToolJob, groups: Sequence[Sequence[Sample]]) -> list[Path]:
     """A folder for each input with one file a batch, the last one filled up with its own first
     sample; names sort in the order of the samples.
     """
@@ -99,7 +99,9 @@ def _stem(index: int) -> str:
     return f"batch{index:09}"
 
 
-def _results(job: Job, groups: Sequence[Sequence[Sample]], done: Finished) -> dict[str, list[Path]]:
+def _results(
+    job: ToolJob, groups: Sequence[Sequence[Sample]], done: Finished
+) -> dict[str, list[Path]]:
     """Each batch's outputs cut into one file a sample."""
     made = list((job.scratch / "out").iterdir())
     if len(made) != 1:
@@ -121,7 +123,7 @@ def _results(job: Job, groups: Sequence[Sequence[Sample]], done: Finished) -> di
     return results
 
 
-def _sample_bytes(job: Job, number: int, size: int) -> int:
+def _sample_bytes(job: ToolJob, number: int, size: int) -> int:
     """Bytes of a sample in a file of output ``number``. With a choice at run time the file can be
     as long as for the largest one.
     """

@@ -16,7 +16,7 @@ from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.infer.offline.read import check_files, padded, read_batch
 from portproof.manifest import Sample, read_info
-from portproof.metrics.layerwise.probe import Probe, Tensor
+from portproof.metrics.layerwise.probe import Probe, ProbedTensor
 
 #: A layer's error has grown when it is so many times that of what the layer reads.
 _GROWTH = 10.0
@@ -228,7 +228,7 @@ def _batched(feeds: dict[str, Array], probe: Probe) -> dict[str, Array]:
     return padded(feeds, probe.inputs[0].shape[0] or 1)
 
 
-def _layers(tensors: Sequence[Tensor], sums: Mapping[str, _Sum]) -> list[Layer]:
+def _layers(tensors: Sequence[ProbedTensor], sums: Mapping[str, _Sum]) -> list[Layer]:
     """The compared tensors with the error of what their nodes read; a tensor without a counterpart
     passes on what its own node reads.
     """

@@ -23,7 +23,7 @@ _LARGEST_MODEL = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
-class Tensor:
+class ProbedTensor:
     """The output of a node: its name, the node's operator and name, and its inputs."""
 
     name: str
@@ -60,7 +60,7 @@ class Probe:
                 " layers visible"
             )
         self.tensors = [
-            Tensor(name, node.op_type, node.name, tuple(node.input))
+            ProbedTensor(name, node.op_type, node.name, tuple(node.input))
             for node in self._model.graph.node
             for name in node.output
             if name

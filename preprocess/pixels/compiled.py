@@ -12,7 +12,7 @@ import PIL
 from PIL import Image
 
 from portproof.preprocess.pixels.geometry import plan
-from portproof.preprocess.pixels.native import FILTERS, Core, CoreUnavailable, Job, load
+from portproof.preprocess.pixels.native import FILTERS, Core, CoreJob, CoreUnavailable, load
 from portproof.preprocess.pixels.pillow_images import Pixels, crop_resized, to_rgb
 from portproof.recipe import Recipe, Resize
 
@@ -50,12 +50,12 @@ class CompiledRecipe:
         self.core.resample(np.asarray(to_rgb(image)), job, sample)
         return sample
 
-    def _job(self, height: int, width: int) -> Job | None:
+    def _job(self, height: int, width: int) -> CoreJob | None:
         recipe, steps = self.recipe, plan(self.recipe, height, width)
         if vertical_first(height, width, steps.height, steps.width):
             return None
         rows, columns, (sample_height, sample_width) = steps.rows, steps.columns, recipe.size
-        return Job(
+        return CoreJob(
             width=width,
             height=height,
             new_width=steps.width,

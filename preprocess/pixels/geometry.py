@@ -26,7 +26,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CropPlan:
     """The size of an image after the resize, and what the crop keeps of it."""
 
     height: int
@@ -35,7 +35,7 @@ class Plan:
     columns: Span
 
 
-def plan(recipe: Recipe, height: int, width: int) -> Plan:
+def plan(recipe: Recipe, height: int, width: int) -> CropPlan:
     """The plan for an image of ``height`` x ``width``; :class:`InputError` when its resized form
     would vanish or be enormous.
     """
@@ -53,7 +53,7 @@ def plan(recipe: Recipe, height: int, width: int) -> Plan:
             f" megapixels, at most {MAX_INTERMEDIATE_PIXELS // 1_000_000} are allowed; leave it out"
         )
     crop_height, crop_width = recipe.size
-    return Plan(
+    return CropPlan(
         new_height,
         new_width,
         centre_span(new_height, crop_height, recipe.crop_rounding),

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from portproof.core.errors import InputError
-from portproof.preprocess.pixels.geometry import Plan, plan
+from portproof.preprocess.pixels.geometry import CropPlan, plan
 from portproof.recipe import Recipe
 
 Pixels = npt.NDArray[np.uint8]
@@ -81,7 +81,7 @@ def crop_resized(image: Image.Image, recipe: Recipe) -> Pixels:
     return on_canvas(np.asarray(image.crop(box)), steps, recipe)
 
 
-def on_canvas(pixels: Pixels, steps: Plan, recipe: Recipe) -> Pixels:
+def on_canvas(pixels: Pixels, steps: CropPlan, recipe: Recipe) -> Pixels:
     """The kept pixels at their place in a sample of the recipe's size; the rest is ``fill``.
     Nothing is copied when nothing is missing.
     """

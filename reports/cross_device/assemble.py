@@ -12,13 +12,13 @@ from portproof.core.files import write_text
 from portproof.core.text import listed
 from portproof.logs.logged import Run
 from portproof.logs.read import logs_in, read
-from portproof.policy import Judgement, judge_accuracy, judge_speed, level_text
+from portproof.policy import PolicyJudgement, judge_accuracy, judge_speed, level_text
 from portproof.reports.cross_device.formats import as_csv, as_html, as_json, as_markdown
 from portproof.reports.cross_device.populate import build
 from portproof.reports.cross_device.table import Table
 from portproof.target import match_target
 
-Writer = Callable[[Table, list[Judgement]], str]
+Writer = Callable[[Table, list[PolicyJudgement]], str]
 FORMATS: dict[str, Writer] = {
     "md": as_markdown,
     "csv": lambda table, _: as_csv(table),
@@ -116,7 +116,7 @@ def _chips(pairs: list[str]) -> dict[str, int]:
     return counts
 
 
-def judge(table: Table, policy: str) -> Judgement:
+def judge(table: Table, policy: str) -> PolicyJudgement:
     """Judge the best row; :class:`InputError` for mixed boundaries or a rehearsal."""
     if len(table.boundaries) > 1:
         raise InputError(
@@ -138,7 +138,7 @@ def judge(table: Table, policy: str) -> Judgement:
     return judge_speed(policy, best)
 
 
-def _accuracy(text: str) -> Judgement:
+def _accuracy(text: str) -> PolicyJudgement:
     measured, separator, published = text.replace("%", "").partition("/")
     try:
         figures = float(measured), float(published)
@@ -156,7 +156,7 @@ def _accuracy(text: str) -> Judgement:
     return judge_accuracy(*figures)
 
 
-def _write(path: Path, table: Table, judgements: list[Judgement]) -> None:
+def _write(path: Path, table: Table, judgements: list[PolicyJudgement]) -> None:
     ending = path.suffix.lstrip(".").lower()
     if path.suffix and ending not in FORMATS:
         raise InputError(
@@ -170,7 +170,7 @@ def _write(path: Path, table: Table, judgements: list[Judgement]) -> None:
 
 
 def _write_level(
-    path: str, table: Table, speed: list[Judgement], accuracy: Judgement | None
+    path: str, table: Table, speed: list[PolicyJudgement], accuracy: PolicyJudgement | None
 ) -> None:
     if len(speed) > 1:
         raise InputError("--level-file holds one PerfStatus; give one --policy")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from portproof.core.text import csv_field, markdown, printable
-from portproof.policy import Judgement
+from portproof.policy import PolicyJudgement
 from portproof.reports.cross_device.table import Cell, Table
 
 SCHEMA = "portproof.table/1"
@@ -59,7 +59,7 @@ def _shown(cell: Cell | None, best: bool, mixed: bool, line_break: str) -> str:
     )
 
 
-def _remarks(table: Table, judgements: Sequence[Judgement]) -> list[str]:
+def _remarks(table: Table, judgements: Sequence[PolicyJudgement]) -> list[str]:
     """The lines under the table: units, chips, boundary, notes, what was left out, warnings and
     the policies' comparisons.
     """
@@ -78,7 +78,7 @@ def _remarks(table: Table, judgements: Sequence[Judgement]) -> list[str]:
     return lines + [line for judgement in judgements for line in judgement.lines()]
 
 
-def as_markdown(table: Table, judgements: Sequence[Judgement] = ()) -> str:
+def as_markdown(table: Table, judgements: Sequence[PolicyJudgement] = ()) -> str:
     """The table and its remarks as Markdown."""
     heads = ["", *(markdown(h) for h in _heads(table))]
     rows = [heads, *_shown_rows(table, "<br>")]
@@ -123,7 +123,7 @@ def as_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def as_data(table: Table, judgements: Sequence[Judgement] = ()) -> dict[str, Any]:
+def as_data(table: Table, judgements: Sequence[PolicyJudgement] = ()) -> dict[str, Any]:
     """The table for machines: unrounded, each cell with its working, file and line."""
 
     def row(batch: int | None) -> dict[str, Any]:
@@ -171,14 +171,14 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in names}
 
 
-def as_json(table: Table, judgements: Sequence[Judgement] = ()) -> str:
+def as_json(table: Table, judgements: Sequence[PolicyJudgement] = ()) -> str:
     """The table for machines, as JSON text."""
     return (
         json.dumps(as_data(table, judgements), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     )
 
 
-def as_html(table: Table, judgements: Sequence[Judgement] = ()) -> str:
+def as_html(table: Table, judgements: Sequence[PolicyJudgement] = ()) -> str:
     """The table and its remarks as one HTML page without scripts or outside resources."""
     head = "".join(f"<th>{html.escape(printable(h))}</th>" for h in ["", *_heads(table)])
     body = "\n".join(

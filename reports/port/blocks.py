@@ -15,7 +15,7 @@ _MARKER = re.compile(r"^<!-- portproof:(begin|end) (\w+) -->[ \t]*\r?$", re.MULT
 
 
 @dataclass(frozen=True)
-class Block:
+class MarkedBlock:
     """A block: its name, and its place in the text, markers included."""
 
     name: str
@@ -23,11 +23,11 @@ class Block:
     end: int
 
 
-def blocks_in(text: str, where: str) -> list[Block]:
+def blocks_in(text: str, where: str) -> list[MarkedBlock]:
     """The blocks of a document, in order; :class:`InputError` names the marker that has no partner
     or occurs twice.
     """
-    found: list[Block] = []
+    found: list[MarkedBlock] = []
     begun: re.Match[str] | None = None
     for marker in _MARKER.finditer(text):
         line = text.count("\n", 0, marker.start()) + 1
@@ -44,7 +44,7 @@ def blocks_in(text: str, where: str) -> list[Block]:
             raise InputError(
                 f"{where}, line {line}: the block '{name}' occurs twice; remove one of them"
             )
-        found.append(Block(name, begun.start(), marker.end()))
+        found.append(MarkedBlock(name, begun.start(), marker.end()))
         begun = None
     if begun is not None:
         raise InputError(

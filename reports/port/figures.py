@@ -42,7 +42,7 @@ _COMPARED = {
 }
 
 
-class Figure(msgspec.Struct, frozen=True, kw_only=True):
+class ReportFigure(msgspec.Struct, frozen=True, kw_only=True):
     """One number of the report. ``value`` is in ``unit`` (``1``: a fraction or a count; ``pp``:
     percentage points), null when it was not measured; ``ci95``: its two-sided 95 % interval, where
     there is one; ``file``: relative to the run directory; ``how``: the formula.
@@ -56,7 +56,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     ci95: tuple[float, float] | None = None
 
 
-def figures_of(data: RunData) -> list[Figure]:
+def figures_of(data: RunData) -> list[ReportFigure]:
     """Every figure of the report, in the report's order; worked out once."""
     parts = (_conversion, _accuracy, _comparisons, _end_to_end, _performance, _boards)
     return data.once(figures_of, lambda: [figure for part in parts for figure in part(data)])
@@ -76,7 +76,7 @@ def wilson(hits: int, samples: int) -> tuple[float, float]:
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def _conversion(data: RunData) -> Iterator[Figure]:
+def _conversion(data: RunData) -> Iterator[ReportFigure]:
     stage = data.stage(data.files.onnx)
     for name in ("max_difference", "allowed_difference", "spread") if stage else ():
         assert stage is not None
@@ -84,7 +84,7 @@ def _conversion(data: RunData) -> Iterator[Figure]:
         yield _figure(f"conversion/{name}", value, "logits", stage.sidecar, f"facts.{name}")
 
 
-def _accuracy(data: RunData) -> Iterator[Figure]:
+def _accuracy(data: RunData) -> Iterator[ReportFigure]:
     for label, batches in data.results.items():
         for batch, rows in batches.items():
             outcomes, side = data.outcomes(label, batch), data.files.side(label)
@@ -100,7 +100,7 @@ def _accuracy(data: RunData) -> Iterator[Figure]:
                 yield _figure(f"{prefix}/top{k}", hits / samples, "1", file, how, interval)
 
 
-def _comparisons(data: RunData) -> Iterator[Figure]:
+def _comparisons(data: RunData) -> Iterator[ReportFigure]:
     for label, compared in data.comparisons.items():
         file = data.comparison_file(label)
         for name, unit in _COMPARED.items():
@@ -109,7 +109,7 @@ def _comparisons(data: RunData) -> Iterator[Figure]:
             yield _figure(f"{label}/compare/{name}", value, unit, file, name, interval)
 
 
-def _end_to_end(data: RunData) -> Iterator[Figure]:
+def _end_to_end(data: RunData) -> Iterator[ReportFigure]:
     for stage in data.stages:
         facts = stage.proof.facts
         timed, rate = facts.get("end_to_end"), facts.get("rate")
@@ -125,7 +125,7 @@ def _end_to_end(data: RunData) -> Iterator[Figure]:
             yield _figure(f"{stage.artefact}/tool_rate", value, RATE, stage.sidecar, how)
 
 
-def _performance(data: RunData) -> Iterator[Figure]:
+def _performance(data: RunData) -> Iterator[ReportFigure]:
     for label, performance in data.performances.items():
         file = data.perf_file(label)
         prefix = f"{label}/perf"
@@ -164,7 +164,7 @@ def per_board(data: RunData, label: str) -> list[tuple[int, float, int]]:
     return [(batch, rate, chips) for batch, rate, chips in timed if rate]
 
 
-def _boards(data: RunData) -> Iterator[Figure]:
+def _boards(data: RunData) -> Iterator[ReportFigure]:
     for label, performance in data.boards.items():
         file = data.files.board(data.files.side(label))
         for row in board_rows(performance):
@@ -178,7 +178,7 @@ def _boards(data: RunData) -> Iterator[Figure]:
             yield _figure(f"{prefix}/share", row.share, "1", file, "together / product")
 
 
-def _measured(prefix: str, m: Measurement, file: str) -> Iterator[Figure]:
+def _measured(prefix: str, m: Measurement, file: str) -> Iterator[ReportFigure]:
     how = "clients x batch x calls / sum of seconds"
     yield _figure(f"{prefix}/rate", m.images_per_second, RATE, file, how)
     yield _figure(f"{prefix}/calls", len(m.samples), "1", file, "counted calls in blocks")
@@ -196,5 +196,5 @@ def _figure(  # noqa: PLR0917 - a row of a table, in the order of its columns
     file: str,
     how: str,
     ci95: tuple[float, float] | None = None,
-) -> Figure:
-    return Figure(id=name, value=value, unit=unit, file=file, how=how, ci95=ci95)
+) -> ReportFigure:
+    return ReportFigure(id=name, value=value, unit=unit, file=file, how=how, ci95=ci95)

@@ -21,7 +21,7 @@ from portproof.core.files import sha256_of
 from portproof.proof.lineage import makers
 from portproof.proof.sidecar import SUFFIX, versions_of
 from portproof.reports.port.data import RunData
-from portproof.reports.port.figures import Figure, figures_of
+from portproof.reports.port.figures import ReportFigure, figures_of
 from portproof.rundir.layout import RunDir
 
 SCHEMA = "portproof.report/1"
@@ -73,7 +73,7 @@ class Report(msgspec.Struct, kw_only=True):
     verdict: str
     simulated: bool
     gates: list[GateResult]
-    figures: list[Figure]
+    figures: list[ReportFigure]
     origins: list[Origin]
     versions: dict[str, str]
     environment: dict[str, str]

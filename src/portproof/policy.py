@@ -31,7 +31,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Requirement:
     """One comparison: ``measured`` and ``required``, in ``unit``; ``text`` is for people."""
 
     name: str
@@ -43,12 +43,12 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class PolicyJudgement:
     """What a policy says, with every comparison that led to it."""
 
     policy: str
     verdict: Verdict
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Requirement, ...]
 
     def lines(self) -> list[str]:
         """The judgement for people, one comparison a line."""
@@ -76,7 +76,7 @@ def policy_about(target: str) -> str | None:
     return next((n for n in names if find_policy(n).rules[0].subject == target), None)
 
 
-def judge_speed(policy: str, best: Mapping[str, tuple[float, str]]) -> Judgement:
+def judge_speed(policy: str, best: Mapping[str, tuple[float, str]]) -> PolicyJudgement:
     """Judge the best rates, target name -> (images per second per card, how to call it), by a
     policy's name.
 
@@ -91,14 +91,14 @@ def judge_speed(policy: str, best: Mapping[str, tuple[float, str]]) -> Judgement
             " add their logs"
         )
     comparisons = tuple(_compare(rule, best) for rule in rules)
-    return Judgement(
+    return PolicyJudgement(
         policy, Verdict.PASS if all(c.holds for c in comparisons) else Verdict.FAIL, comparisons
     )
 
 
 def judge_accuracy(
     measured_percent: float, published_percent: float, margin_pp: float = ACCURACY_MARGIN_PP
-) -> Judgement:
+) -> PolicyJudgement:
     """Judge an accuracy, in percent, against the published one: at most ``margin_pp`` percentage
     points lower.
 
@@ -115,12 +115,14 @@ def judge_accuracy(
         " be lost"
     )
     verdict = Verdict.PASS if holds else Verdict.FAIL
-    return Judgement(
-        "accuracy", verdict, (Comparison("accuracy", measured_percent, required, "%", holds, text),)
+    return PolicyJudgement(
+        "accuracy",
+        verdict,
+        (Requirement("accuracy", measured_percent, required, "%", holds, text),),
     )
 
 
-def level_text(speed: Judgement | None, accuracy: Judgement | None) -> str:
+def level_text(speed: PolicyJudgement | None, accuracy: PolicyJudgement | None) -> str:
     """The content of ModelZoo's ``modelzoo_level.txt``: ``key:value`` lines without blanks, a key
     only where it was judged.
 
@@ -135,7 +137,7 @@ def level_text(speed: Judgement | None, accuracy: Judgement | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _compare(rule: Rule, best: Mapping[str, tuple[float, str]]) -> Comparison:
+def _compare(rule: Rule, best: Mapping[str, tuple[float, str]]) -> Requirement:
     (subject, subject_name), (other, other_name) = best[rule.subject], best[rule.other]
     required = rule.factor * other
     holds = subject >= required
@@ -143,7 +145,7 @@ def _compare(rule: Rule, best: Mapping[str, tuple[float, str]]) -> Comparison:
         f"{printable(subject_name)} {subject:.4f} images/s is {subject / other:.4f} x"
         f" {printable(other_name)} {other:.4f}, {rule.factor:g} x = {required:.4f} is required"
     )
-    return Comparison(
+    return Requirement(
         f"{rule.subject} >= {rule.factor:g} x {rule.other}",
         subject,
         required,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CounterReading:
     """A device's counters at one moment; None is what it does not give. They are the whole
     device's, other programs on it included.
 
@@ -30,7 +30,7 @@ class Reading:
     processes: frozenset[int] | None = None
 
 
-class Source(Protocol):
+class CounterSource(Protocol):
     """Where the counters of one kind of device come from."""
 
     #: Seconds between readings while a subject is timed; None: asking is so much work that it is
@@ -42,7 +42,7 @@ class Source(Protocol):
     def facts(self, device: str) -> dict[str, Any]:
         """What the device is and how it is set, by name."""
 
-    def read(self, device: str) -> Reading:
+    def read(self, device: str) -> CounterReading:
         """The device now."""
 
 
@@ -55,12 +55,14 @@ def kinds() -> list[str]:
     )
 
 
-def source_for(device: str) -> Source | None:
+def source_for(device: str) -> CounterSource | None:
     """The counters of a device; None for a kind that has none (the processor's are in
     :mod:`portproof.infer.timing.processes.counters`), and for a host that lacks what reads them.
     """
     kind = device.partition(":")[0]
     if kind not in kinds():
         return None
-    source: Source | None = importlib.import_module(f"{__name__}.on_{kind}").open_source(device)
+    source: CounterSource | None = importlib.import_module(f"{__name__}.on_{kind}").open_source(
+        device
+    )
     return source

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portproof.core import progress
-from portproof.infer.timing.devices import Reading
+from portproof.infer.timing.devices import CounterReading
 
 #: NVML's mask of reasons why the clock is held down (nvml.h, clocks event reasons).
 _LIMITS = {
@@ -55,7 +55,7 @@ class Nvml:
             "persistence_mode": ask("nvmlDeviceGetPersistenceMode", handle),
         }
 
-    def read(self, device: str) -> Reading:
+    def read(self, device: str) -> CounterReading:
         """The device now."""
         ask, handle = self._ask, self._handle(device)
         load, memory = (
@@ -67,7 +67,7 @@ class Nvml:
             handle,
         )
         processes = ask("nvmlDeviceGetComputeRunningProcesses", handle)
-        return Reading(
+        return CounterReading(
             utilisation=None if load is None else load.gpu / 100,
             memory_used_bytes=None if memory is None else int(memory.used),
             power_w=_scaled(ask("nvmlDeviceGetPowerUsage", handle), 1e-3),

@@ -9,7 +9,7 @@ from typing import Any
 from portproof.core.errors import PortProofError
 from portproof.host import npusmi
 from portproof.infer.runtimes.npu_devices import device_index
-from portproof.infer.timing.devices import Reading
+from portproof.infer.timing.devices import CounterReading
 
 
 class NpuSmi:
@@ -34,12 +34,12 @@ class NpuSmi:
             }
         )
 
-    def read(self, device: str) -> Reading:
+    def read(self, device: str) -> CounterReading:
         """The device now."""
         chip = self._chip(device)
         if chip is None:
-            return Reading()
-        return Reading(
+            return CounterReading()
+        return CounterReading(
             memory_used_bytes=None if chip.memory_used_mb is None else chip.memory_used_mb << 20,
             power_w=chip.power_w,
             temperature_c=chip.temperature_c,

@@ -14,7 +14,7 @@ from typing import Any
 
 from portproof.core import progress
 from portproof.core.text import listed
-from portproof.infer.timing.devices import Reading, Source, kinds, source_for
+from portproof.infer.timing.devices import CounterReading, CounterSource, kinds, source_for
 
 #: Spread of the clock, (highest - lowest) / highest, above which times are not of one speed.
 CLOCK_SPREAD = 0.05
@@ -55,9 +55,9 @@ class Devices:
 
 @dataclass(frozen=True, slots=True)
 class _Device:
-    source: Source
+    source: CounterSource
     facts: dict[str, Any]
-    before: Reading
+    before: CounterReading
 
 
 class Watch:
@@ -67,11 +67,11 @@ class Watch:
 
     def __init__(self, name: str, found: _Device | None) -> None:
         self.device = name
-        self.blocks: list[list[Reading]] = []
+        self.blocks: list[list[CounterReading]] = []
         self.moments: list[float] = []
         self._source = found.source if found else None
         self.facts = found.facts if found else {}
-        self.before = found.before if found else Reading()
+        self.before = found.before if found else CounterReading()
         self.throttles = found.source.throttles if found else frozenset()
 
     @contextmanager
@@ -81,7 +81,7 @@ class Watch:
         if source is None:
             yield
             return
-        readings: list[Reading] = []
+        readings: list[CounterReading] = []
         self.moments = []
         over = threading.Event()
         if source.interval_s is None:
@@ -110,11 +110,13 @@ class Watch:
         self.blocks[-1] = [self.blocks[-1][i] for i in kept]
         return self.moments[kept[-1]] - self.moments[kept[0]] if kept else 0.0
 
-    def _sample(self, interval_s: float, over: threading.Event, readings: list[Reading]) -> None:
+    def _sample(
+        self, interval_s: float, over: threading.Event, readings: list[CounterReading]
+    ) -> None:
         while not over.wait(interval_s):
             self._read(readings)
 
-    def _read(self, readings: list[Reading]) -> None:
+    def _read(self, readings: list[CounterReading]) -> None:
         assert self._source is not None
         self.moments.append(time.time())
         readings.append(self._source.read(self.device))
@@ -205,12 +207,12 @@ def _energy(watch: Watch, calls_s: float, images: float) -> float | None:
     return sum(used) / images
 
 
-def _inside(watch: Watch) -> list[Reading]:
+def _inside(watch: Watch) -> list[CounterReading]:
     """The readings taken while calls were timed."""
     return [r for block in watch.blocks for r in block[1:-1]]
 
 
-def _known(readings: Sequence[Reading], name: str) -> list[Any]:
+def _known(readings: Sequence[CounterReading], name: str) -> list[Any]:
     return [value for r in readings if (value := getattr(r, name)) is not None]
 
 

@@ -21,7 +21,12 @@ from portproof import backend as backends
 from portproof.backend import Array, LoadRequest, Session, check_batch, check_feeds, complete
 from portproof.core.errors import PortProofError
 from portproof.infer.timing.processes.clock import Times, time_calls
-from portproof.infer.timing.processes.counters import Meter, Usage, memory_bytes, peak_memory_bytes
+from portproof.infer.timing.processes.counters import (
+    Usage,
+    UsageMeter,
+    memory_bytes,
+    peak_memory_bytes,
+)
 from portproof.infer.timing.processes.feed import Feeding
 from portproof.measurement import Boundary
 
@@ -144,7 +149,7 @@ class Server:
         """One block of counted calls, after one uncounted call that pays for the switch."""
         assert self._session is not None
         first = time_calls(self._session, self._feeds, 1)
-        meter = Meter()
+        meter = UsageMeter()
         times = time_calls(self._session, self._feeds, count)
         usage = meter.usage()
         return Block(first, times, self._rest(), usage, peak_memory_bytes())

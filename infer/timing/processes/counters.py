@@ -32,7 +32,7 @@ class Usage:
     wall_s: float
 
 
-class Meter:
+class UsageMeter:
     """Counts from its making: this process, or with ``children`` the programs that it ran."""
 
     def __init__(self, children: bool = False) -> None:

@@ -53,7 +53,7 @@ class CoreUnavailable(Exception):
     """Why the compiled core cannot be used here, in a few words."""
 
 
-class Job(ctypes.Structure):
+class CoreJob(ctypes.Structure):
     """``struct job`` of core.h."""
 
     _fields_ = (
@@ -97,27 +97,27 @@ class Core:
         except OSError as error:
             raise CoreUnavailable(f"the compiled core cannot be loaded: {error}") from error
         self._library.portproof_job_size.restype = ctypes.c_size_t
-        if self._library.portproof_job_size() != ctypes.sizeof(Job):
+        if self._library.portproof_job_size() != ctypes.sizeof(CoreJob):
             raise CoreUnavailable(
                 "the compiled core has another structure than this version expects"
             )
         self._library.portproof_resample.argtypes = (
             ctypes.c_void_p,
             ctypes.c_ssize_t,
-            ctypes.POINTER(Job),
+            ctypes.POINTER(CoreJob),
             ctypes.c_void_p,
         )
         self._library.portproof_jpeg.argtypes = (
             ctypes.c_char_p,
             ctypes.c_size_t,
             ctypes.c_void_p,
-            ctypes.POINTER(Job),
+            ctypes.POINTER(CoreJob),
             ctypes.c_void_p,
         )
         self._jpeg = _jpeg_functions()
         self.decodes_jpeg = self._jpeg is not None
 
-    def resample(self, pixels: npt.NDArray[np.uint8], job: Job, out: npt.NDArray[Any]) -> None:
+    def resample(self, pixels: npt.NDArray[np.uint8], job: CoreJob, out: npt.NDArray[Any]) -> None:
         """Resize and crop (height, width, 3) RGB bytes into a sample; rows may be strided."""
         code = self._library.portproof_resample(
             pixels.ctypes.data, pixels.strides[0], ctypes.byref(job), out.ctypes.data
@@ -125,7 +125,7 @@ class Core:
         if code:
             raise MemoryError
 
-    def jpeg(self, data: bytes, job: Job, out: npt.NDArray[Any]) -> bool:
+    def jpeg(self, data: bytes, job: CoreJob, out: npt.NDArray[Any]) -> bool:
         """Decode, resize and crop a JPEG file into a sample; False when Pillow must do it: not a
         plain file, or a damaged one.
         """

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from portproof.logs import consistency
 from portproof.logs.families import ais_bench, benchmark, msame, pureinfer, trtexec
-from portproof.logs.lines import NUMBER, Block, Line, offered
+from portproof.logs.lines import NUMBER, Line, TextBlock, offered
 from portproof.logs.logged import Figure, Run
 from portproof.reports.claims.read.plain_text import Document
 from portproof.reports.claims.read.printed import Printed, as_printed
@@ -105,7 +105,7 @@ def _runs(document: Document, family: ModuleType) -> Iterator[Run]:
     end it: each passage has a reader of its own.
     """
     reader, last = family.Reader(""), 0
-    text = Block(0, "\n".join(document.lines), last=False)
+    text = TextBlock(0, "\n".join(document.lines), last=False)
     for line, _ in offered(text, dict.fromkeys((*family.MARKS, _COMMAND), 1)):
         starts = family is trtexec and _COMMAND in line.text
         if line.number - last > _GAP or starts:

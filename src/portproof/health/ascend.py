@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from portproof.core.shell import tool_folders
-from portproof.health.host import Check, Finding, Host, needs
+from portproof.health.host import Check, Host, HostFinding, needs
 from portproof.host import ais_bench, cann
 from portproof.host.npusmi import is_same_kind, parse
 from portproof.target import Target
@@ -42,10 +42,10 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
     yield Check(target.name, "continue", not lacking, why)
 
 
-def _converter(host: Host) -> Finding:
+def _converter(host: Host) -> HostFinding:
     atc = host.program("atc", _CANN, tuple(cann.program_folders()))
     version = cann.version()
-    return Finding(True, f"{atc.text}, CANN {version}") if atc.ok and version else atc
+    return HostFinding(True, f"{atc.text}, CANN {version}") if atc.ok and version else atc
 
 
 def _how_to_get_aclruntime() -> str:
@@ -61,7 +61,7 @@ def _how_to_get_aclruntime() -> str:
     )
 
 
-def _tools(host: Host) -> Finding:
+def _tools(host: Host) -> HostFinding:
     """The vendor's tools that are here."""
     tools = [host.program(name, "", tuple(tool_folders())) for name in _TOOLS]
     here = [tool.text for tool in tools if tool.ok]
@@ -75,18 +75,18 @@ def _tools(host: Host) -> Finding:
         )
         here.append(package.text + mode)
     if here:
-        return Finding(True, "; ".join(here))
+        return HostFinding(True, "; ".join(here))
     why = missing or host.package("ais_bench", None).text
-    return Finding(
+    return HostFinding(
         False, f"none of {', '.join(_TOOLS)} is here, and {why}; get it from {ais_bench.WHEELS}"
     )
 
 
-def device(target: Target, host: Host) -> Finding:
+def device(target: Target, host: Host) -> HostFinding:
     """Whether a chip of the target's kind is here."""
     listing = host.output(("npu-smi", "info"))
     if listing is None:
-        return Finding(
+        return HostFinding(
             False,
             "'npu-smi info' does not run here; use a host with the Ascend driver, or measure there"
             " and bring the logs",
@@ -94,8 +94,8 @@ def device(target: Target, host: Host) -> Finding:
     chips = parse(listing)
     fitting = [c.name for c in chips if is_same_kind(c.soc_version, str(target.soc_version))]
     if fitting:
-        return Finding(True, f"{len(fitting)} chips: {', '.join(dict.fromkeys(fitting))}")
-    return Finding(
+        return HostFinding(True, f"{len(fitting)} chips: {', '.join(dict.fromkeys(fitting))}")
+    return HostFinding(
         False,
         f"this host has {', '.join(c.name for c in chips) or 'no chip that npu-smi lists'},"
         f" {target.soc_version} was expected",

@@ -59,7 +59,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Finding:
+class HostFinding:
     """Whether one thing is there, and a clause about it; of a program where."""
 
     ok: bool
@@ -82,35 +82,37 @@ class Host:
     @functools.cache  # noqa: B019  one host lives as long as the process
     def package(
         self, name: str, extra: str | None, how: str = "", distribution: str = ""
-    ) -> Finding:
+    ) -> HostFinding:
         """A Python package: whether it can be imported. ``extra``: the extra of portproof that
         brings it; ``how``: else how to get it.
         """
         distribution = distribution or _DISTRIBUTIONS.get(name, name)
         if importlib.util.find_spec(name) is None:
             remedy = how or "pip install " + (f"'portproof[{extra}]'" if extra else distribution)
-            return Finding(False, f"the Python package {distribution} is not installed: {remedy}")
+            return HostFinding(
+                False, f"the Python package {distribution} is not installed: {remedy}"
+            )
         try:
             version = importlib.metadata.version(distribution)
         except importlib.metadata.PackageNotFoundError:
             version = "of unknown version"
         broken = _failure_of([sys.executable, "-c", f"import {name}"])
         if broken:
-            return Finding(
+            return HostFinding(
                 False,
                 f"{distribution} {version} is installed but does not work ({broken}): install it"
                 " again",
             )
-        return Finding(True, f"{distribution} {version}")
+        return HostFinding(True, f"{distribution} {version}")
 
     @functools.cache  # noqa: B019
-    def program(self, name: str, how: str, folders: tuple[str, ...] = ()) -> Finding:
+    def program(self, name: str, how: str, folders: tuple[str, ...] = ()) -> HostFinding:
         """A program, looked for as the stages do; ``how``: how to get it."""
         try:
             path = find_program([name], folders, how)
         except InputError as error:
-            return Finding(False, str(error))
-        return Finding(True, f"{name} ({path})", path)
+            return HostFinding(False, str(error))
+        return HostFinding(True, f"{name} ({path})", path)
 
     @functools.cache  # noqa: B019
     def output(self, command: tuple[str, ...]) -> str | None:
@@ -129,7 +131,7 @@ class Host:
         return done.stdout
 
 
-def needs(target: Target, capability: str, findings: Iterable[Finding]) -> Check:
+def needs(target: Target, capability: str, findings: Iterable[HostFinding]) -> Check:
     """A capability that is there when all of its findings are good; the bad ones say why not."""
     answers = list(findings)
     bad = [f.text for f in answers if not f.ok]

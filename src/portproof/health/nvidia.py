@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from portproof.core.errors import InputError
-from portproof.health.host import Check, Finding, Host, needs
+from portproof.health.host import Check, Host, HostFinding, needs
 from portproof.host import nvidiasmi
 from portproof.host.tensorrt_versions import (
     HINT,
@@ -42,7 +42,7 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
     yield needs(target, "counters", [host.package("pynvml", "bench", distribution="nvidia-ml-py")])
 
 
-def _trtexec(host: Host) -> Finding:
+def _trtexec(host: Host) -> HostFinding:
     """The program, and whether its version is driven."""
     program = host.program("trtexec", HINT, PROGRAM_FOLDERS)
     if not program.path:
@@ -50,15 +50,15 @@ def _trtexec(host: Host) -> Finding:
     try:
         version = version_in_help(host.output((str(program.path), "--help")) or "")
     except InputError as error:
-        return Finding(False, f"{program.text}: {error}")
-    return Finding(True, f"{program.text} of TensorRT {'.'.join(map(str, version))}")
+        return HostFinding(False, f"{program.text}: {error}")
+    return HostFinding(True, f"{program.text} of TensorRT {'.'.join(map(str, version))}")
 
 
-def _package(host: Host) -> Finding:
+def _package(host: Host) -> HostFinding:
     package = host.package("tensorrt", "trt", distribution="tensorrt")
     version = package.text.rpartition(" ")[2]
     if package.ok and not is_package_driven(version):
-        return Finding(
+        return HostFinding(
             False,
             f"the Python package tensorrt is {version}, and 10 and 11 are driven: install one of"
             " them",
@@ -66,7 +66,7 @@ def _package(host: Host) -> Finding:
     return package
 
 
-def _buffers(host: Host) -> Finding:
+def _buffers(host: Host) -> HostFinding:
     """A package that can hold an engine's buffers on the GPU."""
     usable = [
         name
@@ -74,19 +74,19 @@ def _buffers(host: Host) -> Finding:
         if host.output((sys.executable, "-c", code)) is not None
     ]
     if usable:
-        return Finding(True, f"buffers by {usable[0]}")
-    return Finding(
+        return HostFinding(True, f"buffers by {usable[0]}")
+    return HostFinding(
         False,
         f"none of {', '.join(_BUFFERS)} can use the GPU here: install PyTorch for CUDA, or"
         " cuda-python, that fits the driver",
     )
 
 
-def device(target: Target, host: Host) -> Finding:
+def device(target: Target, host: Host) -> HostFinding:
     """Whether the target's own GPU is here: another of its compute capability is not as fast."""
     gpus = nvidiasmi.query(host.output)
     if gpus is None:
-        return Finding(
+        return HostFinding(
             False,
             "'nvidia-smi' finds no GPU here; use a host with the NVIDIA driver, or measure there"
             " and bring the logs",
@@ -96,8 +96,8 @@ def device(target: Target, host: Host) -> Finding:
     )
     words = {word.lower() for gpu in gpus for word in gpu.name.replace("-", " ").split()}
     if target.name in words:
-        return Finding(True, listed)
-    return Finding(
+        return HostFinding(True, listed)
+    return HostFinding(
         False,
         f"this host has {listed or 'no GPU'}, a {target.name.upper()} ({target.compute_capability})"
         " was expected",

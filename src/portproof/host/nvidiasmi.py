@@ -16,7 +16,7 @@ _TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class GpuFacts:
     """One GPU; ``None`` is what its driver does not say."""
 
     name: str
@@ -40,7 +40,7 @@ def _answer(command: tuple[str, ...]) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def query(answer: Callable[[tuple[str, ...]], str | None] = _answer) -> list[Gpu] | None:
+def query(answer: Callable[[tuple[str, ...]], str | None] = _answer) -> list[GpuFacts] | None:
     """The GPUs of this host; None if ``nvidia-smi`` is not here or fails. ``answer`` runs a command
     and returns what it prints, None if it fails.
 
@@ -62,11 +62,11 @@ def gpu_here() -> str | None:
     return named(query())
 
 
-def named(gpus: Sequence[Gpu] | None) -> str | None:
+def named(gpus: Sequence[GpuFacts] | None) -> str | None:
     """GPUs as one line for a sidecar; None without one."""
     return "; ".join(map(str, gpus)) if gpus else None
 
 
-def _gpu(fields: Sequence[str], line: str) -> Gpu:
+def _gpu(fields: Sequence[str], line: str) -> GpuFacts:
     values = dict(zip(fields, (word.strip() for word in line.split(",")), strict=False))
-    return Gpu(values["name"], values.get("compute_cap"), values.get("driver_version"))
+    return GpuFacts(values["name"], values.get("compute_cap"), values.get("driver_version"))

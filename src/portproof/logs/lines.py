@@ -32,7 +32,7 @@ class Line(NamedTuple):
     cut: bool
 
 
-class Block(NamedTuple):
+class TextBlock(NamedTuple):
     """Whole lines of a file. ``first``: the number of its first line; ``last``: it ends here."""
 
     first: int
@@ -40,7 +40,7 @@ class Block(NamedTuple):
     last: bool
 
 
-def blocks(file: IO[bytes], name: str) -> Iterator[Block]:
+def blocks(file: IO[bytes], name: str) -> Iterator[TextBlock]:
     """An open file's text in blocks of about 1 MiB that end at a newline (a longer line is split);
     :class:`InputError` if it is binary.
     """
@@ -58,11 +58,11 @@ def blocks(file: IO[bytes], name: str) -> Iterator[Block]:
         end = end or max(text.rfind("\r") + 1, len(text) if len(text) > BLOCK else 0)
         rest, text = text[end:], text[:end]
         if text:
-            yield Block(first, text, not head)
+            yield TextBlock(first, text, not head)
             first += text.count("\n")
 
 
-def offered(block: Block, marks: dict[str, int]) -> Iterator[tuple[Line, int]]:
+def offered(block: TextBlock, marks: dict[str, int]) -> Iterator[tuple[Line, int]]:
     """The lines of a block that hold a mark, in order, each with the OR of the bits of its marks.
 
     Finding marks in the whole block costs a tenth of looking at each line, and logs are mostly

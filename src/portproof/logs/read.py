@@ -19,7 +19,7 @@ from portproof import rehearsal
 from portproof.core.errors import InputError, sentence_for
 from portproof.core.files import existing_file
 from portproof.logs.consistency import check
-from portproof.logs.lines import Block, blocks, encoding_of, offered
+from portproof.logs.lines import TextBlock, blocks, encoding_of, offered
 from portproof.logs.logged import Run
 
 #: Larger JSON files are refused rather than loaded: trtexec writes about 20 MB for three seconds of
@@ -203,7 +203,7 @@ def _noted(runs: list[Run], rehearsed: bool) -> list[Run]:
     return runs
 
 
-def _headings(block: Block) -> int:
+def _headings(block: TextBlock) -> int:
     return (
         len(_HEADING.findall(block.text))
         if "\n#" in block.text or block.text.startswith("#")

@@ -24,7 +24,7 @@ Kind = Literal["static", "batch", "hw", "dims", "shape"]
 _DTYPES = {"float": "float32", "double": "float64"}
 
 
-class Tensor(msgspec.Struct):
+class OmTensor(msgspec.Struct):
     """An input or output: its name in the ``.om``, in the ONNX file, its numpy dtype, and its shape
     with -1 where it is dynamic.
     """
@@ -46,8 +46,8 @@ class Header(msgspec.Struct):
     soc_version: str
     kind: Kind
     gears: list[list[int]]
-    inputs: list[Tensor]
-    outputs: list[Tensor]
+    inputs: list[OmTensor]
+    outputs: list[OmTensor]
     largest: list[list[int]]
     half: bool
     aipp: Aipp | None = None
@@ -84,7 +84,7 @@ def write_om(
     session = _session(data)
     given = {i.name: list(shapes.get(i.name, i.shape)) for i in session.get_inputs()}
     largest = [list(s) for s in _at_gear(list(given.values()), kind, _largest(gears))]
-    inputs = [Tensor(i.name, i.name, _dtype(i.type), given[i.name]) for i in session.get_inputs()]
+    inputs = [OmTensor(i.name, i.name, _dtype(i.type), given[i.name]) for i in session.get_inputs()]
     try:
         zeros = {
             t.name: np.zeros([max(d, 1) for d in shape], t.dtype)
@@ -102,7 +102,7 @@ def write_om(
             if kind == "shape"
             else list(result.shape)
         )
-        outputs.append(Tensor(names.get(node.name, node.name), node.name, dtype, shape))
+        outputs.append(OmTensor(names.get(node.name, node.name), node.name, dtype, shape))
     if aipp:
         _put_before(aipp, inputs[0], largest[0])
     header = Header(
@@ -112,7 +112,7 @@ def write_om(
     write_bytes(out, MAGIC + struct.pack("<I", len(encoded)) + encoded + data)
 
 
-def _put_before(aipp: Aipp, image: Tensor, largest: list[int]) -> None:
+def _put_before(aipp: Aipp, image: OmTensor, largest: list[int]) -> None:
     """The image input as AIPP takes it."""
     if len(image.shape) != 4 or tuple(image.shape[1:]) != (3, *aipp.size):
         raise ValueError(

@@ -10,7 +10,7 @@ import pytest
 
 from portproof.card import read_card
 from portproof.convert.export import parity
-from portproof.convert.export.export import Request, export
+from portproof.convert.export.export import ExportRequest, export
 from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.read import read_onnx
 from portproof.core.errors import InputError, ToolError
@@ -71,7 +71,9 @@ def test_a_fixed_batch_is_fixed(small: Path) -> None:
     )
     assert onnx.load(small / "b4.onnx").graph.input[0].type.tensor_type.shape.dim[0].dim_value == 4
     assert proof.facts["batches_checked"] == [4] and proof.facts["simplified"] is False
-    assert Request(batch=1).check_batches == (1, 1, 1, 1) and Request(batch=3).check_batches == (
+    assert ExportRequest(batch=1).check_batches == (1, 1, 1, 1) and ExportRequest(
+        batch=3
+    ).check_batches == (
         3,
         3,
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from portproof.convert.nvidia.engines import Request, convert
+from portproof.convert.nvidia.engines import EngineRequest, convert
 from portproof.core.errors import InputError, ToolError
 
 DOUBLES = Path(__file__).resolve().parents[2] / "doubles"
@@ -51,7 +51,7 @@ def test_trtexec_of_every_version_takes_its_command_line(
     tool: Any, tiny_onnx: Path, tmp_path: Path, version: str
 ) -> None:
     tool(version)
-    proofs = convert(Request(tiny_onnx, "engines", (1, 4)))
+    proofs = convert(EngineRequest(tiny_onnx, "engines", (1, 4)))
     assert [p.outputs[0].path for p in proofs] == ["tiny_bs1.plan", "tiny_bs4.plan"]
     assert proofs[1].parameters["tensorrt"] == version
     assert proofs[1].parameters["shapes"] == {"image": [[4, *IMAGE]] * 3}
@@ -59,7 +59,7 @@ def test_trtexec_of_every_version_takes_its_command_line(
     engine = tmp_path / "engines" / "tiny_bs4.plan"
     assert plan_of(engine)["profiles"] == [{"image": [[4, *IMAGE]] * 3}]
     made = engine.stat().st_mtime_ns
-    convert(Request(tiny_onnx, "engines", (4,)))
+    convert(EngineRequest(tiny_onnx, "engines", (4,)))
     assert engine.stat().st_mtime_ns == made, "it was built again although nothing changed"
 
 
@@ -73,7 +73,9 @@ def test_what_is_built_runs(
     from portproof.backend import LoadRequest, find
 
     tool(version)
-    request = Request(tiny_onnx, "e{batch}", via=via, shapes=("image:1x3x4x4,2x3x4x4,4x3x4x4",))
+    request = EngineRequest(
+        tiny_onnx, "e{batch}", via=via, shapes=("image:1x3x4x4,2x3x4x4,4x3x4x4",)
+    )
     (proof,) = convert(request)
     assert proof.facts["timing_cache_sha256"]["after"]
     importlib.import_module("tensorrt")
@@ -91,7 +93,7 @@ def test_fp16_is_a_flag_up_to_ten_and_the_files_matter_from_eleven(
     tool: Any, tiny_onnx: Path, via: str
 ) -> None:
     tool("10.16.1")
-    (proof,) = convert(Request(tiny_onnx, "engines", precision="fp16", via=via))
+    (proof,) = convert(EngineRequest(tiny_onnx, "engines", precision="fp16", via=via))
     assert "--fp16" in str(proof.facts)
     assert (
         plan_of(Path("engines/tiny_bs1.plan"))["layers"][0]["Outputs"][0]["Format/Datatype"]
@@ -99,7 +101,7 @@ def test_fp16_is_a_flag_up_to_ten_and_the_files_matter_from_eleven(
     )
     tool("11.1.0")
     with pytest.raises(InputError, match="takes the precision from the file"):
-        convert(Request(tiny_onnx, "engines", precision="fp16", via=via))
+        convert(EngineRequest(tiny_onnx, "engines", precision="fp16", via=via))
 
 
 def test_dry_run_prints_the_command_and_makes_nothing(
@@ -142,7 +144,7 @@ def test_a_request_that_does_not_fit_is_refused_before_anything_is_built(
 ) -> None:
     tool("10.16.1")
     with pytest.raises(InputError, match=words):
-        convert(Request(tiny_onnx, "engines", **changes))
+        convert(EngineRequest(tiny_onnx, "engines", **changes))
     assert not Path("engines").exists()
 
 
@@ -157,8 +159,8 @@ def test_a_fixed_batch_is_another_engines_batch_only(
     onnx.save(model, tmp_path / "fixed.onnx")
     tool("10.16.1")
     with pytest.raises(InputError, match="fixed batch 2 in 'image', --batch asks for 4"):
-        convert(Request(tmp_path / "fixed.onnx", "engines", (4,)))
-    (proof,) = convert(Request(tmp_path / "fixed.onnx", "engines", (2,)))
+        convert(EngineRequest(tmp_path / "fixed.onnx", "engines", (4,)))
+    (proof,) = convert(EngineRequest(tmp_path / "fixed.onnx", "engines", (2,)))
     assert not any("hapes=" in word for word in proof.facts["command"])
 
 
@@ -176,7 +178,7 @@ def test_a_build_that_fails_leaves_no_engine(
     tool("10.16.1")
     monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", fault)
     with pytest.raises(ToolError, match=words):
-        convert(Request(tiny_onnx, "engines"))
+        convert(EngineRequest(tiny_onnx, "engines"))
     assert {p.name for p in Path("engines").iterdir()} == {"logs"}
 
 
@@ -184,7 +186,7 @@ def test_a_build_that_is_killed_leaves_what_was_there_and_is_done_again(
     tool: Any, tiny_onnx: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool("10.16.1")
-    convert(Request(tiny_onnx, "engines", precision="fp16"))
+    convert(EngineRequest(tiny_onnx, "engines", precision="fp16"))
     kept = {
         p.name: p.read_bytes()
         for p in Path("engines").iterdir()
@@ -201,7 +203,7 @@ def test_a_build_that_is_killed_leaves_what_was_there_and_is_done_again(
     process.wait()
     assert {name: Path("engines", name).read_bytes() for name in kept} == kept
     monkeypatch.delenv("TRTEXEC_DOUBLE_FAULT")
-    (proof,) = convert(Request(tiny_onnx, "engines"))
+    (proof,) = convert(EngineRequest(tiny_onnx, "engines"))
     assert proof.facts["computes_in"] == "fp32"
     assert not list(Path("engines").glob(".*"))
 
@@ -219,15 +221,15 @@ def test_what_the_layers_compute_in_is_kept_and_another_precision_is_said(
     tool: Any, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     tool("10.16.1")
-    (proof,) = convert(Request(tiny_onnx, "engines", precision="fp16"))
+    (proof,) = convert(EngineRequest(tiny_onnx, "engines", precision="fp16"))
     assert proof.facts["computes_in"] == "fp16"
     assert "compute in" not in capsys.readouterr().err
     monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", "fp32")
-    (proof,) = convert(Request(tiny_onnx, "others", precision="fp16"))
+    (proof,) = convert(EngineRequest(tiny_onnx, "others", precision="fp16"))
     assert proof.facts["computes_in"] == "fp32"
     assert "was asked for in fp16; its layers compute in fp32" in capsys.readouterr().err
     tool("8.0.3")
-    (proof,) = convert(Request(tiny_onnx, "old", precision="fp32"))
+    (proof,) = convert(EngineRequest(tiny_onnx, "old", precision="fp32"))
     assert proof.facts["computes_in"] is None
 
 
@@ -238,7 +240,7 @@ def test_a_timing_cache_that_is_of_no_use_here_is_begun_anew(
     tool("11.1.0")
     Path("engines").mkdir()
     Path("engines/timing_11.1.0.cache").write_bytes(held)
-    (proof,) = convert(Request(tiny_onnx, "engines", via="python"))
+    (proof,) = convert(EngineRequest(tiny_onnx, "engines", via="python"))
     assert Path("engines/timing_11.1.0.cache").read_bytes() == b"entry"
     assert len(set(proof.facts["timing_cache_sha256"].values())) == 2
     assert (proof.facts["computes_in"], len(proof.outputs)) == ("fp32", 2)
@@ -253,14 +255,14 @@ def test_a_gpu_is_asked_for_as_its_driver_answers(
         '#!/bin/sh\ncase "$1" in *compute_cap*) exit 2;; esac\necho "Tesla T4, 470.82.01"\n'
     )
     smi.chmod(0o755)
-    (proof,) = convert(Request(tiny_onnx, "engines"))
+    (proof,) = convert(EngineRequest(tiny_onnx, "engines"))
     assert (proof.parameters["gpu"], proof.facts["compute_capability"]) == (
         "Tesla T4, 470.82.01",
         "7.5",
     )
     smi.write_text('#!/bin/sh\necho "Tesla T4, 7.5, 595.10"\n')
     tool("10.16.1")
-    (proof,) = convert(Request(tiny_onnx, "others", via="python"))
+    (proof,) = convert(EngineRequest(tiny_onnx, "others", via="python"))
     assert (proof.parameters["gpu"], proof.facts["compute_capability"]) == (
         "Tesla T4, 7.5, 595.10",
         "7.5",
@@ -270,7 +272,7 @@ def test_a_gpu_is_asked_for_as_its_driver_answers(
 def test_a_calibration_cache_decides_the_engine(tool: Any, tiny_onnx: Path, tmp_path: Path) -> None:
     tool("8.6.1")
     (tmp_path / "int8.cache").write_text("TRT-8601-EntropyCalibration2")
-    request = Request(tiny_onnx, "engines", precision="int8", calibration=Path("int8.cache"))
+    request = EngineRequest(tiny_onnx, "engines", precision="int8", calibration=Path("int8.cache"))
     (proof,) = convert(request)
     assert [r.path for r in proof.inputs["calibration"]] == [str(tmp_path / "int8.cache")]
     with pytest.raises(InputError, match="read by trtexec only"):
@@ -291,7 +293,7 @@ def test_a_table_beside_the_batch_keeps_its_shape(tool: Any, tmp_path: Path) -> 
         tmp_path / "table.onnx",
     )
     tool("10.16.1")
-    (proof,) = convert(Request(tmp_path / "table.onnx", "engines", (4,)))
+    (proof,) = convert(EngineRequest(tmp_path / "table.onnx", "engines", (4,)))
     assert proof.parameters["shapes"] == {"x": [[4, 3]] * 3}
 
 
@@ -311,7 +313,7 @@ def test_an_operator_that_tensorrt_lacks_is_named(tool: Any, tmp_path: Path) -> 
     )
     tool("11.1.0")
     with pytest.raises(ToolError, match="No importer registered for op: Odd"):
-        convert(Request(tmp_path / "odd.onnx", "engines", via="python"))
+        convert(EngineRequest(tmp_path / "odd.onnx", "engines", via="python"))
 
 
 def test_sizes_and_a_range_are_not_asked_for_together(

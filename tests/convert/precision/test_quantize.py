@@ -18,7 +18,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from portproof.convert.onnxfile import save
-from portproof.convert.precision.reduce import Request, reduce
+from portproof.convert.precision.reduce import ReduceRequest, reduce
 from portproof.core.errors import InputError, ToolError
 
 
@@ -78,7 +78,7 @@ def images(folder: Path) -> Any:
 @pytest.mark.parametrize("method", ["minmax", "percentile"])
 def test_int8_is_symmetric_a_scale_a_channel_and_close(small: Path, method: str) -> None:
     proof = reduce(
-        Request(
+        ReduceRequest(
             small / "model.onnx",
             small / "int8.onnx",
             "int8",
@@ -110,14 +110,14 @@ def test_int8_is_symmetric_a_scale_a_channel_and_close(small: Path, method: str)
 def test_a_reader_of_headers_calls_them_int8_and_fp16(small: Path) -> None:
     from portproof.convert.onnxfile.read import read_onnx
 
-    reduce(Request(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info")))
-    reduce(Request(small / "model.onnx", small / "half.onnx", "fp16"))
+    reduce(ReduceRequest(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info")))
+    reduce(ReduceRequest(small / "model.onnx", small / "half.onnx", "fp16"))
     assert read_onnx(small / "int8.onnx").quantized
     assert read_onnx(small / "half.onnx").half
 
 
 def test_fp16_is_sorted_valid_and_keeps_its_inputs_and_outputs(small: Path) -> None:
-    proof = reduce(Request(small / "model.onnx", small / "half.onnx", "fp16"))
+    proof = reduce(ReduceRequest(small / "model.onnx", small / "half.onnx", "fp16"))
     model = onnx.load(small / "half.onnx")
     onnx.checker.check_model(model, full_check=True)
     known = {"image", "", *(w.name for w in model.graph.initializer)}
@@ -150,7 +150,7 @@ def test_a_weight_that_fp16_cannot_hold_is_refused(small: Path) -> None:
             r"float16 ends at 65504, and \d tensors of .*large.onnx' go beyond it, the first is 'c'"
         ),
     ):
-        reduce(Request(small / "large.onnx", small / "half.onnx", "fp16"))
+        reduce(ReduceRequest(small / "large.onnx", small / "half.onnx", "fp16"))
     assert not (small / "half.onnx").exists()
 
 
@@ -165,11 +165,11 @@ def test_a_range_that_only_arithmetic_in_float16_leaves_is_refused(small: Path) 
     ]
     save_model(small / "range.onnx", nodes, k=np.float32(1000), back=np.float32(1e-6))
     with pytest.raises(ToolError, match="the first is 'b'"):
-        reduce(Request(small / "range.onnx", small / "half.onnx", "fp16"))
+        reduce(ReduceRequest(small / "range.onnx", small / "half.onnx", "fp16"))
     assert not list(small.glob("*half*"))
     for sample in small.glob("prep/*.bin"):  # the model is fit for what is small
         (np.fromfile(sample, np.float32) * 1e-3).tofile(sample)
-    reduce(Request(small / "range.onnx", small / "half.onnx", "fp16", Path("prep.info")))
+    reduce(ReduceRequest(small / "range.onnx", small / "half.onnx", "fp16", Path("prep.info")))
 
 
 def test_masks_of_minus_infinity_are_no_overflow(small: Path) -> None:
@@ -179,11 +179,11 @@ def test_masks_of_minus_infinity_are_no_overflow(small: Path) -> None:
         ("Softmax", ["masked"], ["class"]),
     ]
     save_model(small / "mask.onnx", nodes, zero=np.float32(0), never=np.float32(-np.inf))
-    reduce(Request(small / "mask.onnx", small / "half.onnx", "fp16"))
+    reduce(ReduceRequest(small / "mask.onnx", small / "half.onnx", "fp16"))
 
 
 def test_outputs_are_not_rounded_to_eight_bits(small: Path) -> None:
-    reduce(Request(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info")))
+    reduce(ReduceRequest(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info")))
     model = onnx.load(small / "int8.onnx")
     makers = {name: node.op_type for node in model.graph.node for name in node.output}
     assert makers["class"] == "Gemm"
@@ -204,14 +204,18 @@ def test_an_output_that_is_read_on_stays_an_output(small: Path) -> None:
         "flat": np.array([0, -1]),
     }
     save_model(small / "two.onnx", nodes, ("class", "more"), **weights)
-    proof = reduce(Request(small / "two.onnx", small / "int8.onnx", "int8", Path("prep.info")))
+    proof = reduce(
+        ReduceRequest(small / "two.onnx", small / "int8.onnx", "int8", Path("prep.info"))
+    )
     assert [v.name for v in onnx.load(small / "int8.onnx").graph.output] == ["class", "more"]
     assert proof.facts["difference"]["relative"] < 0.2
 
 
 def test_samples_are_spread_over_the_whole_list(small: Path) -> None:
     proof = reduce(
-        Request(small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info"), samples=13)
+        ReduceRequest(
+            small / "model.onnx", small / "int8.onnx", "int8", Path("prep.info"), samples=13
+        )
     )
     used = [int(Path(r.path).stem.removeprefix("s")) for r in proof.inputs["samples"]]
     assert len(used) == 13
@@ -224,7 +228,7 @@ def test_a_fixed_batch_is_calibrated_too(small: Path) -> None:
     for value in (model.graph.input[0], model.graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_value = 4
     onnx.save(model, small / "four.onnx")
-    reduce(Request(small / "four.onnx", small / "int8.onnx", "int8", Path("prep.info")))
+    reduce(ReduceRequest(small / "four.onnx", small / "int8.onnx", "int8", Path("prep.info")))
     assert answers(small / "int8.onnx", images(small)[:4]).shape == (4, 5)
 
 
@@ -242,7 +246,9 @@ def test_a_model_over_2_gb_keeps_its_tensors_beside_it(
         location="big.onnx.data",
     )
     monkeypatch.setattr(save, "LARGEST_FILE", 5000)
-    proof = reduce(Request(Path("big.onnx"), Path("out/small.onnx"), precision, Path("prep.info")))
+    proof = reduce(
+        ReduceRequest(Path("big.onnx"), Path("out/small.onnx"), precision, Path("prep.info"))
+    )
     assert [r.path for r in proof.outputs] == ["small.onnx", "small.onnx.data"]
     assert [r.path for r in proof.inputs["model"]] == [
         str(small / "big.onnx"),
@@ -294,7 +300,7 @@ def test_requests_that_cannot_be_met(small: Path, changes: dict[str, Any], words
         "precision": "int8",
     } | changes
     with pytest.raises(InputError, match=words):
-        reduce(Request(**given))
+        reduce(ReduceRequest(**given))
     assert not Path("int8.onnx").exists()
 
 

@@ -133,13 +133,13 @@ def test_a_half_precision_file_is_computed_in_single_precision_on_the_cpu(tiny: 
 
 def test_openvino_calls_a_quantized_file_int8(tiny: Any) -> None:
     pytest.importorskip("openvino")
-    from portproof.convert.precision.reduce import Request, reduce
+    from portproof.convert.precision.reduce import ReduceRequest, reduce
 
     model, small = tiny.folder / "model.onnx", tiny.folder / "int8.onnx"
     (tiny.folder / "list.info").write_text(
         "".join(f"{i} {tiny.folder}/prep/s{i}.bin 2 2\n" for i in range(11))
     )
-    reduce(Request(model, small, "int8", tiny.folder / "list.info"))
+    reduce(ReduceRequest(model, small, "int8", tiny.folder / "list.info"))
     assert {
         p: find("openvino").load(small, LoadRequest(precision=p)).precision for p in (None, "int8")
     } == {None: "int8", "int8": "int8"}

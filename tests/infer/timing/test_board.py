@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from portproof.infer.timing.board import Board
-from portproof.infer.timing.devices import Reading
+from portproof.infer.timing.devices import CounterReading
 from portproof.infer.timing.devices.watch import Watch
 from portproof.infer.timing.processes.child import Block, Loaded, Warm
 from portproof.infer.timing.processes.counters import Usage
@@ -67,7 +67,9 @@ def test_rates_and_labels_of_one_each_and_all(board: Board) -> None:
 def test_a_doubt_about_a_chip_names_that_chip(board: Board) -> None:
     together = team("310 card", 2)
     watch = together.watches[1]
-    watch.blocks = [[Reading(processes=frozenset({101, 9})), Reading(processes=frozenset({101}))]]
+    watch.blocks = [
+        [CounterReading(processes=frozenset({101, 9})), CounterReading(processes=frozenset({101}))]
+    ]
     timed = board._timed(team("310 alone", 1), together)
     (doubt,) = timed.doubts
     assert doubt.startswith("310@npu:1, batch 8: other programs used npu:1")

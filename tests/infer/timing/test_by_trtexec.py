@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from portproof.convert.nvidia.engines import Request, convert
+from portproof.convert.nvidia.engines import EngineRequest, convert
 from portproof.core.errors import InputError, ToolError
 from portproof.core.shell import Finished
 from portproof.infer.timing.by_trtexec import shapes_of
@@ -45,7 +45,7 @@ def timed(
         seconds: float = 0.1,
     ) -> Performance:
         importlib.import_module("trtexec_fixture").install(monkeypatch, tmp_path / "bin", version)
-        convert(Request(tiny_onnx, "engines", batches))
+        convert(EngineRequest(tiny_onnx, "engines", batches))
         monkeypatch.setenv("TRTEXEC_DOUBLE_FAULT", fault)
         plan = Plan(blocks=repeats, block_s=seconds)
         return bench([SUBJECT], batches, plan=plan, out="t4/perf.json")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from portproof.convert.nvidia.engines import Request, convert
+from portproof.convert.nvidia.engines import EngineRequest, convert
 from portproof.core.errors import InputError
 from portproof.core.progress import Meter
 from portproof.infer.timing.devices.watch import Devices
@@ -126,7 +126,7 @@ def ways(
             monkeypatch.syspath_prepend(str(DOUBLES))
             double = importlib.import_module("trtexec_fixture")
             double.install(monkeypatch, tiny.folder / "bin", "10.16.1")
-            convert(Request(tiny_onnx, "engines", (4,)))
+            convert(EngineRequest(tiny_onnx, "engines", (4,)))
             engine = "t4=trtexec:engines/tiny_bs{batch}.plan"
             return [engine, "--batch", "4", "--blocks", "2", "--block-seconds", "0.1"], {}
         if name == "backends":

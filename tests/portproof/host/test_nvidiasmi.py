@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from portproof.host.nvidiasmi import Gpu, gpu_here, query
+from portproof.host.nvidiasmi import GpuFacts, gpu_here, query
 
 #: What drivers before 495 do with the field compute_cap (nvidia-smi's own text and exit code).
 OLD = """case "$1" in *compute_cap*)
@@ -21,13 +21,13 @@ echo "Tesla T4, 470.82.01"
     [
         (
             "echo 'Tesla T4, 7.5, 535.54.03'",
-            [Gpu("Tesla T4", "7.5", "535.54.03")],
+            [GpuFacts("Tesla T4", "7.5", "535.54.03")],
             "Tesla T4, 7.5, 535.54.03",
         ),
-        (OLD, [Gpu("Tesla T4", None, "470.82.01")], "Tesla T4, 470.82.01"),
+        (OLD, [GpuFacts("Tesla T4", None, "470.82.01")], "Tesla T4, 470.82.01"),
         (
             "printf 'NVIDIA A10, 8.6, 595.10\\nNVIDIA A10, 8.6, 595.10\\n\\n'",
-            [Gpu("NVIDIA A10", "8.6", "595.10")] * 2,
+            [GpuFacts("NVIDIA A10", "8.6", "595.10")] * 2,
             "NVIDIA A10, 8.6, 595.10; NVIDIA A10, 8.6, 595.10",
         ),
         ("echo 'No devices were found'", [], None),
@@ -38,7 +38,7 @@ def test_the_gpus_of_a_host(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     script: str,
-    gpus: list[Gpu] | None,
+    gpus: list[GpuFacts] | None,
     line: str | None,
 ) -> None:
     program = tmp_path / "nvidia-smi"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from portproof.rehearsal import MARK, has_fault
-from portproof.rehearsal.programs.tool import Chip, ToolFailed, run_tool
+from portproof.rehearsal.programs.tool import SimulatedChip, ToolFailed, run_tool
 from portproof.rehearsal.programs.tool import significant as g
 
 _FLAGS = (
@@ -46,7 +46,7 @@ def flags() -> dict[str, str]:
 def main() -> int:
     """Run the tool."""
     given = flags()
-    chip = Chip(given.get("om_path", ""), int(given.get("device_id", "0")))
+    chip = SimulatedChip(given.get("om_path", ""), int(given.get("device_id", "0")))
     batch = int(given.get("batch_size", "1"))
     if batch != chip.batch:
         raise ToolFailed(
@@ -54,10 +54,10 @@ def main() -> int:
         )
     if "round" in given:
         return pure(chip, batch, int(given["round"]))
-    return Run(chip, batch, given).run()
+    return BenchmarkRun(chip, batch, given).run()
 
 
-def pure(chip: Chip, batch: int, rounds: int) -> int:
+def pure(chip: SimulatedChip, batch: int, rounds: int) -> int:
     """Pure inference on random data: the mean rate and the mean latencies."""
     rng = np.random.default_rng(0)
     data = [rng.bytes(n) for n in chip.sizes()]
@@ -81,10 +81,10 @@ def pure(chip: Chip, batch: int, rounds: int) -> int:
     return 0
 
 
-class Run:
+class BenchmarkRun:
     """Inference over an info list."""
 
-    def __init__(self, chip: Chip, batch: int, given: dict[str, str]) -> None:
+    def __init__(self, chip: SimulatedChip, batch: int, given: dict[str, str]) -> None:
         self.chip, self.batch = chip, batch
         self.binary = given.get("output_binary", "false").lower() == "true"
         self.kind = given.get("model_type", "vision")

@@ -18,7 +18,7 @@ import numpy as np
 
 from portproof.rehearsal import has_fault
 from portproof.rehearsal.om import at_gear
-from portproof.rehearsal.programs.tool import Chip, ToolFailed, run_tool, significant
+from portproof.rehearsal.programs.tool import SimulatedChip, ToolFailed, run_tool, significant
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,7 +43,7 @@ def main() -> int:
         p.add_argument(f"--{name}")
     options = p.parse_args()
     print("[INFO] acl init success")
-    chip = Chip(options.model, options.device)
+    chip = SimulatedChip(options.model, options.device)
     print(
         f"[INFO] open device {chip.device} success\n[INFO] load model {options.model}"
         " success\n[INFO] create model description success"
@@ -70,7 +70,7 @@ def main() -> int:
     return 0
 
 
-def choose(chip: Chip, options: argparse.Namespace) -> None:
+def choose(chip: SimulatedChip, options: argparse.Namespace) -> None:
     """Choose what a model with a choice runs with."""
     header = chip.header
     if options.dymBatch and [options.dymBatch] not in (
@@ -105,7 +105,7 @@ def choose(chip: Chip, options: argparse.Namespace) -> None:
 
 
 def _buffer(
-    chip: Chip, number: int, array: np.ndarray[Any, Any], options: argparse.Namespace
+    chip: SimulatedChip, number: int, array: np.ndarray[Any, Any], options: argparse.Namespace
 ) -> np.ndarray[Any, Any]:
     """What is written of an output: of a model with gears the buffer of the largest one, for a
     batch its part by whole division.
@@ -142,7 +142,7 @@ def work_list(given: str | None, inputs: int) -> tuple[list[tuple[str, list[str]
     ], True
 
 
-def read(chip: Chip, number: int, files: Sequence[str]) -> bytes:
+def read(chip: SimulatedChip, number: int, files: Sequence[str]) -> bytes:
     """The bytes of one input: a file that holds the whole batch, or zeros. Nobody minds a file that
     is too long.
     """

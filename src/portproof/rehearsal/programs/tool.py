@@ -18,7 +18,7 @@ class ToolFailed(Exception):
     """The tool ends here; its text is what it prints."""
 
 
-class Chip:
+class SimulatedChip:
     """A model on one chip."""
 
     def __init__(self, path: str, device: int) -> None:

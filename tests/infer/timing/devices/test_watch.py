@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from portproof.host import npusmi
-from portproof.infer.timing.devices import Reading, kinds, source_for
+from portproof.infer.timing.devices import CounterReading, kinds, source_for
 from portproof.infer.timing.devices.on_cuda import Nvml
 from portproof.infer.timing.devices.watch import (
     Devices,
@@ -48,7 +48,7 @@ def test_there_is_one_file_a_kind_of_device() -> None:
 def test_a_reading_is_in_si_units(nvml: Any) -> None:
     source = source_for("cuda:0")
     assert source is not None
-    assert source.read("cuda:0") == Reading(
+    assert source.read("cuda:0") == CounterReading(
         utilisation=0.9,
         memory_used_bytes=1 << 30,
         power_w=65.0,
@@ -74,7 +74,7 @@ def test_what_is_not_supported_is_null(nvml: Any) -> None:
     nvml.answers["nvmlDeviceGetName"] = "GRID T4-1Q"
     source = source_for("cuda:0")
     assert source is not None
-    assert source.read("cuda:0") == Reading()
+    assert source.read("cuda:0") == CounterReading()
 
 
 def test_no_driver_no_package_no_device_is_no_source(
@@ -130,7 +130,7 @@ def test_readings_are_taken_before_during_and_after_a_block(nvml: Any) -> None:
     assert block[0].energy_j < block[1].energy_j < block[-1].energy_j  # type: ignore[operator]
 
 
-USUAL = Reading(
+USUAL = CounterReading(
     utilisation=0.9,
     power_w=60.0,
     energy_j=0.0,
@@ -143,7 +143,9 @@ USUAL = Reading(
 
 
 def watched(
-    *blocks: list[Reading], before: Reading | None = None, throttles: tuple[str, ...] = ("thermal",)
+    *blocks: list[CounterReading],
+    before: CounterReading | None = None,
+    throttles: tuple[str, ...] = ("thermal",),
 ) -> Watch:
     source: Any = SimpleNamespace(interval_s=0.1, throttles=frozenset(throttles))
     watch = Watch(
@@ -151,15 +153,15 @@ def watched(
         _Device(
             source,
             {"name": "T4"},
-            before or Reading(memory_used_bytes=1 << 30, processes=frozenset()),
+            before or CounterReading(memory_used_bytes=1 << 30, processes=frozenset()),
         ),
     )
     watch.blocks = list(blocks)
     return watch
 
 
-def changed(**changes: Any) -> Reading:
-    return Reading(**{name: getattr(USUAL, name) for name in USUAL.__slots__} | changes)  # type: ignore[attr-defined]
+def changed(**changes: Any) -> CounterReading:
+    return CounterReading(**{name: getattr(USUAL, name) for name in USUAL.__slots__} | changes)  # type: ignore[attr-defined]
 
 
 def test_a_quiet_device_gives_no_doubt() -> None:
@@ -182,7 +184,7 @@ def test_a_quiet_device_gives_no_doubt() -> None:
         ),
     ],
 )
-def test_a_throttled_slow_or_shared_device_is_a_reason(reading: Reading, words: str) -> None:
+def test_a_throttled_slow_or_shared_device_is_a_reason(reading: CounterReading, words: str) -> None:
     (doubt,) = device_doubts(watched([USUAL, USUAL, reading, USUAL]), own=[7, 8])
     assert re.search(words, doubt)
 
@@ -230,7 +232,9 @@ def test_energy_needs_long_blocks_and_a_counter() -> None:
 
 def test_counters_without_a_source_are_absent_and_without_a_value_null() -> None:
     assert device_counters(Watch("cuda:0", None), 3, 3, []) == {}
-    found = device_counters(watched([Reading(), Reading(), Reading()]), 3, 3, [])
+    found = device_counters(
+        watched([CounterReading(), CounterReading(), CounterReading()]), 3, 3, []
+    )
     assert found["device"] == {"name": "T4"}
     assert found["device_memory_before_bytes"] == 1 << 30
     unknown = (

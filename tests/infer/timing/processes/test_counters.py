@@ -12,7 +12,7 @@ import pytest
 
 from portproof.infer.timing.job import bench
 from portproof.infer.timing.processes import counters
-from portproof.infer.timing.processes.counters import Meter, Usage, summary
+from portproof.infer.timing.processes.counters import Usage, UsageMeter, summary
 from portproof.infer.timing.protocol import Plan
 
 
@@ -30,7 +30,7 @@ def test_fractions_are_of_all_processors(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_meter_counts_this_process() -> None:
-    meter = Meter()
+    meter = UsageMeter()
     deadline = time.process_time() + 0.05
     while time.process_time() < deadline:
         pass
@@ -41,7 +41,7 @@ def test_the_meter_counts_this_process() -> None:
 
 
 def test_the_time_of_programs_is_theirs() -> None:
-    meter, mine = Meter(children=True), Meter()
+    meter, mine = UsageMeter(children=True), UsageMeter()
     subprocess.run(
         [sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True
     )
@@ -51,7 +51,7 @@ def test_the_time_of_programs_is_theirs() -> None:
 
 def test_without_psutil_nothing_is_invented(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
-    assert Meter().usage().host_s is None
+    assert UsageMeter().usage().host_s is None
     assert counters.memory_bytes() is None
 
 

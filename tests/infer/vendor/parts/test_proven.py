@@ -9,7 +9,7 @@ import pytest
 
 from portproof.core.errors import ToolError
 from portproof.core.shell import Finished
-from portproof.infer.vendor import Job
+from portproof.infer.vendor import ToolJob
 from portproof.infer.vendor.benchmark import _checked
 from portproof.infer.vendor.parts.proven import proven, times_of
 
@@ -86,7 +86,7 @@ def test_a_perf_file_of_other_samples_or_of_another_batch_is_refused(
     tmp_path: Path, samples: int
 ) -> None:
     done = finished(tmp_path, "")
-    job = Job(tmp_path / "m.om", 4, 0, tmp_path, done.log)
+    job = ToolJob(tmp_path / "m.om", 4, 0, tmp_path, done.log)
     rate, checks = _checked(perf_file(tmp_path, samples, 4, 4), done, samples, job)
     assert rate == pytest.approx(samples / 1.2, rel=1e-5)
     assert checks == {"samples_by_rates": pytest.approx(samples, rel=2e-5), "batch_by_rates": 4}

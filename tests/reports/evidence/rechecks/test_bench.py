@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from portproof.convert.nvidia.engines import Request, convert
+from portproof.convert.nvidia.engines import EngineRequest, convert
 from portproof.infer.timing.job import bench
 from portproof.infer.timing.protocol import Plan
 from portproof.proof.lineage import read_stages
@@ -29,7 +29,7 @@ def timed(
     monkeypatch.syspath_prepend(str(DOUBLES))
     monkeypatch.chdir(tmp_path)
     importlib.import_module("trtexec_fixture").install(monkeypatch, tmp_path / "bin", "10.16.1")
-    convert(Request(tiny_onnx, "engines", (4,)))
+    convert(EngineRequest(tiny_onnx, "engines", (4,)))
     subject, plan = "t4=trtexec:engines/tiny_bs{batch}.plan", Plan(blocks=2, block_s=0.1)
     bench([subject], [4], plan=plan, out="t4/perf.json")
     if request.param == "trtbench":
