@@ -21,7 +21,12 @@ import msgspec
 from portproof.core import progress
 from portproof.core.errors import EXIT_BAD_INPUT, InputError, ToolError
 from portproof.core.files import existing_file, flush_to_disk
-from portproof.core.shell import interrupted_by_sigterm, own_environment, stop_like_ctrl_c
+from portproof.core.shell import (
+    interrupted_by_sigterm,
+    own_environment,
+    start_program,
+    stop_like_ctrl_c,
+)
 from portproof.manifest import Sample, read_info, write_info
 from portproof.proof.journal import Journal, pending
 from portproof.proof.sidecar import (
@@ -177,7 +182,7 @@ def _run_all(commands: Sequence[Sequence[str]], names: Sequence[str]) -> None:
         try:
             for command, log in zip(commands, logs, strict=True):
                 processes.append(
-                    subprocess.Popen(
+                    start_program(
                         command,
                         env=own_environment(),
                         stdin=subprocess.DEVNULL,

@@ -99,7 +99,7 @@ def run_program(
         output = stack.enter_context(open(log, "wb"))
         errors = stack.enter_context(open(errors_log, "wb")) if errors_log else subprocess.STDOUT
         try:
-            process = subprocess.Popen(
+            process = start_program(
                 words,
                 cwd=cwd,
                 env=dict(vendor_environment() if environment is None else environment),
@@ -107,7 +107,7 @@ def run_program(
                 stderr=errors,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call
+                preexec_fn=_die_with_parent,
             )
         except OSError as error:
             raise ToolError(
@@ -128,6 +128,33 @@ def run_program(
             stop_like_ctrl_c([process], _GRACE_S)
             raise
     return Finished(words, process.returncode, log, time.monotonic() - started)
+
+
+def start_program(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+    """``subprocess.Popen`` that no interrupt cuts short, which would leave a program that nobody
+    stops: what Ctrl-C and SIGTERM raise meanwhile is raised after the start, the program stopped.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return subprocess.Popen(command, **options)
+    arrived: list[int] = []
+    # A signal that is ignored stays so, since the program inherits that.
+    previous = {
+        number: signal.signal(number, lambda number, frame: arrived.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(signal.getsignal(number))
+    }
+    try:
+        process = subprocess.Popen(command, **options)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    try:
+        for late in arrived:
+            signal.raise_signal(late)
+    except BaseException:
+        stop_like_ctrl_c([process])
+        raise
+    return process
 
 
 @contextlib.contextmanager

@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from portproof.core import progress
 from portproof.core.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOOL
 from portproof.core.files import write_text
-from portproof.core.shell import TOOLS, interrupted_by_sigterm, own_environment, stop_like_ctrl_c
+from portproof.core.shell import (
+    TOOLS,
+    interrupted_by_sigterm,
+    own_environment,
+    start_program,
+    stop_like_ctrl_c,
+)
 from portproof.rehearsal.installing import install
 from portproof.rundir.answers import kept_from_elsewhere
 from portproof.rundir.gates import judge
@@ -89,7 +95,7 @@ class Runner:
     def _executed(self, step: Step) -> tuple[int, str]:
         """The exit code, and what it printed."""
         with interrupted_by_sigterm():
-            process = subprocess.Popen(
+            process = start_program(
                 [sys.executable, *step.argv, *self.flags],
                 cwd=self.run.root,
                 env=self._environment(step),

@@ -20,6 +20,7 @@ from portproof.core.shell import (
     interrupted_by_sigterm,
     own_environment,
     run_program,
+    start_program,
     stop_like_ctrl_c,
     tail_of,
     vendor_environment,
@@ -191,6 +192,33 @@ def test_sigterm_is_an_interrupt_inside_and_itself_again_afterwards() -> None:
     thread.start()
     thread.join()
     assert not problems
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_program_that_is_started_as_an_interrupt_arrives_is_stopped(
+    number: int, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+
+    def interrupt_the_parent() -> None:
+        pid.write_text(str(os.getpid()))
+        os.kill(os.getppid(), number)
+
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    with interrupted_by_sigterm(), pytest.raises(KeyboardInterrupt):
+        start_program(python("import time; time.sleep(60)"), preexec_fn=interrupt_the_parent)
+    assert not Path(f"/proc/{pid.read_text()}").exists()
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_program_inherits_that_we_ignore_ctrl_c() -> None:
+    code = "import signal; print(signal.getsignal(signal.SIGINT).name)"
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = start_program(python(code), stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert process.communicate(timeout=60)[0] == "SIG_IGN\n"
 
 
 def test_a_child_with_our_environment_imports_our_source(tmp_path: Path, root: Path) -> None:

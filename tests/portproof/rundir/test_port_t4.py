@@ -183,8 +183,8 @@ def test_the_script_is_the_port_with_another_target(tmp_path: Path) -> None:
         )
 
     assert "portproof port --target cpu" in run("--help").stdout
-    assert "'t4' is none" in run("--rehearse", "--run-dir", "never").stderr
-    assert "'h100' is none" in run("--rehearse", "--target", "h100", "--run-dir", "never").stderr
+    assert "'t4' cannot" in run("--rehearse", "--run-dir", "never").stderr
+    assert "'h100' cannot" in run("--rehearse", "--target", "h100", "--run-dir", "never").stderr
 
 
 def test_a_t4_cannot_be_rehearsed(tmp_path: Path) -> None:
