@@ -57,6 +57,11 @@ def parser() -> Parser:
         action="store_true",
         help="put scale, mean and std into the model, whose input is then raw uint8 pixels",
     )
+    p.add_argument(
+        "--allow-changed-weights",
+        action="store_true",
+        help="take weights that loading changes (resampled, filled, cut, of another type)",
+    )
     p.add_progress_options()
     return p
 
@@ -79,6 +84,7 @@ def work(options: argparse.Namespace) -> int:
         batch=options.batch,
         simplify=not options.no_simplify,
         fold_normalize=options.fold_normalize,
+        allow_changed_weights=options.allow_changed_weights,
     )
     return 0
 

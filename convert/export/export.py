@@ -65,17 +65,22 @@ def export(
     batch: int | None = None,
     simplify: bool = True,
     fold_normalize: bool = False,
+    allow_changed_weights: bool = False,
 ) -> Proof:
     """Write ``out`` (ONNX) from a weights file and a model card, unless it is up to date; returns
     its sidecar's content.
 
     ``model`` is a card or what :func:`portproof.preprocess.cards.resolve.resolve_card` understands.
     ``batch`` None makes the batch a dynamic dimension named ``batch``. ``fold_normalize`` makes the
-    input raw uint8 pixels. Raises :class:`InputError` for a wrong weights file, card or opset, and
-    :class:`ToolError` when the exporter fails or the file does not compute what PyTorch computes;
-    the file ``out`` does not exist then.
+    input raw uint8 pixels. ``allow_changed_weights`` takes weights that loading changes. Raises
+    :class:`InputError` for a wrong weights file, card or opset, and :class:`ToolError` when the
+    exporter fails or the file does not compute what PyTorch computes; the file ``out`` does not
+    exist then.
     """
     card = resolve_card(model) if isinstance(model, str) else model
+    if allow_changed_weights:
+        allowed = msgspec.structs.replace(card.weights, allow_changes=True)
+        card = msgspec.structs.replace(card, weights=allowed)
     target, source = Path(out), Path(weights)
     request = ExportRequest(opset, batch, simplify, fold_normalize)
     _check_request(request, card, target)
@@ -140,7 +145,7 @@ def _job(card: Card, weights: Path, target: Path, request: ExportRequest) -> Wor
         code += [p for p in recorded if p not in code]
     facts = msgspec.to_builtins(card)
     parameters = {
-        key: facts[key] for key in ("builder", "inputs", "outputs")
+        key: facts[key] for key in ("builder", "options", "inputs", "outputs")
     } | msgspec.to_builtins(request)
     parameters["recipe"] = msgspec.to_builtins(card.preprocessing)
     return Work(

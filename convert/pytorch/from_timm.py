@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portproof.card import Card
-from portproof.convert.pytorch.models import Named, class_count
-from portproof.convert.pytorch.weights import always_strict, read_state_dict, unprefixed
+from portproof.convert.pytorch.checkpoint import read_state_dict, unprefixed
+from portproof.convert.pytorch.models import Named, class_count, options_of
+from portproof.convert.pytorch.weights import always_strict
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.core.text import listed
 
@@ -37,18 +38,20 @@ def build(card: Card, weights: Path | None) -> nn.Module:
     default: Any = timm.get_pretrained_cfg(name)
     options = _options(card, default)
     if weights is None:
-        model: nn.Module = timm.create_model(name, pretrained=False, **options)
+        with options_of(card):
+            model: nn.Module = timm.create_model(name, pretrained=False, **options)
         return model
     # With the source cleared and its class count made the model's, timm neither downloads nor drops
     # the classifier's weights.
+    state = unprefixed(read_state_dict(weights))
     overlay: dict[str, Any] = {
-        "state_dict": unprefixed(read_state_dict(weights)),
+        "state_dict": state,
         "source": "",
         "custom_load": False,
     }
     overlay["num_classes"] = options.get("num_classes", default.num_classes if default else 1000)
     overlay["input_size"] = card.inputs[0].shape
-    with always_strict(str(weights)):
+    with options_of(card), always_strict(state, weights, card.weights.allow_changes):
         loaded: Any = timm.create_model(
             name, pretrained=True, pretrained_cfg_overlay=overlay, **options
         )
@@ -68,17 +71,19 @@ def _check_name(name: str) -> None:
             f"timm {timm.__version__} has no model '{architecture}'"
             + (f"; did you mean {', '.join(near)}?" if near else "")
         )
-    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
-    if tag and tag not in tags:
+    try:
+        timm.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError as error:
+        tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
         raise InputError(
             f"timm {timm.__version__} has no tag '{tag}' of {architecture}; it has"
             f" {listed(tags, most=12) or 'none'}"
-        )
+        ) from error
 
 
 def _options(card: Card, default: Any) -> dict[str, Any]:
     """What differs from the model's defaults: the number of classes, of input channels, the size of
-    a model that has it built in.
+    a model that has it built in; and what the card itself says.
     """
     options: dict[str, Any] = {}
     classes = class_count(card)
@@ -94,4 +99,4 @@ def _options(card: Card, default: Any) -> dict[str, Any]:
             and tuple(default.input_size[1:]) != tuple(shape[1:])
         ):
             options["img_size"] = tuple(shape[1:])
-    return options
+    return options | card.options

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portproof.card import Card
-from portproof.convert.pytorch.models import Named, class_count
-from portproof.convert.pytorch.weights import StateDict, load_strictly, read_state_dict, unprefixed
+from portproof.convert.pytorch.checkpoint import StateDict, read_state_dict, unprefixed
+from portproof.convert.pytorch.models import Named, class_count, options_of
+from portproof.convert.pytorch.weights import load_strictly
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.core.files import sha256_of
 
@@ -31,7 +32,7 @@ def build(card: Card, weights: Path | None) -> nn.Module:
         raise MissingPackageError("torchvision", f"the model card '{card.name}'", "models")
     from torchvision import models
 
-    name = card.builder.removeprefix("torchvision:")
+    name = card.builder.removeprefix("torchvision:").partition(".")[0]  # what follows names weights
     known = models.list_models(module=models)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
@@ -43,14 +44,31 @@ def build(card: Card, weights: Path | None) -> nn.Module:
     classes = class_count(card)
     if classes is not None:
         options["num_classes"] = classes
-    model: nn.Module = models.get_model(name, weights=None, **options)
+    with options_of(card):
+        model: nn.Module = models.get_model(name, weights=None, **(options | card.options))
     if weights is not None:
-        state = unprefixed(read_state_dict(weights), model.state_dict())
-        load_strictly(model, _renamed(model, state), str(weights))
-        # Inception v3 and GoogLeNet: torchvision's own weights were trained on other inputs.
-        if hasattr(model, "transform_input"):
-            setattr(model, "transform_input", _is_published(name, weights))  # noqa: B010 - a plain attribute, which nn.Module's type hides
+        file = unprefixed(read_state_dict(weights), model.state_dict())
+        state = _renamed(model, file)
+        load_strictly(model, state, weights, file, card.weights.allow_changes)
+        _set_transform(model, card, name, weights)
     return model
+
+
+def _set_transform(model: nn.Module, card: Card, name: str, weights: Path) -> None:
+    """Inception v3 and GoogLeNet change their inputs first if the attribute ``transform_input`` is
+    set, as it is for torchvision's own weights and for models fine-tuned from them. The weights do
+    not say it, and the other setting gives other answers.
+    """
+    if not hasattr(model, "transform_input") or "transform_input" in card.options:
+        return
+    if not _is_published(name, weights):
+        raise InputError(
+            f"'{weights}' does not say whether {name} was trained with transform_input, and the"
+            " answers depend on it: it is on for torchvision's own weights and for models that"
+            f" began with them; give --model {card.builder},transform_input=true (or =false), or"
+            " 'options: {transform_input: true}' in the model card"
+        )
+    setattr(model, "transform_input", True)  # noqa: B010 - a plain attribute, which nn.Module's type hides
 
 
 def _is_published(name: str, weights: Path) -> bool:

@@ -7,8 +7,10 @@ What a card's ``builder`` begins with (``timm:``, ``torchvision:``) names a file
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -78,6 +80,23 @@ def build_model(card: Card, weights: Path | None) -> nn.Module:
     if importlib.util.find_spec("torch") is None:
         raise MissingPackageError("torch", "building a PyTorch model", "convert")
     return builder.build(card, weights).eval()
+
+
+@contextlib.contextmanager
+def options_of(card: Card) -> Iterator[None]:
+    """Around the call of a zoo's builder: one that does not take the card's options is one sentence
+    that names them.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not card.options:
+            raise
+        given = ", ".join(f"{name}={value}" for name, value in card.options.items())
+        raise InputError(
+            f"'{card.builder}' cannot be built with the options {given}: {error}; correct the"
+            f" options of the model card '{card.name}'"
+        ) from error
 
 
 def class_count(card: Card) -> int | None:

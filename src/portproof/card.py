@@ -18,13 +18,15 @@ Dimension = Annotated[int, msgspec.Meta(ge=1)]
 
 class Weights(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The published weights: file name, where to get them, and the checksum (``md5`` or ``sha256``,
-    hexadecimal) of the file.
+    hexadecimal) of the file. ``allow_changes``: whether loading may change them (resample, fill,
+    cut or quantise); without it that is refused.
     """
 
     file: str | None = None
     url: str | None = None
     md5: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{32}$")] | None = None
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
+    allow_changes: bool = False
 
 
 class Input(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +56,8 @@ class Published(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
 
 class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One model. ``builder`` is ``timm:NAME.TAG``, ``torchvision:NAME`` or ``FILE.py:CALLABLE``
-    (relative to the card's folder).
+    (relative to the card's folder); ``options`` are its keyword arguments, for settings that are
+    not in the weights (``transform_input`` of Inception v3).
 
     ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself.
     ``path`` is where the card was read, None for a card that was made from a builder's own data.
@@ -65,6 +68,7 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     recipe: Recipe | str
+    options: dict[Name, bool | int | float | str] = {}
     task: str = "classification"
     weights: Weights = Weights()
     published: Published | None = None

@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from portproof.card import Card, Input, Output
@@ -104,7 +105,7 @@ def test_torchvision_weights_and_the_old_names_of_densenet(tmp_path: Path) -> No
         build_model(card_of("torchvision:resnet81"), None)
 
 
-def test_torchvisions_own_weights_alone_transform_the_input(
+def test_transform_input_is_known_or_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = pytest.importorskip("torchvision.models")
@@ -114,10 +115,29 @@ def test_torchvisions_own_weights_alone_transform_the_input(
         models.googlenet(num_classes=10, init_weights=False).state_dict(), tmp_path / "w.pth"
     )
     card = card_of("torchvision:googlenet")
-    assert build_model(card, tmp_path / "w.pth").transform_input is False
+    with pytest.raises(
+        InputError, match=r"torchvision:googlenet,transform_input=true \(or =false\)"
+    ):
+        build_model(card, tmp_path / "w.pth")
+    for given in (True, False):
+        chosen = msgspec.structs.replace(card, options={"transform_input": given})
+        assert build_model(chosen, tmp_path / "w.pth").transform_input is given
     published = models.GoogLeNet_Weights.IMAGENET1K_V1.url.rpartition("-")[2].removesuffix(".pth")
     monkeypatch.setattr(from_torchvision, "sha256_of", lambda path: published + "0" * 56)
     assert build_model(card, tmp_path / "w.pth").transform_input is True
+
+
+def test_an_option_that_the_builder_does_not_take_is_one_sentence() -> None:
+    card = msgspec.structs.replace(card_of("torchvision:resnet18"), options={"depth": 3})
+    with pytest.raises(InputError, match="cannot be built with the options depth=3"):
+        build_model(card, None)
+
+
+def test_a_tag_names_weights_and_not_another_model() -> None:
+    tagged = build_model(card_of("torchvision:resnet18.IMAGENET1K_V1"), None)
+    assert list(tagged.state_dict()) == list(
+        build_model(card_of("torchvision:resnet18"), None).state_dict()
+    )
 
 
 def test_an_unknown_builder_is_refused() -> None:
