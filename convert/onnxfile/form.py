@@ -5,6 +5,7 @@ is wanted.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,10 +54,11 @@ def names_read(node: onnx.NodeProto) -> Iterator[str]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the advice that converters log for people who call them by hand."""
+    """Without the advice that converters log or print for people who call them by hand."""
     logging.disable(logging.WARNING)
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         logging.disable(logging.NOTSET)
 

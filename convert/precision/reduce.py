@@ -108,7 +108,7 @@ def _work(request: ReduceRequest, files: Sequence[Path], chosen: Sequence[Sample
         "method": request.method,
         "operators": int8.OPERATORS,
         "form": int8.FORM,
-    }
+    } | ({"histogram": int8.ENTROPY} if request.method == "entropy" else {})
     parameters = {"precision": request.precision} | (
         calibration if request.precision == "int8" else {}
     )

@@ -75,7 +75,7 @@ def images(folder: Path) -> Any:
     )
 
 
-@pytest.mark.parametrize("method", ["minmax", "percentile"])
+@pytest.mark.parametrize("method", ["minmax", "entropy", "percentile"])
 def test_int8_is_symmetric_a_scale_a_channel_and_close(small: Path, method: str) -> None:
     proof = reduce(
         ReduceRequest(
@@ -105,6 +105,25 @@ def test_int8_is_symmetric_a_scale_a_channel_and_close(small: Path, method: str)
     assert proof.facts["difference"]["absolute"] == pytest.approx(
         np.abs(before - after)[::2][:8].max(), rel=0.2
     )
+
+
+def test_entropy_cuts_a_rare_outlier_that_minmax_keeps(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outlier = np.fromfile("prep/s0.bin", np.float32)
+    outlier[0] = 40
+    outlier.tofile("prep/s0.bin")
+    scales = {}
+    for method in ("minmax", "entropy"):
+        out = small / f"{method}.onnx"
+        reduce(ReduceRequest(small / "model.onnx", out, "int8", Path("prep.info"), 20, method))
+        model = onnx.load(out)
+        constants = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
+        first = next(n for n in model.graph.node if n.input[0] == "image")
+        scales[method] = float(constants[first.input[1]])
+    assert scales["minmax"] == pytest.approx(40 / 127, rel=0.01)
+    assert scales["entropy"] < scales["minmax"] / 2
+    assert capsys.readouterr().out == ""
 
 
 def test_a_reader_of_headers_calls_them_int8_and_fp16(small: Path) -> None:
