@@ -64,20 +64,11 @@ class OnnxHead:
         folder = self.path.resolve().parent
         return [self.path, *(folder / location for location in sorted(self.external))]
 
-    def refuse_outside_data(self) -> None:
-        """Raise :class:`InputError` if a tensor's data is outside the model's own folder."""
-        folder = self.path.resolve().parent
-        for location in sorted(self.external):
-            if os.path.isabs(location) or not (folder / location).resolve().is_relative_to(folder):
-                raise InputError(
-                    f"'{self.path}' wants to read weights from '{location}', outside its own"
-                    " folder; that is refused: keep them beside the model"
-                )
-            existing_file(folder / location, f"the external data of '{self.path}'")
-
 
 def read_onnx(path: Path) -> OnnxHead:
-    """Read a file's head; :class:`InputError` if the file is not ONNX, or is cut short."""
+    """Read a file's head; :class:`InputError` if the file is not ONNX, is cut short, or keeps
+    tensor data outside its own folder.
+    """
     model = _load(path)
     weights = {w.name for w in model.graph.initializer}
     values = [v for v in model.graph.input if v.name not in weights]
@@ -85,7 +76,7 @@ def read_onnx(path: Path) -> OnnxHead:
     types = {(n.domain or DEFAULT_DOMAIN, n.op_type) for n in nodes}
     interface = [v.type.tensor_type.elem_type for v in (*values, *model.graph.output)]
     shapes_known = all(v.type.tensor_type.HasField("shape") for v in model.graph.output)
-    return OnnxHead(
+    head = OnnxHead(
         path,
         inputs=tuple(map(_spec, values)),
         outputs=tuple(map(_spec, model.graph.output)) if shapes_known else None,
@@ -104,6 +95,51 @@ def read_onnx(path: Path) -> OnnxHead:
         half=_FLOAT16 in {*(t.data_type for t in tensors), *interface},
         quantized=any(kind in _INT8_OPS for _, kind in types),
     )
+    _refuse_outside_data(head)
+    for tensor in tensors:
+        if tensor.data_location == _EXTERNAL:
+            _refuse_cut_data(head, {e.key: e.value for e in tensor.external_data})
+    return head
+
+
+def load_onnx(path: Path) -> onnx.ModelProto:
+    """Read a whole model with the data of its tensors, which are all inside its own folder;
+    :class:`InputError` as for :func:`read_onnx`, and for data that is cut short.
+    """
+    read_onnx(path)
+    import onnx
+
+    try:
+        return onnx.load(str(path))
+    except Exception as error:  # a wrong place of the data raises what onnx's C++ raises
+        raise InputError(
+            f"the tensor data of '{path}' cannot be read ({' '.join(str(error).split())[:200]});"
+            " export it again"
+        ) from error
+
+
+def _refuse_cut_data(head: OnnxHead, entries: Mapping[str, str]) -> None:
+    """Refuse a file of tensor data that ends before the tensor does (onnx's ``external_data``)."""
+    numbers = [entries.get(key, "0") for key in ("offset", "length")]
+    size = (head.path.resolve().parent / entries.get("location", "")).stat().st_size
+    if not all(n.isascii() and n.isdecimal() and len(n) < 19 for n in numbers) or (
+        sum(map(int, numbers)) > size
+    ):
+        raise InputError(
+            f"'{entries.get('location')}' holds {size} bytes and '{head.path}' reads"
+            f" {numbers[1]} bytes at {numbers[0]} of it: it is cut short; export the model again"
+        )
+
+
+def _refuse_outside_data(head: OnnxHead) -> None:
+    folder = head.path.resolve().parent
+    for location in sorted(head.external):
+        if os.path.isabs(location) or not (folder / location).resolve().is_relative_to(folder):
+            raise InputError(
+                f"'{head.path}' wants to read weights from '{location}', outside its own folder;"
+                " that is refused: keep them beside the model"
+            )
+        existing_file(folder / location, f"the external data of '{head.path}'")
 
 
 def _load(path: Path) -> onnx.ModelProto:

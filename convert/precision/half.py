@@ -11,7 +11,7 @@ import numpy as np
 
 from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
-from portproof.convert.onnxfile.read import opset_of
+from portproof.convert.onnxfile.read import load_onnx, opset_of, read_onnx
 from portproof.convert.precision.trial import Feeds, session_of
 from portproof.core.errors import MissingPackageError, ToolError
 
@@ -27,6 +27,7 @@ def write_half(model: Path, draft: Path) -> int:
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as error:
         raise MissingPackageError("onnxruntime", "converting to fp16", "convert") from error
+    read_onnx(model)
     # Shapes are inferred before the tensors are loaded, since no inference takes more than 2 GiB.
     loaded = onnx.shape_inference.infer_shapes(onnx.load(str(model), load_external_data=False))
     onnx.load_external_data_for_model(loaded, str(model.absolute().parent))
@@ -72,7 +73,7 @@ def _open_whole(model: Path, folder: Path) -> tuple[list[str], Any]:
     """The names of all tensors of a model, and a session whose outputs they all are."""
     import onnx
 
-    proto = onnx.load(str(model))
+    proto = load_onnx(model)
     names = list(dict.fromkeys(name for node in proto.graph.node for name in node.output if name))
     outputs = {v.name for v in proto.graph.output}
     proto.graph.output.extend(

@@ -10,7 +10,7 @@ import numpy as np
 
 from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
-from portproof.convert.onnxfile.read import opset_of
+from portproof.convert.onnxfile.read import load_onnx, opset_of
 from portproof.convert.precision.trial import Array, feeds_of, session_of
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.manifest import Sample
@@ -49,7 +49,7 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
         from onnxruntime import quantization
     except ImportError as error:
         raise MissingPackageError("onnxruntime", "quantizing", "convert") from error
-    loaded = onnx.load(str(model))
+    loaded = load_onnx(model)
     large = save.is_large(loaded)
     raised, prepared, quantized = (
         scratch / f"{name}.onnx" for name in ("raised", "prepared", "quantized")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from portproof.backend import Array, LoadRequest, TensorSpec, complete
-from portproof.convert.onnxfile.read import read_onnx
+from portproof.convert.onnxfile.read import load_onnx
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.infer.backends import ort
 from portproof.infer.runtimes.model_files import sample_shapes
@@ -40,7 +40,6 @@ class Probe:
     """
 
     def __init__(self, path: Path, card: str | None) -> None:
-        read_onnx(path).refuse_outside_data()
         try:
             import onnx
             import onnxruntime
@@ -53,7 +52,7 @@ class Probe:
         self.inputs: tuple[TensorSpec, ...] = complete(session.inputs, sample_shapes(card))
         self.outputs = [spec.name for spec in session.outputs]
         session.close()
-        self._model = onnx.load(str(path))
+        self._model = load_onnx(path)
         if self._model.ByteSize() > _LARGEST_MODEL:
             raise InputError(
                 f"'{path}' is larger than 2 GiB with its weights, more than can be run with its"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from portproof.backend import TensorSpec
-from portproof.convert.onnxfile.read import read_onnx
+from portproof.convert.onnxfile.read import load_onnx, read_onnx
 from portproof.core.errors import InputError
 
 
@@ -145,24 +145,36 @@ def test_external_data_outside_the_folder_is_refused(
         save(path, [], [subgraph(location)])
     else:
         save(path, [], [helper.make_node("Constant", [], ["y"], value=external(location))])
-    head = read_onnx(path)
-    assert head.external == {location}
-    with pytest.raises(InputError, match="outside its own folder"):
-        head.refuse_outside_data()
+    for read in (read_onnx, load_onnx):
+        with pytest.raises(InputError, match="outside its own folder"):
+            read(path)
 
 
 def test_external_data_beside_the_model_is_one_of_its_files(tmp_path: Path) -> None:
     save(tmp_path / "m.onnx", [external("m.data")])
-    head = read_onnx(tmp_path / "m.onnx")
     with pytest.raises(InputError, match=r"m\.data' does not exist"):
-        head.refuse_outside_data()
+        read_onnx(tmp_path / "m.onnx")
     (tmp_path / "m.data").write_bytes(bytes(8))
-    head.refuse_outside_data()
-    assert head.files == [tmp_path / "m.onnx", tmp_path / "m.data"]
+    assert read_onnx(tmp_path / "m.onnx").files == [tmp_path / "m.onnx", tmp_path / "m.data"]
     (tmp_path / "m.data").unlink()
     (tmp_path / "m.data").symlink_to("/etc/hostname")
     with pytest.raises(InputError, match="outside its own folder"):
-        head.refuse_outside_data()
+        read_onnx(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"), [("4", "8"), ("0", "9"), ("-1", "8"), ("²", "8"), ("9" * 5000, "8")]
+)
+def test_external_data_that_is_too_short_is_one_sentence(
+    tmp_path: Path, offset: str, length: str
+) -> None:
+    tensor = external("m.data")
+    tensor.external_data[0].value = offset
+    tensor.external_data.add(key="length", value=length)
+    save(tmp_path / "m.onnx", [tensor])
+    (tmp_path / "m.data").write_bytes(bytes(8))
+    with pytest.raises(InputError, match="cut short"):
+        read_onnx(tmp_path / "m.onnx")
 
 
 @settings(max_examples=60, deadline=None)
