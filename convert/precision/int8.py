@@ -113,7 +113,7 @@ def _entropy_ranges(
     calibrator.collect_data(reader)
     ranges = calibrator.compute_data()
     return {
-        name: [dict(zip(("rmin", "rmax"), map(np.float32, found.range_value), strict=True))]
+        name: [dict(zip(("rmin", "rmax"), found.range_value, strict=True))]
         for name, found in ranges.items()
     }
 
