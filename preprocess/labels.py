@@ -37,6 +37,14 @@ def parser() -> Parser:
             " them"
         ),
     )
+    p.add_argument(
+        "--order",
+        choices=("text", "natural"),
+        help=(
+            "order of class folders: text, as torchvision sorts (default), or natural, numbers by"
+            " value, as timm does"
+        ),
+    )
     p.add_progress_options()
     return p
 
@@ -51,9 +59,9 @@ def work(options: argparse.Namespace) -> int:
     progress.configure(options.quiet, options.log_json)
     source = Path(options.source)
     if source.is_dir():
-        labels, inputs = tree_labels(source, options.synsets)
+        labels, inputs = tree_labels(source, options.synsets, options.order)
     else:
-        labels, inputs = devkit_labels(source, options.synsets)
+        labels, inputs = devkit_labels(source, options.synsets, options.order)
     write_labels(Path(options.labels), labels, inputs)
     return 0
 

@@ -10,7 +10,7 @@ from portproof.core.errors import InputError
 from portproof.core.files import read_text
 from portproof.manifest import check_unique, sample_id
 
-_LINE = re.compile(r"^[ \t]*(\S+)[ \t]+([0-9]+)[ \t]*$", re.MULTILINE)
+_LINE = re.compile(r"^[ \t]*(\S+)[ \t]+([0-9]{1,9})[ \t]*$", re.MULTILINE)
 
 
 def read_labels(path: str | os.PathLike[str]) -> dict[str, int]:
@@ -43,5 +43,5 @@ def _check_lines(lines: Sequence[str], path: str | os.PathLike[str]) -> None:
         if line.strip() and not _LINE.fullmatch(line):
             raise InputError(
                 f"label file '{path}', line {number}: '<file name> <class>' with a class counted"
-                f" from 0 was expected, got {line.strip()[:80]!r}"
+                f" from 0, of 9 digits at most, was expected, got {line.strip()[:80]!r}"
             )

@@ -146,13 +146,26 @@ def class_count(files: ResultFiles, dtype: str = "float32", classes: int | None 
             )
         count = size // item
     else:
-        count = _parse(files, [sample], [_content(files.path(sample))])[0].size
+        content = _content(files.path(sample))
+        count = _parse(files, [sample], [content])[0].size
+        if files.format == "npy":
+            check_one_axis(_npy(content, files.name(sample)).shape, f"'{files.path(sample)}'")
     if count < 2:
         raise InputError(
             f"'{files.path(sample)}' holds {count} numbers, one for every class (at least 2) was"
             " expected; is --output right?"
         )
     return count
+
+
+def check_one_axis(shape: Sequence[int], what: str) -> None:
+    """Refuse an output with more than one axis: its numbers are not one for every class."""
+    if sum(size != 1 for size in shape) > 1:
+        raise InputError(
+            f"{what} has the shape {tuple(shape)} for one sample, one number for every class was"
+            " expected: Top-N is for classifiers; choose a classifier's output with --output, or"
+            " use the metric of the model's own task"
+        )
 
 
 def read_results(
@@ -269,13 +282,19 @@ def _parse(files: ResultFiles, ids: Sequence[str], contents: Sequence[bytes]) ->
 
 
 def _parse_npy(content: bytes, name: str) -> Logits:
+    array = _npy(content, name)
+    narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return array.reshape(-1).astype(np.float32 if narrow else np.float64)
+
+
+def _npy(content: bytes, name: str) -> NDArray[Any]:
     try:
-        array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    # numpy reads the header as Python text: damage ends in SyntaxError, MemoryError, and others
+    except Exception as error:
         raise InputError(
             f"result '{name}' is not a whole .npy file of numbers ({' '.join(str(error).split())})"
         ) from error
     if array.dtype.kind not in "fiu":
         raise InputError(f"result '{name}' holds {array.dtype}, real numbers were expected")
-    narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
-    return array.reshape(-1).astype(np.float32 if narrow else np.float64)
+    return array

@@ -19,6 +19,7 @@ from portproof.metrics.accuracy.label_file import read_labels
 from portproof.metrics.accuracy.results import (
     Logits,
     ResultFiles,
+    check_one_axis,
     class_count,
     list_results,
     read_results,
@@ -99,12 +100,14 @@ def score(
     """Read a result folder and work out the outcome of every sample of the label file.
 
     :class:`InputError`, with counts and names, when a sample is missing (unless that is allowed),
-    extra, there twice, of another size, or holds a NaN, or when a label is outside the classes.
+    extra, there twice, of another size, or without a largest number (NaN, infinite), when a label
+    is outside the classes, or when the output is not one number a class.
     """
     reading = reading or Reading()
     truth = read_labels(labels)
     files = list_results(result, reading.output)
     missing = _check_ids(files, truth, labels, reading.allow_missing)
+    _check_output(files)
     classes = class_count(files, reading.dtype, reading.classes)
     ids = [i for i in truth if i in files.ids] if missing else list(truth)
     label = np.array([truth[i] for i in ids], dtype=np.int64) + (
@@ -116,6 +119,17 @@ def score(
         ids, label, files, read_results(files, ids, classes, reading.dtype, sha256)
     )
     return Scored(outcomes, classes, ties, missing, sha256.hexdigest() if sha256 else None)
+
+
+def _check_output(files: ResultFiles) -> None:
+    """Refuse an output that the inference's sidecar knows to have several axes."""
+    proof = proof_of(files.folder)
+    outputs = proof.facts.get("outputs") if proof else None
+    if isinstance(outputs, list) and 1 <= files.output <= len(outputs):
+        facts = outputs[files.output - 1]
+        shape = facts.get("shape") if isinstance(facts, dict) else None
+        if isinstance(shape, list) and all(isinstance(size, int) for size in shape):
+            check_one_axis(shape, f"output {files.output} in '{files.folder}'")
 
 
 def _check_ids(
@@ -162,30 +176,45 @@ def _outcomes(
 ) -> tuple[Outcomes, int]:
     predicted, rank = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
     margin, tied = np.empty(len(ids), np.float64), np.empty(len(ids), np.bool_)
+    peak = np.empty(len(ids), np.float64)
     with progress.meter("reading", len(ids), "results") as meter:
         for first, logits in results:
             part = slice(first, first + len(logits))
-            predicted[part], rank[part], margin[part], tied[part] = judge(logits, label[part])
+            outcome = judge(logits, label[part])
+            predicted[part], rank[part], margin[part], tied[part], peak[part] = outcome
             meter.advance(len(logits))
-    broken = np.flatnonzero(np.isnan(margin)).tolist()
-    if broken:
-        names = listed([files.name(ids[i]) for i in broken])
-        raise InputError(
-            f"'{files.folder}': {len(broken)} of {len(ids)} results hold NaN ({names}); the model"
-            " or its precision is broken, or --dtype is wrong"
-        )
+    _check_peaks(ids, peak, files)
     return Outcomes(tuple(ids), label, predicted, rank, margin), int(np.count_nonzero(tied))
+
+
+def _check_peaks(ids: Sequence[str], peak: NDArray[np.float64], files: ResultFiles) -> None:
+    """Refuse results whose largest number is not a number. A masked class may be -inf."""
+    broken = np.flatnonzero(~np.isfinite(peak)).tolist()
+    if broken:
+        kinds = {"NaN": np.isnan(peak), "+inf": peak == np.inf, "only -inf": peak == -np.inf}
+        held = " or ".join(kind for kind, where in kinds.items() if where.any())
+        raise InputError(
+            f"'{files.folder}': {len(broken)} of {len(ids)} results hold {held}"
+            f" ({listed([files.name(ids[i]) for i in broken])}); the model overflowed or its"
+            " precision is broken, or --dtype is wrong"
+        )
 
 
 def judge(
     logits: Logits, label: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Predicted class, rank of the label, margin, and whether another class ties with the label,
-    for logits of shape (samples, classes).
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.bool_],
+    NDArray[np.floating[Any]],
+]:
+    """Predicted class, rank of the label, margin, whether another class ties with the label, and
+    the largest logit, for logits of shape (samples, classes).
 
     The rank is 1 plus the number of other classes whose logit is not below the label's. The margin
-    is NaN where a logit is NaN, and 0 on a tie for the first place. ``logits`` is scratch space: it
-    is changed.
+    is 0 on a tie for the first place. It and the largest logit are NaN where a logit is NaN.
+    ``logits`` is scratch space: it is changed.
     """
     rows = np.arange(len(logits))
     own = logits[rows, label]
@@ -197,4 +226,4 @@ def judge(
     predicted = np.where(own > best, label, np.where(own == best, np.minimum(label, rival), rival))
     with np.errstate(invalid="ignore"):
         margin = np.where(own == best, 0.0, own.astype(np.float64) - best)
-    return predicted, rank.astype(np.int64), margin, tied
+    return predicted, rank.astype(np.int64), margin, tied, np.maximum(own, best)

@@ -102,6 +102,18 @@ def judge_loss(fixed: float, broken: float, n: float, margin: float) -> Verdict:
     return Verdict.FAIL if lower > margin else Verdict.UNDECIDED
 
 
+def wilson_lower(right: int, n: int, confidence: float = 0.95) -> float:
+    """The lower end, one-sided at ``confidence``, of Wilson's score interval of ``right / n``.
+
+    >>> round(wilson_lower(9, 10), 4)
+    0.6523
+    """
+    z = NormalDist().inv_cdf(confidence)
+    share = right / n
+    spread = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    return (share + z * z / (2 * n) - spread) / (1 + z * z / n)
+
+
 def samples_to_decide(fixed: int, broken: int, n: int, margin: float) -> int | None:
     """About how many samples would decide an undecided comparison, if flips went on at the observed
     rates (three significant digits).

@@ -17,7 +17,13 @@ from portproof.core.errors import InputError
 from portproof.core.files import write_bytes
 from portproof.core.text import printable
 from portproof.metrics.accuracy.score import Reading, is_simulated
-from portproof.metrics.paired.bounds import judge_loss, loss_bounds, mcnemar_p, samples_to_decide
+from portproof.metrics.paired.bounds import (
+    judge_loss,
+    loss_bounds,
+    mcnemar_p,
+    samples_to_decide,
+    wilson_lower,
+)
 from portproof.metrics.paired.sides import Sides
 from portproof.outcome import Outcomes
 from portproof.proof.work import Work
@@ -48,6 +54,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     ``loss_lower_bound_pp`` bound the loss (reference minus port), each one-sided at 95 %.
     ``fixed``: wrong to right, ``broken``: right to wrong. ``samples_to_decide``: null when decided,
     or when no number would. ``left_out``: samples of the label file that one side or both lack.
+    ``doubt``: why the reference is no ground for a verdict, which is UNDECIDED then.
     """
 
     verdict: Verdict
@@ -68,6 +75,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     samples_to_decide: int | None
     left_out: int
     worst_flips: list[Flip]
+    doubt: str | None = None
     reference: str
     port: str
     labels: str
@@ -124,6 +132,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
                 f"FAIL: the loss is over {self.loss_lower_bound_pp:.3f} points (95 % confidence),"
                 f" beyond {margin}"
             )
+        if self.doubt:
+            return f"UNDECIDED: {self.doubt}"
         needed = self.samples_to_decide
         more = (
             f"about {needed} samples would decide"
@@ -206,13 +216,14 @@ def compare(
 
 
 def _comparison(sides: Sides, margin_pp: float, simulated: bool) -> Comparison:
-    one, other, left_out = sides.paired()
+    one, other, left_out, classes = sides.paired()
     n = len(one)
     fixed, broken = _count(~one.right & other.right), _count(one.right & ~other.right)
     both_right = _count(one.right & other.right)
     lower, upper = loss_bounds(fixed, broken, n)
     low, high = loss_bounds(fixed, broken, n, confidence=0.975)
-    verdict = judge_loss(fixed, broken, n, margin_pp / 100)
+    doubt = doubt_of(one, classes)
+    verdict = Verdict.UNDECIDED if doubt else judge_loss(fixed, broken, n, margin_pp / 100)
     return Comparison(
         verdict=verdict,
         reference_accuracy=(both_right + broken) / n,
@@ -231,15 +242,37 @@ def _comparison(sides: Sides, margin_pp: float, simulated: bool) -> Comparison:
         agreement=_count(one.predicted == other.predicted) / n,
         samples_to_decide=(
             samples_to_decide(fixed, broken, n, margin_pp / 100)
-            if verdict is Verdict.UNDECIDED
+            if verdict is Verdict.UNDECIDED and not doubt
             else None
         ),
         left_out=left_out,
         worst_flips=_worst_flips(one, other),
+        doubt=doubt,
         reference=str(sides.reference),
         port=str(sides.port),
         labels=str(sides.labels),
         simulated=simulated,
+    )
+
+
+def doubt_of(reference: Outcomes, classes: int) -> str | None:
+    """Why a reference proves nothing: it is not better than chance (the lower end of Wilson's
+    one-sided 95 % interval, Journal of the American Statistical Association 22, 209-212, 1927, is
+    not above one in ``classes``), or it answers one class only; None for a sound one.
+    """
+    n, right = len(reference), _count(reference.right)
+    reasons = "is the label file of these samples, is the preprocessing the model's own, are these"
+    likely = f"{reasons} the trained weights?"
+    if n > 1 and len(np.unique(reference.label)) > 1 and len(np.unique(reference.predicted)) == 1:
+        return (
+            f"the reference answers class {reference.predicted[0]} for all {n} samples, so it is no"
+            f" ground for a verdict; {likely}"
+        )
+    if wilson_lower(right, n) > 1 / max(classes, 2):
+        return None
+    return (
+        f"the reference is right in {right} of {n} samples of {classes} classes, which is not above"
+        f" chance, so it is no ground for a verdict; {likely}"
     )
 
 

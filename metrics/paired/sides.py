@@ -12,8 +12,9 @@ import numpy as np
 from portproof.core.errors import InputError
 from portproof.core.text import listed
 from portproof.metrics.accuracy.label_file import read_labels
-from portproof.metrics.accuracy.score import Reading, score
+from portproof.metrics.accuracy.score import BACKGROUND_CLASSES, Reading, score
 from portproof.outcome import Outcomes, read_outcomes
+from portproof.proof.lineage import maker_of
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,19 @@ class Sides:
     port_reading: Reading
     allow_missing: bool = False
 
-    def paired(self) -> tuple[Outcomes, Outcomes, int]:
-        """The outcomes of both sides, of the same samples in the order of the label file, and how
-        many samples of that file are left out.
+    def paired(self) -> tuple[Outcomes, Outcomes, int, int]:
+        """The outcomes of both sides, of the same samples in the order of the label file, how many
+        samples of that file are left out, and how many classes there are at least.
 
         Classes are counted as the label file counts them, so models with and without a background
         class compare. :class:`InputError` when the sides have different samples, or lack some of
         the label file (unless ``allow_missing``), or none in common.
         """
         truth = read_labels(self.labels)
-        one = _on_labels(
-            self._outcomes(self.reference, self.reference_reading), truth, self.reference
-        )
-        other = _on_labels(self._outcomes(self.port, self.port_reading), truth, self.port)
+        one, classes = self._outcomes(self.reference, self.reference_reading)
+        other, port_classes = self._outcomes(self.port, self.port_reading)
+        _check_classes(self, classes, port_classes)
+        one, other = _on_labels(one, truth, self.reference), _on_labels(other, truth, self.port)
         at_one, at_other = _positions(one), _positions(other)
         if not self.allow_missing:
             _check_same(at_one, at_other, self.reference, self.port)
@@ -57,12 +58,18 @@ class Sides:
             one.take([at_one[i] for i in ids]),
             other.take([at_other[i] for i in ids]),
             len(truth) - len(ids),
+            max(classes or 0, port_classes or 0, *(label + 1 for label in truth.values())),
         )
 
-    def _outcomes(self, path: Path, reading: Reading) -> Outcomes:
+    def _outcomes(self, path: Path, reading: Reading) -> tuple[Outcomes, int | None]:
+        """The outcomes, and of how many classes: a table alone does not know it."""
         if path.suffix == ".csv":
-            return read_outcomes(path)
-        return score(path, self.labels, replace(reading, allow_missing=self.allow_missing)).outcomes
+            maker = maker_of(path)
+            figures = maker.facts.get("figures") if maker else None
+            classes = figures.get("classes") if isinstance(figures, dict) else None
+            return read_outcomes(path), classes if isinstance(classes, int) else None
+        scored = score(path, self.labels, replace(reading, allow_missing=self.allow_missing))
+        return scored.outcomes, scored.classes
 
     def inputs(self) -> tuple[dict[str, list[Path]], dict[str, Any]]:
         """What a sidecar says of them: role -> files to hash, and parameters."""
@@ -79,6 +86,19 @@ class Sides:
                 inputs |= files
                 parameters |= facts
         return inputs, parameters
+
+
+def _check_classes(sides: Sides, reference: int | None, port: int | None) -> None:
+    """Refuse sides of other sizes, unless one has ImageNet's background class: they are not two
+    forms of one model.
+    """
+    if reference is None or port is None or reference == port:
+        return
+    if {reference, port} != {BACKGROUND_CLASSES - 1, BACKGROUND_CLASSES}:
+        raise InputError(
+            f"'{sides.reference}' has {reference} classes and '{sides.port}' has {port}: a port has"
+            " its reference's classes; compare results of the same model, and of the same output"
+        )
 
 
 def _positions(outcomes: Outcomes) -> dict[str, int]:

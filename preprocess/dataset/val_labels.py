@@ -27,17 +27,24 @@ Inputs = dict[str, list[Path]]
 _WNID = re.compile(r"n\d{8}")
 
 
-def tree_labels(root: Path, synsets: str | None = None) -> tuple[Labels, Inputs]:
+def tree_labels(
+    root: Path, synsets: str | None = None, order: str | None = None
+) -> tuple[Labels, Inputs]:
     """File name -> class of the images in class folders; the class is the index of the folder among
     the sorted folders, or of its name in the ``synsets`` file.
+
+    ``order``: ``text`` sorts as torchvision's ImageFolder does, ``natural`` numbers by their value,
+    as timm does; None is ``text``, with a warning where the two differ.
     """
+    if synsets and order:
+        raise InputError("--order and --synsets both say the order of classes: give one of them")
     folders = class_folders(root)
     if not folders:
         raise InputError(
             f"'{root}' holds no class folders; expected were folders such as n01440764/ with the"
             " images of one class each"
         )
-    classes = _classes_of(folders, root, synsets)
+    classes = _classes_of(_in_order(folders, root, synsets, order), root, synsets)
     files = [
         (path.name, name) for name in folders for path in files_in(root / name, IMAGE_SUFFIXES)
     ]
@@ -50,6 +57,28 @@ def tree_labels(root: Path, synsets: str | None = None) -> tuple[Labels, Inputs]
     return {name: classes[folder] for name, folder in files}, (
         {"synsets": [Path(synsets)]} if synsets else {}
     )
+
+
+def _in_order(folders: list[str], root: Path, synsets: str | None, order: str | None) -> list[str]:
+    """The folders in the order of their classes."""
+    natural = sorted(folders, key=_natural_key)
+    if order == "natural":
+        return natural
+    if natural != folders and not synsets and order is None:
+        at = next(i for i, name in enumerate(folders) if name != natural[i])
+        progress.warn(
+            f"the class folders of '{root}' are sorted as text, as torchvision's ImageFolder does:"
+            f" '{folders[at]}' is class {at}; for timm, which sorts numbers by value,"
+            f" '{natural[at]}' is class {at}: give --order natural for such a model, or --order"
+            " text"
+        )
+    return folders
+
+
+def _natural_key(name: str) -> list[tuple[bool, int, str]]:
+    """Numbers by value, before text: timm's order (``natural_key`` of timm/data/readers)."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
+    return [(not p[0].isdigit(), int(p) if p.isascii() and p.isdigit() else 0, p) for p in parts]
 
 
 def _classes_of(folders: list[str], root: Path, synsets: str | None) -> Mapping[str, int]:
@@ -71,16 +100,18 @@ def _classes_of(folders: list[str], root: Path, synsets: str | None) -> Mapping[
     return {wnid: index for index, wnid in enumerate(wnids)}
 
 
-def devkit_labels(path: Path, synsets: str | None = None) -> tuple[Labels, Inputs]:
+def devkit_labels(
+    path: Path, synsets: str | None = None, order: str | None = None
+) -> tuple[Labels, Inputs]:
     """File name -> class from the devkit's ground truth, whose ids are mapped through the
     ``meta.mat`` beside it.
 
     :class:`InputError` when ``meta.mat`` is missing: without it the ids cannot be turned into
     classes.
     """
-    if synsets:
+    if synsets or order:
         raise InputError(
-            "--synsets goes with a tree of class folders; the devkit has its own meta.mat"
+            "--synsets and --order go with a tree of class folders; the devkit has its own meta.mat"
         )
     lines = read_text(path, "devkit ground truth").split("\n")
     ids = [_id_of(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]

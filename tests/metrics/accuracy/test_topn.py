@@ -273,14 +273,15 @@ def test_text_that_is_not_numbers_is_refused(text: str) -> None:
     st.lists(st.integers(0, 6), min_size=5, max_size=5),
 )
 def test_ranks_by_definition(logits: np.ndarray, label: list[int]) -> None:
-    predicted, rank, margin, tied = judge(logits.copy(), np.array(label))
-    for row, own, p, r, m, t in zip(
-        logits.tolist(), label, predicted, rank, margin, tied, strict=True
+    predicted, rank, margin, tied, peak = judge(logits.copy(), np.array(label))
+    for row, own, p, r, m, t, peak_of in zip(
+        logits.tolist(), label, predicted, rank, margin, tied, peak, strict=True
     ):
         others = row[:own] + row[own + 1 :]
         assert p == row.index(max(row))
         assert r == 1 + sum(v >= row[own] for v in others)
         assert t == (row[own] in others)
+        assert peak_of == max(row)
         assert m == (0 if row[own] == max(others) else row[own] - max(others))
 
 
@@ -304,6 +305,12 @@ def add_text_twin(folder: Path) -> None:
 def add_nan(folder: Path) -> None:
     for i in (7, 8):
         write_bin(folder / f"img_{i}_1.bin", np.full(12, np.nan))
+
+
+def overflow(folder: Path) -> None:
+    write_bin(folder / "img_7_1.bin", np.full(12, np.inf))
+    write_bin(folder / "img_8_1.bin", np.where(np.arange(12) == 3, np.inf, 0))
+    write_bin(folder / "img_9_1.bin", np.full(12, -np.inf))
 
 
 def shorten(folder: Path) -> None:
@@ -342,6 +349,7 @@ def folder_for_file(folder: Path) -> None:
         (add_unknown, (), ["1 of 301 results have no label", "stranger"]),
         (add_text_twin, (), ["300 .bin and 1 .txt", "1 samples", "img_4"]),
         (add_nan, (), ["2 of 300 results hold NaN", "img_7_1.bin, img_8_1.bin"]),
+        (overflow, (), ["3 of 300 results hold +inf or only -inf", "img_7_1.bin", "overflowed"]),
         (
             shorten,
             (),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
 
 from portproof.metrics.paired.bounds import (
     judge_loss,
@@ -18,6 +19,7 @@ from portproof.metrics.paired.bounds import (
     mcnemar_p,
     samples_to_decide,
     score_bound,
+    wilson_lower,
 )
 from portproof.verdict import Verdict
 
@@ -179,3 +181,9 @@ def test_the_number_of_samples_that_would_decide() -> None:
 def test_no_number_of_samples_decides_a_loss_of_the_margin() -> None:
     assert samples_to_decide(3, 9, 600, 0.01) is None
     assert samples_to_decide(0, 10, 1000, 0.01) is None
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 5), (9, 10), (10, 10), (123, 4567)])
+def test_wilson_is_that_of_statsmodels(right: int, n: int) -> None:
+    expected = proportion_confint(right, n, alpha=0.1, method="wilson")[0]
+    assert wilson_lower(right, n) == pytest.approx(expected, abs=1e-12)

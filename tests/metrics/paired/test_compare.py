@@ -250,3 +250,52 @@ def test_a_comparison_with_itself_says_so(tmp_path: Path, stage: Stage) -> None:
     done = stage("metrics/compare.py", reference, reference, labels)
     assert done.returncode == 0  # type: ignore[attr-defined]
     assert "proves nothing" in done.stderr  # type: ignore[attr-defined]
+
+
+def test_sides_of_other_sizes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("".join(f"s{i} {i % 10}\n" for i in range(40)))
+    for name, classes in (("ten", 10), ("eleven", 11)):
+        (tmp_path / name).mkdir()
+        for i in range(40):
+            np.eye(classes, dtype=np.float32)[i % 10].tofile(tmp_path / name / f"s{i}_1.bin")
+    with pytest.raises(InputError, match=r"10 classes and .* has 11"):
+        compare(tmp_path / "ten", tmp_path / "eleven", tmp_path / "labels.txt")
+
+
+def _results(folder: Path, answers: np.ndarray) -> Path:
+    folder.mkdir()
+    for i, row in enumerate(answers.astype(np.float32)):
+        row.tofile(folder / f"s{i}_1.bin")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["shifted labels", "flattened image", "one class", "random"])
+def test_a_reference_at_chance_is_no_ground_for_a_verdict(tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    n, classes = 700, 10
+    label = rng.integers(0, classes, n)
+    answers = rng.normal(size=(n, classes)) + 9 * np.eye(classes)[label]
+    if kind == "shifted labels":
+        label = (label + 1) % classes
+    elif kind == "flattened image":
+        answers = rng.random((n, 3 * 8 * 8))
+    elif kind == "one class":
+        answers = rng.random((n, classes)) + 9 * np.eye(classes)[3]
+    else:
+        answers = rng.random((n, classes))
+    (tmp_path / "labels.txt").write_text("".join(f"s{i} {k}\n" for i, k in enumerate(label)))
+    same = [_results(tmp_path / name, answers) for name in ("reference", "port")]
+    judged = compare(*same, tmp_path / "labels.txt")
+    assert judged.verdict is Verdict.UNDECIDED
+    assert judged.doubt is not None and "no ground for a verdict" in judged.to_text()
+    assert judged.samples_to_decide is None
+
+
+def test_a_sound_reference_is_not_doubted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 1000, 700)
+    answers = rng.normal(size=(700, 1000)) + 2 * np.eye(1000)[label]  # a few per cent right
+    (tmp_path / "labels.txt").write_text("".join(f"s{i} {k}\n" for i, k in enumerate(label)))
+    same = [_results(tmp_path / name, answers) for name in ("reference", "port")]
+    judged = compare(*same, tmp_path / "labels.txt")
+    assert judged.reference_accuracy < 0.2 and judged.doubt is None

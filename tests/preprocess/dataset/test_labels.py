@@ -132,3 +132,39 @@ def test_folders_that_cannot_be_right(stage: Stage, tmp_path: Path) -> None:
         "more than one file (a)"
         in stage("preprocess/labels.py", "tree", "l.txt", cwd=tmp_path).stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        ([str(i) for i in range(12)], "natural"),
+        (["class_2", "class_10", "class_1"], "natural"),
+        (["b", "a", "C"], "natural"),
+        ([str(i) for i in range(12)], "text"),
+    ],
+)
+def test_numbered_folders_are_counted_as_timm_or_as_torchvision_counts_them(
+    stage: Stage, tmp_path: Path, names: list[str], order: str
+) -> None:
+    for name in names:
+        (tmp_path / "val" / name).mkdir(parents=True)
+        (tmp_path / "val" / name / f"image{name}.png").write_bytes(b"")
+    if order == "natural":
+        reader = pytest.importorskip("timm.data.readers.reader_image_folder")
+        index = reader.find_images_and_targets(tmp_path / "val")[1]
+    else:
+        index = pytest.importorskip("torchvision.datasets.folder").find_classes(tmp_path / "val")[1]
+    done = stage("preprocess/labels.py", "val", "labels.txt", "--order", order, cwd=tmp_path)
+    assert done.returncode == 0 and "--order" not in done.stderr
+    lines = (tmp_path / "labels.txt").read_text().split("\n")[:-1]
+    assert dict(line.split() for line in lines) == {
+        f"image{name}.png": str(number) for name, number in index.items()
+    }
+
+
+def test_says_which_order_numbered_folders_have(stage: Stage, tmp_path: Path) -> None:
+    for name in range(12):
+        (tmp_path / "val" / str(name)).mkdir(parents=True)
+        (tmp_path / "val" / str(name) / f"{name}.png").write_bytes(b"")
+    said = stage("preprocess/labels.py", "val", "labels.txt", cwd=tmp_path).stderr
+    assert "'10' is class 2; for timm" in said and "'2' is class 2: give --order natural" in said
