@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -263,6 +264,8 @@ def _read_parsed(
 def _content(path: str) -> bytes:
     handle = os.open(path, _FLAGS)
     try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise InputError(f"result '{path}' is not a regular file; remove it")
         content = os.read(handle, _READ_SIZE)
         while len(content) % _READ_SIZE == 0 and (part := os.read(handle, _READ_SIZE)):
             content += part

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.core.files import existing_folder
+from portproof.core.files import existing_file, existing_folder
 from portproof.manifest import Sample, files_in, sample_id, write_info
 from portproof.proof.sidecar import sidecar_of
 from portproof.proof.work import Work
@@ -44,7 +44,7 @@ def jpeg_samples(folder: str) -> list[Sample]:
 
 def _size(path: str) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
+        with Image.open(existing_file(path, "image")) as image:
             return image.size
     except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise InputError(f"'{path}' is not an image ({error}); replace or remove it") from error

@@ -44,7 +44,8 @@ def open_packed(path: str | os.PathLike[str]) -> tuple[list[str], npt.NDArray[An
     ids = read_text(folder / IDS, "ids of packed samples").split("\n")[:-1]
     try:
         rows: npt.NDArray[Any] = np.load(samples, mmap_mode="r", allow_pickle=False)
-    except (ValueError, SyntaxError) as error:
+    # numpy reads the header as Python text: damage ends in SyntaxError, TokenError, EOFError, ...
+    except Exception as error:
         raise InputError(
             f"'{samples}' is not a whole .npy file ({error}); make it again with --pack"
         ) from error

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from portproof.core import progress
 from portproof.core.errors import InputError
+from portproof.core.files import existing_file
 from portproof.manifest import sample_id
 from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
@@ -69,7 +70,7 @@ def prepare(path: Path, root: Path, preprocessor: Preprocessor) -> Prepared:
     """Read and preprocess one image; ``reason`` says what is wrong with a bad one. ``root`` is
     what the record's path is relative to.
     """
-    before = path.stat()
+    before = existing_file(path, "image").stat()
     data = path.read_bytes()
     source = record_of(path, root, hashlib.sha256(data).hexdigest())
     if (before.st_size, before.st_mtime_ns) != (source.size, source.mtime_ns):

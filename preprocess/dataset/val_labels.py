@@ -136,7 +136,7 @@ def devkit_labels(
 
 def _id_of(line: str, path: Path, number: int) -> int:
     text = line.strip()
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise InputError(
             f"'{path}', line {number}: one whole number was expected, as in"
             " ILSVRC2012_validation_ground_truth.txt"

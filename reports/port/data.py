@@ -11,6 +11,8 @@ import msgspec
 
 from portproof.card import Card, find_card, read_card
 from portproof.core.errors import InputError
+from portproof.core.files import read_file
+from portproof.core.jsonfile import json_in
 from portproof.measurement import Performance, read_performance
 from portproof.metrics.paired.compare import Comparison
 from portproof.outcome import Outcomes, read_outcomes
@@ -184,8 +186,8 @@ def _rows(path: Path) -> dict[str, str]:
 def read_comparison(path: Path) -> Comparison:
     """A ``compare.json``; :class:`InputError` when it is damaged."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Comparison)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        return msgspec.convert(json_in(read_file(path, "comparison")), Comparison)
+    except (ValueError, msgspec.ValidationError) as error:
         raise InputError(
             f"'{path}' is damaged ({error}); delete it and run the port again"
         ) from error
@@ -194,9 +196,8 @@ def read_comparison(path: Path) -> Comparison:
 def decode(path: Path) -> dict[str, Any]:
     """A JSON object from a file; :class:`InputError` names a file that is damaged."""
     try:
-        value: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        return msgspec.convert(json_in(read_file(path, "figures")), dict[str, Any])
+    except (ValueError, msgspec.ValidationError) as error:
         raise InputError(
             f"'{path}' is damaged ({error}); delete it and run the port again"
         ) from error
-    return value

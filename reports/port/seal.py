@@ -9,7 +9,6 @@ is a function of the run directory's other files.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ import msgspec
 
 import portproof
 from portproof.core.files import sha256_of
+from portproof.core.jsonfile import json_in
 from portproof.proof.lineage import makers
 from portproof.proof.sidecar import SUFFIX, versions_of
 from portproof.reports.port.data import RunData
@@ -134,7 +134,7 @@ def origins_of(data: RunData) -> Iterator[Origin]:
 
 def decoded(data: bytes) -> dict[str, Any]:
     """``report.json`` as it is; :class:`ValueError` when it is not a JSON object."""
-    value = json.loads(data)
+    value = json_in(data)
     if not isinstance(value, dict):
         raise ValueError("a JSON object was expected")
     return value

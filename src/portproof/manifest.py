@@ -15,6 +15,7 @@ them.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from pathlib import Path
 from portproof.core.errors import InputError
 from portproof.core.files import read_text, write_text
 from portproof.core.text import listed
+
+#: A whole number of an info list. Python's ``isdigit`` also knows superscripts.
+_DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 def sample_id(name: str | os.PathLike[str]) -> str:
@@ -102,7 +106,7 @@ def read_info(path: str | os.PathLike[str]) -> list[Sample]:
 
 def _fields(line: str, path: str | os.PathLike[str], number: int) -> list[str]:
     fields = line.split()
-    if len(fields) not in (2, 3, 4) or not (fields[0].isascii() and fields[0].isdigit()):
+    if len(fields) not in (2, 3, 4) or not _DIGITS.fullmatch(fields[0]):
         hint = " (a path with blanks cannot be written in this format)" if len(fields) > 4 else ""
         raise InputError(
             f"info list '{path}', line {number}: '<index> <path> [<width> <height>]' was"
@@ -112,7 +116,7 @@ def _fields(line: str, path: str | os.PathLike[str], number: int) -> list[str]:
 
 
 def _size(row: Sequence[str]) -> tuple[int | None, int | None]:
-    if len(row) == 3 and row[1].isdigit() and row[2].isdigit():
+    if len(row) == 3 and all(_DIGITS.fullmatch(text) for text in row[1:]):
         return int(row[1]), int(row[2])
     return None, None
 

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import msgspec
 
 from portproof.core.errors import InputError
-from portproof.core.files import existing_file, write_bytes
-from portproof.core.jsonfile import one_record_a_line, record_from
+from portproof.core.files import read_file, write_bytes
+from portproof.core.jsonfile import json_in, one_record_a_line, record_from
 
 SCHEMA = "portproof.perf/1"
 
@@ -203,11 +203,12 @@ class Performance(msgspec.Struct, kw_only=True):
 
 def read_performance(path: str | os.PathLike[str]) -> Performance:
     """Read a ``perf.json``; :class:`InputError` if it is missing, damaged or of another schema."""
-    data = existing_file(path, "performance file").read_bytes()
+    data = read_file(path, "performance file")
     try:
-        return performance_from(msgspec.json.decode(data), os.fspath(path))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        content = json_in(data)
+    except ValueError as error:
         raise InputError(f"'{path}' is not a performance file of PortProof: {error}") from error
+    return performance_from(content, os.fspath(path))
 
 
 def performance_from(data: Any, name: str) -> Performance:

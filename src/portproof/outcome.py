@@ -124,6 +124,7 @@ def _row(row: list[str], path: str | os.PathLike[str], line: int) -> tuple[Any, 
             and values[1] >= 0
             and values[2] >= 0
             and values[3] >= 1
+            and max(values[1:4]) < 2**31
             and values[4] == values[4]
         )
         # A right sample is the predicted one, strictly ahead of the others; anything else is not a

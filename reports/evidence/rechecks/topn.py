@@ -73,7 +73,7 @@ def _by_key(text: str) -> object:
     try:
         content = json.loads(text)
         return {"title": content["title"], **{row["key"]: row["value"] for row in content["value"]}}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return text
 
 

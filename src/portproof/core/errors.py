@@ -113,11 +113,36 @@ def exit_code_of(main: Callable[[], int]) -> int:
         say_error("out of memory: use a smaller --batch or fewer --workers")
         return EXIT_TOOL
     except Exception as error:
+        known = _known_limit(error)
+        if known:
+            say_error(known[0])
+            return known[1]
         say_error(
             f"internal error: {type(error).__name__}: {_one_line(str(error))}; the traceback is in"
             f" {_write_traceback()}; please report it"
         )
         return EXIT_INTERNAL
+
+
+def _known_limit(error: Exception) -> tuple[str, int] | None:
+    """A sentence and an exit code for what Python raises without a class of its own: a path that
+    the system cannot hold, or no more threads.
+    """
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return (
+            "a path with a NUL character in it was given, which no file has; correct it",
+            EXIT_BAD_INPUT,
+        )
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        name = error.object[max(0, error.start - 60) : error.end + 60]
+        return f"a file name that is not UTF-8 was met ({name!r}); rename the file", EXIT_BAD_INPUT
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return (
+            "no more threads or processes can be started on this host: end others, raise the limit"
+            " (ulimit -u), or use fewer --workers",
+            EXIT_TOOL,
+        )
+    return None
 
 
 def open_standard_streams() -> None:

@@ -52,8 +52,16 @@ def existing_file(path: str | os.PathLike[str], what: str) -> Path:
     if p.is_dir():
         raise InputError(f"{what}: '{p}' is a folder, a file was expected")
     if not p.is_file():
-        raise InputError(f"{what}: '{p}' does not exist; check the path")
+        kind = "is not a regular file (a pipe or a device)" if p.exists() else "does not exist"
+        raise InputError(f"{what}: '{p}' {kind}; check the path")
     return p
+
+
+def read_file(path: str | os.PathLike[str], what: str) -> bytes:
+    """The bytes of a regular file; :class:`InputError` for anything else: a pipe would make us
+    wait, and a device never ends.
+    """
+    return existing_file(path, what).read_bytes()
 
 
 def existing_folder(path: str | os.PathLike[str], what: str) -> Path:

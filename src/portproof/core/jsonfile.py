@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from portproof.core.errors import InputError
+from portproof.core.files import read_file
 
 Record = TypeVar("Record", bound=msgspec.Struct)
+
+
+def json_in(data: bytes) -> Any:
+    """The decoded JSON document; :class:`ValueError` for anything else, such as lists nested deeper
+    than can be read.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from error
 
 
 def read_record(
@@ -22,8 +32,8 @@ def read_record(
     ``what`` names the file in the error, as in ``performance file``; ``remedy`` says what to do.
     """
     data = None
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-        data = msgspec.json.decode(Path(path).read_bytes())
+    with contextlib.suppress(ValueError):
+        data = json_in(read_file(path, what))
     return record_from(data, kind, schema, f"{what} '{os.fspath(path)}'", remedy)
 
 

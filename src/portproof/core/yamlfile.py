@@ -32,8 +32,11 @@ def load_yaml(path: str | os.PathLike[str], kind: type[T], what: str) -> T:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{what} '{path}'{line}: not valid YAML: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{what} '{path}': not valid YAML: {error}") from error
+    # Numbers of thousands of digits, impossible dates and wrongly tagged values end in ValueError.
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{what} '{path}': not valid YAML: {' '.join(str(error).split())}; correct the file"
+        ) from error
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
@@ -86,6 +89,11 @@ def _refuse_duplicates(node: yaml.Node, known: set[int]) -> None:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be text, not a list or an object",
+                    problem_mark=key.start_mark,
+                )
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key '{key.value}' is there twice", problem_mark=key.start_mark

@@ -18,6 +18,7 @@ from typing import IO, Any
 import msgspec
 
 from portproof.core.errors import InputError
+from portproof.core.jsonfile import json_in
 from portproof.core.text import listed
 from portproof.proof.sidecar import FileRecord, proof_of, record_of, stored_path
 from portproof.proof.work import Work
@@ -107,14 +108,11 @@ class Journal:
         first, *rest = self.path.read_bytes().split(b"\n")[:-1] or [b"{}"]
         records: dict[str, FileRecord] = {}
         try:
-            same = (
-                msgspec.json.decode(first, type=dict[str, Any]).get("fingerprint")
-                == self._fingerprint
-            )
+            same = json_in(first).get("fingerprint") == self._fingerprint
             for line in rest:
-                record = msgspec.json.decode(line, type=FileRecord)
+                record = msgspec.convert(json_in(line), FileRecord)
                 records[Path(record.path).name] = record
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except (ValueError, AttributeError, msgspec.ValidationError):
             same = False
         return records, same
 

@@ -96,7 +96,7 @@ def queries_in(path: Path, warm_up_ms: float = 0.0) -> Queries:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         rows = [row for row in data if row["startComputeMs"] >= warm_up_ms]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"'{path}' holds no times of trtexec's queries ({error})") from error
     compute, latency, ends = (
         [ms / 1000 for ms in _column(rows, (key,)) or ()]
