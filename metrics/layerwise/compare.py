@@ -20,6 +20,8 @@ from portproof.metrics.layerwise.probe import Probe, ProbedTensor
 
 #: A layer's error has grown when it is so many times that of what the layer reads.
 _GROWTH = 10.0
+#: Shares that are named, and from which a layer is counted among those that lose the error.
+_SHARES_SHOWN, _SMALL_SHARE = 5, 0.01
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -43,14 +45,33 @@ class Layer(msgspec.Struct, frozen=True):
             self.relative_error > tolerance and self.relative_error > _GROWTH * self.input_error
         )
 
+    @property
+    def added(self) -> float:
+        """The square of the relative error that the layer adds to what it reads: independent errors
+        add up in squares.
+        """
+        if self.relative_error is None or self.input_error is None:
+            return 0.0
+        return max(0.0, self.relative_error**2 - self.input_error**2)
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A layer's part, a fraction, of all the error that layers add (:attr:`Layer.added`)."""
+
+    name: str
+    op: str
+    share: float
+
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     """``first``: the first layer whose error grew over the tolerance, null when there is none or
-    when the outputs agree all the same. ``layers`` are in the order of computation; ``unmatched``
-    counts tensors of A that B lacks, or has in another shape.
+    when the outputs agree all the same. ``shares``: where the error is lost, the largest part
+    first. ``layers`` are in the order of computation; ``unmatched`` counts tensors of A that B
+    lacks, or has in another shape.
     """
 
     first: str | None
+    shares: list[Share]
     output_error: float | None
     tolerance: float
     samples: int
@@ -79,12 +100,26 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
                 f"{mark} {_number(layer.relative_error):>9} (reads {_number(layer.input_error):>9})"
                 f"  {layer.op:20s} {layer.name}"
             )
-        last = (
-            f"the error grows first at '{self.first}'"
-            if self.first
-            else f"no layer's error grows over {self.tolerance:g}"
+        return "\n".join([*lines, "", self._conclusion()])
+
+    def _conclusion(self) -> str:
+        if self.first:
+            return f"the error grows first at '{self.first}'"
+        if self.output_error is not None and self.output_error <= self.tolerance:
+            return f"the outputs agree: their error is not over {self.tolerance:g}"
+        if not self.shares:
+            return (
+                f"no layer's error grows over {self.tolerance:g}, and none of those compared adds"
+                " to the error of the outputs: it is lost in layers without a counterpart"
+            )
+        shown = self.shares[:_SHARES_SHOWN]
+        parts = ", ".join(f"{share.share:.0%} at '{share.name}' ({share.op})" for share in shown)
+        return (
+            f"the error of the outputs, {_number(self.output_error)}, is spread: no layer's alone"
+            f" grows over {self.tolerance:g} and {_GROWTH:g}-fold. It is lost in"
+            f" {sum(s.share >= _SMALL_SHARE for s in self.shares)} layers with"
+            f" {_SMALL_SHARE:.0%} or more each; the largest parts: {parts}"
         )
-        return "\n".join([*lines, "", last])
 
 
 def _number(error: float | None) -> str:
@@ -134,12 +169,20 @@ def compare_layers(
     first = None if agree else next((layer.name for layer in layers if layer.grew(tolerance)), None)
     return LayerReport(
         first=first,
+        shares=_shares(layers),
         output_error=output_error,
         tolerance=tolerance,
         samples=len(samples),
         unmatched=len(one.tensors) - len(layers),
         layers=layers,
     )
+
+
+def _shares(layers: Sequence[Layer]) -> list[Share]:
+    """The layers that add error, the largest part first."""
+    total = sum(layer.added for layer in layers)
+    found = [Share(la.name, la.op, la.added / total) for la in layers if total and la.added]
+    return sorted(found, key=lambda share: -share.share)
 
 
 def _shapes(probe: Probe) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -188,3 +189,24 @@ def test_the_command_and_what_it_refuses(
     (tmp_path / "not.onnx").write_bytes(b"no model")
     with pytest.raises(InputError, match="not an ONNX file"):
         compare_layers(a, tmp_path / "not.onnx", info)
+
+
+def test_accumulated_error_is_said_to_be_spread(tmp_path: Path, info: Path) -> None:
+    generator = np.random.default_rng(5)
+    noisy = chain()
+    sizes = (0.08, 0.02, 0.08, 0.02, 0.08, 0.02)
+    for i, size in enumerate(sizes):
+        noisy = change(noisy, f"w{i}", lambda w, s=size: w + s * generator.standard_normal(w.shape))
+    onnx.save(chain(), tmp_path / "a.onnx")
+    onnx.save(noisy, tmp_path / "b.onnx")
+    report = compare_layers(tmp_path / "a.onnx", tmp_path / "b.onnx", info)
+    assert sum(share.share for share in report.shares) == pytest.approx(1)
+    assert {share.name for share in report.shares[:3]} == {"matmul0", "matmul2", "matmul4"}
+    spread = msgspec.structs.replace(report, first=None).to_text()
+    assert "is spread" in spread and "at 'matmul2' (MatMul)" in spread
+
+
+def test_equal_outputs_are_said_to_agree(tmp_path: Path, info: Path) -> None:
+    onnx.save(chain(), tmp_path / "a.onnx")
+    report = compare_layers(tmp_path / "a.onnx", tmp_path / "a.onnx", info)
+    assert report.shares == [] and "the outputs agree" in report.to_text()
