@@ -17,8 +17,8 @@ def parser() -> Parser:
     """The command line."""
     p = Parser(
         "Derive every number of a port's report again from the raw artefacts, hash every file, and"
-        " make every report anew. Exit code 1 when anything is not as it was; what cannot be"
-        " derived again here is listed.",
+        " make every report anew. Exit code 1 when anything is not as it was, 4 when a report of"
+        " other versions cannot be made again; what cannot be derived again here is listed.",
         example="python reports/verify.py runs/digits-cpu",
     )
     p.add_argument(
@@ -32,7 +32,7 @@ def parser() -> Parser:
 def work(options: argparse.Namespace) -> int:
     """Print what was found; return the exit code."""
     from portproof.core import progress
-    from portproof.core.errors import EXIT_DONE, EXIT_FAIL
+    from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
     from portproof.core.files import existing_folder
     from portproof.core.text import printable
     from portproof.reports.evidence.run_dir import verify
@@ -45,7 +45,9 @@ def work(options: argparse.Namespace) -> int:
         print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
     else:
         print("\n".join(printable(line) for line in found.text.splitlines()))
-    return EXIT_FAIL if found.changed else EXIT_DONE
+    if found.changed:
+        return EXIT_FAIL
+    return EXIT_UNDECIDED if found.unverified else EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ class Finding(msgspec.Struct, frozen=True):
     """Something about a file (relative to the run directory; outside it, absolute) or a figure in
     it.
 
-    ``changed``: it is not what it was, or not what the files below it give. ``not derived``: nobody
-    can say, and why.
+    ``changed``: it is not what it was, or not what the files below it give. ``unverified``: a
+    report that this version does not make so. ``not derived``: nobody can say, and why.
     """
 
-    kind: Literal["changed", "not derived"]
+    kind: Literal["changed", "unverified", "not derived"]
     file: str
     what: str
 
@@ -24,6 +24,11 @@ class Finding(msgspec.Struct, frozen=True):
 def changed(file: str, what: str) -> Finding:
     """A change."""
     return Finding("changed", file, what)
+
+
+def unverified(file: str, what: str) -> Finding:
+    """A report of other versions, which cannot be made again here."""
+    return Finding("unverified", file, what)
 
 
 def not_derived(file: str, what: str) -> Finding:

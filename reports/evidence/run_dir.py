@@ -20,12 +20,20 @@ import msgspec
 
 import portproof
 from portproof.core.errors import InputError, PortProofError
+from portproof.core.files import sha256_of
 from portproof.proof.lineage import Stage
 from portproof.proof.sidecar import versions_of
 from portproof.reports.evidence import rechecks
 from portproof.reports.evidence.chain import uncovered, walk
-from portproof.reports.evidence.findings import Finding, changed, differences, not_derived
+from portproof.reports.evidence.findings import (
+    Finding,
+    changed,
+    differences,
+    not_derived,
+    unverified,
+)
 from portproof.reports.evidence.rerender import Check, report_files
+from portproof.reports.evidence.seals import broken_seals, sealed_in
 from portproof.reports.port.data import RunData, read_run
 from portproof.reports.port.seal import OWN_LOG, RENDERERS, REPORT, UNSEALED, decoded, report_of
 from portproof.rundir.settings import FILE, read_settings
@@ -43,27 +51,37 @@ _UNREADABLE = (
 )
 
 
+#: The parts of the report that must be what the run directory gives.
+_DERIVED = (
+    *("schema", "model", "verdict", "simulated"),
+    *("gates", "origins", "versions", "environment"),
+)
+
 #: How many files of one folder with the same finding are listed.
 _SHOWN = 10
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """What was found. ``verdict``: ``UNCHANGED`` or ``CHANGED``; ``checked``: how much was looked
-    at, by kind.
+    """What was found. ``verdict``: ``CHANGED``, ``UNVERIFIED`` (a report could not be made again)
+    or ``UNCHANGED``; ``checked``: how much was looked at, by kind.
     """
 
     verdict: str
     checked: dict[str, int]
     changed: list[Finding]
+    unverified: list[Finding]
     not_derived: list[Finding]
 
     @property
     def text(self) -> str:
         """The findings for people, a line each, the verdict last."""
         lines = list(_grouped(self.changed))
+        lines += [f"UNVERIFIED   {f.file}: {f.what}" for f in self.unverified]
         lines += [f"not derived  {f.file}: {f.what}" for f in self.not_derived]
         counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
         verdict = f"{len(self.changed)} changes" if self.changed else "nothing was changed"
+        if self.unverified:
+            verdict += f", but {len(self.unverified)} reports were not verified"
         return "\n".join([*lines, f"verify: {verdict}; checked: {counts}"])
 
 
@@ -90,7 +108,7 @@ def verify(run_dir: Path) -> Verification:
     if stated is None:
         findings.append(changed(REPORT, problem))
     else:
-        findings += _seals(stated, run_dir)
+        findings += broken_seals(stated, run_dir)
         findings += _uncovered(chain.stages, stated, run_dir)
         checked["figures"] = len(stated.get("figures") or [])
     try:
@@ -102,13 +120,12 @@ def verify(run_dir: Path) -> Verification:
         findings.append(changed(REPORT, f"the reports cannot be made again: {error}"))
     findings += _not_run_again(chain.stages)
     unique = list(dict.fromkeys(findings))
-    found = [f for f in unique if f.kind == "changed"]
-    return Verification(
-        "CHANGED" if found else "UNCHANGED",
-        checked,
-        found,
-        [f for f in unique if f.kind == "not derived"],
-    )
+    by_kind = {
+        kind: [f for f in unique if f.kind == kind]
+        for kind in ("changed", "unverified", "not derived")
+    }
+    verdict = "UNVERIFIED" if by_kind["unverified"] else "UNCHANGED"
+    return Verification("CHANGED" if by_kind["changed"] else verdict, checked, *by_kind.values())
 
 
 def _settings(run_dir: Path) -> Iterator[Finding]:
@@ -171,75 +188,65 @@ def _not_run_again(stages: list[Stage]) -> Iterator[Finding]:
             )
 
 
-def _seals(stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
-    """Files that the report sealed: each as it was, none missing."""
-    from portproof.core.files import sha256_of
-
-    for file in stated.get("files", []):
-        path = run_dir / str(file.get("path")) if isinstance(file, dict) else run_dir
-        if not path.is_file() or not path.resolve().is_relative_to(run_dir.resolve()):
-            yield changed(
-                str(file.get("path")) if isinstance(file, dict) else REPORT,
-                "it is missing, and the report seals it",
-            )
-        elif path.stat().st_size != file.get("size") or sha256_of(path) != file.get("sha256"):
-            yield changed(file["path"], "it was changed since the report was written")
-
-
 def _uncovered(stages: list[Stage], stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
-    sealed = [str(f.get("path")) for f in stated.get("files", []) if isinstance(f, dict)]
     name, text = OWN_LOG
     if (run_dir / name).is_file() and (run_dir / name).read_bytes() != text:
         yield changed(name, "it is not what the step that wrote the reports prints")
-    for name in uncovered(stages, [*sealed, *UNSEALED], run_dir):
+    for name in uncovered(stages, [*sealed_in(stated), *UNSEALED], run_dir):
         yield not_derived(name, "it is no part of the report: no sidecar and no seal names it")
 
 
 def _reports(
     data: RunData, checks: Mapping[str, Check], stated: dict[str, Any], run_dir: Path
 ) -> Iterator[Finding]:
-    """Every report made again. Other versions of what renders them give other bytes for the same
-    figures, so those are then left out.
+    """Every report made again. What the judged file says of its versions only chooses the words for
+    one that differs: it is never left out.
     """
     yield from _card(data, run_dir)
-    derived = msgspec.json.decode(msgspec.json.encode(report_of(data)))
-    same_versions = (
-        stated.get("renderers") == versions_of(RENDERERS)
-        and stated.get("portproof") == portproof.__version__
-    )
-    for key in (
-        ()
-        if not stated
-        else (
-            "schema",
-            "model",
-            "verdict",
-            "simulated",
-            "gates",
-            "origins",
-            "versions",
-            "environment",
-        )
-    ):
-        yield from differences(REPORT, stated.get(key), derived[key], key)
-    yield from _figures(stated, derived) if stated else ()
+    if stated:
+        derived = msgspec.json.decode(msgspec.json.encode(report_of(data)))
+        for key in _DERIVED:
+            yield from differences(REPORT, stated.get(key), derived[key], key)
+        yield from _figures(stated, derived)
     for name, check in checks.items():
-        if not (run_dir / name).is_file():
-            if stated:
-                yield changed(name, "it is missing")
-        elif same_versions or not stated:
-            yield from check(run_dir / name)
-        else:
-            yield not_derived(
-                name,
-                "it was written by other versions of PortProof, Jinja2 or matplotlib; only its hash"
-                " was checked",
-            )
+        if (run_dir / name).is_file():
+            found = list(check(run_dir / name))
+            yield from found if _same_makers(stated, name) else _of_others(name, found, stated)
+        elif stated:
+            yield changed(name, "it is missing")
+
+
+def _same_makers(stated: dict[str, Any], name: str) -> bool:
+    """Whether this version must give the same bytes: texts depend on PortProof's version only,
+    pages and plots on what draws them too.
+    """
+    if stated and stated.get("portproof") != portproof.__version__:
+        return False
+    drawn = Path(name).suffix in (".html", ".svg")
+    return not (stated and drawn) or stated.get("renderers") == versions_of(RENDERERS)
+
+
+def _of_others(name: str, found: list[Finding], stated: dict[str, Any]) -> Iterator[Finding]:
+    """A report that differs, and says that other versions wrote it: nobody knows which it is."""
+    if found:
+        made = {"PortProof": stated.get("portproof"), **_texts(stated.get("renderers"))}
+        versions = ", ".join(f"{package} {version}" for package, version in made.items())
+        yield unverified(
+            name,
+            "it is not what this version makes of the run directory. Its report says that"
+            f" {versions} wrote it: verify with these, or write the reports again",
+        )
+
+
+def _texts(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
 
 
 def _figures(stated: dict[str, Any], derived: dict[str, Any]) -> Iterator[Finding]:
     """The figures by their ids."""
-    one = {f.get("id"): f for f in stated.get("figures", []) if isinstance(f, dict)}
+    figures = stated.get("figures")
+    stated_figures = figures if isinstance(figures, list) else []
+    one = {str(f.get("id")): f for f in stated_figures if isinstance(f, dict)}
     other = {f["id"]: f for f in derived["figures"]}
     for name in dict.fromkeys([*other, *one]):
         yield from differences(REPORT, one.get(name), other.get(name), f"figure {name}")
@@ -247,8 +254,6 @@ def _figures(stated: dict[str, Any], derived: dict[str, Any]) -> Iterator[Findin
 
 def _card(data: RunData, run_dir: Path) -> Iterator[Finding]:
     """The kept model card against the one that the export read."""
-    from portproof.core.files import sha256_of
-
     export, copy = data.stage(data.files.onnx), run_dir / data.files.card_copy
     known = {record.sha256 for record in export.proof.inputs.get("card", [])} if export else set()
     if copy.is_file() and sha256_of(copy) not in known:

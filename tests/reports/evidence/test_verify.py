@@ -4,9 +4,12 @@ and named.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +302,87 @@ def test_what_is_not_covered_is_listed_and_no_change(base: Path) -> None:
         (base / "notes.txt").unlink()
     assert found.changed == []
     assert "notes.txt" in {f.file for f in found.not_derived}
+
+
+@contextlib.contextmanager
+def edited(base: Path, *changes: tuple[str, Callable[[bytes], bytes]]) -> Iterator[None]:
+    """The run directory with some files changed, as it was afterwards."""
+    before = {base / name: (base / name).read_bytes() for name, _ in changes}
+    for name, change in changes:
+        (base / name).write_bytes(change((base / name).read_bytes()))
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            path.write_bytes(content)
+
+
+def report_with(**fields: Any) -> Callable[[bytes], bytes]:
+    return lambda data: json.dumps(json.loads(data) | fields).encode()
+
+
+def replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    return lambda data: data.replace(old, new)
+
+
+@pytest.mark.parametrize("seals", [[], None, [{}], "x", [{"path": 3}]], ids=str)
+def test_seals_that_were_taken_out_are_changes(base: Path, seals: object) -> None:
+    forged = ("port.yaml", replaced(b"margin_pp: 1.0", b"margin_pp: 9.0"))
+    log = ("logs/topn_ort.log", replaced(b"topn", b"t0pn"))
+    with edited(base, ("report/report.json", report_with(files=seals)), forged, log):
+        found = {f.file: f.what for f in verify(base).changed}
+    assert "its seal was taken out" in found["port.yaml"]
+    assert "its seal was taken out" in found["logs/topn_ort.log"]
+
+
+def test_one_seal_less_is_a_change(base: Path) -> None:
+    def shorten(data: bytes) -> bytes:
+        report = json.loads(data)
+        report["files"] = [f for f in report["files"] if f["path"] != "logs/topn_ort.log"]
+        return json.dumps(report).encode()
+
+    with edited(base, ("report/report.json", shorten)):
+        assert "logs/topn_ort.log" in names(base)
+
+
+@pytest.mark.parametrize(
+    ("versions", "verdict"),
+    [
+        ({"renderers": {"Jinja2": "2.0"}}, "CHANGED"),
+        ({"portproof": "0.0.1"}, "UNVERIFIED"),
+        ({"portproof": "0.0.1", "renderers": {}}, "UNVERIFIED"),
+        ({"portproof": None, "renderers": None}, "UNVERIFIED"),
+        ({"renderers": "x"}, "CHANGED"),
+    ],
+    ids=str,
+)
+def test_a_forged_report_is_not_passed_by_the_versions_that_it_states(
+    base: Path, versions: dict[str, Any], verdict: str, stage: Callable[..., Any]
+) -> None:
+    readme = base / "report/README.md"
+    forged = re.sub(rb"(\d\d\.\d\d) %", b"99.99 %", readme.read_bytes(), count=1)
+    assert forged != readme.read_bytes()
+    seal = {"size": len(forged), "sha256": hashlib.sha256(forged).hexdigest()}
+
+    def reseal(data: bytes) -> bytes:
+        report = json.loads(data) | versions
+        report["files"] = [
+            f | seal if f["path"] == "report/README.md" else f for f in report["files"]
+        ]
+        return json.dumps(report).encode()
+
+    with edited(base, ("report/README.md", lambda _: forged), ("report/report.json", reseal)):
+        found = verify(base)
+        code = stage("reports/verify.py", base).returncode
+    assert found.verdict == verdict
+    assert code == {"CHANGED": 1, "UNVERIFIED": 4}[verdict]
+    named = found.changed if verdict == "CHANGED" else found.unverified
+    assert "report/README.md" in {f.file for f in named}
+
+
+def test_pages_of_other_drawing_versions_that_are_the_same_bytes_pass(base: Path) -> None:
+    with edited(base, ("report/report.json", report_with(renderers={"matplotlib": "1.0"}))):
+        assert verify(base).verdict == "UNCHANGED"
 
 
 def test_json_and_exit_codes(base: Path, tmp_path: Path, stage: Callable[..., Any]) -> None:

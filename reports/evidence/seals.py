@@ -1,0 +1,36 @@
+"""The seals of a report: the hashes of what no sidecar vouches for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from portproof.core.files import sha256_of
+from portproof.reports.evidence.findings import Finding, changed
+from portproof.reports.port.seal import sealed_paths
+
+
+def broken_seals(stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
+    """Files that the report sealed, each as it was, none missing; and no seal taken out: which
+    files a report seals is known without it.
+    """
+    files = sealed_in(stated)
+    for path, file in files.items():
+        place = run_dir / path
+        if not place.is_file() or not place.resolve().is_relative_to(run_dir.resolve()):
+            yield changed(path, "it is missing, and the report seals it")
+        elif place.stat().st_size != file.get("size") or sha256_of(place) != file.get("sha256"):
+            yield changed(path, "it was changed since the report was written")
+    for path in sealed_paths(run_dir):
+        if path not in files:
+            yield changed(
+                path, "the report does not seal it: its seal was taken out, or it came later"
+            )
+
+
+def sealed_in(stated: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Path -> the seal, of what the report says that it seals."""
+    files = stated.get("files")
+    found = [f for f in files if isinstance(f, dict)] if isinstance(files, list) else []
+    return {f["path"]: f for f in found if isinstance(f.get("path"), str)}
