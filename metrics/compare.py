@@ -21,7 +21,7 @@ def parser() -> Parser:
     p = Parser(
         "Compare a port's results with its reference's, sample by sample: PASS (exit code 0) when"
         " the loss of Top-1 accuracy is proved to be under the margin, FAIL (1) when it is surely"
-        " over, else UNDECIDED (4).",
+        " over, else UNDECIDED (4). With --outputs the same without labels, for any model.",
         example=(
             "python metrics/compare.py eager/bs1/result 310p/bs1/result val_label.txt"
             " --margin-pp 1.0"
@@ -35,8 +35,34 @@ def parser() -> Parser:
     p.add_argument("port", metavar="PORT_RESULT", help="the same of the port")
     p.add_argument(
         "labels",
+        nargs="?",
         metavar="LABELS.txt",
         help="label file: '<file name> <class>' lines, the class counted from 0",
+    )
+    p.add_argument(
+        "--outputs",
+        action="store_true",
+        help=(
+            "without labels, for any model: compare the outputs themselves, with what the reference"
+            " loses when it is rounded to the port's precision as the tolerance"
+        ),
+    )
+    p.add_argument(
+        "--model-file", metavar="MODEL.onnx", help="with --outputs: the reference's ONNX file"
+    )
+    p.add_argument("--info", metavar="FILE", help="with --outputs: the info list of the samples")
+    p.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16", "int8"),
+        default="fp16",
+        help="with --outputs: the port's (default: fp16)",
+    )
+    p.add_argument(
+        "--limit",
+        type=positive,
+        default=64,
+        metavar="N",
+        help="with --outputs: samples that the reference is run on (default: 64)",
     )
     p.add_argument(
         "--margin-pp",
@@ -75,10 +101,51 @@ def parser() -> Parser:
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from portproof.core import progress
+    from portproof.core.errors import InputError
+
+    progress.configure(options.quiet, options.log_json)
+    if options.outputs:
+        return _by_outputs(options)
+    if options.labels is None:
+        raise InputError(
+            "a label file was expected after the two results; without labels compare the outputs"
+            " themselves with --outputs"
+        )
+    return _by_labels(options)
+
+
+def _by_outputs(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from portproof.core.errors import InputError
+    from portproof.core.files import write_bytes
+    from portproof.metrics.outputs.compare import Ruler, compare_outputs
+
+    if options.labels is not None:
+        raise InputError("--outputs compares without labels: leave the label file out")
+    if options.model_file is None or options.info is None:
+        raise InputError(
+            "--outputs measures its tolerance on the reference: give its ONNX file with"
+            " --model-file and the samples with --info"
+        )
+    ruler = Ruler(Path(options.model_file), Path(options.info), options.precision, options.limit)
+    comparison = compare_outputs(
+        options.reference,
+        options.port,
+        ruler,
+        reference_dtype=options.reference_dtype,
+        port_dtype=options.port_dtype,
+    )
+    if options.out:
+        write_bytes(options.out, comparison.to_json())
+    print(comparison.to_json().decode().rstrip() if options.json else comparison.to_text())
+    return comparison.verdict.exit_code
+
+
+def _by_labels(options: argparse.Namespace) -> int:
     from portproof.metrics.accuracy.score import Reading
     from portproof.metrics.paired.compare import compare
 
-    progress.configure(options.quiet, options.log_json)
     comparison = compare(
         options.reference,
         options.port,

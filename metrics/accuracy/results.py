@@ -63,6 +63,16 @@ class ResultFiles:
         return listing_digest(self.folder, self.ids, self.name(""))
 
 
+def numbers_in(folder: str | os.PathLike[str]) -> list[int]:
+    """The output numbers of which a result folder holds files."""
+    return sorted({number for number, _ in _groups(existing_folder(folder, "result folder"))})
+
+
+def parse_result(content: bytes, name: str, form: str) -> NDArray[Any]:
+    """The numbers of a ``txt`` (flat) or ``npy`` result; :class:`InputError` if it is damaged."""
+    return parse_texts([content], [name])[0] if form == "txt" else _npy(content, name)
+
+
 def list_results(folder: str | os.PathLike[str], output: int | None = None) -> ResultFiles:
     """The result files of one output number, by default of the only one there is.
 
@@ -70,6 +80,11 @@ def list_results(folder: str | os.PathLike[str], output: int | None = None) -> R
     formats, or two files for one sample.
     """
     path = existing_folder(folder, "result folder")
+    return _choose(path, _groups(path), output)
+
+
+def _groups(path: Path) -> dict[tuple[int, str], list[str]]:
+    """(output number, format) -> sample ids; :class:`InputError` for any other file."""
     by_ending: dict[str, list[str]] = {}
     for name in os.listdir(path):
         head, _, ending = name.rpartition("_")
@@ -96,7 +111,7 @@ def list_results(folder: str | os.PathLike[str], output: int | None = None) -> R
             f"'{path}' is empty: files '<sample id>_<output>.bin', .txt or .npy were expected; did"
             " the inference write there?"
         )
-    return _choose(path, groups, output)
+    return groups
 
 
 def _choose(

@@ -1,0 +1,79 @@
+"""Result folders of any outputs: several of them, of any shape and type, by sample id."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portproof.core.errors import InputError
+from portproof.core.files import read_file
+from portproof.core.text import listed
+from portproof.metrics.accuracy.results import ResultFiles, list_results, numbers_in, parse_result
+from portproof.proof.sidecar import proof_of
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class OutputFiles:
+    """One output of a result folder. ``name``, ``dtype`` and ``shape`` (of one sample) are the
+    inference's, where its sidecar says them.
+    """
+
+    files: ResultFiles
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...] | None
+
+    def read(self, sample: str) -> Array:
+        """A sample's array; :class:`InputError` if the file does not hold such numbers."""
+        path = self.files.path(sample)
+        data = read_file(path, "result")
+        if self.files.format != "bin":
+            array = parse_result(data, path, self.files.format)
+        elif len(data) % self.dtype.itemsize:
+            raise InputError(
+                f"'{path}' has {len(data)} bytes, a multiple of {self.dtype.itemsize}"
+                f" ({self.dtype.name}) was expected; is the dtype right, is the file whole?"
+            )
+        else:
+            array = np.frombuffer(data, self.dtype.newbyteorder("<"))
+        whole = self.shape is not None and array.size == int(np.prod(self.shape))
+        return array.reshape(self.shape) if whole and self.shape else array
+
+
+def outputs_of(folder: str | os.PathLike[str], dtype: str = "float32") -> list[OutputFiles]:
+    """The outputs in a result folder, in order. ``dtype``: of ``.bin`` results that no sidecar
+    describes. :class:`InputError` if an output lacks samples that another has.
+    """
+    proof = proof_of(folder)
+    facts = proof.facts.get("outputs") if proof else None
+    described = facts if isinstance(facts, list) else []
+    found = [
+        _described(list_results(folder, number), described, dtype) for number in numbers_in(folder)
+    ]
+    for output in found[1:]:
+        odd = sorted(output.files.ids ^ found[0].files.ids)
+        if odd:
+            raise InputError(
+                f"'{folder}': outputs {found[0].files.output} and {output.files.output} are not of"
+                f" the same samples ({listed(odd)}); finish the inference"
+            )
+    return found
+
+
+def _described(files: ResultFiles, described: list[Any], dtype: str) -> OutputFiles:
+    facts = described[files.output - 1] if 1 <= files.output <= len(described) else {}
+    try:
+        kind = np.dtype(facts.get("dtype", dtype))
+        shape = tuple(int(size) for size in facts["shape"]) if facts.get("shape") else None
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(
+            f"the sidecar of '{files.folder}' does not describe its outputs as this version does;"
+            " run the inference again"
+        ) from None
+    return OutputFiles(files, str(facts.get("name", f"output {files.output}")), kind, shape)
