@@ -198,7 +198,7 @@ def _measure_ruler(
             stored, answer = one.read(sample), other.read(sample)
             _check_model(ruler.model, sample, a, stored)
             error.whole = a.dtype.kind in "iub"
-            error.add(sample, distance(stored, answer), distance(a, b), float(np.linalg.norm(a)))
+            error.add(sample, distance(stored, answer), distance(a, b), a)
             error.add_slices(stored.reshape(a.shape), answer, b)
 
 

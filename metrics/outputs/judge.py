@@ -23,6 +23,9 @@ OUTLIER = 4.0
 FEWEST = 3
 #: Relative errors below the last bits of float32 are those of the reference itself.
 RESOLUTION = 2.0**-21
+#: The reference's outputs must differ between samples by so many times the ruler's error; else any
+#: port passes, whatever it computes.
+VARIES = 3.0
 #: Axes with more slices are not looked at by slice: pixels are not separate answers.
 _MOST_SLICES = 1024
 
@@ -32,7 +35,8 @@ Array = NDArray[Any]
 @dataclass
 class Errors:
     """Errors of one output over the samples of the ruler. ``port`` and ``ruler``: L2 by sample id;
-    ``norm``: of the reference. ``slices``: axis -> squared errors of port and ruler, and the
+    ``norm``: of the reference, whose sum over samples is ``total`` and whose summed squares are
+    ``squares``. ``slices``: axis -> squared errors of port and ruler, and the
     reference's squares, by index of that axis, summed over samples.
     """
 
@@ -40,11 +44,27 @@ class Errors:
     ruler: dict[str, float] = field(default_factory=dict)
     norm: dict[str, float] = field(default_factory=dict)
     whole: bool = False
+    total: Array | None = None
+    squares: float = 0.0
     slices: dict[int, tuple[Array, Array, Array]] = field(default_factory=dict)
 
-    def add(self, sample: str, port: Distance, ruler: Distance, norm: float) -> None:
+    def add(self, sample: str, port: Distance, ruler: Distance, reference: Array) -> None:
         """One sample's distances from the reference."""
-        self.port[sample], self.ruler[sample], self.norm[sample] = port.error, ruler.error, norm
+        values = np.nan_to_num(reference.astype(np.float64).reshape(-1), posinf=0.0, neginf=0.0)
+        self.port[sample], self.ruler[sample] = port.error, ruler.error
+        self.norm[sample] = float(np.linalg.norm(values))
+        self.total = values if self.total is None else self.total + values
+        self.squares += float(values @ values)
+
+    def hardly_varies(self) -> bool:
+        """Whether the reference's outputs differ between samples by little more than rounding."""
+        count = len(self.norm)
+        if count < 2 or self.total is None or self.whole:
+            return False
+        mean = self.total / count
+        spread = max(0.0, self.squares / count - float(mean @ mean))
+        rounding = float(np.mean(np.square(list(self.ruler.values()))))
+        return spread < VARIES**2 * rounding
 
     def add_slices(self, reference: Array, port: Array, rounded: Array) -> None:
         """One sample's squares by slice, of an output with several axes."""
@@ -97,6 +117,13 @@ def judge(errors: Errors) -> Judgement:
     ratios = errors.ratios()
     mean, low, high = _interval(list(ratios.values()))
     far = _far_samples(ratios) or _far_slice(errors)
+    if not far and errors.hardly_varies():
+        words = "the reference's outputs differ between samples by little more than its rounding"
+        return Judgement(
+            Verdict.UNDECIDED,
+            f"{words}: they prove nothing; are these trained weights and real samples?",
+            *(mean, low, high),
+        )
     verdict, reason = (Verdict.FAIL, far) if far else _by_interval(mean, low, high, len(ratios))
     return Judgement(verdict, reason, mean, low, high)
 

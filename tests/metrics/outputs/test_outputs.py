@@ -201,6 +201,25 @@ def test_a_bad_sample_that_the_ruler_did_not_see_fails(case: Path, tmp_path: Pat
     assert "'s7'" in found.outputs[1].reason
 
 
+def test_outputs_that_hardly_vary_prove_nothing(case: Path, tmp_path: Path) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(case / "model.onnx")
+    for weight in model.graph.initializer:
+        if weight.name == "head.weight":
+            values = np.zeros_like(numpy_helper.to_array(weight))
+            weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    onnx.save(model, tmp_path / "model.onnx")
+    answers = net()
+    answers.head.weight.data.zero_()
+    with torch.no_grad():
+        same = write(tmp_path / "same", answers(samples(case)))
+    found = compare_outputs(same, same, Ruler(tmp_path / "model.onnx", case / "prep.info"))
+    assert found.outputs[1].verdict is Verdict.UNDECIDED
+    assert "prove nothing" in found.outputs[1].reason
+
+
 def test_a_model_of_other_results_is_no_ruler(case: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         other = write(tmp_path / "other", net()(samples(case) + 1))
