@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,18 @@ import msgspec
 
 from portproof.card import Card
 from portproof.convert.export import fold as normalise_fold
-from portproof.convert.export import parity, tracing
+from portproof.convert.export import interface, parity, samples, soundness, tracing
+from portproof.convert.export.running import threads_needed
+from portproof.convert.export.tracing import Remark
+from portproof.convert.export.verification import Traced, check_numbers
 from portproof.convert.onnxfile import form, save
+from portproof.convert.onnxfile.read import read_onnx
 from portproof.convert.pytorch.models import build_model, builder_of
 from portproof.convert.pytorch.weights import check_weights
 from portproof.core import progress
 from portproof.core.drafts import draft_folder
-from portproof.core.errors import InputError, MissingPackageError, ToolError
+from portproof.core.errors import InputError, MissingPackageError
+from portproof.core.text import listed
 from portproof.preprocess.cards.resolve import resolve_card
 from portproof.preprocess.pixels.normalisation import FACT, METADATA_KEY, normalisation_by
 from portproof.proof.sidecar import Proof, proof_of, read_proof, record_of, root_of
@@ -35,6 +40,8 @@ OPSETS = range(9, 21)
 #: Batches of the numerical check of a file with a dynamic batch. Two sizes, because a size may be
 #: built in unseen.
 BATCHES = (1, 3)
+#: The batch that is traced when it is dynamic; another than those of the check.
+TRACED_BATCH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +99,63 @@ def export(
     job.begin()
     target.unlink(missing_ok=True)
     network = build_model(card, source)
-    with draft_folder(target) as folder:
+    with threads_needed(), draft_folder(target) as folder:
         draft = folder / target.name
-        simplified, result = write_checked(network, card, request, draft)
+        checked = write_checked(network, card, request, draft)
         outputs = save.publish(draft, target)
     code = [record_of(p, job.root) for p in builder_of(card).files(card)]
-    return job.finish(outputs, _facts(card, request, result, simplified), {"code": code})
+    return job.finish(outputs, _facts(card, request, *checked), {"code": code})
 
 
 def write_checked(
     network: nn.Module, card: Card, request: ExportRequest, path: Path
-) -> tuple[bool, parity.Parity]:
+) -> tuple[bool, list[parity.Parity], list[str]]:
     """Write a model to an ONNX file in a folder of its own, and check its form and its numbers.
 
-    Returns whether the graph was simplified, and the result of the numerical check; raises as
-    :func:`export` does.
+    Returns whether the graph was simplified, the result of the numerical check for each output, and
+    the probes that it passed; raises as :func:`export` does.
     """
-    simplified = _write_draft(network, card, request, path)
+    traced = _reference(network, card, request, path)
+    simplified, remarks = _write_draft(traced, request)
     form.check_form(path, request.opset)
-    return simplified, _check_numbers(network, card, request, path)
+    half = traced.half or read_onnx(path).half
+    traced = replace(traced, half=half, remarks=remarks)
+    results, probes = check_numbers(traced)
+    _tell(results, traced, probes)
+    return simplified, results, probes
+
+
+def _reference(network: nn.Module, card: Card, request: ExportRequest, path: Path) -> Traced:
+    """The network made ready to be traced, with PyTorch's answers; what cannot be judged is refused
+    before the exporter begins.
+    """
+    soundness.check_weights_finite(network)
+    half = soundness.is_half(network)
+    count, names = request.batch or TRACED_BATCH, soundness.names_of(card)
+    feeds = samples.sample_inputs(card, count, seed=1)
+    interface.fit(network, card, feeds)
+    first = soundness.reference_outputs(network, card, feeds, [count], count)
+    tracing.check_outputs(first, card)
+    soundness.leave_training(network, card, feeds)
+    soundness.check_repeats(network, card, feeds, first, half)
+    soundness.fold_parametrizations(network, card, feeds)
+    batches = request.check_batches
+    reference = soundness.reference_outputs(
+        network, card, samples.sample_inputs(card, sum(batches)), batches, count
+    )
+    parity.check_finite(reference, names)
+    return Traced(
+        network,
+        card,
+        path,
+        feeds,
+        batches,
+        reference,
+        dynamic=request.batch is None,
+        fold=request.fold,
+        half=half,
+        remarks=(),
+    )
 
 
 def _check_request(request: ExportRequest, card: Card, target: Path) -> None:
@@ -157,44 +202,41 @@ def _job(card: Card, weights: Path, target: Path, request: ExportRequest) -> Wor
     )
 
 
-def _write_draft(network: nn.Module, card: Card, request: ExportRequest, draft: Path) -> bool:
-    """Export into ``draft``; returns whether the graph was simplified."""
+def _write_draft(traced: Traced, request: ExportRequest) -> tuple[bool, tuple[Remark, ...]]:
+    """Export into the draft; returns whether the graph was simplified, and the tracer's remarks."""
     import onnx
 
-    _trace(network, card, request, draft)
+    draft = traced.path
+    remarks = _trace(traced, request)
+    tracing.tell(remarks)
     model = onnx.load(draft)
     large = save.is_large(model)
+    simplified = None
     if request.simplify and large:
         progress.say(
             "export: the model is larger than 2 GB, which onnxslim cannot hold: it is not"
             " simplified"
         )
-    if request.simplify and not large:
-        model = form.simplified(model)
+    elif request.simplify:
+        simplified = form.simplified(model)
+    model = simplified or model
     form.drop_unused_domains(model)
-    _describe(model, card, request)
+    _describe(model, traced.card, request)
     for leftover in draft.parent.iterdir():
         leftover.unlink()
     save.save(model, draft)
-    return request.simplify and not large
+    return simplified is not None, remarks
 
 
-def _trace(network: nn.Module, card: Card, request: ExportRequest, draft: Path) -> None:
-    count = request.batch or 2
-    feeds = parity.sample_inputs(card, count, seed=1)
+def _trace(traced: Traced, request: ExportRequest) -> tuple[Remark, ...]:
+    network, feeds = traced.network, traced.feeds
     if request.fold:
         network, feeds = (
-            normalise_fold.with_normalisation(network, card),
-            parity.sample_pixels(card, count, seed=1),
+            normalise_fold.with_normalisation(network, traced.card),
+            samples.sample_pixels(traced.card, traced.count, seed=1),
         )
-    tracing.check_outputs(parity.run_torch(network, feeds, [count]), card)
-    tracing.trace(
-        network,
-        feeds,
-        [o.name for o in card.outputs],
-        draft,
-        opset=request.opset,
-        dynamic=request.batch is None,
+    return tracing.trace_or_advise(
+        network, feeds, traced.names, traced.path, opset=request.opset, dynamic=traced.dynamic
     )
 
 
@@ -205,46 +247,42 @@ def _describe(model: onnx.ModelProto, card: Card, request: ExportRequest) -> Non
     entry.value = msgspec.json.encode(normalisation_by(card.preprocessing, request.fold)).decode()
 
 
-def _check_numbers(
-    network: nn.Module, card: Card, request: ExportRequest, draft: Path
-) -> parity.Parity:
-    batches = request.check_batches
-    feeds = parity.sample_inputs(card, sum(batches))
-    given = parity.sample_pixels(card, sum(batches)) if request.fold else feeds
-    result = parity.compare(
-        parity.run_onnx(draft, given, batches), parity.run_torch(network, feeds, batches), batches
-    )
-    numbers = (
-        f"largest difference {result.max_difference:.3g}, outputs spread by {result.spread:.3g}"
-        f" over {sum(batches)} samples"
-    )
-    if not result.passed:
-        raise ToolError(
-            f"the exported model does not compute what PyTorch computes: {numbers},"
-            f" {result.allowed:.3g} was allowed"
-        )
-    if result.proves:
-        progress.say(
-            f"export: equal to PyTorch at batches {', '.join(map(str, batches))}: {numbers}"
+def _tell(results: list[parity.Parity], traced: Traced, probes: list[str]) -> None:
+    worst = max(results, key=lambda p: p.badness)
+    batches = ", ".join(map(str, traced.batches))
+    still = [result.output for result in results if not result.proves]
+    if traced.half:
+        progress.say("export: the model computes in half precision, and is judged by its rounding")
+    if still:
+        progress.warn(
+            "the numerical check proves nothing: the outputs hardly vary over"
+            f" {sum(traced.batches)} samples ({listed(still)}; {worst}); were these weights"
+            " trained?"
         )
     else:
-        progress.warn(
-            f"the numerical check proves nothing: the outputs hardly vary ({numbers}); were these"
-            " weights trained?"
+        progress.say(
+            f"export: equal to PyTorch at batches {batches}, and on {len(probes)} probes: {worst}"
         )
-    return result
 
 
 def _facts(
-    card: Card, request: ExportRequest, result: parity.Parity, simplified: bool
+    card: Card,
+    request: ExportRequest,
+    simplified: bool,
+    results: list[parity.Parity],
+    probes: list[str],
 ) -> dict[str, Any]:
+    worst = max(results, key=lambda p: p.badness)
+    batches = request.check_batches
     return {
-        "max_difference": result.max_difference,
-        "allowed_difference": result.allowed,
-        "spread": result.spread,
-        "proves": result.proves,
-        "batches_checked": list(result.batches),
-        "samples_checked": sum(result.batches),
+        "max_difference": worst.max_difference,
+        "allowed_difference": worst.allowed,
+        "spread": worst.spread,
+        "judged": f"{worst.output}{worst.slice}",
+        "proves": all(result.proves for result in results),
+        "batches_checked": list(batches),
+        "samples_checked": sum(batches),
+        "probes": probes,
         "simplified": simplified,
         FACT: msgspec.to_builtins(normalisation_by(card.preprocessing, request.fold)),
     }

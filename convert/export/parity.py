@@ -1,229 +1,272 @@
-"""The numbers of an ONNX file against PyTorch's, on samples that differ from each other."""
+"""The numbers of an ONNX file against PyTorch's: per output, and per slice of each axis.
+
+A detector may give boxes in pixels and scores of 0 to 1 in one output: one tolerance for all of it
+would let the pixels hide wrong scores. So each index of each axis behind the batch is a slice, and
+is judged against its own spread.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from portproof.card import Card, Input
 from portproof.core.errors import InputError, ToolError
-from portproof.recipe import Recipe
-
-if TYPE_CHECKING:
-    from torch import nn
 
 Array = npt.NDArray[Any]
 
-#: A difference of this fraction of the outputs' spread over samples is too much. Faithful float32
-#: exports stay under a tenth of it.
-TOLERANCE = 1e-3
-#: Float32 rounding of a deep network, as a fraction of its largest output: no difference below it
-#: is blamed on the export.
-ROUNDING = 1e-5
 #: Outputs that spread less than this over samples (absolutely, or as a fraction of the largest
 #: output) prove nothing.
 LEAST_SPREAD = 1e-4
 LEAST_RELATIVE_SPREAD = 1e-3
+#: A mask (-1e9, -1e4, the least float) is this many times as large as all else in its slice, and
+#: its values are equal up to this fraction. It widens nothing.
+MASK_FACTOR, MASK_BAND = 100.0, 0.02
+#: How many kinds of mask one slice may hold.
+MASK_KINDS = 3
+#: How often what rounding alone does to PyTorch's own answers is granted to the file.
+NOISE_FACTOR = 8.0
+#: Whole numbers (indices, classes) are equal or not.
+WHOLE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """``relative``: a difference of this fraction of a slice's spread over samples is too much;
+    faithful float32 exports stay under a tenth of it. ``rounding``: rounding of a deep network, as
+    a fraction of the slice's largest value. ``floor``: what approximations of bounded functions
+    (sigmoid, erf) are off by.
+    """
+
+    relative: float
+    rounding: float
+    floor: float
+
+
+SINGLE = Tolerance(1e-3, 1e-5, 5e-7)
+#: Of 11 bits of precision: a few units in the last place.
+HALF = Tolerance(2e-2, 4e-3, 5e-4)
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far ONNX Runtime's outputs are from PyTorch's, worst output first.
+    """How far one output is from PyTorch's, in the slice that is nearest to its limit.
 
-    ``max_difference``: largest absolute difference. ``spread``: standard deviation over samples,
-    root mean square over an output's elements. ``largest``: largest absolute value of the
-    reference.
+    ``output``: its name; ``slice``: such as ``[:, 5]`` (``[...]``: all of it). ``max_difference``:
+    largest absolute difference there; ``spread``: standard deviation over samples there, root mean
+    square over elements; ``allowed``: the largest difference that passes. ``passed``: whether all
+    slices do. ``proves``: whether the output varies enough over samples for that to mean anything.
     """
 
+    output: str
+    slice: str
     max_difference: float
     spread: float
-    largest: float
-    batches: tuple[int, ...]
+    allowed: float
+    passed: bool
+    proves: bool
 
     @property
-    def allowed(self) -> float:
-        """The largest difference that passes."""
-        return max(TOLERANCE * self.spread, ROUNDING * self.largest)
+    def badness(self) -> tuple[bool, float, bool]:
+        """Sorts the worst output last."""
+        return not self.passed, self.max_difference / self.allowed, not self.proves
 
-    @property
-    def proves(self) -> bool:
-        """Whether the outputs vary enough over samples for an equal result to mean anything."""
-        return self.spread >= max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * self.largest)
-
-    @property
-    def passed(self) -> bool:
-        """Whether the difference is within what is allowed (false for NaN)."""
-        return self.max_difference <= self.allowed
-
-
-def sample_inputs(card: Card, count: int, seed: int = 0) -> dict[str, Array]:
-    """Seeded samples for every input, all different: smooth random pictures normalised by the
-    recipe for an image, zeros and ones for whole numbers (valid as token ids, masks and segments
-    alike), normal random values for anything else.
-    """
-    rng = np.random.default_rng(seed)
-    recipe = card.preprocessing
-    return {
-        spec.name: _samples(spec, recipe if _is_image(spec, recipe) else None, count, rng)
-        for spec in card.inputs
-    }
-
-
-def sample_pixels(card: Card, count: int, seed: int = 0) -> dict[str, Array]:
-    """The same pictures as :func:`sample_inputs` makes, as raw uint8 pixels in the recipe's layout,
-    for a model that normalises.
-    """
-    rng = np.random.default_rng(seed)
-    recipe, spec = card.preprocessing, card.inputs[0]
-    pictures = _pictures((count, *recipe.size), rng)
-    return {
-        spec.name: np.ascontiguousarray(
-            pictures if recipe.layout == "NHWC" else pictures.transpose(0, 3, 1, 2)
+    def __str__(self) -> str:
+        where = f"'{self.output}'" + (f" {self.slice}" if self.slice != "[...]" else "")
+        return (
+            f"largest difference {self.max_difference:.3g} in output {where}, which spreads by"
+            f" {self.spread:.3g} over samples ({self.allowed:.3g} is allowed)"
         )
-    }
 
 
-def _is_image(spec: Input, recipe: Recipe) -> bool:
-    return tuple(spec.shape) == recipe.shape and np.dtype(spec.dtype).kind == "f"
-
-
-def _samples(spec: Input, recipe: Recipe | None, count: int, rng: np.random.Generator) -> Array:
-    dtype = np.dtype(spec.dtype)
-    if recipe is not None:
-        mean, std = (
-            np.asarray(recipe.mean, dtype=np.float32),
-            np.asarray(recipe.std, dtype=np.float32),
-        )
-        values = (_pictures((count, *recipe.size), rng) / np.float32(recipe.divide) - mean) / std
-        return np.ascontiguousarray(
-            values if recipe.layout == "NHWC" else values.transpose(0, 3, 1, 2)
-        ).astype(dtype)
-    shape = (count, *spec.shape)
-    if dtype.kind == "f":
-        return rng.standard_normal(shape).astype(dtype)
-    return rng.integers(0, 256 if dtype == np.uint8 else 2, shape).astype(dtype)
-
-
-def _pictures(shape: tuple[int, int, int], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """(N, H, W, 3) uint8: a few waves of random direction, phase and colour over a random ground,
-    with noise, as photographs have large shapes and fine texture; white noise alone drives many
-    networks to one answer.
-    """
-    count, height, width = shape
-    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
-    waves = rng.uniform(-6, 6, (count, 4, 2))
-    phase = (
-        2
-        * np.pi
-        * (
-            waves[..., 0, None, None] * y
-            + waves[..., 1, None, None] * x
-            + rng.random((count, 4, 1, 1))
-        )
-    )
-    colours = rng.uniform(-50, 50, (count, 4, 3))
-    value = np.einsum("nkhw,nkc->nhwc", np.sin(phase), colours) + rng.uniform(
-        60, 195, (count, 1, 1, 3)
-    )
-    pictures: npt.NDArray[np.uint8] = np.clip(
-        value + rng.normal(0, 12, value.shape), 0, 255
-    ).astype(np.uint8)
-    return pictures
-
-
-def run_onnx(path: Path, feeds: dict[str, Array], batches: Sequence[int]) -> list[Array]:
-    """The outputs of an ONNX file on the CPU, the samples fed in batches of these sizes."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Spinning threads would slow whatever runs next in this process several times.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-        parts = [session.run(None, part) for part in _parts(feeds, batches)]
-    except Exception as error:  # ONNX Runtime's exceptions have no common base
-        raise ToolError(
-            f"ONNX Runtime cannot run the exported model: {str(error).splitlines()[0]}",
-            log_tail=str(error),
-        ) from error
-    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-
-
-def run_torch(model: nn.Module, feeds: dict[str, Array], batches: Sequence[int]) -> list[Array]:
-    """The outputs of a PyTorch model, fed like :func:`run_onnx`: inputs by position, outputs in the
-    order that an export gives them.
-    """
-    import torch
-
-    with torch.inference_mode():
-        parts = [
-            flat_outputs(model(*(torch.from_numpy(v) for v in part.values())))
-            for part in _parts(feeds, batches)
-        ]
-    return [
-        np.concatenate([tensor.numpy() for tensor in tensors])
-        for tensors in zip(*parts, strict=True)
-    ]
-
-
-def flat_outputs(result: Any) -> list[Any]:
-    """The tensors of what a model returns: one, or those of tuples, lists and dicts."""
-    import torch
-
-    if isinstance(result, torch.Tensor):
-        return [result]
-    if result is None:
-        return []
-    if isinstance(result, dict):
-        result = list(result.values())
-    if not isinstance(result, (tuple, list)):
-        raise InputError(
-            f"the model returned {type(result).__name__}, tensors were expected; wrap the model in"
-            " a callable that returns tensors"
-        )
-    return [tensor for item in result for tensor in flat_outputs(item)]
+def check_finite(reference: Sequence[Array], names: Sequence[str]) -> None:
+    """Refuse a model whose own answers are NaN: nothing can be compared with them."""
+    for name, array in zip(names, reference, strict=True):
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise InputError(
+                f"PyTorch's own output '{name}' holds NaN ({np.isnan(array).mean():.0%} of it) on"
+                " the check's samples: nothing can be compared with it; check the model and its"
+                " weights"
+            )
 
 
 def compare(
-    exported: Sequence[Array], reference: Sequence[Array], batches: Sequence[int]
+    exported: Sequence[Array],
+    reference: Sequence[Array],
+    names: Sequence[str],
+    *,
+    tolerance: Tolerance = SINGLE,
+    base: Sequence[Array] | None = None,
+    noise: Sequence[Sequence[Array]] = (),
+) -> list[Parity]:
+    """How far every exported output is from the reference's.
+
+    ``base``: the reference on samples that vary, when these do not; its spread counts too.
+    ``noise``: for each output how far rounding alone moved the reference's answers, in one or more
+    runs (:func:`portproof.convert.export.soundness.rounding_noise`). Equal infinities are equal; a
+    NaN of the reference is not judged.
+    """
+    return [
+        _compare_one(
+            name, a, b, tolerance, None if base is None else base[k], [run[k] for run in noise]
+        )
+        for k, (name, a, b) in enumerate(zip(names, exported, reference, strict=True))
+    ]
+
+
+def _compare_one(
+    name: str,
+    exported: Array,
+    reference: Array,
+    tolerance: Tolerance,
+    base: Array | None,
+    noise: Sequence[Array],
 ) -> Parity:
-    """How far exported outputs are from the reference's: the worst for its spread."""
-    return max(
-        (_compare_one(a, b, tuple(batches)) for a, b in zip(exported, reference, strict=True)),
-        key=_badness,
-    )
-
-
-def _compare_one(exported: Array, reference: Array, batches: tuple[int, ...]) -> Parity:
     if exported.shape != reference.shape:
         raise ToolError(
-            f"the exported model gives outputs of shape {exported.shape}, PyTorch gives"
+            f"the exported model gives output '{name}' of shape {exported.shape}, PyTorch gives"
             f" {reference.shape}"
         )
-    a, b = (np.asarray(x, dtype=np.float64).reshape(len(x), -1) for x in (exported, reference))
+    b = np.asarray(reference, dtype=np.float64)
+    difference = _difference(np.asarray(exported, dtype=np.float64), b)
+    own = None if base is None else np.asarray(base, dtype=np.float64)
+    whole = None if reference.dtype.kind == "f" else WHOLE
+    slices = [
+        _judged(name, axis, difference, b, tolerance, own, noise, whole)
+        for axis in _axes(reference.shape)
+    ]
+    worst = max(slices, key=lambda parity: parity.badness)
+    spread, largest = (float(v[0]) for v in _scale(b if own is None else own, None))
+    proves = spread >= max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * largest)
     return Parity(
-        max_difference=float(np.max(np.abs(a - b))),
-        spread=float(np.sqrt(np.mean(np.var(b, axis=0)))),
-        largest=float(np.max(np.abs(b))),
-        batches=batches,
+        name, worst.slice, worst.max_difference, worst.spread, worst.allowed, worst.passed, proves
     )
 
 
-def _badness(parity: Parity) -> tuple[bool, bool, float]:
-    return not parity.passed, not parity.proves, parity.max_difference / (parity.allowed or 1.0)
+def _difference(a: Array, b: Array) -> Array:
+    """Absolute differences: 0 for equal infinities and where ``b`` is NaN, infinite where only one
+    is finite.
+    """
+    same = (a == b) | np.isnan(b)
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(a - b)
+    difference[same] = 0.0
+    difference[np.isnan(difference)] = np.inf
+    return difference
 
 
-def _parts(feeds: dict[str, Array], batches: Sequence[int]) -> list[dict[str, Array]]:
-    edges = np.cumsum([0, *batches])
-    return [
-        {name: values[a:b] for name, values in feeds.items()} for a, b in itertools.pairwise(edges)
-    ]
+def _axes(shape: tuple[int, ...]) -> list[int | None]:
+    """The axes whose every index is a slice; None: the whole output is one."""
+    axes: list[int | None] = [k for k in range(1, len(shape)) if shape[k] > 1]
+    return axes or [None]
+
+
+def _judged(
+    name: str,
+    axis: int | None,
+    difference: Array,
+    b: Array,
+    tolerance: Tolerance,
+    base: Array | None,
+    noise: Sequence[Array],
+    whole: float | None,
+) -> Parity:
+    """The worst slice of an axis. ``whole``: what is allowed to whole numbers."""
+    masked = _masked(b, axis)
+    spread, largest = _scale(b, axis, masked)
+    if base is not None:
+        spread = np.maximum(spread, _scale(base, axis)[0])
+    allowed = np.maximum(tolerance.relative * spread, tolerance.rounding * largest)
+    allowed = np.maximum(allowed, tolerance.floor) if whole is None else np.full_like(spread, whole)
+    ordinary = np.where(masked, 0.0, difference)
+    found = _over(np.max, ordinary, axis)
+    limit = np.maximum(allowed, _granted(ordinary, masked, noise, axis))
+    ratio = found / limit
+    # A mask is judged against itself, element by element.
+    own = np.where(masked & np.isfinite(b), tolerance.rounding * np.abs(b), 1.0)
+    own = np.maximum(own, NOISE_FACTOR * np.max(noise, axis=0)) if len(noise) else own
+    of_masks = np.where(masked, difference, 0.0) / own
+    if of_masks.max(initial=0.0) > max(1.0, float(ratio.max())):
+        index = np.unravel_index(int(np.argmax(of_masks)), b.shape)
+        k = 0 if axis is None else int(index[axis])
+        found[k], limit[k] = difference[index], own[index]
+        ratio = found / limit
+    worst = int(np.argmax(ratio))
+    return Parity(
+        name,
+        "[...]" if axis is None else _named(axis, worst, b.ndim),
+        float(found[worst]),
+        float(spread[worst]),
+        float(limit[worst]),
+        bool((ratio <= 1.0).all()),
+        True,
+    )
+
+
+def _granted(ordinary: Array, masked: Array, noise: Sequence[Array], axis: int | None) -> Array:
+    """What a slice may differ by because PyTorch's own answer moves as much by rounding alone.
+
+    Both the largest and the mean square must agree: one element at the edge of a threshold does
+    not excuse the others.
+    """
+    count = 1 if axis is None else ordinary.shape[axis]
+    granted = np.zeros(count)
+    if not len(noise):
+        return granted
+    moved = [np.where(masked | ~np.isfinite(run), 0.0, run) for run in noise]
+    most = np.max([_over(np.max, run, axis) for run in moved], axis=0)
+    square = np.max([_over(np.mean, run**2, axis) for run in moved], axis=0)
+    differs = _over(np.mean, np.where(np.isfinite(ordinary), ordinary, np.inf) ** 2, axis)
+    return np.where(differs <= NOISE_FACTOR**2 * square, NOISE_FACTOR * most, 0.0)
+
+
+def _masked(b: Array, axis: int | None) -> Array:
+    """Which elements are not numbers of the output's own scale: infinite, NaN, or a mask."""
+    masked = ~np.isfinite(b)
+    for _ in range(MASK_KINDS):
+        size = np.where(masked, 0.0, np.abs(b))
+        top = _spread_out(_over(np.max, size, axis), b.ndim, axis)
+        near = size >= (1 - MASK_BAND) * top
+        rest = _spread_out(_over(np.max, np.where(near, 0.0, size), axis), b.ndim, axis)
+        found = near & (rest > 0) & (top >= MASK_FACTOR * rest) & ~masked
+        if not found.any():
+            break
+        masked |= found
+    return masked
+
+
+def _scale(b: Array, axis: int | None, masked: Array | None = None) -> tuple[Array, Array]:
+    """Spread over samples (root mean square over elements) and largest value of each slice, masks
+    left out.
+    """
+    masked = _masked(b, axis) if masked is None else masked
+    weight = (~masked).astype(np.float64)
+    values = np.where(masked, 0.0, b)
+    mean = values.sum(0) / np.maximum(weight.sum(0), 1.0)
+    square = (values - mean) ** 2 * weight
+    total = np.maximum(_over(np.sum, weight, axis), 1.0)
+    return np.sqrt(_over(np.sum, square, axis) / total), _over(np.max, np.abs(values), axis)
+
+
+def _over(function: Any, values: Array, axis: int | None) -> Array:
+    """A reduction of each slice, one number a slice."""
+    if values.size == 0:
+        return np.zeros(1 if axis is None else values.shape[axis])
+    return np.atleast_1d(function(values, axis=_others(values.ndim, axis)))
+
+
+def _others(ndim: int, axis: int | None) -> tuple[int, ...]:
+    return tuple(k for k in range(ndim) if k != axis)
+
+
+def _spread_out(values: Array, ndim: int, axis: int | None) -> Array:
+    """One number a slice, in a shape that broadcasts over the output."""
+    return values.reshape([len(values) if k == axis else 1 for k in range(ndim)])
+
+
+def _named(axis: int, index: int, ndim: int) -> str:
+    parts: Iterator[str] = (str(index) if k == axis else ":" for k in range(ndim))
+    return f"[{', '.join(parts)}]"

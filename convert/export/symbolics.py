@@ -1,5 +1,5 @@
-"""Operators that PyTorch's exporter maps to ONNX only from a later opset on, though the mapping it
-has is valid at earlier ones too.
+"""Operators that PyTorch's exporter maps to ONNX only from a later opset on, or for a fixed batch,
+though a mapping exists that is valid at earlier ones and for any batch.
 """
 
 from __future__ import annotations
@@ -9,34 +9,103 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
+ATTENTION = "aten::scaled_dot_product_attention"
+INSTANCE_NORM = "aten::instance_norm"
 #: ATen operator -> the opset whose symbolic serves earlier ones. The ONNX operators that those
 #: symbolics emit (Shape, Slice, Concat, Reshape, Mod; MatMul, Softmax on the last axis, Mul, Add,
 #: Where, Transpose) mean the same from opset 11 on.
-LATER = {"aten::unflatten": 13, "aten::scaled_dot_product_attention": 14}
+LATER = {"aten::unflatten": 13, ATTENTION: 14}
 EARLIEST = 11
 
 
 @contextlib.contextmanager
-def later_symbolics(opset: int) -> Iterator[None]:
+def own_symbolics(opset: int) -> Iterator[None]:
     """Inside the block the exporter uses PyTorch's own symbolics of :data:`LATER` at an earlier
-    opset too, from 11 on.
+    opset too, from 11 on, and ours for causal attention and for instance norm with running
+    statistics.
 
     What the user's code registered for such an operator is left as it is.
     """
     utils = _exporter_module("utils")
-    added = []
-    for operator, introduced in LATER.items():
-        if EARLIEST <= opset < introduced and not _registry().is_registered_op(operator, opset):
-            symbolic = getattr(
-                _exporter_module(f"symbolic_opset{introduced}"), operator.removeprefix("aten::")
-            )
-            utils.register_custom_op_symbolic(operator, symbolic, opset)
-            added.append(operator)
+    wanted = {
+        operator: _symbolic(operator, introduced)
+        for operator, introduced in LATER.items()
+        if EARLIEST <= opset < introduced and not _registry().is_registered_op(operator, opset)
+    }
+    if _is_pytorchs_own(INSTANCE_NORM, opset):
+        wanted[INSTANCE_NORM] = _instance_norm()
+    for operator, symbolic in wanted.items():
+        utils.register_custom_op_symbolic(operator, symbolic, opset)
     try:
         yield
     finally:
-        for operator in added:
+        for operator in wanted:
             utils.unregister_custom_op_symbolic(operator, opset)
+
+
+def _symbolic(operator: str, introduced: int) -> Any:
+    module = _exporter_module(f"symbolic_opset{introduced}")
+    symbolic = getattr(module, operator.removeprefix("aten::"))
+    return _causal(symbolic) if operator == ATTENTION else symbolic
+
+
+def _is_pytorchs_own(operator: str, opset: int) -> bool:
+    group = _registry().get_function_group(operator)
+    symbolic = group.get(opset) if group is not None else None
+    return str(getattr(symbolic, "__module__", "")).startswith("torch.onnx.")
+
+
+def _causal(symbolic: Any) -> Any:
+    """PyTorch's symbolic of attention, with the causal mask (-inf above the diagonal) made of
+    operators of opset 11; its own needs Trilu, of opset 14.
+    """
+    import torch
+
+    helper = _exporter_module("symbolic_helper")
+
+    def attention(
+        g: Any, query: Any, key: Any, value: Any, mask: Any, dropout: Any, causal: Any, *rest: Any
+    ) -> Any:
+        def constant(content: Any) -> Any:
+            return g.op("Constant", value_t=torch.tensor(content))
+
+        def positions(tensor: Any) -> Any:
+            length = g.op("Gather", g.op("Shape", tensor), constant(-2), axis_i=0)
+            return g.op("Range", constant(0), length, constant(1))
+
+        if helper._maybe_get_const(causal, "b") is True:
+            rows = helper._unsqueeze_helper(g, positions(query), [1])
+            later = g.op("Less", rows, positions(key))
+            chosen = g.op("Where", later, constant(-float("inf")), constant(0.0))
+            # The cast tells the exporter the type; it cannot infer that of Where here.
+            mask, causal = g.op("Cast", chosen, to_i=1), constant(False)
+        return symbolic(g, query, key, value, mask, dropout, causal, *rest)
+
+    return attention
+
+
+def _instance_norm() -> Any:
+    """Instance norm by running statistics is batch norm by them: no statistic of the sample enters.
+    PyTorch's own symbolic folds the batch into the channels, for which it must be fixed.
+    """
+    import torch
+
+    helper, own = _exporter_module("symbolic_helper"), _exporter_module("symbolic_opset9")
+
+    def instance_norm(
+        g: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, of_input: Any, *rest: Any
+    ) -> Any:
+        channels = None if helper._is_none(mean) else helper._get_tensor_sizes(mean)
+        if helper._maybe_get_const(of_input, "b") is not False or not channels:
+            return own.instance_norm(g, x, weight, bias, mean, var, of_input, *rest)
+        one, zero = (
+            given if not helper._is_none(given) else g.op("Constant", value_t=make(channels[0]))
+            for given, make in ((weight, torch.ones), (bias, torch.zeros))
+        )
+        epsilon = helper._maybe_get_const(rest[1], "f")
+        return g.op("BatchNormalization", x, one, zero, mean, var, epsilon_f=epsilon)
+
+    return instance_norm
 
 
 def lowest_opset(operator: str) -> int | None:

@@ -3,25 +3,84 @@
 from __future__ import annotations
 
 import contextlib
+import linecache
 import os
 import re
 import sys
+import sysconfig
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy.typing as npt
 
 from portproof.card import Card
-from portproof.convert.export.symbolics import later_symbolics, lowest_opset
+from portproof.convert.export.symbolics import lowest_opset, own_symbolics
+from portproof.core import progress
 from portproof.core.errors import InputError, PortProofError, ToolError
+from portproof.core.text import listed
 
 if TYPE_CHECKING:
     from torch import nn
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What the tracer could not record: where (file and line, and the line's text), why, and
+    whether the code is the user's own or that of an installed package.
+    """
+
+    file: str
+    line: int
+    why: str
+    installed: bool
+
+    @property
+    def place(self) -> str:
+        """Such as ``det.py line 11: 'c = c - float(c.mean())'``."""
+        text = linecache.getline(self.file, self.line).strip()
+        return f"{os.path.basename(self.file)} line {self.line}" + (f": '{text}'" if text else "")
+
+    @property
+    def of_values(self) -> bool:
+        """Whether a user's code took values out of tensors."""
+        return not self.installed
+
+
+#: Opsets that are tried, to name one, when the exporter fails at the one that was asked for.
+OTHER_OPSETS = (13, 14, 16, 18)
+
+
+def trace_or_advise(
+    network: nn.Module,
+    feeds: Mapping[str, Array],
+    outputs: Sequence[str],
+    path: Path,
+    *,
+    opset: int,
+    dynamic: bool,
+) -> tuple[Remark, ...]:
+    """As :func:`trace`; a failure is tried again with a fixed batch, then at later opsets, so that
+    the error can name what works.
+    """
+    try:
+        return trace(network, feeds, outputs, path, opset=opset, dynamic=dynamic)
+    except ToolError as error:
+        later = [number for number in OTHER_OPSETS if number > opset]
+        attempts = [(opset, False), *((number, dynamic) for number in later)]
+        for number, free in attempts[0 if dynamic else 1 :]:
+            try:
+                trace(network, feeds, outputs, path, opset=number, dynamic=free)
+            except PortProofError:
+                continue
+            what = f"--opset {number}" if number != opset else "a fixed batch: use --batch N"
+            raise ToolError(f"{error}; it works with {what}", error.log_tail) from error
+        raise
 
 
 def trace(
@@ -32,11 +91,12 @@ def trace(
     *,
     opset: int,
     dynamic: bool,
-) -> None:
+) -> tuple[Remark, ...]:
     """Trace a model on one batch (arrays by input name, in the order of its parameters) and write
     the ONNX file.
 
     ``dynamic`` makes the first dimension of every input and output a free one, named ``batch``.
+    Returns what the tracer warned of, each place once.
     :class:`InputError` names an operator that the opset lacks, and the lowest opset that has it;
     :class:`ToolError` for any other failure.
     """
@@ -44,7 +104,7 @@ def trace(
 
     axes = {name: {0: "batch"} for name in [*feeds, *outputs]} if dynamic else None
     newer: dict[str, Any] = {"dynamo": False} if torch.__version__ >= "2.5" else {}
-    with _quiet_exporter(), later_symbolics(opset):
+    with _quiet_exporter() as remarks, own_symbolics(opset):
         torch.onnx.export(
             network,
             tuple(torch.from_numpy(values) for values in feeds.values()),
@@ -54,6 +114,25 @@ def trace(
             output_names=list(outputs),
             dynamic_axes=axes,
             **newer,
+        )
+    return tuple(dict.fromkeys(remarks))
+
+
+def tell(remarks: Sequence[Remark]) -> None:
+    """Pass the tracer's warnings on: one for each line of the user's own code, one for all of
+    installed packages.
+    """
+    own: dict[tuple[str, int], Remark] = {(r.file, r.line): r for r in remarks if not r.installed}
+    for remark in own.values():
+        progress.warn(
+            f"the tracer cannot follow {remark.place} ({remark.why}): the file keeps what it was"
+            " for the traced sample"
+        )
+    others = [remark.place for remark in remarks if remark.installed]
+    if others:
+        progress.say(
+            f"export: {len(others)} places in installed packages take values out of tensors, as a"
+            f" check of sizes does ({listed(others, most=2)}); the probes try whether it matters"
         )
 
 
@@ -73,13 +152,20 @@ def check_outputs(outputs: Sequence[Array], card: Card) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def _quiet_exporter() -> Iterator[list[Remark]]:
     """Keep what the exporter says to itself, unless it fails; then its last words come with the
-    error.
+    error. What the tracer warns of is collected in the list.
 
     Its C++ part prints whole graphs past ``sys.stdout``: the file descriptors are pointed to a file
     too, for the whole process.
     """
+    remarks: list[Remark] = []
+
+    def keep(message: Any, kind: type[Warning], file: str, line: int, *_: object) -> None:
+        print(message, file=printed)
+        if kind.__name__ == "TracerWarning":
+            remarks.append(_remark(str(message), file, line))
+
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
         try:
             with (
@@ -88,8 +174,9 @@ def _quiet_exporter() -> Iterator[None]:
                 contextlib.redirect_stdout(printed),
                 contextlib.redirect_stderr(printed),
             ):
-                warnings.showwarning = lambda message, *_: print(message, file=printed)
-                yield
+                warnings.simplefilter("always")
+                warnings.showwarning = keep
+                yield remarks
         except PortProofError:
             raise
         except (
@@ -97,6 +184,15 @@ def _quiet_exporter() -> Iterator[None]:
         ) as error:  # tracing runs the model's code, and the exporter has no common base of errors
             printed.seek(0)
             _explain(error, printed.read())
+
+
+def _remark(message: str, file: str, line: int) -> Remark:
+    """The reason is the first sentence of the tracer's warning."""
+    why = re.split(r" might cause |\. ", message, maxsplit=1)[0]
+    folders = {os.path.realpath(folder) for folder in sysconfig.get_paths().values()}
+    path = os.path.realpath(file)
+    installed = any(path.startswith(folder + os.sep) for folder in folders)
+    return Remark(path, line, why, installed)
 
 
 @contextlib.contextmanager

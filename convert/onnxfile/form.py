@@ -76,12 +76,35 @@ def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
             f"onnxslim failed on the exported model ({type(error).__name__}: {error}); use"
             " --no-simplify"
         ) from error
-    if _interface(slim) != _interface(model):
+    before, after = _interface(model), _interface(slim)
+    if [entry[:2] for entry in after] != [entry[:2] for entry in before]:
         raise ToolError(
-            f"onnxslim changed the model's inputs or outputs from {_interface(model)} to"
-            f" {_interface(slim)}; use --no-simplify"
+            f"onnxslim changed the model's inputs or outputs from {before} to {after}; use"
+            " --no-simplify"
         )
+    _keep_batch(model, slim)
     return slim
+
+
+def _keep_batch(model: onnx.ModelProto, slim: onnx.ModelProto) -> None:
+    """Give every dimension of inputs and outputs that has a number, and every batch, what it had;
+    a dimension that the exporter only named, and whose number onnxslim found, keeps the number.
+
+    Whether the graph computes for any batch is shown by running it, not by what its outputs say.
+    """
+    pairs = zip(
+        [*model.graph.input, *model.graph.output],
+        [*slim.graph.input, *slim.graph.output],
+        strict=True,
+    )
+    for old, new in pairs:
+        were, now = old.type.tensor_type.shape.dim, new.type.tensor_type.shape.dim
+        if len(were) != len(now):
+            new.type.CopyFrom(old.type)
+            continue
+        for index, (a, b) in enumerate(zip(were, now, strict=True)):
+            if index == 0 or a.dim_value or not b.dim_value:
+                b.CopyFrom(a)
 
 
 def _interface(model: onnx.ModelProto) -> list[tuple[str, int, tuple[str, ...]]]:
