@@ -40,7 +40,7 @@ def fit(network: nn.Module, card: Card, feeds: Feeds) -> Binding:
         return arranged(_call(forward, binding, values), card)
 
     # Of the instance: a module around it would change the names of all tensors in the file.
-    network.forward = fitted  # type: ignore[method-assign]
+    network.forward = fitted
     return binding
 
 

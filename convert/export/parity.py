@@ -111,7 +111,12 @@ def compare(
     """
     return [
         _compare_one(
-            name, a, b, tolerance, None if base is None else base[k], [run[k] for run in noise]
+            name,
+            a,
+            b,
+            tolerance=tolerance,
+            base=None if base is None else np.asarray(base[k], dtype=np.float64),
+            noise=[run[k] for run in noise],
         )
         for k, (name, a, b) in enumerate(zip(names, exported, reference, strict=True))
     ]
@@ -121,6 +126,7 @@ def _compare_one(
     name: str,
     exported: Array,
     reference: Array,
+    *,
     tolerance: Tolerance,
     base: Array | None,
     noise: Sequence[Array],
@@ -132,14 +138,13 @@ def _compare_one(
         )
     b = np.asarray(reference, dtype=np.float64)
     difference = _difference(np.asarray(exported, dtype=np.float64), b)
-    own = None if base is None else np.asarray(base, dtype=np.float64)
-    whole = None if reference.dtype.kind == "f" else WHOLE
+    whole = reference.dtype.kind != "f"
     slices = [
-        _judged(name, axis, difference, b, tolerance, own, noise, whole)
+        _judged(_Slices(name, axis, b, tolerance, base, whole), difference, noise)
         for axis in _axes(reference.shape)
     ]
     worst = max(slices, key=lambda parity: parity.badness)
-    spread, largest = (float(v[0]) for v in _scale(b if own is None else own, None))
+    spread, largest = (float(v[0]) for v in _scale(b if base is None else base, None))
     proves = spread >= max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * largest)
     return Parity(
         name, worst.slice, worst.max_difference, worst.spread, worst.allowed, worst.passed, proves
@@ -152,7 +157,7 @@ def _difference(a: Array, b: Array) -> Array:
     """
     same = (a == b) | np.isnan(b)
     with np.errstate(invalid="ignore"):
-        difference = np.abs(a - b)
+        difference: Array = np.abs(a - b)
     difference[same] = 0.0
     difference[np.isnan(difference)] = np.inf
     return difference
@@ -164,39 +169,48 @@ def _axes(shape: tuple[int, ...]) -> list[int | None]:
     return axes or [None]
 
 
-def _judged(
-    name: str,
-    axis: int | None,
-    difference: Array,
-    b: Array,
-    tolerance: Tolerance,
-    base: Array | None,
-    noise: Sequence[Array],
-    whole: float | None,
-) -> Parity:
-    """The worst slice of an axis. ``whole``: what is allowed to whole numbers."""
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """The slices of one axis of an output (None: all of it is one slice)."""
+
+    name: str
+    axis: int | None
+    reference: Array
+    tolerance: Tolerance
+    base: Array | None
+    whole: bool
+
+    def limits(self, masked: Array) -> tuple[Array, Array]:
+        """Spread of each slice, and what its differences may be."""
+        spread, largest = _scale(self.reference, self.axis, masked)
+        if self.base is not None:
+            spread = np.maximum(spread, _scale(self.base, self.axis)[0])
+        if self.whole:
+            return spread, np.full_like(spread, WHOLE)
+        allowed = np.maximum(self.tolerance.relative * spread, self.tolerance.rounding * largest)
+        return spread, np.maximum(allowed, self.tolerance.floor)
+
+
+def _judged(slices: _Slices, difference: Array, noise: Sequence[Array]) -> Parity:
+    """The worst slice of an axis."""
+    b, axis = slices.reference, slices.axis
     masked = _masked(b, axis)
-    spread, largest = _scale(b, axis, masked)
-    if base is not None:
-        spread = np.maximum(spread, _scale(base, axis)[0])
-    allowed = np.maximum(tolerance.relative * spread, tolerance.rounding * largest)
-    allowed = np.maximum(allowed, tolerance.floor) if whole is None else np.full_like(spread, whole)
+    spread, allowed = slices.limits(masked)
     ordinary = np.where(masked, 0.0, difference)
     found = _over(np.max, ordinary, axis)
     limit = np.maximum(allowed, _granted(ordinary, masked, noise, axis))
-    ratio = found / limit
     # A mask is judged against itself, element by element.
-    own = np.where(masked & np.isfinite(b), tolerance.rounding * np.abs(b), 1.0)
+    own = np.where(masked & np.isfinite(b), slices.tolerance.rounding * np.abs(b), 1.0)
     own = np.maximum(own, NOISE_FACTOR * np.max(noise, axis=0)) if len(noise) else own
     of_masks = np.where(masked, difference, 0.0) / own
-    if of_masks.max(initial=0.0) > max(1.0, float(ratio.max())):
+    if of_masks.max(initial=0.0) > max(1.0, float((found / limit).max())):
         index = np.unravel_index(int(np.argmax(of_masks)), b.shape)
         k = 0 if axis is None else int(index[axis])
         found[k], limit[k] = difference[index], own[index]
-        ratio = found / limit
+    ratio = found / limit
     worst = int(np.argmax(ratio))
     return Parity(
-        name,
+        slices.name,
         "[...]" if axis is None else _named(axis, worst, b.ndim),
         float(found[worst]),
         float(spread[worst]),

@@ -41,7 +41,8 @@ class BatchLost(InputError):
     """An output of the PyTorch model has no batch, or another one than the inputs."""
 
     def __init__(self, name: str, shape: tuple[int, ...], count: int) -> None:
-        self.count = count
+        self.name, self.shape, self.count = name, shape, count
+        self.fact = f"output '{name}' has the shape {shape}"
         lost = (
             ", without a batch: squeeze()? Give squeeze a dimension, or use --batch 2 or more"
             if count == 1
@@ -126,7 +127,7 @@ def load_onnx(path: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     # Spinning threads would slow whatever runs next in this process several times.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

@@ -27,6 +27,7 @@ Array = npt.NDArray[Any]
 
 #: Batches that are tried when a model does not run at the one that was asked for.
 TRIED = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64)
+TRIED_SEEDS = (6, 7, 8)
 #: What weights and inputs are moved by, as a fraction, to see what rounding does.
 ROUNDING = {"single": 4e-7, "half": 1e-3}
 NOISE_RUNS = 4
@@ -118,23 +119,37 @@ def reference_outputs(
     try:
         return run_torch(network, feeds, batches, names_of(card))
     except (ModelFailed, BatchLost) as error:
-        fits = traced if error.count != traced else _batch_that_works(network, card, error.count)
-        if fits is None or (isinstance(error, BatchLost) and error.count == 1):
+        tried = TRIED if error.count == traced else (traced,)
+        fits = next((n for n in tried if n != error.count and _takes(network, card, n)), None)
+        if fits is None or (
+            isinstance(error, BatchLost) and _lost_dimension(network, card, fits, error)
+        ):
             raise
-        reason = error.reason if isinstance(error, ModelFailed) else str(error)
+        reason = error.reason if isinstance(error, ModelFailed) else error.fact
         raise InputError(
             f"the batch {fits} is built into the model: use --batch {fits} (at batch"
             f" {error.count}: {reason})"
         ) from error
 
 
-def _batch_that_works(network: nn.Module, card: Card, failed: int) -> int | None:
-    for count in TRIED:
-        if count != failed:
-            with contextlib.suppress(ModelFailed, BatchLost):
-                run_torch(network, sample_inputs(card, count), [count], names_of(card))
-                return count
-    return None
+def _lost_dimension(network: nn.Module, card: Card, fits: int, error: BatchLost) -> bool:
+    """Whether the output lost a dimension where it lost its batch, as by squeeze at batch 1."""
+    whole = run_torch(network, sample_inputs(card, fits), [fits], names_of(card))
+    return len(error.shape) < whole[names_of(card).index(error.name)].ndim
+
+
+def _takes(network: nn.Module, card: Card, count: int) -> bool:
+    """Whether a model takes a batch of this size, whatever is in it, and answers each sample: a
+    constant of that length is no batch.
+    """
+    answers = []
+    for seed in TRIED_SEEDS:
+        try:
+            feeds = sample_inputs(card, count, seed)
+            answers.append(run_torch(network, feeds, [count], names_of(card)))
+        except (ModelFailed, BatchLost):
+            return False
+    return any(not np.array_equal(a, b) for a, b in zip(answers[0], answers[1], strict=True))
 
 
 def fold_parametrizations(network: nn.Module, card: Card, feeds: Feeds) -> None:

@@ -63,9 +63,9 @@ def _causal(symbolic: Any) -> Any:
 
     helper = _exporter_module("symbolic_helper")
 
-    def attention(
-        g: Any, query: Any, key: Any, value: Any, mask: Any, dropout: Any, causal: Any, *rest: Any
-    ) -> Any:
+    def attention(g: Any, query: Any, key: Any, *given: Any) -> Any:
+        value, mask, dropout, causal, *rest = given
+
         def constant(content: Any) -> Any:
             return g.op("Constant", value_t=torch.tensor(content))
 
@@ -92,17 +92,18 @@ def _instance_norm() -> Any:
 
     helper, own = _exporter_module("symbolic_helper"), _exporter_module("symbolic_opset9")
 
-    def instance_norm(
-        g: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, of_input: Any, *rest: Any
-    ) -> Any:
+    def instance_norm(g: Any, x: Any, *given: Any) -> Any:
+        weight, bias, mean, var, of_input, _momentum, epsilon, _cudnn = given
         channels = None if helper._is_none(mean) else helper._get_tensor_sizes(mean)
         if helper._maybe_get_const(of_input, "b") is not False or not channels:
-            return own.instance_norm(g, x, weight, bias, mean, var, of_input, *rest)
+            return own.instance_norm(g, x, *given)
         one, zero = (
-            given if not helper._is_none(given) else g.op("Constant", value_t=make(channels[0]))
-            for given, make in ((weight, torch.ones), (bias, torch.zeros))
+            own_value
+            if not helper._is_none(own_value)
+            else g.op("Constant", value_t=make(channels[0]))
+            for own_value, make in ((weight, torch.ones), (bias, torch.zeros))
         )
-        epsilon = helper._maybe_get_const(rest[1], "f")
+        epsilon = helper._maybe_get_const(epsilon, "f")
         return g.op("BatchNormalization", x, one, zero, mean, var, epsilon_f=epsilon)
 
     return instance_norm

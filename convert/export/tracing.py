@@ -161,10 +161,10 @@ def _quiet_exporter() -> Iterator[list[Remark]]:
     """
     remarks: list[Remark] = []
 
-    def keep(message: Any, kind: type[Warning], file: str, line: int, *_: object) -> None:
+    def keep(message: Any, category: Any, filename: str, lineno: int, *_: Any, **__: Any) -> None:
         print(message, file=printed)
-        if kind.__name__ == "TracerWarning":
-            remarks.append(_remark(str(message), file, line))
+        if category.__name__ == "TracerWarning":
+            remarks.append(_remark(str(message), filename, lineno))
 
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portproof.convert.onnxfile.read import DEFAULT_DOMAIN, graphs_in, nodes_of, read_onnx
-from portproof.core.errors import ToolError
+from portproof.core.errors import InputError, ToolError
 
 if TYPE_CHECKING:
     import onnx
@@ -25,6 +25,12 @@ def check_form(path: Path, opset: int) -> None:
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:  # the checker raises several unrelated types
+        if "bfloat16" in str(error):
+            raise InputError(
+                "the model computes in bfloat16, which ONNX opset"
+                f" {opset} does not have for all its operators: leave autocast out, or call"
+                " model.float() in its builder"
+            ) from error
         raise ToolError(
             f"ONNX's checker refuses the exported model: {str(error).splitlines()[0]}",
             log_tail=str(error),

@@ -292,10 +292,10 @@ def test_refuses_what_it_cannot_write(small: Path, options: dict, reason: str) -
 
 
 def test_registers_no_symbolic_for_good() -> None:
-    from portproof.convert.export.symbolics import _registry, later_symbolics
+    from portproof.convert.export.symbolics import _registry, own_symbolics
 
     group = "aten::scaled_dot_product_attention"
-    with later_symbolics(11):
+    with own_symbolics(11):
         assert _registry().is_registered_op(group, 11)
     assert not _registry().is_registered_op(group, 11)
 
