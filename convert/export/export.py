@@ -14,7 +14,7 @@ import msgspec
 from portproof.card import Card
 from portproof.convert.export import fold as normalise_fold
 from portproof.convert.export import interface, parity, samples, soundness, tracing
-from portproof.convert.export.execution import threads_needed
+from portproof.convert.export.engines import threads_needed
 from portproof.convert.export.tracing import Remark
 from portproof.convert.export.verification import Traced, check_numbers
 from portproof.convert.onnxfile import form, save

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from portproof.card import Card
-from portproof.convert.export.execution import ModelFailed
+from portproof.convert.export.engines import ModelFailed
 from portproof.convert.export.samples import Feeds
 from portproof.core import progress
 from portproof.core.errors import InputError

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from portproof.card import Card
 from portproof.convert.export import parity
-from portproof.convert.export.execution import BatchLost, ModelFailed, run_torch
+from portproof.convert.export.engines import BatchLost, ModelFailed, run_torch
 from portproof.convert.export.samples import Feeds, sample_inputs
 from portproof.core import progress
 from portproof.core.errors import InputError

@@ -131,8 +131,8 @@ def tell(remarks: Sequence[Remark]) -> None:
     others = [remark.place for remark in remarks if remark.installed]
     if others:
         progress.say(
-            f"export: {len(others)} places in installed packages take values out of tensors, as a"
-            f" check of sizes does ({listed(others, most=2)}); the probes try whether it matters"
+            "export: code of installed packages takes values out of tensors, as a check of sizes"
+            f" does ({listed(others, most=2)}); the probes try whether it matters"
         )
 
 

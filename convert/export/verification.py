@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from portproof.card import Card
 from portproof.convert.export import parity, samples, soundness
-from portproof.convert.export.execution import ModelFailed, load_onnx, run_onnx, run_torch
+from portproof.convert.export.engines import ModelFailed, load_onnx, run_onnx, run_torch
 from portproof.convert.export.samples import Feeds
 from portproof.convert.export.tracing import Remark
 from portproof.core.errors import InputError, PortProofError, ToolError
