@@ -118,8 +118,10 @@ def write_checked(
     traced = _reference(network, card, request, path)
     simplified, remarks = _write_draft(traced, request)
     form.check_form(path, request.opset)
-    half = traced.half or read_onnx(path).half
-    traced = replace(traced, half=half, remarks=remarks)
+    head = read_onnx(path)
+    traced = replace(
+        traced, half=traced.half or head.half, remarks=remarks, operators=head.operators
+    )
     results, probes = check_numbers(traced)
     _tell(results, traced, probes)
     return simplified, results, probes

@@ -139,10 +139,11 @@ def _compare_one(
     b = np.asarray(reference, dtype=np.float64)
     difference = _difference(np.asarray(exported, dtype=np.float64), b)
     whole = reference.dtype.kind != "f"
-    slices = [
-        _judged(_Slices(name, axis, b, tolerance, base, whole), difference, noise)
-        for axis in _axes(reference.shape)
-    ]
+    every = [_Slices(name, axis, b, tolerance, base, whole) for axis in _axes(reference.shape)]
+    if len(noise):
+        jumps = np.max([slices.jumps(difference, noise) for slices in every], axis=0)
+        difference = np.where(difference <= jumps, 0.0, difference)
+    slices = [_judged(one, difference, noise) for one in every]
     worst = max(slices, key=lambda parity: parity.badness)
     spread, largest = (float(v[0]) for v in _scale(b if base is None else base, None))
     proves = spread >= max(LEAST_SPREAD, LEAST_RELATIVE_SPREAD * largest)
@@ -189,6 +190,18 @@ class _Slices:
             return spread, np.full_like(spread, WHOLE)
         allowed = np.maximum(self.tolerance.relative * spread, self.tolerance.rounding * largest)
         return spread, np.maximum(allowed, self.tolerance.floor)
+
+    def jumps(self, difference: Array, noise: Sequence[Array]) -> Array:
+        """What each element may differ by because the reference's own elements change places: in a
+        slice that rounding alone moves beyond its limit, as where two nearly equal scores are
+        sorted.
+        """
+        masked = _masked(self.reference, self.axis)
+        ordinary = np.where(masked, 0.0, difference)
+        granted = _granted(ordinary, masked, noise, self.axis)
+        beyond = granted > NOISE_FACTOR * self.limits(masked)[1]
+        each = _spread_out(np.where(beyond, granted, 0.0), difference.ndim, self.axis)
+        return np.broadcast_to(each, difference.shape)
 
 
 def _judged(slices: _Slices, difference: Array, noise: Sequence[Array]) -> Parity:

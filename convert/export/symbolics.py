@@ -11,6 +11,7 @@ from typing import Any
 
 ATTENTION = "aten::scaled_dot_product_attention"
 INSTANCE_NORM = "aten::instance_norm"
+TRIANGLES, TRIANGLES_FROM = ("aten::tril", "aten::triu"), 14
 #: ATen operator -> the opset whose symbolic serves earlier ones. The ONNX operators that those
 #: symbolics emit (Shape, Slice, Concat, Reshape, Mod; MatMul, Softmax on the last axis, Mul, Add,
 #: Where, Transpose) mean the same from opset 11 on.
@@ -21,8 +22,8 @@ EARLIEST = 11
 @contextlib.contextmanager
 def own_symbolics(opset: int) -> Iterator[None]:
     """Inside the block the exporter uses PyTorch's own symbolics of :data:`LATER` at an earlier
-    opset too, from 11 on, and ours for causal attention and for instance norm with running
-    statistics.
+    opset too, from 11 on, and ours for causal attention, for triangles (tril, triu) and for
+    instance norm with running statistics.
 
     What the user's code registered for such an operator is left as it is.
     """
@@ -32,6 +33,9 @@ def own_symbolics(opset: int) -> Iterator[None]:
         for operator, introduced in LATER.items()
         if EARLIEST <= opset < introduced and not _registry().is_registered_op(operator, opset)
     }
+    for operator in TRIANGLES if EARLIEST <= opset < TRIANGLES_FROM else ():
+        if not _registry().is_registered_op(operator, opset):
+            wanted[operator] = _triangle(lower=operator.endswith("tril"))
     if _is_pytorchs_own(INSTANCE_NORM, opset):
         wanted[INSTANCE_NORM] = _instance_norm()
     for operator, symbolic in wanted.items():
@@ -55,33 +59,54 @@ def _is_pytorchs_own(operator: str, opset: int) -> bool:
     return str(getattr(symbolic, "__module__", "")).startswith("torch.onnx.")
 
 
+def _positions(g: Any, tensor: Any, dimension: int) -> Any:
+    """0, 1, 2, ... along a dimension."""
+    length = g.op("Gather", g.op("Shape", tensor), _constant(g, dimension), axis_i=0)
+    return g.op("Range", _constant(g, 0), length, _constant(g, 1))
+
+
+def _constant(g: Any, content: Any) -> Any:
+    import torch
+
+    return g.op("Constant", value_t=torch.as_tensor(content))
+
+
 def _causal(symbolic: Any) -> Any:
     """PyTorch's symbolic of attention, with the causal mask (-inf above the diagonal) made of
     operators of opset 11; its own needs Trilu, of opset 14.
     """
-    import torch
-
     helper = _exporter_module("symbolic_helper")
 
     def attention(g: Any, query: Any, key: Any, *given: Any) -> Any:
         value, mask, dropout, causal, *rest = given
-
-        def constant(content: Any) -> Any:
-            return g.op("Constant", value_t=torch.tensor(content))
-
-        def positions(tensor: Any) -> Any:
-            length = g.op("Gather", g.op("Shape", tensor), constant(-2), axis_i=0)
-            return g.op("Range", constant(0), length, constant(1))
-
         if helper._maybe_get_const(causal, "b") is True:
-            rows = helper._unsqueeze_helper(g, positions(query), [1])
-            later = g.op("Less", rows, positions(key))
-            chosen = g.op("Where", later, constant(-float("inf")), constant(0.0))
+            rows = helper._unsqueeze_helper(g, _positions(g, query, -2), [1])
+            later = g.op("Less", rows, _positions(g, key, -2))
+            chosen = g.op("Where", later, _constant(g, -float("inf")), _constant(g, 0.0))
             # The cast tells the exporter the type; it cannot infer that of Where here.
-            mask, causal = g.op("Cast", chosen, to_i=1), constant(False)
+            mask, causal = g.op("Cast", chosen, to_i=1), _constant(g, False)
         return symbolic(g, query, key, value, mask, dropout, causal, *rest)
 
     return attention
+
+
+def _triangle(lower: bool) -> Any:
+    """``torch.tril`` and ``torch.triu``, for which ONNX has Trilu from opset 14 on."""
+    import torch
+
+    helper, types = _exporter_module("symbolic_helper"), _exporter_module("_type_utils")
+
+    def triangle(g: Any, x: Any, diagonal: Any) -> Any:
+        kind = types.JitScalarType.from_value(x)
+        rows = helper._unsqueeze_helper(g, _positions(g, x, -2), [1])
+        rows = g.op("Add", rows, diagonal)
+        rows = g.op("Add", rows, _constant(g, 1)) if lower else rows
+        below = g.op("Less", _positions(g, x, -1), rows)
+        zero = _constant(g, torch.zeros((), dtype=kind.dtype()))
+        chosen = g.op("Where", below, x, zero) if lower else g.op("Where", below, zero, x)
+        return g.op("Cast", chosen, to_i=kind.onnx_type())
+
+    return triangle
 
 
 def _instance_norm() -> Any:

@@ -81,6 +81,7 @@ HEALTHY: dict[str, Callable[[Any, Any], Any]] = {
     "a class at the least float": _masked(torch.finfo(torch.float32).min),
     "probabilities": lambda n, x: (n.head(x) * 20).softmax(-1),
     "indices of equal values": lambda n, x: n.c(x).flatten(1).topk(20)[1],
+    "order of nearly equal scores": lambda n, x: torch.sigmoid(n.c(x) - 9).flatten(1).topk(60)[1],
     "classes": lambda n, x: n.c(x).argmax(1),
     "cancellation": lambda n, x: (n.head(x) * 1000 + 1000) - 1000 - n.head(x) * 999,
     "mostly zeros": lambda n, x: F.relu(n.head(x)),

@@ -114,6 +114,7 @@ def test_refused_with_the_cause(
             None,
             {"opset": 12},
         ),
+        (lambda n, x: n.tokens(x) @ torch.ones(8, 8).tril() + n.tokens(x).triu(1), None, {}),
         (
             lambda n, x: n.lstm(n.tokens(x))[0],
             lambda n: setattr(n, "lstm", nn.LSTM(8, 6, batch_first=True)),
