@@ -1,8 +1,7 @@
 """The numbers of an ONNX file against PyTorch's: per output, and per slice of each axis.
 
-A detector may give boxes in pixels and scores of 0 to 1 in one output: one tolerance for all of it
-would let the pixels hide wrong scores. So each index of each axis behind the batch is a slice, and
-is judged against its own spread.
+One tolerance for boxes in pixels and scores of 0 to 1 in one output would let the pixels hide wrong
+scores. So each index of each axis behind the batch is a slice, judged against its own spread.
 """
 
 from __future__ import annotations
@@ -29,6 +28,8 @@ MASK_FACTOR, MASK_BAND = 100.0, 0.02
 MASK_KINDS = 3
 #: How often what rounding alone does to PyTorch's own answers is granted to the file.
 NOISE_FACTOR = 8.0
+#: How much more often than by rounding elements may change places in the file (root mean square).
+JUMP_FACTOR = 4.0
 #: Whole numbers (indices, classes) are equal or not.
 WHOLE = 0.5
 
@@ -141,7 +142,8 @@ def _compare_one(
     whole = reference.dtype.kind != "f"
     every = [_Slices(name, axis, b, tolerance, base, whole) for axis in _axes(reference.shape)]
     if len(noise):
-        jumps = np.max([slices.jumps(difference, noise) for slices in every], axis=0)
+        whole_output = _Slices(name, None, b, tolerance, base, whole)
+        jumps = np.max([s.jumps(difference, noise) for s in (*every, whole_output)], axis=0)
         difference = np.where(difference <= jumps, 0.0, difference)
     slices = [_judged(one, difference, noise) for one in every]
     worst = max(slices, key=lambda parity: parity.badness)
@@ -197,8 +199,8 @@ class _Slices:
         sorted.
         """
         masked = _masked(self.reference, self.axis)
-        ordinary = np.where(masked, 0.0, difference)
-        granted = _granted(ordinary, masked, noise, self.axis)
+        moved = np.where(masked, 0.0, difference)
+        granted = _granted(moved, masked, noise, self.axis, JUMP_FACTOR)
         beyond = granted > NOISE_FACTOR * self.limits(masked)[1]
         each = _spread_out(np.where(beyond, granted, 0.0), difference.ndim, self.axis)
         return np.broadcast_to(each, difference.shape)
@@ -211,7 +213,7 @@ def _judged(slices: _Slices, difference: Array, noise: Sequence[Array]) -> Parit
     spread, allowed = slices.limits(masked)
     ordinary = np.where(masked, 0.0, difference)
     found = _over(np.max, ordinary, axis)
-    limit = np.maximum(allowed, _granted(ordinary, masked, noise, axis))
+    limit = np.maximum(allowed, _granted(ordinary, masked, noise, axis, NOISE_FACTOR))
     # A mask is judged against itself, element by element.
     own = np.where(masked & np.isfinite(b), slices.tolerance.rounding * np.abs(b), 1.0)
     own = np.maximum(own, NOISE_FACTOR * np.max(noise, axis=0)) if len(noise) else own
@@ -233,7 +235,9 @@ def _judged(slices: _Slices, difference: Array, noise: Sequence[Array]) -> Parit
     )
 
 
-def _granted(ordinary: Array, masked: Array, noise: Sequence[Array], axis: int | None) -> Array:
+def _granted(
+    ordinary: Array, masked: Array, noise: Sequence[Array], axis: int | None, factor: float
+) -> Array:
     """What a slice may differ by because PyTorch's own answer moves as much by rounding alone.
 
     Both the largest and the mean square must agree: one element at the edge of a threshold does
@@ -247,7 +251,7 @@ def _granted(ordinary: Array, masked: Array, noise: Sequence[Array], axis: int |
     most = np.max([_over(np.max, run, axis) for run in moved], axis=0)
     square = np.max([_over(np.mean, run**2, axis) for run in moved], axis=0)
     differs = _over(np.mean, np.where(np.isfinite(ordinary), ordinary, np.inf) ** 2, axis)
-    return np.where(differs <= NOISE_FACTOR**2 * square, NOISE_FACTOR * most, 0.0)
+    return np.where(differs <= factor**2 * square, NOISE_FACTOR * most, 0.0)
 
 
 def _masked(b: Array, axis: int | None) -> Array:
@@ -282,11 +286,8 @@ def _over(function: Any, values: Array, axis: int | None) -> Array:
     """A reduction of each slice, one number a slice."""
     if values.size == 0:
         return np.zeros(1 if axis is None else values.shape[axis])
-    return np.atleast_1d(function(values, axis=_others(values.ndim, axis)))
-
-
-def _others(ndim: int, axis: int | None) -> tuple[int, ...]:
-    return tuple(k for k in range(ndim) if k != axis)
+    others = tuple(k for k in range(values.ndim) if k != axis)
+    return np.atleast_1d(function(values, axis=others))
 
 
 def _spread_out(values: Array, ndim: int, axis: int | None) -> Array:
