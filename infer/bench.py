@@ -107,9 +107,8 @@ def _add_length(p: Parser) -> None:
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from portproof.core import progress
-    from portproof.core.errors import EXIT_DONE, EXIT_UNDECIDED
     from portproof.infer.timing.job import bench, plan_for
-    from portproof.infer.timing.show import summary
+    from portproof.infer.timing.show import exit_code, summary
     from portproof.infer.timing.subject import respelled
 
     progress.configure(options.quiet, options.log_json)
@@ -139,7 +138,7 @@ def work(options: argparse.Namespace) -> int:
         out=options.out,
     )
     print(summary(performance))
-    return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
+    return exit_code(performance)
 
 
 if __name__ == "__main__":

@@ -59,10 +59,10 @@ def parser() -> Parser:
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from portproof.core import progress
-    from portproof.core.errors import EXIT_DONE, EXIT_UNDECIDED, InputError
+    from portproof.core.errors import InputError
     from portproof.infer.timing.job import bench
     from portproof.infer.timing.protocol import Plan
-    from portproof.infer.timing.show import summary
+    from portproof.infer.timing.show import exit_code, summary
 
     progress.configure(options.quiet, options.log_json)
     label, _, engine = options.subject.partition("=")
@@ -76,7 +76,7 @@ def work(options: argparse.Namespace) -> int:
     plan = Plan(blocks=options.repeats, block_s=options.seconds)
     performance = bench([subject], options.batch, plan=plan, device=options.device, out=options.out)
     print(summary(performance))
-    return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
+    return exit_code(performance)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ first inference at each batch size.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from portproof.backend import LoadRequest
@@ -29,7 +30,11 @@ def load(model: Path, request: LoadRequest) -> TorchSession:
     module, card, device, precision = load_module(model, request)
     import torch  # installed, or load_module has raised an error
 
-    # Compiled for the one batch that is run, as engines of the other backends are; a short last
-    # batch is compiled again.
+    # Compiled for the one batch that is run, as engines of the other backends are: any other would
+    # be compiled again, which takes longer than anything that it is run for.
     compiled = torch.compile(module, mode=mode, dynamic=False)
-    return TorchSession(compiled, card, device, precision)
+    session = TorchSession(compiled, card, device, precision)
+    session.inputs = tuple(
+        replace(spec, shape=(request.batch, *spec.shape[1:])) for spec in session.inputs
+    )
+    return session

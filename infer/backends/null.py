@@ -17,6 +17,8 @@ from portproof.measurement import Boundary
 SUFFIXES: tuple[str, ...] = ()
 DEFAULT_FOR: tuple[str, ...] = ()
 PACKAGES: tuple[str, ...] = ()
+#: Its answers mean nothing, so a bench does not judge them.
+HARNESS_ONLY = True
 
 
 class NullSession:

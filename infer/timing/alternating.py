@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from portproof import backend as backends
 from portproof.core.progress import Meter
 from portproof.infer.runtimes.model_files import packages
+from portproof.infer.timing.answers.hearing import Hearing
 from portproof.infer.timing.devices.watch import Devices
 from portproof.infer.timing.processes.feed import Feeding
 from portproof.infer.timing.processes.parent import ask, workers_of
@@ -43,9 +44,11 @@ class Alternating:
         self.blocks = len(job.subjects) * job.plan.blocks
 
     def measure(self, devices: Devices, folder: Path, meter: Meter) -> Generator[Timed, None, None]:
-        """All subjects at each batch; their workers live as long as the bench."""
+        """All subjects at each batch; their workers live as long as the bench. Whether they
+        answered right is known, and written, when all batches are done.
+        """
         job, clients = self.job, self.job.plan.clients
-        feeding = job.fed
+        feeding, hearing, every = job.fed, Hearing(job.batches), list[Measurement]()
         with workers_of([s.label for s in job.subjects for _ in range(clients)]) as workers:
             sides = [workers[i : i + clients] for i in range(0, len(workers), clients)]
             own = [worker.pid for worker in workers]
@@ -61,13 +64,16 @@ class Alternating:
                     watches = [devices.watch(answers[0].device)]
                     teams.append(Team(subject.label, batch, side, answers, warm, calls, watches))
                 take_turns(teams, meter)
+                hearing.take(list(zip(job.subjects, teams, strict=True)), batch)
                 ask(workers, "unload")
                 timed = Timed([], [])
                 for subject, team in zip(job.subjects, teams, strict=True):
                     measurements, doubts = _measured(team, subject, feeding, own)
                     timed.measurements.extend(measurements)
                     timed.doubts.extend(doubts)
+                every += timed.measurements
                 yield timed
+        hearing.settle(every)
 
 
 def _measured(

@@ -17,6 +17,7 @@ from portproof.core.errors import InputError
 from portproof.core.progress import Meter
 from portproof.infer import vendor
 from portproof.infer.runtimes.model_files import packages
+from portproof.infer.timing.answers.hearing import Hearing
 from portproof.infer.timing.devices.watch import Devices, Watch, device_doubts
 from portproof.infer.timing.processes.child import Loaded, Warm
 from portproof.infer.timing.processes.parent import Worker, ask, workers_of
@@ -58,7 +59,8 @@ class Board:
 
     def measure(self, devices: Devices, folder: Path, meter: Meter) -> Generator[Timed, None, None]:
         """Each batch: blocks of the first chip alone and of all chips take turns."""
-        job, feeding = self.job, self.job.fed
+        job, feeding, hearing = self.job, self.job.fed, Hearing(self.job.batches)
+        every = list[Measurement]()
         with workers_of([f"{self.subject.label}@{name}" for name in self.devices]) as workers:
             for batch in job.batches:
                 request = self.subject.request(batch, job.card)
@@ -67,8 +69,12 @@ class Board:
                 warm: list[Warm] = ask(workers, "warm_up", job.plan.warmup)
                 teams = self._teams(batch, workers, loaded, warm, devices)
                 take_turns(teams, meter)
+                hearing.take([(self.subject, teams[1])], batch)
                 ask(workers, "unload")
-                yield self._timed(*teams)
+                timed = self._timed(*teams)
+                every += timed.measurements
+                yield timed
+        hearing.settle(every, self.subject.label)
 
     def _teams(
         self,

@@ -23,7 +23,7 @@ from portproof.infer.timing.protocol import Job, Plan, Timed, observed, refuse
 from portproof.infer.timing.subject import Subject
 from portproof.infer.vendor.parts.gears import gear_flags
 from portproof.infer.vendor.parts.scratch import scratch_beside
-from portproof.measurement import Measurement
+from portproof.measurement import Answers, Measurement
 from portproof.proof.sidecar import proof_of
 
 #: One tool at a time runs, whose process id is not known.
@@ -116,6 +116,7 @@ class ByTool:
             provider=f"{subject.backend}{mark}",
             simulated=rehearsal.is_active(),
             counters=counters,
+            answers=Answers(ok=None, reason=f"{subject.backend} gives no answers when it is timed"),
         )
         return measurement, doubts
 

@@ -30,7 +30,7 @@ from portproof.infer.timing.trtexec_blocks import (
     times_file,
 )
 from portproof.logs.logged import Run
-from portproof.measurement import Boundary, Measurement
+from portproof.measurement import Answers, Boundary, Measurement
 from portproof.proof.freshness import difference
 from portproof.proof.sidecar import proof_of
 
@@ -148,6 +148,7 @@ class ByTrtexec:
             provider=f"trtexec {self.tool.version_text}",
             options={name: "on" if getattr(effective, name) else "off" for name in names},
             counters=counters | {"queries": sum(len(series.queries.compute_s) for series in runs)},
+            answers=Answers(ok=None, reason="trtexec gives no answers when it is timed"),
         )
 
 

@@ -29,6 +29,7 @@ from portproof.measurement import (
     paired_ratio,
     read_performance,
     write_performance,
+    wrong_answers,
 )
 from portproof.proof.sidecar import environment, versions_of
 from portproof.proof.work import Work
@@ -149,7 +150,9 @@ def run(job: Job, timer: Timer, out: Path | None) -> Performance:
     work.begin()
     performance = _measured(job, timer, out.absolute().parent)
     write_performance(out, performance)
-    work.finish([out], {"status": performance.status, "reasons": performance.reasons})
+    work.finish(
+        [out], {name: getattr(performance, name) for name in ("status", "reasons", "wrong")}
+    )
     return performance
 
 
@@ -193,6 +196,7 @@ def _measured(job: Job, timer: Timer, folder: Path) -> Performance:
             performance.measurements += measurements
             performance.reasons += doubts
     performance.reasons += [why for m in performance.measurements for why in doubts_of(m)]
+    performance.wrong = wrong_answers(performance.measurements)
     if timer.alternates:
         performance.ratios = _ratios(job.subjects[0].label, performance.measurements)
     performance.status = "unstable" if performance.reasons else "ok"
@@ -200,10 +204,11 @@ def _measured(job: Job, timer: Timer, folder: Path) -> Performance:
 
 
 def _ratios(first: str, measurements: Sequence[Measurement]) -> list[Ratio]:
-    """The first subject over each other one."""
+    """The first subject over each other one, where both answered right."""
+    right = [m for m in measurements if not m.is_wrong]
     return [
         paired_ratio(a, b)
-        for a in measurements
-        for b in measurements
+        for a in right
+        for b in right
         if a.label == first != b.label and (a.batch, a.boundary) == (b.batch, b.boundary)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
 from portproof.core.text import printable
 from portproof.measurement import Measurement, Performance, Ratio, board_rows
 from portproof.rehearsal import MARK
@@ -16,6 +17,7 @@ _HEAD = (
     "p99 ms",
     "first ms",
     "load s",
+    "answers",
 )
 
 
@@ -23,6 +25,13 @@ def summary(performance: Performance) -> str:
     """A board's rates where several chips were timed together, else the table."""
     together = any(m.scope == "together" for m in performance.measurements)
     return board(performance) if together else table(performance)
+
+
+def exit_code(performance: Performance) -> int:
+    """What a bench leaves with: a wrong answer is a failure, an unstable clock decides nothing."""
+    if performance.wrong:
+        return EXIT_FAIL
+    return EXIT_DONE if performance.status == "ok" else EXIT_UNDECIDED
 
 
 def board(performance: Performance) -> str:
@@ -61,7 +70,10 @@ def _mark(performance: Performance) -> list[str]:
 
 
 def _doubts(performance: Performance) -> list[str]:
-    return [f"unstable: {printable(why)}" for why in performance.reasons]
+    return [
+        *(f"wrong answers: {printable(why)}" for why in performance.wrong),
+        *(f"unstable: {printable(why)}" for why in performance.reasons),
+    ]
 
 
 def _row(m: Measurement) -> tuple[str, ...]:
@@ -75,7 +87,14 @@ def _row(m: Measurement) -> tuple[str, ...]:
             for s in (m.median_s, m.percentile_s(90), m.percentile_s(99), m.first_inference_s)
         ),
         "-" if m.load_s is None else f"{m.load_s:.2f}",
+        _answers(m),
     )
+
+
+def _answers(m: Measurement) -> str:
+    if m.answers is None or m.answers.ok is None:
+        return "not checked"
+    return "checked" if m.answers.ok else "WRONG"
 
 
 def _ms(seconds: float | None) -> str:

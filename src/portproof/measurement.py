@@ -31,6 +31,19 @@ Scope = Literal["chip", "alone", "together"]
 ALONE, TOGETHER = " alone", " card"
 
 
+class Answers(msgspec.Struct, kw_only=True):
+    """Whether what was timed also answered right. ``ok`` None: it could not be checked. ``reason``:
+    why not, or what is wrong. ``checked``: what the answers were compared with. ``calls`` and
+    ``seconds``: what that took beside the timed calls.
+    """
+
+    ok: bool | None
+    reason: str | None = None
+    checked: list[str] = msgspec.field(default_factory=list)
+    calls: int = 0
+    seconds: float = 0.0
+
+
 class Measurement(msgspec.Struct, kw_only=True):
     """Times of calls of one model at one batch size and timing boundary.
 
@@ -42,7 +55,9 @@ class Measurement(msgspec.Struct, kw_only=True):
     with a session of its own; a block holds the calls of all of them, and ``first_calls`` one call
     a client and block. ``scope``: what was timed (:data:`Scope`), and ``chips``: on how many chips.
     ``streams``: inferences in flight at a time on the device. ``threads`` None: the runtime's own
-    choice. ``counters``: the host's and the device's, by name with the unit.
+    choice. ``counters``: the host's and the device's, by name with the unit. ``answers``: whether
+    it answered right, None in files of before that was asked; wrong answers have no rate and no
+    latency, only raw blocks.
     """
 
     label: str
@@ -67,6 +82,12 @@ class Measurement(msgspec.Struct, kw_only=True):
     options: dict[str, str] = msgspec.field(default_factory=dict)
     simulated: bool = False
     counters: dict[str, Any] = msgspec.field(default_factory=dict)
+    answers: Answers | None = None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether its answers were found to be wrong."""
+        return self.answers is not None and self.answers.ok is False
 
     @property
     def samples(self) -> list[float]:
@@ -74,25 +95,30 @@ class Measurement(msgspec.Struct, kw_only=True):
         return [s for block in self.blocks for s in block]
 
     @property
+    def valid(self) -> list[float]:
+        """The counted calls of which statistics are formed: none when the answers are wrong."""
+        return [] if self.is_wrong else self.samples
+
+    @property
     def images_per_second(self) -> float | None:
         """Rate over all counted calls: clients x batch x calls / total seconds; None without a
-        call.
+        call, and for wrong answers.
 
         With several clients the calls run side by side, so their seconds overlap.
         """
-        total = sum(self.samples)
-        return self.clients * self.batch * len(self.samples) / total if total > 0 else None
+        total = sum(self.valid)
+        return self.clients * self.batch * len(self.valid) / total if total > 0 else None
 
     @property
     def median_s(self) -> float | None:
-        """Median latency of the counted calls; None without a call."""
-        return statistics.median(self.samples) if any(self.blocks) else None
+        """Median latency of the counted calls; None without a call, and for wrong answers."""
+        return statistics.median(self.valid) if self.valid else None
 
     def percentile_s(self, percent: float) -> float | None:
         """Latency that ``percent`` of the counted calls do not exceed, by nearest rank; None with
-        fewer calls than :func:`calls_needed`.
+        fewer calls than :func:`calls_needed`, and for wrong answers.
         """
-        ordered = sorted(self.samples)
+        ordered = sorted(self.valid)
         return nearest_rank(ordered, percent) if len(ordered) >= calls_needed(percent) else None
 
 
@@ -145,7 +171,7 @@ def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
     (Efron & Tibshirani 1993, chapter 11). The pair of neighbouring blocks is the unit that is left
     out: calls within a block depend on each other, so the number of calls would promise too narrow
     an interval, and what disturbs both blocks of a pair cancels. :class:`InputError` when the two
-    are not comparable or one has no calls.
+    are not comparable or one has no rate.
     """
     if (a.batch, a.boundary) != (b.batch, b.boundary):
         raise InputError(
@@ -155,7 +181,8 @@ def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
     pairs = [pair for pair in zip(a.blocks, b.blocks, strict=False) if all(pair)]
     if not pairs or a.images_per_second is None or b.images_per_second is None:
         raise InputError(
-            f"'{a.label}' over '{b.label}' at batch {a.batch}: one of them has no timed call"
+            f"'{a.label}' over '{b.label}' at batch {a.batch}: one of them has no timed call, or"
+            " wrong answers"
         )
     theta = math.log(a.images_per_second / b.images_per_second)
     return Ratio(
@@ -189,16 +216,30 @@ def _rate_without(measurement: Measurement, block: int) -> float:
 
 
 class Performance(msgspec.Struct, kw_only=True):
-    """The content of ``perf.json``. ``reasons`` says why a run is ``unstable``."""
+    """The content of ``perf.json``. ``reasons`` says why a run is ``unstable``; ``wrong`` which
+    subjects answered wrongly at which batch and how, a sentence each.
+    """
 
     schema: str = SCHEMA
     status: Literal["ok", "unstable"] = "ok"
     reasons: list[str] = msgspec.field(default_factory=list)
+    wrong: list[str] = msgspec.field(default_factory=list)
     measurements: list[Measurement]
     ratios: list[Ratio] = msgspec.field(default_factory=list)
     environment: dict[str, str] = msgspec.field(default_factory=dict)
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     simulated: bool = False
+
+
+def wrong_answers(measurements: Sequence[Measurement]) -> list[str]:
+    """A sentence for every subject and batch whose answers are wrong."""
+    return list(
+        dict.fromkeys(
+            f"{m.label}, batch {m.batch}: {m.answers.reason}"
+            for m in measurements
+            if m.answers is not None and m.is_wrong
+        )
+    )
 
 
 def read_performance(path: str | os.PathLike[str]) -> Performance:

@@ -12,14 +12,17 @@ import os
 import signal
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from portproof import backend as backends
 from portproof.backend import Array, LoadRequest, Session, check_batch, check_feeds, complete
 from portproof.core.errors import PortProofError
+from portproof.infer.timing.answers.witness import Evidence, Listening, Witness
 from portproof.infer.timing.processes.clock import Times, time_calls
 from portproof.infer.timing.processes.counters import (
     Usage,
@@ -90,6 +93,8 @@ class Server:
     def __init__(self) -> None:
         self._session: Session | None = None
         self._feeds: list[dict[str, Array]] = []
+        self._witness: Witness | None = None
+        self._reload: Callable[[], Session]
 
     def load(self, backend: str, model: str, request: LoadRequest, feeding: Feeding) -> Loaded:
         """Load a model, drop the one before, and run it once."""
@@ -100,14 +105,19 @@ class Server:
                 importlib.import_module(name)
         before = memory_bytes()
         began = time.perf_counter()
-        session = self._session = module.load(Path(model), request)
+        self._reload = partial(module.load, Path(model), request)
+        session = self._session = self._reload()
         loaded = time.perf_counter()
         check_batch(Path(model), session.inputs, request.batch)
         inputs = complete(session.inputs, feeding.sample_shapes)
         self._feeds = feeding.batches(inputs, request.batch)
         for feeds in self._feeds:
             check_feeds(feeds, inputs)
-        first = time_calls(session, self._feeds, 1)["call"][0]
+        if not getattr(module, "HARNESS_ONLY", False):
+            numbers = feeding.numbers(request.batch * len(self._feeds))
+            fixed = session.inputs[0].shape[0] is not None
+            self._witness = Witness(session, self._feeds, numbers, fixed=fixed)
+        first = self._heard("first")["call"][0]
         self._rest()
         return Loaded(
             load_s=loaded - began,
@@ -120,10 +130,13 @@ class Server:
         )
 
     def warm_up(self, count: int | None) -> Warm:
-        """``count`` calls, or as many as it takes to settle."""
+        """``count`` calls, or as many as it takes to settle. Those that the answers are judged by
+        come first, and are the first window where no number was given.
+        """
         assert self._session is not None
-        calls: list[float] = []
-        medians: list[float] = []
+        asked = self._witness.ask() if self._witness else []
+        calls: list[float] = asked if count is None else []
+        medians = [statistics.median(calls)] if calls else []
         began = time.perf_counter()
         while True:
             window = self._window(calls, count)
@@ -145,20 +158,50 @@ class Server:
             return min(max(1, count // 2), count - len(calls)) or 1
         return max(2, min(1000, int(WARM_UP_WINDOW_S / max(calls[-1], 1e-7)))) if calls else 2
 
-    def block(self, count: int) -> Block:
-        """One block of counted calls, after one uncounted call that pays for the switch."""
+    def block(self, count: int, last: bool) -> Block:
+        """One block of counted calls, after one uncounted call that pays for the switch; the answer
+        to that of the ``last`` block is kept.
+        """
         assert self._session is not None
-        first = time_calls(self._session, self._feeds, 1)
+        first = self._heard("last") if last else time_calls(self._session, self._feeds, 1)
         meter = UsageMeter()
         times = time_calls(self._session, self._feeds, count)
         usage = meter.usage()
         return Block(first, times, self._rest(), usage, peak_memory_bytes())
 
+    def _heard(self, name: Literal["first", "last"]) -> Times:
+        """One call whose answer the witness keeps."""
+        assert self._session is not None
+        listening = Listening(self._session)
+        times = time_calls(listening, self._feeds, 1)
+        if self._witness:
+            self._witness.hear(name, listening.heard)
+        return times
+
+    def evidence(self, singles: bool) -> Evidence | None:
+        """What was answered, after all blocks; with ``singles`` also to batches of one. None for a
+        backend that computes nothing.
+        """
+        if self._witness is None:
+            return None
+        if singles:
+            self._witness.ask_singles()
+        return self._witness.evidence
+
+    def anew(self) -> Evidence:
+        """The same of a session that is loaded once more and asked for other rows first."""
+        assert self._session is not None
+        assert self._witness is not None
+        self._session.close()
+        self._session = self._reload()
+        self._witness.ask_anew(self._session)
+        return self._witness.evidence
+
     def unload(self) -> None:
         """Free the session."""
         if self._session is not None:
             self._session.close()
-        self._session, self._feeds = None, []
+        self._session, self._feeds, self._witness = None, [], None
 
     @staticmethod
     def _rest() -> bool:

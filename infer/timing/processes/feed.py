@@ -40,11 +40,21 @@ class Feeding:
             return self._real(inputs, batch, count)
         if self.kind == "zeros":
             return [{s.name: np.zeros((batch, *s.sample_shape), s.dtype) for s in inputs}]
-        generator = np.random.default_rng(_SEED)
+        # A generator an input, so that row n is the same at every batch size.
+        generators = {s.name: np.random.default_rng((_SEED, at)) for at, s in enumerate(inputs)}
         return [
-            {s.name: _random(generator, (batch, *s.sample_shape), s) for s in inputs}
+            {s.name: _random(generators[s.name], (batch, *s.sample_shape), s) for s in inputs}
             for _ in range(count)
         ]
+
+    def numbers(self, rows: int) -> list[int]:
+        """Of the first rows that go round, a number each: equal rows have equal ones, at every
+        batch.
+        """
+        if self.kind == "zeros":
+            return [0] * rows
+        samples = len(read_info(self.info)) if self.kind == "real" and self.info else rows
+        return [row % samples for row in range(rows)]
 
     def _real(self, inputs: Sequence[TensorSpec], batch: int, count: int) -> list[dict[str, Array]]:
         """The first samples of the info list, from the beginning again when there are too few."""

@@ -112,7 +112,8 @@ def take_turns(teams: Sequence[Team], meter: Meter) -> None:
             with contextlib.ExitStack() as stack:
                 for watch in team.watches:
                     stack.enter_context(watch.block())
-                team.blocks.append(ask(team.workers, "block", team.calls[number]))
+                last = number == len(team.calls) - 1
+                team.blocks.append(ask(team.workers, "block", team.calls[number], last))
             meter.advance()
 
 

@@ -1,0 +1,1 @@
+"""Whether what was timed also answered right: no rate without it."""
