@@ -1,13 +1,13 @@
 """Whether a bench tells wrong answers from right ones: false alarms over healthy runtimes, and
 planted faults found or missed.
 
-Nine models by configuration, random weights (so answers vary little between inputs), small images;
-each on PyTorch eager, torch.compile, ONNX Runtime (fp32, int8) and OpenVINO (fp32, and bf16 where
-the processor has it), at six batch sizes, through the worker's own code: load, warm-up, blocks,
-evidence. Healthy sides are compared with themselves and with eager; any alarm is a false one. Then
-each fault is planted between runtime and worker, alone and beside a healthy reference.
+Nine models by configuration, with random weights (so that answers vary little between inputs) and
+small images, at six batch sizes, through the worker's own code: load, warm-up, blocks, evidence.
+Each healthy subject is judged by itself and beside PyTorch eager; any alarm is a false one. Then
+each fault is planted between runtime and worker, and judged alone and beside the healthy one. A
+fault that changes no bit (a swap of equal answers) is none and is not counted.
 
-Example: ``python benchmarks/answers.py --backends eager,ort``
+Example: ``python benchmarks/answers.py --models resnet18,vit --subjects eager,ort --planted ort``
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -30,16 +30,18 @@ sys.path[0] = str(ROOT / "src")
 
 from portproof import backend as backends
 from portproof.backend import LoadRequest
+from portproof.convert.export.export import export
+from portproof.convert.pytorch.models import build_model
 from portproof.core import progress
 from portproof.infer.timing.answers.assess import Witnessed, assess
-from portproof.infer.timing.answers.hearing import never_varies
+from portproof.infer.timing.answers.judge import expected, never_varies
 from portproof.infer.timing.processes.child import Server
 from portproof.infer.timing.processes.feed import Feeding
-from portproof.measurement import Answers
+from portproof.preprocess.cards.resolve import resolve_card
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 SIZE = 64
-#: Subject -> backend, model file, precision.
+#: Subject -> backend, model file, precision. The int8 file has dynamic ranges, one a batch.
 SUBJECTS = {
     "eager": ("eager", "weights.pth", None),
     "ort": ("ort", "model.onnx", None),
@@ -91,7 +93,7 @@ recipe: {{crop: [{size}, {size}]}}
 """
 
 Arrays = dict[str, Any]
-Fault = Callable[[Arrays, Arrays, dict[str, Any]], Arrays]
+Fault = Callable[[Arrays, dict[str, Any]], Arrays]
 
 
 def each(outputs: Arrays, change: Callable[[Any], Any]) -> Arrays:
@@ -99,42 +101,42 @@ def each(outputs: Arrays, change: Callable[[Any], Any]) -> Arrays:
     return {name: change(np.array(array)) for name, array in outputs.items()}
 
 
-def swap(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def swap(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """The first two rows in each other's place."""
     return each(outputs, lambda a: a[[1, 0, *range(2, len(a))]] if len(a) > 1 else a)
 
 
-def swap_far(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def swap_far(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """The first row and the last in each other's place."""
     return each(outputs, lambda a: a[[-1, *range(1, len(a) - 1), 0]] if len(a) > 1 else a)
 
 
-def backwards(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def backwards(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """All rows the other way round."""
     return each(outputs, lambda a: a[::-1])
 
 
-def mean_leak(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def mean_leak(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """The mean of the batch subtracted."""
     return each(outputs, lambda a: a - a.mean(axis=0))
 
 
-def small_leak(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def small_leak(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """A tenth of the row before added."""
     return each(outputs, lambda a: a + 0.1 * np.roll(a, 1, axis=0) if len(a) > 1 else a)
 
 
-def last_row_repeats(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def last_row_repeats(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """The last row has the answer of the one before."""
     return each(outputs, lambda a: a[[*range(len(a) - 1), len(a) - 2]] if len(a) > 1 else a)
 
 
-def first_cached(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def first_cached(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """The first answer to everything of one shape."""
     return state.setdefault(str(len(next(iter(outputs.values())))), each(outputs, np.copy))
 
 
-def before(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def before(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """The answers of the call before, where that had the shape."""
     now = each(outputs, np.copy)
     old = state.get("old", now)
@@ -143,7 +145,7 @@ def before(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
     return old if same else now
 
 
-def random_row(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def random_row(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """One row of noise as large as the answers."""
     generator = state.setdefault("generator", np.random.default_rng(1))
 
@@ -155,155 +157,185 @@ def random_row(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
     return each(outputs, change)
 
 
-def nan_above(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def nan_above(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """NaN above batch 2."""
     return each(outputs, lambda a: a * np.nan if len(a) > 2 else a)
 
 
-def zeros(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def empty(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """Rows of the second half stay empty."""
-    return each(outputs, lambda a: np.concatenate([a[: (len(a) + 1) // 2], 0 * a[(len(a) + 1) // 2 :]]))
+    return each(outputs, lambda a: a * (np.arange(len(a)) <= len(a) // 2)[:, None])
 
 
-def dropout(_: Arrays, outputs: Arrays, state: dict[str, Any]) -> Arrays:
+def dropout(outputs: Arrays, state: dict[str, Any]) -> Arrays:
     """A tenth of the answers are dropped, others each time."""
     generator = state.setdefault("generator", np.random.default_rng(2))
     return each(outputs, lambda a: a * (generator.random(a.shape) > 0.1))
 
 
-#: Fault -> the least batch at which it does anything.
-FAULTS: dict[Fault, int] = {
-    swap: 2,
-    swap_far: 2,
-    backwards: 2,
-    mean_leak: 2,
-    small_leak: 2,
-    last_row_repeats: 2,
-    first_cached: 1,
-    before: 1,
-    random_row: 1,
-    nan_above: 3,
-    zeros: 2,
-    dropout: 1,
-}
+FAULTS: tuple[Fault, ...] = (
+    *(swap, swap_far, backwards, mean_leak, small_leak, last_row_repeats),
+    *(first_cached, before, random_row, nan_above, empty, dropout),
+)
 
 
 class Faulty:
-    """A session whose answers are changed on their way."""
+    """A session whose answers are changed on their way; ``acted`` counts where they were."""
 
-    def __init__(self, session: Any, fault: Fault) -> None:
-        self._session, self._fault, self._state = session, fault, dict[str, Any]()
+    def __init__(self, session: Any, fault: Fault, acted: dict[int, int]) -> None:
+        self._session, self._fault, self._acted = session, fault, acted
+        self._state: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
     def run(self, feeds: Any) -> Arrays:
         """One batch."""
-        return self._fault(feeds, self._session.run(feeds), self._state)
+        right = each(self._session.run(feeds), np.copy)
+        answers = self._fault(right, self._state)
+        batch = len(next(iter(feeds.values())))
+        self._acted[batch] = self._acted.get(batch, 0) + any(
+            not np.array_equal(answers[n], right[n]) for n in right
+        )
+        return answers
 
 
 @dataclass
 class Side:
-    """A subject of one model."""
+    """A subject of one model: what it answered, and the seconds that this took."""
 
     label: str
     fault: Fault | None = None
     heard: dict[int, Witnessed] = field(default_factory=dict)
-    seconds: float = 0.0
-    asked: float = 0.0
+    acted: dict[int, int] = field(default_factory=dict)
+    asked_s: float = 0.0
 
-    def hear(self, batch: int, others: bool) -> None:
+    def hear(self, batch: int, alone: bool) -> None:
         """Load, warm up, two short blocks, and the evidence, as a worker does."""
         name, file, precision = SUBJECTS[self.label]
         real = backends.find(name)
 
         def load(model: Path, request: LoadRequest) -> Any:
             session = real.load(model, request)
-            return Faulty(session, self.fault) if self.fault else session
+            return Faulty(session, self.fault, self.acted) if self.fault else session
 
         module = SimpleNamespace(load=load, PACKAGES=real.PACKAGES)
-        server, began = Server(), time.perf_counter()
-        kept, backends.find = backends.find, lambda _: module  # type: ignore[assignment]
-        try:
-            request = LoadRequest(batch, precision=precision, card="card.yaml", spinning=False)
+        request = LoadRequest(batch, precision=precision, card="card.yaml", spinning=False)
+        server = Server()
+        with mock.patch.object(backends, "find", lambda _: module):
             loaded = server.load(name, file, request, Feeding("random", None, {}))
             server.warm_up(2)
-            server.block(2, False)
-            server.block(2, True)
-            evidence = server.evidence(False)
+            server.block(2, last=False)
+            server.block(2, last=True)
+            evidence = server.evidence(singles=False)
             assert evidence is not None
-            if not others and never_varies(evidence.calls):
+            if alone and never_varies(evidence.calls):
                 evidence = server.anew()
             server.unload()
-        finally:
-            backends.find = kept
-        self.seconds += time.perf_counter() - began
-        self.asked += evidence.seconds
+        self.asked_s += evidence.seconds
         self.heard[batch] = Witnessed(loaded.precision, [evidence])
 
 
-def heard(label: str, batches: tuple[int, ...], fault: Fault | None, others: bool) -> Side:
+def heard(label: str, fault: Fault | None = None) -> Side:
     """A subject at all batches."""
     side = Side(label, fault)
-    for batch in batches:
-        side.hear(batch, others)
+    for batch in BATCHES:
+        side.hear(batch, alone=fault is not None)
     return side
 
 
 def prepare(name: str) -> None:
     """Weights, card and ONNX files of a model in the working directory."""
     import torch
-    from portproof.convert.export.export import export
-    from portproof.convert.pytorch.models import build_model
-    from portproof.preprocess.cards.resolve import resolve_card
+    from onnxruntime.quantization import QuantType, quantize_dynamic
 
     Path("models.py").write_text(MODELS, encoding="utf-8")
     Path("card.yaml").write_text(CARD.format(name=name, size=SIZE), encoding="utf-8")
     torch.manual_seed(0)
     torch.save(build_model(resolve_card("card.yaml"), None).state_dict(), "weights.pth")
-    try:
-        export("weights.pth", "model.onnx", "card.yaml", opset=13)
-    except Exception as error:
-        print("export", name, error)
-        model = build_model(resolve_card("card.yaml"), Path("weights.pth")).eval()
-        torch.onnx.export(model, (torch.zeros(1, 3, SIZE, SIZE),), "model.onnx", opset_version=17, input_names=["image"], output_names=["class"], dynamic_axes={"image": {0: "N"}, "class": {0: "N"}}, dynamo=False)
-    from onnxruntime.quantization import quantize_dynamic, QuantType
+    export("weights.pth", "model.onnx", "card.yaml", opset=13)
     quantize_dynamic("model.onnx", "int8.onnx", weight_type=QuantType.QUInt8)
 
 
+def needed(side: Side) -> tuple[float, float, float]:
+    """The largest distance of two answers to equal rows as a part of the answers' size and of their
+    spread, and the spread as a part of the size.
+    """
+    calls = [call for witnessed in side.heard.values() for call in witnessed.calls]
+    right, distance = expected(calls, 0), 0.0
+    for call in calls:
+        for key, row in zip(call.keys, np.asarray(call.outputs[0].values), strict=True):
+            gap = right.distance(np.asarray(row, float), right.answers[key])
+            distance = max(distance, float(gap.max()))
+    size, spread = float(right.size[0]), float(right.spread[0])
+    return distance / (size or 1), distance / (spread or 1), spread / (size or 1)
+
+
+def healthy(name: str, labels: list[str]) -> tuple[dict[str, Side], int]:
+    """The healthy subjects of a model, and the false alarms, both printed."""
+    sides = {label: heard(label) for label in labels}
+    verdicts = assess({label: side.heard for label, side in sides.items()}, "eager")
+    alarms = 0
+    for label, side in sides.items():
+        own = [(b, a) for (who, b), a in verdicts.items() if who == label and not a.ok]
+        alarms += len(own)
+        size, spread, ratio = needed(side)
+        print(
+            f"| {name} | {label} | {size:.1e} | {spread:.1e} | {ratio:.1e} | {len(own)} of"
+            f" {len(BATCHES)} |",
+            flush=True,
+        )
+        for batch, answers in own:
+            print(f"false alarm: {name}, {label}, batch {batch}: {answers.reason}")
+    return sides, alarms
+
+
+def planted(sides: dict[str, Side], label: str, tally: dict[str, dict[str, list[int]]]) -> None:
+    """Every fault in one subject, alone and beside the healthy one."""
+    for fault in FAULTS:
+        side = heard(label, fault)
+        judged = {
+            "alone": assess({label: side.heard}, None),
+            "beside": assess({label: side.heard, "right": sides[label].heard}, "right"),
+        }
+        for batch in BATCHES:
+            if side.acted.get(batch):
+                for how, verdicts in judged.items():
+                    counts = tally.setdefault(f"{fault.__name__} | {label}", {}).setdefault(how, [])
+                    counts.append(not verdicts[label, batch].ok)
+
+
 def main() -> None:
-    options = argparse.ArgumentParser()
-    options.add_argument("--subjects", default=",".join(SUBJECTS))
-    options.add_argument("--models", default=",".join(NAMES))
+    """Print a line a healthy subject, then one a fault."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for flag, default in (("models", NAMES), ("subjects", SUBJECTS), ("planted", ("ort",))):
+        options.add_argument(f"--{flag}", default=",".join(default), help="default: %(default)s")
     given = options.parse_args()
+    labels = [x for x in given.subjects.split(",") if x]
     progress.configure(quiet=True)
+    tally: dict[str, dict[str, list[int]]] = {}
+    alarms = rows = 0
+    print("| model | subject | of size | of spread | spread of size | false alarms |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in given.models.split(","):
             home = Path(folder, name)
             home.mkdir()
             os.chdir(home)
             prepare(name)
-            sides = {}
-            for label in given.subjects.split(","):
-                try:
-                    sides[label] = heard(label, BATCHES, None, True)
-                except Exception as error:
-                    print(name, label, "cannot run", str(error)[:200])
-            for (label, batch), a in assess({k: s.heard for k, s in sides.items()}, "eager").items():
-                if not a.ok:
-                    print("FALSE ALARM", name, label, batch, a.reason)
-            for label, s in sides.items():
-                from portproof.infer.timing.answers.judge import expected, judged_outputs
-                worst = []
-                calls = [c for w in s.heard.values() for c in w.calls]
-                for at in judged_outputs(calls):
-                    e = expected(calls, at)
-                    ds = [(e.distance(np.asarray(v, float), e.answers[k])).max() for c in calls for k, v in zip(c.keys, c.outputs[at].values)]
-                    ref = sides["eager"]
-                    er = expected([c for w in ref.heard.values() for c in w.calls], at)
-                    cross = np.sqrt(np.mean([er.distance(e.answers[k], er.answers[k])**2 for k in er.answers]))
-                    print(f"{name:12} {label:14} size {e.size[0]:.3g} spread {e.spread[0]:.3g} own d {max(ds):.3g} = {max(ds)/e.size[0]:.2g} size = {max(ds)/max(e.spread[0],1e-30):.2g} spread; cross {cross:.3g} = {cross/er.size[0]:.2g} size {cross/max(er.spread[0],1e-30):.2g} spread  [{s.seconds:.1f}s asked {s.asked:.2f}]", flush=True)
+            sides, found = healthy(name, labels)
+            alarms, rows = alarms + found, rows + len(sides) * len(BATCHES)
+            for label in filter(None, given.planted.split(",")):
+                planted(sides, label, tally)
         os.chdir(ROOT)
+    print(f"\nfalse alarms: {alarms} of {rows}\n")
+    print("| fault | subject | found alone | found beside a healthy one |")
+    print("|---|---|---|---|")
+    for fault, counts in tally.items():
+        shown = [f"{sum(counts[how])} of {len(counts[how])}" for how in ("alone", "beside")]
+        print(f"| {fault} | {' | '.join(shown)} |")
 
 
 if __name__ == "__main__":

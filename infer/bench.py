@@ -23,8 +23,8 @@ def parser() -> Parser:
     """The command line."""
     p = Parser(
         "Time models: by backends, against each other in alternating blocks, one worker process a"
-        " subject; by a vendor tool; or by trtexec. BACKEND says which. Exit code 4 if the clock"
-        " cannot be trusted.",
+        " subject; by a vendor tool; or by trtexec. BACKEND says which. A subject that answers"
+        " wrongly has no rate. Exit code 1 if one does, 4 if the clock cannot be trusted.",
         example=(
             "python infer/bench.py port=ort:model.onnx reference=eager:weights.pth --model resnet18"
             " --batch 1,4,8 --out perf.json"
@@ -44,8 +44,7 @@ def parser() -> Parser:
     p.add_argument(
         "--inputs",
         choices=("random", "zeros", "real"),
-        default="random",
-        help="default random; real needs --info",
+        help="default: real with --info, else random",
     )
     p.add_argument("--info", metavar="FILE", help="info list of the real inputs")
     _add_length(p)

@@ -55,19 +55,22 @@ def parser() -> Parser:
 
 
 def work(options: argparse.Namespace) -> int:
-    """Do the work; return the exit code: 3 when a model failed."""
+    """Do the work; return the exit code: 3 when a model failed, 1 when one answered wrongly."""
     from pathlib import Path
 
     from portproof.core import progress
-    from portproof.core.errors import EXIT_DONE, EXIT_TOOL
+    from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_TOOL
+    from portproof.core.text import printable
     from portproof.infer.timing.protocol import Plan
     from portproof.infer.timing.suite import run_suite
 
     progress.configure(options.quiet, options.log_json)
     plan = Plan(options.blocks, options.block_seconds, options.iterations)
-    failures = run_suite(options.suite, Path(options.out), options.models, plan)
+    found = run_suite(options.suite, Path(options.out), options.models, plan)
+    for why in found.wrong:
+        print(f"wrong answers: {printable(why)}")
     print(f"the table is {Path(options.out) / 'README.md'}")
-    return EXIT_TOOL if failures else EXIT_DONE
+    return EXIT_TOOL if found.failed else EXIT_FAIL if found.wrong else EXIT_DONE
 
 
 if __name__ == "__main__":

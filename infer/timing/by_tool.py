@@ -6,6 +6,7 @@ The tools run one after the other, not in alternation, so ratios between them ar
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from portproof import rehearsal
 from portproof.backend import TensorSpec
 from portproof.convert.ascend.om_facts import OmFacts, check_batch, facts_of
 from portproof.core.errors import InputError
+from portproof.core.files import existing_file
 from portproof.core.progress import Meter
 from portproof.infer import vendor
 from portproof.infer.runtimes.npu_devices import device_index
@@ -23,6 +25,7 @@ from portproof.infer.timing.protocol import Job, Plan, Timed, observed, refuse
 from portproof.infer.timing.subject import Subject
 from portproof.infer.vendor.parts.gears import gear_flags
 from portproof.infer.vendor.parts.scratch import scratch_beside
+from portproof.manifest import read_info
 from portproof.measurement import Answers, Measurement
 from portproof.proof.sidecar import proof_of
 
@@ -132,6 +135,8 @@ class ByTool:
         if feeding.kind == "zeros" or (feeding.kind == "random" and makes_own):
             return []
         specs = self._specs(facts)
+        if specs is None:
+            return self._unread(batch, scratch)
         arrays = feeding.batches(specs, batch)[0]
         paths: list[Path] = []
         for spec in specs:
@@ -139,16 +144,31 @@ class ByTool:
             arrays[spec.name].tofile(paths[-1])
         return paths
 
-    def _specs(self, facts: OmFacts | None) -> tuple[TensorSpec, ...]:
+    def _unread(self, batch: int, scratch: Path) -> list[Path]:
+        """The first real samples one after the other, a file an input, where nobody knows the
+        model's shapes; the tool checks the number of bytes.
+        """
+        samples = itertools.islice(itertools.cycle(read_info(str(self.job.feeding.info))), batch)
+        paths: list[Path] = []
+        for files in zip(*(sample.files for sample in samples), strict=True):
+            paths.append(scratch / f"{len(paths)}.bin")
+            read = [existing_file(file, "sample file").read_bytes() for file in files]
+            paths[-1].write_bytes(b"".join(read))
+        return paths
+
+    def _specs(self, facts: OmFacts | None) -> tuple[TensorSpec, ...] | None:
         """The model's inputs: as its sidecar has them, else as the card has them, which knows
-        nothing of AIPP.
+        nothing of AIPP. None for real ones of which neither is there.
         """
         if facts and facts.inputs and all(s.nbytes(1) is not None for s in facts.inputs):
             return facts.inputs
+        if self.job.card is None and self.job.feeding.kind == "real":
+            return None
         if self.job.card is None:
+            zeros = all("zeros" in vendor.find(s.backend).INPUTS for s in self.job.subjects)
             raise InputError(
                 f"{self.job.feeding.kind} inputs need the shapes of the model's inputs: give a"
-                " model card with --model"
+                f" model card with --model{', or --inputs zeros' if zeros else ''}"
             )
         from portproof.preprocess.cards.resolve import resolve_card
 

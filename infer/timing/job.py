@@ -49,7 +49,7 @@ def bench(
     batches: Sequence[int] = (1,),
     *,
     card: str | None = None,
-    inputs: Kind = "random",
+    inputs: Kind | None = None,
     info: str | Path | None = None,
     plan: Plan | None = None,
     devices: Sequence[int] = (),
@@ -63,6 +63,7 @@ def bench(
 
     BACKEND says who executes: a backend in this process, a vendor tool, or trtexec. Backends are
     timed against each other in alternation. ``devices``: the chips of a board, timed together.
+    ``inputs`` None: real with an info list, else random.
 
     With ``out`` the result is written there with its sidecar, and read from there if nothing
     changed since. Raises :class:`InputError` for bad input and :class:`ToolError` if a runtime, a
@@ -71,16 +72,17 @@ def bench(
     sides = [parse_subject(s) if isinstance(s, str) else s for s in subjects]
     sides = configured(sides, Subject("", "", "", device, precision, threads, dict(options or {})))
     check_labels(sides)
-    if inputs not in KINDS:
-        raise InputError(f"the inputs are '{inputs}', one of {', '.join(KINDS)} was expected")
-    if info is None and inputs == "real":
-        raise InputError("real inputs need an info list: give one with --info")
     way = way_of(sides, devices)
+    kind = inputs or _usual_inputs(sides, info)
+    if kind not in KINDS:
+        raise InputError(f"the inputs are '{kind}', one of {', '.join(KINDS)} was expected")
+    if info is None and kind == "real":
+        raise InputError("real inputs need an info list: give one with --info")
     job = Job(
         tuple(sides),
         tuple(dict.fromkeys(batches)),
         card,
-        Feeding(inputs, str(info) if info else None, {}),
+        Feeding(kind, str(info) if info else None, {}),
         plan or way.PLAN,
         tuple(devices),
     )
@@ -92,6 +94,22 @@ def bench(
         for batch in job.batches:
             existing_file(subject.model(batch), f"model file of '{subject.label}'")
     return run(job, way(job), Path(out) if out is not None else None)
+
+
+def _usual_inputs(subjects: Sequence[Subject], info: str | Path | None) -> Kind:
+    """Real inputs where there is an info list and all who execute can read them, else random."""
+    if info is None:
+        return "random"
+    tools = vendor.names()
+    own = [
+        s.backend
+        for s in subjects
+        if s.backend == TRTEXEC
+        or (s.backend in tools and "real" not in vendor.find(s.backend).INPUTS)
+    ]
+    if own:
+        progress.say(f"bench: {own[0]} makes random inputs itself, '{info}' is not read")
+    return "random" if own else "real"
 
 
 def way_of(

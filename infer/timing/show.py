@@ -77,16 +77,14 @@ def _doubts(performance: Performance) -> list[str]:
 
 
 def _row(m: Measurement) -> tuple[str, ...]:
+    load, first = (None, None) if m.is_wrong else (m.load_s, m.first_inference_s)
     return (
         printable(m.label),
         str(m.batch),
         m.boundary,
         "-" if m.images_per_second is None else f"{m.images_per_second:.1f}",
-        *(
-            _ms(s)
-            for s in (m.median_s, m.percentile_s(90), m.percentile_s(99), m.first_inference_s)
-        ),
-        "-" if m.load_s is None else f"{m.load_s:.2f}",
+        *(_ms(s) for s in (m.median_s, m.percentile_s(90), m.percentile_s(99), first)),
+        "-" if load is None else f"{load:.2f}",
         _answers(m),
     )
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import statistics
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -73,11 +74,19 @@ def read_suite(path: str | Path) -> Suite:
     return suite
 
 
+class Benched(NamedTuple):
+    """What a suite found: the models that ``failed``, and the subjects that answered ``wrong``, a
+    sentence each.
+    """
+
+    failed: list[str]
+    wrong: list[str]
+
+
 def run_suite(
     path: str | Path, out: Path, only: list[str] | None = None, plan: Plan | None = None
-) -> list[str]:
-    """Bench the models of a suite (``only`` some of them) and write the table of all that are done;
-    returns what failed, a sentence each.
+) -> Benched:
+    """Bench the models of a suite (``only`` some of them) and write the table of all that are done.
 
     A model that cannot be exported or run does not keep the others from being benched.
     """
@@ -98,7 +107,8 @@ def run_suite(
             failures.append(f"{model}: {error}")
             progress.warn(failures[-1])
         write_text(out / "README.md", table(suite, done, failures))
-    return failures
+    wrong = [f"{model}: {why}" for model, p in done.items() for why in p.wrong]
+    return Benched(failures, wrong)
 
 
 def folder_of(model: str) -> str:
@@ -212,9 +222,10 @@ def _section(suite: Suite, performance: Performance) -> list[str]:
     ]
     return [
         *rows,
+        *(["", f"Wrong answers: {'; '.join(performance.wrong)}."] if performance.wrong else []),
         *(["", f"Unstable: {'; '.join(performance.reasons)}."] if performance.reasons else []),
     ]
 
 
 def _mean_ms(measurement: Measurement) -> str:
-    return f"{1e3 * statistics.fmean(measurement.samples):.2f}" if measurement.samples else ""
+    return f"{1e3 * statistics.fmean(measurement.valid):.2f}" if measurement.valid else ""

@@ -12,11 +12,18 @@ from portproof.core.files import write_text
 from portproof.core.text import listed
 from portproof.logs.logged import Run
 from portproof.logs.read import logs_in, read
-from portproof.policy import PolicyJudgement, judge_accuracy, judge_speed, level_text
+from portproof.policy import (
+    PolicyJudgement,
+    Requirement,
+    judge_accuracy,
+    judge_speed,
+    level_text,
+)
 from portproof.reports.cross_device.formats import as_csv, as_html, as_json, as_markdown
 from portproof.reports.cross_device.populate import build
 from portproof.reports.cross_device.table import Table
 from portproof.target import match_target
+from portproof.verdict import Verdict
 
 Writer = Callable[[Table, list[PolicyJudgement]], str]
 FORMATS: dict[str, Writer] = {
@@ -135,6 +142,13 @@ def judge(table: Table, policy: str) -> PolicyJudgement:
                     f" target {target.name}; give one of them"
                 )
             best[target.name] = (cell.value, f"{column.label} (bs{cell.batch})")
+    rateless = [c.label for c in table.columns if c.best is None and match_target(c.label)]
+    if rateless:
+        # Only wrong answers leave a column empty.
+        said = f"{listed(rateless)} answered wrongly at every batch and has no rate"
+        return PolicyJudgement(
+            policy, Verdict.FAIL, (Requirement("answers", 0.0, 1.0, "1", False, said),)
+        )
     return judge_speed(policy, best)
 
 

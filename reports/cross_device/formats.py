@@ -66,7 +66,7 @@ def _remarks(table: Table, judgements: Sequence[PolicyJudgement]) -> list[str]:
     boundary = (
         "mixed, under each figure; no ratio across boundaries"
         if _mixed(table)
-        else next(iter(table.boundaries))
+        else next(iter(table.boundaries), "none, since there is no rate")
     )
     chips = ", ".join(f"{c.label} {c.chips} ({c.chips_from})" for c in table.columns)
     lines = [f"Images per second per card; timing boundary: {boundary}; chips per card: {chips}."]
@@ -139,7 +139,7 @@ def as_data(table: Table, judgements: Sequence[PolicyJudgement] = ()) -> dict[st
     return {
         "schema": SCHEMA,
         "unit": "images/s per card",
-        "boundary": None if _mixed(table) else next(iter(table.boundaries)),
+        "boundary": None if _mixed(table) else next(iter(table.boundaries), None),
         "simulated": table.simulated,
         "columns": [
             {"label": c.label, "chips": c.chips, "chips_from": c.chips_from} for c in table.columns

@@ -39,7 +39,8 @@ def build(
     ``chips``: chips on a card, by label; otherwise they come from the target of that name.
     ``boundary``: use the rates of that timing boundary, instead of the rate that each tool reports.
     Raises :class:`InputError` when boundaries or rehearsed and measured figures would stand side by
-    side, when a column would be empty, or when two runs claim one cell.
+    side, when a column would be empty (for another reason than wrong answers), or when two runs
+    claim one cell.
     """
     given = {label.lower(): count for label, count in (chips or {}).items()}
     unknown = sorted(set(given) - {label.lower() for label in runs})
@@ -112,7 +113,7 @@ def _fill(
     # One bench gives a run a boundary: those of the others are not missed where the one that is
     # asked for is there.
     draft.left_out += [sentence for batch, sentence in elsewhere if batch not in draft.cells]
-    if not draft.cells:
+    if not draft.cells and not all(run.facts.get("answers") == "wrong" for run in runs):
         why = "; ".join(draft.left_out) or "no run was found"
         raise InputError(f"the column '{label}' would be empty: {why}")
     return draft
@@ -120,6 +121,8 @@ def _fill(
 
 def _unusable(run: Run, allow_incomplete: bool) -> str | None:
     """Why a run may not enter a table, or None."""
+    if run.facts.get("answers") == "wrong":
+        return run.warnings[-1]
     if run.status == "failed":
         return "the run failed"
     if run.status == "incomplete" and not allow_incomplete:
@@ -143,6 +146,10 @@ def _place(draft: _Draft, run: Run, boundary: str | None) -> str | None:
         how.append(figure.derived or f"{printed:.10g}")
     if hinted or (run.batch_source or "").endswith("(a hint)"):
         draft.notes.append(f"{draft.label}: the batch of {run.source} is known from the name only")
+    if run.facts.get("answers") == "not checked":
+        draft.notes.append(
+            f"{draft.label}: answers not checked, its tool gives none when it is timed"
+        )
     if run.status == "incomplete":
         draft.notes.append(f"{draft.label} bs{batch}: the log of this figure is incomplete")
     if figure.recovered is not None:

@@ -139,6 +139,7 @@ def _context(data: RunData, language: str) -> dict[str, Any]:
         "counter_rows": lambda p: list(counter_rows(p)),
         "timed_by_trtexec": timed_by_trtexec,
         "ratios": ratio_of,
+        "unchecked": unchecked,
         "speed": speed_table(data),
         "zoo_rows": list(zoo_rows(data)),
         "figures": figures,
@@ -235,6 +236,12 @@ def performance_rows(performance: Performance) -> Iterable[dict[str, Any]]:
             "calls": len(m.samples),
             "percentiles": [m.percentile_s(p) for p in PERCENTILES],
         }
+
+
+def unchecked(performance: Performance) -> list[str]:
+    """Why answers could not be checked, where that was tried."""
+    known = [m.answers for m in performance.measurements if m.answers]
+    return list(dict.fromkeys(a.reason for a in known if a.ok is None and a.reason))
 
 
 def ratio_of(performance: Performance, label: str) -> list[Any]:

@@ -179,14 +179,15 @@ def _boards(data: RunData) -> Iterator[ReportFigure]:
 
 
 def _measured(prefix: str, m: Measurement, file: str) -> Iterator[ReportFigure]:
-    how = "clients x batch x calls / sum of seconds"
+    how = "clients x batch x calls / sum of seconds; null where the answers are wrong"
     yield _figure(f"{prefix}/rate", m.images_per_second, RATE, file, how)
     yield _figure(f"{prefix}/calls", len(m.samples), "1", file, "counted calls in blocks")
     for p in PERCENTILES:
         how = f"nearest rank among the counted calls; null under {calls_needed(p)} calls"
         yield _figure(f"{prefix}/p{p}", m.percentile_s(p), "s", file, how)
     for name in ("load_s", "first_inference_s"):
-        yield _figure(f"{prefix}/{name}", getattr(m, name), "s", file, name)
+        seconds = None if m.is_wrong else getattr(m, name)
+        yield _figure(f"{prefix}/{name}", seconds, "s", file, name)
 
 
 def _figure(  # noqa: PLR0917 - a row of a table, in the order of its columns

@@ -42,7 +42,7 @@ def _plots(data: RunData) -> Iterator[Plot]:
         yield Plot("accuracy", title, text, lambda axes: _accuracy(axes, intervals))
     for label, performance in data.performances.items():
         boundary = boundary_of(performance)
-        timed = [m for m in performance.measurements if m.boundary == boundary and m.samples]
+        timed = [m for m in performance.measurements if m.boundary == boundary and m.valid]
         if timed:
             yield _throughput_plot(label, performance, timed)
             yield _latency_plot(label, timed)

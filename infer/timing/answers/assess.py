@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from portproof.infer.timing.answers.judge import Expected, expected, fault_of, judged_outputs
+from portproof.infer.timing.answers.judge import (
+    Expected,
+    apart,
+    expected,
+    fault_of,
+    judged_outputs,
+    never_varies,
+)
 from portproof.infer.timing.answers.tolerances import Tolerance, own, port
 from portproof.infer.timing.answers.witness import Call, Evidence, Key
 from portproof.measurement import Answers
@@ -62,6 +69,7 @@ def assess(testimony: Testimony, reference: str | None) -> dict[tuple[str, int],
         singles = _singles(batches)
         for batch, witnessed in batches.items():
             found[label, batch] = _alone(witnessed, singles)
+        _one_answer_alone(label, batches, found)
     truth = _truth(testimony, found, reference)
     for (label, batch), answers in found.items():
         witnessed = testimony[label][batch]
@@ -127,6 +135,19 @@ def _alone(witnessed: Witnessed, singles: list[Call]) -> Answers:
     return answers
 
 
+def _one_answer_alone(
+    label: str, batches: Mapping[int, Witnessed], found: Mapping[tuple[str, int], Answers]
+) -> None:
+    """One answer to every batch of one, and several at other batches: then it is the batch of one
+    that is wrong, or is so too.
+    """
+    rigid = {b: never_varies(w.calls) for b, w in batches.items() if not w.harness}
+    answers = found.get((label, 1))
+    if answers and answers.ok and rigid.get(1) and not all(rigid.values()):
+        answers.ok, answers.checked = False, []
+        answers.reason = "every input has the same answer at batch 1, and its own at other batches"
+
+
 def _add_reference(
     answers: Answers, calls: list[Call], truth: list[Call], reference: str, tolerance: Tolerance
 ) -> None:
@@ -162,12 +183,12 @@ def _unlike(
 ) -> str | None:
     """How far the answers to the same rows are apart, over all rows, where it is too far."""
     both = [k for k in sorted(keys) if k in mine.answers and k in theirs.answers]
+    if mine.whole and theirs.whole:
+        other = sum((mine.answers[k] != theirs.answers[k]).any() for k in both)
+        few = other <= tolerance.flips * len(both)
+        return None if few else f"they differ in {other} of {len(both)} rows"
     square = [theirs.distance(mine.answers[k], theirs.answers[k]) ** 2 for k in both]
     distance, allowed = np.sqrt(np.mean(square, axis=0)), theirs.allowed(tolerance)
     if (distance <= allowed).all():
         return None
-    worst = int(np.argmax(distance / np.where(allowed > 0, allowed, 1e-300)))
-    return (
-        f"they differ by {distance[worst]:.2g} (allowed {allowed[worst]:.2g}, inputs differ by"
-        f" {theirs.spread[worst]:.2g})"
-    )
+    return f"they differ by {apart(distance, allowed, theirs.spread)}"

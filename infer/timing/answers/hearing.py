@@ -7,11 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from portproof.infer.timing.answers.assess import Witnessed, assess, reference_of
-from portproof.infer.timing.answers.judge import judged_outputs
-from portproof.infer.timing.answers.witness import Call, Evidence
+from portproof.infer.timing.answers.judge import never_varies
+from portproof.infer.timing.answers.witness import Evidence
 from portproof.infer.timing.processes.parent import ask
 from portproof.infer.timing.subject import Subject
 from portproof.measurement import Measurement
@@ -69,12 +67,3 @@ class Hearing:
         verdicts = assess(self._heard, self._reference)
         for measurement in measurements:
             measurement.answers = verdicts[label or measurement.label, measurement.batch]
-
-
-def never_varies(calls: Sequence[Call]) -> bool:
-    """Whether every row has the same answer, to the bit."""
-    for at in judged_outputs(calls):
-        rows = [np.asarray(call.outputs[at].values) for call in calls]
-        if any((array != rows[0][:1]).any() for array in rows):
-            return False
-    return True

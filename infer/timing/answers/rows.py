@@ -47,7 +47,9 @@ def _pattern(like: Array, generator: np.random.Generator, number: int) -> Array:
     """A level for each index of the first axis, a wave along the last two, and texture."""
     low, high = _range(like)
     levels = generator.uniform(size=like.shape[:1] or (1,)).astype(np.float32)
-    row = np.broadcast_to(levels.reshape(-1, *(1,) * max(0, like.ndim - 1)), like.shape or (1,))
+    row: Array = np.broadcast_to(
+        levels.reshape(-1, *(1,) * max(0, like.ndim - 1)), like.shape or (1,)
+    )
     if like.ndim > 1:
         row = row + np.float32(_WAVE) * _wave(like.shape[-1], generator)
     if like.ndim > 2:
@@ -56,7 +58,7 @@ def _pattern(like: Array, generator: np.random.Generator, number: int) -> Array:
         texture = (np.roll(like.reshape(-1), 97 * number).reshape(like.shape) - low) / (high - low)
         row = row + np.float32(_TEXTURE) * (texture.astype(np.float32) - np.float32(0.5))
     scaled = low + (high - low) * np.clip(row, 0, 1)
-    return np.ascontiguousarray(scaled.reshape(like.shape)).astype(like.dtype)
+    return np.ascontiguousarray(scaled).astype(like.dtype).reshape(like.shape)
 
 
 def _wave(length: int, generator: np.random.Generator) -> Array:

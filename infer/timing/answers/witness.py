@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class Listening:
         self.boundaries: tuple[Boundary, ...] = session.boundaries
         self.heard: dict[str, Array] = {}
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
@@ -179,11 +179,15 @@ def _kept(name: str, array: Array, rows: int) -> Output:
     """A copy of an output's rows, as far as they are kept."""
     array = np.asarray(array)
     if not array.ndim or len(array) != rows:
-        nan = bool(np.isnan(array).any()) if array.dtype.kind == "f" else False
-        return Output(name, array.shape, None, (nan,) * rows)
+        anywhere = bool(np.isnan(array).any()) if array.dtype.kind == "f" else False
+        return Output(name, array.shape, None, (anywhere,) * rows)
     flat = array.reshape(rows, -1)
-    nan = tuple(np.isnan(flat).any(axis=1).tolist()) if array.dtype.kind == "f" else ()
-    return Output(name, array.shape[1:], flat[:, kept_places(flat.shape[1])].copy(), nan)
+    nan: Array = np.zeros(rows, np.bool_)
+    if array.dtype.kind == "f":
+        nan = np.asarray(np.isnan(flat).any(axis=1))
+    return Output(
+        name, array.shape[1:], flat[:, kept_places(flat.shape[1])].copy(), tuple(nan.tolist())
+    )
 
 
 def kept_places(size: int) -> Array:

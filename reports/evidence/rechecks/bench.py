@@ -12,7 +12,13 @@ import msgspec
 from portproof.core.errors import InputError
 from portproof.infer.timing.steady import doubts_of
 from portproof.infer.timing.trtexec_blocks import BOUNDARIES, block_in, times_file
-from portproof.measurement import Measurement, Performance, paired_ratio, read_performance
+from portproof.measurement import (
+    Measurement,
+    Performance,
+    paired_ratio,
+    read_performance,
+    wrong_answers,
+)
 from portproof.proof.lineage import Stage
 from portproof.reports.evidence.findings import Finding, changed, differences, not_derived
 from portproof.reports.evidence.rechecks.clock import unsaid
@@ -22,6 +28,10 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
     """Derive again what follows from the seconds; the seconds themselves were measured."""
     performance = read_performance(run_dir / stage.artefact)
     yield from _ratios(stage.artefact, performance)
+    wrong = wrong_answers(performance.measurements)
+    yield from differences(stage.artefact, performance.wrong, wrong, "wrong")
+    if "wrong" in stage.proof.facts:
+        yield from differences(stage.sidecar, stage.proof.facts["wrong"], wrong, "facts.wrong")
     for at, measurement in enumerate(performance.measurements):
         if measurement.backend == "trtexec":
             yield from _blocks(stage, run_dir, performance, at, measurement)
@@ -30,8 +40,8 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
     calls = sum(len(m.samples) for m in performance.measurements)
     yield not_derived(
         stage.artefact,
-        f"the seconds of {calls} calls, and the counters, were measured; everything else in it was"
-        " derived from them again",
+        f"the seconds of {calls} calls, the counters, and whether the answers are right, were"
+        " measured; everything else in it was derived from them again",
     )
 
 
@@ -40,8 +50,9 @@ def _ratios(file: str, performance: Performance) -> Iterator[Finding]:
     sides = {(m.label, m.batch, m.boundary): m for m in performance.measurements}
     for at, ratio in enumerate(performance.ratios):
         a, b = (sides.get((label, ratio.batch, ratio.boundary)) for label in (ratio.a, ratio.b))
-        if a is None or b is None:
-            yield changed(file, f"ratios[{at}] is of measurements that are not there")
+        if a is None or b is None or a.is_wrong or b.is_wrong:
+            missing = "of measurements that are not there, or whose answers are wrong"
+            yield changed(file, f"ratios[{at}] is {missing}")
             continue
         stated, derived = msgspec.to_builtins(ratio), msgspec.to_builtins(paired_ratio(a, b))
         yield from differences(file, stated, derived, f"ratios[{at}]")

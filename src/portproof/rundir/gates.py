@@ -64,11 +64,15 @@ def judge(run: RunDir, failed: bool = False) -> Judgement:
 
 
 def speed_gate(run: RunDir, side: Side) -> Gate:
-    """Whether the port is at least as fast as the reference at the port's best batch."""
+    """Whether the port is at least as fast as the reference at the port's best batch, and both
+    answer right at every batch.
+    """
     label, perf = side.label, run.root / run.perf(side)
     if not perf.is_file():
         return Gate(label, "speed", None, "there is no measurement")
     performance = read_performance(perf)
+    if wrong := _wrong(performance, run.perf(side)):
+        return Gate(label, "speed", Verdict.FAIL, wrong)
     best = best_measured(performance, label)
     ratio = next((r for r in performance.ratios if best and _is_between(r, label, best[0])), None)
     if best is None or ratio is None:
@@ -92,6 +96,8 @@ def device_speed_gate(run: RunDir, side: Side) -> Gate:
     if not perf.is_file():
         return Gate(label, "speed", None, "there is no measurement")
     performance = read_performance(perf)
+    if wrong := _wrong(performance, run.perf(side)):
+        return Gate(label, "speed", Verdict.FAIL, wrong)
     best = best_measured(performance, label, "device") or best_measured(performance, label)
     reached = "no rate was measured"
     if best:
@@ -107,6 +113,15 @@ def device_speed_gate(run: RunDir, side: Side) -> Gate:
     how += f" --policy {policy}" if policy else ""
     reason = f"{reached}; a device is judged against the logs of others: {how}"
     return Gate(label, "speed", Verdict.UNDECIDED, reason)
+
+
+def _wrong(performance: Performance, perf: str) -> str | None:
+    """The first of the wrong answers, which have no speed, and how many more there are."""
+    if not performance.wrong:
+        return None
+    more = len(performance.wrong) - 1
+    also = f" (and {more} more, in {perf})" if more else ""
+    return f"wrong answers have no speed: {performance.wrong[0]}{also}"
 
 
 def _doubts(performance: Performance, perf: str) -> str:

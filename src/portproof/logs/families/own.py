@@ -57,12 +57,19 @@ def _run(measurement: Measurement, performance: Performance, source: str, line: 
         },
     )
     run.facts["measured_chips"] = measurement.chips
+    run.facts["answers"] = _answers(measurement)
     if performance.status == "unstable":
         run.warnings += [
             f"the clock was unstable: {reason}" for reason in _reasons(measurement, performance)
         ]
     if run.simulated:
         run.warnings.append("REHEARSAL: these times come from a simulated device")
+    if measurement.answers is not None and measurement.is_wrong:
+        run.status = "failed"
+        run.warnings.append(
+            f"its answers are wrong, so it has no rate: {measurement.answers.reason}"
+        )
+        return run
     samples = measurement.samples
     if not samples or min(samples) <= 0:
         run.status = "incomplete"
@@ -72,6 +79,13 @@ def _run(measurement: Measurement, performance: Performance, source: str, line: 
         return run
     run.figures = _figures(measurement, samples, line)
     return run
+
+
+def _answers(measurement: Measurement) -> str:
+    """What is known of its answers; files of older versions know nothing."""
+    if measurement.answers is None:
+        return "not known"
+    return {None: "not checked", True: "checked", False: "wrong"}[measurement.answers.ok]
 
 
 def _reasons(measurement: Measurement, performance: Performance) -> list[str]:
