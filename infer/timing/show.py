@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from portproof.chips import board_rows
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
 from portproof.core.text import printable
-from portproof.measurement import Measurement, Performance, Ratio, board_rows
+from portproof.measurement import Measurement, Performance, Ratio
 from portproof.rehearsal import MARK
 
 _HEAD = (

@@ -14,7 +14,8 @@ from statistics import NormalDist
 
 import msgspec
 
-from portproof.measurement import Measurement, board_rows, calls_needed
+from portproof.chips import board_rows
+from portproof.measurement import Measurement, calls_needed
 from portproof.reports.port.data import RunData
 from portproof.rundir.gates import best_measured
 from portproof.rundir.layout import REFERENCE

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from portproof.chips import board_rows
 from portproof.core.errors import InputError
 from portproof.logs.read import read
 from portproof.measurement import (
     CALLS_BEYOND,
     Measurement,
     Performance,
-    board_rows,
     calls_needed,
     nearest_rank,
     paired_ratio,
