@@ -16,6 +16,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,12 +36,12 @@ from portproof.convert.pytorch.models import build_model
 from portproof.core import progress
 from portproof.infer.timing.answers.assess import Witnessed, assess
 from portproof.infer.timing.answers.judge import expected, never_varies
+from portproof.infer.timing.job import bench
 from portproof.infer.timing.processes.child import Server
 from portproof.infer.timing.processes.feed import Feeding
 from portproof.preprocess.cards.resolve import resolve_card
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-SIZE = 64
 #: Subject -> backend, model file, precision. The int8 file has dynamic ranges, one a batch.
 SUBJECTS = {
     "eager": ("eager", "weights.pth", None),
@@ -62,7 +63,7 @@ def _timm(name, **settings):
 
 def constant():
     \"\"\"torchvision begins with a head of zeros: one answer to everything.\"\"\"
-    return torchvision.models.VisionTransformer(64, 16, 2, 4, 64, 128, num_classes=100)
+    return torchvision.models.VisionTransformer(SIZE, 16, 2, 4, 64, 128, num_classes=100)
 
 
 def shufflenet():
@@ -78,7 +79,7 @@ mobilenetv3 = _timm("mobilenetv3_small_050")
 efficientnet = _timm("efficientnet_b0")
 regnety = _timm("regnety_002")
 convnext = _timm("convnext_atto")
-vit = _timm("vit_tiny_patch16_224", img_size=64)
+vit = _timm("vit_tiny_patch16_224", img_size=SIZE)
 """
 NAMES = (
     *("resnet18", "mobilenetv3", "efficientnet", "regnety", "convnext", "vit"),
@@ -244,13 +245,13 @@ def heard(label: str, fault: Fault | None = None) -> Side:
     return side
 
 
-def prepare(name: str) -> None:
+def prepare(name: str, size: int) -> None:
     """Weights, card and ONNX files of a model in the working directory."""
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    Path("models.py").write_text(MODELS, encoding="utf-8")
-    Path("card.yaml").write_text(CARD.format(name=name, size=SIZE), encoding="utf-8")
+    Path("models.py").write_text(MODELS.replace("SIZE", str(size)), encoding="utf-8")
+    Path("card.yaml").write_text(CARD.format(name=name, size=size), encoding="utf-8")
     torch.manual_seed(0)
     torch.save(build_model(resolve_card("card.yaml"), None).state_dict(), "weights.pth")
     export("weights.pth", "model.onnx", "card.yaml", opset=13)
@@ -305,31 +306,54 @@ def planted(sides: dict[str, Side], label: str, tally: dict[str, dict[str, list[
                     counts.append(not verdicts[label, batch].ok)
 
 
+def cost(name: str) -> None:
+    """A bench as a user runs it: the seconds of all that judging needs, and of the bench."""
+    began = time.perf_counter()
+    subjects = ["port=ort:model.onnx", "reference=eager:weights.pth"]
+    done = bench(subjects, BATCHES, card="card.yaml")
+    whole = time.perf_counter() - began
+    asked = {(m.label, m.batch): m.answers for m in done.measurements if m.answers}
+    spent, calls = sum(a.seconds for a in asked.values()), sum(a.calls for a in asked.values())
+    counted = sum(len(m.samples) + len(m.warmup) + len(m.blocks) for m in done.measurements)
+    print(
+        f"cost: {name}: {spent:.2f} s of {whole:.1f} s ({spent / whole:.1%}), {calls} calls beside"
+        f" {counted}; they are the first window of the warm-up"
+    )
+
+
 def main() -> None:
-    """Print a line a healthy subject, then one a fault."""
+    """Print a line a healthy subject, then one a fault, then the cost."""
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for flag, default in (("models", NAMES), ("subjects", SUBJECTS), ("planted", ("ort",))):
         options.add_argument(f"--{flag}", default=",".join(default), help="default: %(default)s")
+    options.add_argument("--cost", action="store_true", help="bench each model instead")
+    options.add_argument("--size", type=int, default=64, help="of an image (default 64)")
     given = options.parse_args()
     labels = [x for x in given.subjects.split(",") if x]
     progress.configure(quiet=True)
     tally: dict[str, dict[str, list[int]]] = {}
     alarms = rows = 0
-    print("| model | subject | of size | of spread | spread of size | false alarms |")
-    print("|---|---|---|---|---|---|")
+    if not given.cost:
+        print("| model | subject | of size | of spread | spread of size | false alarms |")
+        print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in given.models.split(","):
             home = Path(folder, name)
             home.mkdir()
             os.chdir(home)
-            prepare(name)
+            prepare(name, given.size)
+            if given.cost:
+                cost(name)
+                continue
             sides, found = healthy(name, labels)
             alarms, rows = alarms + found, rows + len(sides) * len(BATCHES)
             for label in filter(None, given.planted.split(",")):
                 planted(sides, label, tally)
         os.chdir(ROOT)
+    if given.cost:
+        return
     print(f"\nfalse alarms: {alarms} of {rows}\n")
     print("| fault | subject | found alone | found beside a healthy one |")
     print("|---|---|---|---|")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,14 +109,24 @@ class Witness:
         """The first row that is timed."""
         return one_row(self._ring[0], 0)
 
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """The seconds of what is done inside are part of the evidence."""
+        began = time.perf_counter()
+        yield
+        self.evidence.seconds += time.perf_counter() - began
+
     def hear(self, name: Name, outputs: dict[str, Array]) -> None:
         """Keep the answers to the first timed batch, before the next call is made."""
-        self._keep(name, self._timed[: self._batch], outputs)
+        with self._counted():
+            self._keep(name, self._timed[: self._batch], outputs)
 
     def ask(self) -> list[float]:
         """The calls before the warm-up, which warm the session like any others; their seconds."""
-        if self._batch == 1:
-            return self._ask_singles()
+        with self._counted():
+            return self._ask_singles() if self._batch == 1 else self._ask_batches()
+
+    def _ask_batches(self) -> list[float]:
         rows, order = self._mixed()
         seconds = [
             self._call("mixed", [self._made[i] for i in order], rows),
@@ -132,7 +142,7 @@ class Witness:
         if self._fixed or self._batch == 1:
             return self._batch == 1
         before = len(self.evidence.calls)
-        with contextlib.suppress(PortProofError):
+        with self._counted(), contextlib.suppress(PortProofError):
             self._ask_singles()
             return True
         del self.evidence.calls[before:]
@@ -142,7 +152,8 @@ class Witness:
         """Ask a session that was just loaded for the made rows first."""
         self._session = session
         rows, order = self._mixed()
-        self._call("anew", [self._made[i] for i in order], rows)
+        with self._counted():
+            self._call("anew", [self._made[i] for i in order], rows)
 
     def _mixed(self) -> tuple[dict[str, Array], list[int]]:
         order = list(range(self._batch))
@@ -167,7 +178,6 @@ class Witness:
         seconds = time.perf_counter() - began
         self._keep(name, keys, outputs)
         self.evidence.extra_calls += 1
-        self.evidence.seconds += time.perf_counter() - began
         return seconds
 
     def _keep(self, name: Name, keys: Sequence[Key], outputs: dict[str, Array]) -> None:

@@ -7,11 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from portproof.measurement import Measurement, Performance, Ratio, write_performance
-from portproof.rundir.gates import judge
+from portproof.measurement import (
+    Answers,
+    Measurement,
+    Performance,
+    Ratio,
+    read_performance,
+    write_performance,
+    wrong_answers,
+)
+from portproof.rundir.gates import best_measured, judge
 from portproof.rundir.layout import RunDir
 from portproof.rundir.plan import table_columns
 from portproof.rundir.settings import Settings
+from portproof.verdict import Verdict
 
 COMPARED = {
     "verdict": "PASS",
@@ -144,6 +153,37 @@ def test_a_device_that_was_timed_alone_is_not_judged_by_its_hosts_processor(
     gate = judged.gates[1]
     assert (str(gate.verdict), said in gate.reason) == (verdict, True), gate.reason
     assert judged.exit_code == 4
+
+
+@pytest.mark.parametrize("gate", ["accuracy", "speed", "all"])
+@pytest.mark.parametrize("who", ["ort", "eager"])
+def test_wrong_answers_have_no_speed(tmp_path: Path, gate: str, who: str) -> None:
+    (tmp_path / "compare.json").write_text(json.dumps(COMPARED))
+    measured(tmp_path, (1.4, 1.6))
+    performance = read_performance(tmp_path / "ort/perf.json")
+    for measurement in performance.measurements:
+        measurement.answers = Answers(ok=measurement.label != who, reason="row 2 is random")
+    performance.wrong, performance.ratios = wrong_answers(performance.measurements), []
+    write_performance(tmp_path / "ort/perf.json", performance)
+    judged = judge(RunDir(tmp_path, settings(gate)))
+    speed = judged.gates[1]
+    assert speed.verdict is Verdict.FAIL
+    assert speed.reason == f"wrong answers have no speed: {who}, batch 1: row 2 is random"
+    assert judged.exit_code == (0 if gate == "accuracy" else 1)
+    assert "images/s" not in judged.text
+
+
+def test_the_best_batch_is_one_that_answers_right(tmp_path: Path) -> None:
+    right = {"model": "m", "backend": "ort", "boundary": "call", "precision": "fp32"}
+    found = [
+        Measurement(
+            label="ort", batch=batch, clients=1, inputs="random", blocks=[[seconds]], **right
+        )  # type: ignore[arg-type]
+        for batch, seconds in ((1, 0.01), (32, 0.02))
+    ]
+    assert best_measured(Performance(measurements=found), "ort") == (32, 1600.0)
+    found[1].answers = Answers(ok=False, reason="NaN")
+    assert best_measured(Performance(measurements=found), "ort") == (1, 100.0)
 
 
 def test_a_device_that_was_not_timed_has_not_finished(tmp_path: Path) -> None:

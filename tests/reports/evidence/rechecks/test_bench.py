@@ -77,3 +77,16 @@ def test_a_doubt_that_is_left_out_is_found(timed: Path) -> None:
     lines = [line for line in changes(timed) if "reasons do not say" in line]
     assert lines
     assert "t4, batch 4: the medians of 2 runs differ by" in lines[0]
+
+
+def test_a_wrong_answer_that_is_hushed_up_is_found(timed: Path) -> None:
+    perf = timed / "t4/perf.json"
+    performance = json.loads(perf.read_text())
+    performance["measurements"][0]["answers"] = {"ok": False, "reason": "NaN"}
+    perf.write_text(json.dumps(performance))
+    assert any("perf.json: wrong says [], the files below it give" in x for x in changes(timed))
+    performance["wrong"] = ["t4, batch 4: NaN"]
+    ratio = {"a": "t4", "b": "t4", "batch": 4, "boundary": "device", "ratio": 1.0, "ci95": None}
+    performance["ratios"] = [ratio]
+    perf.write_text(json.dumps(performance))
+    assert any("ratios[0] is of measurements that are not" in x for x in changes(timed))
