@@ -17,6 +17,7 @@ from portproof.infer.timing.answers.judge import (
     fault_of,
     judged_outputs,
     never_varies,
+    tells_rows_apart,
 )
 from portproof.infer.timing.answers.tolerances import Tolerance, own, port
 from portproof.infer.timing.answers.witness import Call, Evidence, Key
@@ -109,10 +110,13 @@ def _singles(batches: Mapping[int, Witnessed]) -> list[Call]:
 
 
 def _with(calls: list[Call], singles: list[Call]) -> list[Call]:
-    """The calls, and the batches of one if they are of the same kind of inputs."""
-    kinds = {key[2] for call in calls for key in call.keys}
-    own_singles = any(call.name == "single" for call in calls)
-    return calls + [c for c in singles if c.keys[0][2] in kinds and not own_singles]
+    """The calls, and the batches of one if they are of the same kind of inputs and outputs: files
+    of a fixed batch may differ.
+    """
+    if any(call.name == "single" for call in calls):
+        return calls
+    forms = {(key[2], *(o.name for o in call.outputs)) for call in calls for key in call.keys}
+    return calls + [c for c in singles if (c.keys[0][2], *(o.name for o in c.outputs)) in forms]
 
 
 def _alone(witnessed: Witnessed, singles: list[Call]) -> Answers:
@@ -130,6 +134,11 @@ def _alone(witnessed: Witnessed, singles: list[Call]) -> Answers:
     reason = fault_of(calls, own(witnessed.precision))
     if reason:
         return msgspec.structs.replace(answers, ok=False, reason=reason)
+    if not judged_outputs(calls):
+        reason = "no output has a row a sample, so there is nothing to compare"
+        return msgspec.structs.replace(answers, ok=None, reason=reason)
+    if not tells_rows_apart(calls, own(witnessed.precision)):
+        answers.checked.append("(other inputs change the answers by no more than rounding does)")
     names = {call.name for call in calls}
     answers.checked += [text for name, text in _CHECKS.items() if name in names]
     return answers

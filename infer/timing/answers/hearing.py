@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from portproof.infer.timing.answers.assess import Witnessed, assess, reference_of
 from portproof.infer.timing.answers.judge import never_varies
+from portproof.infer.timing.answers.tolerances import arithmetic
 from portproof.infer.timing.answers.witness import Evidence
 from portproof.infer.timing.processes.parent import ask
 from portproof.infer.timing.subject import Subject
@@ -34,8 +35,10 @@ class Hearing:
             singles = 1 not in self._batches and not self._has_singles(subject.label)
             found: list[Evidence | None] = ask(team.workers, "evidence", singles)
             evidence = [e for e in found if e is not None]
+            loaded = team.loaded[0]
+            rounding = arithmetic(loaded.precision, loaded.device, loaded.provider)
             self._heard.setdefault(subject.label, {})[batch] = Witnessed(
-                team.loaded[0].precision, evidence, harness=not evidence
+                rounding, evidence, harness=not evidence
             )
         self._reference = reference_of(
             [

@@ -209,8 +209,15 @@ def apart(distance: Floats, allowed: Floats, spread: Floats) -> str:
 
 def never_varies(calls: Sequence[Call]) -> bool:
     """Whether every row has the same answer, to the bit."""
-    for at in judged_outputs(calls):
+    places = judged_outputs(calls)
+    for at in places:
         rows = [np.asarray(call.outputs[at].values) for call in calls]
         if any((array != rows[0][:1]).any() for array in rows):
             return False
-    return True
+    return bool(places)
+
+
+def tells_rows_apart(calls: Sequence[Call], tolerance: Tolerance) -> bool:
+    """Whether other rows have answers that differ by more than rounding, in any slice."""
+    found = (expected(calls, at) for at in judged_outputs(calls))
+    return any((right.spread > right.allowed(tolerance)).any() for right in found)

@@ -31,6 +31,7 @@ class Tolerance:
 #: One subject with itself. What is not known counts as bf16.
 _OWN = {
     "fp32": Tolerance(160 * 2**-24, 0.01, 0.0),
+    "tf32": Tolerance(8 * 2**-11, 0.1, 0.25),
     "fp16": Tolerance(8 * 2**-11, 0.1, 0.25),
     "bf16": Tolerance(8 * 2**-8, 0.1, 0.25),
     "int8": Tolerance(0.03, 0.3, 0.25),
@@ -39,11 +40,22 @@ _OWN = {
 #: so this is loose, and no measure of its accuracy; a broken one is a whole spread away and more,
 #: as far as another input's answer.
 _PORT = {
-    "fp32": Tolerance(1e-3, 0.1, 0.1),
+    "fp32": Tolerance(1e-4, 0.1, 0.1),
+    "tf32": Tolerance(0.05, 0.5, 0.7),
     "fp16": Tolerance(0.05, 0.5, 0.7),
     "bf16": Tolerance(0.2, 0.7, 0.7),
     "int8": Tolerance(0.2, 0.7, 0.7),
 }
+
+
+def arithmetic(precision: str, device: str, provider: str | None) -> str:
+    """What decides the rounding: fp32 on a GPU may be TF32, with fp16's unit roundoff, unless the
+    runtime says that it is off.
+    """
+    may_be = (
+        precision == "fp32" and device.startswith("cuda") and "TF32 off" not in (provider or "")
+    )
+    return "tf32" if may_be else precision
 
 
 def own(precision: str) -> Tolerance:

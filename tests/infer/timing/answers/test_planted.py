@@ -14,8 +14,11 @@ import pytest
 
 from portproof import backend as backends
 from portproof.backend import LoadRequest
+from portproof.core.errors import ToolError
 from portproof.infer.timing.answers.assess import Witnessed, assess
-from portproof.infer.timing.answers.judge import never_varies
+from portproof.infer.timing.answers.judge import fault_of, never_varies
+from portproof.infer.timing.answers.tolerances import arithmetic, own
+from portproof.infer.timing.answers.witness import Call, Evidence, Output
 from portproof.infer.timing.processes.child import Server
 from portproof.infer.timing.processes.feed import Feeding
 from portproof.measurement import Answers
@@ -211,3 +214,80 @@ def test_one_answer_at_batch_1_and_several_elsewhere_is_wrong_at_both(heard: Any
 )
 def test_the_sentence_says_what_is_wrong(heard: Any, name: str, words: str) -> None:
     assert words in str(judged(heard, (4,), FAULTS[name], singles=name == "row swap")[4].reason)
+
+
+def test_a_model_that_cannot_take_made_rows_is_judged_by_the_timed_ones(
+    heard: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fussy(session: Any, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        if np.abs(feeds["image"]).max() < 2:
+            raise ToolError("the model takes large values only")
+        return right(session, feeds)
+
+    right = Faulty.run
+    large = 10 * np.random.default_rng(3).normal(size=(44, 3, 2, 2)).astype(np.float32)
+    monkeypatch.setattr(Feeding, "batches", lambda *_: [{"image": large[:4]}])
+    made = {"image": np.zeros((4, 3, 2, 2), np.float32)}
+    monkeypatch.setattr("portproof.infer.timing.answers.witness.strong_rows", lambda *_: made)
+    monkeypatch.setattr(Faulty, "run", fussy)
+    assert judged(heard, (4,))[4].ok is True
+    assert judged(heard, (4,), FAULTS["row swap"])[4].ok is False
+
+
+def test_outputs_that_are_no_rows_are_not_said_to_be_checked() -> None:
+    boxes = Call("first", (("timed", 0, "f"),), (Output("boxes", (7, 4), None, (False,)),))
+    (answers,) = assess({"a": {1: Witnessed("fp32", [Evidence([boxes])])}}, None).values()
+    assert answers.ok is None
+    assert "nothing to compare" in str(answers.reason)
+
+
+def test_masks_widen_nothing_and_equal_infinities_are_equal() -> None:
+    """A constant -1e9 beside small answers, and an infinity that is the same both times."""
+
+    def two(one: float, other: float) -> list[Call]:
+        calls = []
+        for a in (one, other):
+            values = np.array([[a, -1e9, np.inf], [2 * a, -1e9, np.inf]], np.float32)
+            keys: Any = (("made", 0, "f"), ("made", 1, "f"))
+            calls.append(Call("mixed", keys, (Output("o", (3,), values, (False, False)),)))
+        return calls
+
+    assert fault_of(two(0.1, 0.1000001), own("fp32")) is None
+    assert fault_of(two(0.1, 0.11), own("fp32")) is not None
+
+
+def test_a_wrong_score_is_not_hidden_by_pixels() -> None:
+    def boxes(score: float) -> Call:
+        rows = np.array([[300 * i, 200 + i, score * (1 + i)] * 4 for i in range(3)], np.float32)
+        keys: Any = tuple(("made", i, "f") for i in range(3))
+        return Call("mixed", keys, (Output("o", (4, 3), rows, (False,) * 3),))
+
+    assert fault_of([boxes(0.1), boxes(0.1)], own("fp32")) is None
+    assert fault_of([boxes(0.1), boxes(0.12)], own("fp32")) is not None
+
+
+@pytest.mark.parametrize(
+    ("precision", "flipped", "found"), [("fp32", 1, True), ("fp16", 1, False), ("fp16", 3, True)]
+)
+def test_whole_numbers_may_flip_where_precision_is_low(
+    precision: str, flipped: int, found: bool
+) -> None:
+    keys: Any = tuple(("made", i, "f") for i in range(8))
+    right = np.arange(8).reshape(8, 1)
+    other = right.copy()
+    other[:flipped] += 40
+    calls = [Call("mixed", keys, (Output("o", (), v, (False,) * 8),)) for v in (right, other)]
+    assert (fault_of(calls, own(precision)) is not None) is found
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "provider", "rounds"),
+    [
+        ("fp32", "cpu", None, "fp32"),
+        ("fp32", "cuda:0", "CUDA 12.8, TF32 off", "fp32"),
+        ("fp32", "cuda:0", "TensorRT 10", "tf32"),
+        ("fp16", "cuda:0", "TensorRT 10", "fp16"),
+    ],
+)
+def test_what_rounds(precision: str, device: str, provider: str | None, rounds: str) -> None:
+    assert arithmetic(precision, device, provider) == rounds
