@@ -172,6 +172,9 @@ def _section(of_model: Sequence[Part]) -> list[str]:
         for batch, performance in found.items()
     ]
     notes = [
+        f"Batch {b} answers wrongly: {'; '.join(p.wrong)}." for b, p in found.items() if p.wrong
+    ]
+    notes += [
         f"Batch {b} is unstable: {'; '.join(p.reasons)}."
         for b, p in found.items()
         if p.status != "ok"
@@ -189,6 +192,6 @@ def _mean_ms(performance: Performance, label: str) -> str:
         s
         for m in performance.measurements
         if (m.label, m.boundary) == (label, "call")
-        for s in m.samples
+        for s in m.valid
     ]
     return f"{1e3 * statistics.fmean(samples):.2f}" if samples else ""

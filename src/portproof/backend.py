@@ -105,7 +105,9 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """The module of a backend."""
+    """The module of a backend. One that computes nothing also says ``HARNESS_ONLY = True``: a bench
+    does not judge its answers.
+    """
 
     #: Suffixes of the model files that it opens, with the dot; empty: any.
     SUFFIXES: tuple[str, ...]

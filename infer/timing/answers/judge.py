@@ -155,8 +155,10 @@ def _not_a_number(calls: Sequence[Call]) -> str | None:
                 if nan and (key[0] == "timed" or (key, at) in known)
             ]
             if rows:
+                ever = any(key[0] == "timed" and place == at for key, place in known)
+                hint = "" if ever else "; a model that takes only some values needs --inputs real"
                 some = f"{len(rows)} of {call.batch} rows of a batch"
-                return f"output '{output.name}' is not a number (NaN) in {some}"
+                return f"output '{output.name}' is not a number (NaN) in {some}{hint}"
     return None
 
 

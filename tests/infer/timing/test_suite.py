@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.infer.timing.suite import read_suite
+from portproof.infer.timing.suite import Suite, SuiteSubject, read_suite, table
+from portproof.measurement import Answers, Measurement, Performance, wrong_answers
 
 SUITE = """\
 about: a test
@@ -60,3 +61,24 @@ def test_shipped_suites_are_readable_and_a_wrong_one_is_refused(root: Path, tmp_
     (tmp_path / "s.yaml").write_text("about: x\nmodels: []\nsubjects: []\n")
     with pytest.raises(InputError, match="at least one of each"):
         read_suite(tmp_path / "s.yaml")
+
+
+def test_a_subject_that_answers_wrongly_has_an_empty_cell_and_a_reason() -> None:
+    facts = {"model": "m", "backend": "ort", "precision": "fp32", "clients": 1, "batch": 1}
+    measurements = [
+        Measurement(
+            label=label,
+            boundary="call",
+            inputs="random",
+            blocks=[[0.004]],
+            answers=Answers(ok=ok, reason="NaN"),
+            **facts,
+        )  # type: ignore[arg-type]
+        for label, ok in (("right", True), ("wrong", False))
+    ]
+    subjects = tuple(SuiteSubject(label=m.label, backend="ort") for m in measurements)
+    suite = Suite(about="two", models=("m",), subjects=subjects, batches=(1,))
+    done = Performance(measurements=measurements, wrong=wrong_answers(measurements))
+    text = table(suite, {"m": done}, [])
+    assert "| 1 | 4.00 |  |" in text
+    assert "Wrong answers: wrong, batch 1: NaN." in text

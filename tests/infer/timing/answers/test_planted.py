@@ -234,6 +234,14 @@ def test_a_model_that_cannot_take_made_rows_is_judged_by_the_timed_ones(
     assert judged(heard, (4,), FAULTS["row swap"])[4].ok is False
 
 
+def test_where_every_answer_is_nan_real_inputs_are_named(heard: Any) -> None:
+    always = judged(heard, (1, 4), lambda a, _: a * np.nan)
+    above = judged(heard, (1, 4), FAULTS["NaN above batch 2"])
+    assert [a.ok for a in (*always.values(), *above.values())] == [False, False, True, False]
+    assert "needs --inputs real" in str(always[4].reason)
+    assert "--inputs" not in str(above[4].reason)
+
+
 def test_outputs_that_are_no_rows_are_not_said_to_be_checked() -> None:
     boxes = Call("first", (("timed", 0, "f"),), (Output("boxes", (7, 4), None, (False,)),))
     (answers,) = assess({"a": {1: Witnessed("fp32", [Evidence([boxes])])}}, None).values()
