@@ -172,7 +172,10 @@ def _add_reference(
         if why:
             name = calls[0].outputs[mine].name
             answers.ok, answers.checked = False, []
-            answers.reason = f"output '{name}' is not that of '{reference}': {why}"
+            answers.reason = (
+                f"output '{name}' is not that of '{reference}': {why}; different models belong in"
+                " benches of their own"
+            )
             return
     answers.checked.append(f"the answers of '{reference}'")
 
