@@ -16,6 +16,7 @@ from portproof.reports.claims.facts.conclusions import conclusions, uses
 from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import COMMAND, device_in, devices_in
 from portproof.reports.claims.read.logs_in_text import Log
+from portproof.reports.claims.read.models import Models
 from portproof.reports.claims.read.plain_text import Document
 from portproof.reports.claims.read.prose import Claim
 
@@ -53,16 +54,19 @@ class AssignedLog:
         return chips_of(self.device)
 
 
-def assigned_logs(document: Document, logs: list[Log], claims: list[Claim]) -> list[AssignedLog]:
+def assigned_logs(
+    document: Document, logs: list[Log], claims: list[Claim], models: Models
+) -> list[AssignedLog]:
     """Every log with its labels, conclusions and device."""
     runs = [AssignedLog(log) for log in logs]
     for index, run in enumerate(runs):
         floor = max((other.log.last for other in runs[:index]), default=-1)
         ceiling = min((other.log.first for other in runs[index + 1 :]), default=len(document.lines))
-        run.conclusions = conclusions(document, run.log, claims, ceiling)
         floor = max([floor, *(claim.line for claim in claims if claim.line < run.log.first)])
         run.labels += labels_above(document, run.log.family, run.log.first, floor)
         run.labels += labels_measured(run.log)
+        batches = frozenset(label.batch for label in run.labels)
+        run.conclusions = conclusions(document, run.log, claims, ceiling, batches, models)
         run.labels += labels_concluded(run.log, run.conclusions)
         run.device = _device(document, run, {claim.line for claim in claims})
     return runs

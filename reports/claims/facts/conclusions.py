@@ -5,6 +5,7 @@ from __future__ import annotations
 from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import COMMAND, PERF_FILE, batch_in
 from portproof.reports.claims.read.logs_in_text import Log
+from portproof.reports.claims.read.models import Models
 from portproof.reports.claims.read.plain_text import Document
 from portproof.reports.claims.read.printed import RESTATED, deviation
 from portproof.reports.claims.read.prose import Claim
@@ -13,16 +14,27 @@ from portproof.reports.claims.read.prose import Claim
 _BELOW = 8
 
 
-def conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int) -> list[Claim]:
+def conclusions(
+    document: Document,
+    log: Log,
+    claims: list[Claim],
+    ceiling: int,
+    batches: frozenset[int],
+    models: Models,
+) -> list[Claim]:
     """The claims below a log that are drawn from it: those that use its figure, and the first one
-    if nothing is between.
+    if nothing is between. ``batches`` are what the file name, the titles and the figures of the log
+    name.
     """
+
     principal = log.principal
     stop = min(ceiling, log.last + 1 + _BELOW)
     heading = next((h.line for h in document.headings if log.last < h.line < stop), stop)
     drawn: list[Claim] = []
     for claim in claims:
         if not log.last < claim.line < heading or principal is None:
+            continue
+        if models.part(claim.line, log.first):
             continue
         if (claim.device in ("GPU", "other GPU")) != (
             log.family == "trtexec"
@@ -37,9 +49,23 @@ def conclusions(document: Document, log: Log, claims: list[Claim], ceiling: int)
             and not sums_up
             and not any(_leads_on(document.lines[n]) for n in range(log.last + 1, claim.line))
         )
+        if _is_of_other_batch(claim, log, batches) and not _is_printed(claim, log):
+            continue
         if uses(claim, log) or adjacent:
             drawn.append(claim)
     return drawn
+
+
+def _is_of_other_batch(claim: Claim, log: Log, batches: frozenset[int]) -> bool:
+    """Whether a figure is stated for a batch that is none of those that name the log's."""
+    plain = claim.form == "plain" and not log.is_latency
+    return plain and claim.batch is not None and bool(batches) and claim.batch not in batches
+
+
+def _is_printed(claim: Claim, log: Log) -> bool:
+    """Whether the claim prints the log's figure, digit by digit."""
+    principal = log.principal
+    return bool(principal and claim.figure and claim.figure.value == principal.value)
 
 
 def _leads_on(line: str) -> bool:

@@ -13,12 +13,15 @@ from portproof.reports.claims.facts.batch_sources import BatchLabel, labels_of_c
 from portproof.reports.claims.read.expressions import Worked, worked_in
 from portproof.reports.claims.read.grids import Grid, grids
 from portproof.reports.claims.read.logs_in_text import Log, logs_in
+from portproof.reports.claims.read.models import Models
 from portproof.reports.claims.read.plain_text import Document
 from portproof.reports.claims.read.printed import deviation
 from portproof.reports.claims.read.prose import Claim, claims_in
 from portproof.reports.claims.read.rate_tables import RateTable, tables_in
 
 T = TypeVar("T")
+#: How far above a log the sentence that is worked from it may stand, in lines.
+_CAPTION = 8
 #: A README shows at most some dozens of logs; beyond this it is no README, and pairing everything
 #: with everything would not end.
 _MOST_LOGS = 100
@@ -55,6 +58,11 @@ class DocumentFacts:
         return [
             f"there are too many {what}: only the first were read" for what in full if full[what]
         ]
+
+    @cached_property
+    def models(self) -> Models:
+        """The models that the commands name."""
+        return Models(self.document)
 
     @cached_property
     def grids(self) -> list[Grid]:
@@ -97,7 +105,7 @@ class DocumentFacts:
     @cached_property
     def runs(self) -> list[AssignedLog]:
         """The logs with the batch, the device and the conclusions that belong to each."""
-        runs = assigned_logs(self.document, self.logs, self.claims)
+        runs = assigned_logs(self.document, self.logs, self.claims, self.models)
         for run in runs:
             for claim in run.conclusions[:1]:
                 run.labels += self._labels_in_tables(claim, run.device)
@@ -129,7 +137,11 @@ class DocumentFacts:
         floor = -1
         lasts = sorted(log.last for log in self.logs)
         for claim in self.claims:
-            if id(claim) not in self.concluded and claim.form == "latency":
+            if (
+                id(claim) not in self.concluded
+                and claim.form == "latency"
+                and not self._is_caption(claim)
+            ):
                 log_above = (
                     lasts[bisect(lasts, claim.line) - 1] if lasts and lasts[0] <= claim.line else -1
                 )
@@ -141,6 +153,18 @@ class DocumentFacts:
                 )
             floor = claim.line
         return by_claim
+
+    def _is_caption(self, claim: Claim) -> bool:
+        """Whether a worked figure stands above the log that it is worked from, as its title."""
+        below = [log for log in self.logs if 0 < log.first - claim.line <= _CAPTION]
+        first = min(below, key=lambda log: log.first, default=None)
+        principal = first.principal if first else None
+        return bool(
+            principal
+            and claim.batch
+            and claim.operand
+            and claim.operand.value == principal.value
+        )
 
     def _labels_of_uses(self, claim: Claim) -> list[BatchLabel]:
         """The batches under which the same printed time is worked with elsewhere."""

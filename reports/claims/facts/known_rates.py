@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.rate_sources import npu_meant, rate_sources, sources_of
 from portproof.reports.claims.read.chips import chips_of
-from portproof.reports.claims.read.context import device_spans
+from portproof.reports.claims.read.context import NPU_WORD, device_spans
 
-_NPU = re.compile("npu", re.IGNORECASE)
 #: Asks for each device's own best batch.
 BEST = None
 
@@ -35,7 +33,7 @@ def devices_named(facts: DocumentFacts, text: str) -> list[str]:
     """
     spans = device_spans(text)
     if npu := facts.once(npu_meant):
-        spans += [(match.start(), npu) for match in _NPU.finditer(text)]
+        spans += [(match.start(), npu) for match in NPU_WORD.finditer(text)]
     return list(dict.fromkeys(name for _, name in sorted(spans)))
 
 

@@ -12,7 +12,7 @@ from portproof.reports.claims.facts.misquotes import misquotes
 from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import NPUS, OTHER_CONDITION
 from portproof.reports.claims.read.logs_in_text import PastedFigure
-from portproof.reports.claims.read.printed import Printed, deviation, same
+from portproof.reports.claims.read.printed import RESTATED, Printed, deviation, same
 from portproof.reports.claims.read.prose import Claim
 
 _MOST_SOURCES = 20
@@ -150,8 +150,21 @@ def _times(text: str, chips: int) -> str:
     return f"{text}*{chips}" if chips > 1 else text
 
 
+def _follows(claim: Claim) -> float | None:
+    """What the operands of a worked figure give; None for a figure that is only stated."""
+    if claim.operand is None or claim.form == "plain":
+        return None
+    if claim.form == "rate":
+        return claim.operand.value * claim.factor
+    return 1000 * claim.factor / claim.operand.value if claim.operand.value else None
+
+
 def _claim_source(claim: Claim) -> RateSource:
     others: list[float] = []
+    follows = _follows(claim)
+    if follows is not None and deviation(claim.value, follows) > RESTATED:
+        # A result that does not follow is no source: what its operands give is one.
+        return RateSource(follows, tuple(others), claim.line, claim.text)
     if claim.operand and claim.form == "rate":
         others = [claim.operand.value, claim.operand.value * claim.factor]
     elif claim.operand and claim.operand.value:

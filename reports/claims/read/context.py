@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portproof.reports.claims.read.plain_text import Document
 
 LARGEST_BATCH = 1024
 
@@ -44,6 +48,8 @@ OTHER_CONDITION = re.compile(
     re.IGNORECASE,
 )
 _MORE = re.compile(r"\d{1,3}")
+_CODE = re.compile(r"[{};]|\w\(|^\s*(?:#|//|\$|>>>)|\[(?:INFO|I|W|E|DEBUG)\]|\w\s?=\s?[\w\"']*$")
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 _DEVICES = (
     ("310B", re.compile(r"(?<![\d.])310\s?B\d?(?![A-Za-z])", re.IGNORECASE)),
@@ -53,9 +59,12 @@ _DEVICES = (
     ),
     ("310", re.compile(r"(?<![\d.])310(?!\d|\.\d|\s?[BP]\d?(?![A-Za-z]))", re.IGNORECASE)),
     ("910", re.compile(r"(?<![\d.])910[AB]?\d?(?!\d|\.\d)", re.IGNORECASE)),
-    ("GPU", re.compile(r"(?<![A-Za-z0-9])T4(?![0-9])|(?<![A-Za-z])gpu", re.IGNORECASE)),
+    # "GPUs" is a number of cards.
+    ("GPU", re.compile(r"(?<![A-Za-z0-9])T4(?![0-9])|(?<![A-Za-z])gpu(?!s)", re.IGNORECASE)),
     ("other GPU", re.compile(r"(?<![A-Za-z0-9])(?:[AVP]100|A10|A30|RTX\s?\d{4})(?![0-9A-Za-z])")),
 )
+#: The word, and not the middle of "Input".
+NPU_WORD = re.compile(r"(?<![A-Za-z])npu(?![A-Za-z])", re.IGNORECASE)
 #: The chips that models are ported to; the 910 trains them.
 PORTED_TO = ("310", "310P", "310B")
 NPUS = (*PORTED_TO, "910")
@@ -113,6 +122,18 @@ def device_in(text: str) -> str | None:
     """The device that a text names, when it names exactly one."""
     devices = devices_in(text)
     return devices[0] if len(devices) == 1 else None
+
+
+def states(document: Document, number: int) -> bool:
+    """Whether a line may state something: outside a code block, or in one with words of a report
+    and not of code.
+    """
+    line = document.lines[number]
+    if not document.fenced[number]:
+        return True
+    if COMMAND.search(line) or _CODE.search(line):
+        return False
+    return bool(_CHINESE.search(line)) or bool(batches_in(line) and devices_in(line))
 
 
 def command_batch(line: str) -> int | None:

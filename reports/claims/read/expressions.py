@@ -13,6 +13,11 @@ _TOKEN = re.compile(
 )
 _OPERATOR = re.compile(r"[*/=<>+]|\d\s?[xX]\s?[\d(]")
 _UNIT = re.compile(r"\d\s?(?:fps|qps)", re.IGNORECASE)
+#: What is compared for a batch is a rate, without its unit too.
+_OF_A_BATCH = re.compile(
+    r"(?:batch|bs)_?(?:size)?\s?=?\s?\d{1,4}\s?[:,]\s?\d{1,9}\.\d{1,9}\s?[<>]\s?\d{1,9}\.\d",
+    re.IGNORECASE,
+)
 _COMPARED_DEVICE = re.compile(
     r"(?<=[<>])\s?(?:T4|310P?|710|GPU|NPU)\s?:?(?=\s?\d{1,9}(?:\.\d|fps))", re.IGNORECASE
 )
@@ -75,7 +80,8 @@ def worked_in(text: str) -> Iterator[Worked]:
         position = start.start()
         tokens, end = _run(text, position)
         if not (position and _GLUED.match(text[position - 1])):
-            worked = _read(tokens, position, end, _UNIT.search(text, position, end) is not None)
+            rates = _UNIT.search(text, position, end) is not None or _OF_A_BATCH.search(text)
+            worked = _read(tokens, position, end, bool(rates))
             if worked:
                 yield worked
         position = max(end, position + 1)

@@ -57,6 +57,13 @@ _MOST_BRACKETS = 50
 _MARKED = re.compile(r"\]\(|[<~`&\\]")
 _TIMES = re.compile(r"乘以?\s*(?=\d)")
 _PRODUCT_IS = re.compile(r"(?<=\d)(\s?\*\s?\d{1,3}\s?)(?:即为|等于|得到|为|是|得)\s?(?=\d)")
+#: "1,164.0" and "=1,164", but not the list of "bs 1,300.7fps" or "(224,224)".
+_THOUSANDS = re.compile(
+    r"(?<![A-Za-z0-9_.,])(?<!bs )(?<!batch )\d{1,3}(?:,\d{3}){1,4}"
+    r"(?=\.\d|\s?(?:fps|qps|samples?/s|im(?:a)?ge?s?/s)(?![A-Za-z]))(?!\.\d{1,9}[,.]\d)"
+    r"|(?<=[=<>])\s?\d{1,3}(?:,\d{3}){1,4}(?![\d,])",
+    re.IGNORECASE,
+)
 _HASHES = re.compile(r"\s{0,3}(#{1,6})(?!#)\s*")
 #: Titles are languages; other words behind a fence are prose.
 _FENCE = re.compile(r"`{3,}\s{0,3}(?:[A-Za-z{][\x21-\x5f\x61-\x7e ]{0,40})?")
@@ -72,6 +79,7 @@ def plain(text: str) -> str:
     marked = _MARKED.search(text) and text.count("[") <= _MOST_BRACKETS
     text = (_unmarked(text) if marked else text).translate(_TRANSLATION)
     text = _TIMES.sub("*", text).replace("**", "").replace("`", " ")
+    text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
     return _PRODUCT_IS.sub(r"\1=", text).strip("\r\n")
 
 

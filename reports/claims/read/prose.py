@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from portproof.reports.claims.read.chips import device_of
-from portproof.reports.claims.read.context import CHIP_NUMBERS, batches_in, device_in, device_spans
+from portproof.reports.claims.read.context import (
+    CHIP_NUMBERS,
+    batches_in,
+    device_in,
+    device_spans,
+    states,
+)
 from portproof.reports.claims.read.expressions import Term, Worked
 from portproof.reports.claims.read.logs_in_text import Log
 from portproof.reports.claims.read.plain_text import Document
@@ -89,7 +95,7 @@ def claims_in(
         worked = worked_on.get(number, [])
         on_gpu = bool(worked) and _is_on_gpu(document, number)
         claims = [claim for w in worked for claim in _worked_claims(w, line, number, on_gpu)]
-        if not claims and (not document.fenced[number] or _PRINTED_RATE.search(line)):
+        if not claims and (states(document, number) or _PRINTED_RATE.search(line)):
             item = _device_of_item(document, number)
             claims = [
                 replace(claim, device=claim.device or item)
@@ -149,7 +155,11 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
         device = _device_at(line, worked.start, worked.end)
         if device is None and form == "rate" and batches != (factor,) and not on_gpu:
             device = device_of(factor)
-        elif device is None and form == "latency" and _is_against_card(worked, index):
+        elif (
+            device is None
+            and form == "latency"
+            and (on_gpu or _is_against_card(worked, index))
+        ):
             device = "GPU"
         yield Claim(
             number,

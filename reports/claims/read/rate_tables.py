@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from portproof.reports.claims.read.context import (
+    NPU_WORD,
     NPUS,
     batches_in,
     device_in,
@@ -96,9 +97,10 @@ def _is_of_rates(document: Document, grid: Grid) -> bool:
     """Whether a column that only names a device can be taken for throughputs: nothing around the
     table names another quantity.
     """
-    above = [line for line in document.lines[max(0, grid.line - 4) : grid.line] if line.strip()][
-        -1:
-    ]
+    near = range(max(0, grid.line - 4), grid.line)
+    above = [document.lines[n] for n in near if document.lines[n].strip()][-1:]
+    # The last row of another table is no title of this one.
+    above = [line for line in above if "|" not in line]
     headings = document.headings_above(grid.line)
     title = [line for line in above if len(line) < _LONGEST_TITLE]
     for text in (grid.rows[0][0].text, *title, *(h.text for h in headings[:1])):
@@ -213,7 +215,8 @@ def _devices(header: str) -> list[str]:
     named = devices_in(header)
     if not named and _BASELINE.search(header):
         return ["GPU"]
-    if not any(name in NPUS for name in named) and re.search("npu", header, re.IGNORECASE):
-        at = header.lower().index("npu")
+    npu = NPU_WORD.search(header)
+    if npu and not any(name in NPUS for name in named):
+        at = npu.start()
         named = ["NPU", *named] if not named or device_spans(header)[0][0] > at else [*named, "NPU"]
     return named

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
-from portproof.reports.claims.read.context import PORTED_TO, devices_in
+from portproof.reports.claims.read.context import PORTED_TO, devices_in, states
 from portproof.reports.claims.read.grids import Grid, GridCell
 from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed
 from portproof.reports.claims.rules.accuracy import (
@@ -196,7 +196,7 @@ def _within(facts: DocumentFacts, pairs: list[_Reached]) -> Iterator[Answer]:
 def _stated(facts: DocumentFacts, pairs: list[_Reached]) -> Iterator[Answer]:
     """Differences and shares stated in prose: one of the pairs must show them."""
     for number, line in enumerate(facts.document.lines):
-        if "|" in facts.document.raw[number] or facts.document.fenced[number]:
+        if "|" in facts.document.raw[number] or not states(facts.document, number):
             continue
         for match in _DIFFERENCE.finditer(line):
             meant = _meant(line, match, pairs)

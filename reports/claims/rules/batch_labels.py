@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from portproof.reports.claims.agreement import Agreement, Answer, Checked
 from portproof.reports.claims.facts.batch_sources import BatchLabel
 from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.context import TUNED
+
+_LEAST_DIGITS = 4
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
@@ -15,6 +18,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
         if len(run.labels) > 1:
             yield from _judge(facts, run.labels)
     yield from _borrowed(facts)
+    yield from _in_tables(facts)
     for labels in facts.loose_labels.values():
         if len(labels) > 1:
             yield from _judge(facts, labels)
@@ -50,6 +54,30 @@ def _borrowed(facts: DocumentFacts) -> Iterator[Answer]:
         )
         verdict = Agreement.AGREES if right else sure
         yield Checked(verdict, "log-self", claim.line + 1, stated, derived, run.log.last + 1)
+
+
+def _in_tables(facts: DocumentFacts) -> Iterator[Answer]:
+    """A rate that is stated for one batch, and stands digit by digit in a table's row of another,
+    while the row of the stated batch has another figure.
+    """
+    columns = [c for table in facts.tables for c in table.rates if not c.latency and not c.variant]
+    for claim in facts.claims:
+        line = facts.document.lines[claim.line]
+        if claim.form != "plain" or claim.figure is None or not claim.batch or TUNED.search(line):
+            continue
+        figure = claim.figure
+        holders = [
+            (c, v) for c in columns for v in c.values if v.batch and v.figure.text == figure.text
+        ]
+        if len(holders) != 1 or figure.digits < _LEAST_DIGITS:
+            continue
+        column, holder = holders[0]
+        own = [v for v in column.values if v.batch == claim.batch and not v.best]
+        if claim.device not in (None, column.device) or len(own) != 1 or own[0] is holder:
+            continue
+        derived = f"batch {holder.batch}: batch {claim.batch} has {own[0].figure.text} in the table"
+        stated, verdict = line.strip()[:80], Agreement.CONTRADICTION
+        yield Checked(verdict, "log-self", claim.line + 1, stated, derived, holder.line + 1)
 
 
 def _judge(facts: DocumentFacts, labels: list[BatchLabel]) -> Iterator[Answer]:

@@ -9,7 +9,7 @@ from portproof.reports.claims.agreement import Agreement, Answer, Checked, grade
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.known_rates import devices_named
 from portproof.reports.claims.read.chips import chips_of
-from portproof.reports.claims.read.context import TUNED, batches_in
+from portproof.reports.claims.read.context import TUNED, batches_in, states
 from portproof.reports.claims.read.printed import NUMBER, Printed, as_printed, deviation, same
 from portproof.reports.claims.read.rate_cells import RateCell
 from portproof.reports.claims.read.rate_tables import RateColumn
@@ -35,7 +35,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
         if (
             "|" in facts.document.raw[number]
             or len(line) > _LONGEST
-            or facts.document.fenced[number]
+            or not states(facts.document, number)
         ):
             continue
         if _BEST.search(line) and not TUNED.search(line):

@@ -9,7 +9,7 @@ from portproof.reports.claims.agreement import Agreement, Answer, Checked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.known_rates import Rate, common_batches, devices_named, rates
 from portproof.reports.claims.read.chips import most_chips
-from portproof.reports.claims.read.context import TUNED, batches_in
+from portproof.reports.claims.read.context import TUNED, batches_in, states
 from portproof.reports.claims.read.printed import OTHER_RUN, shown
 
 KIND = "policy"
@@ -30,7 +30,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
     for number, line in enumerate(facts.document.lines):
         if (
             "|" in facts.document.raw[number]
-            or facts.document.fenced[number]
+            or not states(facts.document, number)
             or len(line) > 400
             or TUNED.search(line)
         ):

@@ -12,7 +12,7 @@ from portproof.reports.claims.agreement import Agreement, Answer, Checked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
 from portproof.reports.claims.facts.rate_sources import rate_sources
 from portproof.reports.claims.read.chips import device_of
-from portproof.reports.claims.read.context import TUNED, batches_in, device_spans
+from portproof.reports.claims.read.context import TUNED, batches_in, device_spans, states
 from portproof.reports.claims.read.expressions import Term, Worked
 from portproof.reports.claims.read.printed import OTHER_RUN, Printed, deviation, shown
 
@@ -20,6 +20,8 @@ KIND = "table-vs-log"
 #: Thresholds such as 1.2 and 1.6; no throughput in these documents is compared by a smaller figure.
 _LARGEST_THRESHOLD, _LEAST_DIGITS = 4.0, 3
 _TITLE_ABOVE = 3
+#: Figures that differ by more are of another quantity.
+_SAME_KIND = 0.25
 _MOST_LINES = 100
 
 
@@ -40,7 +42,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
     )
     for number, arithmetic in islice(comparing, _MOST_LINES):
         line = facts.document.lines[number]
-        if facts.document.fenced[number] or TUNED.search(line):
+        if not states(facts.document, number) or TUNED.search(line):
             continue
         for worked in arithmetic:
             if any(relation in "<>" for relation in worked.relations):
@@ -62,6 +64,9 @@ def _sides(facts: DocumentFacts, number: int, worked: Worked, text: str) -> Iter
         k.device for k in known for value in values if deviation(value, k.value) <= OTHER_RUN
     }
     others = [k for k in known if k.device not in matched]
+    if not matched and batches_in(line):
+        alone = [f for f in figures if f and text.count(f.text) == line.count(f.text)]
+        yield from _both_strange(alone, known, number)
     for stated in figures:
         if stated is None or not known:
             continue
@@ -73,6 +78,24 @@ def _sides(facts: DocumentFacts, number: int, worked: Worked, text: str) -> Iter
             yield Checked(
                 Agreement.CONTRADICTION, KIND, number + 1, stated.text, derived, nearest.line + 1
             )
+
+
+def _both_strange(
+    figures: list[Printed], known: list[_Known], number: int
+) -> Iterator[Answer]:
+    """Two figures that are nowhere else, near those that the document has of the only two devices:
+    other runs than the ones shown.
+    """
+    cards = {k.device: k for k in sorted(known, key=lambda k: k.value)}
+    if len(figures) != 2 or len(cards) != 2:
+        return
+    ranked = sorted(figures, key=lambda f: f.value)
+    pairs = list(zip(ranked, sorted(cards.values(), key=lambda k: k.value), strict=True))
+    if all(OTHER_RUN < deviation(f.value, k.value) <= _SAME_KIND for f, k in pairs):
+        for stated, card in pairs:
+            derived = f"{shown(card.value)} ({card.device})"
+            verdict = Agreement.CONTRADICTION
+            yield Checked(verdict, KIND, number + 1, stated.text, derived, card.line + 1)
 
 
 def _restated(side: Term) -> Printed | None:

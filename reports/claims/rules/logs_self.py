@@ -48,7 +48,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
 def _usual_samples(facts: DocumentFacts) -> float | None:
     """The number of samples of the consistent logs, else one in both a log and the text."""
     logs = [run.log for run in facts.runs if run.log.samples]
-    counts = Counter(round(log.samples or 0, -1) for log in logs if not _is_edited(log))
+    counts = Counter(round(log.samples or 0) for log in logs if not _is_edited(log))
     if counts:
         return counts.most_common(1)[0][0]
     named = {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.context import states
 from portproof.reports.claims.read.expressions import Term
 from portproof.reports.claims.read.printed import RESTATED, Printed, deviation, judge, same, shown
 
@@ -21,7 +22,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
                 left, right = worked.sides[index], worked.sides[index + 1]
                 if relation == "=" and left.is_worked and right.figure:
                     yield _equation(number, left, right.figure, line[worked.end : worked.end + 1])
-                elif relation in "<>" and not facts.document.fenced[number]:
+                elif relation in "<>" and states(facts.document, number):
                     yield from _comparison(number, left, right, relation)
 
 

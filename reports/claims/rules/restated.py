@@ -154,7 +154,12 @@ def _elsewhere(facts: DocumentFacts, claim: Claim) -> Checked | None:
     device = claim.device or _device_of_log_above(facts, claim)
     if claim.batch is None or device is None or TUNED.search(line) or OTHER_CONDITION.search(line):
         return None
-    sources = [s for s in sources_of(facts, device, claim.batch) if s.line < claim.line]
+    models = facts.models
+    sources = [
+        s
+        for s in sources_of(facts, device, claim.batch)
+        if s.line < claim.line and not models.part(claim.line, s.line)
+    ]
     stated = claim.operand or claim.figure
     if not sources or stated is None:
         return None

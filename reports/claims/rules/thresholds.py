@@ -16,7 +16,7 @@ from portproof.reports.claims.facts.known_rates import (
     devices_named,
     rates,
 )
-from portproof.reports.claims.read.context import batches_in
+from portproof.reports.claims.read.context import batches_in, device_in, devices_in
 from portproof.reports.claims.read.printed import (
     NUMBER,
     RATIO,
@@ -45,7 +45,8 @@ _NEGATED = re.compile(r"未|没有|不到|不足|不能|无法")
 _MORE = re.compile(r"高于|大于|超过|超|以上|不低于|达到|满足|>|均|exceed|more than|over")
 _BEST_WORD = re.compile(r"最优|最佳|最高|best", re.IGNORECASE)
 _GOES_ON = re.compile(r"\s*(?:且|并|约|但|也|仅|还|同时)?(?:是|为|达|高于|大于|超过|and\b|which\b)")
-_COMPARED = re.compile(r"相比|相较|对比|compared", re.IGNORECASE)
+_COMPARED = re.compile(r"相比|相较|对比|比较|compared|versus|\bvs\b", re.IGNORECASE)
+_IS_TIMES = re.compile(r"(?:是|为|达到了?|相当于)[^,;。]{0,24}的\s?约?$")
 _VARIANT = re.compile(r"aoe|tune|优化|调优", re.IGNORECASE)
 _SPEED = re.compile(r"性能|吞吐|fps|快|throughput|performance|fast", re.IGNORECASE)
 _OTHER_SUBJECT = re.compile(
@@ -113,7 +114,8 @@ def _claim(facts: DocumentFacts, number: int, line: str, match: re.Match[str]) -
         pairs = [pair for batch in choices for pair in _pairs(facts, named, batch, number)]
         # "Compared with T4, 310P reaches N times": the order of the words does not show what is
         # divided by what.
-        pairs += [(bottom, top) for top, bottom in pairs]
+        if not _is_directed(line, start, match, named):
+            pairs += [(bottom, top) for top, bottom in pairs]
         findings = [
             Checked(
                 verdict, "policy" if bound else "ratio", number + 1, match[0], derived, top.line + 1
@@ -123,6 +125,17 @@ def _claim(facts: DocumentFacts, number: int, line: str, match: re.Match[str]) -
             for verdict, derived in [_judge(stated, bound, top, bottom)]
         ]
         yield from sorted(findings, key=lambda finding: _SEVERITY.index(finding.verdict))[:1]
+
+
+def _is_directed(line: str, start: int, match: re.Match[str], named: list[str]) -> bool:
+    """Whether the words say what is divided by what: "A reaches N times B", "A 是 B 的 N 倍"."""
+    if _COMPARED.search(line):
+        return False
+    if not match[0].endswith("倍"):
+        after = _CLAUSE.split(line[match.end() :], maxsplit=1)[0]
+        return device_in(after) == named[1] and named[0] in devices_in(line[: match.start()])
+    clause = line[start : match.start()]
+    return bool(_IS_TIMES.search(clause)) and devices_in(clause) == named
 
 
 def _operands(facts: DocumentFacts, line: str, start: int, match: re.Match[str]) -> list[str]:
