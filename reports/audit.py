@@ -49,6 +49,12 @@ def work(options: argparse.Namespace) -> int:
     else:
         for result in audits:
             show(result)
+        if len(audits) > 1:
+            checked, not_read = (
+                sum(getattr(result, name) for result in audits)
+                for name in ("checked", "tables_not_read")
+            )
+            print(f"{len(audits)} documents: {counted(checked, not_read)}")
     return EXIT_FAIL if any(result.contradictions for result in audits) else EXIT_DONE
 
 
@@ -73,6 +79,13 @@ def show(result: Audit) -> None:
         print(f"  {'':<11}  {'':<13}  {'':<12}  follows {printable(finding.derived)}{source}")
     for note in sorted(result.unchecked, key=lambda u: u.line):
         print(f"  line {note.line:>5}  not checked    {printable(note.why)}")
+    print(f"  {counted(result.checked, result.tables_not_read)}")
+
+
+def counted(checked: int, not_read: int) -> str:
+    """The last line: how much of a document, or of all, the findings speak for."""
+    tables = f"{not_read} {'table' if not_read == 1 else 'tables'} with figures not read"
+    return f"{checked} {'figure' if checked == 1 else 'figures'} checked, {tables}"
 
 
 if __name__ == "__main__":

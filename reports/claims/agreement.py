@@ -61,7 +61,8 @@ Answer = Checked | Unchecked
 @dataclass
 class Audit:
     """All that was found in one document; ``checked`` counts the stated figures that could be
-    re-derived, agreeing ones included.
+    re-derived, agreeing ones included. ``tables_not_read`` counts the tables with figures of which
+    none was checked.
     """
 
     document: str
@@ -69,6 +70,7 @@ class Audit:
     contradictions: list[Checked] = field(default_factory=list)
     ambiguous: list[Checked] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
+    tables_not_read: int = 0
     _seen: set[Answer] = field(default_factory=set, repr=False)
 
     def add(self, outcome: Answer) -> None:
@@ -86,6 +88,11 @@ class Audit:
         }.get(outcome.verdict)
         if target is not None:
             target.append(outcome)
+
+    def lines_checked(self) -> set[int]:
+        """The lines of the figures that could be re-derived, and of what they follow from."""
+        found = [outcome for outcome in self._seen if isinstance(outcome, Checked)]
+        return {f.line for f in found} | {f.from_line for f in found if f.from_line}
 
     def in_order(self) -> Iterator[Checked]:
         """Contradictions, then the ambiguous ones, each by line."""

@@ -8,11 +8,15 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from functools import cache
 
+from portproof.core.text import listed
 from portproof.reports.claims import rules
 from portproof.reports.claims.agreement import Answer, Audit, Unchecked
 from portproof.reports.claims.facts.document_facts import DocumentFacts
+from portproof.reports.claims.read.figure_columns import figures_in
 from portproof.reports.claims.read.plain_text import Document, read
 
+#: A table with fewer is one of settings or links.
+_FEWEST_FIGURES = 2
 Check = Callable[[DocumentFacts], Iterable[Answer]]
 
 
@@ -48,4 +52,20 @@ def audit_document(document: Document, name: str) -> Audit:
     for check in checks().values():
         for outcome in check(facts):
             result.add(outcome)
+    _note_tables(facts, result)
     return result
+
+
+def _note_tables(facts: DocumentFacts, result: Audit) -> None:
+    """Name every table with figures of which none was checked: silence is no approval."""
+    checked = result.lines_checked()
+    noted = {note.line for note in result.unchecked}
+    for grid in facts.grids:
+        lines = {cell.line + 1 for row in grid.rows for cell in row}
+        count, titles = figures_in(grid)
+        if count < _FEWEST_FIGURES or lines & checked:
+            continue
+        result.tables_not_read += 1
+        if grid.line + 1 not in noted:
+            why = f"none of the {count} figures of this table was checked"
+            result.add(Unchecked(grid.line + 1, f"{why} (columns: {listed(titles)})"))

@@ -23,6 +23,16 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
             )
 
 
+def judged_columns(facts: DocumentFacts) -> set[tuple[int, str]]:
+    """The line of the table and the title of each ratio column whose operands this rule knows."""
+    return {
+        (table.line, column.header)
+        for table in facts.tables
+        for column in table.ratios
+        if any(_operands(table, column, value) for value in column.values)
+    }
+
+
 def _with_doubt(column: RateColumn, findings: list[tuple[Checked, float]]) -> Iterator[Answer]:
     """If most of a column contradicts its header, the header may mean something else."""
     wrong = [finding for finding, _ in findings if finding.verdict is Agreement.CONTRADICTION]
