@@ -160,10 +160,7 @@ class DocumentFacts:
         first = min(below, key=lambda log: log.first, default=None)
         principal = first.principal if first else None
         return bool(
-            principal
-            and claim.batch
-            and claim.operand
-            and claim.operand.value == principal.value
+            principal and claim.batch and claim.operand and claim.operand.value == principal.value
         )
 
     def _labels_of_uses(self, claim: Claim) -> list[BatchLabel]:

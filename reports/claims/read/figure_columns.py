@@ -17,6 +17,7 @@ _FIGURE = re.compile(
     r"\s?(?:fps|qps|ms|us|s|samples?/s(?:ec)?|im(?:a)?ge?s?/s(?:ec)?|tokens?/s(?:ec)?|/s|it/s)?",
     re.IGNORECASE,
 )
+_AT_BATCH = re.compile(r"\s?\((?:bs|batch) ?\d{1,4}\)$", re.IGNORECASE)
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _QUOTIENT = re.compile(
     r"speed[ -]?up|加速比?|倍数|倍率|性能比|比值|提升|\bratio\b|improvement|\bgain\b|\bfaster\b",
@@ -24,7 +25,8 @@ _QUOTIENT = re.compile(
 )
 #: Ratios of something else than two columns of results.
 _OTHER_RATIO = re.compile(
-    r"compress|prun|spars|size|aspect|flops|param|剪枝|压缩|稀疏|mask|hit|duty|learning", re.IGNORECASE
+    r"compress|prun|spars|size|aspect|flops|param|剪枝|压缩|稀疏|mask|hit|duty|learning",
+    re.IGNORECASE,
 )
 _DIFFERENCE = re.compile(
     r"\bdrop\b|\bdiff(?:erence)?\b|degradation|\bdelta\b|[Δ△]|\bgap\b|精度(?:损失|下降|变化)|差值?\s*$",
@@ -39,14 +41,17 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _ACCURACY = re.compile(
-    r"精度|acc|top[ -]?\d|map(?![a-z])|\bap\b|iou|psnr|ssim|f1|dice|recall|precision|rank", re.IGNORECASE
+    r"精度|acc|top[ -]?\d|map(?![a-z])|\bap\b|iou|psnr|ssim|f1|dice|recall|precision|rank",
+    re.IGNORECASE,
 )
 _SETTING = re.compile(
     r"b[ae]t?ch|(?<![A-Za-z])bs(?![A-Za-z])|gpus\b|#|seq|len|epoch|steps?\b|params?|flops|size|memory"
     r"|threads?|clients|concurren|resolution|shape|beam|layers?|heads?|version|year|iter|lr\b|显存|内存",
     re.IGNORECASE,
 )
-_OVER = re.compile(r"(.{1,40}?)(?:\s?[/÷]\s?|\s+(?:vs\.?|over|to)\s+|与|比)(.{1,40})", re.IGNORECASE)
+_OVER = re.compile(
+    r"(.{1,40}?)(?:\s?[/÷]\s?|\s+(?:vs\.?|over|to)\s+|与|比)(.{1,40})", re.IGNORECASE
+)
 #: Words that say what is measured and not of what.
 _QUANTITY_WORDS = re.compile(
     r"\([^()]*\)|\[[^\[\]]*\]|speed[ -]?up|ratio|through?put|latency|fps|qps|performance|average|avg|mean"
@@ -91,7 +96,7 @@ def figure(text: str, line: int) -> Cell | None:
     ('1164.0', -0.24, None)
     """
     text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text.strip(" *_$~"))
-    match = _FIGURE.fullmatch(text)
+    match = _FIGURE.fullmatch(_AT_BATCH.sub("", text))
     if match is None:
         return None
     read = as_printed(match[2])

@@ -172,6 +172,9 @@ def _repaired(line: str, above: str) -> str:
     at_an_end = bare.startswith("```") or bare.endswith("```")
     if at_an_end and bare.count("```") % 2 and not _FENCE.fullmatch(bare):
         return "```"
+    if bare in ("...", "…") and "|" in above:
+        # Rows of a table were left out here.
+        return "|...|"
     if is_table_rule(bare) and ("|" in above or "｜" in above):
         return "|-" * len(cells_of(above)) + "|"
     return bare if "|" in bare or bare.startswith(("```", "~~~")) else ""

@@ -155,11 +155,7 @@ def _worked_claims(worked: Worked, line: str, number: int, on_gpu: bool) -> Iter
         device = _device_at(line, worked.start, worked.end)
         if device is None and form == "rate" and batches != (factor,) and not on_gpu:
             device = device_of(factor)
-        elif (
-            device is None
-            and form == "latency"
-            and (on_gpu or _is_against_card(worked, index))
-        ):
+        elif device is None and form == "latency" and (on_gpu or _is_against_card(worked, index)):
             device = "GPU"
         yield Claim(
             number,

@@ -80,9 +80,7 @@ def _sides(facts: DocumentFacts, number: int, worked: Worked, text: str) -> Iter
             )
 
 
-def _both_strange(
-    figures: list[Printed], known: list[_Known], number: int
-) -> Iterator[Answer]:
+def _both_strange(figures: list[Printed], known: list[_Known], number: int) -> Iterator[Answer]:
     """Two figures that are nowhere else, near those that the document has of the only two devices:
     other runs than the ones shown.
     """
