@@ -9,6 +9,7 @@ and keyword of every tool is ASCII.
 from __future__ import annotations
 
 import codecs
+import math
 import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple
@@ -22,6 +23,16 @@ BLOCK = 1 << 20
 NUMBER = r"(?<![\w.])[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?(?![0-9.]|[eE](?:[-+0-9]|$))"
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+
+
+def finite(text: str | None) -> float | None:
+    """A printed number as a float; None for no text, and for one that is greater than any float.
+
+    >>> finite("2.5"), finite("1e400"), finite(None)
+    (2.5, None, None)
+    """
+    value = float(text) if text is not None else math.inf
+    return value if math.isfinite(value) else None
 
 
 class Line(NamedTuple):

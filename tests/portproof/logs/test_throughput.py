@@ -261,6 +261,11 @@ def test_every_family_is_found_by_its_file() -> None:
         "trtexec",
         "loadgen",
         "portproof",
+        "onnxruntime_perf_test",
+        "benchmark_app",
+        "perf_analyzer",
+        "polygraphy",
+        "torch_tensorrt",
     }
 
 

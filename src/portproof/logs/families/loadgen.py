@@ -1,7 +1,8 @@
 """Summaries of MLPerf LoadGen (``mlperf_log_summary.txt``).
 
 LoadGen times a query from its issue to its completion, so every figure is at the boundary ``call``.
-In the Offline scenario there is one query and every latency is the run time: they are not reported.
+Of a language model a sample is a prompt: its rates are ``samples/s`` and ``tokens/s``, and no
+images. In the Offline scenario there is one query and every latency is the run time: they are not reported.
 ``VALID`` beside an error is not enough: setting ``max_query_count`` in the Server scenario logs an
 error and still says VALID.
 """
@@ -21,6 +22,9 @@ MARKS = (
     "Mode     :",
     "SUT name :",
     "amples per second",
+    "okens per second",
+    "First Token latency",
+    "per Output Token",
     "latency (ns)",
     "QPS w/",
     "Result is",
@@ -32,11 +36,12 @@ MARKS = (
 
 #: A key and its value, after whatever a wrapper put before them.
 _PAIR = re.compile(
-    r"(SUT name|Scenario|Mode|(?:Samples|Completed samples|Scheduled samples) per"
+    r"(SUT name|Scenario|Mode|(?:(?:Completed |Scheduled )?[Ss]amples|(?:Completed )?[Tt]okens) per"
     r" second|[0-9.]{1,6}(?:th)? percentile latency \(ns\)|"
     r"(?:Min|Max|Mean) latency \(ns\)|QPS w/o? loadgen overhead|Result is|[A-Z][a-z ]{2,30}"
     r" satisfied|samples_per_query) *: *(.*?)\s*$"
 )
+_TOKEN = re.compile(r"\b[Tt]okens per second|First Token latency|per Output Token")
 _ERRORS = re.compile(r"\b([1-9][0-9]{0,9} ERRORS? encountered)", re.IGNORECASE)
 _VALUE = re.compile(r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)\s*$")
 _PERCENTILE = re.compile(r"([0-9]{1,2}(?:\.[0-9]+)?)(?:th)? percentile latency \(ns\)")
@@ -78,6 +83,8 @@ class _Summary:
         self.numbers: dict[str, tuple[float, int]] = {}
         self.failed: list[str] = []
         self.errors: str | None = None
+        #: A sample of a language model is a prompt, and no image.
+        self.of_language = False
 
     def feed(self, line: Line) -> None:
         """Keep a ``key : value`` line; a last line that is cut is left out, since a number may have
@@ -85,6 +92,7 @@ class _Summary:
         """
         if errors := _ERRORS.search(line.text):
             self.errors = errors[1]
+        self.of_language = self.of_language or _TOKEN.search(line.text) is not None
         pair = _PAIR.search(line.text)
         if pair is None or (line.cut and not pair[2].isalpha()):
             return
@@ -135,17 +143,21 @@ class _Summary:
             "QPS w/ loadgen overhead": "throughput",
             "QPS w/o loadgen overhead": "throughput_without_overhead",
             "Scheduled samples per second": "throughput_scheduled",
+            "Tokens per second": "throughput_tokens",
+            "Completed tokens per second": "throughput_tokens",
         }
         if "Completed samples per second" not in self.numbers:
             names["Scheduled samples per second"] = (
                 "throughput"  # the headline of Server in old versions
             )
         found = []
+        samples = "samples/s" if self.of_language else "images/s"
         for key, name in names.items():
             if key in self.numbers:
                 value, line = self.numbers[key]
+                unit = "tokens/s" if name == "throughput_tokens" else samples
                 if value > 0:
-                    found.append(Figure(name, value, "images/s", CALL, None, "device", line))
+                    found.append(Figure(name, value, unit, CALL, None, "device", line))
         return found
 
     def _latencies(self) -> list[Figure]:

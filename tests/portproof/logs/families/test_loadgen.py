@@ -87,3 +87,20 @@ def test_real_samples(shared: Path) -> None:
     assert runs["Server"].figures[0].value == 1968.73 and "1 ERROR" in runs["Server"].warnings[0]
     with pytest.raises(InputError):
         read(folder / "detail_head_Offline.txt")
+
+
+def test_a_language_models_samples_are_no_images(tmp_path: Path) -> None:
+    text = OFFLINE.replace(
+        "Samples per second: 109852", "Samples per second: 24.5\nTokens per second: 7210.25"
+    )
+    (run,) = read(write(tmp_path, text))
+    assert [(f.name, f.value, f.unit) for f in run.figures] == [
+        ("throughput", 24.5, "samples/s"),
+        ("throughput_tokens", 7210.25, "tokens/s"),
+    ]
+    server = OFFLINE.replace("Offline", "Server").replace(
+        "Samples per second: 109852",
+        "Completed samples per second    : 0.41\nMean First Token latency (ns)   : 42345678901",
+    )
+    (run,) = read(write(tmp_path, server))
+    assert {f.unit for f in run.figures if f.name == "throughput"} == {"samples/s"}

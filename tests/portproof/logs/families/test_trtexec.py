@@ -514,3 +514,55 @@ def test_queries_leave_the_warm_up_out_and_have_trtexecs_own_rate(tmp_path: Path
         path.write_text(json.dumps(wrong))
         with pytest.raises(InputError, match="times of"):
             queries_in(path)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "batch"),
+    [
+        ("input_ids:384x8,segment_ids:384x8", None),  # words by samples, as BERT's demonstration
+        ("ids:128x1", None),
+        ("a:64x7,b:64x7", None),
+        ("ids:8x128,mask:8x128", 8),
+        ("ids:1x128", 1),
+        ("image:16x3", 16),
+        ("ids:128x8,image:128x3x8x8", 128),
+    ],
+)
+def test_inputs_that_may_be_words_by_samples(
+    tmp_path: Path, shapes: str, batch: int | None
+) -> None:
+    run = one(tmp_path, log(SUMMARY, command=f"trtexec --loadEngine=m.plan --shapes={shapes}"))
+    assert run.batch == batch
+    assert any("words by samples" in w for w in run.warnings) is (batch is None)
+
+
+@pytest.mark.parametrize(("kind", "batch"), [("int32", None), ("fp32", 128)])
+def test_the_type_of_a_binding_tells_words_from_features(
+    tmp_path: Path, kind: str, batch: int | None
+) -> None:
+    line = f"Input binding for x with dimensions 128x8 and type {kind} is created.\n"
+    run = one(tmp_path, log(STAMP + line + SUMMARY, command="trtexec --loadEngine=m.plan"))
+    assert run.batch == batch
+
+
+def test_decimal_commas(tmp_path: Path) -> None:
+    import re
+
+    run = one(tmp_path, log(re.sub(r"(?<=\d)\.(?=\d+ (?:ms|qps|s)\b)", ",", SUMMARY)))
+    plain = one(tmp_path, log(SUMMARY))
+    assert [f.value for f in run.figures] == [f.value for f in plain.figures]
+    assert any("decimal commas" in w for w in run.warnings)
+
+
+def test_an_implicit_batch_whose_totals_say_calls(tmp_path: Path) -> None:
+    body = (
+        f"{STAMP}Throughput: 500 qps\n{STAMP}GPU Compute Time: min = 1.9 ms, max = 2.1 ms, mean = 2"
+        f" ms, median = 2 ms\n{STAMP}Total Host Walltime: 3 s\n"
+    )
+    command = "trtexec --deploy=a.prototxt --batch=8"
+    calls = one(tmp_path, log(body + f"{STAMP}Total GPU Compute Time: 3 s\n", command=command))
+    assert calls.value("throughput") is None and "not known" in calls.warnings[0]
+    samples = one(
+        tmp_path, log(body + f"{STAMP}Total GPU Compute Time: 0.375 s\n", command=command)
+    )
+    assert samples.figure("throughput", unit="images/s").value == 500

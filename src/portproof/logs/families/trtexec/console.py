@@ -14,6 +14,7 @@ import math
 import re
 
 from portproof.host.tensorrt_versions import BANNER, version_of
+from portproof.logs.families.trtexec.decimal_commas import DecimalCommas
 from portproof.logs.families.trtexec.facts import MODES
 from portproof.logs.families.trtexec.figures import Summary, finish
 from portproof.logs.lines import NUMBER, Line
@@ -72,6 +73,7 @@ _UNKNOWN_HEAD = re.compile(r"[A-Za-z]\s?[:：]\s*$")
 _TRACE = re.compile(rf"Timing trace has (\d{{1,12}}) queries over ({NUMBER}) s")
 _BINDING = re.compile(
     r"\b[Ii]nput binding for (\S.{0,200}?) with dimensions (\d{1,9}(?:x\d{1,9})*)(?:x|\b)"
+    r"(?: and type (\w{1,10}))?"
 )
 _OVERRIDDEN = re.compile(
     r"(?:Dynamic dimensions required for input: |Shape missing for input with dynamic shape:"
@@ -98,10 +100,15 @@ class Reader:
         self.found: list[Summary] = []
         self.open: Summary | None = None
         self.section: str | None = None
+        self.commas = DecimalCommas()
 
     def feed(self, line: Line) -> None:
         """Take one line, which may be a whole log pasted on one."""
-        for text in _PARTS.split(line.text):
+        for part in _PARTS.split(line.text):
+            text = self.commas.as_points(part)
+            if self.commas.first_here:
+                remark = f"decimal commas are read as points (line {line.number})"
+                self._attach(line.number).warnings.append(remark)
             if "&&&& " in text and (banner := BANNER.search(text)):
                 self._banner(banner, line.number)
             elif text and "Average on" not in text:
@@ -192,7 +199,9 @@ class Reader:
             self._stamped(stamp, line)
         self._options(text)
         if "nput binding for" in text and (binding := _BINDING.search(text)):
-            self._summary(line.number).facts.bindings[binding[1]] = binding[2]
+            facts = self._summary(line.number).facts
+            facts.bindings[binding[1]] = binding[2]
+            facts.types |= {binding[1]: binding[3]} if binding[3] else {}
         elif trace := _TRACE.search(text):
             self._summary(line.number).trace = (int(trace[1]), float(trace[2]), line.number)
         elif "Automatically" in text and (overridden := _OVERRIDDEN.search(text)):

@@ -6,11 +6,19 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from portproof.core.text import listed
+
 _FLAG = re.compile(
     r"--(shapes|optShapes|batch|streams|infStreams|device)[= ]('[^']*'\S*|\"[^\"]*\"\S*|\S+)"
 )
 #: Title of an option, as trtexec prints it with "Enabled" or "Disabled" -> its name here.
 MODES = {"CUDA Graph": "graph", "Spin-wait": "spin", "Data transfers": "transfers"}
+#: Said of inputs whose first dimension may be no batch.
+_WORDS = (
+    "the inputs are all 2-d ({shapes}): samples by words, or words by samples as in BERT's"
+    " demonstration; the batch is not known"
+)
+_WORD_INPUT = re.compile(r"ids?\b|mask|token|segment|seq|position|word", re.IGNORECASE)
 _DIMENSIONS = re.compile(r"\d{1,9}(?:x\d{1,9})*")
 
 
@@ -47,6 +55,7 @@ class Facts:
     streams_option: int | None = None
     implicit_batch: int | None = None
     bindings: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
     overridden: list[tuple[str, str, int]] = field(default_factory=list)
     variation_percent: float | None = None
     graph_failed: bool = False
@@ -127,11 +136,37 @@ class Facts:
                     " known",
                 ],
             )
+        if self._may_be_words() and dimensions[0] > 1:
+            return (
+                None,
+                None,
+                [*warnings, _WORDS.format(shapes=listed(list(self._shapes().values())))],
+            )
         if given and set(given) != set(dimensions):
             warnings.append(
                 f"the command line asks for batch {given[0]}, the {source} have {dimensions[0]}"
             )
         return (dimensions[0], source, warnings) if dimensions[0] > 0 else (None, None, warnings)
+
+    def _shapes(self) -> dict[str, str]:
+        """The dimensions of each input that are known, by its name."""
+        given = (self.option("shapes", "optShapes") or "").strip("'\"").split(",")
+        named = {name.strip("'\""): shape for name, _, shape in (i.rpartition(":") for i in given)}
+        put_in = {name: shape for name, shape, _ in self.overridden}
+        shapes = self.bindings or put_in or named
+        return {name: shape for name, shape in shapes.items() if _DIMENSIONS.fullmatch(shape)}
+
+    def _may_be_words(self) -> bool:
+        """Whether all inputs have two dimensions, the first is the longer, and they are of whole
+        numbers by their type, their names or their number: words by samples, perhaps.
+        """
+        shapes = self._shapes()
+        sizes = [[int(size) for size in text.split("x")] for text in shapes.values()]
+        if not sizes or any(len(s) != 2 or s[0] <= s[1] for s in sizes):
+            return False
+        if self.types:
+            return all(kind.startswith("int") for kind in self.types.values())
+        return len(sizes) > 1 or any(map(_WORD_INPUT.search, shapes))
 
     def transfers(self, copies_all_zero: bool) -> bool:
         """Whether inputs and outputs were copied: on by default up to 10.x, off from 11.0, and off

@@ -116,9 +116,29 @@ def _rates(summary: Summary, run: Run, transfers: bool) -> list[Figure]:
     )
     if value == 0:
         printed = _recovered(summary, run, printed)
-    elif summary.facts.implicit():
+    elif batch := summary.facts.implicit():
+        if _counts_batches(summary, value, batch):
+            run.warnings.append(
+                f"an implicit batch of {batch}: {value:g} qps would be samples, but the log's totals"
+                f" give as many calls of the whole batch; the rate is not known (line {line})"
+            )
+            return [replace(printed, value=None)]
         printed = replace(printed, unit="images/s")
     return _both_units(printed, run.batch)
+
+
+def _counts_batches(summary: Summary, qps: float, batch: int) -> bool:
+    """Whether the log's own totals say that its rate counts calls, where it must count samples."""
+    total, mean, wall = (
+        summary.value(name) for name in ("compute_total", "compute_mean", "walltime")
+    )
+    if summary.trace and summary.trace[0] and summary.trace[1]:
+        calls = summary.trace[0] / summary.trace[1]
+    elif total and mean and wall:
+        calls = total / (mean / 1000) / wall
+    else:
+        return False
+    return batch > 1 and near(calls, qps, 0.05) and not near(calls * batch, qps, 0.05)
 
 
 def _both_units(figure: Figure, batch: int | None) -> list[Figure]:
