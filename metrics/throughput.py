@@ -31,7 +31,14 @@ def parser() -> Parser:
         metavar="N",
         help="chips on a card: adds per-card rates beside the printed ones",
     )
-    p.add_argument("--json", action="store_true", help="a list of runs as JSON, on stdout")
+    form = p.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a list of runs as JSON, on stdout")
+    form.add_argument(
+        "--summary",
+        action="store_true",
+        help="one line a run: batch, images a second and milliseconds of a call",
+    )
+    form.add_argument("--csv", action="store_true", help="the same lines as CSV, on stdout")
     p.add_progress_options()
     return p
 
@@ -42,13 +49,16 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core.errors import EXIT_BAD_INPUT, EXIT_DONE, say_error
     from portproof.logs.logged import add_card_figures
     from portproof.logs.show import as_json, as_text, expand
+    from portproof.logs.summary import as_csv, as_summary
 
     progress.configure(options.quiet, options.log_json)
     runs, problems = expand(options.log)
     for run in runs:
         if options.chips:
             add_card_figures(run, options.chips)
-    print(as_json(runs) if options.json else as_text(runs))
+    forms = {"json": as_json, "summary": as_summary, "csv": as_csv}
+    form = next((make for name, make in forms.items() if getattr(options, name)), as_text)
+    print(form(runs))
     for problem in problems:
         say_error(problem)
     return EXIT_BAD_INPUT if problems else EXIT_DONE

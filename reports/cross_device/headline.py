@@ -18,6 +18,8 @@ def headline(run: Run, boundary: str | None = None) -> Figure | None:
         f
         for f in run.figures
         if f.name == "throughput" and f.boundary and f.best_value and f.per != "card"
+        # A prompt or a token a second is no image a second.
+        if f.unit in ("images/s", "batches/s")
     ]
     rates = [f for f in rates if boundary is None or f.boundary == boundary]
     own = [f for f in rates if f.boundary == rates[0].boundary]

@@ -23,6 +23,7 @@ class _Draft:
     chips: int
     chips_from: str
     cells: dict[int, Cell] = field(default_factory=dict)
+    runs: dict[int, Run] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -176,13 +177,24 @@ def _place(draft: _Draft, run: Run, boundary: str | None) -> str | None:
         run.simulated,
     )
     other = draft.cells.setdefault(batch, cell)
+    first = draft.runs.setdefault(batch, run)
     if other.value != cell.value:
         raise InputError(
             f"the column '{draft.label}' has two runs of batch {batch}: {other.value:.7g}"
-            f" ({other.source}:{other.line}) and {cell.value:.7g} ({cell.source}:{cell.line}); name"
-            " the one that is meant"
+            f" ({other.source}:{other.line}) and {cell.value:.7g} ({cell.source}:{cell.line})"
+            f"{_misnamed(first, run)}; name the one that is meant"
         )
     return None
+
+
+def _misnamed(*runs: Run) -> str:
+    """What the logs say of files whose names give another batch than they hold."""
+    return "".join(
+        f"; {run.source}: {warning}"
+        for run in runs
+        for warning in run.warnings
+        if warning.startswith("the name says batch")
+    )
 
 
 def _warnings(runs: Mapping[str, Sequence[Run]], allow_incomplete: bool) -> list[str]:

@@ -75,7 +75,8 @@ class Log:
     def principal(self) -> PastedFigure | None:
         """The figure that READMEs restate: the device-side rate, or the mean compute time."""
         names = {"benchmark": "infer.interface", "pureinfer": "rate"}
-        return self.get(names.get(self.family, "compute.mean"))
+        found = self.get(names.get(self.family, "compute.mean"))
+        return found if found and found.value else None
 
     @property
     def is_latency(self) -> bool:
@@ -158,7 +159,10 @@ def _printed(document: Document, shown: Figure) -> Printed:
     A rate that the reader had to recover is printed at the end of its line.
     """
     scale = 1000 if shown.unit == "s" else 1
-    numbers = _NUMBER.findall(" ".join(document.lines[shown.line : shown.line + 2]))
+    text = " ".join(document.lines[shown.line : shown.line + 2])
     if shown.value is None:
         return as_printed(_NUMBER.findall(document.lines[shown.line])[-1])
-    return as_printed(next(text for text in numbers if float(text) / scale == shown.value))
+    # The readers take decimal commas, where a whole log has them.
+    numbers = _NUMBER.findall(text) + _NUMBER.findall(text.replace(",", "."))
+    value = shown.value
+    return as_printed(next(number for number in numbers if float(number) / scale == value))

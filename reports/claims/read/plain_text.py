@@ -12,7 +12,7 @@ from functools import cached_property
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from portproof.core.files import existing_file
+from portproof.core.files import open_regular
 
 #: Real READMEs are below 200 KB. What lies beyond these limits is not read, and the audit says so.
 MOST_BYTES = 1 << 19
@@ -235,6 +235,6 @@ def parse(data: bytes) -> Document:
 
 
 def read(path: str | os.PathLike[str]) -> Document:
-    """Read a document; :class:`~portproof.core.errors.InputError` when there is no such file."""
-    with open(existing_file(path, "the README to audit"), "rb") as file:
+    """Read a document; :class:`~portproof.core.errors.InputError` when it is no regular file."""
+    with open_regular(path, "the README to audit") as file:
         return parse(file.read(MOST_BYTES + 1))

@@ -15,6 +15,8 @@ NUMBER = r"\d{1,15}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?"
 #: rounded by hand), as fractions.
 RESTATED = 0.005
 OTHER_RUN = 0.01
+#: No figure of a report is beyond these, and products of some within them are floats.
+_LEAST, _MOST = 1e-15, 1e18
 RATIO = 0.01
 
 
@@ -52,7 +54,7 @@ def as_printed(text: str) -> Printed:
     decimals = len(mantissa.partition(".")[2])
     value = float(text)
     ulp = float(f"1e{int(exponent or 0) - decimals}")
-    return Printed(text, value if math.isfinite(value) else 0.0, ulp)
+    return Printed(text, value if _LEAST < value < _MOST else 0.0, ulp)
 
 
 def deviation(stated: float, derived: float) -> float:

@@ -42,6 +42,8 @@ _TOOL_LINE = re.compile(
     r"\[(?:INFO|I|DEBUG|WARN(?:ING)?)\]|device_\d+ throughput|(?:summary |avg_)throughput"
 )
 _MOST_IN_A_LINE = 12
+#: Chips, batches and thresholds multiply to less.
+_MOST_FACTOR = 1e9
 _FIGURE = re.compile(r"\d\.\d|\d{3}")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _BEST = re.compile(r"最优|最佳|best", re.IGNORECASE)
@@ -201,6 +203,8 @@ def _operand(side: Term) -> tuple[str, Printed, float, tuple[int, ...]] | None:
                 return None
             factor *= f.value**sign
             whole.append(int(f.value))
+            if not 1 / _MOST_FACTOR < factor < _MOST_FACTOR:
+                return None
     if thousands and power == -1:
         return "latency", operand, factor, tuple(whole)
     if (

@@ -85,6 +85,25 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
         ) from error
 
 
+def open_regular(path: str | os.PathLike[str], what: str) -> IO[bytes]:
+    """A regular file, opened for reading bytes; :class:`InputError` for anything else.
+
+    A pipe waits for its writer and a device (``/dev/zero``) never ends, so a file is opened without
+    waiting, and what was opened is looked at: nothing can take its place in between.
+    """
+    p = Path(path)
+    if not p.exists() or p.is_dir():
+        existing_file(p, what)
+    descriptor = os.open(p, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not os.path.isfile(descriptor):
+        os.close(descriptor)
+        raise InputError(
+            f"{what}: '{p}' is no regular file (a pipe or a device); only regular files are read:"
+            " copy its contents into one"
+        )
+    return os.fdopen(descriptor, "rb")
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     return digest_of(path, "sha256")

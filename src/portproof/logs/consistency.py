@@ -60,13 +60,21 @@ def near(a: float, b: float, tolerance: float) -> bool:
 def rate_times_latency(run: Run, stage: str) -> float | None:
     """Seconds: a stage's rate x its mean latency, 1 where the stage takes one sample at a time."""
     rate, latency = (run.figure(name, stage=stage) for name in ("throughput", "latency_mean"))
-    return rate.value * latency.value if rate and latency and rate.value and latency.value else None
+    return _product(rate, latency)
+
+
+def _product(rate: Figure | None, time: Figure | None) -> float | None:
+    """Rate x time where both are printed and the product is no greater than any float."""
+    if not (rate and time and rate.value and time.value):
+        return None
+    product = rate.value * time.value
+    return product if math.isfinite(product) else None
 
 
 def samples_of(run: Run) -> float | None:
     """Number of samples of a benchmark run, not rounded: end-to-end rate x time."""
     rate, time = run.figure("throughput", boundary=END_TO_END), run.figure("walltime")
-    return rate.value * time.value if rate and time and rate.value and time.value else None
+    return _product(rate, time)
 
 
 def batch_of_rates(run: Run) -> float | None:
@@ -75,7 +83,8 @@ def batch_of_rates(run: Run) -> float | None:
     """
     rates = {f.stage: f.value for f in run.figures if f.name == "throughput" and not f.boundary}
     infer, post = rates.get("infer"), rates.get("post")
-    return infer / post if infer and post else None
+    batch = infer / post if infer and post else math.inf
+    return batch if math.isfinite(batch) else None
 
 
 def mean_batch(batch: int, samples: float | None) -> float:

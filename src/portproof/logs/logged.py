@@ -7,6 +7,7 @@ images per second.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -124,5 +125,6 @@ def add_card_figures(run: Run, chips: int) -> None:
         and one.per in ("chip", "device")
         and one.best_value is not None
         and one.boundary in _OF_THE_DEVICE
+        and math.isfinite(one.best_value * chips)
     ]
     run.figures.extend(added)

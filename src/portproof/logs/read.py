@@ -17,7 +17,7 @@ from typing import IO, Any
 import portproof.logs.families
 from portproof import rehearsal
 from portproof.core.errors import InputError, sentence_for
-from portproof.core.files import existing_file
+from portproof.core.files import open_regular
 from portproof.logs.consistency import check
 from portproof.logs.lines import TextBlock, blocks, encoding_of, offered
 from portproof.logs.logged import Run
@@ -54,15 +54,11 @@ def families() -> tuple[ModuleType, ...]:
 def read(path: str | os.PathLike[str]) -> list[Run]:
     """The runs in a log, in their order.
 
-    Raises :class:`InputError` if the file is missing, binary, damaged JSON, or holds no run of any
-    known tool.
+    Raises :class:`InputError` if the file is missing, no regular file, binary, damaged JSON, or
+    holds no run of any known tool.
     """
     source = os.fspath(path)
-    try:
-        runs = _runs_in(source)
-    except (FileNotFoundError, IsADirectoryError):
-        existing_file(source, "log")  # says it in words
-        raise
+    runs = _runs_in(source)
     if not runs:
         raise InputError(
             f"'{source}' holds no run of a known tool"
@@ -85,7 +81,7 @@ def only(path: str | os.PathLike[str], family: str) -> Run:
 
 
 def _runs_in(source: str) -> list[Run]:
-    with open(source, "rb") as file:
+    with open_regular(source, "log") as file:
         head = file.read(4096)
         file.seek(0)
         encoding = encoding_of(head, source)

@@ -5,6 +5,7 @@ refuses.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -298,3 +299,14 @@ def test_only_one_run_of_the_family_that_was_asked_for(tmp_path: Path) -> None:
     path.write_text(one * 2)
     with pytest.raises(InputError, match="holds 2 runs of msame"):
         only(path, "msame")
+
+
+@pytest.mark.parametrize("command", ["metrics/throughput.py", "reports/audit.py"])
+def test_only_regular_files_are_read(
+    stage: Callable[..., CompletedProcess[str]], tmp_path: Path, command: str
+) -> None:
+    """A pipe would wait for its writer, and a device never ends."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        done = stage(command, path)
+        assert (done.returncode, done.stderr.count("only regular files are read")) == (2, 1)

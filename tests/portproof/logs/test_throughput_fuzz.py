@@ -14,9 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portproof.core.errors import InputError
-from portproof.logs.logged import Run
+from portproof.logs.logged import Run, add_card_figures
 from portproof.logs.read import families, read
 from portproof.logs.show import as_json, as_text
+from portproof.logs.summary import summarised
+from portproof.reports.claims.audit import audit_document
+from portproof.reports.claims.read.plain_text import parse
 
 QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FOLDER = tempfile.TemporaryDirectory(prefix="portproof-fuzz-")
@@ -70,6 +73,16 @@ PIECES = [
     "Total Host Walltime: ",
     " s",
     "total compute time: ",
+    "Average inference time cost: 5.5 ms",
+    "Number of inferences per second: ",
+    "Total inference requests: ",
+    "[ INFO ] Count:   ",
+    "[ INFO ] Throughput: 3.5 FPS",
+    "Request concurrency: ",
+    "    Throughput: 17 infer/sec",
+    "[I] r-N0 | Completed 3 iteration(s) in 4 ms | Average inference time: ",
+    "Backend Precision Median(FPS) Median-Latency(ms)",
+    "Torch fp16 12.5 ",
     "MLPerf Results Summary",
     "Samples per second: ",
     "Result is : VALID",
@@ -249,3 +262,27 @@ def test_mutated_samples(shared: Path) -> None:
                 assert_nothing_is_invented(read_or_refuse(written(damaged)), damaged)
             else:
                 read_or_refuse(written(damaged))
+
+
+EXTREME = ["1e999", "1e308", "1e-320", "0.0", "1e17", "9" * 400, "-1", "nan", "inf"]
+
+
+def test_infinite_and_tiny_figures_in_any_place(shared: Path) -> None:
+    """Whatever is printed in place of numbers: runs of finite figures, or one sentence."""
+    random.seed(18)
+    paths = sorted((shared / "samples").rglob("*.log"))[::7]
+    for path in paths:
+        text = path.read_text(errors="replace")[:40_000]
+        for _ in range(4):
+            share = random.random()
+            changed = re.sub(
+                r"\d+(?:\.\d+)?",
+                lambda m, share=share: random.choice(EXTREME) if random.random() < share else m[0],
+                text,
+            )
+            for run in read_or_refuse(written(changed)):
+                add_card_figures(run, 4)
+                values = [v for f in run.figures for v in (f.value, f.recovered) if v is not None]
+                assert all(map(math.isfinite, values))
+                summarised(run)
+            audit_document(parse(changed.encode()), "x")

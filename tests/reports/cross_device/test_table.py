@@ -393,3 +393,21 @@ def test_what_a_column_has_at_the_boundary_asked_for_is_not_missed_at_another(
     assert [row["batch"] for row in data["rows"] if row["batch"]] == [1]
     (missed,) = data["left_out"]
     assert "it has no rate at the boundary 'device'" in missed
+
+
+def test_a_log_that_contradicts_its_name_is_named_where_two_runs_claim_a_cell(
+    stage: Stage, tmp_path: Path
+) -> None:
+    text = (
+        "[e2e] throughputRate: 185.966, latency: 268866\n"
+        "[data read] throughputRate: 197.421, moduleLatency: 5.06532\n"
+        "[preprocess] throughputRate: 196.443, moduleLatency: 5.09054\n"
+        "[infer] throughputRate: 186.579, Interface throughputRate: {}, moduleLatency: 4.71504\n"
+        "[post] throughputRate: 186.579, moduleLatency: 5.35966\n"
+    )
+    for batch, rate in ((1, "263.872"), (16, "714.514")):
+        path = tmp_path / f"perf_vision_batchsize_{batch}_device_0.txt"
+        path.write_text(text.format(rate))
+    done = stage("reports/table.py", f"310={tmp_path}")
+    assert done.returncode == 2 and "two runs of batch 1" in done.stderr
+    assert "the name says batch 16" in done.stderr

@@ -12,7 +12,12 @@ import re
 
 from portproof.logs.consistency import near
 from portproof.logs.families.ais_bench.fragment import JsonFragment
-from portproof.logs.families.ais_bench.summary import FAMILY, GROUPS, throughput_figure
+from portproof.logs.families.ais_bench.summary import (
+    FAMILY,
+    GROUPS,
+    MOST_BATCHES,
+    throughput_figure,
+)
 from portproof.logs.families.ais_bench.tail import WHOLE_DIGITS, Tail
 from portproof.logs.lines import NUMBER, Line
 from portproof.logs.logged import DEVICE, Figure, Run
@@ -168,11 +173,9 @@ class Reader:
     def _set_batch(self, run: Run, formula: str) -> None:
         """Set the batch that the throughput counts."""
         if batch := _BATCH.search(formula):
-            run.batch = (
-                round(float(batch[1]))
-                if near(float(batch[1]), round(float(batch[1])), 1e-9)
-                else None
-            )
+            size = float(batch[1])
+            whole = size < MOST_BATCHES and near(size, round(size), 1e-9)
+            run.batch = round(size) if whole else None
             run.batch_source = "throughput line" if run.batch else None
         elif self.commanded:
             run.batch, run.batch_source = self.commanded, "command line"

@@ -18,6 +18,8 @@ GROUPS: dict[str, tuple[str, str | None]] = {
     "H2D_latency": ("h2d", None),
     "D2H_latency": ("d2h", None),
 }
+#: No batch is as large; a number that is comes from a damaged log.
+MOST_BATCHES = 1 << 20
 #: How far a throughput may be from batch / mean where both are printed in full.
 _EXACT = 1e-3
 _KINDS = {"mean": "mean", "median": "median", "min": "min", "max": "max", "percentile(99%)": "p99"}
@@ -52,7 +54,7 @@ def throughput_figure(run: Run, printed: float, line: int, divided: bool = False
             run.warnings.append(
                 f"the throughput printed, {printed:.7g}, is not batch / mean: {expected}"
             )
-    elif batch > 0.5 and near(
+    elif 0.5 < batch < MOST_BATCHES and near(
         batch, round(batch), min(slack, 0.1 / round(batch)) if slack > _EXACT else 1e-4
     ):
         run.batch, run.batch_source = round(batch), "throughput x mean compute time"
@@ -167,7 +169,11 @@ def _batch_from_arguments(run: Run, arguments: Any) -> None:
     pairs = [word.partition("=")[::2] for word in words]
     for i, (flag, value) in enumerate(pairs):
         value = value or (words[i + 1] if i + 1 < len(words) else "")
-        if flag in ("--batchsize", "--dymBatch") and value.isdecimal() and 0 < int(value) < 1 << 20:
+        if (
+            flag in ("--batchsize", "--dymBatch")
+            and value.isdecimal()
+            and 0 < int(value) < MOST_BATCHES
+        ):
             run.batch, run.batch_source = int(value), "command line"
             if flag == "--batchsize":
                 return
