@@ -145,7 +145,8 @@ def _paired(grid: Grid) -> _Pairs | None:
     if not all(text.isascii() and text.isdigit() and len(text) < 9 for text in counts):
         return None
     row, column = (_RIGHT.sub("", title).strip(" *") for title in (titles[2], titles[0]))
-    return _Pairs(*map(int, counts), grid.line, row, column)
+    both, only_row, only_column, neither = map(int, counts)
+    return _Pairs(both, only_row, only_column, neither, grid.line, row, column)
 
 
 def _pairs_in_text(facts: DocumentFacts) -> _Pairs | None:
