@@ -17,9 +17,9 @@ def parser() -> Parser:
     """The command line."""
     p = Parser(
         "Read the figures of performance logs: benchmark, PureInfer, ais_bench, msame, trtexec,"
-        " LoadGen, onnxruntime_perf_test, benchmark_app, perf_analyzer, Polygraphy, Torch-TensorRT"
-        " and PortProof's own. A log is recognised by its content. A file that holds no run is named"
-        " on stderr, and the exit code is then 2.",
+        " LoadGen, onnxruntime_perf_test, benchmark_app, perf_analyzer, Polygraphy,"
+        " Torch-TensorRT and PortProof's own. A log is recognised by its content. A file that holds"
+        " no run is named on stderr, and the exit code is then 2.",
         example=(
             "python metrics/throughput.py result/perf_vision_batchsize_1_device_0.txt --chips 4"
         ),

@@ -66,7 +66,8 @@ def assigned_logs(
         run.labels += labels_above(document, run.log.family, run.log.first, floor)
         run.labels += labels_measured(run.log)
         batches = frozenset(label.batch for label in run.labels)
-        run.conclusions = conclusions(document, run.log, claims, ceiling, batches, models)
+        same = [claim for claim in claims if not models.part(claim.line, run.log.first)]
+        run.conclusions = conclusions(document, run.log, same, ceiling, batches)
         run.labels += labels_concluded(run.log, run.conclusions)
         run.device = _device(document, run, {claim.line for claim in claims})
     return runs

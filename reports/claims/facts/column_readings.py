@@ -35,8 +35,8 @@ class Derived:
 @dataclass(frozen=True)
 class ColumnReading:
     """One way to work a column out: ``top`` and ``bottom`` are columns, or the same column, whose
-    cell of the base row (the last one stated as 1, or as a gain of 0) is the other operand; ``form`` is ``ratio``,
-    ``gain`` (ratio - 1), ``cut`` (1 - ratio) or ``points`` (top - bottom).
+    cell of the base row (the last one stated as 1, or as a gain of 0) is the other operand;
+    ``form`` is ``ratio``, ``gain`` (ratio - 1), ``cut`` (1 - ratio) or ``points`` (top - bottom).
     """
 
     top: FigureColumn

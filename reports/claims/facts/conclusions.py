@@ -5,7 +5,6 @@ from __future__ import annotations
 from portproof.reports.claims.read.chips import chips_of
 from portproof.reports.claims.read.context import COMMAND, PERF_FILE, batch_in
 from portproof.reports.claims.read.logs_in_text import Log
-from portproof.reports.claims.read.models import Models
 from portproof.reports.claims.read.plain_text import Document
 from portproof.reports.claims.read.printed import RESTATED, deviation
 from portproof.reports.claims.read.prose import Claim
@@ -15,12 +14,7 @@ _BELOW = 8
 
 
 def conclusions(
-    document: Document,
-    log: Log,
-    claims: list[Claim],
-    ceiling: int,
-    batches: frozenset[int],
-    models: Models,
+    document: Document, log: Log, claims: list[Claim], ceiling: int, batches: frozenset[int]
 ) -> list[Claim]:
     """The claims below a log that are drawn from it: those that use its figure, and the first one
     if nothing is between. ``batches`` are what the file name, the titles and the figures of the log
@@ -33,8 +27,6 @@ def conclusions(
     drawn: list[Claim] = []
     for claim in claims:
         if not log.last < claim.line < heading or principal is None:
-            continue
-        if models.part(claim.line, log.first):
             continue
         if (claim.device in ("GPU", "other GPU")) != (
             log.family == "trtexec"

@@ -54,8 +54,8 @@ _OVER = re.compile(
 )
 #: Words that say what is measured and not of what.
 _QUANTITY_WORDS = re.compile(
-    r"\([^()]*\)|\[[^\[\]]*\]|speed[ -]?up|ratio|through?put|latency|fps|qps|performance|average|avg|mean"
-    r"|im(?:a)?ge?s?/s(?:ec)?|samples?/s(?:ec)?|time|of|性能比?|吞吐[率量]?|加速比?|比值|时延|(?<![a-z])ms(?![a-z])",
+    r"\([^()]*\)|\[[^\[\]]*\]|speed[ -]?up|ratio|through?put|latency|fps|qps"
+    r"|performance|average|avg|mean|im(?:a)?ge?s?/s(?:ec)?|samples?/s(?:ec)?|time|of|性能比?|吞吐[率量]?|加速比?|比值|时延|(?<![a-z])ms(?![a-z])",
     re.IGNORECASE,
 )
 #: A title in a second row of titles: words, or a percentile.

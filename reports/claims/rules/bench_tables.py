@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
@@ -30,8 +31,8 @@ _SENTENCES = (
         r" times the best of (\S{1,40}?)[.,]?$"
     ),
     re.compile(
-        rf"(\S{{1,40}}) ?的最优吞吐率为 ?batch ?(?P<batch>\d{{1,4}}) ?时的 ?(?P<rate>{NUMBER}) ?images/s"
-        rf",是 ?(\S{{1,40}}) ?最优吞吐率的 ?(?P<ratio>{NUMBER}) ?倍"
+        r"(\S{1,40}) ?的最优吞吐率为 ?batch ?(?P<batch>\d{1,4}) ?时的"
+        rf" ?(?P<rate>{NUMBER}) ?images/s,是 ?(\S{{1,40}}) ?最优吞吐率的 ?(?P<ratio>{NUMBER}) ?倍"
     ),
 )
 #: Reports round to four digits; a paired ratio is worked from the calls and not from the rates.
@@ -78,13 +79,13 @@ def _timed(grid: Grid, bench: _Bench) -> Iterator[Answer]:
     times = [i for i, text in enumerate(titles) if _ORDER.fullmatch(text)]
     for row in grid.rows[1:]:
         rate, batch = figure(row[rate_at].text, row[rate_at].line), row[batch_at].text
-        if rate is None or not (batch.isascii() and batch.isdigit() and 0 < int(batch[:6])):
+        if rate is None or not (batch.isascii() and batch.isdigit() and int(batch[:6])):
             continue
         key = (row[0].text, int(batch[:6]))
         bench.rates[key].append((rate.figure, rate.line))
         bench.batches[key[0]].setdefault(key[1], rate.figure.value)
         cells = [c for i in times if (c := figure(row[i].text, row[i].line))]
-        for low, high in zip(cells, cells[1:], strict=False):
+        for low, high in pairwise(cells):
             above = low.value > high.value
             verdict = Agreement.CONTRADICTION if above else Agreement.AGREES
             derived = f"not above the next percentile, {high.shown}"

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.document_facts import DocumentFacts
@@ -18,7 +19,8 @@ KIND = "accuracy"
 _PERCENT = rf"({NUMBER})\s?%"
 _SAMPLES = re.compile(r"(?<![\d.])(\d{1,7}) ?(?:samples\b|个样本)")
 _INTERVAL = re.compile(
-    rf"(?:Top-?1\b[^%]{{0,40}}Wilson[^%]{{0,20}}?|Wilson[^%]{{0,20}}?){_PERCENT} (?:to|至) {_PERCENT}"
+    rf"(?:Top-?1\b[^%]{{0,40}}Wilson[^%]{{0,20}}?|Wilson[^%]{{0,20}}?)"
+    rf"{_PERCENT} (?:to|至) {_PERCENT}"
 )
 #: "reference 98.28 %, port 98.10 % Top-1 of 697 samples"
 _BOTH = re.compile(rf"reference {_PERCENT}, port {_PERCENT} Top-1 of (\d{{1,7}}) samples")
@@ -76,7 +78,7 @@ def _tops(facts: DocumentFacts, grid: Grid, pairs: _Pairs | None) -> Iterator[An
     cells = [(k, grid.rows[1][i]) for k, i in sorted(columns)]
     reads = [(k, m, cell.line) for k, cell in cells if (m := re.fullmatch(_PERCENT, cell.text))]
     tops = [(k, as_printed(m[1]), line) for k, m, line in reads]
-    for (_, low, line), (k, high, _) in zip(tops, tops[1:], strict=False):
+    for (_, low, line), (k, high, _) in pairwise(tops):
         verdict = Agreement.CONTRADICTION if low.value > high.value else Agreement.AGREES
         yield Checked(verdict, KIND, line + 1, f"{low.text}%", f"not above Top{k} {high.text}%")
     for number in range(grid.rows[-1][0].line + 1, grid.rows[-1][0].line + 4):

@@ -1,4 +1,4 @@
-"""One line a run, in a reader's units: what people compare at a glance, or take into a spreadsheet."""
+"""One line a run, in a reader's units: for people at a glance, and for spreadsheets."""
 
 from __future__ import annotations
 
@@ -42,11 +42,9 @@ class Line:
     @property
     def cells(self) -> list[str]:
         """The cells below the titles, without the warnings."""
+        run = [self.log, self.tool, self.label, self.status, self.batch]
         rate = [self.images_per_second, self.per, self.of]
-        return [self.log, self.tool, self.label, self.status, self.batch, *rate] + [
-            self.milliseconds,
-            self.time,
-        ]
+        return [*run, *rate, self.milliseconds, self.time]
 
 
 def summarised(run: Run) -> Line:

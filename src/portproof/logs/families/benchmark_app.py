@@ -1,9 +1,9 @@
 """``benchmark_app`` (OpenVINO), its Python and its C++ form.
 
-A request's clock runs from its start to its completion, host inputs to host outputs: ``call``. ``FPS``
-counts samples: iterations x batch over the duration. Several requests run at once, so 1 / latency is
-not the rate. In full mode the loop also fills the inputs. Where several shapes are measured, the
-first latencies are those of all of them.
+A request's clock runs from its start to its completion, host inputs to host outputs: ``call``.
+``FPS`` counts samples: iterations x batch over the duration. Several requests run at once, so 1 /
+latency is not the rate. In full mode the loop also fills the inputs. Where several shapes are
+measured, the first latencies are those of all of them.
 
 Samples: the notebooks of openvinotoolkit/openvino_notebooks, and the page of the sample in
 openvinotoolkit/openvino (docs/articles_en/learn-openvino/openvino-samples).

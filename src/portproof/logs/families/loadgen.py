@@ -1,10 +1,10 @@
 """Summaries of MLPerf LoadGen (``mlperf_log_summary.txt``).
 
-LoadGen times a query from its issue to its completion, so every figure is at the boundary ``call``.
-Of a language model a sample is a prompt: its rates are ``samples/s`` and ``tokens/s``, and no
-images. In the Offline scenario there is one query and every latency is the run time: they are not reported.
-``VALID`` beside an error is not enough: setting ``max_query_count`` in the Server scenario logs an
-error and still says VALID.
+LoadGen times a query from its issue to its completion, so every figure is at the boundary
+``call``. Of a language model a sample is a prompt: its rates are ``samples/s`` and ``tokens/s``,
+not images. In the Offline scenario there is one query and every latency is the run time: they are
+not reported. ``VALID`` beside an error is not enough: setting ``max_query_count`` in the Server
+scenario logs an error and still says VALID.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """``onnxruntime_perf_test`` (ONNX Runtime's own bench).
 
-Its clock encloses one ``Session::Run``, from host inputs to host outputs: ``call``. A request is one
-run of the whole batch, which the tool does not print, so its rate counts batches. The mean is in
-milliseconds and the percentiles in seconds. Versions of 2020 print no rate and end lines with
+Its clock encloses one ``Session::Run``, from host inputs to host outputs: ``call``. A request is
+one run of the whole batch, which the tool does not print, so its rate counts batches. The mean is
+in milliseconds and the percentiles in seconds. Versions of 2020 print no rate and end lines with
 ``sec``; since 2025 the mean is called ``Average inference time cost total``.
 
-Samples: microsoft/onnxruntime issue 17313 and pull request 2798; onnxruntime/test/perftest/README.md
-of the same project.
+Samples: microsoft/onnxruntime issue 17313 and pull request 2798;
+onnxruntime/test/perftest/README.md of the same project.
 """
 
 from __future__ import annotations
@@ -99,6 +99,6 @@ def _check(run: Run) -> None:
     rate, requests, wall = (run.value(name) for name in ("throughput", "samples", "walltime"))
     if rate and requests and wall and abs(requests / wall / rate - 1) > 0.01:
         run.warnings.append(
-            f"{requests:g} requests in {wall:g} s are {requests / wall:.6g} a second, the log prints"
-            f" {rate:g}"
+            f"{requests:g} requests in {wall:g} s are {requests / wall:.6g} a second, the log"
+            f" prints {rate:g}"
         )

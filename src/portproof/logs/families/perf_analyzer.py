@@ -89,17 +89,21 @@ class Reader:
         if match is None:
             return
         if match["rate"]:
-            found = ("throughput", match["rate"], "images/s", 1.0)
+            name, text = "throughput", match["rate"]
         elif match["count"]:
-            found = ("samples", match["count"], "1", 1.0)
+            name, text = "samples", match["count"]
         else:
             percent = match["percent"]
             kind = "median" if percent == "50" else f"p{int(percent)}" if percent else "mean"
-            found = (f"latency_{kind}", match["mean"] or match["time"], "s", 1e-6)
-        self._add(self.found[-1], *found, line.number)
+            name, text = f"latency_{kind}", match["mean"] or match["time"]
+        self._add(self.found[-1], name, text, line.number)
 
-    def _add(self, run: Run, name: str, text: str, unit: str, scale: float, line: int) -> None:
+    def _add(self, run: Run, name: str, text: str, line: int) -> None:
+        """Add a figure once; times are printed in microseconds."""
         value = finite(text)
+        unit, scale = {"throughput": ("images/s", 1.0), "samples": ("1", 1.0)}.get(
+            name, ("s", 1e-6)
+        )
         if value and run.figure(name) is None:
             note = "requests, each of one batch" if name == "samples" else None
             run.figures.append(
@@ -113,8 +117,8 @@ class Reader:
             return
         mode = "Request Rate" if "Rate" in match[0] else "Request concurrency"
         run = self._begin(line.number, mode, match[1])
-        self._add(run, "throughput", match[2], "images/s", 1, line.number)
-        self._add(run, self.latency, match[3], "s", 1e-6, line.number)
+        self._add(run, "throughput", match[2], line.number)
+        self._add(run, self.latency, match[3], line.number)
         self.of_server = True
 
     def runs(self) -> list[Run]:

@@ -1,12 +1,12 @@
 """``polygraphy run`` (NVIDIA): the mean time of a runner's inference.
 
-The runner's clock encloses one ``infer``, host inputs to host outputs: ``call``. No rate is printed:
-it is derived from the mean. Without ``--iterations`` there is one inference, and without
-``--warm-up`` it is the first one, so it is no measurement of speed; the log says how many there were.
-A run that polygraphy calls FAILED (outputs that differ, or are not finite) has no speed.
+The runner's clock encloses one ``infer``, host inputs to host outputs: ``call``. No rate is
+printed: it is derived from the mean. Without ``--iterations`` there is one inference, and without
+``--warm-up`` it is the first one, so it is no measurement of speed; the log says how many there
+were. A run that polygraphy calls FAILED (outputs that differ, or are not finite) has no speed.
 
-Samples: ika-rwth-aachen/ros2-depth-anything-v3-trt issue 8, and the examples of
-tools/Polygraphy in NVIDIA/TensorRT.
+Samples: ika-rwth-aachen/ros2-depth-anything-v3-trt issue 8, and the examples of tools/Polygraphy
+in NVIDIA/TensorRT.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ class Reader:
         first = {size for _, size, _ in self.inputs}
         if len(first) != 1:
             return None, None
-        if all(dtype.startswith("int") and rank == 2 for dtype, _, rank in self.inputs):
-            if first != {1}:
-                run.warnings.append(
-                    f"the inputs are 2-d whole numbers that begin with {min(first)}: a batch, or a"
-                    " length of sequences; the batch is not known"
-                )
-                return None, None
+        words = all(dtype.startswith("int") and rank == 2 for dtype, _, rank in self.inputs)
+        if words and first != {1}:
+            run.warnings.append(
+                f"the inputs are 2-d whole numbers that begin with {min(first)}: a batch, or a"
+                " length of sequences; the batch is not known"
+            )
+            return None, None
         return first.pop() or None, "input shapes"
 
     def _failed(self, line: Line) -> None:

@@ -64,12 +64,12 @@ class Reader:
             return
         batch = row.get("Batch size", "")
         run = Run(self.source, FAMILY, line, status="ok")
-        if batch.isascii() and batch.isdecimal() and 0 < int(batch[:6]):
+        if batch.isascii() and batch.isdecimal() and int(batch[:6]):
             run.batch, run.batch_source = int(batch[:6]), "column of batch sizes"
         facts = {title.lower(): row[title] for title in row if title.lower() in _FACTS}
         run.facts = {"label": facts.get("backend", "")} | facts
-        if self.model or row.get("Model"):
-            run.facts["model"] = row.get("Model") or self.model
+        if model := row.get("Model") or self.model:
+            run.facts["model"] = model
         scale = self._scale(run, values, rate)
         run.figures = [
             _figure(title, value * (1 if _NAMES[title][1] != "s" else scale), line)

@@ -21,7 +21,7 @@ Total inference time cost: 0.49481 s
 Total inference requests: 5
 Average inference time cost total: 98.962 ms
 Total inference run time: 0.494854 s
-Number of inferences per second: 10.104 
+Number of inferences per second: 10.104
 Avg CPU usage: 11 %
 Peak working set size: 271122432 bytes
 Runs:5
@@ -64,18 +64,18 @@ ANALYZER = """*** Measurement Settings ***
   Using synchronous calls for inference
 
 Request concurrency: 1
-  Client: 
+  Client:
     Request count: 5
     Throughput: 17 infer/sec
     Avg latency: 969643 usec (standard deviation 26043 usec)
     p50 latency: 963543 usec
     p99 latency: 1014324 usec
     Avg HTTP time: 953630 usec (send/recv 239915 usec + response wait 713715 usec)
-  Server: 
+  Server:
     Inference count: 102
     Avg request latency: 695450 usec (overhead 4 usec + queue 134 usec)
 Request concurrency: 2
-  Client: 
+  Client:
     Request count: 9
     Throughput: 30.6 infer/sec
     Avg latency: 1101000 usec (standard deviation 26043 usec)

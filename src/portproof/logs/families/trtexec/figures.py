@@ -119,8 +119,9 @@ def _rates(summary: Summary, run: Run, transfers: bool) -> list[Figure]:
     elif batch := summary.facts.implicit():
         if _counts_batches(summary, value, batch):
             run.warnings.append(
-                f"an implicit batch of {batch}: {value:g} qps would be samples, but the log's totals"
-                f" give as many calls of the whole batch; the rate is not known (line {line})"
+                f"an implicit batch of {batch}: {value:g} qps would be samples, but the log's"
+                " totals give as many calls of the whole batch; the rate is not known (line"
+                f" {line})"
             )
             return [replace(printed, value=None)]
         printed = replace(printed, unit="images/s")
