@@ -172,6 +172,27 @@ def test_a_multiple_has_a_direction(sentence: str, right: str, fence: str) -> No
     assert [f.kind for f in found] == ["ratio"]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "wrong"),
+    [
+        ("At batch 8 TensorRT is 4.0 times as fast as PyTorch.", False),
+        ("At batch 8 TensorRT is 3.0 times as fast as PyTorch.", True),
+        ("At batch 8 PyTorch is 4.0 times as fast as TensorRT.", True),
+        ("At batch 1 PyTorch is 2.5 times slower than TensorRT.", False),
+        ("batch8时TensorRT是PyTorch的4.0倍", False),
+        ("batch8时TensorRT是PyTorch的2.5倍", True),
+        ("At batch 8 TensorRT should be 3.0 times as fast as PyTorch.", False),
+        ("TensorRT is up to 9.0 times as fast as PyTorch at batch 8.", False),
+    ],
+)
+@pytest.mark.parametrize("times", [False, True])
+def test_multiples_of_columns_in_prose(sentence: str, wrong: bool, times: bool) -> None:
+    rates = table("Batch | PyTorch (img/s) | TensorRT (img/s)", "1 | 200 | 500", "8 | 400 | 1600")
+    latencies = table("Batch | PyTorch (ms) | TensorRT (ms)", "1 | 5.00 | 2.00", "8 | 20.0 | 5.00")
+    found = audited(f"{latencies if times else rates}\n{sentence}\n").contradictions
+    assert [f.kind for f in found] == ["ratio"] * wrong
+
+
 def test_a_figure_that_does_not_follow_is_no_source() -> None:
     text = "batch16 t4单卡吞吐率：1000/(160.0/16)=140.00fps\n\n" + table(
         "batch | T4", "1 | 90.0", "16 | 140.00"
