@@ -68,6 +68,20 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
         yield from _stated(facts, pairs[:_MOST_PAIRS])
     yield from _sentences(facts)
     yield from _restated(facts)
+    for grid in facts.grids:
+        yield from _beyond_all(grid)
+
+
+def _beyond_all(grid: Grid) -> Iterator[Answer]:
+    """Top-k accuracies of more than all samples."""
+    for row in grid.rows[1:]:
+        for header, cell in zip(grid.rows[0], row, strict=True):
+            names = f"{row[0].text} {header.text}"
+            percent = re.fullmatch(rf"({NUMBER})\s?%", cell.text.strip())
+            if percent and TOP.search(names) and not _NO_ACCURACY.search(names):
+                over = as_printed(percent[1]).value > 100
+                verdict = Agreement.CONTRADICTION if over else Agreement.AGREES
+                yield Checked(verdict, KIND, cell.line + 1, cell.text, "not above 100%")
 
 
 def _sentences(facts: DocumentFacts) -> Iterator[Answer]:

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from portproof.logs.consistency import PURE_SLACK, READ_SLACK, rate_times_latency
+from portproof.logs.consistency import PURE_SLACK, READ_SLACK, SPREADS, rate_times_latency
 from portproof.reports.claims.agreement import Agreement, Answer, Checked, graded
 from portproof.reports.claims.facts.assigned import AssignedLog
 from portproof.reports.claims.facts.batch_sources import USUAL_BATCHES
@@ -42,6 +42,7 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
             yield from _pure(run.log)
         else:
             yield from _order(run.log)
+            yield from _other_orders(run.log)
             yield from _throughput(run.log)
 
 
@@ -169,6 +170,21 @@ def _order(log: Log) -> Iterator[Answer]:
             derived = f"{low} {first.figure.text} must not be above {high} {second.figure.text}"
             stated = f"{low} = {first.figure.text}"
             yield Checked(verdict, KIND, first.line + 1, stated, derived, second.line + 1)
+
+
+def _other_orders(log: Log) -> Iterator[Answer]:
+    """The same of the copies, the enqueue time and the latency, which no README restates."""
+    figures = {f.name: f for f in log.run.figures if f.value is not None and f.unit == "s"}
+    for group in SPREADS:
+        for low, high in _ORDER if group != "compute" else ():
+            names = [f"{group}_{'p99' if k == 'percentile' else k}" for k in (low, high)]
+            first, second = (figures.get(name) for name in names)
+            if first and second and first.value and second.value:
+                wrong = first.value > second.value * (1 + RESTATED)
+                verdict = Agreement.CONTRADICTION if wrong else Agreement.AGREES
+                stated = f"{names[0]} {shown(1000 * first.value)} ms"
+                derived = f"not above {names[1]} {shown(1000 * second.value)} ms"
+                yield Checked(verdict, KIND, first.line + 1, stated, derived, second.line + 1)
 
 
 def _throughput(log: Log) -> Iterator[Answer]:

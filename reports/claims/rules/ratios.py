@@ -43,6 +43,8 @@ def _with_doubt(column: RateColumn, findings: list[tuple[Checked, float]]) -> It
     by_chips = bool(factors) and all(
         min(deviation(factor, chips), deviation(factor, 1 / chips)) <= RATIO for factor in factors
     )
+    # Where most of a column fits its header, two that are off alike are two errors.
+    constant = constant and 2 * len(wrong) >= len(findings)
     doubtful = by_chips or (len(wrong) > 1 and (constant or len(wrong) > 0.6 * len(findings)))
     for finding, _ in findings:
         if doubtful and finding.verdict is Agreement.CONTRADICTION:

@@ -233,3 +233,35 @@ def test_the_cases_from_public_documents(shared: Path) -> None:
         else:
             wrong += [path.name] if result.contradictions or result.ambiguous else []
     assert wrong == []
+
+
+def test_two_ratios_that_are_off_alike_in_a_column_that_fits_are_two_errors() -> None:
+    rows = [
+        "bs1 | 100.0 | 250.0 | 2.825",
+        "bs4 | 200.0 | 400.0 | 2.000",
+        "bs8 | 200.0 | 440.0 | 2.200",
+    ]
+    rows += ["bs16 | 200.0 | 460.0 | 2.599", "bs32 | 200.0 | 500.0 | 2.500"]
+    found = audited(table(" | T4 | 310P | 310P/T4", *rows)).contradictions
+    assert [(f.line, f.stated) for f in found] == [(3, "2.825"), (6, "2.599")]
+
+
+def test_the_order_of_every_time_of_a_log() -> None:
+    line = (
+        "[INFO] {}_latency (ms): min = {}, max = 0.90, mean = 0.80, median = 0.79, percentile(99%) ="
+        " 0.89\n"
+    )
+    log = (
+        "[INFO] NPU_compute_time (ms): min = 0.60, max = 0.70, mean = 0.661, median = 0.66,"
+        " percentile(99%) = 0.70\n"
+    )
+    clean = log + line.format("H2D", "0.70") + line.format("D2H", "0.71")
+    assert audited(clean).contradictions == []
+    wrong = audited(clean.replace("min = 0.71", "min = 0.85")).contradictions
+    assert {f.line for f in wrong} == {3} and {f.kind for f in wrong} == {"log-self"}
+
+
+def test_no_accuracy_is_above_all_samples() -> None:
+    rows = table("| pth | om", "Top1 | 75.94% | 75.90%", "Top5 | 92.77% | {}%").replace("||", "|")
+    assert audited(rows.format("92.75")).contradictions == []
+    assert [f.stated for f in audited(rows.format("104.83")).contradictions] == ["104.83%"]
