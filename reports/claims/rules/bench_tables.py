@@ -37,8 +37,6 @@ _SENTENCES = (
 )
 #: Reports round to four digits; a paired ratio is worked from the calls and not from the rates.
 _FOUR_DIGITS, _PAIRED = 6e-4, 0.01
-#: A batch over the median of its calls is near the rate, which is over their mean.
-_MOST_ABOVE, _LEAST_BELOW = 1.1, 0.4
 
 
 @dataclass
@@ -95,12 +93,11 @@ def _timed(grid: Grid, bench: _Bench) -> Iterator[Answer]:
 
 
 def _of_median(batch: int, rate: Printed, median: Printed, line: int) -> Checked:
-    """A rate far from what the median of the calls gives is not theirs."""
-    follows = 1000 * batch / median.value
-    fits = _LEAST_BELOW <= rate.value / follows <= _MOST_ABOVE
-    far = not _LEAST_BELOW / 2 <= rate.value / follows <= 1 + 2 * (_MOST_ABOVE - 1)
-    verdict = graded(fits, not far)
-    derived = f"about {as_text(follows)} = 1000*{batch}/{median.text}, by the median"
+    """Half of the calls take the median or longer, so their mean is no less than half of it."""
+    most = 2000 * batch / median.value
+    over = rate.value > most * (1 + rate.slack + median.slack + RESTATED)
+    verdict = Agreement.CONTRADICTION if over else Agreement.AGREES
+    derived = f"not above {as_text(most)} = 2*1000*{batch}/{median.text}, by the median"
     return Checked(verdict, "unit", line + 1, rate.text, derived, line + 1)
 
 
