@@ -188,6 +188,8 @@ def _is_against_card(worked: Worked, index: int) -> bool:
 
 def _operand(side: Term) -> tuple[str, Printed, float, tuple[int, ...]] | None:
     """Which factor of a product is the measured figure, and what it is multiplied by."""
+    if any(f.text in CHIP_NUMBERS for f, _ in side.factors):
+        return None
     thousands = [f for f, power in side.factors if f.text == "1000" and power == 1]
     rest = [(f, power) for f, power in side.factors if f.text != "1000"]
     measured = [(f, power) for f, power in rest if "." in f.text] or [

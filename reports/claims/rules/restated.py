@@ -27,6 +27,8 @@ from portproof.reports.claims.read.prose import Claim
 
 KIND = "table-vs-log"
 _RIGHT_BELOW = 6
+#: Two figures of fewer digits beside a batch may be of anything.
+_LEAST_DIGITS = 3
 _COMPARES = re.compile("[<>]|高于|低于|大于|小于")
 _NAMED_RATE = re.compile(
     r"(?:Interface\s{0,3}throughput\s?Rate|ave_throughputRate)"
@@ -162,6 +164,8 @@ def _elsewhere(facts: DocumentFacts, claim: Claim) -> Checked | None:
     ]
     stated = claim.operand or claim.figure
     if not sources or stated is None:
+        return None
+    if claim.form == "plain" and stated.digits < _LEAST_DIGITS:
         return None
     value = claim.value
     if claim.operand and claim.form == "rate":
