@@ -58,10 +58,9 @@ def existing_file(path: str | os.PathLike[str], what: str) -> Path:
 
 
 def read_file(path: str | os.PathLike[str], what: str) -> bytes:
-    """The bytes of a regular file; :class:`InputError` for anything else: a pipe would make us
-    wait, and a device never ends.
-    """
-    return existing_file(path, what).read_bytes()
+    """The bytes of a regular file; :class:`InputError` for anything else."""
+    with open_regular(path, what) as file:
+        return file.read()
 
 
 def existing_folder(path: str | os.PathLike[str], what: str) -> Path:
