@@ -40,31 +40,6 @@ def parser() -> Parser:
         help="label file: '<file name> <class>' lines, the class counted from 0",
     )
     p.add_argument(
-        "--outputs",
-        action="store_true",
-        help=(
-            "without labels, for any model: compare the outputs themselves, with what the reference"
-            " loses when it is rounded to the port's precision as the tolerance"
-        ),
-    )
-    p.add_argument(
-        "--model-file", metavar="MODEL.onnx", help="with --outputs: the reference's ONNX file"
-    )
-    p.add_argument("--info", metavar="FILE", help="with --outputs: the info list of the samples")
-    p.add_argument(
-        "--precision",
-        choices=("fp32", "fp16", "bf16", "int8"),
-        default="fp16",
-        help="with --outputs: the port's (default: fp16)",
-    )
-    p.add_argument(
-        "--limit",
-        type=positive,
-        default=64,
-        metavar="N",
-        help="with --outputs: samples that the reference is run on (default: 64)",
-    )
-    p.add_argument(
         "--margin-pp",
         type=float,
         default=1.0,
@@ -94,8 +69,36 @@ def parser() -> Parser:
             metavar="K",
             help="output number, as in the file names (default: the only one)",
         )
+    _add_output_options(p)
     p.add_progress_options()
     return p
+
+
+def _add_output_options(parser: Parser) -> None:
+    p = parser.add_argument_group("without labels")
+    p.add_argument(
+        "--outputs",
+        action="store_true",
+        help=(
+            "without labels, for any model: compare the outputs themselves, with what the reference"
+            " loses when it is rounded to the port's precision as the tolerance"
+        ),
+    )
+    p.add_argument("--model-file", metavar="MODEL.onnx", help="the reference's ONNX file")
+    p.add_argument("--info", metavar="FILE", help="the info list of the samples")
+    p.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16", "int8"),
+        default="fp16",
+        help="the port's (default: fp16)",
+    )
+    p.add_argument(
+        "--limit",
+        type=positive,
+        default=64,
+        metavar="N",
+        help="samples that the reference is run on (default: 64)",
+    )
 
 
 def work(options: argparse.Namespace) -> int:

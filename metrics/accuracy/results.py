@@ -8,10 +8,8 @@ A folder holds such files and nothing else.
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,24 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
 from portproof.core.files import existing_folder
 from portproof.core.text import listed
-from portproof.metrics.accuracy.text_floats import parse_texts
+from portproof.metrics.accuracy.contents import (
+    READ_FLAGS,
+    Logits,
+    array_in,
+    content_of,
+    numbers_in,
+)
 from portproof.proof.freshness import listing_digest
 
 #: Files read before they are looked at: with 1000 classes they are still in the processor's cache.
 _CHUNK = {"bin": 256, "txt": 16, "npy": 256}
-_READ_SIZE = 1 << 16
-#: A named pipe must not make us wait.
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 #: A result's name after its last underscore: output number and format.
 _ENDING = re.compile(r"(0|[1-9][0-9]*)\.(bin|txt|npy)")
-
-Logits = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,9 @@ class ResultFiles:
         return listing_digest(self.folder, self.ids, self.name(""))
 
 
-def numbers_in(folder: str | os.PathLike[str]) -> list[int]:
+def output_numbers(folder: str | os.PathLike[str]) -> list[int]:
     """The output numbers of which a result folder holds files."""
     return sorted({number for number, _ in _groups(existing_folder(folder, "result folder"))})
-
-
-def parse_result(content: bytes, name: str, form: str) -> NDArray[Any]:
-    """The numbers of a ``txt`` (flat) or ``npy`` result; :class:`InputError` if it is damaged."""
-    return parse_texts([content], [name])[0] if form == "txt" else _npy(content, name)
 
 
 def list_results(folder: str | os.PathLike[str], output: int | None = None) -> ResultFiles:
@@ -162,10 +155,10 @@ def class_count(files: ResultFiles, dtype: str = "float32", classes: int | None 
             )
         count = size // item
     else:
-        content = _content(files.path(sample))
-        count = _parse(files, [sample], [content])[0].size
+        content = content_of(files.path(sample))
+        count = numbers_in([content], [files.name(sample)], files.format)[0].size
         if files.format == "npy":
-            check_one_axis(_npy(content, files.name(sample)).shape, f"'{files.path(sample)}'")
+            check_one_axis(array_in(content, files.name(sample)).shape, f"'{files.path(sample)}'")
     if count < 2:
         raise InputError(
             f"'{files.path(sample)}' holds {count} numbers, one for every class (at least 2) was"
@@ -218,7 +211,7 @@ def _read_bin(
         wrong = False
         for sample, place in zip(part, places, strict=False):
             path = f"{prefix}{sample}{ending}"
-            handle = os.open(path, _FLAGS)
+            handle = os.open(path, READ_FLAGS)
             try:
                 wrong |= os.readv(handle, place) != size
             except OSError as error:
@@ -259,10 +252,10 @@ def _read_parsed(
     odd: dict[str, int] = {}
     for first in range(0, len(ids), _CHUNK[files.format]):
         part = ids[first : first + _CHUNK[files.format]]
-        contents = [_content(files.path(sample)) for sample in part]
+        contents = [content_of(files.path(sample)) for sample in part]
         if digest is not None:
             digest.update(b"".join(contents))
-        numbers = _parse(files, part, contents)
+        numbers = numbers_in(contents, [files.name(sample) for sample in part], files.format)
         odd.update(
             {
                 sample: row.size
@@ -274,45 +267,3 @@ def _read_parsed(
             yield first, np.stack(numbers)
     if odd:
         raise _wrong_counts(files, odd, f"{classes} numbers", "numbers", len(ids))
-
-
-def _content(path: str) -> bytes:
-    handle = os.open(path, _FLAGS)
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise InputError(f"result '{path}' is not a regular file; remove it")
-        content = os.read(handle, _READ_SIZE)
-        while len(content) % _READ_SIZE == 0 and (part := os.read(handle, _READ_SIZE)):
-            content += part
-        return content
-    except OSError as error:
-        error.filename = path
-        raise
-    finally:
-        os.close(handle)
-
-
-def _parse(files: ResultFiles, ids: Sequence[str], contents: Sequence[bytes]) -> list[Logits]:
-    names = [files.name(sample) for sample in ids]
-    if files.format == "txt":
-        return list(parse_texts(contents, names))
-    return [_parse_npy(content, name) for content, name in zip(contents, names, strict=True)]
-
-
-def _parse_npy(content: bytes, name: str) -> Logits:
-    array = _npy(content, name)
-    narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
-    return array.reshape(-1).astype(np.float32 if narrow else np.float64)
-
-
-def _npy(content: bytes, name: str) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    # numpy reads the header as Python text: damage ends in SyntaxError, MemoryError, and others
-    except Exception as error:
-        raise InputError(
-            f"result '{name}' is not a whole .npy file of numbers ({' '.join(str(error).split())})"
-        ) from error
-    if array.dtype.kind not in "fiu":
-        raise InputError(f"result '{name}' holds {array.dtype}, real numbers were expected")
-    return array

@@ -18,8 +18,8 @@ from portproof.core.errors import InputError
 from portproof.core.text import listed, printable
 from portproof.manifest import Sample, read_info
 from portproof.metrics.outputs.distances import Array, Distance, distance
-from portproof.metrics.outputs.folders import OutputFiles, outputs_of
 from portproof.metrics.outputs.judge import ALLOWED, OUTLIER, Errors, Judgement, judge
+from portproof.metrics.outputs.output_files import OutputFiles, outputs_of
 from portproof.metrics.outputs.ruler import rounded_outputs
 from portproof.verdict import Verdict
 

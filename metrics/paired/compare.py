@@ -17,13 +17,8 @@ from portproof.core.errors import InputError
 from portproof.core.files import write_bytes
 from portproof.core.text import printable
 from portproof.metrics.accuracy.score import Reading, is_simulated
-from portproof.metrics.paired.bounds import (
-    judge_loss,
-    loss_bounds,
-    mcnemar_p,
-    samples_to_decide,
-    wilson_lower,
-)
+from portproof.metrics.paired.bounds import judge_loss, loss_bounds, mcnemar_p, samples_to_decide
+from portproof.metrics.paired.doubt import doubt_of
 from portproof.metrics.paired.sides import Sides
 from portproof.outcome import Outcomes
 from portproof.proof.work import Work
@@ -252,27 +247,6 @@ def _comparison(sides: Sides, margin_pp: float, simulated: bool) -> Comparison:
         port=str(sides.port),
         labels=str(sides.labels),
         simulated=simulated,
-    )
-
-
-def doubt_of(reference: Outcomes, classes: int) -> str | None:
-    """Why a reference proves nothing: it is not better than chance (the lower end of Wilson's
-    one-sided 95 % interval, Journal of the American Statistical Association 22, 209-212, 1927, is
-    not above one in ``classes``), or it answers one class only; None for a sound one.
-    """
-    n, right = len(reference), _count(reference.right)
-    reasons = "is the label file of these samples, is the preprocessing the model's own, are these"
-    likely = f"{reasons} the trained weights?"
-    if n > 1 and len(np.unique(reference.label)) > 1 and len(np.unique(reference.predicted)) == 1:
-        return (
-            f"the reference answers class {reference.predicted[0]} for all {n} samples, so it is no"
-            f" ground for a verdict; {likely}"
-        )
-    if wilson_lower(right, n) > 1 / max(classes, 2):
-        return None
-    return (
-        f"the reference is right in {right} of {n} samples of {classes} classes, which is not above"
-        f" chance, so it is no ground for a verdict; {likely}"
     )
 
 

@@ -24,6 +24,7 @@ from portproof.core.files import sha256_of
 from portproof.proof.lineage import Stage
 from portproof.proof.sidecar import versions_of
 from portproof.reports.evidence import rechecks
+from portproof.reports.evidence.broken_seals import broken_seals, sealed_in
 from portproof.reports.evidence.chain import uncovered, walk
 from portproof.reports.evidence.findings import (
     Finding,
@@ -33,7 +34,6 @@ from portproof.reports.evidence.findings import (
     unverified,
 )
 from portproof.reports.evidence.rerender import Check, report_files
-from portproof.reports.evidence.seals import broken_seals, sealed_in
 from portproof.reports.port.data import RunData, read_run
 from portproof.reports.port.seal import OWN_LOG, RENDERERS, REPORT, UNSEALED, decoded, report_of
 from portproof.rundir.settings import FILE, read_settings

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from portproof.core.errors import InputError
 from portproof.core.files import read_file
 from portproof.core.text import listed
-from portproof.metrics.accuracy.results import ResultFiles, list_results, numbers_in, parse_result
+from portproof.metrics.accuracy.contents import array_in, numbers_in
+from portproof.metrics.accuracy.results import ResultFiles, list_results, output_numbers
 from portproof.proof.sidecar import proof_of
 
 Array = NDArray[Any]
@@ -33,8 +34,10 @@ class OutputFiles:
         """A sample's array; :class:`InputError` if the file does not hold such numbers."""
         path = self.files.path(sample)
         data = read_file(path, "result")
-        if self.files.format != "bin":
-            array = parse_result(data, path, self.files.format)
+        if self.files.format == "npy":
+            array = array_in(data, path)
+        elif self.files.format == "txt":
+            array = numbers_in([data], [path], "txt")[0]
         elif len(data) % self.dtype.itemsize:
             raise InputError(
                 f"'{path}' has {len(data)} bytes, a multiple of {self.dtype.itemsize}"
@@ -54,7 +57,8 @@ def outputs_of(folder: str | os.PathLike[str], dtype: str = "float32") -> list[O
     facts = proof.facts.get("outputs") if proof else None
     described = facts if isinstance(facts, list) else []
     found = [
-        _described(list_results(folder, number), described, dtype) for number in numbers_in(folder)
+        _described(list_results(folder, number), described, dtype)
+        for number in output_numbers(folder)
     ]
     for output in found[1:]:
         odd = sorted(output.files.ids ^ found[0].files.ids)

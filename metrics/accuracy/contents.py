@@ -1,0 +1,67 @@
+"""The contents of result files: raw bytes, text, and numpy's own."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portproof.core.errors import InputError
+from portproof.metrics.accuracy.text_floats import parse_texts
+
+_READ_SIZE = 1 << 16
+#: A named pipe must not make us wait.
+READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+Logits = NDArray[np.floating[Any]]
+
+
+def content_of(path: str) -> bytes:
+    """The bytes of a result; :class:`InputError` for a pipe or a device."""
+    handle = os.open(path, READ_FLAGS)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise InputError(f"result '{path}' is not a regular file; remove it")
+        content = os.read(handle, _READ_SIZE)
+        while len(content) % _READ_SIZE == 0 and (part := os.read(handle, _READ_SIZE)):
+            content += part
+        return content
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(handle)
+
+
+def numbers_in(contents: Sequence[bytes], names: Sequence[str], form: str) -> list[Logits]:
+    """The numbers of ``txt`` or ``npy`` results, each flat; :class:`InputError` names a damaged
+    one.
+    """
+    if form == "txt":
+        return list(parse_texts(contents, names))
+    arrays = map(array_in, contents, names)
+    return [
+        a.reshape(-1).astype(np.float32 if a.dtype.str[1:] in ("f2", "f4") else np.float64)
+        for a in arrays
+    ]
+
+
+def array_in(content: bytes, name: str) -> NDArray[Any]:
+    """The array of an ``npy`` result, in its shape; :class:`InputError` if it is damaged or holds
+    no real numbers.
+    """
+    try:
+        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    # numpy reads the header as Python text: damage ends in SyntaxError, MemoryError, and others
+    except Exception as error:
+        raise InputError(
+            f"result '{name}' is not a whole .npy file of numbers ({' '.join(str(error).split())})"
+        ) from error
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"result '{name}' holds {array.dtype}, real numbers were expected")
+    return array
