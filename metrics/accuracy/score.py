@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.text import listed
+from portproof.metrics.accuracy.contents import Logits
 from portproof.metrics.accuracy.label_file import read_labels
 from portproof.metrics.accuracy.results import (
-    Logits,
     ResultFiles,
     check_one_axis,
     class_count,
