@@ -6,13 +6,17 @@ register.
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from typing import NoReturn
 
 import portproof
-from portproof.core.errors import EXIT_BAD_INPUT, open_standard_streams, say_error
+from portproof.core.errors import (
+    EXIT_BAD_INPUT,
+    catch_interrupts,
+    open_standard_streams,
+    say_error,
+)
 from portproof.core.stages import STAGES, VERBS
 
 
@@ -38,6 +42,7 @@ def commands() -> dict[str, str]:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command; with no name, or ``--help``, list them."""
+    catch_interrupts()
     open_standard_streams()
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -82,6 +87,8 @@ def _help() -> str:
 
 def _summary(path: str) -> str:
     """The first paragraph of a file's docstring, on one line."""
+    import ast
+
     with open(path, encoding="utf-8") as file:
         text = ast.get_docstring(ast.parse(file.read())) or ""
     return " ".join(text.partition("\n\n")[0].split())

@@ -2,17 +2,22 @@
 
 Exit codes, everywhere: 0 done or PASS; 1 a verdict is FAIL, or an audit or a verification found
 something; 2 wrong usage or bad input; 3 a tool or a device failed; 4 UNDECIDED or UNSTABLE; 70 an
-error of our own; 130 interrupted.
+error of our own; 130 interrupted, by Ctrl-C or by SIGTERM.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import errno
 import os
+import signal
 import sys
-import tempfile
 from collections.abc import Callable
+from types import FrameType
 from typing import NoReturn
+
+import portproof
 
 EXIT_DONE = 0
 EXIT_FAIL = 1
@@ -90,9 +95,7 @@ def exit_code_of(main: Callable[[], int]) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        say_error(
-            "interrupted; what was finished is kept, start the same command again to continue"
-        )
+        say_error(_interrupts.sentence)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (`| head`): not an error; keep the interpreter from
@@ -113,6 +116,9 @@ def exit_code_of(main: Callable[[], int]) -> int:
         say_error("out of memory: use a smaller --batch or fewer --workers")
         return EXIT_TOOL
     except Exception as error:
+        if _interrupts.arrived:  # a library made an error of its own of it while it was imported
+            say_error(_interrupts.sentence)
+            return EXIT_INTERRUPTED
         known = _known_limit(error)
         if known:
             say_error(known[0])
@@ -162,7 +168,83 @@ def open_standard_streams() -> None:
 
 def exit_with(main: Callable[[], int]) -> NoReturn:
     """Run ``main`` and leave the process with its exit code."""
-    sys.exit(exit_code_of(main))
+    catch_interrupts()
+    _interrupts.is_working = True
+    code = EXIT_INTERRUPTED
+    try:
+        code = exit_code_of(main)
+    except SystemExit as error:  # of the argument parser
+        code = error.code if isinstance(error.code, int) else EXIT_DONE
+    finally:
+        _interrupts.code = code
+    sys.exit(code)
+
+
+class _Interrupts:
+    """What Ctrl-C and SIGTERM do in a command. While it is only imported, they end it at once;
+    while it works, they raise KeyboardInterrupt; when it is done, they end it with its exit code.
+    """
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.is_working = False
+        self.arrived: int | None = None
+        self.code: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The error sentence."""
+        how = "stopped by SIGTERM" if self.arrived == signal.SIGTERM else "interrupted"
+        return f"{how}; what was finished is kept, start the same command again to continue"
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler."""
+        if os.getpid() != self.process:  # a fork: whoever made it stops it
+            if number == signal.SIGTERM:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            raise KeyboardInterrupt
+        if self.code is not None:
+            os._exit(self.code)
+        self.arrived = number
+        if self.is_working:
+            raise KeyboardInterrupt
+        with contextlib.suppress(OSError):
+            os.write(2, f"portproof: error: {self.sentence}\n".encode())
+        os._exit(EXIT_INTERRUPTED)
+
+    def ignore(self) -> None:
+        """The exit code is settled, and the interpreter is being taken down."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) == self.handle:
+                signal.signal(number, signal.SIG_IGN)
+
+
+_interrupts = _Interrupts()
+
+
+def catch_interrupts() -> None:
+    """Let Ctrl-C and SIGTERM end this command with one sentence and exit code 130. A signal that is
+    ignored (``nohup``), or that somebody handles, stays so; nothing outside the main thread.
+    """
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) == usual:
+            with contextlib.suppress(ValueError):
+                signal.signal(number, _interrupts.handle)
+    atexit.register(_interrupts.ignore)  # the first to be registered is the last to be called
+
+
+def _is_command() -> bool:
+    """Whether this process was started as one of our files (those of ``portproof NAME`` begin in
+    :mod:`portproof.cli`).
+    """
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return bool(file) and os.path.dirname(os.path.dirname(os.path.abspath(file))) in map(
+        os.path.abspath, portproof.__path__
+    )
 
 
 def say_error(sentence: str) -> None:
@@ -177,6 +259,7 @@ def _one_line(text: str) -> str:
 
 
 def _write_traceback() -> str:
+    import tempfile
     import traceback
 
     with tempfile.NamedTemporaryFile(
@@ -184,3 +267,9 @@ def _write_traceback() -> str:
     ) as file:
         traceback.print_exc(file=file)
         return file.name
+
+
+# A command's other imports are still to come, and take most of the time in which Ctrl-C would show
+# a traceback.
+if _is_command():
+    catch_interrupts()

@@ -160,9 +160,11 @@ def start_program(command: Sequence[str], **options: Any) -> subprocess.Popen[An
 @contextlib.contextmanager
 def interrupted_by_sigterm() -> Iterator[None]:
     """Inside, SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that a child is stopped and not
-    left behind. Does nothing outside the main thread, where Python handles no signals.
+    left behind. Does nothing outside the main thread, where Python handles no signals, and where
+    somebody handles it already, as every command does.
     """
-    if threading.current_thread() is not threading.main_thread():
+    is_handled = callable(signal.getsignal(signal.SIGTERM))
+    if is_handled or threading.current_thread() is not threading.main_thread():
         yield
         return
 

@@ -1,0 +1,122 @@
+"""Ctrl-C and SIGTERM end every command with one sentence and exit code 130, also while it imports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+#: Stops the import of one module until the process is interrupted; then lets the interrupt through,
+#: makes an error of its own of it as extension modules do, or ends when nobody interrupts.
+BLOCKER = """
+import os, sys, time
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["BLOCKED"]:
+            open(os.environ["REACHED"], "w").close()
+            try:
+                time.sleep(60)
+            except KeyboardInterrupt:
+                if os.environ["SWALLOWED"] == "1":
+                    raise ImportError("initialisation failed") from None
+                raise
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("command", "blocked", "swallowed"),
+    [
+        (["infer/run.py", "m.onnx", "--info", "i", "--out", "o"], "portproof.infer", "0"),
+        (["infer/run.py", "m.onnx", "--info", "i", "--out", "o"], "numpy", "0"),
+        (["infer/run.py", "m.onnx", "--info", "i", "--out", "o"], "numpy", "1"),
+        (["metrics/topn.py", "r", "l.txt"], "numpy", "0"),
+        (["-m", "portproof", "why", "x"], "portproof.commands.why", "0"),
+        (["-m", "portproof", "port", "--target", "cpu"], "msgspec", "1"),
+        (["examples/digits/data.py", "out"], "msgspec", "0"),
+    ],
+)
+def test_it_ends_with_one_sentence_wherever_it_is(
+    root: Path,
+    tmp_path: Path,
+    command: list[str],
+    blocked: str,
+    swallowed: str,
+    number: signal.Signals,
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BLOCKER)
+    reached = tmp_path / "reached"
+    first = [str(root / command[0])] if command[0].endswith(".py") else command[:1]
+    process = subprocess.Popen(
+        [sys.executable, *first, *command[1:]],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{root / 'src'}",
+            "BLOCKED": blocked,
+            "REACHED": str(reached),
+            "SWALLOWED": swallowed,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not reached.exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    how = "stopped by SIGTERM" if number == signal.SIGTERM else "interrupted"
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == (
+        f"portproof: error: {how}; what was finished is kept, start the same command again to"
+        " continue"
+    )
+    assert "Traceback" not in err
+
+
+def test_a_signal_that_is_ignored_stays_so(root: Path) -> None:
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+        "from portproof.core.errors import exit_with;"
+        "exit_with(lambda: print(signal.getsignal(signal.SIGINT).name) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(root / "src")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "SIG_IGN\n")
+
+
+def test_a_fork_of_a_command_ends_as_its_maker_asks(root: Path) -> None:
+    code = (
+        "import multiprocessing, time; from portproof.core.errors import exit_with\n"
+        "def main():\n"
+        "    fork = multiprocessing.get_context('fork'); up = fork.Event()\n"
+        "    child = fork.Process(target=lambda: (up.set(), time.sleep(60)))\n"
+        "    child.start(); up.wait(); child.terminate(); child.join()\n"
+        "    return print(child.exitcode) or 0\n"
+        "exit_with(main)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(root / "src")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "-15\n", "")
