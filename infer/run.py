@@ -89,20 +89,30 @@ def _add_samples(p: Parser) -> None:
 
 
 def work(options: argparse.Namespace) -> int:
-    """Do the work; return the exit code."""
+    """Do the work, alone in the result folder; return the exit code."""
+    from pathlib import Path
+
     from portproof.core import progress
+    from portproof.proof.lock import locked_artefact
 
     progress.configure(options.quiet, options.log_json)
+    with locked_artefact(Path(options.out), "--out"):
+        _run(options)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Run by several devices, by a vendor's tool, or in this process."""
     if options.devices:
         from portproof.infer.offline.shards import run_on_devices
 
         run_on_devices(options)
-        return 0
+        return
     if options.runner not in (None, "om"):
         from portproof.infer.offline.by_tool import run_by_tool
 
         run_by_tool(options)
-        return 0
+        return
     from portproof.infer.offline.inference import run
 
     run(
@@ -121,7 +131,6 @@ def work(options: argparse.Namespace) -> int:
         workers=options.workers,
         perf_file=options.perf_file,
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -57,20 +57,22 @@ def work(options: argparse.Namespace) -> int:
     from portproof.preprocess.dataset.make import make_bins
     from portproof.preprocess.dataset.pack import make_packed
     from portproof.preprocess.dataset.stream import default_workers
+    from portproof.proof.lock import locked_artefact
     from portproof.recipe import describe
 
     progress.configure(options.quiet, options.log_json)
     recipe = recipe_asked_for(options)
     print(f"recipe: {describe(recipe)}", flush=True)
     make = make_packed if options.pack else make_bins
-    make(
-        Path(options.images),
-        Path(options.prep),
-        recipe,
-        workers=options.workers or default_workers(),
-        skip_bad=options.skip_bad,
-        model=options.model,
-    )
+    with locked_artefact(Path(options.prep), "PREP_DIR"):
+        make(
+            Path(options.images),
+            Path(options.prep),
+            recipe,
+            workers=options.workers or default_workers(),
+            skip_bad=options.skip_bad,
+            model=options.model,
+        )
     return 0
 
 

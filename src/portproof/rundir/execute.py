@@ -23,7 +23,7 @@ from portproof.rehearsal.installing import install
 from portproof.rundir.answers import kept_from_elsewhere
 from portproof.rundir.gates import judge
 from portproof.rundir.layout import RunDir
-from portproof.rundir.lock import locked
+from portproof.proof.lock import locked
 from portproof.rundir.options import default_run_dir, marked, settings_from
 from portproof.rundir.plan import steps
 from portproof.rundir.settings import write_settings

@@ -1,9 +1,10 @@
-"""The lock of a run directory, which keeps two runs apart."""
+"""Locks that keep two runs apart: of a run directory, and of what one stage makes."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -16,6 +17,8 @@ from portproof.core import progress
 from portproof.core.errors import InputError
 
 LOCK = ".lock"
+#: Where nobody can write, or the file system has no locks.
+_NO_LOCKS = (errno.EROFS, errno.EACCES, errno.ENOLCK, errno.ENOTSUP)
 
 
 @contextlib.contextmanager
@@ -27,37 +30,74 @@ def locked(run_dir: Path) -> Iterator[int]:
     file's text (host, pid, start) is only for the sentence that the second run gets.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    path = run_dir / LOCK
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        holder = _read_holder(descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            orphan = (
-                ", which has ended, but a step that it started is still at work"
-                if holder and not _is_alive(holder)
-                else ""
-            )
-            raise InputError(
-                f"'{run_dir}' is in use: {_describe(holder)}{orphan}; wait for it, or give another"
-                " --run-dir"
-            ) from None
+        holder = _take(descriptor, run_dir, "--run-dir")
         if holder:
             progress.say(
                 f"port: the lock in '{run_dir}' is stale ({_describe(holder)}, it has ended);"
                 " continuing"
             )
-        _write_holder(descriptor)
         yield descriptor
-        os.ftruncate(descriptor, 0)
-    except BaseException:
+    finally:
         # Only the holder clears the text; a refused run leaves the first run's words in place.
         if _read_holder(descriptor).get("pid") == os.getpid():
             os.ftruncate(descriptor, 0)
-        raise
-    finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked_artefact(artefact: Path, option: str) -> Iterator[None]:
+    """Hold the lock of a folder that a stage makes, ``.<name>.lock`` beside it, which is removed at
+    the end; :class:`InputError` names who holds it. ``option``: what names another folder.
+    """
+    path = artefact.absolute().with_name(f".{artefact.absolute().name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = _taken_file(path, artefact, option)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        yield
+        return
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _taken_file(path: Path, artefact: Path, option: str) -> int:
+    """The descriptor of a lock file that is locked, and that nobody removed meanwhile."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _take(descriptor, artefact, option)
+            if os.path.lexists(path) and os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _take(descriptor: int, folder: Path, option: str) -> dict[str, Any]:
+    """Lock a file and write our name into it; what an earlier holder left there."""
+    holder = _read_holder(descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        orphan = (
+            ", which has ended, but a step that it started is still at work"
+            if holder and not _is_alive(holder)
+            else ""
+        )
+        raise InputError(
+            f"'{folder}' is in use: {_describe(holder)}{orphan}; wait for it, or give another"
+            f" {option}"
+        ) from None
+    _write_holder(descriptor)
+    return holder
 
 
 def _write_holder(descriptor: int) -> None:

@@ -1,7 +1,8 @@
-"""The lock of a run directory."""
+"""The locks of a run directory and of what a stage makes."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -12,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.rundir.lock import LOCK, locked
+from portproof.proof.lock import LOCK, locked, locked_artefact
 
 HOLD = """
 import sys
 from pathlib import Path
-from portproof.rundir.lock import locked
+from portproof.proof.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -82,4 +83,40 @@ def test_a_child_that_outlives_its_parent_still_guards_the_folder(tmp_path: Path
         child.kill()
         child.wait()
     with locked(tmp_path / "run"):
+        pass
+
+
+@pytest.mark.parametrize("text", ["[" * 4000, '{"pid": 1e999}', "\xff", '{"pid": 99999999999999}'])
+def test_whatever_is_in_the_file_a_lock_that_nobody_holds_is_taken(
+    tmp_path: Path, text: str
+) -> None:
+    for path in (tmp_path / LOCK, tmp_path / ".result.lock"):
+        path.write_text(text, encoding="latin-1")
+    with locked(tmp_path), locked_artefact(tmp_path / "result", "--out"):
+        assert str(os.getpid()) in (tmp_path / ".result.lock").read_text()
+    assert not (tmp_path / ".result.lock").exists()
+
+
+def test_what_a_stage_makes_is_locked_beside_it_by_name(tmp_path: Path) -> None:
+    with locked_artefact(tmp_path / "result", "--out"):
+        with (
+            pytest.raises(
+                InputError, match=rf"in use: by process {os.getpid()} .* or give another --out$"
+            ),
+            locked_artefact(tmp_path / "result", "--out"),
+        ):
+            pass
+        with locked_artefact(tmp_path / "other", "--out"):
+            assert not (tmp_path / "result").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nobody_can_write_no_lock_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("portproof.proof.lock.os.open", refused)
+    with locked_artefact(tmp_path / "result", "--out"):
         pass
