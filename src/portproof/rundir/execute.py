@@ -19,11 +19,11 @@ from portproof.core.shell import (
     start_program,
     stop_like_ctrl_c,
 )
+from portproof.proof.lock import locked
 from portproof.rehearsal.installing import install
 from portproof.rundir.answers import kept_from_elsewhere
 from portproof.rundir.gates import judge
 from portproof.rundir.layout import RunDir
-from portproof.proof.lock import locked
 from portproof.rundir.options import default_run_dir, marked, settings_from
 from portproof.rundir.plan import steps
 from portproof.rundir.settings import write_settings
