@@ -19,8 +19,8 @@ from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core import progress
 from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError, ToolError
-from portproof.core.files import existing_file
-from portproof.core.shell import Finished, find_program, run_program, spelled, tail_of
+from portproof.core.files import existing_file, tail_of
+from portproof.core.shell import Finished, find_program, run_program, spelled
 from portproof.core.yamlfile import as_data
 from portproof.host import cann, npusmi
 from portproof.proof.sidecar import Proof, read_proof

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.core.shell import Finished, find_program, run_program, tail_of
+from portproof.core.files import tail_of
+from portproof.core.shell import Finished, find_program, run_program
 from portproof.host.tensorrt_versions import HINT, PROGRAM_FOLDERS, Version, version_in_help
 from portproof.logs.families.trtexec import FAMILY
 from portproof.logs.logged import Run

@@ -21,10 +21,12 @@ from portproof import rehearsal
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec, check_feeds
 from portproof.core.errors import InputError, ToolError
 from portproof.core.files import existing_file
+from portproof.infer.runtimes.acl_dtypes import DTYPES
 from portproof.infer.runtimes.acl_errors import explained
+from portproof.infer.runtimes.acl_json import configuration
 from portproof.infer.runtimes.acl_lines import kept_from_stdout, reason_in
 from portproof.infer.runtimes.npu_devices import device_index
-from portproof.infer.runtimes.om_shapes import bytes_of, choose, chosen
+from portproof.infer.runtimes.om_shapes import bytes_of, check_outputs, choose, chosen
 from portproof.measurement import Boundary
 from portproof.proof.sidecar import proof_of
 
@@ -33,21 +35,6 @@ DEFAULT_FOR = (".om",)
 PACKAGES = ("aclruntime",)
 
 _OPTIONS = ("acl_json", "dims", "hw", "outsize", "shape")
-#: ACL's element types.
-_DTYPES = {
-    0: "float32",
-    1: "float16",
-    2: "int8",
-    3: "int32",
-    4: "uint8",
-    6: "int16",
-    7: "uint16",
-    8: "uint32",
-    9: "int64",
-    10: "uint64",
-    11: "float64",
-    12: "bool",
-}
 _LOG_WARNINGS = 3
 #: What atc computes in on these chips unless an option says otherwise.
 _USUAL_PRECISION = "fp16"
@@ -186,7 +173,7 @@ def load(model: Path, request: LoadRequest) -> OmSession:
     options = module.session_options()
     options.log_level = _LOG_WARNINGS
     if "acl_json" in request.options:
-        options.acl_json_path = str(existing_file(request.options["acl_json"], "ACL configuration"))
+        options.acl_json_path = str(configuration(request.options["acl_json"]))
     try:
         with kept_from_stdout() as lines:
             native = _runtime.open(module, str(model), device, options)
@@ -203,6 +190,7 @@ def load(model: Path, request: LoadRequest) -> OmSession:
     except RuntimeError as error:
         what = f"'{model}' refused the batch, dimensions or shape asked for"
         raise explained(error, what, choosing=True, reason=reason_in(lines)) from error
+    check_outputs(native, model)
     session = OmSession(module, native, model, device, outsizes)
     if any(None in s.shape for s in session.inputs) and (
         not session.dynamic_shape or "shape" in request.options
@@ -242,11 +230,11 @@ def _module() -> Any:
 def _spec(name: str, desc: Any, any_batch: bool = False) -> TensorSpec:
     """A copy of a description of the library, whose own must not outlive its session."""
     code = int(desc.datatype)
-    if code not in _DTYPES:
+    if code not in DTYPES:
         raise InputError(f"'{name}' has ACL's element type {code}, which numpy does not have")
     shape: list[int | None] = [None if d == -1 else int(d) for d in desc.shape]
     return TensorSpec(
-        name, _DTYPES[code], tuple([None, *shape[1:]] if any_batch and shape else shape)
+        name, DTYPES[code], tuple([None, *shape[1:]] if any_batch and shape else shape)
     )
 
 

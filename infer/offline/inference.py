@@ -33,7 +33,13 @@ from portproof.core.files import flush_to_disk, sha256_of, write_text
 from portproof.core.text import listed
 from portproof.infer.offline.read import Batch, padded
 from portproof.infer.offline.sources import Source, open_source
-from portproof.infer.offline.write import FORMATS, ResultWriter, result_name
+from portproof.infer.offline.write import (
+    FORMATS,
+    ResultWriter,
+    check_batch_first,
+    check_sizes,
+    result_name,
+)
 from portproof.infer.runtimes.model_files import card_files, model_files, packages, sample_shapes
 from portproof.preprocess.pixels import normalisation
 from portproof.proof.journal import Journal
@@ -125,17 +131,6 @@ def _session(name: str, model: Path, request: LoadRequest) -> Iterator[Session]:
         yield session
     finally:
         session.close()
-
-
-def _check_batch_first(results: Mapping[str, Array], batch: int) -> None:
-    """Refuse an output that cannot be cut into samples."""
-    for name, array in results.items():
-        if array.ndim == 0 or len(array) != batch:
-            raise InputError(
-                f"output '{name}' has the shape {array.shape} for a batch of {batch}: its first"
-                " dimension is not the batch, so it has no part for each sample; export the model"
-                " without it"
-            )
 
 
 @dataclass(slots=True)
@@ -237,7 +232,8 @@ class _Run:
         feeds = padded(batch.feeds, self.batch) if fixed else batch.feeds
         check_feeds(feeds, self.inputs)
         results = self.session.run(feeds)
-        _check_batch_first(results, self.batch if fixed else len(batch.ids))
+        check_batch_first(results, self.batch if fixed else len(batch.ids))
+        check_sizes(results, self.outputs)
         return {n: a[: len(batch.ids)] for n, a in results.items()}
 
     def _facts(self) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from portproof.backend import Array
+from portproof.core.errors import InputError
 from portproof.proof.journal import Journal, write_pending
 
 FORMATS = ("bin", "txt", "npy")
@@ -83,6 +85,31 @@ class ResultWriter:
         self._journal.publish(
             write_pending(self._journal.folder / name, encoded(array, self._form), self._root)
         )
+
+
+def check_batch_first(results: Mapping[str, Array], batch: int) -> None:
+    """:class:`InputError` for an output that cannot be cut into samples."""
+    for name, array in results.items():
+        if array.ndim == 0 or len(array) != batch:
+            raise InputError(
+                f"output '{name}' has the shape {array.shape} for a batch of {batch}: its first"
+                " dimension is not the batch, so it has no part for each sample; export the model"
+                " without it"
+            )
+
+
+def check_sizes(results: Mapping[str, Array], known: Sequence[Mapping[str, Any]]) -> None:
+    """:class:`InputError` for an output whose samples are of several sizes: whoever reads the
+    results could not tell them apart. ``known``: name and shape of a sample of earlier batches.
+    """
+    for output in known:
+        shape = list(results[output["name"]].shape[1:])
+        if shape != output["shape"]:
+            raise InputError(
+                f"output '{output['name']}' has the shape {output['shape']} for some samples and"
+                f" {shape} for others: its size depends on the data; export the model up to where"
+                " sizes are fixed"
+            )
 
 
 def result_name(sample: str, number: int, form: str) -> str:

@@ -39,18 +39,28 @@ def choose(native: Any, model: Path, request: LoadRequest) -> list[int] | None:
             f"'{model}' has no dynamic shape; the option 'shape' is for models converted with"
             " --input_shape_range"
         )
-    elif (
-        not given.get("shape")
-        and not request.card
-        and any(-1 in d.shape[1:] and not d.size for d in inputs)
-    ):
+    elif not given.get("shape") and any(not d.size for d in inputs):
         raise InputError(
-            f"'{model}' takes any shape of its range; choose one with --option shape=NAME:D,D,...,"
-            " or give a model card with --model"
+            f"'{model}' takes any shape of its range; choose one with --option shape=NAME:D,D,..."
         )
     elif any(-1 in d.shape for d in inputs) and all(d.size for d in inputs):
         _choose_batch(native, inputs, request.batch)
     return outsizes
+
+
+def check_outputs(native: Any, model: Path) -> None:
+    """:class:`InputError` for an output whose size depends on the data: the library gives back a
+    buffer of the largest size, in which nothing says where the result ends.
+    """
+    if any(-1 in d.shape for d in native.get_inputs()):
+        return
+    for desc in native.get_outputs():
+        if -1 in desc.shape:
+            raise InputError(
+                f"output '{desc.name}' of '{model}' has the shape {tuple(desc.shape)} though every"
+                " input's is fixed: its size depends on the data; export the model up to where"
+                " sizes are fixed"
+            )
 
 
 def _choose_batch(native: Any, inputs: Sequence[Any], batch: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from portproof.core.errors import InputError
 from portproof.core.shell import Finished, run_program, vendor_environment
 from portproof.host import ais_bench
 from portproof.infer.vendor import Outcome, ToolJob
-from portproof.infer.vendor.parts.proven import because, proven, times_of
-from portproof.infer.vendor.parts.scratch import link_samples
+from portproof.infer.vendor.parts.described import check_described, described, is_known
+from portproof.infer.vendor.parts.proven import failed, proven, times_of
+from portproof.infer.vendor.parts.scratch import check_sizes, link_samples
 from portproof.logs.families.ais_bench import FAMILY
 from portproof.logs.logged import Run
 from portproof.manifest import Sample, sample_id
@@ -32,11 +34,12 @@ _DIRNAME = "run"
 
 def infer(job: ToolJob, samples: Sequence[Sample]) -> Outcome:
     """Run the model over samples."""
+    if not is_known(job):
+        _describe(job, job.log, samples)
     folders = link_samples(job.scratch, samples)
     done = _run(job, "--input", ",".join(f.name for f in folders), "--outfmt", job.form.upper())
-    console = _console(done)
-    together = console.facts.get("files_per_batch", job.batch)
-    if together != job.batch or console.batch not in (None, job.batch):
+    together = _console(done, job).facts.get("files_per_batch", job.batch)
+    if together != job.batch:
         raise InputError(
             f"'{job.model}' takes {together} samples at a time, --batch says {job.batch}; the"
             " throughput would be wrong"
@@ -63,12 +66,42 @@ def time_calls(job: ToolJob, count: int, inputs: Sequence[Path]) -> list[float]:
     """
     given = ("--input", ",".join(str(p) for p in inputs)) if inputs else ()
     done = _run(job, *given, "--loop", str(count))
-    _console(done)
+    _console(done, job)
     summary = _summary_file(done, job.scratch)
     return times_of(proven(done, summary, FAMILY, "ais_bench wrote no whole summary"), count, done)
 
 
+def _describe(job: ToolJob, log: Path, samples: Sequence[Sample] = ()) -> None:
+    """Ask the tool what a model without a sidecar takes, and check it."""
+    done = _executed(replace(job, log=log), "--debug", "1")
+    facts = described(log)
+    if facts is not None:
+        check_described(job, facts)
+    if done.exit_code != 0:
+        raise failed(done, "ais_bench")
+    if facts is None:
+        raise done.failure(
+            f"ais_bench did not describe '{job.model}', and it has no sidecar that does: nothing"
+            " says what it takes; convert it with onnx2om"
+        )
+    if samples and facts.gears == "static":
+        check_sizes(samples, facts.inputs)
+
+
 def _run(job: ToolJob, *arguments: str) -> Finished:
+    done = _executed(job, "--output", "out", "--output_dirname", _DIRNAME, *arguments)
+    if done.exit_code == 0:
+        return done
+    error = failed(done, "ais_bench")
+    if not isinstance(error, InputError) and done.exit_code > 0 and not is_known(job):
+        _describe(job, job.log.with_name(f"{job.log.stem}_description.log"))
+    raise error
+
+
+def _executed(job: ToolJob, *arguments: str) -> Finished:
+    """Run it. ``--batchsize`` is left out: given, the tool believes it; without it, the tool says
+    the model's own.
+    """
     if missing := ais_bench.why_not():
         raise InputError(
             f"{missing}; the tool comes with the ais_bench wheels"
@@ -81,31 +114,28 @@ def _run(job: ToolJob, *arguments: str) -> Finished:
         "ais_bench",
         "--model",
         str(job.model),
-        "--batchsize",
-        str(job.batch),
         "--device",
         str(job.device),
-        "--output",
-        "out",
-        "--output_dirname",
-        _DIRNAME,
         *job.gear,
         *arguments,
     ]
     # Unbuffered, the lines of its C++ part come where they belong, so that a failure's reason is at
     # the end of the log.
     environment = vendor_environment() | {"PYTHONUNBUFFERED": "1"}
-    done = run_program(
+    return run_program(
         command, job.log, cwd=job.scratch, environment=environment, timeout_s=job.timeout_s
     )
-    if done.exit_code != 0:
-        raise done.failure(f"ais_bench {because(done)}")
-    return done
 
 
-def _console(done: Finished) -> Run:
-    """The run that the console proves."""
-    return proven(done, done.log, FAMILY, "ais_bench ended without its throughput line")
+def _console(done: Finished, job: ToolJob) -> Run:
+    """The run that the console proves, if it is of the batch asked for."""
+    run = proven(done, done.log, FAMILY, "ais_bench ended without its throughput line")
+    if run.batch != job.batch:
+        raise InputError(
+            f"'{job.model}' is of batch {run.batch or 'unknown'} by ais_bench's own log, --batch"
+            f" asks for {job.batch}: its rate would be wrong; convert the model for {job.batch}"
+        )
+    return run
 
 
 def _summary_file(done: Finished, scratch: Path) -> Path:

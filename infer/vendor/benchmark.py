@@ -17,7 +17,7 @@ from pathlib import Path
 from portproof.core.errors import InputError
 from portproof.core.shell import Finished, find_program, run_program, tool_folders
 from portproof.infer.vendor import Outcome, ToolJob
-from portproof.infer.vendor.parts.proven import because, proven, times_of
+from portproof.infer.vendor.parts.proven import failed, proven, times_of
 from portproof.logs.consistency import near
 from portproof.manifest import Sample, sample_id, write_info
 
@@ -90,7 +90,7 @@ def _run(job: ToolJob, *arguments: str) -> Finished:
     ]
     done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
     if done.exit_code != 0:
-        raise done.failure(f"benchmark {because(done)}")
+        raise failed(done, "benchmark")
     return done
 
 

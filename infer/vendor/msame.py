@@ -8,13 +8,15 @@ samples afterwards.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
 from portproof.core.shell import Finished, find_program, run_program, tool_folders
 from portproof.infer.vendor import Outcome, ToolJob
-from portproof.infer.vendor.parts.proven import because, proven, times_of
+from portproof.infer.vendor.parts.described import check_described, described, is_known
+from portproof.infer.vendor.parts.proven import because, failed, proven, times_of
+from portproof.infer.vendor.parts.scratch import check_sizes
 from portproof.logs.families.msame import FAMILY, mean_of
 from portproof.logs.logged import Run
 from portproof.manifest import Sample
@@ -28,11 +30,10 @@ _MOST_LOOPS = 100
 
 def infer(job: ToolJob, samples: Sequence[Sample]) -> Outcome:
     """Run the model over samples."""
-    if job.facts is None or job.facts.inputs is None:
-        progress.warn(
-            f"'{job.model}' has no sidecar that says what its inputs take, and msame runs on files"
-            " that are too long without a word"
-        )
+    if not is_known(job):
+        _run(job, "--loop", "1")
+        job = replace(job, facts=described(job.log))
+        check_sizes(samples, job.facts.inputs if job.facts and not job.gear else None)
     groups = [samples[i : i + job.batch] for i in range(0, len(samples), job.batch)]
     folders = _write_batches(job, groups)
     done, run = _run(job, "--input", ",".join(f.name for f in folders), "--output", "out")
@@ -60,6 +61,9 @@ def time_calls(job: ToolJob, count: int, inputs: Sequence[Path]) -> list[float]:
 
 
 def _run(job: ToolJob, *arguments: str) -> tuple[Finished, Run]:
+    """Run it. A model without a sidecar is described in its log, and checked before its figures
+    are believed: msame runs on files that are too long without a word.
+    """
     program = find_program(
         ["msame"], tool_folders(), "build it from Ascend/tools, or use --runner ais_bench"
     )
@@ -72,11 +76,20 @@ def _run(job: ToolJob, *arguments: str) -> tuple[Finished, Run]:
         "--outfmt",
         "BIN",
         *job.gear,
+        *(() if is_known(job) else ("--debug", "true")),
         *arguments,
     ]
     done = run_program(command, job.log, cwd=job.scratch, timeout_s=job.timeout_s)
+    facts = None if is_known(job) else described(done.log)
+    if facts is not None:
+        check_described(job, facts)
     if done.exit_code != 0:
-        raise done.failure(f"msame {because(done)}")
+        raise failed(done, "msame")
+    if facts is None and not is_known(job):
+        raise done.failure(
+            f"msame did not describe '{job.model}', and it has no sidecar that does: nothing says"
+            " what it takes; convert it with onnx2om"
+        )
     lack = f"msame {because(done)}, but without its line 'Execute sample success'"
     return done, proven(done, done.log, FAMILY, lack)
 

@@ -48,6 +48,7 @@ def gear_flags(
         raise InputError(
             f"'{model}' was converted without a choice; leave --option {next(iter(chosen))} out"
         )
+    _check_batch_of(chosen, batch)
     sizes = ("--outputSize", options[_OUTSIZE]) if _OUTSIZE in options else ()
     if facts and facts.gears == "shape" and not sizes:
         bytes_ = [spec.nbytes(batch) for spec in facts.outputs or ()]
@@ -58,3 +59,14 @@ def gear_flags(
             )
         sizes = ("--outputSize", ",".join(map(str, bytes_)))
     return (*(word for name, value in chosen.items() for word in (_FLAGS[name], value)), *sizes)
+
+
+def _check_batch_of(chosen: Mapping[str, str], batch: int) -> None:
+    """:class:`InputError` unless the dimensions or the shape chosen begin with the batch."""
+    for name in ("dims", "shape"):
+        first = chosen.get(name, "").partition(";")[0].rpartition(":")[2].partition(",")[0].strip()
+        if name in chosen and first != str(batch):
+            raise InputError(
+                f"the option {name} is '{chosen[name]}', --batch is {batch}: its first dimension"
+                " must be the batch"
+            )

@@ -241,8 +241,8 @@ def _is_command() -> bool:
     """Whether this process was started as one of our files (those of ``portproof NAME`` begin in
     :mod:`portproof.cli`).
     """
-    file = getattr(sys.modules.get("__main__"), "__file__", None)
-    return bool(file) and os.path.dirname(os.path.dirname(os.path.abspath(file))) in map(
+    file: str | None = getattr(sys.modules.get("__main__"), "__file__", None)
+    return file is not None and os.path.dirname(os.path.dirname(os.path.abspath(file))) in map(
         os.path.abspath, portproof.__path__
     )
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from portproof.core.drafts import draft_file
 from portproof.core.errors import InputError
+from portproof.core.text import printable
 
 _CHUNK = 1 << 20
+_TAIL_LINES = 20
+_TAIL_BYTES = 1 << 16
 
 
 @contextlib.contextmanager
@@ -122,3 +125,32 @@ def flush_to_disk() -> None:
     vouches for many small files.
     """
     os.sync()
+
+
+def tail_of(log: Path, lines: int = _TAIL_LINES) -> str:
+    """The last lines of a log, carriage returns as line ends, made safe to print."""
+    if not log.is_file():
+        return ""
+    with open(log, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    rows = [row for row in text.replace("\r", "\n").split("\n") if row.strip()]
+    rows = _without_tracebacks(rows)
+    return "\n".join(printable(row)[:400] for row in rows[-lines:])
+
+
+def _without_tracebacks(rows: Sequence[str]) -> list[str]:
+    """The lines without those of Python's tracebacks; the error that one ends in stays.
+
+    >>> _without_tracebacks(["[ERROR] bad", "Traceback (most recent call last):", "  File", "E: x"])
+    ['[ERROR] bad', 'E: x']
+    """
+    kept, inside = [], False
+    for row in rows:
+        inside = row.startswith("Traceback (most recent call last)") or (
+            inside and row.startswith(" ")
+        )
+        if not inside:
+            kept.append(row)
+    return kept

@@ -25,12 +25,10 @@ from typing import Any
 
 import portproof
 from portproof.core.errors import InputError, ToolError
-from portproof.core.text import printable
+from portproof.core.files import tail_of
 
 #: The environment variable that names a folder with vendor programs that are not on the PATH.
 TOOLS = "PORTPROOF_TOOLS"
-_TAIL_LINES = 20
-_TAIL_BYTES = 1 << 16
 #: Seconds that a program gets to end after SIGINT, and again after SIGTERM, before it is killed.
 _GRACE_S = 10.0
 #: From Linux's <sys/prctl.h>; loaded beforehand, since little may be done between fork and exec.
@@ -271,18 +269,6 @@ def tool_folders() -> list[str]:
     run in the run directory.
     """
     return [os.getcwd(), *filter(None, [os.environ.get(TOOLS)])]
-
-
-def tail_of(log: Path, lines: int = _TAIL_LINES) -> str:
-    """The last lines of a log, carriage returns as line ends, made safe to print."""
-    if not log.is_file():
-        return ""
-    with open(log, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL_BYTES))
-        text = file.read().decode("utf-8", "replace")
-    rows = [row for row in text.replace("\r", "\n").split("\n") if row.strip()]
-    return "\n".join(printable(row)[:400] for row in rows[-lines:])
 
 
 def spelled(command: Sequence[str]) -> str:

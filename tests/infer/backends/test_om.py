@@ -131,12 +131,55 @@ def test_dimensions_can_be_chosen(om_models: Path) -> None:
         om.load(om_models / "dymdims.om", LoadRequest(3, options={"dims": "image:3,3,4,4"}))
 
 
-def test_a_dynamic_shape_model_takes_any_batch(om_models: Path, expected: Any) -> None:
-    session = om.load(om_models / "dymshape.om", LoadRequest(2))
-    assert session.inputs[0].shape == (None, 3, 4, 4)
+def test_a_dynamic_shape_model_takes_the_shape_that_is_chosen_and_none_by_itself(
+    om_models: Path, expected: Any
+) -> None:
+    with pytest.raises(InputError, match="takes any shape of its range; choose one with --option"):
+        om.load(om_models / "dymshape.om", LoadRequest(2, card="any"))
     for count in (2, 1, 3):
+        options = {"shape": f"image:{count},3,4,4"}
+        session = om.load(om_models / "dymshape.om", LoadRequest(count, options=options))
         batch = images(count)
         np.testing.assert_array_equal(session.run({"image": batch})["class"], expected(batch))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", r"is no JSON \(Expecting"),
+        ("", r"is no JSON \(Expecting"),
+        ("[" * 5000, r"is no JSON \(too deep\)"),
+        ("[]", "is no JSON object"),
+    ],
+)
+def test_a_broken_configuration_is_refused_before_the_library_sees_it(
+    om_models: Path, tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "acl.json").write_text(text)
+    options = {"acl_json": str(tmp_path / "acl.json")}
+    with pytest.raises(InputError, match=words):
+        om.load(om_models / "bs1.om", LoadRequest(1, options=options))
+
+
+@pytest.mark.parametrize("name", ["profiler", "dump"])
+def test_a_configuration_that_slows_the_model_down_is_named(
+    om_models: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "acl.json").write_text(json.dumps({name: {"switch": "on"}}))
+    options = {"acl_json": str(tmp_path / "acl.json")}
+    om.load(om_models / "bs1.om", LoadRequest(1, options=options)).close()
+    assert f"has '{name}': times taken with it" in capsys.readouterr().err
+
+
+def test_an_output_whose_size_depends_on_the_data_is_refused(
+    om_models: Path, tmp_path: Path
+) -> None:
+    data = (om_models / "bs1.om").read_bytes()
+    old = b'"dtype":"float32","shape":[1,10]}'
+    assert data.count(old) == 1
+    (tmp_path / "nms.om").write_bytes(data.replace(old, b'"dtype":"float32","shape":[1,-1]}'))
+    with pytest.raises(InputError, match=r"has the shape \(1, -1\) .*depends on the data"):
+        om.load(tmp_path / "nms.om", LoadRequest(1))
 
 
 @pytest.mark.parametrize(

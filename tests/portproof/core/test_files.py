@@ -16,6 +16,7 @@ from portproof.core.files import (
     existing_file,
     existing_folder,
     read_text,
+    tail_of,
     write_text,
 )
 
@@ -59,3 +60,29 @@ def test_errors_name_the_path(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "bom").write_bytes(b"\xef\xbb\xbfa 1\n")
     assert read_text(tmp_path / "bom", "labels") == "a 1\n"
+
+
+def test_the_tail_of_a_log_is_safe_to_print(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(b"%d\n" % i for i in range(30)) + b"10%\r50%\r100%\r\n\x1b[31mred\n\n")
+    assert tail_of(log, 4).splitlines() == ["10%", "50%", "100%", "\\x1b[31mred"]
+    assert len(tail_of(log).splitlines()) == 20
+    assert tail_of(tmp_path / "none") == ""
+
+
+def test_the_tail_of_a_log_has_no_traceback_but_its_reason(tmp_path: Path) -> None:
+    log = tmp_path / "tool.log"
+    log.write_text(
+        "[ERROR] arg0 tensorsize: 768 filesize: 5 not match\n"
+        "Traceback (most recent call last):\n"
+        '  File "a.py", line 1, in <module>\n'
+        "    main()\n"
+        "    ^^^^^^\n"
+        "RuntimeError: [1][ACL: invalid parameter] \n"
+        "[INFO] end to finalize acl\n"
+    )
+    assert tail_of(log).splitlines() == [
+        "[ERROR] arg0 tensorsize: 768 filesize: 5 not match",
+        "RuntimeError: [1][ACL: invalid parameter] ",
+        "[INFO] end to finalize acl",
+    ]

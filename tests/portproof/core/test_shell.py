@@ -22,7 +22,6 @@ from portproof.core.shell import (
     run_program,
     start_program,
     stop_like_ctrl_c,
-    tail_of,
     vendor_environment,
 )
 
@@ -272,11 +271,3 @@ def test_a_program_is_found_on_the_path_then_in_the_usual_places(
     assert find_program(["other", "tool"], [str(tmp_path / "b")]) == tmp_path / "b" / "tool"
     with pytest.raises(InputError, match="'other or none' was not found on this host; source it"):
         find_program(["other", "none"], hint="source it")
-
-
-def test_the_tail_of_a_log_is_safe_to_print(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_bytes(b"".join(b"%d\n" % i for i in range(30)) + b"10%\r50%\r100%\r\n\x1b[31mred\n\n")
-    assert tail_of(log, 4).splitlines() == ["10%", "50%", "100%", "\\x1b[31mred"]
-    assert len(tail_of(log).splitlines()) == 20
-    assert tail_of(tmp_path / "none") == ""

@@ -28,8 +28,8 @@ _TEXTS = {
     3011: "Infer: find outputsize is zero please check outputsize is set correct",
     100001: "ACL is not initialized",
 }
-INFO, WARN, ERROR = 2, 3, 4
-_LEVELS = {INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
+DEBUG, INFO, WARN, ERROR = 1, 2, 3, 4
+_LEVELS = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
 
 
 class SimulatedCrash(BaseException):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from portproof.rehearsal.device.acl import ERROR, INFO, WARN, acl, failure
+from portproof.rehearsal.device.acl import DEBUG, ERROR, INFO, WARN, acl, failure
 from portproof.rehearsal.device.acl_types import (
     INT,
     dtype_of,
@@ -18,6 +18,7 @@ from portproof.rehearsal.device.acl_types import (
     session_options,
     tensor_desc,
 )
+from portproof.rehearsal.device.description import lines
 from portproof.rehearsal.om import Executable, Header, NotAnOm, at_gear, read_om
 
 SELF = "self: aclruntime.InferenceSession"
@@ -59,6 +60,9 @@ class LoadedModel:
         self._id, self._loaded = acl.models, True
         acl.log(INFO, f"load model {self._path} success")
         acl.log(INFO, "create model description success")
+        if acl.log_level <= DEBUG:
+            acl.log(DEBUG, "get input dynamic gear count success")
+            acl.out.write("\n".join([*lines(header), ""]))
         return header, loaded
 
     def unload(self) -> None:

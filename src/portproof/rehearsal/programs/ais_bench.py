@@ -73,6 +73,7 @@ class Tool:
         settings = session_options()
         settings.acl_json_path = options.acl_json_path or acl_json(options)
         settings.loop = options.loop
+        settings.log_level = 1 if options.debug else 2
         self.settings = settings
         self.device = options.device[0]
         self.session = InferenceSession(options.model, self.device, settings)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from portproof.rehearsal import has_fault
+from portproof.rehearsal.device.description import lines
 from portproof.rehearsal.om import at_gear
 from portproof.rehearsal.programs.tool import SimulatedChip, ToolFailed, run_tool, significant
 
@@ -38,6 +39,7 @@ def main() -> int:
     p.add_argument("--outfmt", choices=["TXT", "BIN"], default="TXT")
     p.add_argument("--loop", type=int, default=1, choices=range(1, 101), metavar="1..100")
     p.add_argument("--device", type=int, default=0)
+    p.add_argument("--debug", default="false")
     p.add_argument("--dymBatch", type=int)
     for name in ("dymHW", "dymDims", "dymShape", "outputSize"):
         p.add_argument(f"--{name}")
@@ -49,6 +51,12 @@ def main() -> int:
         " success\n[INFO] create model description success"
     )
     choose(chip, options)
+    if options.debug == "true":
+        print("\n".join(lines(chip.header)))
+    if chip.header.kind != "static" and not _chosen(options):
+        raise ToolFailed(
+            "[ERROR] execute model failed, modelId is 1\n[ERROR] Sample process failed"
+        )
     jobs, in_folders = work_list(options.input, len(chip.header.inputs))
     folder = output_folder(options.output) if options.output else None
     times = []
@@ -71,37 +79,38 @@ def main() -> int:
 
 
 def choose(chip: SimulatedChip, options: argparse.Namespace) -> None:
-    """Choose what a model with a choice runs with."""
+    """Choose what a model with a choice runs with, as far as the tool checks it."""
     header = chip.header
-    if options.dymBatch and [options.dymBatch] not in (
-        header.gears if header.kind == "batch" else []
+    for kind, given, name, text, check in (
+        ("batch", options.dymBatch, "dymBatch", "dynamic_batch_size", "batch size"),
+        ("hw", options.dymHW, "dymHW", "dynamic_image_size", "image size"),
+        ("dims", options.dymDims, "dynamic_dims", "dynamic_dims", "dims"),
     ):
-        raise ToolFailed(
-            "[ERROR] the dymBatch parameter is not correct\n[ERROR] check dynamic batch size"
-            " failed\n[ERROR] Sample process failed"
-        )
-    chosen: dict[str, list[int]] = {"batch": [options.dymBatch]} if options.dymBatch else {}
-    if options.dymHW:
-        chosen["hw"] = [int(n) for n in options.dymHW.split(",")]
-    for kind, text in (("dims", options.dymDims), ("shape", options.dymShape)):
-        if text:
-            chosen[kind] = [
-                int(n) for part in text.split(";") for n in part.rpartition(":")[2].split(",")
-            ]
-    numbers = chosen.get(header.kind)
-    if header.kind == "dims" and numbers is None:
+        if given and (header.kind != kind or _numbers(str(given)) not in header.gears):
+            why = (
+                f"the {name} parameter is not correct"
+                if header.kind == kind
+                else f"the {text} parameter is not specified for model conversion"
+            )
+            failed = f"check dynamic {check} failed\n[ERROR] Sample process failed"
+            raise ToolFailed(f"[ERROR] {why}\n[ERROR] {failed}")
+    if header.kind == "dims" and not options.dymDims:
         raise ToolFailed(
             "[ERROR] model has dynamic_dims, please add dymDims parameter\n[ERROR] Sample process"
             " failed"
         )
-    if header.kind != "static" and (
-        numbers is None or (header.gears and numbers not in header.gears)
-    ):
-        raise ToolFailed(
-            "[ERROR] execute model failed, modelId is 1\n[ERROR] Sample process failed"
-        )
-    if numbers is not None:
-        chip.shapes = at_gear(header, numbers)
+    if header.kind != "static" and _chosen(options):
+        chip.shapes = at_gear(header, _numbers(_chosen(options)))
+
+
+def _chosen(options: argparse.Namespace) -> str:
+    """What the options choose; an empty string for nothing."""
+    return str(options.dymBatch or options.dymHW or options.dymDims or options.dymShape or "")
+
+
+def _numbers(text: str) -> list[int]:
+    """The numbers of ``4``, ``300,500`` or ``name:d,d;name:d,d``."""
+    return [int(n) for part in text.split(";") for n in part.rpartition(":")[2].split(",")]
 
 
 def _buffer(
