@@ -18,6 +18,7 @@ import portproof.logs.families
 from portproof import rehearsal
 from portproof.core.errors import InputError, sentence_for
 from portproof.core.files import open_regular
+from portproof.logs import slowed
 from portproof.logs.consistency import check
 from portproof.logs.lines import TextBlock, blocks, encoding_of, offered
 from portproof.logs.logged import Run
@@ -171,6 +172,7 @@ def _read_json(file: IO[bytes], source: str, encoding: str) -> list[Run]:
 
 def _read_text(file: IO[bytes], source: str) -> list[Run]:
     readers: dict[int, Any] = {}
+    signs: list[slowed.Sign] = []
     headings = fences = 0
     rehearsed = False
     for block in blocks(file, source):
@@ -181,12 +183,14 @@ def _read_text(file: IO[bytes], source: str) -> list[Run]:
                     if i not in readers:
                         readers[i] = family.Reader(source)
                     readers[i].feed(line)
+        signs += slowed.signs_in(block)
         headings, fences = headings + _headings(block), fences + block.text.count("```")
     runs = sorted(
         (run for reader in readers.values() for run in reader.runs()), key=lambda run: run.line
     )
     if runs and headings >= 2 and fences >= 2:
         raise InputError(f"'{source}' is a document, not a log; reports/audit.py reads documents")
+    slowed.doubt(runs, signs)
     return _noted(runs, rehearsed)
 
 

@@ -40,6 +40,7 @@ MARKS = (
     "Traceback (most recent call last)",
     "RuntimeError",
     "dymshape:",
+    "multidevice",
     "Inference array Processing",
     "Inference Processing task",
 )

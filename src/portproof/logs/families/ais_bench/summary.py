@@ -10,6 +10,7 @@ from typing import Any
 
 from portproof.logs.consistency import near
 from portproof.logs.logged import DEVICE, Figure, Run
+from portproof.logs.slowed import note, sign_in_words
 
 FAMILY = "ais_bench"
 #: Title of a group of statistics -> its name here, and what its clock encloses.
@@ -150,6 +151,9 @@ def from_json(data: Any, text: str, source: str) -> list[Run] | None:
         run.warnings.append("the throughput is not a number")
     else:
         run.figures.insert(0, throughput_figure(run, printed, _line(text, "throughput")))
+    arguments = data.get("args")
+    if what := sign_in_words(list(map(str, arguments)) if isinstance(arguments, list) else []):
+        note(run, what)
     _check_list(run, data)
     files = data.get("filesinfo")
     _check_files(run, data, len(files) if isinstance(files, dict) else 0)

@@ -12,6 +12,8 @@ from portproof.logs.lines import NUMBER, Line
 from portproof.logs.logged import DEVICE, Figure, Run
 
 _DEVICE = re.compile(rf"\bi:(\d{{1,3}}) device_(\d{{1,3}}) throughput:({NUMBER})(?=\s)")
+_BEGAN = re.compile(r"\bmultidevice:\[([\d, ]{1,2000})\] run begin")
+_ENDED = re.compile(r"\bmultidevice run end qsize:\d{1,9} result:(\d{1,9})")
 _TOTAL = re.compile(rf"\bsummary throughput:({NUMBER})\s*$")
 _DYMSHAPE = re.compile(rf"\bdymshape:(\S.{{0,300}}?) result:(\w+) throughput:({NUMBER})\s*$")
 #: Digits of a double printed in full; fewer at the very end of a file may be a cut number.
@@ -23,6 +25,8 @@ class Tail:
 
     def __init__(self, source: str, runs: list[Run]) -> None:
         self.source, self.found = source, runs
+        self.asked_for = 0
+        self.has_failed = False
 
     def feed(self, line: Line) -> bool:
         """Take one line; whether it is of the tail."""
@@ -32,6 +36,10 @@ class Tail:
             self._dymshape(shape, line)
         elif total := _TOTAL.search(line.text):
             self._total(total[1], line)
+        elif began := _BEGAN.search(line.text):
+            self.asked_for, self.has_failed = len(began[1].split(",")), False
+        elif ended := _ENDED.search(line.text):
+            self.has_failed = ended[1] != "0"
         else:
             return False
         return True
@@ -97,4 +105,8 @@ class Tail:
             run.warnings.append(
                 f"the devices' rates add up to {sum(parts):.7g}, the summary says {float(text):.7g}"
             )
+        if self.has_failed or len(parts) < self.asked_for:
+            run.status = "incomplete"
+            of = f" of {self.asked_for}" if self.asked_for else ""
+            run.warnings.append(f"a device failed: the total is of {len(parts)}{of} devices")
         self.found.append(run)
