@@ -81,6 +81,8 @@ REAL = {
         "mfull",
         "--run_mode",
         "full",
+        "--display_all_summary",
+        1,
     ),
     "dymbatch_4": (
         "--model",
@@ -503,3 +505,75 @@ def test_our_reader_of_its_logs_reads_it(tool: Tool, tmp_path: Path) -> None:
     assert figure.value == pytest.approx(
         json.loads((tmp_path / "out" / "d_summary.json").read_text())["throughput"]
     )
+
+
+#: Seen by running the real tool's Python (Ascend/tools) over the simulated library: what it is
+#: given, its exit status, and a line that it prints.
+SEEN = {
+    "empty folder": ("bs1.om --input empty", 1, "empty of input args not find valid file,valid"),
+    "nothing named": ("multi.om --input x,empty", 1, "empty of input args not find valid file"),
+    "two files too many": (
+        "multi.om --input x/0.bin,x/1.bin,y/0.bin",
+        1,
+        "[ERROR] fileslist:3 intensor:2 not match",
+    ),
+    "a file too few": ("multi.om --input x/0.bin", 1, "range() arg 3 must not be zero"),
+    "files without input": ("bs4.om --run_mode files", 1, "not support pure infer"),
+    "files of npy": ("bs4.om --run_mode files --input npy", 1, "not support npy file:npy/a.npy"),
+    "a shape of a static model": ("bs1.om --dymShape image:1,3,4,4", 0, "batchsize.mean(1)"),
+    "another shape of it": ("bs1.om --dymShape image:2,3,4,4", 1, "get model batchsize:2"),
+    "a shape of one of two inputs": (
+        "multi.om --dymShape x:2,4",
+        1,
+        "[ERROR] om has 2 input, but dymShape parametet give 1",
+    ),
+    "a range of two inputs": (
+        "multi.om --dymShape_range x:2,4;y:2,1",
+        0,
+        "[INFO] run_count:1 success_count:0 avg_throughput:nan",
+    ),
+    "devices without a folder": ("bs1.om --device 0,1 --input no", 1, "error no not file or dir"),
+    "devices and an empty folder": (
+        "bs1.om --device 0,1 --input empty",
+        1,
+        "empty of input args not find valid file",
+    ),
+    "a device above 255": ("bs1.om --device 300", 2, "device:300 is invalid. valid value range"),
+    "one of two above 255": ("bs1.om --device 0,300", 2, "300 of device:0,300 is invalid"),
+    "no number": ("bs1.om --device x", 2, "invalid check_device_range_valid value: 'x'"),
+    "no boolean": ("bs1.om --debug maybe", 2, "Boolean value expected true, 1, false, 0 with"),
+    "a warm-up below 0": ("bs1.om --warmup_count -1", 2, "-1 is an invalid nonnegative int value"),
+    "an axis below 0": ("bs1.om --output_batchsize_axis -1", 2, "invalid nonnegative int value"),
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_mistakes_end_as_those_of_the_real_one(tool: Tool, tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "npy").mkdir()
+    np.save(tmp_path / "npy" / "a.npy", np.zeros((1, 3, 4, 4), np.float32))
+    words, code, line = SEEN[name]
+    done = tool("--model", *f"models/{words}".split(), env={"PORTPROOF_REHEARSAL_DEVICES": "2"})
+    assert (done.returncode, line in done.stdout) == (code, True), done.stdout
+
+
+@pytest.mark.slow
+def test_fewer_files_than_devices_fail_on_the_devices_without_one(
+    tool: Tool, tmp_path: Path
+) -> None:
+    """The others wait for eleven seconds for those that never come."""
+    write(tmp_path / "one" / "a.bin", np.zeros((3, 4, 4), np.float32))
+    done = tool(
+        *("--model", "models/bs1.om", "--device", "0,1", "--input", "one"),
+        env={"PORTPROOF_REHEARSAL_DEVICES": "2"},
+    )
+    assert done.returncode == 1
+    assert "[ERROR] Invalid args.   of --input is invalid" in done.stdout
+    assert "[WARNING] subprocess_0 qsize:1 time:11 s elapsed" in done.stdout
+    assert "[INFO] multidevice run end qsize:2 result:1" in done.stdout
+
+
+def test_full_mode_prints_what_the_others_print(tool: Tool) -> None:
+    common = ("--model", "models/bs4.om", "--input", "bins", "--run_mode", "full")
+    assert "H2D_latency" not in tool(*common).stdout
+    assert "H2D_latency" in tool(*common, "--display_all_summary", 1).stdout

@@ -198,10 +198,16 @@ class LoadedModel:
         return 0
 
     def set_dynamic_shape(self, *args: Any, **kwargs: Any) -> int:
-        """Choose any shape of a dynamic-shape model."""
-        shapes = self._shapes("set_dynamic_shape", args, kwargs)
-        if self._header.kind != "shape" or shapes is None:
-            acl.log(ERROR, "the dymShape parameter set error, please check input name")
+        """Choose any shape; whether the model has a dynamic one shows in its execution."""
+        self._one_text("set_dynamic_shape", args, kwargs)
+        shapes, given = self._shapes(args[0]), len([p for p in args[0].split(";") if p])
+        if shapes is None or given != len(self._header.inputs):
+            why = "the dymShape parameter set error, please check input name"
+            if given != len(self._header.inputs):
+                why = (
+                    f"om has {len(self._header.inputs)} input, but dymShape parametet give {given}"
+                )
+            acl.log(ERROR, why)
             acl.log(ERROR, "check dynamic shape failed")
             raise failure(-1)
         self._gear = shapes
@@ -229,12 +235,9 @@ class LoadedModel:
         if kwargs or len(args) != 1 or not isinstance(args[0], str):
             raise self._wrong(name, "arg0: str", args, kwargs)
 
-    def _shapes(
-        self, name: str, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> list[list[int]] | None:
+    def _shapes(self, text: str) -> list[list[int]] | None:
         """``name:d,d;name:d,d`` as the inputs' shapes; None when a name or number is wrong."""
-        self._one_text(name, args, kwargs)
-        parts = dict(part.rpartition(":")[::2] for part in args[0].split(";") if part)
+        parts = dict(part.rpartition(":")[::2] for part in text.split(";") if part)
         try:
             return [[int(d) for d in parts[t.name].split(",")] for t in self._header.inputs]
         except (KeyError, ValueError):

@@ -231,6 +231,8 @@ class InferenceSession(LoadedModel):
         if self._gear is None:
             self._fail_execute("no gear was set (ret=145013)")
         assert self._gear is not None
+        if self._header.kind == "static" and self._gear != [t.shape for t in self._header.inputs]:
+            self._fail_execute("the model has no dynamic shape (ret=145016)")
         arrays = [
             np.frombuffer(d, t.dtype).reshape(s)
             for d, t, s in zip(data, self._header.inputs, self._gear, strict=True)

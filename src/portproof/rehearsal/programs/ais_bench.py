@@ -20,7 +20,7 @@ from portproof.rehearsal.device.acl import acl
 from portproof.rehearsal.device.acl_tensor import BaseTensor, MemorySummary
 from portproof.rehearsal.device.acl_types import session_options
 from portproof.rehearsal.device.aclruntime import InferenceSession
-from portproof.rehearsal.programs.ais_bench_files import groups_of, load, save
+from portproof.rehearsal.programs.ais_bench_files import groups_of, load, real_files, save
 from portproof.rehearsal.programs.ais_bench_many import run_devices, run_shapes, say
 from portproof.rehearsal.programs.ais_bench_options import BARS, acl_json, parser
 from portproof.rehearsal.programs.ais_bench_summary import report
@@ -79,19 +79,24 @@ class Tool:
         self.session = InferenceSession(options.model, self.device, settings)
         self.outputs = [o.name for o in self.session.get_outputs()]
         self._set_shapes()
+        if options.debug:
+            say("DEBUG", f"session info:{self.session}")
         self.batches: list[float] = []
 
     def _set_shapes(self) -> None:
         options, session = self.options, self.session
         if options.dymBatch:
             session.set_dynamic_batchsize(options.dymBatch)
-        if options.dymHW:
+        elif options.dymHW:
             height, width = options.dymHW.split(",")
             session.set_dynamic_hw(int(height), int(width))
-        if options.dymDims:
+        elif options.dymDims:
             session.set_dynamic_dims(options.dymDims)
-        if options.dymShape:
+        elif options.dymShape:
             session.set_dynamic_shape(options.dymShape)
+        if options.batchsize is None:
+            options.batchsize = self._model_batch()
+            say("INFO", f"try get model batchsize:{options.batchsize}")
         if options.outputSize:
             session.set_custom_outsize([int(n) for n in options.outputSize.split(",")])
 
@@ -100,9 +105,6 @@ class Tool:
         between warm-up and inference.
         """
         options = self.options
-        if options.batchsize is None:
-            options.batchsize = self.model_batch()
-            say("INFO", f"try get model batchsize:{options.batchsize}")
         folder = self._output_folder()
         groups = groups_of(options, self.session.get_inputs())
         self.settings.loop = 1
@@ -116,9 +118,11 @@ class Tool:
         ready()
         summary = self._infer(groups, folder)
         batch = float(np.mean(self.batches)) if self.batches else options.batchsize
-        return report(options, self.session.sumary().exec_time_list, batch, summary, folder)
+        rate = report(options, self.session.sumary().exec_time_list, batch, summary, folder)
+        self.session.finalize()
+        return rate
 
-    def model_batch(self) -> int:
+    def _model_batch(self) -> int:
         """What the tool takes for the batch if no option gives it."""
         shape = self.session.get_inputs()[0].shape
         chosen = self.options.dymDims or self.options.dymShape
@@ -141,17 +145,19 @@ class Tool:
 
         filesinfo: dict[str, Any] = {}
         for files in tqdm(groups, file=sys.stdout, desc=BARS[self.options.run_mode]):
-            arrays = self._execute(files)
+            arrays = self._execute(files, in_files=self.options.run_mode == "files")
             if folder is not None:
                 save(self.options, arrays, files, folder, filesinfo)
         return filesinfo
 
-    def _execute(self, files: list[list[str]]) -> list[np.ndarray[Any, Any]]:
+    def _execute(
+        self, files: list[list[str]], in_files: bool = False
+    ) -> list[np.ndarray[Any, Any]]:
         descs = self.session.get_inputs()
-        feeds = [
-            load(files[k], d.realsize) if files[k] else self._made_up(d.realsize)
-            for k, d in enumerate(descs)
-        ]
+        if in_files:
+            real = [real_files(one) for one in files]
+            files = real
+        feeds = [load(self.options, files[k], d.realsize) for k, d in enumerate(descs)]
         if self.options.auto_set_dymshape_mode or self.options.auto_set_dymdims_mode:
             shapes = ";".join(
                 f"{d.name}:{','.join(map(str, f.shape))}" for d, f in zip(descs, feeds, strict=True)
@@ -167,11 +173,6 @@ class Tool:
         for tensor in tensors:
             tensor.to_host()
         return [np.array(t) for t in tensors]
-
-    def _made_up(self, size: int) -> np.ndarray[Any, Any]:
-        if self.options.pure_data_type == "zero":
-            return np.zeros(size, np.int8)
-        return np.random.default_rng().integers(0, 256, size, np.uint8).view(np.int8)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from portproof.rehearsal.programs.ais_bench_many import files_in, say
+from portproof.rehearsal.programs.ais_bench_many import files_in, say, split
 
-_PADDING = "padding_infer_fake_file"
+PADDING, PURE = "padding_infer_fake_file", "pure_infer_data"
 
 
 def groups_of(options: argparse.Namespace, descs: Sequence[Any]) -> list[list[list[str]]]:
     """For each execution, for each input, the files of the batch; one group of empty lists is
     pure inference.
     """
-    if not options.input:
-        return [[[] for _ in descs]]
+    if options.input is None:
+        return [[[PURE] for _ in descs]]
     lists = _lists(options.input.split(","), len(descs))
     first, needed = _size_of(lists[0][0]), descs[0].realsize
     auto = options.auto_set_dymshape_mode or options.auto_set_dymdims_mode
@@ -34,10 +34,8 @@ def groups_of(options: argparse.Namespace, descs: Sequence[Any]) -> list[list[li
         f"get filesperbatch files0 size:{first} tensor0size:{needed} filesperbatch:{together}"
         f" runcount:{runs}",
     )
-    return [
-        [_padded(files[k * together : (k + 1) * together], together) for files in lists]
-        for k in range(runs)
-    ]
+    batches = [split(files, together, PADDING) for files in lists]
+    return [[each[k] for each in batches] for k in range(runs)]
 
 
 def _lists(given: Sequence[str], inputs: int) -> list[list[str]]:
@@ -60,14 +58,16 @@ def _lists(given: Sequence[str], inputs: int) -> list[list[str]]:
                 f"Invalid input args.--input:{list(given)} input[{index}]:{path} {path} not exist",
             )
             raise RuntimeError
-    each = len(given) // inputs
-    return [list(given[k * each : (k + 1) * each]) for k in range(inputs)]
+    lists = split(given, len(given) // inputs, PADDING)
+    if len(lists) != inputs:
+        say("ERROR", f"fileslist:{len(lists)} intensor:{inputs} not match")
+        raise RuntimeError
+    return lists
 
 
-def load(files: Sequence[str], needed: int) -> np.ndarray[Any, Any]:
+def load(options: argparse.Namespace, files: Sequence[str], needed: int) -> np.ndarray[Any, Any]:
     """The bytes of a batch for one input of ``needed`` bytes; one file keeps its type."""
-    names = [files[0] if f == _PADDING else f for f in files]
-    parts = [np.load(n) if n.lower().endswith(".npy") else np.fromfile(n, np.int8) for n in names]
+    parts = [_content(options, files, index, needed) for index in range(len(files))]
     if len(parts) == 1:
         return np.ascontiguousarray(parts[0])
     data = np.concatenate([np.frombuffer(p.tobytes(), np.int8) for p in parts])
@@ -75,6 +75,33 @@ def load(files: Sequence[str], needed: int) -> np.ndarray[Any, Any]:
         say("ERROR", f"ndata size:{data.nbytes} not match {needed}")
         raise RuntimeError
     return data
+
+
+def _content(
+    options: argparse.Namespace, files: Sequence[str], index: int, needed: int
+) -> np.ndarray[Any, Any]:
+    path = files[index]
+    if options.debug:
+        say("DEBUG", f"get tensor from filepath:{path} i:{index} of all:{len(files)}")
+    if path == PURE:
+        if options.pure_data_type == "zero":
+            return np.zeros(needed, np.int8)
+        return np.random.default_rng().integers(0, 256, needed, np.uint8).view(np.int8)
+    if path == PADDING:
+        if options.debug:
+            say("DEBUG", f"padding file use fileslist[0]:{files[0]}")
+        path = files[0]
+    return np.load(path) if path.lower().endswith(".npy") else np.fromfile(path, np.int8)
+
+
+def real_files(files: Sequence[str]) -> list[str]:
+    """The files that the run mode ``files`` hands to the library."""
+    for path in files:
+        if path == PURE:
+            raise RuntimeError("not support pure infer")
+        if path.endswith((".npy", ".NPY")):
+            raise RuntimeError(f"not support npy file:{path}")
+    return [files[0] if path == PADDING else path for path in files]
 
 
 def save(
@@ -85,12 +112,8 @@ def save(
     info: dict[str, Any],
 ) -> None:
     """Write the outputs of one execution, a file a sample and output, and note them in ``info``."""
-    together = max(len(files[0]), 1)
-    samples = (
-        [row for row in zip(*files, strict=True) if row[0] != _PADDING]
-        if files[0]
-        else [("pure_infer_data",)]
-    )
+    together = len(files[0])
+    samples = [row for row in zip(*files, strict=True) if row[0] != PADDING]
     first = len(info)
     for row in samples:
         info[str(len(info))] = {"infiles": list(row), "outfiles": []}
@@ -112,7 +135,7 @@ def _check_axis(
     options: argparse.Namespace, number: int, array: np.ndarray[Any, Any], files: list[list[str]]
 ) -> None:
     """The outputs of a batch can be split along the axis that was asked for."""
-    together = max(len(files[0]), 1)
+    together = len(files[0])
     if array.ndim <= options.output_batchsize_axis:
         say(
             "ERROR",
@@ -132,10 +155,6 @@ def _check_axis(
 
 def _size_of(path: str) -> int:
     return int(np.load(path).nbytes) if path.lower().endswith(".npy") else os.path.getsize(path)
-
-
-def _padded(files: list[str], count: int) -> list[str]:
-    return files + [_PADDING] * (count - len(files))
 
 
 def _write(path: str, array: np.ndarray[Any, Any], form: str) -> None:

@@ -28,8 +28,9 @@ _MOST_WAITS = 10
 
 
 def say(level: str, text: str) -> None:
-    """A line of the tool's own log."""
-    print(f"[{level}] {text}", flush=True)
+    """A line of the tool's own log, written at once: several processes share the console."""
+    sys.stdout.write(f"[{level}] {text}\n")
+    sys.stdout.flush()
 
 
 def files_in(folder: str) -> list[str]:
@@ -38,19 +39,27 @@ def files_in(folder: str) -> list[str]:
     def natural(path: str) -> list[Any]:
         return [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", path)]
 
-    return sorted(
-        sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(_SUFFIXES)),
-        key=natural,
-    )
+    names = sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(_SUFFIXES))
+    if not names:
+        say(
+            "ERROR",
+            f"{folder} of input args not find valid file,valid file format:[*.npy *.NPY *.bin"
+            " *.BIN]",
+        )
+        raise RuntimeError
+    return sorted(names, key=natural)
+
+
+def split(files: Sequence[str], each: int, padding: str | None) -> list[list[Any]]:
+    """Lists of ``each`` files, the last one filled up."""
+    parts = [list(files[start : start + each]) for start in range(0, len(files), each)]
+    return [part + [padding] * (each - len(part)) for part in parts]
 
 
 class Tool(Protocol):
     """One run of the tool on one device."""
 
     session: Any
-
-    def model_batch(self) -> int:
-        """What the tool takes for the batch."""
 
     def run(self, ready: Callable[[], None]) -> float:
         """Run; the throughput."""
@@ -117,6 +126,9 @@ def _parts(
     if options.input is None:
         return [None] * count
     given = options.input.split(",")
+    if not os.path.isfile(given[0]) and not os.path.isdir(given[0]):
+        say("ERROR", f"error {given[0]} not file or dir")
+        raise RuntimeError
     files = (
         given
         if os.path.isfile(given[0])
@@ -124,16 +136,12 @@ def _parts(
     )
     on_first = copy.copy(options)
     on_first.device = [0]
-    probe = tool(on_first)
-    say("INFO", f"try get model batchsize:{probe.model_batch()}")
-    each = math.ceil(len(files) / len(probe.session.get_inputs()))
+    each = math.ceil(len(files) / len(tool(on_first).session.get_inputs()))
     parts: list[list[str]] = [[] for _ in range(count)]
-    for start in range(0, len(files), each):
-        chunk = files[start : start + each]
-        size = math.ceil(len(chunk) / count)
-        for number, part in enumerate(range(0, len(chunk), size)):
-            parts[number] += chunk[part : part + size]
-    return [",".join(part) for part in parts]
+    for chunk in split(files, each, None):
+        for number, part in enumerate(split(chunk, math.ceil(len(chunk) / count), None)):
+            parts[number] += part
+    return [",".join(filter(None, part)) for part in parts]
 
 
 def _report(devices: Sequence[int], messages: Any) -> int:
@@ -166,29 +174,21 @@ def run_shapes(ranges: str, output: str | None) -> None:
         else [ranges]
     )
     found: list[tuple[str, float | None]] = []
+    log = Path(f"{output}/dym.log" if output is not None else "dym.log")
     for shape in [shape for line in lines for shape in _shapes(line)]:
-        log = Path(output or ".", "dym.log")
-        command = [
-            sys.executable,
-            "-m",
-            "portproof.rehearsal.programs.ais_bench",
-            *sys.argv[1:],
-            f"--dymShape={shape}",
+        log.unlink(missing_ok=True)
+        rates = [
+            line.split()[-1]
+            for line in _through_a_shell(f"--dymShape={shape}", log).splitlines()
+            if "throughput" in line
         ]
-        done = subprocess.run(
-            command, env=own_environment(), stdout=subprocess.PIPE, text=True, check=False
-        )
-        print(done.stdout, end="", flush=True)
-        log.write_text(done.stdout, encoding="utf-8")
-        rates = [line.split()[-1] for line in done.stdout.splitlines() if "throughput" in line]
-        found.append((shape, float(rates[-1]) if rates else None))
-        say("INFO", f"dymshape:{shape} end run result:{'OK' if rates else 'Failed'}")
+        found.append((shape, float(rates[0]) if len(rates) == 1 else None))
+        say("INFO", f"dymshape:{shape} end run result:{'OK' if len(rates) == 1 else 'Failed'}")
     say("INFO", "-----------------dyshape_range Performance Summary------------------")
     good = [rate for _, rate in found if rate is not None]
     say(
         "INFO",
-        f"run_count:{len(found)} success_count:{len(good)}"
-        f" avg_throughput:{np.mean(good) if good else 'nan'}",
+        f"run_count:{len(found)} success_count:{len(good)} avg_throughput:{np.mean(good)}",
     )
     for number, (shape, rate) in enumerate(
         sorted(found, key=lambda item: item[1] or 0, reverse=True)
@@ -199,6 +199,30 @@ def run_shapes(ranges: str, output: str | None) -> None:
             f" throughput:{rate or 0}",
         )
     say("INFO", "------------------------------------------------------")
+
+
+def _through_a_shell(shape: str, log: Path) -> str:
+    """What is in the log of a run of the tool with one more argument. The real tool gives a shell
+    its own arguments without quotes, so that a ``;`` between two inputs ends the command.
+    """
+    command, *others = " ".join([*sys.argv[1:], shape]).split(";")
+    has_log = log.parent.is_dir()  # tee opens it when the tool begins
+    done = subprocess.run(
+        [sys.executable, "-m", "portproof.rehearsal.programs.ais_bench", *command.split()],
+        env=own_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    print(done.stdout, end="", flush=True)
+    for other in others:
+        print(f"sh: 1: {other.split()[0]}: not found", file=sys.stderr, flush=True)
+    printed = "" if others else done.stdout
+    if not has_log:
+        print(f"tee: {log}: No such file or directory", file=sys.stderr, flush=True)
+        return ""
+    log.write_text(printed, encoding="utf-8")
+    return printed
 
 
 def _shapes(text: str) -> list[str]:

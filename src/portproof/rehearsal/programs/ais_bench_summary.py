@@ -36,7 +36,7 @@ def report(
         "D2H_latency": copies["D2H_latency"],
     }
     for name, values in shown.items():
-        if name == "NPU_compute_time" or options.display_all_summary or options.run_mode == "full":
+        if name == "NPU_compute_time" or options.display_all_summary:
             say(
                 "INFO",
                 f"{name} (ms): "
