@@ -47,7 +47,7 @@ def work(options: argparse.Namespace) -> int:
     are then what is ported.
     """
     from portproof.core import progress
-    from portproof.proof.sidecar import proof_of, sidecar_of
+    from portproof.proof.sidecar import proof_of
     from portproof.proof.work import Work
 
     progress.configure(options.quiet, options.log_json)
@@ -57,7 +57,8 @@ def work(options: argparse.Namespace) -> int:
         packages=("torch",),
         parameters={"epochs": options.epochs, "seed": SEED},
         inputs={
-            "preprocessed": [sidecar_of(options.prep)],
+            # The samples themselves: their sidecar also has versions, which differ by host.
+            "preprocessed": sorted(options.prep.glob("*.bin")),
             "labels": [options.labels],
             "model": [Path(HERE, "model.py")],
         },

@@ -13,6 +13,7 @@ from portproof import backend as backends
 from portproof.card import find_card, read_card
 from portproof.convert.onnxfile.read import read_onnx
 from portproof.convert.pytorch.models import Named, builder_of
+from portproof.core.errors import InputError
 from portproof.core.files import existing_file
 
 
@@ -23,17 +24,27 @@ def model_files(model: Path) -> list[Path]:
 
 
 def card_files(card: str | None) -> dict[str, list[Path]]:
-    """The files behind a card by role: its YAML file, the Python file of its builder. Empty for
-    ``timm:`` and ``torchvision:`` names.
+    """The files behind a card by role: its YAML file, the Python file of its builder if that is on
+    this host. Empty for ``timm:`` and ``torchvision:`` names.
     """
     if card is None:
         return {}
     record = _as_far_as_known(card)
     files = {
         "card": [Path(record.path)] if record.path else [],
-        "builder": builder_of(record).files(record),
+        "builder": _builder_files(record),
     }
     return {role: paths for role, paths in files.items() if paths}
+
+
+def _builder_files(record: Named) -> list[Path]:
+    """None where the model's code is not, as on a device's host: whoever builds the model says so,
+    and to others it decides nothing.
+    """
+    try:
+        return builder_of(record).files(record)
+    except InputError:
+        return []
 
 
 def packages(backend: str, card: str | None) -> tuple[str, ...]:

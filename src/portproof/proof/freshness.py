@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from portproof.core.files import sha256_of
-from portproof.proof.sidecar import SUFFIX, FileRecord, Proof, versions_of
+from portproof.proof.sidecar import SUFFIX, FileRecord, Proof, proof_of, versions_of
 
 #: The difference of a file that is not there.
 MISSING = "is missing"
@@ -84,6 +84,31 @@ def lacking_here(proof: Proof, root: Path) -> str | None:
             return f"'{record.path}'"
     installed = versions_of(proof.versions)
     return next((f"the package '{n}'" for n in proof.versions if n not in installed), None)
+
+
+def made_from_others(proof: Proof, root: Path) -> str | None:
+    """How an input that is here differs from the one that the stage read; None if none does. What
+    is not here cannot be compared.
+
+    Files of a folder with a sidecar are compared by what that sidecar says of them.
+    """
+    known: dict[Path, dict[str, str]] = {}
+    for role, record in _records(proof):
+        path = root / record.path
+        if not path.exists():
+            continue
+        if path.parent not in known:
+            known[path.parent] = _hashes_in(path.parent)
+        sha256 = known[path.parent].get(path.name)
+        if sha256 != record.sha256 and (sha256 or difference(record, path)):
+            return f"{role} '{_shown(path, root)}' changed"
+    return None
+
+
+def _hashes_in(folder: Path) -> dict[str, str]:
+    """File name -> SHA-256 of what the sidecar of a folder vouches for."""
+    proof = proof_of(folder) if folder.name else None
+    return {Path(record.path).name: record.sha256 for record in proof.outputs} if proof else {}
 
 
 def listing_digest(folder: Path, heads: Iterable[str], ending: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Literal
 import msgspec
 
 from portproof.core.errors import InputError
-from portproof.proof.freshness import lacking_here, stale_because
+from portproof.core.files import sha256_of
+from portproof.proof.freshness import lacking_here, made_from_others, stale_because
 from portproof.proof.lineage import Stage, makers, readable_stages
 from portproof.proof.sidecar import proof_of
 from portproof.rundir.layout import RunDir, open_run
@@ -55,7 +57,7 @@ def answers(run_dir: Path) -> list[Answer]:
     answered = [
         *(Answer(artefact, "", "would run", why) for artefact, why in damaged.items()),
         *(_answer(stage, kept[stage.artefact], reasons, made) for stage in stages),
-        *_never_done(plan, {*reasons, *damaged}),
+        *_never_done(plan, {*reasons, *damaged}, run.root),
     ]
     if unknown:
         why = f"they are known only after the steps before them: {unknown}"
@@ -64,12 +66,55 @@ def answers(run_dir: Path) -> list[Answer]:
 
 
 def kept_from_elsewhere(step: Step, root: Path) -> str | None:
-    """What this host lacks to make a step's artefacts, if they were made on another host and are
-    whole; None if the step runs.
+    """What this host lacks to make a step's artefacts, if they were made on another host, are whole
+    and were made from what is here; None if the step runs.
+    """
+    lacking, changed = _elsewhere(step, root)
+    return None if changed else lacking
+
+
+def cannot_be_made_here(step: Step, root: Path) -> str | None:
+    """Why a step that must run cannot run on this host, but on another one, in a sentence; None if
+    it can.
+    """
+    made = ", ".join(step.makes)
+    lacking, changed = _elsewhere(step, root)
+    missing = next((f"the package {n}" for n in step.imports if not _is_installed(n)), None)
+    if lacking and changed:
+        why = f"was made from other inputs ({changed})"
+    elif missing:
+        why, lacking = "is not here for these settings", missing
+    else:
+        return None
+    return (
+        f"{made} {why}, and this host cannot make it, since {lacking} is not on it: make it on the"
+        f" host where the port was begun ({step.spelled}, or the same 'portproof port'), then copy"
+        " the run directory again"
+    )
+
+
+def _elsewhere(step: Step, root: Path) -> tuple[str | None, str | None]:
+    """What this host lacks to make the step's artefacts, which are whole, and which of their inputs
+    are others than those here.
     """
     proofs = [proof_of(root / artefact) for artefact in step.makes] if step.portable else []
-    lacking = [lacking_here(proof, root) if proof else None for proof in proofs]
-    return lacking[0] if lacking and all(lacking) else None
+    there = [proof for proof in proofs if proof]
+    lacking = [lacking_here(proof, root) for proof in there]
+    given = [Path(name) for name in step.reads if os.path.isabs(name) and os.path.exists(name)]
+    if not there or len(there) < len(proofs) or not all(lacking) or any(map(os.path.isdir, given)):
+        return None, None  # with a folder that is here, the stage itself finds out what changed
+    known = {r.sha256 for proof in there for records in proof.inputs.values() for r in records}
+    other = next((path for path in given if sha256_of(path) not in known), None)
+    if other:
+        return lacking[0], f"not from '{other}'"
+    return lacking[0], next(filter(None, (made_from_others(p, root) for p in there)), None)
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:
+        return False
 
 
 def _plan(run: RunDir) -> tuple[list[Step], str]:
@@ -91,7 +136,8 @@ def _kept(stage: Stage, step: Step | None, run: RunDir) -> str:
 
 
 def _reason(stage: Stage, step: Step | None, run: RunDir) -> str | None:
-    return _other_command(stage, step, run.root) or stale_because(stage.proof, run.root)
+    stale = _other_command(stage, step, run.root) or stale_because(stage.proof, run.root)
+    return (stale and step and cannot_be_made_here(step, run.root)) or stale
 
 
 def _other_command(stage: Stage, step: Step | None, run_dir: Path) -> str | None:
@@ -148,7 +194,8 @@ def _stale_input(
     return None
 
 
-def _never_done(plan: list[Step], there: set[str]) -> Iterator[Answer]:
+def _never_done(plan: list[Step], there: set[str], root: Path) -> Iterator[Answer]:
     for step in plan:
         if step.makes and not there & set(step.makes):
-            yield Answer(step.name, step.command, "would run", "it has not been done yet")
+            why = cannot_be_made_here(step, root) or "it has not been done yet"
+            yield Answer(step.name, step.command, "would run", why)

@@ -10,7 +10,14 @@ import time
 from collections.abc import Iterator
 
 from portproof.core import progress
-from portproof.core.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOOL
+from portproof.core.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_TOOL,
+    EXIT_UNDECIDED,
+    InputError,
+)
 from portproof.core.files import write_text
 from portproof.core.shell import (
     TOOLS,
@@ -20,10 +27,12 @@ from portproof.core.shell import (
     stop_like_ctrl_c,
 )
 from portproof.proof.lock import locked
+from portproof.rehearsal import MARK
 from portproof.rehearsal.installing import install
-from portproof.rundir.answers import kept_from_elsewhere
+from portproof.rundir.answers import cannot_be_made_here, kept_from_elsewhere
 from portproof.rundir.gates import judge
-from portproof.rundir.layout import RunDir
+from portproof.rundir.handover import instructions
+from portproof.rundir.layout import RunDir, vendor_of
 from portproof.rundir.options import default_run_dir, marked, settings_from
 from portproof.rundir.plan import steps
 from portproof.rundir.settings import write_settings
@@ -38,13 +47,19 @@ def port(options: argparse.Namespace) -> int:
     with locked(root) as lock:
         write_settings(root, run.settings)
         started = time.monotonic()
-        code = Runner(run, lock, options).run_all(steps(run, options.workers))
+        runner = Runner(run, lock, options)
+        code = runner.run_all(steps(run, options.workers))
+        if runner.lacking:
+            print(instructions(run, runner.lacking))
+            return EXIT_UNDECIDED
         if code not in (EXIT_DONE, EXIT_TOOL):
             return code
         verdict = judge(run, failed=code == EXIT_TOOL)
     print(verdict.text)
     print(f"report: {root / run.readme('en')}")
     progress.say(f"port: finished in {time.monotonic() - started:.0f} s")
+    if options.rehearse:
+        print(f"{MARK}: the device and its tools were simulated, nothing was measured", flush=True)
     return verdict.exit_code
 
 
@@ -53,6 +68,8 @@ class Runner:
 
     def __init__(self, run: RunDir, lock: int, options: argparse.Namespace) -> None:
         self.run, self.lock = run, lock
+        #: The program of a device that this host lacks: the rest of the port is for another host.
+        self.lacking = ""
         flags = {"--quiet": options.quiet, "--log-json": options.log_json}
         self.flags = [flag for flag, on in flags.items() if on]
         self.environment = {TOOLS: os.getcwd(), **own_environment()}
@@ -65,6 +82,8 @@ class Runner:
         for step in plan:
             if failed and not step.reports:
                 continue
+            if self._is_for_another_host(step):
+                return EXIT_UNDECIDED
             code = self._run(step)
             if code in step.accepted or (failed and step.reports):
                 continue
@@ -82,6 +101,8 @@ class Runner:
                 " this host"
             )
             return EXIT_DONE
+        if sentence := cannot_be_made_here(step, self.run.root):
+            raise InputError(sentence)
         code, output = self._executed(step)
         write_text(self.run.root / self.run.log(step.name), f"$ {step.spelled}\n{output}")
         if step.show and code != EXIT_BAD_INPUT:
@@ -91,6 +112,12 @@ class Runner:
         if code not in step.accepted:
             progress.warn(f"the step '{step.name}' ended with exit code {code}: {step.spelled}")
         return code
+
+    def _is_for_another_host(self, step: Step) -> bool:
+        """Whether the step needs a device whose programs are not here."""
+        if step.needs and not self.run.settings.rehearse:
+            self.lacking = vendor_of(find_target(step.needs)).lacking()
+        return bool(self.lacking)
 
     def _executed(self, step: Step) -> tuple[int, str]:
         """The exit code, and what it printed."""

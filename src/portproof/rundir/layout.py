@@ -2,7 +2,7 @@
 
 ::
 
-    RUN_DIR/port.yaml  model.onnx  prep/<id>.bin  prep.info  compare.json  .lock
+    RUN_DIR/port.yaml  model.onnx  card.yaml  prep/<id>.bin  prep.info  compare.json  .lock
             <label>/bs<N>/result/<id>_<k>.bin  <label>/bs<N>/result.json  <label>/bs<N>/perf_*.txt
             <label>/perf.json  <label>/card.json  report/README.md ...  logs/<step>.log
 
@@ -80,6 +80,8 @@ class RunDir:
 
     settings_file = FILE
     onnx = "model.onnx"
+    #: The model card with all that was looked up, for the device's host.
+    card = "card.yaml"
     prep = "prep"
     info = "prep.info"
     table = "report/table"

@@ -61,6 +61,7 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
         reads=(weights,),
         makes=(run.onnx,),
         portable=True,
+        imports=("torch",),
     )
     yield Step(
         "preprocess",
@@ -101,6 +102,7 @@ def demonstration(run: RunDir) -> Iterator[Step]:
         reads=("prep_train", "data"),
         makes=(run.settings.weights,),
         portable=True,
+        imports=("torch",),
     )
 
 
@@ -128,6 +130,7 @@ def infer(
         reads=(model, run.info),
         makes=(result,),
         portable=side.is_in_alternation,
+        imports=("torch",) if side.name == REFERENCE else (),
     )
 
 

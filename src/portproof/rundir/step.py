@@ -19,7 +19,8 @@ class Step:
     each of ``makes`` has a sidecar. ``accepted``: exit codes after which the port goes on.
     ``show``: what it prints is for the user. ``reports``: it runs even after a device or a tool
     failed, since a port that fails still gets its report. ``portable``: what it makes is of use on
-    a host that cannot make it. ``needs``: the target whose device it needs.
+    a host that cannot make it. ``needs``: the target whose device it needs. ``imports``: the
+    packages without which it cannot run.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Step:
     reports: bool = False
     portable: bool = False
     needs: str | None = None
+    imports: tuple[str, ...] = ()
 
     @property
     def argv(self) -> list[str]:

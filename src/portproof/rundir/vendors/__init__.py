@@ -16,5 +16,7 @@ A vendor's module has:
 ``benches(run, target)``
     the steps that time every batch;
 ``boards(run, target)``
-    whether the chips of a board are timed together too.
+    whether the chips of a board are timed together too;
+``lacking()``
+    if steps of it need a device: which program of the device this host lacks (empty: none).
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from portproof.core.errors import InputError
+from portproof.core.shell import find_program
 from portproof.measurement import Boundary
 from portproof.rundir.layout import RunDir, Side
 from portproof.rundir.plan import batch_words, infer, measured
@@ -24,7 +26,17 @@ def sides(settings: Settings, target: Target) -> list[Side]:
 
 
 def steps(run: RunDir, target: Target) -> Iterator[Step]:
-    """Check the devices, convert, and infer the whole set."""
+    """Write down what the device's host must know of the model, check the devices, convert, and
+    infer the whole set.
+    """
+    if target == next(t for t in run.targets if t.vendor == target.vendor):
+        yield Step(
+            "model card",
+            "card",
+            words(run.settings.model, run.card),
+            makes=(run.card,),
+            portable=True,
+        )
     devices = run.settings.devices
     check = words("--target", target.name, "--device", *devices)
     yield Step(f"device {target.name}", "npu_check", check, needs=target.name)
@@ -67,6 +79,15 @@ def benches(run: RunDir, target: Target) -> Iterator[Step]:
             yield replace(step, name=f"card {side.label}", show=True)
 
 
+def lacking() -> str:
+    """What of the device's programs this host lacks; empty if it has them."""
+    try:
+        find_program(["npu-smi"])
+    except InputError:
+        return "npu-smi"
+    return ""
+
+
 def boards(run: RunDir, target: Target) -> bool:
     """Whether several chips were named."""
     return len(run.settings.devices) > 1
@@ -77,8 +98,8 @@ def _bench(run: RunDir, side: Side, runner: str, where: tuple[str, ...], out: st
     return Step(
         f"bench {side.label}",
         "bench",
-        words(subject, *batch_words(run), "--model", run.settings.model, *where, "--out", out),
-        reads=tuple(_model(run, side, batch) for batch in run.settings.batches),
+        words(subject, *batch_words(run), "--model", run.card, *where, "--out", out),
+        reads=(run.card, *(_model(run, side, batch) for batch in run.settings.batches)),
         makes=(out,),
         accepted=VERDICTS,
         needs=side.name,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from portproof.core.errors import InputError
+from portproof.core.shell import find_program
+from portproof.host.tensorrt_versions import PROGRAM_FOLDERS
 from portproof.measurement import Boundary
 from portproof.rundir.layout import RunDir, Side
 from portproof.rundir.plan import batch_words, infer, measured
@@ -65,6 +68,15 @@ def benches(run: RunDir, target: Target) -> Iterator[Step]:
         accepted=VERDICTS,
         needs=target.name,
     )
+
+
+def lacking() -> str:
+    """What of the device's programs this host lacks; empty if it has them."""
+    try:
+        find_program(["trtexec"], PROGRAM_FOLDERS)
+    except InputError:
+        return "trtexec"
+    return ""
 
 
 def boards(run: RunDir, target: Target) -> bool:
