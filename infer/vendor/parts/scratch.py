@@ -68,10 +68,15 @@ def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
     except FileNotFoundError:
-        raise InputError(
-            f"the sample file '{path}' is missing (paths in an info list are relative to the"
-            " working directory)"
-        ) from None
+        hint = (
+            ""
+            if os.path.isabs(path)
+            else (
+                " (paths in an info list are relative to the working directory, here"
+                f" '{os.getcwd()}')"
+            )
+        )
+        raise InputError(f"the sample file '{path}' is missing{hint}") from None
 
 
 def link_samples(folder: Path, samples: Sequence[Sample]) -> list[Path]:

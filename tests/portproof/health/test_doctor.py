@@ -57,6 +57,16 @@ def test_text_names_what_is_missing_and_how_to_get_it(root: Path, tmp_path: Path
     assert "set_env.sh" in done.stdout
 
 
+def test_without_a_target_it_fits_a_screen_and_unfolds_on_demand(root: Path) -> None:
+    short, long = doctor(root), doctor(root, "--all")
+    assert (short.returncode, long.returncode) == (0, 0)
+    lines = short.stdout.splitlines()
+    assert len(lines) == len(target_names()) + 2 <= 24
+    assert {line.split()[1] for line in lines[:-2]} == set(target_names())
+    assert "portproof doctor --target NAME, or --all" in lines[-1]
+    assert len(long.stdout.splitlines()) > 3 * len(lines)
+
+
 def test_an_unknown_target_is_bad_input(root: Path) -> None:
     done = doctor(root, "--target", "abacus")
     assert done.returncode == 2
