@@ -186,5 +186,5 @@ def refuse_blanks(images: Sequence[Path]) -> None:
     if blank:
         raise InputError(
             f"{len(blank)} images have blanks in their names ({listed(blank)}), which an info list"
-            " cannot hold; rename them, or write one packed folder with --pack, which takes any name"
+            " cannot hold; rename them, or write a packed folder with --pack, which takes any name"
         )
