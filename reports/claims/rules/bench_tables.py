@@ -35,6 +35,7 @@ _SENTENCES = (
         rf" ?(?P<rate>{NUMBER}) ?images/s,是 ?(\S{{1,40}}) ?最优吞吐率的 ?(?P<ratio>{NUMBER}) ?倍"
     ),
 )
+_TIMES_CHIPS = re.compile(r"\d ?[x×*] ?(\d{1,2}) ?=")
 #: Reports round to four digits; a paired ratio is worked from the calls and not from the rates.
 _FOUR_DIGITS, _PAIRED = 6e-4, 0.01
 
@@ -46,13 +47,16 @@ class _Bench:
     rates: dict[tuple[str, int], list[tuple[Printed, int]]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    #: By how many chips the document multiplies a rate: a table may be per chip or per card.
+    chips: frozenset[int] = frozenset({1})
     #: A label's rates by batch, for the best of them.
     batches: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
 
 
 def check(facts: DocumentFacts) -> Iterator[Answer]:
     """Every table with a column of images a second by label and batch, and those beside it."""
-    bench = _Bench()
+    products = _TIMES_CHIPS.findall("\n".join(facts.document.lines))
+    bench = _Bench(chips=frozenset({1, *map(int, products)}))
     timed = [grid for grid in facts.grids if _is_timed(grid)]
     for grid in timed:
         yield from _timed(grid, bench)
@@ -124,21 +128,31 @@ def _column(grid: Grid, index: int, bench: _Bench) -> Iterator[Answer]:
         batch, cell = _BATCH_ROW.fullmatch(row[0].text), figure(row[index].text, row[index].line)
         if batch and cell:
             rows.append((int(batch[1]), cell.figure, cell.line))
-            yield from _same(bench.rates.get((label, int(batch[1])), []), cell.figure, cell.line)
+            known = bench.rates.get((label, int(batch[1])), [])
+            yield from _same(known, bench.chips, cell.figure, cell.line)
         elif _BEST_ROW.fullmatch(row[0].text):
             best = row[index]
     if best and rows:
         yield from _best(best, rows)
 
 
-def _same(known: list[tuple[Printed, int]], stated: Printed, line: int) -> Iterator[Checked]:
-    """The rate of a bench as another table shows it, to four digits."""
+def _same(
+    known: list[tuple[Printed, int]], chips: frozenset[int], stated: Printed, line: int
+) -> Iterator[Checked]:
+    """The rate of a bench as another table shows it, to four digits, of a chip or of a card."""
     if known:
-        rate, source = min(known, key=lambda pair: deviation(stated.value, pair[0].value))
-        off = deviation(stated.value, rate.value)
+        off, text, source = min(
+            (deviation(stated.value, count * rate.value), _times(rate.text, count), at)
+            for rate, at in known
+            for count in chips
+        )
         verdict = graded(off <= _FOUR_DIGITS, off <= RESTATED)
-        derived = f"{rate.text} in the table of the bench"
+        derived = f"{text} in the table of the bench"
         yield Checked(verdict, "table-vs-log", line + 1, stated.text, derived, source + 1)
+
+
+def _times(rate: str, chips: int) -> str:
+    return rate if chips == 1 else f"{rate} x {chips}"
 
 
 def _best(cell: GridCell, rows: list[tuple[int, Printed, int]]) -> Iterator[Checked]:

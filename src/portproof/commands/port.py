@@ -45,6 +45,12 @@ def parser() -> Parser:
         help="the accuracy loss that may be, in percentage points (default: 1.0)",
     )
     p.add_argument(
+        "--output",
+        type=positive,
+        metavar="K",
+        help="number of the output that is judged, from 1 (default: the model's only one)",
+    )
+    p.add_argument(
         "--gate",
         choices=["accuracy", "speed", "all"],
         default="accuracy",

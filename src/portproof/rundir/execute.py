@@ -34,7 +34,7 @@ from portproof.rundir.gates import judge
 from portproof.rundir.handover import instructions
 from portproof.rundir.layout import RunDir, vendor_of
 from portproof.rundir.options import default_run_dir, marked, settings_from
-from portproof.rundir.plan import steps
+from portproof.rundir.plan import steps, task_of
 from portproof.rundir.settings import write_settings
 from portproof.rundir.step import Step
 from portproof.target import find_target
@@ -46,6 +46,8 @@ def port(options: argparse.Namespace) -> int:
     run = RunDir(root, settings_from(options, root))
     with locked(root) as lock:
         write_settings(root, run.settings)
+        for sentence in task_of(run).begin(run):
+            progress.say(f"port: {sentence}")
         started = time.monotonic()
         runner = Runner(run, lock, options)
         code = runner.run_all(steps(run, options.workers))

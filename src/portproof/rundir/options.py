@@ -55,6 +55,7 @@ def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
     """
     chosen = {
         "margin_pp": options.margin_pp,
+        "output": options.output,
         "runner": options.runner,
         "devices": tuple(options.devices or ()),
         "tune": options.tune,

@@ -20,7 +20,8 @@ FILE = ROOT_MARK
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The settings of a port. Paths are absolute, or relative to the run directory when inside it.
 
-    ``task``: of the model card. ``demonstration``: the model, the images and the labels are made by
+    ``task``: of the model card. ``output``: the number of the output that is judged, from 1; None:
+    the model's only one. ``demonstration``: the model, the images and the labels are made by
     the run itself. ``batches``: sizes to bench. ``margin_pp``: the accuracy loss that is allowed,
     in percentage points. ``gate``: which gates decide the verdict. For Ascend targets: ``runner``
     executes the model (``om`` or a vendor tool) on ``devices``, ``tune`` tunes the operators before
@@ -37,6 +38,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     margin_pp: float = 1.0
     gate: Literal["accuracy", "speed", "all"] = "accuracy"
     task: str = "classification"
+    output: int | None = None
     demonstration: bool = False
     runner: str = "om"
     devices: tuple[int, ...] = (0,)

@@ -2,6 +2,9 @@
 
 A task's module has:
 
+``begin(run)``
+    refuses, before anything runs, a model that the task cannot judge
+    (:class:`portproof.core.errors.InputError`), and yields what a user should know then;
 ``measure(run, side, batch)``
     the steps that make a side's figures from its results;
 ``compare(run, side)``

@@ -2,15 +2,83 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from portproof.card import Card, find_card, read_card
+from portproof.core.errors import InputError
 from portproof.rundir.gates import Gate
 from portproof.rundir.layout import REFERENCE, RunDir, Side
 from portproof.rundir.step import VERDICTS, Step, words
 from portproof.verdict import Verdict
+
+#: The square of the normal distribution's 95 % quantile.
+_Z2 = 1.6448536269514722**2
+#: A reference that is surely so many points below the published accuracy was not set up as
+#: published; resizing and rounding cost less than one.
+_FAR_PP = 5.0
+
+
+def begin(run: RunDir) -> Iterator[str]:
+    """Refuse a model without one output of classes; say what the number of samples can decide."""
+    card = _card(run)
+    if card:
+        _check_output(card, run.settings.output)
+    labels = run.root / run.settings.labels
+    if labels.is_file():
+        with labels.open("rb") as file:
+            count = sum(1 for line in file if line.strip())
+        yield from _outlook(count, run.settings.margin_pp / 100)
+
+
+def _check_output(card: Card, output: int | None) -> None:
+    names = [o.name for o in card.outputs]
+    if output is None and len(names) > 1:
+        raise InputError(
+            f"the model card '{card.name}' has {len(names)} outputs ({', '.join(names)}): say which"
+            f" holds the classes with --output 1 to {len(names)}"
+        )
+    if output is not None and output > len(names):
+        raise InputError(
+            f"--output {output} was given, and the model card '{card.name}' has {len(names)}"
+            f" outputs ({', '.join(names)})"
+        )
+    shape = card.outputs[(output or 1) - 1].shape
+    if shape is not None and sum(size != 1 for size in shape) > 1:
+        raise InputError(
+            f"output '{names[(output or 1) - 1]}' of the model card '{card.name}' has the shape"
+            f" {tuple(shape)} for one sample, and classification needs one number for every class:"
+            " name the card's 'task', or compare results of any shape with 'portproof compare"
+            " --outputs'"
+        )
+
+
+def _outlook(samples: int, margin: float) -> Iterator[str]:
+    """What no flip at all would prove: Tango's bound is then z^2 / (n + z^2)."""
+    bound = _Z2 / (samples + _Z2) if samples else 1.0
+    if bound >= margin:
+        needed = math.ceil(_Z2 * (1 - margin) / margin)
+        yield (
+            f"{samples} samples cannot prove a loss under {100 * margin:g} points: even without a"
+            f" single flip it could be {100 * bound:.2f}; {needed} are needed at least"
+        )
+
+
+def _card(run: RunDir) -> Card | None:
+    """The card: the run directory's copy, else the file that the settings name, if it is here."""
+    copy = run.root / run.card_copy
+    if copy.is_file():
+        return read_card(copy)
+    if ":" in run.settings.model:
+        return None
+    try:
+        path = find_card(run.settings.model)
+    except InputError:  # a run directory from another host, whose card this one does not have
+        return None
+    return read_card(path) if path.is_file() else None
 
 
 def measure(run: RunDir, side: Side, batch: int) -> Iterator[Step]:
@@ -20,10 +88,14 @@ def measure(run: RunDir, side: Side, batch: int) -> Iterator[Step]:
     yield Step(
         f"topn {side.step_name(batch)}",
         "topn",
-        words(result, labels, "--out", figures, "--outcomes", outcomes),
+        words(result, labels, "--out", figures, "--outcomes", outcomes, *_output(run)),
         reads=(result, labels),
         makes=(figures,),
     )
+
+
+def _output(run: RunDir) -> tuple[str, ...]:
+    return () if run.settings.output is None else words("--output", run.settings.output)
 
 
 def compare(run: RunDir, side: Side) -> Step:
@@ -53,4 +125,26 @@ def gate(run: RunDir, side: Side) -> Gate:
         f" {compared['difference_pp']:+.2f} pp over {compared['samples']} samples; the loss is"
         f" under {compared['gate_bound_pp']:.2f} pp (95 %), {compared['margin_pp']:g} pp is allowed"
     )
+    doubt = compared.get("doubt") or _doubt(run, compared)
+    if doubt:
+        return Gate(side.label, "accuracy", Verdict.UNDECIDED, f"{doubt} ({reason})")
     return Gate(side.label, "accuracy", Verdict(compared["verdict"]), reason)
+
+
+def _doubt(run: RunDir, compared: dict[str, Any]) -> str:
+    """Why the reference is no ground for a verdict: it is surely far below the published accuracy
+    (the upper end of its one-sided 95 % interval is).
+    """
+    card = _card(run)
+    published = card.published.top1 if card and card.published else None
+    if published is None:
+        return ""
+    share, samples = compared["reference_accuracy"], compared["samples"]
+    high = share + math.sqrt(_Z2 * share * (1 - share) / samples) + _Z2 / (2 * samples)
+    if 100 * high >= published - _FAR_PP:
+        return ""
+    return (
+        f"the reference's {share:.2%} is far below the published {published:g} %, so it is no"
+        " ground for a verdict: are the labels of these samples, is the preprocessing the model's"
+        " own, are these the published weights?"
+    )

@@ -95,11 +95,16 @@ def boards(run: RunDir, target: Target) -> bool:
 
 def _bench(run: RunDir, side: Side, runner: str, where: tuple[str, ...], out: str) -> Step:
     subject = f"{side.label}={runner}:{_model(run, side, '{batch}')}"
+    inputs = () if runner == "om" else ("--info", run.info)  # a vendor tool reads real samples
     return Step(
         f"bench {side.label}",
         "bench",
-        words(subject, *batch_words(run), "--model", run.card, *where, "--out", out),
-        reads=(run.card, *(_model(run, side, batch) for batch in run.settings.batches)),
+        words(subject, *batch_words(run), "--model", run.card, *inputs, *where, "--out", out),
+        reads=(
+            run.card,
+            *inputs[1:],
+            *(_model(run, side, batch) for batch in run.settings.batches),
+        ),
         makes=(out,),
         accepted=VERDICTS,
         needs=side.name,
