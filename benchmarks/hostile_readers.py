@@ -129,7 +129,7 @@ def _samples_beside(folder: Path) -> None:
 
 
 def _lock(path: Path) -> object:
-    from portproof.rundir.lock import locked
+    from portproof.proof.lock import locked
 
     with locked(path.parent):
         return None

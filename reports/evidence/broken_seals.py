@@ -8,13 +8,21 @@ from typing import Any
 
 from portproof.core.files import sha256_of
 from portproof.reports.evidence.findings import Finding, changed
-from portproof.reports.port.seal import sealed_paths
+from portproof.reports.port.seal import REPORT, sealed_paths
 
 
 def broken_seals(stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
     """Files that the report sealed, each as it was, none missing; and no seal taken out: which
-    files a report seals is known without it.
+    files a report seals is known without it. Of a file and a seal that differ either may be the
+    changed one, so the report is named too.
     """
+    found = list(_broken(stated, run_dir))
+    yield from found
+    if found:
+        yield changed(REPORT, f"{len(found)} of its seals are not those of the files")
+
+
+def _broken(stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
     files = sealed_in(stated)
     for path, file in files.items():
         place = run_dir / path

@@ -21,8 +21,10 @@ import msgspec
 import portproof
 from portproof.core.errors import InputError, PortProofError
 from portproof.core.files import sha256_of
+from portproof.core.text import listed
+from portproof.proof.freshness import MISSING
 from portproof.proof.lineage import Stage
-from portproof.proof.sidecar import versions_of
+from portproof.proof.sidecar import SUFFIX, versions_of
 from portproof.reports.evidence import rechecks
 from portproof.reports.evidence.broken_seals import broken_seals, sealed_in
 from portproof.reports.evidence.chain import uncovered, walk
@@ -111,13 +113,20 @@ def verify(run_dir: Path) -> Verification:
         findings += broken_seals(stated, run_dir)
         findings += _uncovered(chain.stages, stated, run_dir)
         checked["figures"] = len(stated.get("figures") or [])
-    try:
-        data = read_run(run_dir)
-        checks = report_files(data)
-        findings += _reports(data, checks, stated or {}, run_dir)
-        checked["reports"] = len(checks) + 1
-    except _UNREADABLE as error:
-        findings.append(changed(REPORT, f"the reports cannot be made again: {error}"))
+    lost = [f.file for f in chain.findings if f.kind == "changed" and f.what == f"it {MISSING}"]
+    if lost:
+        findings = [f for f in findings if not _follows(f, set(lost))]
+        findings.append(
+            not_derived(REPORT, f"the reports were not made again, since {listed(lost)} is missing")
+        )
+    else:
+        try:
+            data = read_run(run_dir)
+            checks = report_files(data)
+            findings += _reports(data, checks, stated or {}, run_dir)
+            checked["reports"] = len(checks) + 1
+        except _UNREADABLE as error:
+            findings.append(changed(REPORT, f"the reports cannot be made again: {error}"))
     findings += _not_run_again(chain.stages)
     unique = list(dict.fromkeys(findings))
     by_kind = {
@@ -126,6 +135,12 @@ def verify(run_dir: Path) -> Verification:
     }
     verdict = "UNVERIFIED" if by_kind["unverified"] else "UNCHANGED"
     return Verification("CHANGED" if by_kind["changed"] else verdict, checked, *by_kind.values())
+
+
+def _follows(finding: Finding, lost: set[str]) -> bool:
+    """Whether a finding only says again that a file is missing: its figures, or its sidecar's."""
+    about_lost = finding.file in lost or finding.file.removesuffix(SUFFIX) in lost
+    return about_lost and finding.kind == "changed" and finding.what != f"it {MISSING}"
 
 
 def _settings(run_dir: Path) -> Iterator[Finding]:
@@ -249,7 +264,11 @@ def _figures(stated: dict[str, Any], derived: dict[str, Any]) -> Iterator[Findin
     one = {str(f.get("id")): f for f in stated_figures if isinstance(f, dict)}
     other = {f["id"]: f for f in derived["figures"]}
     for name in dict.fromkeys([*other, *one]):
-        yield from differences(REPORT, one.get(name), other.get(name), f"figure {name}")
+        if name in one and name in other:
+            yield from differences(REPORT, one[name], other[name], f"figure {name}")
+        else:
+            where = "the report" if name in one else "the run directory"
+            yield changed(REPORT, f"figure {name} is only in {where}")
 
 
 def _card(data: RunData, run_dir: Path) -> Iterator[Finding]:

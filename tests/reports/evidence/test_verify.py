@@ -294,6 +294,18 @@ def test_a_lost_folder_is_told_in_few_lines(base: Path, tmp_path: Path) -> None:
     assert found.text.count("it is missing") == 11
 
 
+@pytest.mark.parametrize("name", ["ort/bs2/result.json", "ort/perf.json", "compare.json"])
+def test_one_missing_file_is_one_finding(base: Path, tmp_path: Path, name: str) -> None:
+    shutil.move(base / name, tmp_path / "kept")
+    try:
+        found = verify(base)
+    finally:
+        shutil.move(tmp_path / "kept", base / name)
+    assert [(f.file, f.what) for f in found.changed] == [(name, "it is missing")]
+    assert "{" not in found.text
+    assert any(f"since {name} is missing" in f.what for f in found.not_derived)
+
+
 def test_what_is_not_covered_is_listed_and_no_change(base: Path) -> None:
     (base / "notes.txt").write_text("mine")
     try:
