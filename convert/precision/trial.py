@@ -18,14 +18,18 @@ Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 
 
-def session_of(model: Path) -> Any:
-    """A session on the processor; :class:`ToolError` when ONNX Runtime does not load the file."""
+def session_of(model: Path, optimised: bool = True) -> Any:
+    """A session on the processor; :class:`ToolError` when ONNX Runtime does not load the file.
+    ``optimised``: whether it may fuse and reorder operators.
+    """
     try:
         import onnxruntime
     except ImportError as error:
         raise MissingPackageError("onnxruntime", "quantizing", "convert") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions have no common class

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.read import load_onnx
 from portproof.convert.precision.int8 import write_int8
-from portproof.convert.precision.trial import feeds_of
+from portproof.convert.precision.trial import feeds_of, session_of
 from portproof.core import progress
-from portproof.core.errors import InputError, MissingPackageError, ToolError
+from portproof.core.errors import InputError, ToolError
 from portproof.manifest import Sample
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def rounded_outputs(
                 meter.advance(1)
         else:
             save.save(rounded_model(load_onnx(model), precision), rounded)
-        plain, noisy = _session(model), _session(rounded)
+        # Optimisation would fuse operators, and take rounding out.
+        plain, noisy = session_of(model, optimised=False), session_of(rounded, optimised=False)
         differ = False
         with progress.meter("ruler", len(samples), "samples") as meter:
             for sample in samples:
@@ -146,20 +147,3 @@ def _rounded_array(values: Array, precision: str) -> Array:
     carry = np.uint64(0x7FFF) + ((bits >> np.uint64(16)) & np.uint64(1))
     kept = ((bits + carry) >> np.uint64(16)) << np.uint64(16)
     return kept.astype(np.uint32).view(np.float32)
-
-
-def _session(model: Path) -> Any:
-    """ONNX Runtime without optimisation, which would fuse operators and take rounding out."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingPackageError("onnxruntime", "the noise ruler", "ort") from error
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions have no common class
-        raise ToolError(
-            f"ONNX Runtime does not load '{model.name}': {' '.join(str(error).split())[:300]}"
-        ) from error
