@@ -55,6 +55,11 @@ def test_mypy_strict_finds_nothing(root: Path) -> None:
     run(["bash", "tools/typecheck.sh"], root, PYTHON=sys.executable)
 
 
+def test_bandit_finds_nothing(root: Path) -> None:
+    command = [tool("bandit"), "-q", "-c", "pyproject.toml", "-r", *FOLDERS]
+    run([word for word in command if word != "tests"], root)
+
+
 def test_shellcheck_finds_nothing(root: Path) -> None:
     scripts = [
         *root.glob("*.sh"),
