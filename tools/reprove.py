@@ -599,6 +599,20 @@ def settings_of(run):
     return found | {"margin_pp": float(found["margin_pp"])}
 
 
+def is_asked(settings, name):
+    """Whether a figure or a label is of the port as it is set now: in a folder that was used
+    before, results of other targets and batches may stand too, and are in no report.
+    """
+    label, batch = [*name.split("/"), ""][:2]
+    targets = re.findall(r"[\w.-]+", settings.get("targets", ""))
+    labels = {"eager", "conversion", *targets, *(["ort"] if "cpu" in targets else [])}
+    sizes = [int(size) for size in re.findall(r"\d+", settings.get("batches", ""))]
+    used = {f"bs{size}" for size in (min(sizes), max([s for s in sizes if s <= 16] or sizes[:1]))}
+    of_all = name.endswith(("/end_to_end", "/tool_rate"))  # of every sidecar
+    right_batch = not batch.startswith("bs") or batch in used
+    return of_all or (label.removesuffix("_aoe") in labels and right_batch)
+
+
 def speed_verdict(run, label):
     """The verdict of the speed gate: of the ratio to the reference at the port's best batch; a
     device is timed alone, and has no ratio.
@@ -625,8 +639,9 @@ def speed_verdict(run, label):
 def prove_gates(run, report, settings):
     """The gates, the reason of the accuracy's, and the verdict, from what was derived."""
     stated = {f"{g['label']} {g['name']}": (g["verdict"], g["reason"]) for g in report["gates"]}
-    gates = {}
-    for label, c in run.compared.items():
+    gates, labels = {}, {g["label"] for g in report["gates"]}
+    asked = {n: c for n, c in run.compared.items() if n in labels or is_asked(settings, n)}
+    for label, c in asked.items():
         run.check(SETTINGS, "margin_pp", settings["margin_pp"], c["margin_pp"])
         gates |= {f"{label} accuracy": c["verdict"], f"{label} speed": speed_verdict(run, label)}
         reason = (
@@ -686,7 +701,9 @@ def prove_figures(run, report, settings):
     stated = {f["id"]: (f["value"], f["ci95"], f["unit"], f["file"]) for f in report["figures"]}
     for name in {**stated, **run.figures}:
         one, other = stated.get(name), run.figures.get(name)
-        if other is None and ("card" in name or settings["task"] != "classification"):
+        if one is None and not is_asked(settings, name):
+            run.doubt(os.path.dirname(name), "of no target or batch of port.yaml: left over?")
+        elif other is None and ("card" in name or settings["task"] != "classification"):
             run.doubt(REPORT, f"figure {name}: this program does not know how to derive it")
         else:
             run.check(REPORT, f"figure {name}", one, other)

@@ -22,6 +22,7 @@ FOLDERS = (
     "tests",
     "examples",
     "benchmarks",
+    "tools",
     "setup.py",
 )
 

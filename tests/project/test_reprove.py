@@ -77,6 +77,7 @@ def base(copied: tuple[Path, dict[Path, bytes]]) -> Iterator[Path]:
         if path.is_symlink() or not path.is_file() or path.read_bytes() != content:
             path.unlink(missing_ok=True)
             path.write_bytes(content)
+    image_beside(run).unlink(missing_ok=True)
 
 
 REPORT = "report/report.json"
@@ -160,6 +161,12 @@ def outside(name: str, old: bytes, new: bytes) -> Change:
         path.write_bytes(path.read_bytes().replace(old, new, 1))
 
     return change
+
+
+def image_beside(base: Path) -> Path:
+    """Where a further image would stand."""
+    records = json.loads((base / "prep.proof.json").read_bytes())["inputs"]["images"]
+    return Path(records[0]["path"]).with_name("colour_99.JPEG")
 
 
 def mended(*changes: Change) -> Change:
@@ -445,6 +452,13 @@ CORPUS = [
         "the name stands in the card, which is YAML",
     ),
     Case(
+        "an image added beside those that were read",
+        lambda base: image_beside(base).write_bytes(b"x"),
+        "colour_99.JPEG",
+        "verify",
+        "it reads no folder outside the run directory, only the files that a sidecar names",
+    ),
+    Case(
         "the last digit of a bound, mended",
         mended(edit("compare.json", lambda c: c.update(gate_bound_pp=c["gate_bound_pp"] + 1e-13))),
         "compare.json",
@@ -568,6 +582,24 @@ def test_any_value_of_any_json_may_be_of_another_kind(base: Path) -> None:
                 (base / name).write_text(json.dumps(json.loads(content) | {key: odd}))
                 reprove.prove(str(base))
         (base / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("ort", True),
+        ("310p", True),
+        ("310p_aoe/perf/310p_aoe/bs1/call/rate", True),
+        ("t4/compare/samples", False),
+        ("ort/bs16/top1", True),
+        ("ort/bs8/top1", False),
+        ("t4/bs8/result/end_to_end", True),
+        ("conversion/spread", True),
+    ],
+)
+def test_results_of_other_targets_and_batches_may_be_left_over(name: str, asked: bool) -> None:
+    settings = {"targets": "[cpu, 310p]", "batches": "[1, 8, 16, 32]"}
+    assert reprove.is_asked(settings, name) is asked
 
 
 def test_it_shares_no_code_with_the_package() -> None:
