@@ -491,7 +491,7 @@ CORPUS = [
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
 def test_both_verifiers_agree_on_a_tampered_directory(base: Path, case: Case) -> None:
     case.change(base)
-    found = dict(reprove.prove(str(base)).changed)
+    found = {file for file, _ in reprove.prove(str(base)).changed}
     assert bool(found) is (case.only != "verify"), found
     assert (verify(base).verdict != "UNCHANGED") is (case.only != "reprove")
     assert bool(case.only) is bool(case.why)
@@ -578,7 +578,7 @@ def test_any_value_of_any_json_may_be_of_another_kind(base: Path) -> None:
     for name in ("compare.json", INFER, REPORT, "ort/bs2/result.json"):
         content = (base / name).read_bytes()
         for key in json.loads(content):
-            for odd in itertools.islice(odds, 3):
+            for odd in itertools.islice(odds, 1):
                 (base / name).write_text(json.dumps(json.loads(content) | {key: odd}))
                 reprove.prove(str(base))
         (base / name).write_bytes(content)
