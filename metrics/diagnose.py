@@ -16,9 +16,10 @@ from portproof.core.arguments import Parser, not_negative, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Explain a drop of accuracy: run the reference with every usual mistake of preprocessing,"
-        " look for results of other samples and for shifted labels, and say which explanation fits"
-        " the port's outputs best.",
+        "Explain a drop of accuracy: look for results of other samples or runs, for labels and"
+        " classes in another order, run the reference with every usual mistake of preprocessing,"
+        " and say which explanation fits the port's outputs best, how to mend it, and what the"
+        " accuracy would be then. Exit code 0 whether or not a fault is found.",
         example=(
             "python metrics/diagnose.py --model regnety_016 --reference model.onnx --images val"
             " --labels val_label.txt --result 310p/bs1/result"
@@ -47,9 +48,9 @@ def parser() -> Parser:
     p.add_argument(
         "--limit",
         type=positive,
-        default=32,
         metavar="N",
-        help="how many images to look at (default: 32)",
+        help="how many images to run the reference on (default: all up to 1000, else 1000 in runs"
+        " over the whole data set); results are read whole",
     )
     p.add_argument(
         "--dtype",

@@ -1,19 +1,22 @@
-"""Explanations that need no further run of the reference: order, labels and files."""
+"""Explanations of a port's outputs, and those that need nothing but two sets of outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from portproof.core.text import listed
-from portproof.metrics.diagnosis.likeness import Rows, unlikeness, unlikeness_matrix
-
-#: An output this unlike the reference's is not a matter of precision, not even of 8 bits.
-_SAME = 0.05
+from portproof.metrics.diagnosis.likeness import (
+    SAME,
+    Rows,
+    comparable,
+    rank_unlikeness,
+    unlikeness,
+)
+from portproof.preprocess.mistakes.usual import Mistake
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -26,15 +29,23 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The samples that are compared: ids, images, labels, and the port's outputs (without a
-    background class), all in the order of the ids.
+class Found:
+    """A candidate with what follows from it.
+
+    ``accuracy``: of the samples compared, what it would be after the fix; None: the reference's.
+    ``left``: the share of the difference that it leaves; None: by its score. Once it is found, a
+    second fault is looked for in what it leaves: without the samples that are ``explained``, with
+    the answer of sample ``there[i]`` in row i (-1: unknown), with classes in the order ``columns``,
+    or with the reference's ``mistake``.
     """
 
-    ids: list[str]
-    images: list[Path]
-    labels: Sequence[int]
-    port: Rows
+    candidate: Candidate
+    accuracy: float | None = None
+    left: float | None = None
+    explained: NDArray[np.bool_] | None = None
+    there: NDArray[np.int64] | None = None
+    columns: NDArray[np.int64] | None = None
+    mistake: Mistake | None = None
 
 
 def score_of(left: Rows) -> float:
@@ -42,136 +53,96 @@ def score_of(left: Rows) -> float:
     return max(0.0, 1 - float(left.mean()))
 
 
-def broken(compared: Compared) -> Candidate | None:
-    """Outputs that no preprocessing explains."""
-    n = len(compared.ids)
-    bad = [
-        compared.ids[i] for i in np.flatnonzero(~np.isfinite(compared.port).all(axis=1)).tolist()
-    ]
-    if bad:
-        return Candidate(
-            "not-finite",
-            1.0,
-            f"{len(bad)} of {n} results hold NaN or infinity ({listed(bad)})",
-            "the model overflows: convert it with a wider precision, and look for the first such"
-            " layer with metrics/layers.py",
-        )
-    if not compared.port.any():
-        return Candidate(
-            "zeros",
-            1.0,
-            f"all {n} results are zeros",
-            "the model did not run, or its output was not copied back: run the inference again",
-        )
-    if n > 1 and np.ptp(compared.port, axis=0).max() <= 1e-6 * np.abs(compared.port).max():
-        return Candidate(
-            "constant",
-            1.0,
-            f"all {n} results are the same",
-            "the model does not see its input: check the input's name, dtype and size",
-        )
-    return None
-
-
-def no_fault(left: Rows) -> Candidate:
+def no_fault(port: Rows, plain: Rows, left: Rows) -> Candidate:
     """The port is as good as its reference, or no usual mistake explains it."""
     evidence = (
         f"the port differs from the reference by {left.mean():.2g} on average, at most"
         f" {left.max():.2g}"
     )
-    known = float(left.mean()) <= _SAME
-    return Candidate(
-        "none",
-        score_of(left),
-        evidence,
+    fix = "none of the usual mistakes: compare the layers with metrics/layers.py"
+    if float(left.mean()) <= SAME:
+        fix = "nothing to do"
+    elif float(rank_unlikeness(port, plain).mean()) <= SAME / 50:
+        evidence += ", and yet it ranks the classes as the reference does: another scale"
+        fix = "nothing to do: no rank is changed"
+    return Candidate("none", score_of(left), evidence, fix)
+
+
+def classes_moved(port: Rows, plain: Rows) -> list[Found]:
+    """Every class at another place: a background class too many or too few, or another order."""
+    here = np.arange(plain.shape[1])
+    one_off = (
+        "compare the class lists of both models: one has a background class, or lost its first"
+    )
+    sort = (
+        "give the port the reference's order of classes: sort class numbers by value, not as text"
+    )
+    orders = [
         (
-            "nothing to do"
-            if known
-            else "none of the usual mistakes: compare the layers with metrics/layers.py"
-        ),
-    )
-
-
-def moved_samples(compared: Compared, port: Rows, plain: Rows) -> list[Candidate]:
-    """Results that are the reference's answer to another sample."""
-    matrix = unlikeness_matrix(port, plain)
-    n = len(matrix)
-    closest = matrix.argmin(axis=1)
-    moved = np.flatnonzero((closest != np.arange(n)) & (matrix.min(axis=1) < _SAME))
-    if n < 3 or 2 * len(moved) < n or 4 * len(set(closest.tolist())) < 3 * n:
-        return []
-    offsets, counts = np.unique(closest[moved] - moved, return_counts=True)
-    offset = int(offsets[counts.argmax()])
-    same = float(counts.max()) / len(moved)
-    example = (
-        f"that of {compared.ids[moved[0]]} is the reference's of {compared.ids[closest[moved[0]]]}"
-    )
-    fault = "samples-shifted" if same > 0.8 else "samples-shuffled"
-    how = f"; the offset is {offset} samples" if same > 0.8 else ""
-    score = 1 - float(matrix.min(axis=1).mean())
-    fix = (
-        "name results by sample id: check the order and the index of the info list, and that the"
-        " result folder was empty"
-    )
-    return [
-        Candidate(
-            fault,
-            score,
-            f"{len(moved)} of {n} results belong to another sample ({example}{how})",
-            fix,
-        )
-    ]
-
-
-def mixed_results(compared: Compared, left: Rows) -> list[Candidate]:
-    """Some results are the reference's, others are not: files of another run among them."""
-    same = left < _SAME
-    share = float(same.mean())
-    if not 0.1 <= share <= 0.9 or left[same].max() * 10 > left[~same].min():
-        return []
-    odd = [compared.ids[i] for i in np.flatnonzero(~same).tolist()]
-    evidence = (
-        f"{len(odd)} of {len(left)} results differ entirely, the others are the reference's"
-        f" ({listed(odd)})"
-    )
-    return [
-        Candidate(
-            "stale-results",
-            1 - float(left[same].mean()),
-            evidence,
-            "results of another run are among these: empty the folder, run again",
-        )
-    ]
-
-
-def classes_shifted(port: Rows, plain: Rows) -> list[Candidate]:
-    """Every class one place off: a background class too many or too few."""
-    fix = "compare the class lists of both models: one has a background class, or lost its first"
-    return [
-        Candidate(
             "classes-shifted",
-            score_of(unlikeness(port, np.roll(plain, by, axis=1))),
             f"every class is {by:+d} from the reference's",
-            fix,
+            one_off,
+            np.roll(here, by),
         )
         for by in (1, -1)
     ]
+    orders += [
+        ("classes-order", f"the port's classes are in another order: {words}", sort, order)
+        for words, order in class_orders(len(here))
+    ]
+    return [
+        Found(
+            Candidate(fault, score_of(unlikeness(port, plain[:, order])), evidence, fix),
+            columns=order,
+        )
+        for fault, evidence, fix, order in orders
+    ]
 
 
-def labels_shifted(compared: Compared, right: Rows) -> list[Candidate]:
-    """Outputs are right, and yet the labels hit only when they are counted from another number."""
-    labels, predicted = np.array(compared.labels), right.argmax(axis=1)
-    plain = float(np.mean(predicted == labels))
+def text_order(count: int, first: int) -> NDArray[np.int64]:
+    """The places of numbers counted from ``first`` that are sorted as text.
+
+    >>> text_order(12, 0).tolist()
+    [0, 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
+    names = [str(i) for i in range(first, first + count)]
+    return np.array(sorted(range(count), key=names.__getitem__))
+
+
+def class_orders(count: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Orders of classes in circulation: words, and for each place the class that stands there."""
+    yield "reversed", np.arange(count)[::-1]
+    for first in (0, 1):
+        text = text_order(count, first)
+        if (text != np.arange(count)).any():
+            yield f"text order ({first}, 1, 10, ...)" if not first else "text order from 1", text
+            yield f"undone text order, from {first}", np.argsort(text)
+
+
+_ROUNDINGS: dict[str, Callable[[Rows], Rows]] = {
+    "rounded": np.rint,
+    "cut": np.trunc,
+    "rounded down": np.floor,
+}
+
+
+def rounded(port: Rows, right: Rows) -> list[Found]:
+    """Outputs that lost their fractions. Both sides are raw outputs, (rows, classes)."""
+    if not np.array_equal(port, np.rint(port)) or np.array_equal(right, np.rint(right)):
+        return []
+    powers = np.exp(right - right.max(axis=1, keepdims=True))
+    probabilities = powers / powers.sum(axis=1, keepdims=True)
     found = []
-    for shift, fix in (
-        (-1, "the label file counts from 1: write it again, counted from 0"),
-        (1, "the labels are one too low: write the file again"),
-    ):
-        share = float(np.mean(predicted == labels + shift))
-        if share >= 0.3 and share > 3 * plain:
-            evidence = (
-                f"the reference is right on {100 * share:.0f} % of the images with labels moved by"
-                f" {shift:+d}, on {100 * plain:.0f} % as they are"
+    for name, rows in (("outputs", right), ("probabilities", probabilities)):
+        for words, change in _ROUNDINGS.items():
+            left = unlikeness(comparable(port, False), comparable(change(rows), False))
+            candidate = Candidate(
+                "outputs-rounded",
+                score_of(left),
+                f"all outputs of the port are whole numbers; the reference's {name}, {words},"
+                f" differ from them by {left.mean():.2g}",
+                "write outputs as float: look for a cast to an integer or a format without"
+                " decimals where results are written, or an output that is not dequantised",
             )
-            found.append(Candidate("labels-shifted", share, evidence, fix))
+            found.append(Found(candidate, explained=np.ones(len(port), bool)))
     return found

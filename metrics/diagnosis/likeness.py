@@ -10,6 +10,8 @@ Rows = NDArray[np.float64]
 #: Probabilities are compared by their logarithm; text results have six decimals, so anything below
 #: is one value.
 _LEAST_PROBABILITY = 1e-6
+#: An output this unlike the reference's is not a matter of precision, not even of 8 bits.
+SAME = 0.05
 
 
 def are_probabilities(rows: Rows) -> bool:
@@ -44,3 +46,17 @@ def unlikeness_matrix(a: Rows, b: Rows) -> Rows:
     return np.asarray(
         np.maximum(squares - 2 * a @ b.T, 0) / np.maximum(squares, np.finfo(np.float64).tiny)
     )
+
+
+def rank_unlikeness(a: Rows, b: Rows) -> Rows:
+    """:func:`unlikeness` of the ranks of the classes: 0 where both rank them alike; (rows,)."""
+    ranks = [rows.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable") for rows in (a, b)]
+    return unlikeness(*(comparable(r.astype(np.float64), False) for r in ranks))
+
+
+def distances(a: Rows, b: Rows) -> Rows:
+    """:func:`unlikeness` with one scale for all rows, so that a row of small numbers does not
+    stand out; (rows,).
+    """
+    scale = float(np.mean(np.sum(a * a, axis=1) + np.sum(b * b, axis=1)))
+    return np.asarray(np.sum((a - b) ** 2, axis=1) / max(scale, np.finfo(np.float64).tiny))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from portproof import backend as backends
 from portproof.backend import LoadRequest, check_feeds, complete
+from portproof.core import progress
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.core.files import existing_file
 from portproof.infer.runtimes.model_files import sample_shapes
 from portproof.metrics.diagnosis.likeness import Rows
 from portproof.preprocess.cards.resolve import resolve_card
-from portproof.preprocess.pixels.transform import Preprocessor
-from portproof.recipe import Recipe
+from portproof.preprocess.mistakes.usual import Mistake
+from portproof.preprocess.pixels.transform import Preprocessor, Sample
 
 _BATCH = 8
 
@@ -35,27 +36,37 @@ class Reference:
             )
         self._batch = self._inputs[0].shape[0] or _BATCH
         self.recipe = resolve_card(card).preprocessing
+        preprocess = Preprocessor(self.recipe)
+        self._right: Callable[[bytes], Sample] = lambda data: preprocess(data)[0]
 
-    def outputs(self, images: Sequence[Path], recipe: Recipe) -> Rows:
-        """The first output for every image, of shape (images, classes). Samples of another layout
-        are read as if they had the model's, as a runtime reads them.
+    def outputs(
+        self, images: Sequence[Path], mistake: Mistake | None = None, said: str | None = None
+    ) -> Rows:
+        """The first output for every image, of shape (images, classes), as the card says or with a
+        mistake. Samples of another layout are read as if they had the model's, as a runtime reads
+        them. ``said``: what to call this in the progress.
         """
-        preprocess = Preprocessor(recipe)
+        make = mistake.apply if mistake else self._right
+        parts = [images[i : i + self._batch] for i in range(0, len(images), self._batch)]
+        if said is None:
+            return np.concatenate([self._run(self._samples(part, make)) for part in parts])
+        rows = []
+        with progress.meter(said, len(images), "images") as meter:
+            for part in parts:
+                rows.append(self._run(self._samples(part, make)))
+                meter.advance(len(part))
+        return np.concatenate(rows)
+
+    def _samples(self, images: Sequence[Path], make: Callable[[bytes], Sample]) -> Sample:
         samples = []
         for path in images:
             try:
-                samples.append(preprocess(path.read_bytes())[0])
+                samples.append(make(path.read_bytes()))
             except MissingPackageError:
                 raise
             except InputError as error:
                 raise InputError(f"'{path}': {error}") from error
-        stacked = np.stack(samples).reshape(-1, *self.recipe.shape)
-        return np.concatenate(
-            [
-                self._run(stacked[first : first + self._batch])
-                for first in range(0, len(stacked), self._batch)
-            ]
-        )
+        return np.stack(samples).reshape(-1, *self.recipe.shape)
 
     def _run(self, samples: np.ndarray) -> Rows:
         name = self._inputs[0].name

@@ -1,0 +1,128 @@
+"""What a diagnosis looks at: which samples, their images and labels, and the port's results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portproof.core import progress
+from portproof.core.errors import InputError
+from portproof.core.text import listed
+from portproof.manifest import sample_id
+from portproof.metrics.accuracy.label_file import read_labels
+from portproof.metrics.accuracy.results import ResultFiles, class_count, list_results, read_results
+from portproof.metrics.accuracy.score import Reading
+from portproof.metrics.diagnosis.likeness import Rows
+from portproof.preprocess.dataset.images import find_images
+
+#: The reference is run on so many images at most, unless more are asked for.
+MOST = 1000
+#: Of more images, runs of neighbours are compared: a shift is seen in neighbours only.
+_RUNS = 20
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The samples that are compared with the reference, a part of all of them.
+
+    ``every``: the ids of all samples, in their order; ``labels``, ``finite`` and ``blank`` (results
+    of zeros) are of all of them. ``at``: the places of those compared in ``every``; ``images`` and
+    ``port`` (rows, classes) are of these.
+    """
+
+    every: list[str]
+    labels: NDArray[np.int64]
+    finite: Mask
+    blank: Mask
+    at: NDArray[np.int64]
+    images: list[Path]
+    port: Rows
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the samples that are compared."""
+        return [self.every[i] for i in self.at]
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """The labels of the samples that are compared."""
+        return self.labels[self.at]
+
+    def only(self, kept: Mask) -> Compared:
+        """The same with fewer samples compared."""
+        images = [path for path, keep in zip(self.images, kept, strict=True) if keep]
+        return replace(self, at=self.at[kept], images=images, port=self.port[kept])
+
+
+def look(
+    images: Path,
+    labels: str | os.PathLike[str],
+    result: str | os.PathLike[str],
+    reading: Reading,
+    limit: int | None,
+) -> Compared:
+    """Read every result; keep those that are compared: all up to ``limit``, which is
+    :data:`MOST` by default, else runs of neighbours over the whole data set.
+    """
+    files, truth = list_results(result, reading.output), read_labels(labels)
+    known = [(sample_id(path), path) for path in find_images(images) if sample_id(path) in truth]
+    chosen = [(i, path) for i, path in known if i in files.ids]
+    if not chosen:
+        raise InputError(
+            f"images in '{images}', labels in '{labels}' and results in '{files.folder}' have no"
+            " sample in common; are they of one data set?"
+        )
+    if missing := [i for i, _ in known if i not in files.ids]:
+        progress.warn(f"{len(missing)} images have a label and no result ({listed(missing)})")
+    every = [i for i, _ in chosen]
+    at = spread(len(every), min(limit or MOST, len(every)))
+    finite, blank, port = _read(files, every, at, reading)
+    return Compared(
+        every,
+        np.array([truth[i] for i in every], dtype=np.int64),
+        finite,
+        blank,
+        at,
+        [chosen[i][1] for i in at],
+        port,
+    )
+
+
+def spread(count: int, wanted: int) -> NDArray[np.int64]:
+    """``wanted`` of ``count`` places: runs of neighbours, evenly spread, the first and the last
+    among them.
+
+    >>> spread(3, 3).tolist(), spread(100, 40)[[0, 1, 2, 37, 38, 39]].tolist()
+    ([0, 1, 2], [0, 1, 5, 94, 98, 99])
+    """
+    if wanted >= count:
+        return np.arange(count)
+    runs = min(_RUNS, max(min(wanted, 2), wanted // 2))
+    sizes = np.diff(np.linspace(0, wanted, runs + 1).round().astype(int))
+    first = np.linspace(0, count - sizes[-1], runs).round().astype(int) if runs > 1 else [0]
+    return np.unique(
+        np.concatenate([np.arange(f, f + s) for f, s in zip(first, sizes, strict=True)])
+    )
+
+
+def _read(
+    files: ResultFiles, every: Sequence[str], at: NDArray[np.int64], reading: Reading
+) -> tuple[Mask, Mask, Rows]:
+    classes = class_count(files, reading.dtype, reading.classes)
+    finite, blank = np.empty(len(every), bool), np.empty(len(every), bool)
+    wanted = np.zeros(len(every), bool)
+    wanted[at] = True
+    port: list[NDArray[Any]] = []
+    for first, rows in read_results(files, every, classes, reading.dtype):
+        part = slice(first, first + len(rows))
+        finite[part], blank[part] = np.isfinite(rows).all(axis=1), ~rows.any(axis=1)
+        port.append(rows[wanted[part]].astype(np.float64))
+    return finite, blank, np.concatenate(port)
