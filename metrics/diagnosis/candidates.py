@@ -13,10 +13,12 @@ from portproof.metrics.diagnosis.likeness import (
     SAME,
     Rows,
     comparable,
-    rank_unlikeness,
+    same_ranks,
     unlikeness,
 )
-from portproof.preprocess.mistakes.usual import Mistake
+from portproof.preprocess.mistakes.mistake import Mistake
+
+ANOTHER_SCALE = ", and yet it ranks the classes as the reference does: another scale"
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -32,14 +34,15 @@ class Candidate(msgspec.Struct, frozen=True):
 class Found:
     """A candidate with what follows from it.
 
-    ``accuracy``: of the samples compared, what it would be after the fix; None: the reference's.
-    ``left``: the share of the difference that it leaves; None: by its score. Once it is found, a
-    second fault is looked for in what it leaves: without the samples that are ``explained``, with
-    the answer of sample ``there[i]`` in row i (-1: unknown), with classes in the order ``columns``,
-    or with the reference's ``mistake``.
+    ``alike``: other faults that fit as well. ``accuracy``: of the samples compared, what it would
+    be after the fix; None: the reference's. ``left``: the share of the difference that it leaves;
+    None: by its score. Once it is found, a second fault is looked for in what it leaves: without
+    the samples that are ``explained``, with the answer of sample ``there[i]`` in row i (-1:
+    unknown), with classes in the order ``columns``, or with the reference's ``mistake``.
     """
 
     candidate: Candidate
+    alike: tuple[str, ...] = ()
     accuracy: float | None = None
     left: float | None = None
     explained: NDArray[np.bool_] | None = None
@@ -62,8 +65,8 @@ def no_fault(port: Rows, plain: Rows, left: Rows) -> Candidate:
     fix = "none of the usual mistakes: compare the layers with metrics/layers.py"
     if float(left.mean()) <= SAME:
         fix = "nothing to do"
-    elif float(rank_unlikeness(port, plain).mean()) <= SAME / 50:
-        evidence += ", and yet it ranks the classes as the reference does: another scale"
+    elif same_ranks(port, plain):
+        evidence += ANOTHER_SCALE
         fix = "nothing to do: no rank is changed"
     return Candidate("none", score_of(left), evidence, fix)
 

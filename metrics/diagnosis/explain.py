@@ -109,22 +109,19 @@ def diagnose(
         compared = replace(compared, blank=np.zeros_like(compared.blank))
     found = [f for f in (header,) if f] + broken(compared)
     kept = (compared.finite & ~compared.blank)[compared.at]
-    rest = Searched([], [], [])
+    rest = Searched([], [])
     if kept.any():
         same = constant(compared.only(kept))
         found += [same] if same else []
         rest = search(model, compared.only(kept), right[kept]) if not same else rest
     wrong = wrong_labels(compared, predicted, classes)
     found += rest.found + wrong[:1]
-    alike: list[list[str]] = (
-        [[] for _ in range(len(found) - len(rest.found) - len(wrong[:1]))] + rest.alike + [[]]
-    )
     candidates = [f.candidate for f in found]
     candidates += [c for c in rest.tried + [f.candidate for f in wrong[1:]] if c not in candidates]
     expected = float(np.mean(predicted == compared.truth))
     return Diagnosis(
         fault=found[0].candidate.fault if found else "none",
-        faults=_faults(found, alike, expected),
+        faults=_faults(found, expected),
         candidates=_ranked(candidates, len(found)),
         samples=len(compared.at),
         results=len(compared.every),
@@ -138,18 +135,16 @@ def _ranked(candidates: list[Candidate], found: int) -> list[Candidate]:
     return candidates[:found] + sorted(candidates[found:], key=lambda c: -c.score)
 
 
-def _faults(
-    found: Sequence[Found], alike: Sequence[list[str]], reference_accuracy: float
-) -> list[Fault]:
+def _faults(found: Sequence[Found], reference_accuracy: float) -> list[Fault]:
     return [
         Fault(
             fault=f.candidate.fault,
             evidence=f.candidate.evidence,
             fix=f.candidate.fix,
-            alike=names,
+            alike=list(f.alike),
             accuracy_after=reference_accuracy if f.accuracy is None else f.accuracy,
         )
-        for f, names in zip(found, alike, strict=False)
+        for f in found
     ]
 
 

@@ -15,7 +15,7 @@ from portproof.core.files import existing_file
 from portproof.infer.runtimes.model_files import sample_shapes
 from portproof.metrics.diagnosis.likeness import Rows
 from portproof.preprocess.cards.resolve import resolve_card
-from portproof.preprocess.mistakes.usual import Mistake
+from portproof.preprocess.mistakes.mistake import Mistake
 from portproof.preprocess.pixels.transform import Preprocessor, Sample
 
 _BATCH = 8

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from portproof.core import progress
 from portproof.core.errors import MissingPackageError
 from portproof.metrics.diagnosis.candidates import (
+    ANOTHER_SCALE,
     Candidate,
     Found,
     classes_moved,
@@ -29,18 +30,21 @@ from portproof.metrics.diagnosis.likeness import (
 from portproof.metrics.diagnosis.look import Compared
 from portproof.metrics.diagnosis.order import Mixed
 from portproof.metrics.diagnosis.reference import Reference
-from portproof.preprocess.mistakes.usual import Mistake, usual_mistakes
+from portproof.preprocess.mistakes.mistake import Mistake
+from portproof.preprocess.mistakes.usual import usual_mistakes
 from portproof.recipe import describe
 
 #: A fault must leave at most this share of what "no fault" leaves unexplained.
 _BETTER = 0.5
-#: What arithmetic in another order or precision leaves. Below it only a fault that leaves next to
-#: nothing is believed, and below the least of all there is nothing to explain.
+#: What arithmetic in another order or precision leaves. Below it, and where ranks are the same,
+#: only a fault that leaves next to nothing is believed; below the last there is nothing to explain.
 _NOISE, _NEXT_TO_NOTHING, _NOTHING = 1e-4, 0.05, 1e-9
 #: Every mistake is tried on so few images, the likeliest ones on more.
-_FIRST, _MORE, _LIKELY = 8, 32, 8
+_FIRST, _MORE, _LIKELY = 4, 24, 8
 #: Explanations that leave so much alike cannot be told apart.
 _ALIKE = 1.1
+#: Once an order explains all but this share, no mistake of preprocessing is tried.
+_CERTAIN = 0.02
 _ROUNDS = 3
 
 
@@ -56,12 +60,11 @@ class State:
 
 @dataclass(frozen=True)
 class Searched:
-    """What a search found, in order; ``alike``: of each, the names that fit as well; ``tried``:
-    every candidate of the first round, ``none`` among them.
+    """What a search found, in order; ``tried``: every candidate of the first round, ``none`` among
+    them.
     """
 
     found: list[Found]
-    alike: list[list[str]]
     tried: list[Candidate]
 
 
@@ -69,7 +72,6 @@ def search(model: Reference, compared: Compared, right: Rows) -> Searched:
     """Look for faults until nothing is left, or nothing fits."""
     state = State(compared, right, np.arange(right.shape[1]))
     found: list[Found] = []
-    alike: list[list[str]] = []
     tried: list[Candidate] = []
     for number in range(_ROUNDS):
         none, others = _explanations(model, state)
@@ -78,13 +80,12 @@ def search(model: Reference, compared: Compared, right: Rows) -> Searched:
         best = _best(none, others)
         if best is None:
             break
-        found.append(best)
-        alike.append(_as_good_as(best, none, others))
+        found.append(replace(best, alike=_as_good_as(best, none, others)))
         following = _after(model, state, best)
         if following is None:
             break
         state = following
-    return Searched(found, alike, tried)
+    return Searched(found, tried)
 
 
 class _Measure:
@@ -119,7 +120,9 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
         return none, [*found, *classes_moved(port, plain)]
     mixed = Mixed(compared, port, plain)
     found += [*mixed.explanations(), *classes_moved(port, plain), *rounded(compared.port, right)]
-    found += _Trial(model, state, measure, port, plain).all()
+    certain = _best(none, found)
+    if certain is None or _left_by(certain, none) > _CERTAIN:
+        found += _Trial(model, state, measure, port, plain).all()
     # Whose answers they are says more than that they are nobody's.
     if _best(none, found) is None:
         found += mixed.stale()
@@ -153,7 +156,7 @@ class _Trial:
             score_of(left),
             f"{mistake.part}: {mistake.found} instead of {mistake.asked}; the reference made to do"
             f" so differs by {left.mean():.2g}",
-            f"preprocess with the card's recipe ({describe(self.model.recipe)})",
+            f"{mistake.fix}; preprocess with the card's recipe ({describe(self.model.recipe)})",
         )
         return [Found(candidate, left=float(left.mean()) / max(before, 1e-300), mistake=mistake)]
 
@@ -161,7 +164,7 @@ class _Trial:
         """Every mistake on a few images, the likeliest ones on more."""
         past = self.state.mistake
         mistakes = [
-            m
+            replace(m, changes=past.changes + m.changes) if past else m
             for m in usual_mistakes(past.recipe if past else self.model.recipe)
             if m.fault is not None
         ]
@@ -203,7 +206,8 @@ def _left_by(found: Found, none: Candidate) -> float:
 def _best(none: Candidate, others: list[Found]) -> Found | None:
     """The explanation that leaves least, if clearly less than no fault does."""
     unexplained = 1 - none.score
-    needed = _BETTER if unexplained > _NOISE else _NEXT_TO_NOTHING
+    doubtful = unexplained <= _NOISE or none.evidence.endswith(ANOTHER_SCALE)
+    needed = _NEXT_TO_NOTHING if doubtful else _BETTER
     # A softmax is harmless.
     fit = [f for f in others if f.candidate.fault != "softmax" and f.candidate.score >= 0.5]
     if unexplained <= _NOTHING or not fit:
@@ -212,13 +216,11 @@ def _best(none: Candidate, others: list[Found]) -> Found | None:
     return best if _left_by(best, none) <= needed else None
 
 
-def _as_good_as(best: Found, none: Candidate, others: list[Found]) -> list[str]:
+def _as_good_as(best: Found, none: Candidate, others: list[Found]) -> tuple[str, ...]:
     """Names of other faults that fit as well."""
     limit = _ALIKE * _left_by(best, none) + 1e-6
-    return sorted(
-        {f.candidate.fault for f in others if _left_by(f, none) <= limit}
-        - {best.candidate.fault, "softmax"}
-    )
+    names = {f.candidate.fault for f in others if _left_by(f, none) <= limit}
+    return tuple(sorted(names - {best.candidate.fault, "softmax"}))
 
 
 def _after(model: Reference, state: State, found: Found) -> State | None:

@@ -16,7 +16,8 @@ from portproof.core.text import listed
 from portproof.manifest import files_in, sample_id
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.pack import SAMPLES, open_packed
-from portproof.preprocess.mistakes.usual import Mistake, usual_mistakes
+from portproof.preprocess.mistakes.mistake import Mistake
+from portproof.preprocess.mistakes.usual import usual_mistakes
 from portproof.preprocess.pixels.fingerprint import fingerprint
 from portproof.preprocess.pixels.transform import Preprocessor, Sample
 from portproof.proof.sidecar import proof_of, root_of

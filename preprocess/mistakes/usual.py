@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
-from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
-from PIL import Image, ImageOps
 
-from portproof.preprocess.pixels.compiled import vertical_first
-from portproof.preprocess.pixels.geometry import resized_size
-from portproof.preprocess.pixels.pillow_images import RESAMPLING, open_image, to_rgb
-from portproof.preprocess.pixels.transform import Preprocessor, Sample
-from portproof.recipe import INTERPOLATIONS, Recipe, Resize
+from portproof.preprocess.mistakes.mistake import Change, Levels, Mistake
+from portproof.preprocess.mistakes.pictures import (
+    file_mistakes,
+    geometry_mistakes,
+    pixel_mistakes,
+    place_mistakes,
+)
+from portproof.recipe import Recipe
 
+Pair = tuple[float, float]
 _MISSING, _CONSTANTS = "normalisation-missing", "normalisation-constants"
 #: Constants in circulation: (fault, divide, mean, std).
 _STATISTICS = {
@@ -32,60 +33,27 @@ _STATISTICS = {
         (0.26862954, 0.26130258, 0.27577711),
     ),
     "raw pixels": (_MISSING, 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "raw pixels less 128": (_CONSTANTS, 1.0, (128.0, 128.0, 128.0), (1.0, 1.0, 1.0)),
+    "Caffe's": (_CONSTANTS, 1.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
 }
 _DIVISORS = (1.0, 255.0, 256.0, 127.5)
-#: Fractions of the resized image that the crop keeps, and sizes before the crop, as model cards
-#: have them.
-_CROP_RATIOS = (0.8, 0.85, 0.875, 0.9, 0.95, 0.96, 0.965, 1.0)
-_SIZES = (232, 235, 256)
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One part of a recipe changed: what was asked for, what is done instead, and the recipe that
-    does it.
-
-    ``fault``: the kind of mistake, None for one that a model's outputs hardly show. ``upright``:
-    the EXIF orientation is applied; ``other_order``: Pillow's two passes are done in the other
-    order.
-    """
-
-    part: str
-    asked: str
-    found: str
-    recipe: Recipe
-    fault: str | None = None
-    upright: bool = False
-    other_order: bool = False
-
-    def apply(self, data: bytes) -> Sample:
-        """The sample that the mistake makes of an image file."""
-        if self.upright:
-            data = _upright(data)
-        if self.other_order:
-            data = _resized_in_other_order(data, self.recipe)
-        return Preprocessor(self.recipe)(data)[0]
 
 
 def usual_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     """Every mistake of a recipe, the commonest first, each effect once. Some need OpenCV."""
-    seen = {replace(recipe, name=""), replace(recipe, name="", crop=recipe.size)}
-    for mistake in chain(
-        _output_mistakes(recipe), _value_mistakes(recipe), _geometry_mistakes(recipe)
-    ):
-        effect = replace(mistake.recipe, name="")
+    right = replace(recipe, name="")
+    seen: set[tuple[Recipe, tuple[Change, ...]]] = {
+        (right, ()),
+        (replace(right, crop=recipe.size), ()),
+    }
+    kinds = [_output_mistakes, _value_mistakes, geometry_mistakes, file_mistakes, pixel_mistakes]
+    if recipe.dtype != "uint8":  # raw pixels cannot be normalised wrongly
+        kinds.append(_sample_mistakes)
+    for mistake in chain.from_iterable(kind(recipe) for kind in (*kinds, place_mistakes)):
+        effect = replace(mistake.recipe, name=""), mistake.changes
         if effect not in seen:
             seen.add(effect)
             yield mistake
-    yield Mistake("EXIF orientation", "ignored", "applied", recipe, upright=True)
-    if recipe.resizer == "pillow" and recipe.resize:
-        yield Mistake(
-            "order of Pillow's two passes",
-            "this Pillow's",
-            "another Pillow version's (it changed in 13)",
-            recipe,
-            other_order=True,
-        )
 
 
 def _output_mistakes(recipe: Recipe) -> Iterator[Mistake]:
@@ -118,83 +86,68 @@ def _value_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     for name, (fault, divide, mean, std) in _STATISTICS.items():
         changed = replace(recipe, divide=divide, mean=mean, std=std)
         yield Mistake("mean and std", asked, name, changed, fault)
-        yield Mistake("mean", str(recipe.mean), str(mean), replace(recipe, mean=mean))
-        yield Mistake("std", str(recipe.std), str(std), replace(recipe, std=std))
-    twice = replace(
-        recipe,
-        mean=tuple(m + m * s for m, s in zip(recipe.mean, recipe.std, strict=True)),
-        std=tuple(s * s for s in recipe.std),
+        no_mean, no_std = not any(mean), std == (1.0, 1.0, 1.0)
+        fault = "mean-missing" if no_mean else _CONSTANTS
+        yield Mistake("mean", str(recipe.mean), str(mean), replace(recipe, mean=mean), fault)
+        fault = "std-missing" if no_std else _CONSTANTS
+        yield Mistake("std", str(recipe.std), str(std), replace(recipe, std=std), fault)
+    yield from _misused_constants(recipe)
+
+
+def _misused_constants(recipe: Recipe) -> Iterator[Mistake]:
+    """Mean and std used otherwise: constants that have the same effect."""
+    ways: tuple[tuple[str, str, str, Callable[[float, float], Pair]], ...] = (
+        (
+            "normalisation-twice",
+            "mean and std",
+            "the same, applied twice",
+            lambda m, s: (m + m * s, s * s),
+        ),
+        ("std-multiplied", "std", "multiplied by the std", lambda m, s: (m, 1 / s)),
+        ("variance-for-std", "std", "its square", lambda m, s: (m, s * s)),
+        ("variance-for-std", "std", "its root", lambda m, s: (m, s**0.5)),
+        ("mean-misapplied", "mean", "added, not subtracted", lambda m, s: (-m, s)),
+        ("mean-misapplied", "mean", "subtracted after the division", lambda m, s: (m * s, s)),
     )
-    yield Mistake("mean and std", asked, "the same, applied twice", twice, "normalisation-twice")
+    asked = f"{recipe.mean} and {recipe.std}"
+    for fault, part, found, effect in ways:
+        pairs = [effect(m, s) for m, s in zip(recipe.mean, recipe.std, strict=True)]
+        mean, std = zip(*pairs, strict=True)
+        changed = replace(recipe, mean=mean, std=std)
+        yield Mistake(part, asked, found, changed, fault)
 
 
-def _geometry_mistakes(recipe: Recipe) -> Iterator[Mistake]:
-    if recipe.resize is not None:
-        yield from _interpolations(recipe, recipe.resize)
-        yield from _sizes(recipe, recipe.resize)
-    for rounding in ("half_even", "floor", "ceil") if recipe.crop else ():
-        changed = replace(recipe, crop_rounding=rounding)
-        yield Mistake("rounding of the crop's place", recipe.crop_rounding, rounding, changed)
+def _sample_mistakes(recipe: Recipe) -> Iterator[Mistake]:
+    """Values that no constants make."""
+    none, one, half = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5)
+    alone = replace(recipe, divide=255.0, mean=none, std=one)
+    both = replace(recipe, divide=255.0, mean=half, std=half)
+    ways = (("to 0 and 1", alone), ("to -1 and 1", both), ("to 0 and 1, then mean and std", recipe))
+    for axes, of in (((0, 1, 2), "each image"), ((0, 1), "each channel of each image")):
+        for words, by in ways:
+            found = f"the range of {of} stretched {words}"
+            changes = (Change(found, pixels=partial(_stretched, axes=axes)),)
+            yield Mistake("levels", "as they are", found, by, "normalisation-per-image", changes)
+        found = f"mean and std of {of}"
+        changes = (Change(found, pixels=partial(_standardised, axes=axes)),)
+        own = replace(alone, divide=1.0)
+        yield Mistake("mean and std", "the card's", found, own, "normalisation-per-image", changes)
+    for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, np.inf), (-2.0, 2.0)):
+        found = f"clipped to {low:g} and {high:g}"
+        clip = Change(found, values=partial(np.clip, a_min=low, a_max=high))
+        yield Mistake("values", "as they are", found, recipe, "values-clipped", (clip,))
+    cut = Change("cut to whole numbers", values=np.trunc)
+    yield Mistake("values", "as they are", cut.name, recipe, "values-cut", (cut,))
+    divided = Change("divided as integers", pixels=lambda p: p // int(max(recipe.divide, 1)))
+    whole = replace(recipe, divide=1.0)
+    yield Mistake("scale", "in floats", divided.name, whole, "scaling-integer", (divided,))
 
 
-def _interpolations(recipe: Recipe, resize: Resize) -> Iterator[Mistake]:
-    for resizer, names in INTERPOLATIONS.items():
-        for name in names:
-            yield Mistake(
-                "interpolation",
-                f"{recipe.resizer} {resize.interpolation}",
-                f"{resizer} {name}",
-                replace(recipe, resizer=resizer, resize=replace(resize, interpolation=name)),
-                "interpolation",
-            )
+def _stretched(pixels: Levels, axes: tuple[int, ...]) -> Levels:
+    low, high = (f(pixels, axis=axes, keepdims=True).astype(np.float32) for f in (np.min, np.max))
+    return np.asarray((pixels - low) / np.maximum(high - low, 1) * np.float32(255))
 
 
-def _sizes(recipe: Recipe, resize: Resize) -> Iterator[Mistake]:
-    fault = "resize-crop"
-    height, width = recipe.size
-
-    def resized(**changes: Any) -> Recipe:
-        return replace(recipe, resize=replace(resize, **changes), crop=(height, width))
-
-    if resize.rule == "shorter":
-        squashed = resized(rule="exact", size=(resize.size[0],) * 2, rounding="truncate")
-        yield Mistake("resize", "the shorter side", "both sides, squashed", squashed, fault)
-        other = "half_up" if resize.rounding == "truncate" else "truncate"
-        rounded = resized(rounding=other)
-        yield Mistake("rounding of the longer side", resize.rounding, other, rounded)
-    before_crop = {int(min(height, width) / ratio) for ratio in _CROP_RATIOS} | {*_SIZES}
-    asked = " x ".join(map(str, resize.size))
-    for size in sorted(before_crop):
-        changed = resized(rule="shorter", size=(size,))
-        yield Mistake("size before the crop", asked, str(size), changed, fault)
-    whole = resized(rule="exact", size=(height, width), rounding="truncate")
-    no_crop = f"resize to {height} x {width}, no crop"
-    yield Mistake("crop", "resize, then centre crop", no_crop, whole, fault)
-
-
-def _upright(data: bytes) -> bytes:
-    """The image turned as its EXIF orientation says, losslessly encoded."""
-    return _encoded(ImageOps.exif_transpose(to_rgb(open_image(data))))
-
-
-def _resized_in_other_order(data: bytes, recipe: Recipe) -> bytes:
-    """The resized image, for sizes that Pillow 13 treats vertically first: in the order that the
-    installed Pillow does not take.
-    """
-    image = to_rgb(open_image(data))
-    assert recipe.resize is not None
-    height, width = resized_size(recipe.resize, image.height, image.width)
-    if not vertical_first(image.height, image.width, height, width):
-        return data
-    method = RESAMPLING[recipe.resize.interpolation]
-    across_first = image.resize((width, image.height), method).resize((width, height), method)
-    down_first = image.resize((image.width, height), method).resize((width, height), method)
-    as_installed = np.asarray(image.resize((width, height), method))
-    other = across_first if np.array_equal(as_installed, np.asarray(down_first)) else down_first
-    return _encoded(other)
-
-
-def _encoded(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "BMP")
-    return buffer.getvalue()
+def _standardised(pixels: Levels, axes: tuple[int, ...]) -> Levels:
+    mean, std = (f(pixels, axis=axes, keepdims=True, dtype=np.float64) for f in (np.mean, np.std))
+    return np.asarray((pixels - mean) / np.maximum(std, 1e-6), np.float32)

@@ -16,12 +16,11 @@ from portproof.recipe import find_recipe
 def test_every_mistake_is_one_and_none_is_twice(name: str) -> None:
     right = find_recipe(name)
     mistakes = list(usual_mistakes(right))
-    effects = [
-        (msgspec.structs.replace(m.recipe, name=""), m.upright, m.other_order) for m in mistakes
-    ]
+    effects = [(msgspec.structs.replace(m.recipe, name=""), m.changes) for m in mistakes]
     assert len(set(effects)) == len(effects)
-    assert (msgspec.structs.replace(right, name=""), False, False) not in effects
+    assert (msgspec.structs.replace(right, name=""), ()) not in effects
     faults = {m.fault for m in mistakes} - {None}
+    assert all(m.fix for m in mistakes)  # every fault has its own way out
     geometry = {"interpolation", "resize-crop"} if right.resize else set()
     assert {"channel-order", "layout"} | geometry <= faults
     if right.dtype != "uint8":  # raw pixels cannot be normalised wrongly
