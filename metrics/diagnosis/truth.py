@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ _CLASS_LIST = (
     "write the label file again with the class list that the model was trained with; see"
     " preprocess/labels.py --order"
 )
+#: Readings of labels that are right nearly as often as the best cannot be told from it.
+_NEAR = 0.85
 #: From so few samples, nothing is said about chance.
 _FEWEST = 16
 
@@ -57,7 +60,12 @@ def _fitting(compared: Compared, predicted: Classes, readings: Iterator[Reading]
         )
         port = float(np.mean(compared.port.argmax(axis=1) == labels))
         found.append(Found(Candidate(fault, float(hits.mean()), evidence, fix), accuracy=port))
-    return sorted(found, key=lambda f: -f.candidate.score)
+    found.sort(key=lambda f: -f.candidate.score)
+    if not found:
+        return []
+    best = found[0].candidate
+    near = {f.candidate.fault for f in found if f.candidate.score >= _NEAR * best.score}
+    return [replace(found[0], alike=tuple(sorted(near - {best.fault}))), *found[1:]]
 
 
 def _clearly_better(hits: NDArray[np.bool_], plain: NDArray[np.bool_]) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from portproof.metrics.diagnosis.look import spread
+from portproof.metrics.diagnosis.look import Compared, spread
+from portproof.metrics.diagnosis.truth import wrong_labels
 
 from .world import CLASSES, World
 
@@ -145,6 +146,23 @@ def test_faults_of_labels(world: World, name: str) -> None:
     found = diagnosis.faults[0]
     assert (found.accuracy_after > 0.8) is (fault != "reference-at-chance")
     assert "after the fix" in diagnosis.to_text()
+
+
+def test_readings_of_labels_that_are_nearly_as_good_are_named_together() -> None:
+    """With ten classes, text order counted from 1 is a shift by one, but for one class."""
+    right = np.random.default_rng(4).integers(0, 10, 400)
+    places = np.arange(400)
+    compared = Compared(
+        [f"s{i:03d}" for i in places],
+        np.maximum(right - 1, 0),
+        np.ones(400, bool),
+        np.zeros(400, bool),
+        places,
+        [Path()] * 400,
+        np.eye(10)[right],
+    )
+    best = wrong_labels(compared, right, 10)[0]
+    assert best.candidate.fault == "labels-class-order" and best.alike == ("labels-shifted",)
 
 
 def softmax(rows: np.ndarray) -> np.ndarray:
