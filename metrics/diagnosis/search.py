@@ -4,6 +4,7 @@ before it leave unexplained.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from portproof.metrics.diagnosis.candidates import (
     score_of,
 )
 from portproof.metrics.diagnosis.likeness import (
+    SAME,
     Rows,
     are_probabilities,
     comparable,
@@ -46,6 +48,8 @@ _ALIKE = 1.1
 #: Once an order explains all but this share, no mistake of preprocessing is tried.
 _CERTAIN = 0.02
 _ROUNDS = 3
+#: Pairs are made of so many kinds, tried on so few images, and for so long at most.
+_KINDS, _PAIRED, _PAIRS_S = 6, 3, 30.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,10 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
     found += [*mixed.explanations(), *classes_moved(port, plain), *rounded(compared.port, right)]
     certain = _best(none, found)
     if certain is None or _left_by(certain, none) > _CERTAIN:
-        found += _Trial(model, state, measure, port, plain).all()
+        trial = _Trial(model, state, measure, port, plain)
+        found += trial.all()
+        if _best(none, found) is None and 1 - none.score > SAME:
+            found += trial.pairs(found)
     # Whose answers they are says more than that they are nobody's.
     if _best(none, found) is None:
         found += mixed.stale()
@@ -181,6 +188,33 @@ class _Trial:
         likely = [f for f in first[:_LIKELY] if f.left is not None and f.left < 0.8]
         again = [g for f in likely if f.mistake for g in self.of(f.mistake, more)]
         return [*again, *(f for f in first if f not in likely)]
+
+    def pairs(self, found: list[Found]) -> list[Found]:
+        """Two mistakes of which neither fits alone: the likeliest kinds with every other on top."""
+        rows = _chosen(distances(self.port, self.plain), _PAIRED)
+        firsts: dict[str, Mistake] = {}
+        for single in sorted((f for f in found if f.mistake), key=lambda f: f.left or 0.0):
+            if single.mistake and len(firsts) < _KINDS:
+                firsts.setdefault(single.candidate.fault, single.mistake)
+        both = [
+            replace(m, changes=first.changes + m.changes, part=f"{first.found}, and {m.part}")
+            for first in firsts.values()
+            for m in usual_mistakes(first.recipe)
+            if m.fault is not None and m.fault != first.fault
+        ]
+        tried: list[Found] = []
+        began = time.monotonic()
+        with progress.meter("diagnose: pairs of mistakes", len(both), "pairs") as meter:
+            for mistake in both:
+                if time.monotonic() - began > _PAIRS_S:
+                    progress.say("diagnose: pairs of mistakes were tried in part: it took too long")
+                    break
+                tried += self.of(mistake, rows)
+                meter.advance()
+        more = _chosen(distances(self.port, self.plain), _MORE)
+        best = min(tried, key=lambda f: f.left or 0.0, default=None)
+        again = self.of(best.mistake, more) if best and best.mistake else []
+        return [f for f in again if (f.left or 0.0) <= _NEXT_TO_NOTHING]
 
 
 def _chosen(distance: Rows, count: int) -> NDArray[np.int64]:

@@ -180,8 +180,9 @@ def _from_video(pixels: Levels) -> Levels:
 
 
 def _grey(pixels: Levels) -> Levels:
-    """ITU-R BT.601, as Pillow's mode L."""
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).convert("L").convert("RGB"))
+    """ITU-R BT.601, as Pillow's mode L. Another change may have made the levels fractions."""
+    whole = np.ascontiguousarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+    return np.asarray(Image.fromarray(whole).convert("L").convert("RGB"))
 
 
 def _opened(data: bytes) -> Image.Image:

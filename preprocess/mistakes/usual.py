@@ -138,7 +138,7 @@ def _sample_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         yield Mistake("values", "as they are", found, recipe, "values-clipped", (clip,))
     cut = Change("cut to whole numbers", values=np.trunc)
     yield Mistake("values", "as they are", cut.name, recipe, "values-cut", (cut,))
-    divided = Change("divided as integers", pixels=lambda p: p // int(max(recipe.divide, 1)))
+    divided = Change("divided as integers", pixels=lambda p: p // np.float32(recipe.divide))
     whole = replace(recipe, divide=1.0)
     yield Mistake("scale", "in floats", divided.name, whole, "scaling-integer", (divided,))
 

@@ -152,6 +152,14 @@ def test_two_faults_of_preprocessing_are_found_one_after_the_other(world: World)
     assert [f.fault for f in diagnosis.faults] == ["channel-order", "interpolation"]
 
 
+def test_two_faults_that_hide_each_other_are_found_as_a_pair(world: World) -> None:
+    bgr = [world.normalised(p[:, ::-1, ::-1]) for p in world.pixels()]
+    diagnosis = world.diagnose(world.infer(np.stack(bgr)))
+    assert diagnosis.fault in {"mirrored", "channel-order"}
+    said = diagnosis.faults[0].evidence
+    assert "mirrored" in said and "BGR" in said, diagnosis.to_text()
+
+
 def test_a_stale_tail_beside_a_fault_of_preprocessing(world: World) -> None:
     rows = world.infer(np.stack([world.normalised(p[:, :, ::-1]) for p in world.pixels()]))
     rows[-4:] = np.random.default_rng(5).standard_normal((4, rows.shape[1])) * rows.std()

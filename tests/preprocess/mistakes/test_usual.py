@@ -4,12 +4,17 @@ that is shipped.
 
 from __future__ import annotations
 
+import dataclasses
+import io
+
 import msgspec
+import numpy as np
 import pytest
+from PIL import Image
 
 from portproof.core.yamlfile import names_in
 from portproof.preprocess.mistakes.usual import usual_mistakes
-from portproof.recipe import find_recipe
+from portproof.recipe import Recipe, Resize, find_recipe
 
 
 @pytest.mark.parametrize("name", names_in("recipes"))
@@ -35,3 +40,15 @@ def test_a_mistake_that_a_model_is_run_with_makes_samples_of_its_size(name: str)
     for mistake in usual_mistakes(right):
         if mistake.fault is not None:
             assert mistake.recipe.nbytes == right.nbytes, mistake
+
+
+def test_any_mistake_can_be_made_on_top_of_another() -> None:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(buffer, "JPEG")
+    right = Recipe(resize=Resize(size=(10,)), crop=(8, 8))
+    firsts = {m.fault: m for m in usual_mistakes(right) if m.fault}
+    for first in firsts.values():
+        for second in usual_mistakes(first.recipe):
+            both = dataclasses.replace(second, changes=first.changes + second.changes)
+            assert both.apply(buffer.getvalue()).size == 3 * 8 * 8
