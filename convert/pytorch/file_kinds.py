@@ -66,9 +66,9 @@ def _zip_kind(path: Path) -> str | None:
     """``torch.save`` writes ``<name>/data.pkl``; TorchScript adds ``constants.pkl`` and ``code/``;
     torch.export writes ``archive_format``.
     """
-    if not zipfile.is_zipfile(path):
-        return "cut off (a zip archive without its end): copy or download it again"
     try:
+        if not zipfile.is_zipfile(path):
+            return "cut off (a zip archive without its end): copy or download it again"
         with zipfile.ZipFile(path) as archive:
             names = [name.partition("/")[2] or name for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):

@@ -20,10 +20,14 @@ from portproof.core.files import read_text
 
 T = TypeVar("T")
 
+#: More than any file of facts has.
+_MOST_CHARACTERS, _MOST_DEPTH = 1_000_000, 100
+
 
 def load_yaml(path: str | os.PathLike[str], kind: type[T], what: str) -> T:
     """Read a YAML document into a record; :class:`InputError` has file, line and reason."""
     text = read_text(path, what)
+    _refuse_bombs(text, f"{what} '{path}'")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:
@@ -48,6 +52,19 @@ def load_yaml(path: str | os.PathLike[str], kind: type[T], what: str) -> T:
             f"{what} '{path}', line {_line_of(root, place, reason)}: {reason}{_readable(place)};"
             " correct the file"
         ) from error
+
+
+def _refuse_bombs(text: str, what: str) -> None:
+    """Refuse what a parser would be busy with for long: facts are small and flat."""
+    if len(text) > _MOST_CHARACTERS:
+        raise InputError(f"{what} has over {_MOST_CHARACTERS} characters: is it the right file?")
+    depth = 0
+    for bracket in re.finditer(r"[\[\]{}]", text):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > _MOST_DEPTH:
+            raise InputError(
+                f"{what} is nested deeper than {_MOST_DEPTH} brackets; correct the file"
+            )
 
 
 def _readable(place: str) -> str:
