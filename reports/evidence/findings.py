@@ -40,6 +40,11 @@ def differences(file: str, stated: Any, derived: Any, place: str = "") -> Iterat
     """Where two JSON values differ, by place; numbers must be equal to the last digit."""
     if isinstance(stated, dict) and isinstance(derived, dict):
         for key in dict.fromkeys([*derived, *stated]):
+            if key not in derived:  # also where its value is null
+                yield changed(
+                    file, f"{place or 'it'} has {_short(key)}, the files below it have not"
+                )
+                continue
             yield from differences(
                 file, stated.get(key), derived.get(key), f"{place}.{key}".lstrip(".")
             )

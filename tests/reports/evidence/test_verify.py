@@ -347,6 +347,11 @@ def test_seals_that_were_taken_out_are_changes(base: Path, seals: object) -> Non
     assert "its seal was taken out" in found["logs/topn_ort.log"]
 
 
+def test_a_changed_name_of_an_empty_field_is_a_change(base: Path) -> None:
+    with edited(base, ("report/report.json", lambda data: data.replace(b"ci95", b"ci94", 1))):
+        assert "report/report.json" in names(base)
+
+
 def test_one_seal_less_is_a_change(base: Path) -> None:
     def shorten(data: bytes) -> bytes:
         report = json.loads(data)
