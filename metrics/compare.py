@@ -107,6 +107,7 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core.errors import InputError
 
     progress.configure(options.quiet, options.log_json)
+    _refuse_other_options(options)
     if options.outputs:
         return _by_outputs(options)
     if options.labels is None:
@@ -115,6 +116,20 @@ def work(options: argparse.Namespace) -> int:
             " themselves with --outputs"
         )
     return _by_labels(options)
+
+
+def _refuse_other_options(options: argparse.Namespace) -> None:
+    """Refuse options that have no meaning for the way that was asked for."""
+    from portproof.core.errors import InputError
+
+    with_labels = ("margin_pp", "allow_missing", "classes", "reference_output", "port_output")
+    foreign = with_labels if options.outputs else ("model_file", "info", "precision", "limit")
+    usual = parser().parse_args(["reference", "port"])
+    given = [name for name in foreign if getattr(options, name) != getattr(usual, name)]
+    if given:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        way = "with --outputs" if options.outputs else "without --outputs"
+        raise InputError(f"{names} has no meaning {way}: leave it out")
 
 
 def _by_outputs(options: argparse.Namespace) -> int:

@@ -246,6 +246,23 @@ def test_the_command_says_and_writes_the_verdict(
     assert json.loads(done.stdout) == json.loads((tmp_path / "o.json").read_text())
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--outputs", "--margin-pp", 2), "--margin-pp"),
+        (("--outputs", "--allow-missing"), "--allow-missing"),
+        (("--outputs", "--port-output", 2), "--port-output"),
+        (("labels.txt", "--precision", "bf16"), "--precision"),
+        (("labels.txt", "--model-file", "m.onnx"), "--model-file"),
+    ],
+)
+def test_an_option_of_the_other_way_is_refused(
+    stage: Callable[..., subprocess.CompletedProcess[str]], words: tuple[object, ...], named: str
+) -> None:
+    done = stage("metrics/compare.py", "a", "b", *words)
+    assert done.returncode == 2 and f"{named} has no meaning" in done.stderr
+
+
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_weights_and_activations_are_rounded_as_torch_rounds(precision: str) -> None:
     """A chain of additions, in which PyTorch in that type rounds after every operator too."""
