@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT / "src")
 
 from portproof.core import progress
-from portproof.metrics.outputs.compare import OutputComparison, Ruler, compare_outputs
+from portproof.metrics.outputs.compare import Ruler, compare_outputs
+from portproof.metrics.outputs.output_figures import OutputComparison
 
 TORCHVISION = ("resnet18", "mobilenet_v2", "shufflenet_v2_x0_5", "densenet121")
 TIMM = ("regnety_002", "convnext_atto", "vit_tiny_patch16_224", "mixer_s32_224")

@@ -136,7 +136,6 @@ def _by_outputs(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from portproof.core.errors import InputError
-    from portproof.core.files import write_bytes
     from portproof.metrics.outputs.compare import Ruler, compare_outputs
 
     if options.labels is not None:
@@ -153,9 +152,8 @@ def _by_outputs(options: argparse.Namespace) -> int:
         ruler,
         reference_dtype=options.reference_dtype,
         port_dtype=options.port_dtype,
+        out=options.out,
     )
-    if options.out:
-        write_bytes(options.out, comparison.to_json())
     print(comparison.to_json().decode().rstrip() if options.json else comparison.to_text())
     return comparison.verdict.exit_code
 

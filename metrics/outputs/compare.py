@@ -8,104 +8,29 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import numpy as np
 
+from portproof.convert.onnxfile.read import read_onnx
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.core.text import listed, printable
+from portproof.core.files import write_bytes
+from portproof.core.text import listed
 from portproof.manifest import Sample, read_info
+from portproof.metrics.accuracy.score import is_simulated
 from portproof.metrics.outputs.distances import Array, Distance, distance
 from portproof.metrics.outputs.judge import ALLOWED, OUTLIER, Errors, Judgement, judge
+from portproof.metrics.outputs.output_figures import OutputComparison, OutputFigures, Worst
 from portproof.metrics.outputs.output_files import OutputFiles, outputs_of
 from portproof.metrics.outputs.ruler import rounded_outputs
+from portproof.proof.sidecar import sidecar_of
+from portproof.proof.work import Work
 from portproof.verdict import Verdict
 
 #: A reference's results and its model agree to this, relative to the outputs' norm: both are fp32.
 _SAME_MODEL = 1e-2
 _WORST_SHOWN = 5
-
-
-class Worst(msgspec.Struct, frozen=True):
-    """A sample far from its reference: its relative error and its error over the ruler's."""
-
-    id: str
-    relative: float | None
-    ratio: float | None
-
-
-class OutputFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """One output. Means are over all samples; what is infinite is null. ``ratio``: the port's
-    errors over the ruler's, with the bounds of its 95 % interval.
-    """
-
-    output: int
-    name: str
-    verdict: Verdict
-    reason: str
-    cosine_mean: float
-    cosine_least: float
-    relative_mean: float | None
-    relative_largest: float | None
-    ruler_relative_mean: float
-    snr_db_mean: float | None
-    largest_difference: float | None
-    argmax_agreement: float | None
-    ratio: float | None
-    ratio_low: float | None
-    ratio_high: float | None
-    worst: list[Worst]
-
-
-class OutputComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of all outputs. ``verdict``: the worst of theirs. ``ruler_samples``: how many
-    samples the reference was run on.
-    """
-
-    verdict: Verdict
-    precision: str
-    allowed: float
-    samples: int
-    ruler_samples: int
-    outputs: list[OutputFigures]
-    reference: str
-    port: str
-    schema: Literal["portproof.outputs/1"] = "portproof.outputs/1"
-
-    def to_json(self) -> bytes:
-        """The JSON text, indented, with a newline at the end."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
-
-    def to_text(self) -> str:
-        """The figures for people."""
-        lines = [
-            f"{self.samples} samples; ruler: the reference rounded to {self.precision}, on"
-            f" {self.ruler_samples} samples",
-            "",
-            "output                cosine (least)   relative L2   of the ruler   largest   argmax",
-        ]
-        for o in self.outputs:
-            argmax = "-" if o.argmax_agreement is None else f"{o.argmax_agreement:.2%}"
-            lines.append(
-                f"{o.output} {printable(o.name)[:18]:18s}"
-                f"  {o.cosine_mean:.6f} ({o.cosine_least:.4f})"
-                f"  {_short(o.relative_mean):>10}   {_short(o.ruler_relative_mean):>10}"
-                f"  {_short(o.largest_difference):>10}  {argmax:>7}"
-            )
-        for o in self.outputs:
-            lines += ["", f"{o.verdict.value} output {o.output} ({printable(o.name)}): {o.reason}"]
-            lines += [
-                f"  {printable(w.id)}: relative error {_short(w.relative)},"
-                f" {_short(w.ratio)} times the ruler's"
-                for w in o.worst
-            ]
-        return "\n".join([*lines, "", f"{self.verdict.value}"])
-
-
-def _short(value: float | None) -> str:
-    return "infinite" if value is None else f"{value:.2e}"
 
 
 @dataclass(frozen=True)
@@ -127,14 +52,56 @@ def compare_outputs(
     *,
     reference_dtype: str = "float32",
     port_dtype: str = "float32",
+    out: str | os.PathLike[str] | None = None,
 ) -> OutputComparison:
     """Compare two result folders of the same samples; several outputs of any shape and type.
 
     :class:`InputError` if the sides have other samples or outputs, or if the reference's results
-    are not those of the ruler's model.
+    are not those of the ruler's model. Writes the JSON to ``out``, with its sidecar, when given;
+    asked again with the same inputs it says so and returns what it wrote.
     """
     ours, theirs = outputs_of(reference, reference_dtype), outputs_of(port, port_dtype)
     _check_sides(ours, theirs, reference, port)
+    simulated = is_simulated(Path(reference)) or is_simulated(Path(port))
+    if out is None:
+        return _comparison(ours, theirs, ruler, simulated)
+    work = _work(Path(out), ours, theirs, ruler, simulated)
+    if work.is_done():
+        return msgspec.json.decode(Path(out).read_bytes(), type=OutputComparison)
+    work.begin()
+    comparison = _comparison(ours, theirs, ruler, simulated)
+    write_bytes(out, comparison.to_json())
+    work.finish([Path(out)], facts={"verdict": comparison.verdict})
+    return comparison
+
+
+def _work(
+    out: Path,
+    ours: Sequence[OutputFiles],
+    theirs: Sequence[OutputFiles],
+    ruler: Ruler,
+    simulated: bool,
+) -> Work:
+    sides = {"reference": ours, "port": theirs}
+    sidecars = {role: sidecar_of(side[0].files.folder) for role, side in sides.items()}
+    listings = {
+        f"{role} files": [[output.dtype.name, output.files.listing_digest()] for output in side]
+        for role, side in sides.items()
+    }
+    return Work(
+        "compare-outputs",
+        out,
+        inputs={role: [path] for role, path in sidecars.items() if path.is_file()}
+        | {"model": read_onnx(ruler.model).files, "info": [ruler.info]},
+        parameters={"precision": ruler.precision, "limit": ruler.limit, **listings},
+        packages=("numpy", "onnxruntime"),
+        simulated=simulated,
+    )
+
+
+def _comparison(
+    ours: Sequence[OutputFiles], theirs: Sequence[OutputFiles], ruler: Ruler, simulated: bool
+) -> OutputComparison:
     errors = [Errors() for _ in ours]
     _measure_ruler(ruler, ours, theirs, errors)
     distances = _distances(ours, theirs)
@@ -150,8 +117,9 @@ def compare_outputs(
         samples=len(ours[0].files.ids),
         ruler_samples=len(errors[0].port),
         outputs=figures,
-        reference=str(reference),
-        port=str(port),
+        reference=str(ours[0].files.folder),
+        port=str(theirs[0].files.folder),
+        simulated=simulated,
     )
 
 

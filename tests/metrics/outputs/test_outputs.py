@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.metrics.outputs.compare import OutputComparison, Ruler, compare_outputs
+from portproof.metrics.outputs.compare import Ruler, compare_outputs
+from portproof.metrics.outputs.output_figures import OutputComparison
 from portproof.metrics.outputs.distances import distance
 from portproof.metrics.outputs.ruler import rounded_model
 from portproof.verdict import Verdict
@@ -244,6 +245,9 @@ def test_the_command_says_and_writes_the_verdict(
     done = stage("metrics/compare.py", *same, "--json", "--out", tmp_path / "o.json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout) == json.loads((tmp_path / "o.json").read_text())
+    again = stage("metrics/compare.py", *same, "--json", "--out", tmp_path / "o.json")
+    assert again.stdout == done.stdout and "up to date" in again.stderr
+    assert (tmp_path / "o.json.proof.json").is_file()
 
 
 @pytest.mark.parametrize(
