@@ -13,8 +13,8 @@ import pytest
 
 from portproof.core.errors import InputError
 from portproof.metrics.outputs.compare import Ruler, compare_outputs
-from portproof.metrics.outputs.output_figures import OutputComparison
 from portproof.metrics.outputs.distances import distance
+from portproof.metrics.outputs.output_figures import OutputComparison
 from portproof.metrics.outputs.ruler import rounded_model
 from portproof.verdict import Verdict
 
