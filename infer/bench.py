@@ -10,7 +10,7 @@ import sys
 if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.core.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage, share
 from portproof.infer.runtimes.load_options import (
     VENDOR_TOOLS,
     add_backend_options,
@@ -82,8 +82,8 @@ def _add_length(p: Parser) -> None:
         type=positive,
         metavar="N",
         help=(
-            "blocks a subject and batch (default 10; 4 give an interval; with --devices 5; of"
-            " trtexec, runs of each mode, 3)"
+            "blocks a subject and batch (default 10; with --devices 5; of trtexec, runs of each"
+            " mode, 3)"
         ),
     )
     p.add_argument(
@@ -94,6 +94,21 @@ def _add_length(p: Parser) -> None:
             "how long a block should last (default 0.1; with --devices 0.5; of trtexec 3, after"
             " 1 s of warm-up)"
         ),
+    )
+    p.add_argument(
+        "--starts",
+        type=positive,
+        metavar="N",
+        help=(
+            "how often the processes of compared subjects are started anew (default 10, one a"
+            " block; 4 give an interval)"
+        ),
+    )
+    p.add_argument(
+        "--until-ci",
+        type=share,
+        metavar="P%%",
+        help="go on until every ratio's interval is within P percent, at most 60 starts",
     )
     p.add_argument(
         "--clients",
@@ -128,6 +143,8 @@ def work(options: argparse.Namespace) -> int:
             iterations=options.iterations,
             warmup=options.warmup,
             clients=options.clients,
+            starts=options.starts,
+            until_ci=options.until_ci,
         ),
         devices=devices,
         device=options.device,

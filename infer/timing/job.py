@@ -151,7 +151,7 @@ def plan_for(subjects: Sequence[str], devices: Sequence[int], **given: Any) -> P
     changes = {name: value for name, value in given.items() if value is not None}
     unknown = sorted(set(changes) - set(way.TAKES))
     if unknown:
-        flag = unknown[0].replace("block_s", "block-seconds")
+        flag = unknown[0].replace("block_s", "block-seconds").replace("_", "-")
         raise InputError(f"--{flag} has no meaning for a bench {way.HOW}; leave it out")
     return replace(way.PLAN, **changes)
 

@@ -97,6 +97,18 @@ def not_negative(text: str) -> int:
     return value
 
 
+def share(text: str) -> float:
+    """A share between 0 and 1, written in percent.
+
+    >>> share("1%"), share("0.5%")
+    (0.01, 0.005)
+    """
+    value = float(text.removesuffix("%")) / 100
+    if not text.endswith("%") or not 0 < value < 1:
+        raise argparse.ArgumentTypeError("a percentage such as 1% was expected")
+    return value
+
+
 def run_stage(
     parser: Callable[[], Parser],
     work: Callable[[argparse.Namespace], int],
