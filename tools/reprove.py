@@ -50,7 +50,7 @@ def tango_upper(more, less, n, z):
     Tango, Statistics in Medicine 17, 891-908 (1998): the largest difference d whose score
     (more - less - n d) / sqrt(n (2 q + d - d d)) is not under -z. q, the chance of the ``less``
     cell, maximises the likelihood (q + d)^more q^less (1 - 2 q - d)^rest: here by bisection of its
-    slope, in the paper by a quadratic.
+    slope, in the paper by a quadratic. Below zero the distance is half a sample more (Yates).
     """
 
     def chance(d):
@@ -65,7 +65,8 @@ def tango_upper(more, less, n, z):
     for _ in range(60):
         d = (low + high) / 2
         variance = n * (2 * chance(d) + d - d * d)
-        kept = variance > 0 and more - less - n * d > -z * math.sqrt(variance)
+        distance = more - less - n * d + (0.5 if d < 0 else 0)
+        kept = variance > 0 and distance > -z * math.sqrt(variance)
         low, high = (d, high) if kept else (low, d)
     return low
 
