@@ -37,12 +37,14 @@ def parser() -> Parser:
         "labels",
         nargs="?",
         metavar="LABELS.txt",
-        help="label file: '<file name> <class>' lines, the class counted from 0",
+        help=(
+            "label file: '<file name> <class>' lines, the class counted from 0; the truth of"
+            " another task"
+        ),
     )
     p.add_argument(
         "--margin-pp",
         type=float,
-        default=1.0,
         metavar="M",
         help="the loss allowed, in percentage points (default: 1.0)",
     )
@@ -69,9 +71,28 @@ def parser() -> Parser:
             metavar="K",
             help="output number, as in the file names (default: the only one)",
         )
+    _add_task_options(p)
     _add_output_options(p)
     p.add_progress_options()
     return p
+
+
+def _add_task_options(parser: Parser) -> None:
+    p = parser.add_argument_group("of a task other than classification")
+    p.add_argument("--task", metavar="NAME", help="detection, semantic_segmentation and so on")
+    p.add_argument("--model", metavar="CARD", help="a model card that names the task")
+    p.add_argument(
+        "--postprocess",
+        metavar="FILE",
+        help="how results become predictions: a YAML file, its name, or FILE.py:decode",
+    )
+    p.add_argument("--metric", metavar="NAME", help="the figure to judge (default: the task's)")
+    p.add_argument(
+        "--margin",
+        type=float,
+        metavar="M",
+        help="the loss allowed, in the unit of a figure that is no share (dB)",
+    )
 
 
 def _add_output_options(parser: Parser) -> None:
@@ -107,9 +128,12 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core.errors import InputError
 
     progress.configure(options.quiet, options.log_json)
-    _refuse_other_options(options)
-    if options.outputs:
+    way = _way(options)
+    _refuse_other_options(options, way)
+    if way == "outputs":
         return _by_outputs(options)
+    if way == "task":
+        return _by_task(options)
     if options.labels is None:
         raise InputError(
             "a label file was expected after the two results; without labels compare the outputs"
@@ -118,18 +142,50 @@ def work(options: argparse.Namespace) -> int:
     return _by_labels(options)
 
 
-def _refuse_other_options(options: argparse.Namespace) -> None:
+def _way(options: argparse.Namespace) -> str:
+    """By ``labels`` (classification), by ``outputs``, or by the metric of a ``task``."""
+    if options.outputs:
+        return "outputs"
+    if options.task is None and options.model is None:
+        return "labels"
+    from portproof.metrics.evaluation.task_choice import is_classification
+
+    return "labels" if is_classification(options.task, options.model) else "task"
+
+
+#: Options that have a meaning for only some ways.
+_OF_WAYS = {
+    "margin_pp": ("labels", "task"),
+    "allow_missing": ("labels", "task"),
+    "classes": ("labels",),
+    "reference_output": ("labels",),
+    "port_output": ("labels",),
+    "task": ("labels", "task"),
+    "model": ("labels", "task"),
+    "postprocess": ("task",),
+    "metric": ("task",),
+    "margin": ("task",),
+    "model_file": ("outputs",),
+    "info": ("outputs",),
+    "precision": ("outputs",),
+    "limit": ("outputs",),
+}
+
+
+def _refuse_other_options(options: argparse.Namespace, way: str) -> None:
     """Refuse options that have no meaning for the way that was asked for."""
     from portproof.core.errors import InputError
 
-    with_labels = ("margin_pp", "allow_missing", "classes", "reference_output", "port_output")
-    foreign = with_labels if options.outputs else ("model_file", "info", "precision", "limit")
     usual = parser().parse_args(["reference", "port"])
-    given = [name for name in foreign if getattr(options, name) != getattr(usual, name)]
+    given = [
+        name
+        for name, ways in _OF_WAYS.items()
+        if way not in ways and getattr(options, name) != getattr(usual, name)
+    ]
     if given:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
-        way = "with --outputs" if options.outputs else "without --outputs"
-        raise InputError(f"{names} has no meaning {way}: leave it out")
+        words = {"outputs": "with --outputs", "labels": "without --outputs", "task": "with a task"}
+        raise InputError(f"{names} has no meaning {words[way]}: leave it out")
 
 
 def _by_outputs(options: argparse.Namespace) -> int:
@@ -158,6 +214,33 @@ def _by_outputs(options: argparse.Namespace) -> int:
     return comparison.verdict.exit_code
 
 
+def _by_task(options: argparse.Namespace) -> int:
+    from portproof.core.errors import InputError
+    from portproof.metrics.evaluation.task_choice import chosen
+    from portproof.metrics.paired.by_task import Margin, compare_by_task
+
+    if options.labels is None:
+        raise InputError("the ground truth of the task was expected after the two results")
+    sides = [
+        chosen(options.task, options.model, options.metric, options.postprocess, dtype)
+        for dtype in (options.reference_dtype, options.port_dtype)
+    ]
+    comparison = compare_by_task(
+        options.reference,
+        options.port,
+        options.labels,
+        sides[0].task,
+        metric=sides[0].metric,
+        margin=Margin(options.margin_pp, options.margin, sides[0].margin),
+        decoding=sides[0].decoding,
+        port_decoding=sides[1].decoding,
+        allow_missing=options.allow_missing,
+        out=options.out,
+    )
+    print(comparison.to_json().decode().rstrip() if options.json else comparison.to_text())
+    return comparison.verdict.exit_code
+
+
 def _by_labels(options: argparse.Namespace) -> int:
     from portproof.metrics.accuracy.score import Reading
     from portproof.metrics.paired.compare import compare
@@ -166,7 +249,7 @@ def _by_labels(options: argparse.Namespace) -> int:
         options.reference,
         options.port,
         options.labels,
-        options.margin_pp,
+        1.0 if options.margin_pp is None else options.margin_pp,
         reference_reading=Reading(
             options.reference_dtype, options.classes, options.reference_output
         ),

@@ -1,0 +1,1 @@
+"""Detections matched with objects, and what precision and recall come to."""
