@@ -36,8 +36,14 @@ def parser() -> Parser:
         metavar="LABEL=BACKEND:FILE",
         help=(
             f"what to time: BACKEND is ort, eager, om ...; {', '.join(VENDOR_TOOLS)} (.om); trtexec"
-            " (.plan). FILE may hold {batch}; ratios are of the first"
+            " (.plan). FILE may hold {batch}"
         ),
+    )
+    p.add_values(
+        "--over",
+        default=[],
+        metavar="LABEL",
+        help="ratios: every other subject over each of these (default: the first over the others)",
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
     p.add_card_option()
@@ -151,6 +157,7 @@ def work(options: argparse.Namespace) -> int:
         precision=options.precision,
         threads=options.threads,
         options=backend_options(options),
+        over=options.over,
         out=options.out,
     )
     print(summary(performance))

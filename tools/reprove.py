@@ -598,7 +598,7 @@ def perf_figures(run, artefact, perf):
     for r in perf.get("ratios", []):
         name = f"{label}/perf/{r['a']}:{r['b']}/bs{r['batch']}/{r['boundary']}/ratio"
         run.figure(name, r["ratio"], "1", artefact, r["ci95"])
-    for name in {label, "eager"} & set(best):
+    for name in best:
         run.figure(f"{label}/perf/{name}/best_batch", best[name][0], "1", artefact)
         run.figure(f"{label}/perf/{name}/best_rate", best[name][1], "images/s", artefact)
 
@@ -625,7 +625,7 @@ def is_asked(settings, name):
     """
     label, batch = [*name.split("/"), ""][:2]
     targets = re.findall(r"[\w.-]+", settings.get("targets", ""))
-    labels = {"eager", "conversion", *targets, *(["ort"] if "cpu" in targets else [])}
+    labels = {"eager", "conversion", *(re.sub("^cpu", "ort", name) for name in targets)}
     sizes = [int(size) for size in re.findall(r"\d+", settings.get("batches", ""))]
     used = {f"bs{size}" for size in (min(sizes), max([s for s in sizes if s <= 16] or sizes[:1]))}
     of_all = name.endswith(("/end_to_end", "/tool_rate"))  # of every sidecar
@@ -637,18 +637,25 @@ def speed_verdict(run, label):
     """The verdict of the speed gate: of the ratio to the reference at the port's best batch; a
     device is timed alone, and has no ratio.
     """
-    perf, best = run.perf.get(label, ({"measurements": []}, {}))
+    none = ({"measurements": []}, {})
+    timed = [p for p in run.perf.values() if label in {m["label"] for m in p[0]["measurements"]}]
+    perf, best = run.perf.get(label) or (timed or [none])[0]
+    others = {m["label"] for m in perf["measurements"]} - {label, "eager"}
+    starts = tuple(f"{other}, " for other in others)
+    wrong, doubts = (
+        [s for s in perf.get(key, []) if not s.startswith(starts)] for key in ("wrong", "reasons")
+    )
     if not perf["measurements"]:
         return None
     names = ("a", "b", "batch", "boundary")
     wanted = (label, "eager", best.get(label, (None,))[0], "call")
     between = [r for r in perf.get("ratios", []) if tuple(r[key] for key in names) == wanted]
     alone = not any(m["label"] == "eager" for m in perf["measurements"])
-    if perf.get("wrong"):
+    if wrong:
         return "FAIL"
     if not between and not alone:
         return None
-    if perf.get("status") == "unstable" and not (alone and perf.get("simulated")):
+    if doubts and not (alone and perf.get("simulated")):
         return "UNSTABLE"
     if alone or between[0]["ci95"] is None:
         return "UNDECIDED"

@@ -70,7 +70,8 @@ def shares(total: int, parts: int) -> list[int]:
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is timed: subjects at batches, with a model card and inputs, as long as the plan says;
-    ``devices``: the NPU chips of a board that work together.
+    ``devices``: the NPU chips of a board that work together; ``over``: the labels that the ratios
+    are over (none: the ratios are of the first subject, over each other one).
     """
 
     subjects: tuple[Subject, ...]
@@ -79,6 +80,7 @@ class Job:
     feeding: Feeding
     plan: Plan
     devices: tuple[int, ...] = ()
+    over: tuple[str, ...] = ()
 
     @property
     def fed(self) -> Feeding:

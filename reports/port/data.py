@@ -31,7 +31,7 @@ class RunData:
     ``files``: its layout and settings. ``stages``: in the order in which they ran. ``results``:
     label -> batch -> accuracy rows ``{"Top1 accuracy": "98.57%"}`` of ``result.json``.
     ``comparisons``, ``performances`` and ``boards`` (several chips of a board timed together): by
-    label.
+    label; of those timed in one alternation, the measurement is under the first one's.
     """
 
     files: RunDir
@@ -133,7 +133,7 @@ def read_run(run_dir: Path) -> RunData:
         stages=read_stages(run_dir),
         results={side.label: _results(run, side) for side in (Side(REFERENCE), *run.compared)},
         comparisons=_there(run, run.compared, run.comparison, read_comparison),
-        performances=_there(run, run.timed, run.perf, read_performance),
+        performances=_there(run, run.benched, run.perf, read_performance),
         boards=_there(run, run.timed, run.board, read_performance),
         judgement=judge(run),
     )

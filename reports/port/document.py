@@ -27,8 +27,11 @@ from portproof.reports.port.devices import (
     made_with,
     model_stages,
     modes,
+    ported,
+    ratio_rows,
     timed_by_trtexec,
     tools_of,
+    widened,
 )
 from portproof.reports.port.figures import PERCENTILES, figures_of, per_board
 from portproof.reports.port.languages import TEMPLATES, languages
@@ -139,7 +142,9 @@ def _context(data: RunData, language: str) -> dict[str, Any]:
         "modes": modes,
         "counter_rows": lambda p: list(counter_rows(p)),
         "timed_by_trtexec": timed_by_trtexec,
-        "ratios": ratio_of,
+        "ratios": ratio_rows,
+        "ported": ported,
+        "widened": widened,
         "unchecked": unchecked,
         "speed": speed_table(data),
         "zoo_rows": list(zoo_rows(data)),
@@ -243,11 +248,6 @@ def unchecked(performance: Performance) -> list[str]:
     """Why answers could not be checked, where that was tried."""
     known = [m.answers for m in performance.measurements if m.answers]
     return list(dict.fromkeys(a.reason for a in known if a.ok is None and a.reason))
-
-
-def ratio_of(performance: Performance, label: str) -> list[Any]:
-    """The ratios of a label to the reference, by batch."""
-    return [r for r in performance.ratios if (r.a, r.b) == (label, REFERENCE)]
 
 
 def speed_table(data: RunData) -> str:

@@ -44,6 +44,10 @@ class Answers(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
 
 
+#: How a backend says in ``provider`` that a float16 file is computed in float32, as on processors.
+WIDENED = "float16 computed in float32"
+
+
 class Measurement(msgspec.Struct, kw_only=True):
     """Times of calls of one model at one batch size and timing boundary.
 
@@ -90,6 +94,13 @@ class Measurement(msgspec.Struct, kw_only=True):
     def is_wrong(self) -> bool:
         """Whether its answers were found to be wrong."""
         return self.answers is not None and self.answers.ok is False
+
+    @property
+    def is_widened(self) -> bool:
+        """Whether a float16 file was computed in float32, so that its rate shows no float16
+        arithmetic.
+        """
+        return WIDENED in (self.provider or "")
 
     @property
     def samples(self) -> list[float]:

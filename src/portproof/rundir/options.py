@@ -17,7 +17,7 @@ from portproof.core.files import existing_file, existing_folder
 from portproof.core.yamlfile import data_folder
 from portproof.rundir.layout import vendor_of
 from portproof.rundir.settings import FILE, Settings, read_settings
-from portproof.target import find_target, target_names
+from portproof.target import Target, find_target, target_names
 
 DEFAULT_BATCHES = (1, 4, 8, 16, 32)
 _NEEDED = ("model", "weights", "images", "labels")
@@ -53,6 +53,27 @@ def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
     """The settings that the options ask for: a user's model, the port that the run directory holds,
     or without either the demonstration. :class:`InputError` if they do not fit the targets.
     """
+    settings = _settings(options, run_dir)
+    columns: dict[str, str] = {}
+    for target in map(find_target, settings.targets):
+        label = vendor_of(target).sides(settings, target)[0].label
+        if label in columns:
+            raise InputError(
+                f"--target names '{columns[label]}' and '{target.name}', which are the same column"
+                f" '{label}': give one of them"
+            )
+        columns[label] = target.name
+    return settings
+
+
+def check_host(target: Target) -> None:
+    """:class:`InputError` if this host lacks what the target needs of it."""
+    check = getattr(vendor_of(target), "check", None)
+    if check:
+        check(target)
+
+
+def _settings(options: argparse.Namespace, run_dir: Path) -> Settings:
     chosen = {
         "margin_pp": options.margin_pp,
         "output": options.output,
@@ -72,6 +93,9 @@ def settings_from(options: argparse.Namespace, run_dir: Path) -> Settings:
         name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)
     }
     held = read_settings(run_dir) if (run_dir / FILE).is_file() else None
+    for name in common["targets"]:
+        if not held or name not in held.targets:
+            check_host(find_target(name))
     if held and (set(given) == {"labels"} if held.demonstration else len(given) < len(_NEEDED)):
         # Begun on another host: what was given there is in the run directory, and may not be on
         # this host.

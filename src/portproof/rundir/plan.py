@@ -43,8 +43,9 @@ def steps(run: RunDir, workers: int | None = None) -> Iterator[Step]:
         yield from vendor_of(target).benches(run, target)
     boundary = table_boundary(run)
     chosen = ["--boundary", boundary] if boundary else []
-    table = words(*table_columns(run), *chosen, "--out", run.table)
-    timed = tuple(map(run.perf, run.timed))
+    over = ["--over", ",".join(bases)] if (bases := table_over(run)) else []
+    table = words(*table_columns(run), *chosen, *over, "--out", run.table)
+    timed = tuple(map(run.perf, run.benched))
     yield Step("table", "table", table, reads=timed, show=True, reports=True)
     compared = tuple(map(run.comparison, run.compared))
     yield Step("report", "report", (".",), reads=(*compared, *timed), reports=True)
@@ -134,6 +135,19 @@ def infer(
     )
 
 
+def reduce(run: RunDir, side: Side, precision: str) -> Step:
+    """The ONNX file of a lower precision; int8 is calibrated on samples of the port."""
+    model = run.reduced(precision)
+    return Step(
+        f"reduce {side.label}",
+        "quantize",
+        words(run.onnx, model, "--precision", precision, "--info", run.info),
+        reads=(run.onnx, run.info),
+        makes=(model,),
+        portable=True,
+    )
+
+
 def measured(run: RunDir, side: Side, batch: int) -> Iterator[Step]:
     """The steps that make the figures of an accuracy run."""
     steps: Iterator[Step] = task_of(run).measure(run, side, batch)
@@ -169,6 +183,13 @@ def table_boundary(run: RunDir) -> Boundary | None:
     """
     alone = [vendor_of(target).BOUNDARY == "device" for target in run.targets]
     return "device" if all(alone) else "call" if any(alone) else None
+
+
+def table_over(run: RunDir) -> list[str]:
+    """The columns that the table's ratios are over; none: the table's own choice, where one side at
+    most was timed in alternation with the reference.
+    """
+    return run.bases if len(run.alternated) > 1 else []
 
 
 def sample_size(prep: Path) -> tuple[int, int]:
