@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from portproof import backend as backends
+from portproof.core.arguments import pairs_of
 from portproof.core.progress import Meter
 from portproof.infer.runtimes.model_files import packages
 from portproof.infer.timing.answers.hearing import Hearing
@@ -52,7 +53,8 @@ class Alternating:
         self.devices = [s.device for s in job.subjects]
         self.blocks = len(job.subjects) * job.plan.blocks
         self._starts = job.plan.started(len(job.subjects))
-        self._others = range(1, len(job.subjects))
+        labels = [s.label for s in job.subjects]
+        self._pairs = [(labels.index(a), labels.index(b)) for a, b in pairs_of(labels, job.over)]
 
     def measure(self, devices: Devices, folder: Path, meter: Meter) -> Generator[Timed, None, None]:
         """All subjects at each batch in every start. Whether they answered right is known, and
@@ -102,7 +104,7 @@ class Alternating:
         width = self.job.plan.until_ci
         if width is None or number >= MOST_STARTS:
             return False
-        ratios = [paired_ratio(c.called(0), c.called(i)) for c in courses for i in self._others]
+        ratios = [paired_ratio(c.called(a), c.called(b)) for c in courses for a, b in self._pairs]
         return any(r.ci95 is None or r.ci95[1] / r.ci95[0] > (1 + width) ** 2 for r in ratios)
 
 
