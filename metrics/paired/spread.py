@@ -11,8 +11,9 @@ a flip the loss may still be z^2 / (n + z^2). The same thought holds for any fig
 a further loss u means that a share of the samples became worthless, each losing what it carries of
 the figure (its *stake*: 1 / n for accuracy, its words over all words for the word error rate, its
 objects' shares of their classes for mAP). Such losses have the variance L u - u^2 a sample beside
-that seen, s^2, where L is n times the sum of squared stakes over their sum: 1 when all samples
-carry the same, n / (the effective number of samples, Kish 1965) otherwise. The bound is the largest
+that seen, s^2, where L is n times the stake of a sample that breaks. That is 1 when all carry the
+same. Otherwise samples may break the more often the more they carry (a long sentence, a crowded
+image), so L is n times the sum of cubed stakes over that of squared ones. The bound is the largest
 u that is not rejected::
 
     n u^2 = z^2 (s^2 + L u - u^2)
@@ -86,9 +87,9 @@ def reach(error: float, stakes: Floats, confidence: float) -> float:
     >>> round(reach(0.0, np.full(600, 1 / 600), 0.95), 5)
     0.00449
     """
-    whole = float(stakes.sum())
+    whole, squares = float(stakes.sum()), float(np.square(stakes).sum())
     n, z2 = len(stakes), NormalDist().inv_cdf(confidence) ** 2
-    share = z2 * float(np.square(stakes).sum()) / whole if whole > 0 else 0.0  # z^2 L / n
+    share = z2 * float((stakes**3).sum()) / squares if squares > 0 else 0.0  # z^2 L / n
     root = math.sqrt(share**2 + 4 * (1 + z2 / n) * z2 * error**2)
     found = (share + root) / (2 * (1 + z2 / n))
     return min(found, max(whole, error * math.sqrt(z2)))

@@ -32,8 +32,7 @@ class Influence(msgspec.Struct, frozen=True):
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """How the interval was made: in words, with how many resamples, and their seed.
-    """
+    """How the interval was made: in words, with how many resamples, and their seed."""
 
     method: str
     resamples: int
