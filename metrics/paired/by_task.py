@@ -16,7 +16,6 @@ from portproof.metrics.accuracy.score import is_simulated
 from portproof.metrics.evaluation.contributions import About, Contributions
 from portproof.metrics.evaluation.evaluate import figures_of
 from portproof.metrics.evaluation.origin import (
-    OUTCOMES_SUFFIX,
     Decoding,
     Ground,
     contributions_from,
@@ -24,7 +23,7 @@ from portproof.metrics.evaluation.origin import (
 )
 from portproof.metrics.paired.influence import influences
 from portproof.metrics.paired.losses import Loss, loss_of
-from portproof.metrics.paired.spread import METHOD, SEED, groups_of
+from portproof.metrics.paired.spread import METHOD, RESAMPLES, SEED
 from portproof.metrics.paired.task_figures import BothSides, Interval, TaskComparison
 from portproof.metrics.tasks import Figure, figure_of
 from portproof.proof.work import Work
@@ -198,7 +197,7 @@ def _work(sides: TaskSides, figure: Figure, margin: float, out: Path, simulated:
 def _comparison(sides: TaskSides, figure: Figure, margin: float, simulated: bool) -> TaskComparison:
     one, other, left_out, simulated = sides.paired(simulated)
     task = sides.ground.module
-    loss = _loss(sides, figure, margin, one, other)
+    loss = loss_of(task, figure, one, other, margin)
     ours, theirs = figures_of(task, one), figures_of(task, other)
     shares = influences(task, figure, one, other)
     sign = 1.0 if figure.higher_is_better else -1.0
@@ -231,7 +230,7 @@ def _comparison(sides: TaskSides, figure: Figure, margin: float, simulated: bool
         worst=sorted((s for s in shares if sign * s.share < 0), key=lambda s: sign * s.share)[
             :_WORST_SHOWN
         ],
-        interval=Interval(METHOD, 2 * len(groups_of(len(one))), SEED),
+        interval=Interval(METHOD, RESAMPLES, SEED),
         doubt=loss.doubt,
         left_out=left_out,
         reference=str(sides.reference),
@@ -239,21 +238,6 @@ def _comparison(sides: TaskSides, figure: Figure, margin: float, simulated: bool
         truth=str(sides.ground.truth),
         simulated=simulated,
     )
-
-
-def _loss(
-    sides: TaskSides, figure: Figure, margin: float, one: Contributions, other: Contributions
-) -> Loss:
-    """The loss; outcomes that hold other numbers than this task's are the user's mistake."""
-    try:
-        return loss_of(sides.ground.module, figure, one, other, margin)
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        if OUTCOMES_SUFFIX not in (sides.reference.suffix, sides.port.suffix):
-            raise
-        raise InputError(
-            f"outcomes '{sides.reference}' or '{sides.port}' do not hold what the task"
-            f" {sides.ground.task} needs; make them again with 'portproof evaluate --outcomes'"
-        ) from error
 
 
 def _interval(loss: Loss, sign: float) -> tuple[float, float] | None:
