@@ -13,8 +13,8 @@ from portproof.core import plugins, progress
 from portproof.core.errors import InputError
 from portproof.core.usercode import imported_files, load_callable, own_folder, source_of
 from portproof.core.yamlfile import as_data
-from portproof.metrics.decoding.own import as_prediction
 from portproof.metrics.decoding.arrays import Decode, Outputs, Sample
+from portproof.metrics.decoding.own import as_prediction
 from portproof.postprocess import (
     Classes,
     Embedding,

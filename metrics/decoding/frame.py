@@ -11,6 +11,10 @@ from portproof.core.errors import InputError
 from portproof.metrics.decoding.arrays import Sample
 from portproof.postprocess import Frame
 from portproof.preprocess.pixels.geometry import plan
+from portproof.recipe import Recipe, describe
+
+#: Pixels by which two ways to round the sides and places of an image differ.
+_ROUNDING = 1
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,22 @@ def placement(sample: Sample, frame: Frame | None) -> Placement:
         raise InputError(
             "the size of the model's input is not known: give 'size' in 'frame', or a model card"
         )
-    return _by_frame(frame, sample.size, size)
+    found = _by_frame(frame, sample.size, size)
+    if sample.recipe is not None:
+        _check_recipe(found, _by_recipe(sample, sample.size), frame, sample.recipe)
+    return found
+
+
+def _check_recipe(found: Placement, made: Placement, frame: Frame, recipe: Recipe) -> None:
+    """A frame that is not what the card's recipe does would move every prediction."""
+    assert found.inner is not None and made.inner is not None  # both are of an image of known size
+    apart = max(abs(a - b) for a, b in zip(found.inner, made.inner, strict=True))
+    if apart > _ROUNDING or found.input_size != made.input_size:
+        raise InputError(
+            f"'frame' of the post-processing says {frame.rule}, and the card's recipe does"
+            f" otherwise ({describe(recipe)}): the image would lie {apart} pixels elsewhere; take"
+            " 'frame' out, which the recipe makes needless, or correct one of them"
+        )
 
 
 def _by_recipe(sample: Sample, size: tuple[int, int]) -> Placement:

@@ -12,8 +12,8 @@ import numpy as np
 from portproof.card import Card
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.metrics.decoding.decoder import Decoder
 from portproof.metrics.decoding.arrays import Array, Sample
+from portproof.metrics.decoding.decoder import Decoder
 from portproof.metrics.outputs.output_files import OutputFiles, outputs_of
 from portproof.metrics.truth import Truth
 from portproof.proof.sidecar import proof_of

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
-from portproof.metrics.decoding.frame import Placement, placement
 from portproof.metrics.decoding.arrays import (
     Array,
     Decode,
@@ -21,6 +20,7 @@ from portproof.metrics.decoding.arrays import (
     output_of,
     shaped,
 )
+from portproof.metrics.decoding.frame import Placement, placement
 from portproof.metrics.decoding.suppression import suppressed
 from portproof.metrics.predictions.instances import Detections
 from portproof.postprocess import COCO80, Boxes, Keypoints, Masks

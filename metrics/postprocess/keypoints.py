@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from portproof.core.errors import InputError
-from portproof.metrics.decoding.frame import placement
 from portproof.metrics.decoding.arrays import Decode, Outputs, Sample, output_of, shaped
+from portproof.metrics.decoding.frame import placement
 from portproof.metrics.postprocess.boxes import as_detections, detected
 from portproof.metrics.predictions.instances import Detections
 from portproof.postprocess import Keypoints

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
-from portproof.metrics.decoding.frame import Placement, placement
 from portproof.metrics.decoding.arrays import (
     Array,
     Decode,
@@ -20,6 +19,7 @@ from portproof.metrics.decoding.arrays import (
     output_of,
     shaped,
 )
+from portproof.metrics.decoding.frame import Placement, placement
 from portproof.postprocess import Frame, LabelMap
 
 PREDICTION = "label_map"

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
-from portproof.metrics.decoding.frame import Placement, placement
 from portproof.metrics.decoding.arrays import (
     Array,
     Decode,
@@ -19,6 +18,7 @@ from portproof.metrics.decoding.arrays import (
     output_of,
     shaped,
 )
+from portproof.metrics.decoding.frame import Placement, placement
 from portproof.metrics.postprocess.boxes import as_detections, detected
 from portproof.metrics.predictions.instances import Detections
 from portproof.postprocess import Masks
