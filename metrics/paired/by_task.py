@@ -24,7 +24,7 @@ from portproof.metrics.evaluation.origin import (
 )
 from portproof.metrics.paired.influence import influences
 from portproof.metrics.paired.losses import Loss, loss_of
-from portproof.metrics.paired.spread import METHOD, SEED, groups_of
+from portproof.metrics.paired.spread import METHOD, RESAMPLES, SEED
 from portproof.metrics.paired.task_figures import BothSides, Interval, TaskComparison
 from portproof.metrics.tasks import Figure, figure_of
 from portproof.proof.work import Work
@@ -232,7 +232,7 @@ def _comparison(sides: TaskSides, figure: Figure, margin: float, simulated: bool
         worst=sorted((s for s in shares if sign * s.share < 0), key=lambda s: sign * s.share)[
             :_WORST_SHOWN
         ],
-        interval=Interval(METHOD, 2 * len(groups_of(len(one))), SEED),
+        interval=Interval(METHOD, RESAMPLES, SEED),
         doubt=loss.doubt,
         left_out=left_out,
         reference=str(sides.reference),

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portproof.metrics.evaluation.contributions import Contributions
-from portproof.metrics.evaluation.evaluate import figure_value
-from portproof.metrics.paired.spread import Jackknife, jackknife, reach
+from portproof.metrics.evaluation.evaluate import figure_value, own_figure
+from portproof.metrics.paired.spread import Resampled, reach, resampled
 from portproof.metrics.tasks import Figure
 from portproof.verdict import Verdict
 
@@ -68,20 +68,21 @@ def loss_of(
         return _undefined(task, figure, one, other)
     reference, port = whole.tolist()
     value = sign * (reference - port)
-    found = jackknife(both, whole, len(one))
-    stakes = stakes_of(task, figure, one)
-    if found is None or len(one) < 2:
+    found = resampled(both, len(one))
+    stakes, missing = stakes_of(task, figure, one), missing_of(task, figure, one)
+    if found is None:
         return Loss(reference, port, value, None, None, None, None, _few(figure, len(one)))
     error = found.error(np.array([sign, -sign]))
-    one_sided, two_sided = (reach(error, stakes, level) for level in (0.95, 0.975))
+    up, high = (reach(error, stakes, level) for level in (0.95, 0.975))
+    down, low = (reach(error, missing, level) for level in (0.95, 0.975))
     return Loss(
         reference,
         port,
         value,
-        value - one_sided,
-        value + one_sided,
-        value - two_sided,
-        value + two_sided,
+        value - down,
+        value + up,
+        value - low,
+        value + high,
         _doubt(task, figure, one, found, reference=reference, margin=margin),
     )
 
@@ -93,6 +94,19 @@ def stakes_of(task: Any, figure: Figure, found: Contributions) -> Floats:
         return np.full(len(found), figure.span / max(len(found), 1))
     stakes: Floats = own(figure.name, found)
     return stakes
+
+
+def missing_of(task: Any, figure: Figure, found: Contributions) -> Floats:
+    """What each sample could gain: what it carries times what its own figure lacks of a perfect
+    one. Only for shares: no decibels are known to be missing.
+    """
+    stakes = stakes_of(task, figure, found)
+    if not figure.is_share:
+        return np.zeros(len(found))
+    own = [own_figure(task, figure.name, found, at) for at in range(len(found))]
+    best = figure.span if figure.higher_is_better else 0.0
+    lacks = [0.0 if value is None else abs(best - value) / figure.span for value in own]
+    return stakes * np.minimum(lacks, 1.0)
 
 
 def _undefined(task: Any, figure: Figure, one: Contributions, other: Contributions) -> Loss:
@@ -117,7 +131,7 @@ def _doubt(
     task: Any,
     figure: Figure,
     found: Contributions,
-    spread: Jackknife,
+    spread: Resampled,
     *,
     reference: float,
     margin: float,

@@ -32,9 +32,7 @@ class Influence(msgspec.Struct, frozen=True):
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """How the interval was made: in words, with how many resamples (figures computed with samples
-    left out), and the seed of their groups.
-    """
+    """How the interval was made: in words, with how many resamples, and their seed."""
 
     method: str
     resamples: int

@@ -15,7 +15,7 @@ A task's module imports nothing heavy at its top, and has:
 ``figures(contributions, counts)``
     the figures by name, for :class:`portproof.metrics.evaluation.contributions.Contributions` of
     which sample *i* counts ``counts[i]`` times (all 1 for the figures themselves; others for the
-    jackknife). Counts of k give what k copies of the sample would give. None: not defined for
+    bootstrap). Counts of k give what k copies of the sample would give. None: not defined for
     these samples.
 
 It may also have:

@@ -157,7 +157,7 @@ def _objects(
         np.array([bool(a.iscrowd) for a in annotations], np.bool_),
         [a.segmentation for a in annotations],
         points.reshape(len(annotations), -1, 3) if points is not None and points.size else None,
-        np.array([a.num_keypoints or 0 for a in annotations], np.int64),
+        np.array([_labelled(a) for a in annotations], np.int64),
         size,
         np.array(spreads[0], np.float64) if spreads else None,
     )
@@ -170,6 +170,13 @@ def _area(annotation: _Annotation, what: str) -> float:
         f"{what}: annotation {annotation.id} has no area, which decides whether an object is small,"
         " medium or large; add it"
     )
+
+
+def _labelled(annotation: _Annotation) -> int:
+    """How many keypoints are labelled: as annotated, else those with a visibility over 0."""
+    if annotation.num_keypoints is not None:
+        return annotation.num_keypoints
+    return sum(v > 0 for v in (annotation.keypoints or [])[2::3])
 
 
 def _points(annotations: Sequence[_Annotation], what: str) -> Iterator[list[float]]:

@@ -89,3 +89,52 @@ def by_faster(truth: Path, found: Path, kind: str) -> np.ndarray:
         judged.accumulate()
         judged.summarize()
     return np.asarray(judged.stats)[: 12 if kind != "keypoints" else 10]
+
+
+def ellipse(box: list[float], side: int) -> list[list[float]]:
+    """A polygon of twelve corners inside a box."""
+    x, y, w, h = box
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    corners = np.stack(
+        [x + w / 2 + w / 2 * np.cos(angles), y + h / 2 + h / 2 * np.sin(angles)], axis=1
+    )
+    return [np.clip(corners, 0, side).round(2).reshape(-1).tolist()]
+
+
+def with_masks(truth: Document, found: list[Document], side: int = 300) -> None:
+    """Give objects polygons (crowds run lengths), and detections compressed run lengths."""
+    from pycocotools import mask
+
+    for one in truth["annotations"]:
+        polygons = ellipse(one["bbox"], side)
+        whole = mask.merge(mask.frPyObjects(polygons, side, side))
+        one["area"] = float(mask.area(whole))
+        one["segmentation"] = polygons
+        if one["iscrowd"]:
+            flat = mask.decode(whole).reshape(-1, order="F")
+            ends = np.flatnonzero(np.diff(flat)) + 1
+            runs = np.diff(np.concatenate([[0], ends, [len(flat)]])).tolist()
+            counts = [0, *runs] if flat[0] else runs
+            one["segmentation"] = {"size": [side, side], "counts": counts}
+    for one in found:  # with a box beside the mask, pycocotools takes the box's area
+        whole = mask.merge(mask.frPyObjects(ellipse(one.pop("bbox"), side), side, side))
+        one["segmentation"] = {"size": [side, side], "counts": whole["counts"].decode()}
+
+
+def with_keypoints(truth: Document, found: list[Document], seed: int) -> None:
+    """Give objects 17 keypoints, some or all not labelled, and detections such near some object."""
+    r = np.random.default_rng(seed)
+    by_image: dict[int, list[list[float]]] = {}
+    for one in truth["annotations"]:
+        x, y, w, h = one["bbox"]
+        points = np.stack([r.uniform(x, x + w, 17), r.uniform(y, y + h, 17)], axis=1)
+        seen = r.integers(0, 3, 17) * (r.random() < 0.85)
+        one["keypoints"] = np.column_stack([points.round(1), seen]).reshape(-1).tolist()
+        one["num_keypoints"] = int((seen > 0).sum())
+        by_image.setdefault(one["image_id"], []).append(points)  # type: ignore[arg-type]
+    for one in found:
+        near = by_image[one["image_id"]]
+        points = np.asarray(near[int(r.integers(len(near)))])
+        moved = points + r.normal(0, r.choice([1, 5, 20]), points.shape)
+        one["keypoints"] = np.column_stack([moved.round(1), np.ones(17)]).reshape(-1).tolist()
+        del one["bbox"]
