@@ -47,7 +47,7 @@ def _table(
     symbols: tuple[str, ...], blank: int, classes: int | None, path: Array
 ) -> tuple[list[str], int]:
     """A symbol for every class, and the class of the blank."""
-    count = len(symbols) + 1 if classes is None else classes
+    count = len(symbols) if classes is None else classes
     if count not in (len(symbols), len(symbols) + 1):
         raise InputError(
             f"the output of the text has {count} classes, and the alphabet has {len(symbols)}"

@@ -98,9 +98,9 @@ def _resized_ids(ids: Array, where: Placement, size: tuple[int, int] | None) -> 
     _refuse_crops(where)
     inner = ids[_part(ids.shape, where)]
     if size is not None and inner.shape != size:
+        # whole numbers: a centre that falls on the border of two pixels belongs to the second
         rows, columns = (
-            np.minimum(((np.arange(n) + 0.5) * (m / n)).astype(np.int64), m - 1)
-            for n, m in zip(size, inner.shape, strict=True)
+            (2 * np.arange(n) + 1) * m // (2 * n) for n, m in zip(size, inner.shape, strict=True)
         )
         inner = inner[rows[:, None], columns]
     return inner.astype(np.int64)
