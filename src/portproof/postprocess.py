@@ -130,9 +130,9 @@ class Ctc(Settings, tag="ctc", kw_only=True, frozen=True):
     out (Graves et al. 2006).
 
     ``alphabet``: the symbols of the classes in order: a file with one a line, or ``symbols`` as a
-    list; with or without one for the blank (with it, if the output is ids). ``blank``: its class, negative from the end.
-    ``steps``: the axis of time, the other is that of classes. ``ready``: the output is ids.
-    ``replace``: symbols written otherwise, such as ``"|": " "``.
+    list; with or without one for the blank (with it, if the output is ids). ``blank``: its class,
+    negative from the end. ``steps``: the axis of time, the other is that of classes. ``ready``: the
+    output is ids. ``replace``: symbols written otherwise, such as ``"|": " "``.
     """
 
     output: Output = None

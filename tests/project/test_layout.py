@@ -106,7 +106,9 @@ LISTS = {"reports/claims/rules", "metrics/tasks"}
 def test_a_room_has_about_a_dozen_files(root: Path) -> None:
     rooms = {path.parent for _, path in sources(root)}
     full = {
-        str(room.relative_to(root)): len([p for p in room.glob("*.py") if not p.name.startswith("__")])
+        str(room.relative_to(root)): len(
+            [p for p in room.glob("*.py") if not p.name.startswith("__")]
+        )
         for room in rooms
     }
     assert not {room: count for room, count in full.items() if count > 12 and room not in LISTS}
