@@ -207,7 +207,10 @@ def finite(value: float | None) -> float | None:
 
 def own_figure(task: Any, name: str, found: Contributions, position: int) -> float | None:
     """The figure of one sample alone."""
-    return figure_value(task, name, found.take([position]), np.ones(1, np.int64))
+    return found.once(
+        f"own/{name}/{position}",
+        lambda: figure_value(task, name, found.take([position]), np.ones(1, np.int64)),
+    )
 
 
 def _worst(task: Any, found: Contributions, figure: Figure) -> list[WorstSample]:

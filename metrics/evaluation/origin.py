@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from portproof.card import Card
 from portproof.core import plugins, progress
 from portproof.core.errors import InputError
@@ -158,7 +160,19 @@ def _outcomes(source: Path, ground: Ground) -> tuple[Contributions, About]:
             f" prediction ({listed(about.left_out)}); finish the inference, or go on without them"
             " with --allow-missing"
         )
+    _check_columns(found, ground, source)
     return found, about
+
+
+def _check_columns(found: Contributions, ground: Ground, source: Path) -> None:
+    """Refuse outcomes that hold something else than this version's task does."""
+    try:
+        ground.module.figures(found, np.ones(len(found), np.int64))
+    except (LookupError, ValueError, TypeError, ArithmeticError) as error:
+        raise InputError(
+            f"outcomes '{source}' do not hold what the figures of {ground.task} are made of; make"
+            " them again with 'portproof evaluate --outcomes'"
+        ) from error
 
 
 def _predictions(

@@ -16,7 +16,6 @@ from portproof.metrics.accuracy.score import is_simulated
 from portproof.metrics.evaluation.contributions import About, Contributions
 from portproof.metrics.evaluation.evaluate import figures_of
 from portproof.metrics.evaluation.origin import (
-    OUTCOMES_SUFFIX,
     Decoding,
     Ground,
     contributions_from,
@@ -199,7 +198,7 @@ def _work(sides: TaskSides, figure: Figure, margin: float, out: Path, simulated:
 def _comparison(sides: TaskSides, figure: Figure, margin: float, simulated: bool) -> TaskComparison:
     one, other, left_out, simulated = sides.paired(simulated)
     task = sides.ground.module
-    loss = _loss(sides, figure, margin, one, other)
+    loss = loss_of(task, figure, one, other, margin)
     ours, theirs = figures_of(task, one), figures_of(task, other)
     shares = influences(task, figure, one, other)
     sign = 1.0 if figure.higher_is_better else -1.0
@@ -240,21 +239,6 @@ def _comparison(sides: TaskSides, figure: Figure, margin: float, simulated: bool
         truth=str(sides.ground.truth),
         simulated=simulated,
     )
-
-
-def _loss(
-    sides: TaskSides, figure: Figure, margin: float, one: Contributions, other: Contributions
-) -> Loss:
-    """The loss; outcomes that hold other numbers than this task's are the user's mistake."""
-    try:
-        return loss_of(sides.ground.module, figure, one, other, margin)
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        if OUTCOMES_SUFFIX not in (sides.reference.suffix, sides.port.suffix):
-            raise
-        raise InputError(
-            f"outcomes '{sides.reference}' or '{sides.port}' do not hold what the task"
-            f" {sides.ground.task} needs; make them again with 'portproof evaluate --outcomes'"
-        ) from error
 
 
 def _interval(loss: Loss, sign: float) -> tuple[float, float] | None:

@@ -74,7 +74,7 @@ def loss_of(
         return Loss(reference, port, value, None, None, None, None, _few(figure, len(one)))
     error = found.error(np.array([sign, -sign]))
     up, high = (reach(error, stakes, level) for level in (0.95, 0.975))
-    down, low = (reach(error, missing, level) for level in (0.95, 0.975))
+    down, low = (reach(error, missing, level, float(stakes.sum())) for level in (0.95, 0.975))
     return Loss(
         reference,
         port,

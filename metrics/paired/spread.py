@@ -78,18 +78,19 @@ def resampled(
     return Resampled(np.array(found), samples)
 
 
-def reach(error: float, stakes: Floats, confidence: float) -> float:
+def reach(error: float, stakes: Floats, confidence: float, most: float | None = None) -> float:
     """How far the true value may be from the estimate, one-sided at ``confidence``: the u of this
-    module's formula, at most all that the samples carry.
+    module's formula, at most ``most``, or else all that the samples carry.
 
     ``error``: the standard error; ``stakes``: what each sample carries of the figure.
 
     >>> round(reach(0.0, np.full(600, 1 / 600), 0.95), 5)
     0.00449
     """
-    whole, squares = float(stakes.sum()), float(np.square(stakes).sum())
+    most = float(stakes.sum()) if most is None else most
+    squares = float(np.square(stakes).sum())
     n, z2 = len(stakes), NormalDist().inv_cdf(confidence) ** 2
     share = z2 * float((stakes**3).sum()) / squares if squares > 0 else 0.0  # z^2 L / n
     root = math.sqrt(share**2 + 4 * (1 + z2 / n) * z2 * error**2)
     found = (share + root) / (2 * (1 + z2 / n))
-    return min(found, max(whole, error * math.sqrt(z2)))
+    return min(found, max(most, error * math.sqrt(z2)))

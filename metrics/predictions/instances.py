@@ -1,5 +1,6 @@
 """Predictions of the kind ``instances``: boxes with a score and a class, and perhaps masks or
-keypoints; ready ones are COCO results (``[{"image_id", "category_id", "bbox", "score"}, ...]``).
+keypoints; ready ones are COCO results (``[{"image_id", "category_id", "bbox", "score"}, ...]``) or
+the files of VOC's development kit.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from portproof.core.errors import InputError
 from portproof.core.files import read_file
 from portproof.core.jsonfile import json_in
 from portproof.core.text import listed
+from portproof.metrics.matching.voc_files import files_by_class, rows_of
 from portproof.metrics.truth import Truth
 
 _FORM = '[{"image_id": ..., "category_id": ..., "bbox": [x, y, width, height], "score": ...}, ...]'
@@ -48,16 +50,22 @@ NONE = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), (), np.z
 
 def read(path: Path, truth: Truth) -> Mapping[str, Detections] | None:
     """The detections of a COCO results file, for every sample of the truth: an image that the file
-    does not name has none. None for anything but a ``.json`` file.
+    does not name has none; or of a folder of VOC results. None for anything else. Where the truth
+    has no numbers for its images, ``image_id`` is the sample id.
 
     :class:`InputError` for a damaged file, for images or categories that the truth does not have
     (a list of them), and when it names no image at all.
     """
-    if path.is_dir() or path.suffix != ".json":
-        return None
     what = f"detections '{path}'"
-    entries = _entries(path, what)
-    known: Mapping[int, str] = truth.facts["images"]
+    if path.is_dir():
+        entries = _voc_entries(path, truth.facts["classes"])
+    elif path.suffix == ".json":
+        entries = _entries(path, what)
+    else:
+        return None
+    if not entries:
+        return None
+    known = truth.facts.get("images", {name: name for name in truth.samples})
     _check_known(entries, "image_id", known, what, "are these detections of these images?")
     _check_known(
         entries,
@@ -89,15 +97,25 @@ def _entries(path: Path, what: str) -> list[dict[str, Any]]:
     if not data:
         raise InputError(f"{what}: no detection at all; did the model run, is its threshold right?")
     for at, entry in enumerate(data):
-        if not isinstance(entry, dict) or not all(
-            type(entry.get(key)) is int for key in ("image_id", "category_id")
+        if (
+            not isinstance(entry, dict)
+            or type(entry.get("image_id")) not in (int, str)
+            or type(entry.get("category_id")) is not int
         ):
             raise InputError(f"{what}, entry {at}: {_FORM} was expected")
     return data
 
 
+def _voc_entries(folder: Path, classes: Mapping[int, str]) -> list[dict[str, Any]]:
+    return [
+        {"image_id": image, "category_id": label, "score": score, "bbox": box}
+        for label, path in files_by_class(folder, classes).items()
+        for image, score, box in rows_of(path)
+    ]
+
+
 def _check_known(
-    entries: Sequence[Mapping[str, Any]], key: str, known: Mapping[int, Any], what: str, hint: str
+    entries: Sequence[Mapping[str, Any]], key: str, known: Mapping[Any, Any], what: str, hint: str
 ) -> None:
     foreign = [entry[key] for entry in entries if entry[key] not in known]
     if foreign:

@@ -224,3 +224,24 @@ def test_results_without_post_processing_are_refused(tmp_path: Path) -> None:
         compare_by_task(reference, tmp_path / "result", truth, "detection")
     with pytest.raises(InputError, match="does not exist"):
         compare_by_task(reference, tmp_path / "none", truth, "detection")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.pop("value/score"),
+        lambda a: a.update({"value/truth_count": a["value/truth_count"][:, :2]}),
+        lambda a: a.update({"value/matches": a["value/matches"].astype(float)}),
+    ],
+)
+def test_outcomes_of_something_else_are_refused(
+    tmp_path: Path, change: Callable[[dict[str, np.ndarray]], object]
+) -> None:
+    truth, _, reference = world(tmp_path, images=5)
+    evaluate(reference, truth, "detection", outcomes=tmp_path / "o.npz")
+    with np.load(tmp_path / "o.npz") as file:
+        arrays = dict(file)
+    change(arrays)
+    np.savez(tmp_path / "o.npz", **arrays)
+    with pytest.raises(InputError, match="do not hold what the figures of detection"):
+        compare_by_task(tmp_path / "o.npz", tmp_path / "o.npz", truth, "detection")

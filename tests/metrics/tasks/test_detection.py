@@ -136,7 +136,8 @@ def test_stakes_sum_to_the_whole(tmp_path: Path) -> None:
         ({"score": "high"}, "'score' of 1 finite numbers"),
         ({"bbox": [1, 2, 3]}, "'bbox' of 4 finite numbers"),
         ({"bbox": [1, 2, -3, 4]}, "negative width or height"),
-        ({"image_id": "1"}, "entry 0"),
+        ({"image_id": "1"}, "image_id that the truth does not have"),
+        ({"image_id": None}, "entry 0"),
     ],
 )
 def test_wrong_detections_are_refused(tmp_path: Path, change: dict, sentence: str) -> None:

@@ -1,0 +1,153 @@
+"""What a sample of paired results says of the loss: against Tango's bound, and by simulation."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from portproof.metrics.evaluation.contributions import Contributions
+from portproof.metrics.paired.bounds import loss_bounds
+from portproof.metrics.paired.losses import loss_of
+from portproof.metrics.paired.spread import reach, resampled
+from portproof.metrics.tasks import Figure
+from portproof.verdict import Verdict
+
+SHARE = Figure("mean")
+
+
+def task(**more: Any) -> Any:
+    """The mean of one number a sample."""
+    return SimpleNamespace(
+        figures=lambda found, counts: {"mean": float(found.rows("x") @ counts / counts.sum())},
+        **more,
+    )
+
+
+def side(values: Any) -> Contributions:
+    values = np.asarray(values, np.float64)
+    n = len(values)
+    return Contributions(tuple(map(str, range(n))), {"x": values}, {"x": np.full(n, -1)})
+
+
+def flips(both: int, broken: int, fixed: int, neither: int) -> tuple[Contributions, Contributions]:
+    one = [1] * both + [1] * broken + [0] * fixed + [0] * neither
+    other = [1] * both + [0] * broken + [1] * fixed + [0] * neither
+    return side(one), side(other)
+
+
+@pytest.mark.parametrize("n", [20, 200, 3000])
+def test_no_change_is_bounded_as_tango_bounds_it(n: int) -> None:
+    found = loss_of(task(), SHARE, *flips(n - n // 10, 0, 0, n // 10), 0.01)
+    assert found.value == 0
+    lower, upper = loss_bounds(0, 0, n)
+    assert (found.lower, found.upper) == pytest.approx((lower, upper), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n", "broken", "fixed"),
+    [(600, 6, 0), (600, 10, 4), (300, 30, 10), (5000, 60, 40), (5000, 5, 0), (50, 3, 3)],
+)
+def test_shares_have_about_tango_s_bounds(n: int, broken: int, fixed: int) -> None:
+    rest = n - broken - fixed
+    found = loss_of(task(), SHARE, *flips(rest - rest // 5, broken, fixed, rest // 5), 0.01)
+    lower, upper = loss_bounds(fixed, broken, n)
+    value = (broken - fixed) / n
+    assert found.value == pytest.approx(value) and found.upper is not None
+    assert found.upper - value == pytest.approx(upper - value, rel=0.25)
+    assert found.upper - value > 0.93 * (upper - value)
+    assert 0.93 * (value - lower) < value - (found.lower or 0) < 2 * (value - lower)
+
+
+def test_unequal_stakes_prove_less() -> None:
+    equal = np.full(400, 1 / 400)
+    unequal = np.r_[np.full(399, 0.5 / 399), 0.5]
+    assert reach(0.0, unequal, 0.95) > 20 * reach(0.0, equal, 0.95)
+    assert reach(0.0, unequal, 0.95) <= 1.0, "no more than all can be lost"
+
+
+@settings(deadline=None)
+@given(
+    st.floats(0, 0.2),
+    st.lists(st.floats(0, 1), min_size=2, max_size=50),
+    st.floats(0.6, 0.99),
+)
+def test_reach_solves_its_equation(error: float, weights: list[float], confidence: float) -> None:
+    stakes = np.array(weights)
+    u = reach(error, stakes, confidence)
+    assert u >= 0 and math.isfinite(u)
+    if 0 < u < stakes.sum() and stakes.sum() > 1e-3 and error > 1e-6:
+        n, z = len(stakes), norm.ppf(confidence)
+        size = n * (stakes**3).sum() / (stakes**2).sum()
+        assert n * u**2 == pytest.approx(z**2 * (n * error**2 + size * u - u**2), rel=1e-6)
+
+
+def test_the_error_is_that_of_a_mean() -> None:
+    values = np.random.default_rng(0).normal(size=500)
+    found = resampled(lambda counts: np.array([values @ counts / 500]), 500)
+    assert found is not None
+    assert found.error(np.ones(1)) == pytest.approx(values.std(ddof=1) / math.sqrt(500), rel=0.12)
+
+
+def test_figures_that_rest_on_a_few_samples_are_not_resampled() -> None:
+    first = resampled(lambda counts: np.ones(1) if counts[0] else None, 100)
+    assert first is None
+    assert resampled(lambda counts: np.ones(1), 1) is None
+
+
+@pytest.mark.parametrize(
+    ("figure", "reference", "port", "verdict"),
+    [
+        (
+            Figure("mean", "dB", span=30.0),
+            30.0,
+            30.0,
+            Verdict.UNDECIDED,
+        ),  # 100 samples prove little
+        (Figure("mean", "dB", span=30.0), 30.0, 29.0, Verdict.FAIL),
+        (Figure("mean", higher_is_better=False), 0.1, 0.1, Verdict.UNDECIDED),
+        (Figure("mean", higher_is_better=False), 0.1, 0.6, Verdict.FAIL),
+        (Figure("mean", higher_is_better=False), 0.9, 0.1, Verdict.PASS),
+        (Figure("mean"), 0.1, 0.9, Verdict.PASS),
+    ],
+)
+def test_either_direction_and_other_units(
+    figure: Figure, reference: float, port: float, verdict: Verdict
+) -> None:
+    r = np.random.default_rng(0)
+    noise = r.normal(0, 1e-3, (2, 100))
+    found = loss_of(task(), figure, side(reference + noise[0]), side(port + noise[1]), 0.02)
+    assert found.verdict(0.02) is verdict
+    assert (found.value or 0) * (1 if figure.higher_is_better else -1) == pytest.approx(
+        reference - port, abs=1e-3
+    )
+
+
+def test_chance_and_margin_make_doubt() -> None:
+    r = np.random.default_rng(0)
+    right = side((r.random(300) < 0.5).astype(float))
+    guess = loss_of(task(), Figure("mean", chance=0.5), right, right, 0.1)
+    assert guess.doubt is not None and "not above chance (50.00 %)" in guess.doubt
+    own = loss_of(task(chance=lambda name, found: 0.5), SHARE, right, right, 0.1)
+    assert own.doubt == guess.doubt
+    near = loss_of(task(), Figure("mean", chance=0.3), right, right, 0.3)
+    assert near.doubt is not None and "within the margin" in near.doubt
+    assert loss_of(task(), Figure("mean", chance=0.3), right, right, 0.1).doubt is None
+
+
+def test_a_true_loss_at_the_margin_is_seldom_passed() -> None:
+    """A quick look; benchmarks/task_intervals.py has the table."""
+    r, passes, holds, draws = np.random.default_rng(3), 0, 0, 120
+    for _ in range(draws):
+        right = r.random(150) < 0.8
+        port = right & (r.random(150) > 0.08)
+        found = loss_of(task(), SHARE, side(right), side(port), 0.064)
+        passes += found.verdict(0.064) is Verdict.PASS
+        holds += (found.low or 0) <= 0.064 <= (found.high or 0)
+    assert passes <= 12 and holds >= 110
