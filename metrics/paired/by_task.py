@@ -172,7 +172,11 @@ def compare_by_task(
 
 def _work(sides: TaskSides, figure: Figure, margin: float, out: Path, simulated: bool) -> Work:
     task = sides.ground.module
-    inputs = {"truth": sides.ground.files(), "postprocess": sides.decoding.files(task)}
+    inputs = {
+        "truth": sides.ground.files(),
+        "postprocess": sides.decoding.files(task),
+        "port postprocess": sides.port_decoding.files(task),
+    }
     parameters = {
         "decoding": sides.decoding.parameters(task),
         "port decoding": sides.port_decoding.parameters(task),

@@ -19,14 +19,17 @@ from portproof.metrics.truth.pixel_files import read_pictures
 PREDICTION = "restored"
 #: A picture that is right to the last level has no finite PSNR; it counts as this many dB.
 MOST_DB = 100.0
-#: The margin of a PSNR is in dB. What a picture has to lose is its way down to about 10 dB, where
-#: nothing of it is left; PSNR of good pictures is 25 to 50 dB.
+#: The margin of a PSNR is in dB.
 FIGURES = (
-    Figure("PSNR", unit="dB", span=40.0),
+    Figure("PSNR", unit="dB", span=MOST_DB),
     Figure("SSIM", chance=0.0),
-    Figure("PSNR_Y", unit="dB", span=40.0),
+    Figure("PSNR_Y", unit="dB", span=MOST_DB),
     Figure("SSIM_Y", chance=0.0),
 )
+#: The figure's column of a contribution.
+_COLUMNS = {"PSNR": "psnr", "SSIM": "ssim", "PSNR_Y": "psnr_luma", "SSIM_Y": "ssim_luma"}
+#: What noise has against a picture, in dB: nothing of the picture is left.
+_NOTHING_DB = 10.0
 #: The smallest side that SSIM's window fits into.
 _WINDOW, _SIGMA = 11, 1.5
 
@@ -66,11 +69,17 @@ def figures(contributions: Contributions, counts: NDArray[Any]) -> dict[str, flo
     """Means over the pictures, as papers print them (not of all pixels together)."""
     weights = np.asarray(counts, np.float64)
     total = weights.sum()
-    names = ("psnr", "ssim", "psnr_luma", "ssim_luma")
     return {
-        figure.name: float(weights @ contributions.table(name) / total) if total else None
-        for figure, name in zip(FIGURES, names, strict=True)
+        name: float(weights @ contributions.table(column) / total) if total else None
+        for name, column in _COLUMNS.items()
     }
+
+
+def stakes(name: str, contributions: Contributions) -> NDArray[np.float64]:
+    """What a picture has to lose: its dB over those of noise; of SSIM all it has."""
+    own = contributions.table(_COLUMNS[name]).astype(np.float64)
+    rest = np.maximum(own - (_NOTHING_DB if name.startswith("PSNR") else 0.0), 0.0)
+    return rest / max(len(contributions), 1)
 
 
 def psnr(one: Pixels, other: Pixels) -> float:

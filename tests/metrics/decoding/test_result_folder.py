@@ -121,7 +121,7 @@ def test_a_function_of_the_user_decodes(tmp_path: Path, capsys: pytest.CaptureFi
         ("decode", {"exact_match": 0.0, "edit_similarity": 0.5, "CER": 0.6}),
         ("number", "number of '.*mine.py' returned a int, a str was expected"),
         ("broken", r"failed in '.*mine.py', line 11: KeyError"),
-        ("absent", "has no callable 'absent'; it has broken, decode, number"),
+        ("absent", "has no callable 'absent'; it has decode, number, broken"),
     ):
         decoding = Decoding(f"{tmp_path}/mine.py:{name}")
         if isinstance(outcome, dict):
