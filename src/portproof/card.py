@@ -10,6 +10,7 @@ import msgspec
 
 from portproof.core import plugins
 from portproof.core.yamlfile import data_file, load_yaml, names_in
+from portproof.postprocess import Postprocess
 from portproof.recipe import Recipe, find_recipe
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -60,6 +61,11 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     not in the weights (``transform_input`` of Inception v3).
 
     ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself.
+    ``task`` is ``classification`` or one of ``metrics/tasks``. These have, too: ``postprocess``
+    (see :mod:`portproof.postprocess`; a record, a file's name, or ``FILE.py:decode`` beside the
+    card); ``metric``, the figure that is judged (the task's first without it); ``margin``, what it
+    may lose, in percentage points for a share and else in its own unit.
+
     ``path`` is where the card was read, None for a card that was made from a builder's own data.
     """
 
@@ -71,12 +77,15 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     options: dict[Name, bool | int | float | str] = {}
     task: str = "classification"
     weights: Weights = Weights()
+    postprocess: Postprocess | Name | None = None
+    metric: Name | None = None
+    margin: Annotated[float, msgspec.Meta(gt=0)] | None = None
     published: Published | None = None
     batches: Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1)] = (1, 4, 8, 16, 32, 64)
     path: str | None = None
 
     def __post_init__(self) -> None:
-        tasks = plugins.names("portproof.rundir.tasks")
+        tasks = task_names()
         if self.task not in tasks:
             raise ValueError(f"`task`: there is no task '{self.task}', there is {', '.join(tasks)}")
         names = [i.name for i in self.inputs] + [o.name for o in self.outputs]
@@ -98,10 +107,21 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
                     f" {given}; correct one of them"
                 )
 
+        if self.task == "classification" and (self.metric or self.margin or self.postprocess):
+            raise ValueError(
+                "`task`: 'postprocess', 'metric' and 'margin' are for tasks other than"
+                f" classification, which are {', '.join(t for t in tasks if t != self.task)}"
+            )
+
     @property
     def preprocessing(self) -> Recipe:
         """The recipe, looked up when the card only names it."""
         return find_recipe(self.recipe) if isinstance(self.recipe, str) else self.recipe
+
+
+def task_names() -> list[str]:
+    """The tasks that a card may have: found by their files, none of which is imported."""
+    return sorted({"classification", *plugins.names("portproof.metrics.tasks")})
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:
