@@ -152,8 +152,8 @@ def _work(
     work = Work(
         "evaluate",
         targets[0],
-        inputs={"truth": ground.files(), "postprocess": decoding.files(), **files},
-        parameters=parameters | decoding.parameters(),
+        inputs={"truth": ground.files(), "postprocess": decoding.files(ground.module), **files},
+        parameters=parameters | decoding.parameters(ground.module),
         packages=("numpy", *getattr(ground.module, "PACKAGES", ())),
         simulated=simulated,
     )

@@ -17,6 +17,9 @@ from portproof.core import plugins, progress
 from portproof.core.errors import InputError
 from portproof.core.files import existing_folder
 from portproof.core.text import listed
+from portproof.core.yamlfile import as_data
+from portproof.metrics.decoding.decoder import Decoder, decoder_of
+from portproof.metrics.decoding.result_folder import ResultFolder
 from portproof.metrics.evaluation.contributions import About, Contributions, read_outcomes
 from portproof.metrics.tasks import load_task
 from portproof.metrics.truth import Truth, truth_digest, truth_files
@@ -37,14 +40,27 @@ class Decoding:
     postprocess: str | None = None
     card: Card | None = None
     dtype: str = "float32"
+    cache: dict[str, Decoder | None] = field(default_factory=dict, compare=False, repr=False)
 
-    def files(self) -> list[Path]:
+    def decoder(self, task: ModuleType) -> Decoder | None:
+        """What makes predictions for a task, None when nothing says it."""
+        if task.__name__ not in self.cache:
+            wanted = (task.PREDICTION, *getattr(task, "ALSO", ()))
+            self.cache[task.__name__] = decoder_of(wanted, self.postprocess, self.card)
+        return self.cache[task.__name__]
+
+    def files(self, task: ModuleType) -> list[Path]:
         """The files that decide what the decoding gives."""
-        return []
+        decoder = self.decoder(task)
+        return [] if decoder is None else list(decoder.files)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self, task: ModuleType) -> dict[str, Any]:
         """What else decides it, for sidecars."""
-        return {"postprocess": self.postprocess, "dtype": self.dtype}
+        decoder = self.decoder(task)
+        facts = {} if decoder is None else decoder.facts
+        card = None if self.card is None else as_data(self.card)
+        inputs = {} if card is None else {k: card[k] for k in ("inputs", "outputs", "recipe")}
+        return {"dtype": self.dtype, "postprocess": self.postprocess, "card": inputs} | facts
 
 
 @dataclass(frozen=True)
@@ -97,6 +113,8 @@ def contributions_from(
         return _outcomes(source, ground)
     truth = ground.read()
     predictions = _predictions(source, ground.module, truth, decoding)
+    if join := getattr(ground.module, "join", None):
+        predictions = join(predictions, truth)
     missing = _check_ids(predictions, truth, source, ground)
     ids = [sample for sample in truth.samples if sample in predictions]
     parts = []
@@ -175,10 +193,14 @@ def _predictions(
 
 
 def _decoded(source: Path, task: ModuleType, truth: Truth, decoding: Decoding) -> Mapping[str, Any]:
-    raise InputError(
-        f"'{source}' holds no ready {task.PREDICTION}; results of a model need post-processing:"
-        " name it with --postprocess or in the model card"
-    )
+    decoder = decoding.decoder(task)
+    if decoder is None or not source.is_dir():
+        raise InputError(
+            f"'{source}' holds no ready predictions ({task.PREDICTION}); results of a model need"
+            " post-processing: give their folder, and name it with --postprocess or in the model"
+            " card"
+        )
+    return ResultFolder(source, decoder, truth, decoding.card, decoding.dtype)
 
 
 def _check_ids(predictions: Iterable[str], truth: Truth, source: Path, ground: Ground) -> list[str]:

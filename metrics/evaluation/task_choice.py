@@ -42,8 +42,8 @@ def chosen(
     load_task(name)
     return Choice(
         name,
-        metric or getattr(card, "metric", None),
-        getattr(card, "margin", None),
+        metric or (card.metric if card else None),
+        (card.margin if card else None),
         Decoding(postprocess, card, dtype),
     )
 

@@ -171,10 +171,15 @@ def compare_by_task(
 
 
 def _work(sides: TaskSides, figure: Figure, margin: float, out: Path, simulated: bool) -> Work:
-    inputs = {"truth": sides.ground.files(), "postprocess": sides.decoding.files()}
+    task = sides.ground.module
+    inputs = {
+        "truth": sides.ground.files(),
+        "postprocess": sides.decoding.files(task),
+        "port postprocess": sides.port_decoding.files(task),
+    }
     parameters = {
-        "decoding": sides.decoding.parameters(),
-        "port decoding": sides.port_decoding.parameters(),
+        "decoding": sides.decoding.parameters(task),
+        "port decoding": sides.port_decoding.parameters(task),
         "task": sides.ground.task,
         "metric": figure.name,
         "margin": margin,

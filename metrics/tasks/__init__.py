@@ -29,6 +29,11 @@ It may also have:
     few samples can prove: :mod:`portproof.metrics.paired.spread`;
 ``chance(name, contributions)``
     what guessing reaches, where :attr:`Figure.chance` cannot say it;
+``join(predictions, truth)``
+    predictions that need each other, made one for each sample of the truth (a query with the
+    gallery that it is looked for in);
+``ALSO``
+    other kinds of predictions that ``contribution`` takes from post-processing;
 ``PACKAGES``
     the distributions whose version decides the figures, for sidecars.
 """
@@ -40,6 +45,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from portproof.core import plugins
@@ -48,7 +54,7 @@ from portproof.core.errors import InputError
 #: What one sample adds: arrays by name. The same names for every sample; a number (no axis), or
 #: rows along the first axis, as many as the sample has; the other axes are the same for every
 #: sample.
-Contribution = Mapping[str, NDArray[Any]]
+Contribution = Mapping[str, NDArray[Any] | np.generic]
 
 _PACKAGE = "portproof.metrics.tasks"
 
@@ -82,6 +88,17 @@ class Figure:
         if value is None:
             return "not defined"
         return f"{100 * value:.2f} %" if self.is_share else f"{value:.4g} {self.unit}"
+
+
+def shares(parts: NDArray[Any]) -> NDArray[np.float64]:
+    """Each part over their sum, for stakes; zeros where the sum is 0.
+
+    >>> shares(np.array([1, 3])).tolist()
+    [0.25, 0.75]
+    """
+    own = parts.astype(np.float64)
+    total = float(own.sum())
+    return np.asarray(own / total if total else np.zeros_like(own), np.float64)
 
 
 def task_names() -> list[str]:

@@ -9,7 +9,9 @@ from typing import Annotated
 import msgspec
 
 from portproof.core import plugins
+from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_file, load_yaml, names_in
+from portproof.postprocess import Postprocess
 from portproof.recipe import Recipe, find_recipe
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -59,7 +61,13 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     (relative to the card's folder); ``options`` are its keyword arguments, for settings that are
     not in the weights (``transform_input`` of Inception v3).
 
-    ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself.
+    ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself. A
+    model of another input than one picture may have none: its samples are given ready.
+    ``task`` is ``classification`` or one of ``metrics/tasks``. These have, too: ``postprocess``
+    (see :mod:`portproof.postprocess`; a record, a file's name, or ``FILE.py:decode`` beside the
+    card); ``metric``, the figure that is judged (the task's first without it); ``margin``, what it
+    may lose, in percentage points for a share and else in its own unit.
+
     ``path`` is where the card was read, None for a card that was made from a builder's own data.
     """
 
@@ -67,16 +75,19 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     builder: Annotated[str, msgspec.Meta(pattern=r"^(timm:|torchvision:|.*\.py:).+")]
     inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
-    recipe: Recipe | str
+    recipe: Recipe | str | None = None
     options: dict[Name, bool | int | float | str] = {}
     task: str = "classification"
     weights: Weights = Weights()
+    postprocess: Postprocess | Name | None = None
+    metric: Name | None = None
+    margin: Annotated[float, msgspec.Meta(gt=0)] | None = None
     published: Published | None = None
     batches: Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1)] = (1, 4, 8, 16, 32, 64)
     path: str | None = None
 
     def __post_init__(self) -> None:
-        tasks = plugins.names("portproof.rundir.tasks")
+        tasks = task_names()
         if self.task not in tasks:
             raise ValueError(f"`task`: there is no task '{self.task}', there is {', '.join(tasks)}")
         names = [i.name for i in self.inputs] + [o.name for o in self.outputs]
@@ -91,6 +102,8 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
                 f" {', '.join(names_in('recipes'))}"
             )
         if len(self.inputs) == 1 and len(self.inputs[0].shape) == 3:
+            if self.recipe is None:
+                raise ValueError("`recipe` is missing: the only input is a picture")
             wanted, given = self.preprocessing.shape, tuple(self.inputs[0].shape)
             if wanted != given:
                 raise ValueError(
@@ -98,10 +111,26 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
                     f" {given}; correct one of them"
                 )
 
+        if self.task == "classification" and (self.metric or self.margin or self.postprocess):
+            raise ValueError(
+                "`task`: 'postprocess', 'metric' and 'margin' are for tasks other than"
+                f" classification, which are {', '.join(t for t in tasks if t != self.task)}"
+            )
+
     @property
     def preprocessing(self) -> Recipe:
-        """The recipe, looked up when the card only names it."""
+        """The recipe, looked up when the card only names it; :class:`InputError` without one."""
+        if self.recipe is None:
+            raise InputError(
+                f"the model card '{self.name}' has no recipe: give it one, or the samples ready"
+                " ('portproof port --samples', 'portproof infer --info')"
+            )
         return find_recipe(self.recipe) if isinstance(self.recipe, str) else self.recipe
+
+
+def task_names() -> list[str]:
+    """The tasks that a card may have: found by their files, none of which is imported."""
+    return sorted({"classification", *plugins.names("portproof.metrics.tasks")})
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:

@@ -106,7 +106,9 @@ LISTS = {"reports/claims/rules", "metrics/tasks"}
 def test_a_room_has_about_a_dozen_files(root: Path) -> None:
     rooms = {path.parent for _, path in sources(root)}
     full = {
-        str(room.relative_to(root)): len([p for p in room.glob("*.py") if p.name != "__init__.py"])
+        str(room.relative_to(root)): len(
+            [p for p in room.glob("*.py") if not p.name.startswith("__")]
+        )
         for room in rooms
     }
     assert not {room: count for room, count in full.items() if count > 12 and room not in LISTS}
@@ -137,8 +139,16 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
 
 
+#: Rooms whose files bear the words that users write in their YAML files.
+USERS_WORDS = {"metrics/postprocess"}
+
+
 def test_no_two_modules_differ_by_grammar_alone(root: Path) -> None:
-    names = {path.stem for _, path in sources(root) if path.name != "__init__.py"}
+    names = {
+        path.stem
+        for _, path in sources(root)
+        if path.name != "__init__.py" and str(path.parent.relative_to(root)) not in USERS_WORDS
+    }
     alike: dict[str, set[str]] = {}
     for name in names:
         alike.setdefault("_".join(map(stem, name.split("_"))), set()).add(name)

@@ -1,0 +1,1 @@
+"""From the result files of a sample to its prediction."""

@@ -1,0 +1,1 @@
+"""Measures of texts that several tasks share."""
