@@ -148,6 +148,11 @@ def test_outputs_of_another_form_are_refused(
         decoded(array.astype(np.float32), **said)
 
 
+@pytest.mark.parametrize("shape", [(0, 84), (1, 0, 84)])
+def test_no_row_is_no_detection(shape: tuple[int, ...]) -> None:
+    assert len(decoded(np.zeros(shape, np.float32), iou_threshold=0.5)) == 0
+
+
 def test_detections_that_are_no_numbers_are_none() -> None:
     out = np.array([[0, 0, 4, 4, np.nan], [np.nan, 0, 2, 2, 0.5], [0, 0, 1, 1, 0.25]], np.float32)
     assert decoded(out, iou_threshold=0.5).scores.tolist() == [0.25]
