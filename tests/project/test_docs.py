@@ -93,6 +93,11 @@ def test_numbers(root: Path, tmp_path: Path, run: Run) -> None:
     assert play(root / "docs/numbers.md", tmp_path, run)
 
 
+def test_tasks(root: Path, tmp_path: Path, run: Run) -> None:
+    assert len(play(root / "docs/tasks.md", tmp_path, run)) == 4
+    assert json.loads((tmp_path / "compare.json").read_text())["verdict"] == "PASS"
+
+
 def test_every_figure_is_explained(root: Path, ported: Path) -> None:
     explained = set(re.findall(r"`(\w+)`", (root / "docs/numbers.md").read_text()))
     figures = json.loads((ported / "report/report.json").read_text())["figures"]
