@@ -10,7 +10,7 @@ import sys
 if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.core.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage, share
 from portproof.infer.runtimes.load_options import (
     VENDOR_TOOLS,
     add_backend_options,
@@ -36,8 +36,14 @@ def parser() -> Parser:
         metavar="LABEL=BACKEND:FILE",
         help=(
             f"what to time: BACKEND is ort, eager, om ...; {', '.join(VENDOR_TOOLS)} (.om); trtexec"
-            " (.plan). FILE may hold {batch}; ratios are of the first"
+            " (.plan). FILE may hold {batch}"
         ),
+    )
+    p.add_values(
+        "--over",
+        default=[],
+        metavar="LABEL",
+        help="ratios: every other subject over each of these (default: the first over the others)",
     )
     p.add_values("--batch", type=positive, default=[1], metavar="N", help="batch sizes (default 1)")
     p.add_card_option()
@@ -82,8 +88,8 @@ def _add_length(p: Parser) -> None:
         type=positive,
         metavar="N",
         help=(
-            "blocks a subject and batch (default 10; 4 give an interval; with --devices 5; of"
-            " trtexec, runs of each mode, 3)"
+            "blocks a subject and batch (default 10; with --devices 5; of trtexec, runs of each"
+            " mode, 3)"
         ),
     )
     p.add_argument(
@@ -94,6 +100,21 @@ def _add_length(p: Parser) -> None:
             "how long a block should last (default 0.1; with --devices 0.5; of trtexec 3, after"
             " 1 s of warm-up)"
         ),
+    )
+    p.add_argument(
+        "--starts",
+        type=positive,
+        metavar="N",
+        help=(
+            "how often the processes of compared subjects are started anew (default 10, one a"
+            " block; 4 give an interval)"
+        ),
+    )
+    p.add_argument(
+        "--until-ci",
+        type=share,
+        metavar="P%%",
+        help="go on until every ratio's interval is within P percent, at most 60 starts",
     )
     p.add_argument(
         "--clients",
@@ -128,12 +149,15 @@ def work(options: argparse.Namespace) -> int:
             iterations=options.iterations,
             warmup=options.warmup,
             clients=options.clients,
+            starts=options.starts,
+            until_ci=options.until_ci,
         ),
         devices=devices,
         device=options.device,
         precision=options.precision,
         threads=options.threads,
         options=backend_options(options),
+        over=options.over,
         out=options.out,
     )
     print(summary(performance))

@@ -38,6 +38,15 @@ def parser() -> Parser:
         default=[],
         help="chips on a card, where the target's file does not name them",
     )
+    p.add_values(
+        "--over",
+        metavar="LABEL",
+        default=[],
+        help=(
+            "ratios: of every other column over each of these (default: the 310P, or else the first"
+            " column, over each other one)"
+        ),
+    )
     p.add_argument(
         "--boundary",
         choices=("device", "device+copies", "call", "end_to_end"),

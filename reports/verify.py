@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 # Run from a clone: make `portproof` importable, and nothing else of the checkout.
 if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.core.arguments import Parser, run_stage
+from portproof.core.arguments import Parser, positive, run_stage
+
+if TYPE_CHECKING:
+    from portproof.reports.evidence.challenge import Asked
 
 
 def parser() -> Parser:
@@ -24,9 +28,57 @@ def parser() -> Parser:
     p.add_argument(
         "run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port', or a copy of it"
     )
+    group = p.add_argument_group("run again")
+    group.add_argument(
+        "--challenge",
+        nargs="?",
+        type=positive,
+        const=20,
+        metavar="K",
+        help=(
+            "run K samples (20), drawn by the hash of the report, from the images through PyTorch"
+            " and the models again, and time what was timed on this host"
+        ),
+    )
+    group.add_argument("--replay", action="store_true", help="the same with all, and export again")
+    group.add_argument(
+        "--nonce",
+        default="",
+        metavar="TEXT",
+        help="words of yours for the draw, which the sender did not know",
+    )
+    for name in ("images", "labels", "weights"):
+        group.add_argument(f"--{name}", metavar="PATH", help=f"your own copy of the {name}")
+    group.add_argument(
+        "--run-code",
+        action="store_true",
+        help="run the Python file that a card names; it came with the directory, read it first",
+    )
+    group.add_argument("--no-bench", action="store_true", help="time nothing again")
     p.add_argument("--json", action="store_true", help="the findings as one JSON object on stdout")
     p.add_progress_options()
     return p
+
+
+def _asked(options: argparse.Namespace) -> Asked | None:
+    """The challenge that the options ask for."""
+    from portproof.core.errors import InputError
+    from portproof.core.files import existing_file, existing_folder
+    from portproof.reports.evidence.challenge import Asked
+
+    own = {
+        name: (existing_folder if name == "images" else existing_file)(path, f"--{name}")
+        for name in ("images", "labels", "weights")
+        if (path := getattr(options, name))
+    }
+    if options.challenge is None and not options.replay:
+        if own or options.nonce or options.run_code:
+            raise InputError("your own files, words and --run-code go with --challenge or --replay")
+        return None
+    count = None if options.replay else options.challenge
+    return Asked(
+        count, options.nonce, runs_code=options.run_code, times=not options.no_bench, **own
+    )
 
 
 def work(options: argparse.Namespace) -> int:
@@ -38,7 +90,8 @@ def work(options: argparse.Namespace) -> int:
     from portproof.reports.evidence.run_dir import verify
 
     progress.configure(options.quiet, options.log_json)
-    found = verify(existing_folder(options.run_dir, "run directory").absolute())
+    folder = existing_folder(options.run_dir, "run directory").absolute()
+    found = verify(folder, _asked(options))
     if options.json:
         import msgspec
 

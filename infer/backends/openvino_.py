@@ -13,7 +13,7 @@ from typing import Any
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
 from portproof.convert.onnxfile.read import read_onnx
 from portproof.core.errors import InputError, MissingPackageError, ToolError
-from portproof.measurement import Boundary
+from portproof.measurement import WIDENED, Boundary
 
 SUFFIXES = (".onnx", ".xml")
 DEFAULT_FOR = (".xml",)
@@ -26,9 +26,8 @@ class OpenVinoSession:
     """A compiled model and one inference request."""
 
     boundaries: tuple[Boundary, ...] = ()
-    provider = None
 
-    def __init__(self, compiled: Any, device: str, quantized: bool) -> None:
+    def __init__(self, compiled: Any, device: str, quantized: bool, half: bool) -> None:
         self._request: Any = compiled.create_infer_request()
         self.inputs = tuple(_spec(port) for port in compiled.inputs)
         self.outputs = tuple(_spec(port) for port in compiled.outputs)
@@ -39,6 +38,7 @@ class OpenVinoSession:
             if quantized
             else next((name for name, theirs in _PRECISIONS.items() if theirs == used), used)
         )
+        self.provider: str | None = WIDENED if half and self.precision == "fp32" else None
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """One batch."""
@@ -65,8 +65,9 @@ class OpenVinoSession:
 def load(model: Path, request: LoadRequest) -> OpenVinoSession:
     """Compile the model for one device, for latency: one stream with all threads."""
     request.refuse_other_options("openvino")
+    half = False
     if model.suffix == ".onnx":
-        read_onnx(model)  # OpenVINO would read tensor data from anywhere
+        half = read_onnx(model).half  # and OpenVINO would read tensor data from anywhere
     precision = request.precision or "fp32"
     if precision not in (*_PRECISIONS, "int8"):
         raise InputError(
@@ -94,7 +95,7 @@ def load(model: Path, request: LoadRequest) -> OpenVinoSession:
         read = core.read_model(str(model))
         quantized = any(op.get_type_name() == "FakeQuantize" for op in read.get_ops())
         loaded = OpenVinoSession(
-            core.compile_model(read, device, settings), device.lower(), quantized
+            core.compile_model(read, device, settings), device.lower(), quantized, half
         )
     except RuntimeError as error:
         raise InputError(

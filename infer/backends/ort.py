@@ -18,7 +18,7 @@ from typing import Any
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
 from portproof.convert.onnxfile.read import OnnxHead, read_onnx
 from portproof.core.errors import InputError, MissingPackageError, ToolError
-from portproof.measurement import Boundary
+from portproof.measurement import WIDENED, Boundary
 
 SUFFIXES = (".onnx",)
 DEFAULT_FOR = (".onnx",)
@@ -121,7 +121,7 @@ def load(model: Path, request: LoadRequest) -> OrtSession:
     session.disable_fallback()
     notes = [_proven(session, provider, model), *([_TF32[name]] if name in _TF32 else [])]
     if head.half and device == "cpu":
-        notes.append("float16 computed in float32")
+        notes.append(WIDENED)
     loaded = OrtSession(session, head, device, ", ".join(notes))
     if request.precision not in (None, loaded.precision):
         raise InputError(

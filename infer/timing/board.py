@@ -89,8 +89,8 @@ class Board:
         watches = [devices.watch(name) for name in self.devices]
         alone = [devices.watch(self.devices[0])]
         return (
-            Team(f"{label}{ALONE}", batch, workers[:1], loaded[:1], warm[:1], calls, alone),
-            Team(f"{label}{TOGETHER}", batch, workers, loaded, warm, calls, watches),
+            Team(f"{label}{ALONE}", batch, workers[:1], loaded[:1], [warm[:1]], calls, alone),
+            Team(f"{label}{TOGETHER}", batch, workers, loaded, [warm], calls, watches),
         )
 
     def _timed(self, alone: Team, together: Team) -> Timed:

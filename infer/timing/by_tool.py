@@ -114,6 +114,7 @@ class ByTool:
             clients=1,
             inputs=self.job.feeding.kind,
             blocks=[times[1:] for times in runs],
+            starts=[1] * len(runs),
             first_calls=[times[0] for times in runs],
             device=f"npu:{number}",
             provider=f"{subject.backend}{mark}",

@@ -144,6 +144,7 @@ class ByTrtexec:
             clients=1,
             inputs="random",
             blocks=[block_of(series.queries, boundary) for series in runs],
+            starts=[1] * len(runs),
             device=self.device,
             provider=f"trtexec {self.tool.version_text}",
             options={name: "on" if getattr(effective, name) else "off" for name in names},

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import portproof
 from portproof import rehearsal
 from portproof.core import progress
+from portproof.core.arguments import pairs_of
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file
 from portproof.infer import vendor
@@ -57,13 +58,15 @@ def bench(
     precision: str | None = None,
     threads: int | None = None,
     options: Mapping[str, str] | None = None,
+    over: Sequence[str] = (),
     out: str | Path | None = None,
 ) -> Performance:
     """Time subjects (``LABEL=BACKEND:FILE`` or :class:`Subject`) at every batch.
 
     BACKEND says who executes: a backend in this process, a vendor tool, or trtexec. Backends are
     timed against each other in alternation. ``devices``: the chips of a board, timed together.
-    ``inputs`` None: real with an info list, else random.
+    ``inputs`` None: real with an info list, else random. ``over``: the labels that the ratios are
+    over; none: the first over each other one.
 
     With ``out`` the result is written there with its sidecar, and read from there if nothing
     changed since. Raises :class:`InputError` for bad input and :class:`ToolError` if a runtime, a
@@ -85,11 +88,15 @@ def bench(
         Feeding(kind, str(info) if info else None, {}),
         plan or way.PLAN,
         tuple(devices),
+        tuple(over),
     )
     if not job.plan.block_s > 0:
         raise InputError(
             f"a block of {job.plan.block_s:g} s has no end or no call: more than 0 s was expected"
         )
+    if over and not way.alternates:
+        raise InputError(f"--over has no meaning for a bench {way.HOW}: it forms no ratios")
+    pairs_of([subject.label for subject in sides], over)
     for subject in sides:
         for batch in job.batches:
             existing_file(subject.model(batch), f"model file of '{subject.label}'")
@@ -151,7 +158,7 @@ def plan_for(subjects: Sequence[str], devices: Sequence[int], **given: Any) -> P
     changes = {name: value for name, value in given.items() if value is not None}
     unknown = sorted(set(changes) - set(way.TAKES))
     if unknown:
-        flag = unknown[0].replace("block_s", "block-seconds")
+        flag = unknown[0].replace("block_s", "block-seconds").replace("_", "-")
         raise InputError(f"--{flag} has no meaning for a bench {way.HOW}; leave it out")
     return replace(way.PLAN, **changes)
 
@@ -190,6 +197,7 @@ def _work(job: Job, timer: Timer, out: Path) -> Work:
             "card": job.card,
             "inputs": job.feeding.kind,
             "plan": job.plan,
+            **({"over": job.over} if job.over else {}),
             "host": {key: environment()[key] for key in ("machine", "processor", "cpus")},
             **timer.parameters,
         },
@@ -216,17 +224,18 @@ def _measured(job: Job, timer: Timer, folder: Path) -> Performance:
     performance.reasons += [why for m in performance.measurements for why in doubts_of(m)]
     performance.wrong = wrong_answers(performance.measurements)
     if timer.alternates:
-        performance.ratios = _ratios(job.subjects[0].label, performance.measurements)
+        performance.ratios = _ratios(job, performance.measurements)
     performance.status = "unstable" if performance.reasons else "ok"
     return performance
 
 
-def _ratios(first: str, measurements: Sequence[Measurement]) -> list[Ratio]:
-    """The first subject over each other one, where both answered right."""
+def _ratios(job: Job, measurements: Sequence[Measurement]) -> list[Ratio]:
+    """The ratios of all pairs that are asked for, where both answered right."""
     right = [m for m in measurements if not m.is_wrong]
     return [
         paired_ratio(a, b)
+        for pair in pairs_of([s.label for s in job.subjects], job.over)
         for a in right
         for b in right
-        if a.label == first != b.label and (a.batch, a.boundary) == (b.batch, b.boundary)
+        if (a.label, b.label) == pair and (a.batch, a.boundary) == (b.batch, b.boundary)
     ]

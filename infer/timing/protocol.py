@@ -21,12 +21,17 @@ from portproof.measurement import Measurement
 
 #: Calls of a block at most: a model of microseconds would fill the file with millions of figures.
 MOST_CALLS = 2000
+#: Starts of the processes where subjects are compared, and at most when a width is asked for.
+STARTS, MOST_STARTS = 10, 60
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long: blocks a subject and batch, seconds that a block should last, or counted calls;
-    warm-up calls; clients. A way of timing that takes not all of them names those in ``TAKES``.
+    warm-up calls; clients; starts of the processes, over which the blocks are spread (None: one a
+    block where subjects are compared); the half width that a ratio's interval should have, as a
+    fraction, for which starts are added. A way of timing that takes not all of them names those in
+    ``TAKES``.
     """
 
     blocks: int = 10
@@ -34,20 +39,39 @@ class Plan:
     iterations: int | None = None
     warmup: int | None = None
     clients: int = 1
+    starts: int | None = None
+    until_ci: float | None = None
 
     def calls(self, call_s: float) -> list[int]:
         """Counted calls of each block, for a client whose call takes so long."""
         if self.iterations is None:
             count = max(1, math.ceil(self.block_s / max(call_s, 1e-6)))
             return [min(MOST_CALLS, count)] * self.blocks
-        blocks = min(self.blocks, self.iterations)
-        return [self.iterations // blocks + (i < self.iterations % blocks) for i in range(blocks)]
+        return shares(self.iterations, min(self.blocks, self.iterations))
+
+    def started(self, subjects: int) -> int:
+        """How often the processes are started: the comparison of subjects needs it, one alone has
+        no ratio.
+        """
+        usual = STARTS if subjects > 1 else 1
+        blocks = min(self.blocks, self.iterations or self.blocks)
+        return min(self.starts or usual, blocks)
+
+
+def shares(total: int, parts: int) -> list[int]:
+    """A number in whole parts as equal as can be.
+
+    >>> shares(9, 4)
+    [3, 2, 2, 2]
+    """
+    return [total // parts + (i < total % parts) for i in range(parts)]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is timed: subjects at batches, with a model card and inputs, as long as the plan says;
-    ``devices``: the NPU chips of a board that work together.
+    ``devices``: the NPU chips of a board that work together; ``over``: the labels that the ratios
+    are over (none: the ratios are of the first subject, over each other one).
     """
 
     subjects: tuple[Subject, ...]
@@ -56,6 +80,7 @@ class Job:
     feeding: Feeding
     plan: Plan
     devices: tuple[int, ...] = ()
+    over: tuple[str, ...] = ()
 
     @property
     def fed(self) -> Feeding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from portproof.chips import board_rows
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
 from portproof.core.text import printable
-from portproof.measurement import Measurement, Performance, Ratio
+from portproof.measurement import WIDENED, Measurement, Performance, Ratio
 from portproof.rehearsal import MARK
 
 _HEAD = (
@@ -62,7 +62,11 @@ def table(performance: Performance) -> str:
         for row in rows
     ]
     ratios = map(_ratio, performance.ratios)
-    return "\n".join([*_mark(performance), *lines, *ratios, *_doubts(performance)])
+    widened = dict.fromkeys(m.label for m in performance.measurements if m.is_widened)
+    notes = (
+        f"{printable(label)}: {WIDENED}, so no rate of float16 arithmetic" for label in widened
+    )
+    return "\n".join([*_mark(performance), *lines, *notes, *ratios, *_doubts(performance)])
 
 
 def _mark(performance: Performance) -> list[str]:

@@ -17,7 +17,13 @@ from portproof.core.errors import InputError
 from portproof.core.files import write_bytes
 from portproof.core.text import printable
 from portproof.metrics.accuracy.score import Reading, is_simulated
-from portproof.metrics.paired.bounds import judge_loss, loss_bounds, mcnemar_p, samples_to_decide
+from portproof.metrics.paired.bounds import (
+    careful_bounds,
+    judge_loss,
+    mcnemar_p,
+    samples_range,
+    samples_to_decide,
+)
 from portproof.metrics.paired.doubt import doubt_of
 from portproof.metrics.paired.sides import Sides
 from portproof.outcome import Outcomes
@@ -48,7 +54,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     ``difference_pp`` and ``ci95_pp`` are port minus reference; ``gate_bound_pp`` and
     ``loss_lower_bound_pp`` bound the loss (reference minus port), each one-sided at 95 %.
     ``fixed``: wrong to right, ``broken``: right to wrong. ``samples_to_decide``: null when decided,
-    or when no number would. ``left_out``: samples of the label file that one side or both lack.
+    or when no number would; ``samples_range``: its 10th and 90th percentile, as far as these flips
+    tell the rates of flips. ``left_out``: samples of the label file that one side or both lack.
     ``doubt``: why the reference is no ground for a verdict, which is UNDECIDED then.
     """
 
@@ -68,6 +75,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     mcnemar_p: float
     agreement: float
     samples_to_decide: int | None
+    samples_range: tuple[int | None, int | None] | None = None
     left_out: int
     worst_flips: list[Flip]
     doubt: str | None = None
@@ -131,7 +139,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
             return f"UNDECIDED: {self.doubt}"
         needed = self.samples_to_decide
         more = (
-            f"about {needed} samples would decide"
+            f"about {needed} samples would decide{self._range_text()}"
             if needed
             else "no number of samples would decide: the observed loss is about the margin"
         )
@@ -139,6 +147,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
             f"UNDECIDED: the loss may be as high as {self.gate_bound_pp:.3f} points, {margin} is"
             f" not proved; {more}"
         )
+
+    def _range_text(self) -> str:
+        """How well the number is known: a few flips tell their rate badly."""
+        low, high = self.samples_range or (None, None)
+        if low is None:
+            return ""
+        return f" ({low} to {'no number' if high is None else high}, in 8 of 10 cases)"
 
 
 def _flip_text(flip: Flip) -> str:
@@ -215,10 +230,12 @@ def _comparison(sides: Sides, margin_pp: float, simulated: bool) -> Comparison:
     n = len(one)
     fixed, broken = _count(~one.right & other.right), _count(one.right & ~other.right)
     both_right = _count(one.right & other.right)
-    lower, upper = loss_bounds(fixed, broken, n)
-    low, high = loss_bounds(fixed, broken, n, confidence=0.975)
+    lower, upper = careful_bounds(fixed, broken, n)
+    low, high = careful_bounds(fixed, broken, n, confidence=0.975)
     doubt = doubt_of(one, classes)
     verdict = Verdict.UNDECIDED if doubt else judge_loss(fixed, broken, n, margin_pp / 100)
+    open_ = verdict is Verdict.UNDECIDED and not doubt
+    flips = fixed, broken, n, margin_pp / 100
     return Comparison(
         verdict=verdict,
         reference_accuracy=(both_right + broken) / n,
@@ -235,11 +252,8 @@ def _comparison(sides: Sides, margin_pp: float, simulated: bool) -> Comparison:
         broken=broken,
         mcnemar_p=mcnemar_p(fixed, broken),
         agreement=_count(one.predicted == other.predicted) / n,
-        samples_to_decide=(
-            samples_to_decide(fixed, broken, n, margin_pp / 100)
-            if verdict is Verdict.UNDECIDED and not doubt
-            else None
-        ),
+        samples_to_decide=samples_to_decide(*flips) if open_ else None,
+        samples_range=samples_range(*flips) if open_ else None,
         left_out=left_out,
         worst_flips=_worst_flips(one, other),
         doubt=doubt,

@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
         options.allow_mixed,
         options.allow_incomplete,
         options.boundary,
+        over=options.over,
     )
     speed = [judge(table, policy) for policy in options.policy]
     accuracy = _accuracy(options.accuracy) if options.accuracy else None

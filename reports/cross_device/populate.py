@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from portproof.core.arguments import pairs_of
 from portproof.core.errors import InputError
 from portproof.core.text import listed
 from portproof.logs.consistency import across
 from portproof.logs.logged import END_TO_END, Run
+from portproof.measurement import WIDENED
 from portproof.reports.cross_device.headline import headline
 from portproof.reports.cross_device.mixture import mixture, refuse_rehearsal_beside_measurement
 from portproof.reports.cross_device.table import Cell, Column, Table
@@ -34,11 +36,14 @@ def build(
     allow_mixed: bool = False,
     allow_incomplete: bool = False,
     boundary: str | None = None,
+    *,
+    over: Sequence[str] = (),
 ) -> Table:
     """The table of the runs of each label.
 
     ``chips``: chips on a card, by label; otherwise they come from the target of that name.
     ``boundary``: use the rates of that timing boundary, instead of the rate that each tool reports.
+    ``over``: the columns that the ratios are over.
     Raises :class:`InputError` when boundaries or rehearsed and measured figures would stand side by
     side, when a column would be empty (for another reason than wrong answers), or when two runs
     claim one cell.
@@ -56,7 +61,7 @@ def build(
     ]
     table = Table(
         columns=tuple(Column(d.label, d.chips, d.chips_from, d.cells) for d in drafts),
-        ratios=_pairs(list(runs)),
+        ratios=pairs_of(list(runs), over) if over else _pairs(list(runs)),
         notes=tuple(note for d in drafts for note in dict.fromkeys(d.notes)),
         left_out=tuple(sentence for d in drafts for sentence in d.left_out),
         warnings=tuple(_warnings(runs, allow_incomplete)),
@@ -151,6 +156,8 @@ def _place(draft: _Draft, run: Run, boundary: str | None) -> str | None:
         draft.notes.append(
             f"{draft.label}: answers not checked, its tool gives none when it is timed"
         )
+    if run.facts.get("widened"):
+        draft.notes.append(f"{draft.label}: {WIDENED}, so its rate shows no float16 arithmetic")
     if run.status == "incomplete":
         draft.notes.append(f"{draft.label} bs{batch}: the log of this figure is incomplete")
     if figure.recovered is not None:

@@ -20,7 +20,7 @@ from portproof.reports.port.junit import junit_xml
 from portproof.reports.port.languages import languages
 from portproof.reports.port.page import html_page
 from portproof.reports.port.write import draw, plots_beside
-from portproof.rundir.plan import table_boundary, table_columns
+from portproof.rundir.plan import table_boundary, table_columns, table_over
 
 Check = Callable[[Path], Iterator[Finding]]
 
@@ -47,7 +47,11 @@ def report_files(data: RunData) -> dict[str, Check]:
 def _table(data: RunData) -> Table:
     # The table names its sources as they were typed, relative to the run directory.
     with contextlib.chdir(data.root):
-        return build(columns(table_columns(data.files)), boundary=table_boundary(data.files))
+        return build(
+            columns(table_columns(data.files)),
+            boundary=table_boundary(data.files),
+            over=table_over(data.files),
+        )
 
 
 def _whole(name: str, text: Callable[[], str]) -> Check:

@@ -28,6 +28,7 @@ from portproof.proof.sidecar import SUFFIX, versions_of
 from portproof.reports.evidence import rechecks
 from portproof.reports.evidence.broken_seals import broken_seals, sealed_in
 from portproof.reports.evidence.chain import uncovered, walk
+from portproof.reports.evidence.challenge import Asked, Challenge, Course
 from portproof.reports.evidence.findings import (
     Finding,
     changed,
@@ -65,7 +66,8 @@ _SHOWN = 10
 
 class Verification(msgspec.Struct, frozen=True):
     """What was found. ``verdict``: ``CHANGED``, ``UNVERIFIED`` (a report could not be made again)
-    or ``UNCHANGED``; ``checked``: how much was looked at, by kind.
+    or ``UNCHANGED``; ``checked``: how much was looked at, by kind; ``challenge``: what was run
+    again.
     """
 
     verdict: str
@@ -73,6 +75,7 @@ class Verification(msgspec.Struct, frozen=True):
     changed: list[Finding]
     unverified: list[Finding]
     not_derived: list[Finding]
+    challenge: Challenge | None = None
 
     @property
     def text(self) -> str:
@@ -80,6 +83,7 @@ class Verification(msgspec.Struct, frozen=True):
         lines = list(_grouped(self.changed))
         lines += [f"UNVERIFIED   {f.file}: {f.what}" for f in self.unverified]
         lines += [f"not derived  {f.file}: {f.what}" for f in self.not_derived]
+        lines += self.challenge.lines if self.challenge else ()
         counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
         verdict = f"{len(self.changed)} changes" if self.changed else "nothing was changed"
         if self.unverified:
@@ -100,10 +104,17 @@ def _grouped(findings: list[Finding]) -> Iterator[str]:
             yield f"CHANGED      {len(found) - _SHOWN} more files in '{folder}': {what}"
 
 
-def verify(run_dir: Path) -> Verification:
-    """Verify a run directory; :class:`InputError` if the folder is not one."""
+def verify(run_dir: Path, asked: Asked | None = None) -> Verification:
+    """Verify a run directory; :class:`InputError` if the folder is not one. ``asked``: a challenge,
+    whose samples go through the port again first.
+    """
     findings = list(_settings(run_dir))
     chain = walk(run_dir)
+    challenge = None
+    if asked:
+        course = Course(run_dir, chain.stages, read_settings(run_dir), asked)
+        challenge = course.run()
+        findings += course.findings
     findings += [*chain.findings, *_rechecked(chain.stages, run_dir)]
     checked = {"files": chain.hashed, "stages": len(chain.stages)}
     stated, problem = _stated(run_dir)
@@ -127,14 +138,14 @@ def verify(run_dir: Path) -> Verification:
             checked["reports"] = len(checks) + 1
         except _UNREADABLE as error:
             findings.append(changed(REPORT, f"the reports cannot be made again: {error}"))
-    findings += _not_run_again(chain.stages)
+    repeated = {one.file for one in challenge.again} if challenge else set()
+    findings += _not_run_again([s for s in chain.stages if s.artefact not in repeated])
     unique = list(dict.fromkeys(findings))
-    by_kind = {
-        kind: [f for f in unique if f.kind == kind]
-        for kind in ("changed", "unverified", "not derived")
-    }
-    verdict = "UNVERIFIED" if by_kind["unverified"] else "UNCHANGED"
-    return Verification("CHANGED" if by_kind["changed"] else verdict, checked, *by_kind.values())
+    changes, doubts, rest = (
+        [f for f in unique if f.kind == kind] for kind in ("changed", "unverified", "not derived")
+    )
+    verdict = "CHANGED" if changes else "UNVERIFIED" if doubts else "UNCHANGED"
+    return Verification(verdict, checked, changes, doubts, rest, challenge)
 
 
 def _follows(finding: Finding, lost: set[str]) -> bool:

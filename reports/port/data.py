@@ -31,7 +31,7 @@ class RunData:
     ``files``: its layout and settings. ``stages``: in the order in which they ran. ``results``:
     label -> batch -> accuracy rows ``{"Top1 accuracy": "98.57%"}`` of ``result.json``.
     ``comparisons``, ``performances`` and ``boards`` (several chips of a board timed together): by
-    label.
+    label; of those timed in one alternation, the measurement is under the first one's.
     """
 
     files: RunDir
@@ -103,6 +103,18 @@ class RunData:
             merged |= stage.proof.versions
         return dict(sorted(merged.items(), key=lambda item: item[0].lower()))
 
+    @property
+    def ready(self) -> dict[str, Any]:
+        """The number of samples that were given ready, and their inputs in words; else empty."""
+        prep = self.stage(self.files.prep)
+        if prep is None or prep.proof.stage != "samples":
+            return {}
+        inputs = [
+            f"{name} ({dtype}, {' x '.join(map(str, shape))})"
+            for name, dtype, shape in prep.proof.parameters["inputs"]
+        ]
+        return {"count": prep.proof.facts["samples"], "inputs": ", ".join(inputs)}
+
     def stage(self, artefact: str) -> Stage | None:
         """The stage that made an artefact."""
         return next((s for s in self.stages if s.artefact == artefact), None)
@@ -133,7 +145,7 @@ def read_run(run_dir: Path) -> RunData:
         stages=read_stages(run_dir),
         results={side.label: _results(run, side) for side in (Side(REFERENCE), *run.compared)},
         comparisons=_there(run, run.compared, run.comparison, read_comparison),
-        performances=_there(run, run.timed, run.perf, read_performance),
+        performances=_there(run, run.benched, run.perf, read_performance),
         boards=_there(run, run.timed, run.board, read_performance),
         judgement=judge(run),
     )

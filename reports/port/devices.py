@@ -1,5 +1,5 @@
-"""What a report says of the devices: what a model file was made with, in which mode it was timed,
-and what the device's counters showed at that time.
+"""What a report says of the devices: what a model file was made with, in which mode and beside what
+it was timed, and what the device's counters showed at that time.
 """
 
 from __future__ import annotations
@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from portproof.measurement import Performance
+from portproof.measurement import Performance, Ratio
 from portproof.proof.lineage import Stage
 from portproof.reports.port.data import RunData
+from portproof.rundir.layout import REFERENCE
 
 #: Versions of a measurement that are no package of the host's environment, under the name that
 #: people use.
@@ -70,6 +71,23 @@ def devices_of(data: RunData) -> list[str]:
 def timed_by_trtexec(performance: Performance) -> bool:
     """Whether trtexec timed it, whose queries overlap."""
     return any(m.backend == "trtexec" for m in performance.measurements)
+
+
+def ratio_rows(performance: Performance) -> list[tuple[str, str, list[Ratio]]]:
+    """Each pair of labels that has ratios, and these by batch."""
+    pairs = dict.fromkeys((r.a, r.b) for r in performance.ratios)
+    return [(*pair, [r for r in performance.ratios if (r.a, r.b) == pair]) for pair in pairs]
+
+
+def ported(performance: Performance) -> list[str]:
+    """The labels that were timed, apart from the reference."""
+    labels = dict.fromkeys(m.label for m in performance.measurements)
+    return [label for label in labels if label != REFERENCE]
+
+
+def widened(performance: Performance) -> list[str]:
+    """The labels whose float16 file was computed in float32."""
+    return list(dict.fromkeys(m.label for m in performance.measurements if m.is_widened))
 
 
 def modes(performance: Performance) -> list[tuple[str, str]]:

@@ -27,8 +27,11 @@ from portproof.reports.port.devices import (
     made_with,
     model_stages,
     modes,
+    ported,
+    ratio_rows,
     timed_by_trtexec,
     tools_of,
+    widened,
 )
 from portproof.reports.port.figures import PERCENTILES, figures_of, per_board
 from portproof.reports.port.languages import TEMPLATES, languages
@@ -139,7 +142,9 @@ def _context(data: RunData, language: str) -> dict[str, Any]:
         "modes": modes,
         "counter_rows": lambda p: list(counter_rows(p)),
         "timed_by_trtexec": timed_by_trtexec,
-        "ratios": ratio_of,
+        "ratios": ratio_rows,
+        "ported": ported,
+        "widened": widened,
         "unchecked": unchecked,
         "speed": speed_table(data),
         "zoo_rows": list(zoo_rows(data)),
@@ -245,11 +250,6 @@ def unchecked(performance: Performance) -> list[str]:
     return list(dict.fromkeys(a.reason for a in known if a.ok is None and a.reason))
 
 
-def ratio_of(performance: Performance, label: str) -> list[Any]:
-    """The ratios of a label to the reference, by batch."""
-    return [r for r in performance.ratios if (r.a, r.b) == (label, REFERENCE)]
-
-
 def speed_table(data: RunData) -> str:
     """The comparison table that ``reports/table.py`` wrote, as Markdown; an empty string when it is
     not there.
@@ -285,7 +285,7 @@ def zoo_rows(data: RunData) -> Iterator[dict[str, Any]]:
         yield {
             "label": label,
             "batch": batch,
-            "data": data.settings.images,
+            "data": data.settings.images or ", ".join(data.settings.samples),
             "accuracy": ", ".join(tops) or "-",
             "rate": rates.get((label, batch)),
         }

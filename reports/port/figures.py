@@ -18,7 +18,6 @@ from portproof.chips import board_rows
 from portproof.measurement import Measurement, calls_needed
 from portproof.reports.port.data import RunData
 from portproof.rundir.gates import best_measured
-from portproof.rundir.layout import REFERENCE
 
 #: Percentiles that are stated, of measurements with enough calls.
 PERCENTILES = (50, 90, 99)
@@ -141,7 +140,7 @@ def _performance(data: RunData) -> Iterator[ReportFigure]:
             name = f"{prefix}/{r.a}:{r.b}/bs{r.batch}/{r.boundary}/ratio"
             how = "quotient of the rates; interval: jackknife over pairs of blocks"
             yield _figure(name, r.ratio, "1", file, how, r.ci95)
-        for name in (label, REFERENCE):
+        for name in dict.fromkeys(m.label for m in performance.measurements):
             best = best_measured(performance, name)
             if best is not None:
                 how = "the batch of the highest call rate"

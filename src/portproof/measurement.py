@@ -6,6 +6,7 @@ derived when it is asked for.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import statistics
@@ -43,6 +44,10 @@ class Answers(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
 
 
+#: How a backend says in ``provider`` that a float16 file is computed in float32, as on processors.
+WIDENED = "float16 computed in float32"
+
+
 class Measurement(msgspec.Struct, kw_only=True):
     """Times of calls of one model at one batch size and timing boundary.
 
@@ -56,7 +61,8 @@ class Measurement(msgspec.Struct, kw_only=True):
     ``streams``: inferences in flight at a time on the device. ``threads`` None: the runtime's own
     choice. ``counters``: the host's and the device's, by name with the unit. ``answers``: whether
     it answered right, None in files of before that was asked; wrong answers have no rate and no
-    latency, only raw blocks.
+    latency, only raw blocks. ``starts``: how many of the blocks were taken in each start of the
+    processes, in order; empty in files of before processes were started anew.
     """
 
     label: str
@@ -68,6 +74,7 @@ class Measurement(msgspec.Struct, kw_only=True):
     clients: int
     inputs: Literal["random", "zeros", "real"]
     blocks: list[list[float]]
+    starts: list[int] = msgspec.field(default_factory=list)
     first_calls: list[float] = msgspec.field(default_factory=list)
     warmup: list[float] = msgspec.field(default_factory=list)
     load_s: float | None = None
@@ -87,6 +94,13 @@ class Measurement(msgspec.Struct, kw_only=True):
     def is_wrong(self) -> bool:
         """Whether its answers were found to be wrong."""
         return self.answers is not None and self.answers.ok is False
+
+    @property
+    def is_widened(self) -> bool:
+        """Whether a float16 file was computed in float32, so that its rate shows no float16
+        arithmetic.
+        """
+        return WIDENED in (self.provider or "")
 
     @property
     def samples(self) -> list[float]:
@@ -147,7 +161,7 @@ def nearest_rank(ordered: Sequence[float], percent: float) -> float:
 
 class Ratio(msgspec.Struct, kw_only=True):
     """``a``'s rate over ``b``'s at one batch and boundary, with a 95 % interval (None when there
-    are too few blocks to give one).
+    are too few starts of the processes to give one).
     """
 
     a: str
@@ -158,60 +172,83 @@ class Ratio(msgspec.Struct, kw_only=True):
     ci95: tuple[float, float] | None
 
 
-#: Fewer pairs of blocks give no interval.
-LEAST_PAIRS = 4
+#: Fewer starts give no interval. Below _RANKED the ranks alone cannot reach 95 %.
+LEAST_STARTS, _RANKED = 4, 6
 
 
 def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
-    """``a``'s rate over ``b``'s, of one run, batch and boundary, from blocks taken in pairs.
+    """``a``'s rate over ``b``'s, of one run, batch and boundary, from starts taken in pairs.
 
-    The ratio is the quotient of the two rates (:attr:`Measurement.images_per_second`). Its 95 %
-    interval is Student's t on the logarithm with the delete-one-pair jackknife's standard error
-    (Efron & Tibshirani 1993, chapter 11). The pair of neighbouring blocks is the unit that is left
-    out: calls within a block depend on each other, so the number of calls would promise too narrow
-    an interval, and what disturbs both blocks of a pair cancels. :class:`InputError` when the two
-    are not comparable or one has no rate.
+    A process keeps an offset for as long as it lives (the layout of its memory, the placement of
+    its threads), so the start is the unit of the statistics, as in Kalibera & Jones, "Rigorous
+    benchmarking in reasonable time" (ISMM 2013), and what is compared in a start are the medians of
+    its calls, which a passing load does not bend (Touati, Worms & Briais, "The Speedup-Test",
+    2013).
+    The ratio is the Hodges-Lehmann estimate over the logarithms of the starts' ratios; its 95 %
+    interval inverts Wilcoxon's signed-rank test, exactly (Hollander & Wolfe 1999, section 3.3).
+    Where two equal models are timed in turn the logarithms are symmetric about 0, which is all that
+    the interval asks for; no outlier can move it far. With 4 or 5 starts it is Student's t.
+    :class:`InputError` when the two are not comparable or one has no times.
     """
     if (a.batch, a.boundary) != (b.batch, b.boundary):
         raise InputError(
             f"'{a.label}' (batch {a.batch}, {a.boundary}) and '{b.label}' (batch {b.batch},"
             f" {b.boundary}) have no common ratio"
         )
-    pairs = [pair for pair in zip(a.blocks, b.blocks, strict=False) if all(pair)]
-    if not pairs or a.images_per_second is None or b.images_per_second is None:
+    mine, theirs = _medians(a), _medians(b)
+    if not mine or not theirs:
         raise InputError(
             f"'{a.label}' over '{b.label}' at batch {a.batch}: one of them has no timed call, or"
             " wrong answers"
         )
-    theta = math.log(a.images_per_second / b.images_per_second)
+    scale = math.log(a.clients / b.clients)
+    logs = [scale + math.log(y / x) for x, y in zip(mine, theirs, strict=False)]
+    walsh = sorted((x + y) / 2 for i, x in enumerate(logs) for y in logs[i:])
+    known = len(logs) >= LEAST_STARTS and a.starts and b.starts
+    interval = _interval(logs, walsh) if known else None
     return Ratio(
         a=a.label,
         b=b.label,
         batch=a.batch,
         boundary=a.boundary,
-        ratio=math.exp(theta),
-        ci95=_interval(theta, a, b, len(pairs)),
+        ratio=math.exp(statistics.median(walsh)),
+        ci95=interval and (math.exp(interval[0]), math.exp(interval[1])),
     )
 
 
-def _interval(
-    theta: float, a: Measurement, b: Measurement, pairs: int
-) -> tuple[float, float] | None:
-    if pairs < LEAST_PAIRS:
-        return None
-    from scipy.special import stdtrit
-
-    left_out = [math.log(_rate_without(a, i) / _rate_without(b, i)) for i in range(pairs)]
-    centre = statistics.fmean(left_out)
-    error = math.sqrt((pairs - 1) / pairs * sum((t - centre) ** 2 for t in left_out))
-    half = float(stdtrit(pairs - 1, 0.975)) * error
-    return math.exp(theta - half), math.exp(theta + half)
+def _medians(measurement: Measurement) -> list[float]:
+    """The median call of each start, in seconds; of each block where the starts are not known."""
+    if measurement.is_wrong:
+        return []
+    blocks, medians = iter(measurement.blocks), []
+    for count in measurement.starts or [1] * len(measurement.blocks):
+        calls = [s for block in itertools.islice(blocks, count) for s in block]
+        medians += [statistics.median(calls)] if calls else []
+    return medians
 
 
-def _rate_without(measurement: Measurement, block: int) -> float:
-    """The rate of all blocks but one."""
-    kept = [s for i, calls in enumerate(measurement.blocks) if i != block for s in calls]
-    return measurement.clients * measurement.batch * len(kept) / sum(kept)
+def _interval(logs: Sequence[float], walsh: Sequence[float]) -> tuple[float, float]:
+    if len(logs) < _RANKED:
+        from scipy.special import stdtrit
+
+        centre, count = statistics.fmean(logs), len(logs)
+        half = float(stdtrit(count - 1, 0.975)) * statistics.stdev(logs) / math.sqrt(count)
+        return centre - half, centre + half
+    outside = _ranks_outside(len(logs))
+    return walsh[outside], walsh[-1 - outside]
+
+
+def _ranks_outside(count: int) -> int:
+    """How many Walsh averages of ``count`` values lie below the exact 95 % interval: the most whose
+    signed-rank sum has a probability of at most 2.5 %.
+
+    >>> [_ranks_outside(n) for n in (6, 10, 20)]  # Hollander & Wolfe, table A.4
+    [0, 8, 52]
+    """
+    ways: list[int] = [1]  # in how many ways ranks 1 to n add up to each sum
+    for rank in range(1, count + 1):
+        ways = [x + y for x, y in zip(ways + [0] * rank, [0] * rank + ways, strict=True)]
+    return sum(40 * below <= 1 << count for below in itertools.accumulate(ways)) - 1
 
 
 class Performance(msgspec.Struct, kw_only=True):
@@ -259,6 +296,10 @@ def performance_from(data: Any, name: str) -> Performance:
     performance = record_from(data, Performance, SCHEMA, what, remedy)
     if not any("scope" in measurement for measurement in data["measurements"]):
         _set_scopes(performance.measurements)
+    if not any(m.starts for m in performance.measurements):
+        # Intervals of one start hold nothing of what differs between processes: too narrow.
+        for ratio in performance.ratios:
+            ratio.ci95 = None
     return performance
 
 

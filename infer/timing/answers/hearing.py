@@ -29,12 +29,15 @@ class Hearing:
 
     def take(self, sides: Sequence[tuple[Subject, Team]], batch: int) -> None:
         """Ask the workers of each subject what they answered at a batch, one subject after the
-        other.
+        other. Those of a later start add what they answered to the inputs that are timed.
         """
+        if len(sides[0][1].starts) > 1:
+            for subject, team in sides:
+                self._heard[subject.label][batch].workers += self._evidence(team, singles=False)
+            return
         for subject, team in sides:
             singles = 1 not in self._batches and not self._has_singles(subject.label)
-            found: list[Evidence | None] = ask(team.workers, "evidence", singles)
-            evidence = [e for e in found if e is not None]
+            evidence = self._evidence(team, singles)
             loaded = team.loaded[0]
             rounding = arithmetic(loaded.precision, loaded.device, loaded.provider)
             self._heard.setdefault(subject.label, {})[batch] = Witnessed(
@@ -49,6 +52,11 @@ class Hearing:
         )
         for subject, team in sides:
             self._question_again(subject, team, batch)
+
+    @staticmethod
+    def _evidence(team: Team, singles: bool) -> list[Evidence]:
+        found: list[Evidence | None] = ask(team.workers, "evidence", singles)
+        return [e for e in found if e is not None]
 
     def _question_again(self, subject: Subject, team: Team, batch: int) -> None:
         """A subject that nobody else vouches for and whose answers never vary may give its first

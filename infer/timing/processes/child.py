@@ -129,12 +129,13 @@ class Server:
             memory_before_bytes=before,
         )
 
-    def warm_up(self, count: int | None) -> Warm:
+    def warm_up(self, count: int | None, asks: bool = True) -> Warm:
         """``count`` calls, or as many as it takes to settle. Those that the answers are judged by
-        come first, and are the first window where no number was given.
+        come first, and are the first window where no number was given; without ``asks`` there are
+        none.
         """
         assert self._session is not None
-        asked = self._witness.ask() if self._witness else []
+        asked = self._witness.ask() if self._witness and asks else []
         calls: list[float] = asked if count is None else []
         medians = [statistics.median(calls)] if calls else []
         began = time.perf_counter()

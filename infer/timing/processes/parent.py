@@ -19,6 +19,9 @@ _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from"
     " portproof.infer.timing.processes.child import serve; serve(int(sys.argv[2]))"
 )
+#: Bytes that the environment grows by from start to start; a prime, so that it meets every place of
+#: a page.
+_PADDING_STEP = 1237
 _TAIL_LINES = 20
 _PATIENCE_S = 3.0
 
@@ -28,13 +31,17 @@ class Worker:
     threads, and some one context a process.
     """
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, padding: int = 0) -> None:
         self.label = label
+        # The size of the environment moves the stack, and with it what shares a cache line:
+        # Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", 2009.
+        environment = {**os.environ, "PORTPROOF_PADDING": "x" * padding}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         self._pipe, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, json.dumps(sys.path), str(theirs.fileno())],
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
@@ -102,13 +109,16 @@ class Worker:
 
 
 @contextlib.contextmanager
-def workers_of(labels: Sequence[str]) -> Iterator[list[Worker]]:
-    """One process a label, all of them ended at the end, whatever happens."""
+def workers_of(labels: Sequence[str], start: int = 0) -> Iterator[list[Worker]]:
+    """One process a label, all of them ended at the end, whatever happens. ``start``: how often
+    they were started before; who is first and where their memory lies differ from start to start.
+    """
     workers: list[Worker] = []
+    order = labels if start % 2 == 0 else labels[::-1]
     try:
-        for label in labels:
-            workers.append(Worker(label))
-        yield workers
+        for label in order:
+            workers.append(Worker(label, (start * _PADDING_STEP + len(workers)) % 4096))
+        yield workers if start % 2 == 0 else workers[::-1]
     finally:
         for worker in workers:
             worker.hang_up()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -65,9 +65,10 @@ def check(facts: DocumentFacts) -> Iterator[Answer]:
     for grid in facts.grids:
         yield from _tops(facts, grid, tables[0] if len(tables) == 1 else None)
         if pairs := _paired(grid):
-            yield from _compared(facts, pairs, _samples_above(facts, grid))
+            above = _samples_above(facts, grid)
+            yield from _compared(facts, pairs, above, [table.line for table in tables])
     if pairs := _pairs_in_text(facts):
-        yield from _compared(facts, pairs, None)
+        yield from _compared(facts, pairs, None, [pairs.line])
 
 
 def _tops(facts: DocumentFacts, grid: Grid, pairs: _Pairs | None) -> Iterator[Answer]:
@@ -169,14 +170,20 @@ def _samples_above(facts: DocumentFacts, grid: Grid) -> int | None:
     return None
 
 
-def _compared(facts: DocumentFacts, pairs: _Pairs, samples: int | None) -> Iterator[Answer]:
-    """The number of samples, both accuracies and their difference, against the counts."""
+def _compared(
+    facts: DocumentFacts, pairs: _Pairs, samples: int | None, tables: Sequence[int]
+) -> Iterator[Answer]:
+    """The number of samples, both accuracies and their difference, against the counts. A sentence
+    between two comparisons is about the table that is nearer: ``tables`` has the lines of all.
+    """
     if samples is not None:
         yield _samples(samples, pairs, pairs.line)
     if not pairs.samples:
         return
     first = max(0, pairs.line - _NEAR)
     for number, line in enumerate(facts.document.lines[first : pairs.line + _NEAR], start=first):
+        if min(tables, key=lambda other: abs(other - number)) != pairs.line:
+            continue
         if both := _BOTH.search(line):
             yield _samples(int(both[3]), pairs, number)
             reference, port = pairs.both + pairs.only_column, pairs.both + pairs.only_row

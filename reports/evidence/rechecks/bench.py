@@ -54,6 +54,10 @@ def _ratios(file: str, performance: Performance) -> Iterator[Finding]:
             missing = "of measurements that are not there, or whose answers are wrong"
             yield changed(file, f"ratios[{at}] is {missing}")
             continue
+        if not (a.starts and b.starts):
+            old = "was measured in one start of the processes: bench again for its interval"
+            yield not_derived(file, f"ratios[{at}] {old}")
+            continue
         stated, derived = msgspec.to_builtins(ratio), msgspec.to_builtins(paired_ratio(a, b))
         yield from differences(file, stated, derived, f"ratios[{at}]")
 

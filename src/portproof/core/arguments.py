@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from portproof.core.errors import EXIT_BAD_INPUT, exit_with, say_error
+from portproof.core.errors import EXIT_BAD_INPUT, InputError, exit_with, say_error
 
 
 class Parser(argparse.ArgumentParser):
@@ -97,6 +97,18 @@ def not_negative(text: str) -> int:
     return value
 
 
+def share(text: str) -> float:
+    """A share between 0 and 1, written in percent.
+
+    >>> share("1%"), share("0.5%")
+    (0.01, 0.005)
+    """
+    value = float(text.removesuffix("%")) / 100
+    if not text.endswith("%") or not 0 < value < 1:
+        raise argparse.ArgumentTypeError("a percentage such as 1% was expected")
+    return value
+
+
 def run_stage(
     parser: Callable[[], Parser],
     work: Callable[[argparse.Namespace], int],
@@ -114,3 +126,24 @@ def run_stage(
         return work(parser().parse_args(arguments))
 
     exit_with(main)
+
+
+def pairs_of(labels: Sequence[str], over: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs that ``--over`` asks for: every label over each of ``over``, but of these only over
+    those before it; without it the first over each other one. :class:`InputError` for a label that
+    is not there.
+
+    >>> pairs_of(["port", "int8", "eager"], ["eager", "port"])
+    (('port', 'eager'), ('int8', 'eager'), ('int8', 'port'))
+    """
+    unknown = [base for base in over if base not in labels]
+    if unknown:
+        raise InputError(f"--over names '{unknown[0]}', the labels are {', '.join(labels)}")
+    if not over:
+        return tuple((labels[0], other) for other in labels[1:])
+    return tuple(
+        (label, base)
+        for at, base in enumerate(over)
+        for label in labels
+        if label not in over[: at + 1]
+    )

@@ -30,6 +30,16 @@ def configure(quiet: bool = False, log_json: bool = False) -> None:
     _settings.quiet, _settings.as_json = quiet, log_json
 
 
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Quiet inside: of work that is a detail of other work, which says how far it is."""
+    before, _settings.quiet = _settings.quiet, True
+    try:
+        yield
+    finally:
+        _settings.quiet = before
+
+
 def say(sentence: str) -> None:
     """One line for people (or one JSON object); nothing when quiet."""
     if _settings.quiet:

@@ -1,9 +1,10 @@
-"""The processor: ONNX Runtime executes the model."""
+"""The processor: the target's backend executes the model, ONNX Runtime reduces its precision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from portproof import backend as backends
 from portproof.health.host import Check, Host, needs
 from portproof.target import Target
 
@@ -13,4 +14,7 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
     yield Check(
         target.name, "device", True, f"the processor of this host, {host.processors} of them"
     )
-    yield needs(target, "infer", [host.package("onnxruntime", "ort")])
+    packages = backends.find(target.backend).PACKAGES
+    yield needs(target, "infer", [host.package(name, target.backend) for name in packages])
+    if target.precision != "fp32":
+        yield needs(target, "quantize", [host.package("onnxruntime", "convert")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_TOOL, EXIT_UNDECIDED
-from portproof.measurement import Boundary, Performance, Ratio, read_performance
+from portproof.measurement import WIDENED, Boundary, Performance, Ratio, read_performance
 from portproof.policy import policy_about
 from portproof.rundir.layout import REFERENCE, RunDir, Side
 from portproof.rundir.plan import task_of
@@ -44,8 +44,9 @@ class Judgement:
     @property
     def text(self) -> str:
         """The gates and the verdict, a line each."""
+        width = max((6, *(len(g.label) for g in self.gates)))
         rows = [
-            f"{g.label:<6} {g.name:<9} {g.verdict or 'not judged':<10} {g.reason}"
+            f"{g.label:<{width}} {g.name:<9} {g.verdict or 'not judged':<10} {g.reason}"
             for g in self.gates
         ]
         return "\n".join([*rows, f"verdict: {self.word}"])
@@ -71,7 +72,7 @@ def speed_gate(run: RunDir, side: Side) -> Gate:
     if not perf.is_file():
         return Gate(label, "speed", None, "there is no measurement")
     performance = read_performance(perf)
-    if wrong := _wrong(performance, run.perf(side)):
+    if wrong := _wrong(_about(performance, performance.wrong, label), run.perf(side)):
         return Gate(label, "speed", Verdict.FAIL, wrong)
     best = best_measured(performance, label)
     ratio = next((r for r in performance.ratios if best and _is_between(r, label, best[0])), None)
@@ -80,10 +81,10 @@ def speed_gate(run: RunDir, side: Side) -> Gate:
     interval = "" if ratio.ci95 is None else f" ({ratio.ci95[0]:.2f} to {ratio.ci95[1]:.2f})"
     reason = (
         f"best {best[1]:.1f} images/s at batch {best[0]}, {ratio.ratio:.2f}{interval} times"
-        f" {REFERENCE}"
+        f" {REFERENCE}{_widened(performance, label)}"
     )
-    if performance.status == "unstable":
-        reason = f"{reason}; {_doubts(performance, run.perf(side))}"
+    if doubts := _about(performance, performance.reasons, label):
+        reason = f"{reason}; {_doubts(doubts, run.perf(side))}"
         return Gate(label, "speed", Verdict.UNSTABLE, reason)
     return Gate(label, "speed", _speed_verdict(ratio), reason)
 
@@ -96,7 +97,7 @@ def device_speed_gate(run: RunDir, side: Side) -> Gate:
     if not perf.is_file():
         return Gate(label, "speed", None, "there is no measurement")
     performance = read_performance(perf)
-    if wrong := _wrong(performance, run.perf(side)):
+    if wrong := _wrong(performance.wrong, run.perf(side)):
         return Gate(label, "speed", Verdict.FAIL, wrong)
     best = best_measured(performance, label, "device") or best_measured(performance, label)
     reached = "no rate was measured"
@@ -106,7 +107,7 @@ def device_speed_gate(run: RunDir, side: Side) -> Gate:
         reason = f"{reached}, simulated: nothing was measured"
         return Gate(label, "speed", Verdict.UNDECIDED, reason)
     if performance.status == "unstable":
-        reason = f"{reached}; {_doubts(performance, run.perf(side))}"
+        reason = f"{reached}; {_doubts(performance.reasons, run.perf(side))}"
         return Gate(label, "speed", Verdict.UNSTABLE, reason)
     policy = policy_about(side.name)
     how = f"portproof table {label}={run.perf(side)} OTHER=LOGS"
@@ -115,19 +116,27 @@ def device_speed_gate(run: RunDir, side: Side) -> Gate:
     return Gate(label, "speed", Verdict.UNDECIDED, reason)
 
 
-def _wrong(performance: Performance, perf: str) -> str | None:
+def _wrong(wrong: list[str], perf: str) -> str | None:
     """The first of the wrong answers, which have no speed, and how many more there are."""
-    if not performance.wrong:
+    if not wrong:
         return None
-    more = len(performance.wrong) - 1
+    more = len(wrong) - 1
     also = f" (and {more} more, in {perf})" if more else ""
-    return f"wrong answers have no speed: {performance.wrong[0]}{also}"
+    return f"wrong answers have no speed: {wrong[0]}{also}"
 
 
-def _doubts(performance: Performance, perf: str) -> str:
+def _about(performance: Performance, sentences: list[str], label: str) -> list[str]:
+    """The sentences that concern a label: those about others timed in the same alternation, but
+    not the reference, do not. A sentence begins with the label that it is about.
+    """
+    others = {m.label for m in performance.measurements} - {label, REFERENCE}
+    return [s for s in sentences if not s.startswith(tuple(f"{other}, " for other in others))]
+
+
+def _doubts(reasons: list[str], perf: str) -> str:
     """The first reason why the clock cannot be trusted, and how many more there are."""
-    more = len(performance.reasons) - 1
-    return "".join(performance.reasons[:1]) + (f" (and {more} more, in {perf})" if more > 0 else "")
+    more = len(reasons) - 1
+    return "".join(reasons[:1]) + (f" (and {more} more, in {perf})" if more > 0 else "")
 
 
 def best_measured(
@@ -141,6 +150,11 @@ def best_measured(
     ]
     measured = [(batch, rate) for batch, rate in rates if rate is not None]
     return max(measured, key=lambda pair: pair[1], default=None)
+
+
+def _widened(performance: Performance, label: str) -> str:
+    widened = any(m.is_widened for m in performance.measurements if m.label == label)
+    return f" ({WIDENED})" if widened else ""
 
 
 def _is_between(ratio: Ratio, label: str, batch: int) -> bool:

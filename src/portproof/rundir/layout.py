@@ -118,6 +118,31 @@ class RunDir:
         """Every side that is timed, apart from the reference."""
         return tuple(side for target in self.targets for side in self.sides_of(target))
 
+    @functools.cached_property
+    def alternated(self) -> tuple[Side, ...]:
+        """The sides that are timed in alternation with the reference, all in one bench."""
+        return tuple(side for side in self.timed if side.is_in_alternation)
+
+    @functools.cached_property
+    def benched(self) -> tuple[Side, ...]:
+        """The sides with a measurement file of their own: the first of those in alternation has
+        that of all of them.
+        """
+        return tuple(side for side in self.timed if side not in self.alternated[1:])
+
+    @property
+    def bases(self) -> list[str]:
+        """The labels that those in alternation are set against: the reference, and each side in
+        fp32 whose backend runs lower precisions too.
+        """
+        known = [side.target for side in self.alternated if side.target]
+        reduced = {target.backend for target in known if target.precision != "fp32"}
+        return [REFERENCE] + [
+            side.label
+            for side, target in zip(self.alternated, known, strict=True)
+            if target.precision == "fp32" and target.backend in reduced
+        ]
+
     def side(self, label: str) -> Side:
         """The side of a label that this port has."""
         sides = (Side(REFERENCE), *self.timed)
@@ -165,8 +190,9 @@ class RunDir:
         return f"{self.folder(side, batch)}/perf_vision_batchsize_{batch}_device_{device}.txt"
 
     def perf(self, side: Side) -> str:
-        """The measurement of a side."""
-        return f"{side.label}/perf.json"
+        """The file with the measurement of a side."""
+        holder = self.alternated[0] if side in self.alternated else side
+        return f"{holder.label}/perf.json"
 
     def board(self, side: Side) -> str:
         """The measurement of all chips of a board together."""

@@ -43,8 +43,9 @@ def steps(run: RunDir, workers: int | None = None) -> Iterator[Step]:
         yield from vendor_of(target).benches(run, target)
     boundary = table_boundary(run)
     chosen = ["--boundary", boundary] if boundary else []
-    table = words(*table_columns(run), *chosen, "--out", run.table)
-    timed = tuple(map(run.perf, run.timed))
+    over = ["--over", ",".join(bases)] if (bases := table_over(run)) else []
+    table = words(*table_columns(run), *chosen, *over, "--out", run.table)
+    timed = tuple(map(run.perf, run.benched))
     yield Step("table", "table", table, reads=timed, show=True, reports=True)
     compared = tuple(map(run.comparison, run.compared))
     yield Step("report", "report", (".",), reads=(*compared, *timed), reports=True)
@@ -54,6 +55,8 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
     """From the weights and the images to the ONNX file and the samples."""
     weights, images, card = run.settings.weights, run.settings.images, run.settings.model
     spread = ("--workers", workers) if workers else ()
+    if run.settings.samples:
+        yield _ready(run)
     yield Step(
         "export",
         "export",
@@ -63,6 +66,8 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
         portable=True,
         imports=("torch",),
     )
+    if run.settings.samples:
+        return
     yield Step(
         "preprocess",
         "preprocess",
@@ -78,6 +83,19 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
         words("bin", run.prep, run.info, *size),
         reads=(run.prep,),
         makes=(run.info,),
+    )
+
+
+def _ready(run: RunDir) -> Step:
+    """Samples that are ready are checked before anything long runs."""
+    given, root = run.settings.samples, run.settings.samples_root
+    return Step(
+        "samples",
+        "samples",
+        words(*given, "--model", run.settings.model, "--root", root, "--out", run.prep, run.info),
+        reads=given,
+        makes=(run.prep, run.info),
+        portable=True,
     )
 
 
@@ -134,6 +152,19 @@ def infer(
     )
 
 
+def reduce(run: RunDir, side: Side, precision: str) -> Step:
+    """The ONNX file of a lower precision; int8 is calibrated on samples of the port."""
+    model = run.reduced(precision)
+    return Step(
+        f"reduce {side.label}",
+        "quantize",
+        words(run.onnx, model, "--precision", precision, "--info", run.info),
+        reads=(run.onnx, run.info),
+        makes=(model,),
+        portable=True,
+    )
+
+
 def measured(run: RunDir, side: Side, batch: int) -> Iterator[Step]:
     """The steps that make the figures of an accuracy run."""
     steps: Iterator[Step] = task_of(run).measure(run, side, batch)
@@ -169,6 +200,13 @@ def table_boundary(run: RunDir) -> Boundary | None:
     """
     alone = [vendor_of(target).BOUNDARY == "device" for target in run.targets]
     return "device" if all(alone) else "call" if any(alone) else None
+
+
+def table_over(run: RunDir) -> list[str]:
+    """The columns that the table's ratios are over; none: the table's own choice, where one side at
+    most was timed in alternation with the reference.
+    """
+    return run.bases if len(run.alternated) > 1 else []
 
 
 def sample_size(prep: Path) -> tuple[int, int]:

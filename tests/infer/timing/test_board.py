@@ -31,9 +31,8 @@ def team(label: str, chips: int) -> Team:
     workers: Any = [SimpleNamespace(pid=100 + i) for i in range(chips)]
     watches = [Watch(f"npu:{i}", None) for i in range(chips)]
     warm = [Warm([0.25], True, 0.25)] * chips
-    return Team(
-        label, 8, workers, [loaded] * chips, warm, [2, 2], watches, [[block] * chips for _ in "12"]
-    )
+    blocks = [[block] * chips for _ in "12"]
+    return Team(label, 8, workers, [loaded] * chips, [warm], [2, 2], watches, [2], blocks)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from portproof.measurement import (
@@ -16,7 +17,7 @@ from portproof.measurement import (
     write_performance,
     wrong_answers,
 )
-from portproof.rundir.gates import best_measured, judge
+from portproof.rundir.gates import best_measured, judge, speed_gate
 from portproof.rundir.layout import RunDir
 from portproof.rundir.plan import table_columns
 from portproof.rundir.settings import Settings
@@ -79,6 +80,28 @@ def test_the_worst_of_the_deciding_gates(
     (tmp_path / "compare.json").write_text(json.dumps(COMPARED | {"verdict": verdict}))
     measured(tmp_path, ci95, status)
     assert judge(RunDir(tmp_path, settings(gate))).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("about", "verdict"), [("ort_int8", "PASS"), ("ort", None), ("eager", None)]
+)
+def test_what_is_said_of_another_column_of_the_alternation_is_not_held_against_this_one(
+    tmp_path: Path, about: str, verdict: str | None
+) -> None:
+    measured(tmp_path, (1.4, 1.6))
+    path = tmp_path / "ort/perf.json"
+    performance = read_performance(path)
+    other = msgspec.structs.replace(performance.measurements[0], label="ort_int8")
+    performance.measurements.append(other)
+    sentence = f"{about}, batch 1: so it is"
+    performance.wrong = [sentence]
+    write_performance(path, performance)
+    side = RunDir(tmp_path, settings("speed")).compared[0]
+    run = RunDir(tmp_path, settings("speed"))
+    assert speed_gate(run, side).verdict == (verdict or "FAIL")
+    performance.wrong, performance.reasons, performance.status = [], [sentence], "unstable"
+    write_performance(path, performance)
+    assert speed_gate(run, side).verdict == (verdict or "UNSTABLE")
 
 
 def test_a_failed_tool_is_worse_than_any_verdict(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def _run(measurement: Measurement, performance: Performance, source: str, line: 
         },
     )
     run.facts["measured_chips"] = measurement.chips
+    run.facts["widened"] = measurement.is_widened
     run.facts["answers"] = _answers(measurement)
     if performance.status == "unstable":
         run.warnings += [

@@ -18,5 +18,7 @@ A vendor's module has:
 ``boards(run, target)``
     whether the chips of a board are timed together too;
 ``lacking()``
-    if steps of it need a device: which program of the device this host lacks (empty: none).
+    if steps of it need a device: which program of the device this host lacks (empty: none);
+``check(target)``
+    if some of its targets can never run on this host: :class:`InputError`, before anything runs.
 """

@@ -1,12 +1,18 @@
-"""The processor of this host: a backend runs the ONNX file, in turn with the reference."""
+"""The processor of this host: backends run the ONNX file, or one of lower precision, in turn with
+each other and with the reference.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from portproof import backend as backends
+from portproof.core.errors import MissingPackageError
 from portproof.measurement import Boundary
+from portproof.proof.sidecar import versions_of
 from portproof.rundir.layout import REFERENCE, RunDir, Side
-from portproof.rundir.plan import batch_words, infer, measured
+from portproof.rundir.plan import batch_words, infer, measured, reduce
 from portproof.rundir.settings import Settings
 from portproof.rundir.step import VERDICTS, Step, words
 from portproof.target import Target
@@ -17,27 +23,49 @@ CAN_REHEARSE = True
 
 
 def sides(settings: Settings, target: Target) -> list[Side]:
-    """One side, named after the backend."""
-    return [Side(target.backend, target)]
+    """One side, named after the backend, and the precision where that is not fp32."""
+    precision = "" if target.precision == "fp32" else f"_{target.precision}"
+    return [Side(f"{target.backend}{precision}", target)]
+
+
+def check(target: Target) -> None:
+    """:class:`InputError` when the backend's package is not on this host."""
+    for package in backends.find(target.backend).PACKAGES:
+        if package not in versions_of([package]):
+            raise MissingPackageError(package, f"the target '{target.name}'", target.backend)
 
 
 def steps(run: RunDir, target: Target) -> Iterator[Step]:
-    """Infer the whole set."""
-    side, batch = run.sides_of(target)[0], run.accuracy_batch
-    yield infer(run, side, run.onnx, batch, backend=side.label)
+    """Reduce the precision if there is one to reduce, and infer the whole set."""
+    side, batch, model = run.sides_of(target)[0], run.accuracy_batch, run.reduced(target.precision)
+    if model != run.onnx:
+        yield reduce(run, side, target.precision)
+    packages = backends.find(target.backend).PACKAGES
+    yield replace(infer(run, side, model, batch, backend=target.backend), imports=packages)
     yield from measured(run, side, batch)
 
 
 def benches(run: RunDir, target: Target) -> Iterator[Step]:
-    """Time every batch in turn with the reference."""
-    side, weights = run.sides_of(target)[0], run.settings.weights
-    subjects = f"{side.label}={side.label}:{run.onnx}", f"{REFERENCE}={REFERENCE}:{weights}"
+    """Time every batch of all sides in turn with the reference, in one bench: only what was timed
+    in one alternation has a ratio. Beside int8, inputs are real, since its ranges are those of
+    samples; so are samples that are ready, since a token id drawn at random need not be one.
+    """
+    sides, weights = run.alternated, run.settings.weights
+    if target != sides[0].target:
+        return
+    models = {side.label: run.reduced(_target(side).precision) for side in sides}
+    subjects = [f"{side.label}={_target(side).backend}:{models[side.label]}" for side in sides]
+    over = ("--over", ",".join(run.bases)) if len(sides) > 1 else ()
+    inputs = ("--info", run.info) if len({*models.values()}) > 1 or run.settings.samples else ()
     yield Step(
-        f"bench {side.label}",
+        f"bench {sides[0].label}",
         "bench",
-        words(*subjects, *batch_words(run), "--model", run.settings.model, "--out", run.perf(side)),
-        reads=(run.onnx, weights),
-        makes=(run.perf(side),),
+        words(
+            *(*subjects, f"{REFERENCE}={REFERENCE}:{weights}", *batch_words(run)),
+            *("--model", run.settings.model, *inputs, *over, "--out", run.perf(sides[0])),
+        ),
+        reads=(*dict.fromkeys(models.values()), *inputs[1:], weights),
+        makes=(run.perf(sides[0]),),
         accepted=VERDICTS,
     )
 
@@ -45,3 +73,8 @@ def benches(run: RunDir, target: Target) -> Iterator[Step]:
 def boards(run: RunDir, target: Target) -> bool:
     """A processor is timed as a whole."""
     return False
+
+
+def _target(side: Side) -> Target:
+    assert side.target is not None  # the reference is no side of a target
+    return side.target

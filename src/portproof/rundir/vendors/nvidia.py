@@ -10,7 +10,7 @@ from portproof.core.shell import find_program
 from portproof.host.tensorrt_versions import PROGRAM_FOLDERS
 from portproof.measurement import Boundary
 from portproof.rundir.layout import RunDir, Side
-from portproof.rundir.plan import batch_words, infer, measured
+from portproof.rundir.plan import batch_words, infer, measured, reduce
 from portproof.rundir.settings import Settings
 from portproof.rundir.step import VERDICTS, Step, words
 from portproof.target import Target
@@ -31,14 +31,7 @@ def steps(run: RunDir, target: Target) -> Iterator[Step]:
     model = run.reduced(precision)
     if precision != "fp32":
         # The file has the precision for every version of TensorRT: 11 takes it from nowhere else.
-        yield Step(
-            f"reduce {side.label}",
-            "quantize",
-            words(run.onnx, model, "--precision", precision, "--info", run.info),
-            reads=(run.onnx, run.info),
-            makes=(model,),
-            portable=True,
-        )
+        yield reduce(run, side, precision)
     yield Step(
         f"convert {side.label}",
         "onnx2trt",
