@@ -165,8 +165,8 @@ def _corners(boxes: Array, settings: Settings, where: Placement) -> Array:
     if settings.relative:
         if where.input_size is None:
             raise InputError(
-                "relative boxes are shares of the model's input, whose size is not known: give"
-                " 'size' in 'frame', or a model card"
+                "relative boxes are shares of an image whose size is not known: give a truth with"
+                " sizes"
             )
         height, width = where.input_size
         corners = corners * np.array([width, height, width, height], corners.dtype)

@@ -61,6 +61,10 @@ class Frame(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     rounding: Literal["half_even", "truncate", "half_up"] = "half_even"
     ratio: bool = False
 
+    def __post_init__(self) -> None:
+        if self.rule == "none" and self.size is not None:
+            raise ValueError("`size`: with the rule 'none' nothing is brought back; take it out")
+
 
 class Boxes(Settings, tag="boxes", kw_only=True, frozen=True):
     """Detections, from separate outputs ``boxes`` (N, 4), ``scores`` (N) or (N, C) and ``labels``
@@ -68,7 +72,8 @@ class Boxes(Settings, tag="boxes", kw_only=True, frozen=True):
 
     A row is 4 + C numbers (``columns: classes``), 5 + C with an objectness before the classes
     (``objectness``), or 6: box, score, label (``score_label``). ``transposed``: the output is (4 +
-    C, N). ``format`` is that of a box; ``relative``: in shares of the model's input. ``activation``
+    C, N). ``format`` is that of a box; ``relative``: in shares of the model's input (of
+    the original image, if the rule of ``frame`` is none). ``activation``
     is put on raw scores; ``background``: a class that is none. A detection has a score over
     ``score_threshold``. ``multi_label``: every class of a row may be one; otherwise its best.
 
