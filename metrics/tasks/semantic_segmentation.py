@@ -53,7 +53,8 @@ def contribution(prediction: NDArray[np.int64], truth: Mask) -> Contribution:
             f" {_MOST_CLASSES - 1} were expected; is the output one of ids?"
         )
     groups = (said[said == true], said, true)
-    size = max((int(group.max()) + 1 for group in groups if group.size), default=0)
+    highest = np.concatenate([said, true]).max(initial=-1)
+    size = int(highest) + 1
     pixels = np.stack([np.bincount(group, minlength=size) for group in groups], axis=1)
     classes = np.flatnonzero(pixels.any(axis=1))
     return {"class": classes.astype(np.int64), "pixels": pixels[classes].astype(np.int64)}

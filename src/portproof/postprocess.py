@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 import msgspec
 
 from portproof.core.yamlfile import data_file, load_yaml
-from portproof.recipe import Pixels
+from portproof.recipe import Pixels, Positive
 
 Output: TypeAlias = (
     Annotated[int, msgspec.Meta(ge=1)] | Annotated[str, msgspec.Meta(min_length=1)] | None
@@ -255,20 +255,27 @@ class Keypoints(Boxes, tag="keypoints", kw_only=True, frozen=True):
     points: Output
 
 
+class Regions(Settings, tag="regions", kw_only=True, frozen=True):
+    """Regions of text from a map of probabilities (height, width), as PaddleOCR's ``DBPostProcess``
+    finds quadrangles (Liao et al. 2020): what is over ``threshold`` hangs together; the smallest
+    rectangle around it stays if its mean is at least ``box_threshold``, and grows on every side by
+    its area times ``unclip_ratio`` over its length. Rectangles with a side under ``min_side`` are
+    left out (under ``min_side`` + 2 when they have grown).
+    """
+
+    output: Output = None
+    threshold: float = 0.3
+    box_threshold: float = 0.6
+    unclip_ratio: Positive = 1.5
+    min_side: float = 3.0
+    max_regions: Count = 1000
+    frame: Frame | None = None
+
+
 Postprocess: TypeAlias = (
-    Boxes
-    | LabelMap
-    | Ctc
-    | Classes
-    | Tags
-    | Spans
-    | Text
-    | Image
-    | Embedding
-    | LogProbabilities
-    | Masks
-    | Keypoints
-)
+    Boxes | LabelMap | Ctc | Classes | Tags | Spans | Text | Image | Embedding | LogProbabilities
+    | Masks | Keypoints | Regions
+)  # fmt: skip
 
 
 def kind_of(settings: Postprocess) -> str:

@@ -35,6 +35,7 @@ KINDS: dict[str, list[dict[str, Any]]] = {
     "spans": [{"start": 1, "end": 2, "null_threshold": 0.0}],
     "text": [{"vocabulary": "v.txt", "output": 1}, {"vocabulary": "v.txt", "scores": True}],
     "image": [{"output": 1}, {"output": 1, "layout": "HWC", "scale": [1, 2, 3]}],
+    "regions": [{"output": 1, "frame": {"rule": "stretch"}}],
     "embedding": [{"output": 1}],
     "log_probabilities": [{"output": 1}, {"output": 1, "values": "probabilities"}],
 }
