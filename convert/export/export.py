@@ -194,7 +194,8 @@ def _job(card: Card, weights: Path, target: Path, request: ExportRequest) -> Wor
     parameters = {
         key: facts[key] for key in ("builder", "options", "inputs", "outputs")
     } | msgspec.to_builtins(request)
-    parameters["recipe"] = msgspec.to_builtins(card.preprocessing)
+    if card.recipe:
+        parameters["recipe"] = msgspec.to_builtins(card.preprocessing)
     return Work(
         "export",
         target,
@@ -243,7 +244,9 @@ def _trace(traced: Traced, request: ExportRequest) -> tuple[Remark, ...]:
 
 
 def _describe(model: onnx.ModelProto, card: Card, request: ExportRequest) -> None:
-    """Say in the file where its input is normalised."""
+    """Say in the file where its input is normalised, as far as the card knows."""
+    if not card.recipe:
+        return
     entry = model.metadata_props.add()
     entry.key = METADATA_KEY
     entry.value = msgspec.json.encode(normalisation_by(card.preprocessing, request.fold)).decode()
@@ -286,5 +289,9 @@ def _facts(
         "samples_checked": sum(batches),
         "probes": probes,
         "simplified": simplified,
-        FACT: msgspec.to_builtins(normalisation_by(card.preprocessing, request.fold)),
+        **(
+            {FACT: msgspec.to_builtins(normalisation_by(card.preprocessing, request.fold))}
+            if card.recipe
+            else {}
+        ),
     }

@@ -45,9 +45,11 @@ def sample_inputs(card: Card, count: int, seed: int = 0) -> Feeds:
     alike), normal random values for anything else.
     """
     rng = np.random.default_rng(seed)
-    recipe = card.preprocessing
+    recipe = card.preprocessing if card.recipe else None
     return {
-        spec.name: _samples(spec, recipe if _is_image(spec, recipe) else None, count, rng)
+        spec.name: _samples(
+            spec, recipe if recipe and _is_image(spec, recipe) else None, count, rng
+        )
         for spec in card.inputs
     }
 

@@ -37,7 +37,9 @@ def write_card(text: str, out: Path) -> None:
         return
     work.begin()
     card = resolve_card(text)
-    card = msgspec.structs.replace(card, recipe=card.preprocessing, path=None)
+    card = msgspec.structs.replace(
+        card, recipe=card.preprocessing if card.recipe else None, path=None
+    )
     data = {key: value for key, value in as_data(card).items() if value is not None}
     write_text(out, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     read_card(out)

@@ -103,6 +103,18 @@ class RunData:
             merged |= stage.proof.versions
         return dict(sorted(merged.items(), key=lambda item: item[0].lower()))
 
+    @property
+    def ready(self) -> dict[str, Any]:
+        """The number of samples that were given ready, and their inputs in words; else empty."""
+        prep = self.stage(self.files.prep)
+        if prep is None or prep.proof.stage != "samples":
+            return {}
+        inputs = [
+            f"{name} ({dtype}, {' x '.join(map(str, shape))})"
+            for name, dtype, shape in prep.proof.parameters["inputs"]
+        ]
+        return {"count": prep.proof.facts["samples"], "inputs": ", ".join(inputs)}
+
     def stage(self, artefact: str) -> Stage | None:
         """The stage that made an artefact."""
         return next((s for s in self.stages if s.artefact == artefact), None)

@@ -285,7 +285,7 @@ def zoo_rows(data: RunData) -> Iterator[dict[str, Any]]:
         yield {
             "label": label,
             "batch": batch,
-            "data": data.settings.images,
+            "data": data.settings.images or ", ".join(data.settings.samples),
             "accuracy": ", ".join(tops) or "-",
             "rate": rates.get((label, batch)),
         }

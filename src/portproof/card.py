@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from portproof.core import plugins
+from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_file, load_yaml, names_in
 from portproof.postprocess import Postprocess
 from portproof.recipe import Recipe, find_recipe
@@ -60,7 +61,8 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     (relative to the card's folder); ``options`` are its keyword arguments, for settings that are
     not in the weights (``transform_input`` of Inception v3).
 
-    ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself.
+    ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself. A
+    model of another input than one picture may have none: its samples are given ready.
     ``task`` is ``classification`` or one of ``metrics/tasks``. These have, too: ``postprocess``
     (see :mod:`portproof.postprocess`; a record, a file's name, or ``FILE.py:decode`` beside the
     card); ``metric``, the figure that is judged (the task's first without it); ``margin``, what it
@@ -73,7 +75,7 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     builder: Annotated[str, msgspec.Meta(pattern=r"^(timm:|torchvision:|.*\.py:).+")]
     inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
-    recipe: Recipe | str
+    recipe: Recipe | str | None = None
     options: dict[Name, bool | int | float | str] = {}
     task: str = "classification"
     weights: Weights = Weights()
@@ -100,6 +102,8 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
                 f" {', '.join(names_in('recipes'))}"
             )
         if len(self.inputs) == 1 and len(self.inputs[0].shape) == 3:
+            if self.recipe is None:
+                raise ValueError("`recipe` is missing: the only input is a picture")
             wanted, given = self.preprocessing.shape, tuple(self.inputs[0].shape)
             if wanted != given:
                 raise ValueError(
@@ -115,7 +119,12 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
     @property
     def preprocessing(self) -> Recipe:
-        """The recipe, looked up when the card only names it."""
+        """The recipe, looked up when the card only names it; :class:`InputError` without one."""
+        if self.recipe is None:
+            raise InputError(
+                f"the model card '{self.name}' has no recipe: give it one, or the samples ready"
+                " ('portproof port --samples', 'portproof infer --info')"
+            )
         return find_recipe(self.recipe) if isinstance(self.recipe, str) else self.recipe
 
 

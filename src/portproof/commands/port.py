@@ -25,9 +25,7 @@ def parser() -> Parser:
         help="where the model is ported to, a name in catalog/targets (default: cpu)",
     )
     p.add_card_option()
-    p.add_argument("--weights", metavar="FILE", help="the trained weights, .pth")
-    p.add_argument("--images", metavar="DIR", help="the validation images")
-    p.add_argument("--labels", metavar="FILE", help="one line an image: file name, class")
+    _add_data_options(p)
     p.add_argument(
         "--run-dir",
         metavar="DIR",
@@ -62,6 +60,20 @@ def parser() -> Parser:
     _add_ascend_options(p)
     p.add_progress_options()
     return p
+
+
+def _add_data_options(p: Parser) -> None:
+    p.add_argument("--weights", metavar="FILE", help="the trained weights, .pth")
+    p.add_argument("--images", metavar="DIR", help="the validation images")
+    p.add_values(
+        "--samples",
+        metavar="INFO_OR_DIR",
+        help=(
+            "instead of images, samples that are ready: an info list (the inputs of a sample have"
+            " one index), or one list or folder of .bin files for each input of the card"
+        ),
+    )
+    p.add_argument("--labels", metavar="FILE", help="one line an image: file name, class")
 
 
 def _add_ascend_options(p: Parser) -> None:

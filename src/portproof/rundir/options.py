@@ -15,6 +15,7 @@ from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file, existing_folder
 from portproof.core.yamlfile import data_folder
+from portproof.manifest import read_info
 from portproof.rundir.layout import vendor_of
 from portproof.rundir.settings import FILE, Settings, read_settings
 from portproof.target import Target, find_target, target_names
@@ -89,28 +90,76 @@ def _settings(options: argparse.Namespace, run_dir: Path) -> Settings:
         "gate": options.gate,
     }
     _check_targets(common)
-    given: dict[str, Any] = {
-        name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)
-    }
+    given = _given(options)
     held = read_settings(run_dir) if (run_dir / FILE).is_file() else None
     for name in common["targets"]:
         if not held or name not in held.targets:
             check_host(find_target(name))
-    if held and (set(given) == {"labels"} if held.demonstration else len(given) < len(_NEEDED)):
+    if held and (set(given) == {"labels"} if held.demonstration else _is_part(given)):
         # Begun on another host: what was given there is in the run directory, and may not be on
         # this host.
         return msgspec.structs.replace(held, **common, **given)
     if not given:
         return _demonstration(common)
-    missing = [f"--{name}" for name in _NEEDED if name not in given]
+    needed = [n for n in _NEEDED if n != "images" or "samples" not in given]
+    missing = [f"--{name}" for name in needed if name not in given]
     if missing:
         raise InputError(
             f"{' and '.join(missing)} must be given too (or none of"
             f" {', '.join('--' + n for n in _NEEDED)}, for the demonstration)"
         )
-    existing_folder(options.images, "--images")
+    if options.images:
+        existing_folder(options.images, "--images")
     existing_file(options.labels, "--labels")
     return Settings(**card_settings(options.model) | given | common)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The model and its data, as far as they were given; :class:`InputError` for images and samples
+    that are ready.
+    """
+    given: dict[str, Any] = {
+        name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)
+    }
+    if not options.samples:
+        return given
+    if options.images:
+        raise InputError("--images and --samples were both given: give one of them")
+    for name in options.samples:
+        if not os.path.exists(name):
+            raise InputError(
+                f"--samples '{name}' is not there: an info list or a folder of .bin files was"
+                " expected"
+            )
+    given["samples"] = tuple(map(os.path.abspath, options.samples))
+    given["samples_root"] = _root_of(given["samples"])
+    return given
+
+
+def _is_part(given: dict[str, Any]) -> bool:
+    return (
+        not {"model", "weights", "labels"} <= given.keys()
+        or not {"images", "samples"} & given.keys()
+    )
+
+
+def _root_of(samples: tuple[str, ...]) -> str:
+    """Where relative paths in the lists begin: the working directory, or the folder of the first
+    list, whichever has its first file.
+    """
+    lists = [name for name in samples if os.path.isfile(name)]
+    first = read_info(lists[0])[0].files[0] if lists else ""
+    if not first or os.path.isabs(first):
+        return "."
+    folders = [os.getcwd(), os.path.dirname(lists[0])]
+    found = next((f for f in folders if os.path.isfile(os.path.join(f, first))), None)
+    if found is None:
+        raise InputError(
+            f"info list '{lists[0]}': its first file '{first}' is neither under the working"
+            f" directory '{folders[0]}' nor under the list's folder '{folders[1]}'; start where the"
+            " paths begin, or write absolute ones"
+        )
+    return found
 
 
 def _check_targets(chosen: dict[str, Any]) -> None:

@@ -55,6 +55,8 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
     """From the weights and the images to the ONNX file and the samples."""
     weights, images, card = run.settings.weights, run.settings.images, run.settings.model
     spread = ("--workers", workers) if workers else ()
+    if run.settings.samples:
+        yield _ready(run)
     yield Step(
         "export",
         "export",
@@ -64,6 +66,8 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
         portable=True,
         imports=("torch",),
     )
+    if run.settings.samples:
+        return
     yield Step(
         "preprocess",
         "preprocess",
@@ -79,6 +83,19 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
         words("bin", run.prep, run.info, *size),
         reads=(run.prep,),
         makes=(run.info,),
+    )
+
+
+def _ready(run: RunDir) -> Step:
+    """Samples that are ready are checked before anything long runs."""
+    given, root = run.settings.samples, run.settings.samples_root
+    return Step(
+        "samples",
+        "samples",
+        words(*given, "--model", run.settings.model, "--root", root, "--out", run.prep, run.info),
+        reads=given,
+        makes=(run.prep, run.info),
+        portable=True,
     )
 
 

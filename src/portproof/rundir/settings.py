@@ -20,19 +20,23 @@ FILE = ROOT_MARK
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The settings of a port. Paths are absolute, or relative to the run directory when inside it.
 
-    ``task``: of the model card. ``output``: the number of the output that is judged, from 1; None:
-    the model's only one. ``demonstration``: the model, the images and the labels are made by
-    the run itself. ``batches``: sizes to bench. ``margin_pp``: the accuracy loss that is allowed,
-    in percentage points. ``gate``: which gates decide the verdict. For Ascend targets: ``runner``
-    executes the model (``om`` or a vendor tool) on ``devices``, ``tune`` tunes the operators before
-    the conversion, ``rehearse`` simulates the device and its tools.
+    ``samples``: instead of images, info lists or folders of samples that are ready;
+    ``samples_root``: where relative paths in the lists begin. ``task``: of the model card.
+    ``output``: the number of the output that is judged, from 1; None: the model's only one.
+    ``demonstration``: the model, the images and the labels are made by the run itself.
+    ``batches``: sizes to bench. ``margin_pp``: the accuracy loss that is allowed, in percentage
+    points. ``gate``: which gates decide the verdict. For Ascend targets: ``runner`` executes the
+    model (``om`` or a vendor tool) on ``devices``, ``tune`` tunes the operators before the
+    conversion, ``rehearse`` simulates the device and its tools.
     """
 
     schema: str = SCHEMA
     targets: tuple[str, ...]
     model: str
     weights: str
-    images: str
+    images: str = ""
+    samples: tuple[str, ...] = ()
+    samples_root: str = "."
     labels: str
     batches: tuple[int, ...]
     margin_pp: float = 1.0

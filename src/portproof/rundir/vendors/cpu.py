@@ -47,7 +47,8 @@ def steps(run: RunDir, target: Target) -> Iterator[Step]:
 
 def benches(run: RunDir, target: Target) -> Iterator[Step]:
     """Time every batch of all sides in turn with the reference, in one bench: only what was timed
-    in one alternation has a ratio. Beside int8, inputs are real: its ranges are those of samples.
+    in one alternation has a ratio. Beside int8, inputs are real, since its ranges are those of
+    samples; so are samples that are ready, since a token id drawn at random need not be one.
     """
     sides, weights = run.alternated, run.settings.weights
     if target != sides[0].target:
@@ -55,7 +56,7 @@ def benches(run: RunDir, target: Target) -> Iterator[Step]:
     models = {side.label: run.reduced(_target(side).precision) for side in sides}
     subjects = [f"{side.label}={_target(side).backend}:{models[side.label]}" for side in sides]
     over = ("--over", ",".join(run.bases)) if len(sides) > 1 else ()
-    inputs = ("--info", run.info) if len({*models.values()}) > 1 else ()
+    inputs = ("--info", run.info) if len({*models.values()}) > 1 or run.settings.samples else ()
     yield Step(
         f"bench {sides[0].label}",
         "bench",
