@@ -1,5 +1,5 @@
-"""What the steps of a port say on stderr, passed on as it comes, and each warning once: packages and
-runtimes give the same ones in every step that loads them.
+"""What the steps of a port say on stderr, passed on as it comes, and each warning once: packages
+and runtimes give the same ones in every step that loads them.
 """
 
 from __future__ import annotations
