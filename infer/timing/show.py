@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from portproof.chips import board_rows
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
 from portproof.core.text import printable, said_once
-from portproof.measurement import WIDENED, Measurement, Performance, Ratio
+from portproof.measurement import WIDENED, Measurement, Performance, Ratio, board_rows
 from portproof.rehearsal import MARK
 
 _HEAD = (

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from portproof.chips import board_rows
 from portproof.core.errors import InputError
-from portproof.infer.timing.ratio import paired_ratio
+from portproof.infer.timing.speed_ratio import paired_ratio
 from portproof.logs.read import read
 from portproof.measurement import (
     CALLS_BEYOND,
     Measurement,
     Performance,
+    board_rows,
     calls_needed,
     nearest_rank,
     read_performance,

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from portproof.core.errors import InputError
-from portproof.infer.timing.ratio import paired_ratio
+from portproof.infer.timing.speed_ratio import paired_ratio
 from portproof.measurement import (
     Measurement,
     Performance,
