@@ -190,7 +190,7 @@ def _work(sides: TaskSides, figure: Figure, margin: float, out: Path, simulated:
         inputs |= files
         parameters |= facts
     return Work(
-        "compare-task",
+        "compare_task",
         out,
         inputs=inputs,
         parameters=parameters,

@@ -31,7 +31,7 @@ def begin(run: RunDir) -> Iterator[str]:
     if labels.is_file():
         with labels.open("rb") as file:
             count = sum(1 for line in file if line.strip())
-        yield from _outlook(count, run.settings.margin_pp / 100)
+        yield from _outlook(count, (run.settings.margin_pp or 1.0) / 100)
 
 
 def _check_output(card: Card, output: int | None) -> None:
