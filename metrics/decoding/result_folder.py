@@ -85,7 +85,7 @@ def _input_of(card: Card | None) -> tuple[Recipe | None, tuple[int, int] | None]
     """The recipe, and (height, width) of the first input."""
     if card is None:
         return None, None
-    recipe = card.preprocessing
+    recipe = None if card.recipe is None else card.preprocessing
     shape = card.inputs[0].shape
     size = None
     if len(shape) == 3:
