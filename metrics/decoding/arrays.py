@@ -60,8 +60,14 @@ def without_batch(array: Array, axes: int) -> Array:
     return array
 
 
-def shaped(array: Array, axes: int, what: str, expected: str) -> Array:
+def shaped(
+    array: Array, axes: int, what: str, expected: str, *, may_be_empty: bool = False
+) -> Array:
     """The array with so many axes; :class:`InputError` says which form was expected."""
+    if not array.size and not may_be_empty:
+        raise InputError(
+            f"the output of the {what} is empty, {expected} was expected; run the inference again"
+        )
     array = without_batch(array, axes)
     if array.ndim != axes:
         raise InputError(

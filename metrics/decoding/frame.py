@@ -50,7 +50,7 @@ def placement(sample: Sample, frame: Frame | None) -> Placement:
     :class:`InputError` when neither says it, or when the original size is not known.
     """
     if frame is not None and frame.rule == "none":
-        return Placement(input_size=frame.size or sample.input_size)
+        return Placement(input_size=sample.size)
     if frame is None and sample.recipe is None:
         raise InputError(
             "how the image was put into the model's input is not known: give 'frame' in the"

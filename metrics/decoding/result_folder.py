@@ -50,7 +50,8 @@ class ResultFolder(Mapping[str, Any]):
             for i, output in enumerate(self._outputs)
         }
         self._warn(sample, arrays)
-        return self._decoder.decode(arrays, self._sample(sample))
+        with np.errstate(all="ignore"):  # outputs may hold anything; NaN has been warned of
+            return self._decoder.decode(arrays, self._sample(sample))
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._outputs[0].files.ids))

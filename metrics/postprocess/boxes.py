@@ -96,7 +96,7 @@ def _parts(settings: Settings, outputs: Outputs) -> tuple[Array, Array, Array | 
 
 
 def _rows(array: Array, settings: Settings, least: int) -> Array:
-    table = shaped(array, 2, "detections", "rows of a box and scores")
+    table = shaped(array, 2, "detections", "rows of a box and scores", may_be_empty=True)
     table = as_float(table.T if settings.transposed else table)
     if table.shape[1] < least:
         raise _wrong(table, f"rows of at least {least} numbers")
@@ -116,14 +116,16 @@ def _looks_turned(table: Array) -> bool:
 
 
 def _separate(settings: Settings, outputs: Outputs) -> tuple[Array, Array, Array | None]:
-    boxes = shaped(output_of(outputs, settings.boxes, "boxes"), 2, "boxes", "(N, 4)")
+    given = output_of(outputs, settings.boxes, "boxes")
+    boxes = shaped(given, 2, "boxes", "(N, 4)", may_be_empty=True)
     scores = as_float(output_of(outputs, settings.scores, "scores"))
     count = len(boxes)
     if boxes.shape[1] != 4:
         raise _wrong(boxes, "(N, 4)")
     if scores.size == count:
         scores = scores.reshape(count, 1)
-    scores = _activated(shaped(scores, 2, "scores", f"({count}, classes) or ({count},)"), settings)
+    form = f"({count}, classes) or ({count},)"
+    scores = _activated(shaped(scores, 2, "scores", form, may_be_empty=True), settings)
     if len(scores) != count:
         raise InputError(
             f"the output of the boxes has {count} rows and that of the scores {len(scores)}; they"
@@ -163,8 +165,8 @@ def _corners(boxes: Array, settings: Settings, where: Placement) -> Array:
     if settings.relative:
         if where.input_size is None:
             raise InputError(
-                "relative boxes are shares of the model's input, whose size is not known: give"
-                " 'size' in 'frame', or a model card"
+                "relative boxes are shares of an image whose size is not known: give a truth with"
+                " sizes"
             )
         height, width = where.input_size
         corners = corners * np.array([width, height, width, height], corners.dtype)
@@ -174,7 +176,7 @@ def _corners(boxes: Array, settings: Settings, where: Placement) -> Array:
 def _candidates(settings: Settings, boxes: Array, scores: Array, labels: Array | None) -> Found:
     """Every class of a row whose score is over the threshold, or its best."""
     if labels is not None:
-        rows = np.flatnonzero(scores[:, 0] > settings.score_threshold)
+        rows = np.flatnonzero((scores[:, 0] > settings.score_threshold) & np.isfinite(labels))
         whole = np.rint(labels[rows]).astype(np.int64)
         return Found(boxes[rows], scores[rows, 0], whole, rows)
     first = 1 if settings.background == "first" else 0

@@ -17,7 +17,7 @@ def decoder(settings: Classes, folder: Path) -> Decode:
 
     def decode(outputs: Outputs, sample: Sample) -> int:
         array = output_of(outputs, settings.output, "classes")
-        scores = shaped(array if array.ndim else array.reshape(1), 1, "classes", "(classes,)")
+        scores = shaped(np.atleast_1d(array), 1, "classes", "(classes,)")
         best = scores.argmax() if scores.size > 1 else scores[0] > settings.threshold
         return int(mapped(np.array([best]), settings.class_ids, "output")[0])
 

@@ -24,7 +24,8 @@ def decoder(settings: Keypoints, folder: Path) -> Decode:
         where = placement(sample, settings.frame)
         found = detected(settings, outputs, where)
         points = output_of(outputs, settings.points, "points")
-        points = shaped(points, 3, "points", "(N, K, 3) or (N, K, 2)").astype(np.float64)
+        points = shaped(points, 3, "points", "(N, K, 3) or (N, K, 2)", may_be_empty=True)
+        points = points.astype(np.float64)
         if points.shape[2] not in (2, 3):
             raise InputError(
                 f"the output of the points has the shape {tuple(points.shape)}, (N, K, 3) or (N, K,"

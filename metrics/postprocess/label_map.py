@@ -24,8 +24,8 @@ from portproof.postprocess import Frame, LabelMap
 
 PREDICTION = "label_map"
 
-#: Scores that are resized at a time, in numbers: 64 MB of float32.
-_AT_ONCE = 1 << 24
+#: Scores that are resized at a time, in numbers: 16 MB of float32.
+_AT_ONCE = 1 << 22
 
 Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
 
@@ -146,10 +146,12 @@ def _linear(size: int, given: int) -> Weights:
 
 
 def _bilinear(scores: Array, down: Any, across: Weights) -> Array:
+    """Across first, once for each row that is needed, and then down."""
     left, right, share = across
     top, bottom, depth = down
-    upper, lower = scores[:, top], scores[:, bottom]
-    a = upper[:, :, left] * (1 - share) + upper[:, :, right] * share
-    b = lower[:, :, left] * (1 - share) + lower[:, :, right] * share
-    mixed: Array = a * (1 - depth[:, None]) + b * depth[:, None]
+    first, last = int(top.min()), int(bottom.max()) + 1
+    rows = scores[:, first:last]
+    wide = rows.take(left, axis=2) * (1 - share) + rows.take(right, axis=2) * share
+    upper, lower = wide.take(top - first, axis=1), wide.take(bottom - first, axis=1)
+    mixed: Array = upper * (1 - depth[:, None]) + lower * depth[:, None]
     return mixed

@@ -43,7 +43,9 @@ def decoder(settings: Masks, folder: Path) -> Decode:
             stack = stack[0]
         if stack.ndim == 4 and stack.shape[1] == 1:
             stack = stack[:, 0]
-        stack = shaped(as_float(stack), 3, "masks", "(N, height, width)")
+        stack = shaped(as_float(stack), 3, "masks", "(N, height, width)", may_be_empty=True)
+        if not stack[:1].size and found.rows.size:
+            raise InputError("the output of the masks is empty; run the inference again")
         if found.rows.size and int(found.rows.max()) >= len(stack):
             raise InputError(
                 f"the output of the masks has {len(stack)} masks, and there are more boxes; name"

@@ -35,8 +35,9 @@ def decoder(settings: Text, folder: Path) -> Decode:
                     f" vocabulary has {len(vocabulary)}; give the model's own vocabulary"
                 )
             array = scores.argmax(axis=1)
-        ids = _until_stop(shaped(array, 1, "text", "ids (tokens,)"), len(vocabulary), settings)
-        return _joined([vocabulary[i] for i in ids], settings.join)
+        ids = shaped(array, 1, "text", "ids (tokens,)", may_be_empty=True)
+        kept = _until_stop(ids, len(vocabulary), settings)
+        return _joined([vocabulary[i] for i in kept], settings.join)
 
     return decode
 

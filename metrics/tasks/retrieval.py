@@ -51,10 +51,18 @@ def join(predictions: Mapping[str, Vector], truth: Truth) -> Mapping[str, Any]:
         )
     names = list(gallery)
     table = _stacked([predictions[name] for name in names])
+    identities = np.array([gallery[name].identity for name in names])
+    cameras = np.array([gallery[name].camera for name in names])
+    at = {name: place for place, name in enumerate(names)}
     ranked: dict[str, Any] = {}
     for name in predictions:
         if name in truth.samples:
-            ranked[name] = _ranked(name, predictions[name], truth, names, table)
+            who = truth.samples[name]
+            same = identities == who.identity
+            hidden = same & (cameras == who.camera) if who.camera else np.zeros(len(names), bool)
+            if name in at:
+                hidden[at[name]] = True
+            ranked[name] = _ranked(name, predictions[name], table, same, hidden)
         elif name not in gallery:
             ranked[name] = None  # refused by whoever asked, by its name
     return ranked
@@ -102,22 +110,18 @@ def _stacked(vectors: list[Vector]) -> NDArray[np.float64]:
 
 
 def _ranked(
-    name: str, vector: Vector, truth: Truth, names: list[str], table: NDArray[np.float64]
+    name: str,
+    vector: Vector,
+    table: NDArray[np.float64],
+    same: NDArray[np.bool_],
+    hidden: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
+    """The gallery without what is hidden, by distance."""
     if len(vector) != table.shape[1]:
         raise InputError(
             f"the embedding of '{name}' has {len(vector)} numbers, and the gallery's"
             f" {table.shape[1]}; they have to be one model's"
         )
-    who: Who = truth.samples[name]
-    gallery: Mapping[str, Who] = truth.facts["gallery"]
-    same = np.array([gallery[other].identity == who.identity for other in names])
-    hidden = np.array(
-        [
-            other == name or (bool(who.camera) and is_same and gallery[other].camera == who.camera)
-            for other, is_same in zip(names, same, strict=True)
-        ]
-    )
     distance = ((table - vector.astype(np.float64)) ** 2).sum(axis=1)
     distance = np.where(np.isnan(distance), np.inf, distance)
     order = np.lexsort((same, distance))

@@ -21,6 +21,8 @@ FIGURES = (
     Figure("pixel_accuracy"),
     Figure("mean_accuracy", chance=0.0),
 )
+#: As a mask of 16 bits has them.
+_MOST_CLASSES = 1 << 16
 
 
 def read_truth(path: Path) -> Truth:
@@ -45,13 +47,17 @@ def contribution(prediction: NDArray[np.int64], truth: Mask) -> Contribution:
             f"the mask has the class {int(true.max())}, and the truth has {truth.classes} classes,"
             " from 0; correct the masks, or 'ignore' and 'classes' in their truth.yaml"
         )
-    classes, places = np.unique(np.concatenate([said, true]), return_inverse=True)
-    first, second = places[: said.size], places[said.size :]
-    counts = [
-        np.bincount(found, minlength=len(classes))
-        for found in (first[first == second], first, second)
-    ]
-    return {"class": classes.astype(np.int64), "pixels": np.stack(counts, axis=1).astype(np.int64)}
+    if said.size and not 0 <= int(said.min()) <= int(said.max()) < _MOST_CLASSES:
+        raise InputError(
+            f"the prediction has classes from {said.min()} to {said.max()}, from 0 to"
+            f" {_MOST_CLASSES - 1} were expected; is the output one of ids?"
+        )
+    groups = (said[said == true], said, true)
+    highest = np.concatenate([said, true]).max(initial=-1)
+    size = int(highest) + 1
+    pixels = np.stack([np.bincount(group, minlength=size) for group in groups], axis=1)
+    classes = np.flatnonzero(pixels.any(axis=1))
+    return {"class": classes.astype(np.int64), "pixels": pixels[classes].astype(np.int64)}
 
 
 def figures(contributions: Contributions, counts: NDArray[Any]) -> dict[str, float | None]:

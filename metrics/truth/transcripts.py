@@ -77,6 +77,10 @@ def _rows(lines: Sequence[str]) -> list[tuple[str, str]]:
         return [(m[1], m[2].replace('\\"', '"')) for m in quoted if m]
     if any("\t" in line for line in lines):
         pairs = [line.partition("\t") for line in lines]
-        return [(name.strip(), text) for name, _, text in pairs]
+        # a blank in a line without a tab was meant to part name and text: no name stands there
+        return [
+            ("" if not tab and len(name.split()) > 1 else name.strip(), text)
+            for name, tab, text in pairs
+        ]
     parts = [line.strip().split(None, 1) for line in lines]
     return [(part[0], part[1] if len(part) > 1 else "") for part in parts]

@@ -14,10 +14,9 @@ from typing import Any
 
 import yaml
 
-from portproof.chips import board_rows
 from portproof.core.errors import InputError, MissingPackageError
-from portproof.core.text import code_span, markdown, printable
-from portproof.measurement import Performance
+from portproof.core.text import code_span, markdown, printable, said_once
+from portproof.measurement import Performance, board_rows
 from portproof.proof.lineage import Stage, makers
 from portproof.proof.sidecar import FileRecord
 from portproof.reports.port.data import RunData
@@ -93,6 +92,7 @@ def _environment(escaping: bool) -> Any:
         "md": markdown,
         "code": code_span,
         "line": one_line,
+        "once": said_once,
         "md_values": lambda values: {key: markdown(value) for key, value in values.items()},
     }
     return environment

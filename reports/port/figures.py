@@ -14,8 +14,7 @@ from statistics import NormalDist
 
 import msgspec
 
-from portproof.chips import board_rows
-from portproof.measurement import Measurement, calls_needed
+from portproof.measurement import Measurement, board_rows, calls_needed
 from portproof.reports.port.data import RunData
 from portproof.reports.port.rounding import stated
 from portproof.rundir.gates import best_measured

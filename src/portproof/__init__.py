@@ -26,6 +26,8 @@ _API: dict[str, str] = {
     "run": "portproof.infer.offline.inference",
     "bench": "portproof.infer.timing.job",
     "compare": "portproof.metrics.paired.compare",
+    "evaluate": "portproof.metrics.evaluation.evaluate",
+    "compare_by_task": "portproof.metrics.paired.by_task",
     "audit": "portproof.reports.claims.audit",
     "Plan": "portproof.infer.timing.protocol",
     "InputError": "portproof.core.errors",

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 import msgspec
 
 from portproof.core.yamlfile import data_file, load_yaml
-from portproof.recipe import Pixels
+from portproof.recipe import Pixels, Positive
 
 Output: TypeAlias = (
     Annotated[int, msgspec.Meta(ge=1)] | Annotated[str, msgspec.Meta(min_length=1)] | None
@@ -61,6 +61,10 @@ class Frame(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     rounding: Literal["half_even", "truncate", "half_up"] = "half_even"
     ratio: bool = False
 
+    def __post_init__(self) -> None:
+        if self.rule == "none" and self.size is not None:
+            raise ValueError("`size`: with the rule 'none' nothing is brought back; take it out")
+
 
 class Boxes(Settings, tag="boxes", kw_only=True, frozen=True):
     """Detections, from separate outputs ``boxes`` (N, 4), ``scores`` (N) or (N, C) and ``labels``
@@ -68,7 +72,8 @@ class Boxes(Settings, tag="boxes", kw_only=True, frozen=True):
 
     A row is 4 + C numbers (``columns: classes``), 5 + C with an objectness before the classes
     (``objectness``), or 6: box, score, label (``score_label``). ``transposed``: the output is (4 +
-    C, N). ``format`` is that of a box; ``relative``: in shares of the model's input. ``activation``
+    C, N). ``format`` is that of a box; ``relative``: in shares of the model's input (of
+    the original image, if the rule of ``frame`` is none). ``activation``
     is put on raw scores; ``background``: a class that is none. A detection has a score over
     ``score_threshold``. ``multi_label``: every class of a row may be one; otherwise its best.
 
@@ -250,20 +255,27 @@ class Keypoints(Boxes, tag="keypoints", kw_only=True, frozen=True):
     points: Output
 
 
+class Regions(Settings, tag="regions", kw_only=True, frozen=True):
+    """Regions of text from a map of probabilities (height, width), as PaddleOCR's ``DBPostProcess``
+    finds quadrangles (Liao et al. 2020): what is over ``threshold`` hangs together; the smallest
+    rectangle around it stays if its mean is at least ``box_threshold``, and grows on every side by
+    its area times ``unclip_ratio`` over its length. Rectangles with a side under ``min_side`` are
+    left out (under ``min_side`` + 2 when they have grown).
+    """
+
+    output: Output = None
+    threshold: float = 0.3
+    box_threshold: float = 0.6
+    unclip_ratio: Positive = 1.5
+    min_side: float = 3.0
+    max_regions: Count = 1000
+    frame: Frame | None = None
+
+
 Postprocess: TypeAlias = (
-    Boxes
-    | LabelMap
-    | Ctc
-    | Classes
-    | Tags
-    | Spans
-    | Text
-    | Image
-    | Embedding
-    | LogProbabilities
-    | Masks
-    | Keypoints
-)
+    Boxes | LabelMap | Ctc | Classes | Tags | Spans | Text | Image | Embedding | LogProbabilities
+    | Masks | Keypoints | Regions
+)  # fmt: skip
 
 
 def kind_of(settings: Postprocess) -> str:

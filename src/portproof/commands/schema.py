@@ -32,6 +32,13 @@ FORMATS: dict[str, Format] = {
     "target": Format("portproof.target:Target", "catalog/targets/<name>.yaml"),
     "perf": Format("portproof.measurement:Performance", "<label>/perf.json"),
     "compare": Format("portproof.metrics.paired.compare:Comparison", "compare.json"),
+    "evaluation": Format(
+        "portproof.metrics.evaluation.evaluate:Evaluation", "result.json of 'portproof evaluate'"
+    ),
+    "compare-task": Format(
+        "portproof.metrics.paired.task_figures:TaskComparison",
+        "what 'portproof compare --task' writes",
+    ),
     "report": Format("portproof.reports.port.seal:Report", "report/report.json"),
     "verify": Format(
         "portproof.reports.evidence.run_dir:Verification", "what 'portproof verify --json' prints"

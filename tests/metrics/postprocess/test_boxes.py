@@ -86,9 +86,17 @@ def test_forms_of_boxes(form: str, numbers: list[int]) -> None:
     row = np.array([[*numbers, 1.0]], np.float32)
     assert decoded(row, format=form).boxes.tolist() == [[10, 20, 20, 40]]
     shares = row / np.array([100, 100, 100, 100, 1], np.float32)
-    sample = Sample("a", input_size=(100, 100))
+    sample = Sample("a", size=(100, 100), input_size=(50, 10))
     relative = decoded(shares, sample, format=form, relative=True)
     assert relative.boxes == pytest.approx(np.array([[10, 20, 20, 40]]), abs=1e-5)
+
+
+def test_relative_boxes_of_an_input_that_was_stretched() -> None:
+    """DETR: shares of an input that the image fills."""
+    row = np.array([[0.5, 0.5, 0.2, 0.4, 1.0]], np.float32)
+    sample = Sample("a", size=(100, 200), input_size=(800, 800))
+    found = decoded(row, sample, format="cxcywh", relative=True, frame={"rule": "stretch"})
+    assert found.boxes == pytest.approx(np.array([[80, 30, 40, 40]]), abs=1e-4)
 
 
 def test_objectness_sigmoid_and_softmax() -> None:
@@ -146,6 +154,11 @@ def test_outputs_of_another_form_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         decoded(array.astype(np.float32), **said)
+
+
+@pytest.mark.parametrize("shape", [(0, 84), (1, 0, 84)])
+def test_no_row_is_no_detection(shape: tuple[int, ...]) -> None:
+    assert len(decoded(np.zeros(shape, np.float32), iou_threshold=0.5)) == 0
 
 
 def test_detections_that_are_no_numbers_are_none() -> None:

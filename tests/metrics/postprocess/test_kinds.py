@@ -39,7 +39,7 @@ def greedy(scores: np.ndarray, symbols: list[str], blank: int) -> str:
 
 
 @settings(max_examples=100)
-@given(st.integers(0, 10**6), st.integers(0, 4), st.integers(0, 30))
+@given(st.integers(0, 10**6), st.integers(0, 4), st.integers(1, 30))
 def test_ctc_is_the_greedy_path(seed: int, blank: int, steps: int) -> None:
     scores = np.random.default_rng(seed).normal(0, 1, (steps, 5)).astype(np.float32)
     symbols = list("abcde")
@@ -50,9 +50,8 @@ def test_ctc_is_the_greedy_path(seed: int, blank: int, steps: int) -> None:
     without = symbols[:blank] + symbols[blank + 1 :]
     assert decoded("ctc", scores, symbols=without, blank=blank) == wanted
     assert decoded("ctc", scores, symbols=symbols, blank=blank - 5) == wanted
-    if steps:
-        ids = scores.argmax(axis=1)
-        assert decoded("ctc", ids, symbols=symbols, blank=blank, ready=True) == wanted
+    ids = scores.argmax(axis=1)
+    assert decoded("ctc", ids, symbols=symbols, blank=blank, ready=True) == wanted
 
 
 def test_an_alphabet_is_a_file_with_a_symbol_a_line(tmp_path: Path) -> None:
@@ -272,3 +271,24 @@ def test_an_output_must_be_named_where_there_are_several() -> None:
     assert decoded("classes", outputs, output=1) == 1
     with pytest.raises(InputError, match="there is no output 3"):
         decoded("classes", outputs, output=3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("ctc", {"symbols": ["a"]}),
+        ("ctc", {"symbols": ["a"], "ready": True}),
+        ("label_map", {}),
+        ("label_map", {"ready": True}),
+        ("classes", {}),
+        ("image", {}),
+        ("log_probabilities", {}),
+        ("tags", {"names": ["O"]}),
+        ("spans", {"start": 1, "end": 1}),
+    ],
+)
+@pytest.mark.parametrize("shape", [(0,), (0, 4), (4, 0), (0, 4, 4), (3, 0, 0)])
+def test_empty_outputs_are_refused(kind: str, said: dict[str, Any], shape: tuple[int, ...]) -> None:
+    sample = Sample("a", context=Sentence(("w",), ()))
+    with pytest.raises(InputError, match="is empty"):
+        decoded(kind, np.zeros(shape, np.float32), sample, **said)

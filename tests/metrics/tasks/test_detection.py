@@ -181,6 +181,8 @@ def test_files_that_are_no_detections(tmp_path: Path, text: str) -> None:
         (lambda t: t["annotations"][0].pop("bbox"), "have no 'bbox'"),
         (lambda t: t["annotations"][0].update(bbox=[1, 2, 3]), "cannot be read"),
         (lambda t: t["annotations"][0].update(iscrowd="yes"), "cannot be read"),
+        (lambda t: t["annotations"][0].update(num_keypoints=10**30), "cannot be read"),
+        (lambda t: t["categories"][0].update(id=2**63), "cannot be read"),
     ],
 )
 def test_damaged_truth_is_refused(tmp_path: Path, change: object, sentence: str) -> None:

@@ -93,6 +93,11 @@ def test_any_text_is_a_mask_or_one_sentence(text: str) -> None:
     assert coco_mask.decode(one).shape == (9, 7)
 
 
+def test_an_image_of_impossible_size_is_refused() -> None:
+    with pytest.raises(InputError, match="height, width"):
+        encoded([[1, 2, 3, 4, 5, 6]], (10**9, 10**9), "a mask")
+
+
 def test_polygons_need_a_size_and_detections_masks(tmp_path: Path) -> None:
     truth, found = coco_world.make(1)
     coco_world.with_masks(truth, found)

@@ -72,6 +72,7 @@ def test_a_mask_that_is_ignored_whole_is_in_no_figure() -> None:
     [
         (np.zeros((3, 4), int), Mask(np.zeros((4, 3), int), 255, 0), "has 4 x 3 pixels"),
         (np.zeros((2, 2), int), Mask(np.full((2, 2), 7), 255, 5), "the class 7, and the truth has"),
+        (np.full((2, 2), -1), Mask(np.zeros((2, 2), int), 255, 0), "classes from -1 to -1"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(said: np.ndarray, mask: Mask, sentence: str) -> None:

@@ -185,7 +185,12 @@ READERS: list[tuple[Callable[[Path], Truth], str, list[tuple[str, str]]]] = [
     (
         read_transcripts,
         "t.txt",
-        [("", "are empty"), ("a.wav x\na.mp3 y\n", "more than one line"), (".x y", "no sample id")],
+        [
+            ("", "are empty"),
+            ("a.wav x\na.mp3 y\n", "more than one line"),
+            (".x y", "no sample id"),
+            ("a\tx\nb y\n", "line 2"),
+        ],
     ),
     (
         read_transcripts,
