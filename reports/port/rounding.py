@@ -70,6 +70,7 @@ def stated_change(value: float | None, unit: str, sign: str = "") -> str:
     """
     if value is None:
         return "-"
+    value += 0.0  # no minus in front of zero
     return f"{100 * value:{sign}.3f} pp" if unit == "1" else f"{value:{sign}.4g} {unit}"
 
 

@@ -89,7 +89,7 @@ def _text(compared: dict[str, Any], name: str) -> str:
 
 def _amount(compared: dict[str, Any], name: str, sign: str = "") -> str:
     """A difference: of shares in points, of others in their unit."""
-    value = compared[name]
+    value = compared[name] + 0.0  # no minus in front of zero
     if compared["unit"] == "1":
         return f"{100 * value:{sign}.2f} pp"
     return f"{value:{sign}.4g} {compared['unit']}"
