@@ -29,6 +29,10 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
     ]
     yield from needed
     yield needs(target, "vendor-tool", [_tools(host)])
+    yield needs(
+        target, "torch_npu", [host.package("torch_npu", None, how=cann.HOW_TO_GET_TORCH_NPU)]
+    )
+    yield needs(target, "torchair", [host.package("torchair", None, how=cann.HOW_TO_GET_TORCH_NPU)])
     lacking = [c.capability for c in needed if not c.ok]
     port = f"portproof port --target {target.name} --run-dir DIR"
     why = (
