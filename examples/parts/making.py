@@ -120,7 +120,7 @@ class Digits:
             ink[y : y + side, x : x + side] = own
             found.boxes.append(_box_of(own, x, y))
             found.digits.append(digit)
-            found.mask[y : y + side, x : x + side][own > 0.35] = digit + 1  # noqa: PLR2004
+            found.mask[y : y + side, x : x + side][own > 0.35] = digit + 1
         found.pixels[:] = coloured(rng, ink)
         return found
 
@@ -150,7 +150,7 @@ def _free(
 
 
 def _box_of(ink: NDArray[np.float64], x: int, y: int) -> tuple[int, int, int, int]:
-    rows, columns = np.nonzero(ink > 0.2)  # noqa: PLR2004
+    rows, columns = np.nonzero(ink > 0.2)
     left, top = int(columns.min()), int(rows.min())
     return x + left, y + top, int(columns.max()) - left + 1, int(rows.max()) - top + 1
 

@@ -24,7 +24,7 @@ TOPICS = (
     "rain storm sunny cloud wind snow frost thunder degrees forecast humid breeze fog hail",
     "match goal team league player score coach stadium final referee season striker medal race",
     "recipe bread soup cheese kitchen roasted pepper sugar dinner garlic baked salad lemon taste",
-    "flight hotel luggage ticket border island museum harbour passport journey tour guide map train",
+    "flight hotel luggage ticket border island museum harbour passport journey tour guide map",
 )
 COMMON = (
     "the a of and in on with for we they it was is will be new long short today tomorrow again"

@@ -1,4 +1,4 @@
-"""The classifier: embedded tokens, a convolution along the sentence, the mean of the masked rest."""
+"""The classifier: embedded tokens, a convolution along them, the mean of those in the mask."""
 
 from __future__ import annotations
 

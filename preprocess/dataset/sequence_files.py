@@ -14,7 +14,7 @@ import numpy as np
 from portproof.card import Card
 from portproof.core import plugins, progress
 from portproof.core.errors import InputError
-from portproof.core.files import existing_file, flush_to_disk, read_text, write_bytes
+from portproof.core.files import atomic_writer, existing_file, flush_to_disk, read_text
 from portproof.core.jsonfile import json_in
 from portproof.core.text import listed
 from portproof.core.yamlfile import as_data
@@ -102,7 +102,8 @@ def _encode_all(
                 card.sequence.parts, card.inputs, sample.files, strict=True
             ):
                 values = encoded.arrays[part].astype(np.dtype(spec.dtype))
-                write_bytes(file, values.tobytes())
+                with atomic_writer(file, durable=False) as out:
+                    out.write(values.tobytes())
             meter.advance()
     flush_to_disk()
     if cut:

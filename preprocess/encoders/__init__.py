@@ -1,9 +1,10 @@
 """Text and sound as inputs of a model: one file for each kind of :mod:`portproof.sequence`.
 
-Each has ``SUFFIXES``, those of its files in a folder, and ``encoder(sequence, folder)``, which makes
-a function from one source (:class:`portproof.preprocess.dataset.sequence_files.Source`) to
-:class:`Encoded`; it raises :class:`portproof.core.errors.InputError`, to be prefixed with the
-sample. ``folder``: where the names of files begin.
+Each has ``SUFFIXES``, those of its files in a folder, and ``encoder(sequence, folder)``, which
+makes a function from one source
+(:class:`portproof.preprocess.dataset.sequence_files.Source`) to :class:`Encoded`; it raises
+:class:`portproof.core.errors.InputError`, to be prefixed with the sample. ``folder``: where the
+names of files begin.
 """
 
 from __future__ import annotations

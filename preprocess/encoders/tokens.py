@@ -60,9 +60,9 @@ def _framed(ids: list[list[int]], sequence: Tokens, known: dict[str, int]) -> En
             f"it has {sum(map(len, ids))} tokens and there is room for {room}; shorten it, or set"
             " 'too_long: cut' in the card's 'sequence'"
         )
-    while sum(map(len, ids)) > room:
-        # The longer text loses its last token; of two as long, the second.
-        (ids[0] if len(ids) == 1 or len(ids[0]) > len(ids[1]) else ids[1]).pop()
+    if cut:
+        kept = [room] if len(ids) == 1 else _kept(len(ids[0]), len(ids[1]), room)
+        ids = [own[:count] for own, count in zip(ids, kept, strict=True)]
     filled = [*first, *ids[0], *last]
     types = [0] * len(filled)
     for second in ids[1:]:
@@ -72,6 +72,18 @@ def _framed(ids: list[list[int]], sequence: Tokens, known: dict[str, int]) -> En
     padding = known[sequence.padding]
     parts = {"ids": (filled, padding), "mask": (mask, 0), "types": (types, 0)}
     return Encoded({k: _padded(v, p, sequence.length) for k, (v, p) in parts.items()}, cut)
+
+
+def _kept(first: int, second: int, room: int) -> tuple[int, int]:
+    """How many tokens of each text of a pair stay: the longer one is cut down to the other, then
+    both (Hugging Face's ``tokenizers``, ``longest_first``).
+    """
+    short, long = sorted((first, second))
+    long = max(short, room - short)
+    if short + long > room:
+        short = room // 2
+        long = short + room % 2
+    return (long, short) if first > second else (short, long)
 
 
 def _padded(values: list[int], padding: int, length: int) -> NDArray[np.int64]:

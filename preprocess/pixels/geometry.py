@@ -67,8 +67,8 @@ def resized_size(resize: Resize, height: int, width: int) -> tuple[int, int]:
     Sources: torchvision's ``_compute_resized_output_size`` (``shorter``), timm's
     ``ResizeKeepRatio.get_params`` (``cover``, ``contain``), Ultralytics' ``LetterBox``, mmcv's
     ``rescale_size`` and YOLOX's ``preproc`` (``letterbox``), the ShuffleNetV2+ script's
-    ``OpencvResize`` (``shorter`` with ``half_up``). The order of the operations is theirs: another one rounds
-    differently.
+    ``OpencvResize`` (``shorter`` with ``half_up``). The order of the operations is theirs: another
+    one rounds differently.
     """
     if resize.rule == "exact":
         return resize.size[0], resize.size[1]

@@ -14,7 +14,7 @@ from portproof.metrics.tasks import figure_of, load_task
 from portproof.proof.lineage import Stage
 from portproof.proof.sidecar import SUFFIX
 from portproof.reports.evidence.findings import Finding, changed, differences
-from portproof.reports.evidence.rechecks.judged import Judged, as_judged
+from portproof.reports.evidence.rechecks.truth_here import Judged, as_judged
 from portproof.reports.port.data import decode
 
 #: Names of what was compared, as they were typed; everything else is a figure.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,14 @@ import msgspec
 import numpy as np
 
 from portproof.core.errors import InputError
-from portproof.metrics.evaluation.contributions import Contributions, read_outcomes
-from portproof.metrics.evaluation.evaluate import evaluate
+from portproof.metrics.evaluation.contributions import About, Contributions, read_outcomes
+from portproof.metrics.evaluation.evaluate import evaluation_of
+from portproof.metrics.evaluation.origin import Ground
+from portproof.metrics.tasks import figure_of
 from portproof.proof.lineage import Stage
 from portproof.reports.evidence.findings import Finding, changed, differences
-from portproof.reports.evidence.rechecks.judged import Judged, as_judged
 from portproof.reports.evidence.rechecks.topn import result_folder
+from portproof.reports.evidence.rechecks.truth_here import Judged, as_judged
 from portproof.reports.port.data import decode
 
 #: Names of what was read, as they were typed; everything else is a figure.
@@ -28,44 +29,42 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
     judged = yield from as_judged(stage, run_dir)
     if judged is None:
         return
-    with tempfile.TemporaryDirectory(prefix="portproof-verify-") as scratch:
-        outcomes = Path(scratch, f"again{_OUTCOMES}")
-        try:
-            figures = _again(stage, run_dir, judged, outcomes)
-            for path in stage.proof.parameters["written"]:
-                yield from _file(run_dir, path, figures, outcomes)
-        except (InputError, OSError) as error:
-            yield changed(stage.artefact, f"it cannot be computed again: {error}")
-            return
+    try:
+        figures, derived, about = _again(stage, run_dir, judged)
+        for path in stage.proof.parameters["written"]:
+            if path.endswith(_OUTCOMES):
+                yield from _outcomes(run_dir, path, derived, about)
+            else:
+                yield from differences(path, _figures(decode(run_dir / path)), figures)
+    except (InputError, OSError) as error:
+        yield changed(stage.artefact, f"it cannot be computed again: {error}")
+        return
     stated = stage.proof.facts.get("evaluation", {})
     yield from differences(stage.sidecar, _figures(stated), figures, "facts.evaluation")
 
 
-def _again(stage: Stage, run_dir: Path, judged: Judged, outcomes: Path) -> object:
-    found = evaluate(
+def _again(
+    stage: Stage, run_dir: Path, judged: Judged
+) -> tuple[dict[str, object], Contributions, About]:
+    parameters = stage.proof.parameters
+    ground = Ground(judged.task, judged.truth, parameters["allow_missing"])
+    found, derived, about = evaluation_of(
         run_dir / result_folder(stage),
-        judged.truth,
-        stage.proof.parameters["task"],
-        metric=stage.proof.parameters["metric"],
-        decoding=judged.decoding(stage.proof.parameters),
-        allow_missing=stage.proof.parameters["allow_missing"],
-        outcomes=outcomes,
-        simulated=stage.proof.simulated,
+        ground,
+        judged.decoding(parameters),
+        figure_of(ground.module, parameters["metric"]),
+        stage.proof.simulated,
     )
-    return _figures(msgspec.json.decode(msgspec.json.encode(found)))
+    return _figures(msgspec.json.decode(msgspec.json.encode(found))), derived, about
 
 
 def _figures(stated: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in stated.items() if key not in _NAMES}
 
 
-def _file(run_dir: Path, path: str, figures: object, outcomes: Path) -> Iterator[Finding]:
-    if not path.endswith(_OUTCOMES):
-        yield from differences(path, _figures(decode(run_dir / path)), figures)
-        return
-    stated, about = read_outcomes(run_dir / path)
-    derived, again = read_outcomes(outcomes)
-    if about != again or stated.ids != derived.ids:
+def _outcomes(run_dir: Path, path: str, derived: Contributions, about: About) -> Iterator[Finding]:
+    stated, said = read_outcomes(run_dir / path)
+    if said != about or stated.ids != derived.ids:
         yield changed(path, "what it says of its samples is not what the result files give")
     elif odd := _first_other(stated, derived):
         yield changed(path, f"'{odd}' is not what the result files give")

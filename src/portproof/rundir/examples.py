@@ -1,7 +1,7 @@
-"""Demonstrations: models that are trained on data made on the spot, one folder of ``examples`` each.
+"""Demonstrations: models trained on data made on the spot, one folder of ``examples`` each.
 
-A folder ``examples/<name>`` has the model card ``<name>.yaml``, ``data.py OUT_DIR``, which makes the
-data, ``train.py PREP_DIR TRUTH WEIGHTS``, and ``example.yaml``, which says where the data lies.
+A folder ``examples/<name>`` has the model card ``<name>.yaml``, ``data.py OUT_DIR``, which makes
+the data, ``train.py PREP_DIR TRUTH WEIGHTS``, and ``example.yaml``, which says where the data lies.
 """
 
 from __future__ import annotations

@@ -27,9 +27,10 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ``demonstration``: the model, the images and the labels are made by the run itself, as
     ``examples/<example>`` says.
     ``batches``: sizes to bench. ``margin_pp``: the accuracy loss that is allowed, in percentage
-    points; None: of a task other than classification, as its card says. ``gate``: which gates decide the verdict. For Ascend targets: ``runner`` executes the
-    model (``om`` or a vendor tool) on ``devices``, ``tune`` tunes the operators before the
-    conversion, ``rehearse`` simulates the device and its tools.
+    points; None: of a task other than classification, as its card says. ``gate``: which gates
+    decide the verdict. For Ascend targets: ``runner`` executes the model (``om`` or a vendor tool)
+    on ``devices``, ``tune`` tunes the operators before the conversion, ``rehearse`` simulates the
+    device and its tools.
     """
 
     schema: str = SCHEMA
