@@ -35,7 +35,7 @@ def work(options: argparse.Namespace) -> int:
     """Write the file; return the exit code."""
     from portproof.core import progress
     from portproof.core.files import existing_folder
-    from portproof.reports.attestations.attestation import attest, write_attestation
+    from portproof.reports.attestations.record import attest, write_attestation
 
     progress.configure(options.quiet, options.log_json)
     run_dir = existing_folder(options.run_dir, "run directory").absolute()

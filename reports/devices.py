@@ -28,8 +28,8 @@ def parser() -> Parser:
 def work(options: argparse.Namespace) -> int:
     """Write or print the page; return the exit code."""
     from portproof.core.files import existing_folder, write_text
-    from portproof.reports.attestations.attestation import read_attestations
     from portproof.reports.attestations.page import devices_page
+    from portproof.reports.attestations.record import read_attestations
 
     folder = existing_folder(options.folder, "attestations")
     page = devices_page(read_attestations(folder))

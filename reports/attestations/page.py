@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from portproof.core.text import markdown
-from portproof.reports.attestations.attestation import Attestation
+from portproof.reports.attestations.record import Attestation
 from portproof.target import target_names
 
 _HEAD = """# What was really run where

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from portproof.core.errors import InputError
-from portproof.reports.attestations.attestation import read_attestations
 from portproof.reports.attestations.page import devices_page
+from portproof.reports.attestations.record import read_attestations
 
 Stage = Callable[..., Any]
 
