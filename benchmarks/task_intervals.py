@@ -2,10 +2,10 @@
 the margin is wrong.
 
 Samples are drawn from populations whose true loss is known (from a sample of a million, or of
-100,000 images and more). Of each draw the port is compared with its reference as ``compare --task`` does it.
-The table shows how often the two-sided 95 % interval holds the true loss, and, with the margin set
-to that loss, how often the verdict is PASS or FAIL: both are wrong at most in 5 of 100 draws if the
-bounds hold.
+100,000 images and more). Of each draw the port is compared with its reference as ``compare --task``
+does it. The table shows how often the two-sided 95 % interval holds the true loss, and, with the
+margin set to that loss, how often the verdict is PASS or FAIL: both are wrong at most in 5 of 100
+draws if the bounds hold.
 
 Example: ``python benchmarks/task_intervals.py --draws 1000``
 """
