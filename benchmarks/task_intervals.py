@@ -25,6 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT / "src")
 
+from portproof.core import progress
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.paired.losses import Loss, loss_of
 from portproof.metrics.tasks import Figure, detection
@@ -290,6 +291,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="populations whose name holds this")
     parser.add_argument("--samples", type=int, nargs="+", default=[50, 200, 1000])
     options = parser.parse_args()
+    progress.configure(quiet=True)
     print("| population | samples | true loss | bound is over the estimate by | interval holds, % |"
           " wrong PASS, % | wrong FAIL, % | not defined |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")

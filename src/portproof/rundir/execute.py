@@ -152,5 +152,7 @@ class Runner:
         """
         if not self.run.settings.rehearse:
             return self.environment
-        soc_version = find_target(step.needs).soc_version if step.needs else None
-        return install(self.run.root / self.run.rehearsal, soc_version or "", self.environment)
+        target = find_target(step.needs) if step.needs else None
+        soc_version, chips = (target.soc_version, target.chips_per_card) if target else (None, None)
+        folder = self.run.root / self.run.rehearsal
+        return install(folder, soc_version or "", self.environment, chips)

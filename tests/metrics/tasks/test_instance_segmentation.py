@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,12 @@ def test_masks_of_post_processing(tmp_path: Path) -> None:
         )
     found = Contributions.of(list(known.samples), parts)
     assert task.figure("AP", found, np.ones(len(found), int)) == pytest.approx(1.0)
+
+
+def test_without_pycocotools_one_sentence_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, found = coco_world.make(1)
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(InputError, match=r"pip install 'portproof\[tasks\]'"):
+        figures(*coco_world.write(tmp_path, truth, found))
