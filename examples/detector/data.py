@@ -16,7 +16,7 @@ from parts.making import Digits, data_command, write_image
 
 from portproof.core.files import write_text
 
-SIZES = {"train": 2000, "val": 400}
+SIZES = {"train": 2000, "val": 600}
 
 
 def write(out: Path, part: str, count: int, rng: np.random.Generator) -> list[Path]:

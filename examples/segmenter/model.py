@@ -13,17 +13,17 @@ class Segmenter(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.whole, self.half = block(3, 16, 1), block(16, 32, 2)
-        self.quarter = nn.Sequential(block(32, 64, 2), block(64, 64, 1), block(64, 64, 1))
+        self.at_whole, self.at_half = block(3, 16, 1), block(16, 32, 2)
+        self.at_quarter = nn.Sequential(block(32, 64, 2), block(64, 64, 1), block(64, 64, 1))
         self.up_half, self.up_whole = nn.Conv2d(64, 32, 1), nn.Conv2d(32, 16, 1)
         self.middle, self.head = block(32, 32, 1), nn.Conv2d(16, CLASSES, 3, 1, 1)
         self.larger = nn.Upsample(scale_factor=2.0, mode="nearest")
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """The scores."""
-        whole = self.whole(image)
-        half = self.half(whole)
-        deep = self.larger(self.up_half(self.quarter(half)))
+        whole = self.at_whole(image)
+        half = self.at_half(whole)
+        deep = self.larger(self.up_half(self.at_quarter(half)))
         return self.head(whole + self.larger(self.up_whole(self.middle(half + deep))))
 
 

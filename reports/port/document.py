@@ -93,9 +93,13 @@ def _environment(escaping: bool) -> Any:
         "code": code_span,
         "line": one_line,
         "once": said_once,
-        "md_values": lambda values: {key: markdown(value) for key, value in values.items()},
+        "md_values": _md_values,
     }
     return environment
+
+
+def _md_values(values: Mapping[str, object]) -> dict[str, str]:
+    return {key: markdown(value) for key, value in values.items()}
 
 
 def render_html(data: RunData, context: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from portproof.core.text import printable
 
@@ -75,7 +76,7 @@ def stated_change(value: float | None, unit: str, sign: str = "") -> str:
 
 
 #: What templates call by name.
-FORMATTERS = {
+FORMATTERS: dict[str, Any] = {
     made.__name__: made
     for made in (percent, rate, milliseconds, fill, given, stated, stated_change)
 }

@@ -46,10 +46,11 @@ def _again(stage: Stage, run_dir: Path, judged: Judged) -> TaskComparison:
         records = stage.proof.inputs.get(role)
         path = records[0].path.removesuffix(SUFFIX) if records else stage.command[2 + at]
         paths.append(run_dir / path)
-    margin = parameters["margin"]
+    (reference, port), margin = paths, parameters["margin"]
     is_share = figure_of(load_task(parameters["task"]), parameters["metric"]).is_share
     return compare_by_task(
-        *paths,
+        reference,
+        port,
         judged.truth,
         parameters["task"],
         metric=parameters["metric"],
