@@ -71,6 +71,8 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
         portable=True,
         imports=("torch",),
     )
+    if exported := getattr(task_of(run), "exported", None):
+        exported(run)
     if run.settings.samples:
         return
     if run.settings.encoded:
