@@ -133,6 +133,8 @@ def boundary_of(performance: Performance) -> Boundary:
     )
 
 
+#: So many names of boxes have room beside each other.
+_MOST_UPRIGHT = 12
 #: What was timed, for people.
 _TIMED = {"device": "device time", "call": "host call to host result"}
 
@@ -184,7 +186,10 @@ def _latency_plot(label: str, timed: list[Measurement]) -> Plot:
         for box, m in zip(boxes["boxes"], rows, strict=True):
             box.set(facecolor=COLOURS[names.index(m.label) % len(COLOURS)], alpha=0.5)
         axes.set_xticks(
-            range(1, len(rows) + 1), [f"{printable(m.label)}\nbs{m.batch}" for m in rows]
+            range(1, len(rows) + 1),
+            [f"{printable(m.label)}\nbs{m.batch}" for m in rows],
+            # Side by side, the names of several columns would cover each other.
+            rotation=90 if len(rows) > _MOST_UPRIGHT else 0,
         )
         axes.set_yscale("log")
         # The usual labels of a logarithmic axis are mathematics, which is switched off: names from
