@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Port a model to ONNX Runtime on the CPU, from .pth to a verdict. Without options: the demonstration.
+# Port a model to ONNX Runtime on the CPU, from .pth to a verdict. Without options: the demonstration; --example NAME: another one.
 #   bash run_cpu.sh [--model CARD --weights F --images DIR --labels F] [--run-dir DIR] ...     (bash run_cpu.sh --help)
 #   PORTPROOF_PYTHON   an interpreter that has torch: the environment is made on top of its packages, and torch is not downloaded
 set -euo pipefail

@@ -42,5 +42,6 @@ setup(
         "portproof.preprocess.pixels.native": ["*.c", "*.h"],
         "portproof.examples": ["**/*"],
         "portproof.reports.port": ["templates/*"],
+        "portproof.reports.zoo": ["*.sh"],
     },
 )

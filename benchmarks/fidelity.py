@@ -39,7 +39,8 @@ sys.path[0] = str(ROOT / "src")
 from portproof.core import progress
 from portproof.infer.timing.job import bench
 from portproof.infer.timing.protocol import Plan
-from portproof.measurement import Performance, paired_ratio
+from portproof.infer.timing.speed_ratio import paired_ratio
+from portproof.measurement import Performance
 
 #: A trial during which others used more of the processor is shown apart.
 LOADED = 0.05

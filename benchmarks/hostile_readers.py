@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from hostile_tasks import task_files
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests/data/regnety"
@@ -394,4 +395,6 @@ def _documents() -> dict[str, object]:
     }
 
 
-KINDS: dict[str, Kind] = {kind.label: kind for kind in _kinds()}
+KINDS: dict[str, Kind] = {
+    kind.label: kind for kind in (*_kinds(), *(Kind(*facts) for facts in task_files()))
+}

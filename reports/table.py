@@ -71,9 +71,9 @@ def parser() -> Parser:
 def _add_output_options(p: Parser) -> None:
     p.add_argument(
         "--format",
-        choices=("md", "csv", "json", "html"),
-        default="md",
-        help="what to print (default: md)",
+        choices=("text", "md", "csv", "json", "html"),
+        default="text",
+        help="what to print (default: text, which is md with nothing escaped)",
     )
     p.add_argument(
         "--json",

@@ -496,8 +496,8 @@ def rate_of(m):
 
 
 def ratio_of(a, b):
-    """Hodges and Lehmann's estimate over the starts of the processes, of which each has its median
-    call, and the interval that inverts Wilcoxon's signed-rank test; under six starts Student's t.
+    """The quotient of the median calls. Its interval: over the starts of the processes, what
+    Wilcoxon's signed-rank test does not reject; under six starts Student's t; never without it.
     """
 
     def medians(m):
@@ -506,25 +506,29 @@ def ratio_of(a, b):
         calls = [[*itertools.chain(*span)] for span in spans]
         return [statistics.median(c) for c in calls if c]
 
-    ratios = [
-        a["clients"] * y / (b["clients"] * x) for x, y in zip(medians(a), medians(b), strict=False)
-    ]
-    logs, n = [math.log(r) for r in ratios], len(ratios)
-    pairs = itertools.combinations_with_replacement(logs, 2)
-    means = sorted((x + y) / 2 for x, y in pairs)
-    found = {"ratio": math.exp(statistics.median(means)), "ci95": None}
-    if n < 4 or not (a.get("starts") and b.get("starts")):
+    def speed(m, second):
+        return m["clients"] / second
+
+    whole = [statistics.median(itertools.chain(*m["blocks"])) for m in (a, b)]
+    found = {"ratio": speed(a, whole[0]) / speed(b, whole[1]), "ci95": None}
+    pairs = zip(medians(a), medians(b), strict=False)
+    logs = [math.log(speed(a, x) / speed(b, y)) for x, y in pairs]
+    n = len(logs)
+    if n < 4:
         return found
     if n < 6:
         mid, half = statistics.mean(logs), t_quantile(0.95, n - 1) * statistics.stdev(logs)
-        low, high = mid - half / math.sqrt(n), mid + half / math.sqrt(n)
+        ends = [mid - half / math.sqrt(n), mid + half / math.sqrt(n)]
     else:
+        pairs = itertools.combinations_with_replacement(logs, 2)
+        means = sorted((x + y) / 2 for x, y in pairs)
         sums = collections.Counter({0: 1})  # of the ranks that bear a plus, over all signs
         for rank in range(1, n + 1):
             sums += collections.Counter({total + rank: ways for total, ways in sums.items()})
         cut = next(k for k in itertools.count() if sum(sums[i] for i in range(k + 1)) > 2**n / 40)
-        low, high = means[cut - 1], means[-cut]
-    return found | {"ci95": [math.exp(low), math.exp(high)]}
+        ends = [means[cut - 1], means[-cut]]
+    low, high = map(math.exp, ends)
+    return found | {"ci95": [min(low, found["ratio"]), max(high, found["ratio"])]}
 
 
 def unsteady(m):

@@ -26,7 +26,7 @@ from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.core.text import listed
 from portproof.preprocess.cards.resolve import resolve_card
-from portproof.preprocess.pixels.normalisation import FACT, METADATA_KEY, normalisation_by
+from portproof.preprocess.pixels.normalisation import METADATA_KEY, facts_by, normalisation_by
 from portproof.proof.sidecar import Proof, proof_of, read_proof, record_of, root_of
 from portproof.proof.work import Work
 
@@ -102,9 +102,10 @@ def export(
     with threads_needed(), draft_folder(target) as folder:
         draft = folder / target.name
         checked = write_checked(network, card, request, draft)
+        made = [[spec.name, list(spec.shape[1:])] for spec in read_onnx(draft).outputs or ()]
         outputs = save.publish(draft, target)
     code = [record_of(p, job.root) for p in builder_of(card).files(card)]
-    return job.finish(outputs, _facts(card, request, *checked), {"code": code})
+    return job.finish(outputs, _facts(card, request, *checked) | {"outputs": made}, {"code": code})
 
 
 def write_checked(
@@ -289,9 +290,5 @@ def _facts(
         "samples_checked": sum(batches),
         "probes": probes,
         "simplified": simplified,
-        **(
-            {FACT: msgspec.to_builtins(normalisation_by(card.preprocessing, request.fold))}
-            if card.recipe
-            else {}
-        ),
+        **facts_by(card.preprocessing if card.recipe else None, request.fold),
     }

@@ -167,9 +167,15 @@ def arranged(result: Any, card: Card) -> tuple[Any, ...]:
     names = [spec.name for spec in card.outputs]
     if len(found) != len(names):
         named = [".".join(path) for path, _ in found if path]
+        remedy = (
+            "correct the card's 'outputs'"
+            if card.path
+            else f"name them in a card, which 'portproof card {card.builder} CARD.yaml' begins, and"
+            " give that as --model"
+        )
         raise InputError(
             f"model card '{card.name}' has {len(names)} outputs, the model gives {len(found)}"
-            f"{f' ({listed(named)})' if named else ''}: correct the card's 'outputs'"
+            f"{f' ({listed(named)})' if named else ''}: {remedy}"
         )
     keys = [_plain(path[-1]) if path else "" for path, _ in found]
     if len(set(keys)) < len(keys):

@@ -1,4 +1,4 @@
-"""PyTorch modules as sessions: what the backends ``eager`` and ``inductor`` share."""
+"""PyTorch modules as sessions: what the backends share that run them, whatever the device."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class TorchSession:
     """A module in one precision on one device. Inputs arrive in the card's dtype; the cast and the
     copies are inside ``run``.
 
-    On CUDA the boundary ``device`` is the forward pass between two CUDA events; TF32 is off, so
-    fp32 means fp32. bf16 outputs come back as float32 (numpy has no bfloat16), fp16 as float16.
-    On CUDA ``provider`` names the state of TF32, as PyTorch gives it.
+    On CUDA and on an NPU the boundary ``device`` is the forward pass between two of the device's
+    events. bf16 outputs come back as float32 (numpy has no bfloat16), fp16 as float16. On CUDA TF32
+    is off, so fp32 means fp32; ``provider`` names its state, as PyTorch gives it.
     """
 
     def __init__(self, module: Callable[..., Any], card: Card, device: str, precision: str) -> None:
@@ -34,10 +34,13 @@ class TorchSession:
         self._dtype: torch.dtype = getattr(torch, _DTYPES[precision])
         self.device, self.precision = device, precision
         self.inputs = tuple(TensorSpec(i.name, i.dtype, (None, *i.shape)) for i in card.inputs)
-        on_cuda = device.startswith("cuda")
-        self.boundaries: tuple[Boundary, ...] = ("device",) if on_cuda else ()
+        kind = device.partition(":")[0]
+        on_cuda = kind == "cuda"
+        #: ``torch.cuda``, ``torch.npu``, or None on the processor, which has no events.
+        self._runtime: Any = None if kind == "cpu" else getattr(self._torch, kind)
+        self.boundaries: tuple[Boundary, ...] = ("device",) if self._runtime else ()
         self._events = (
-            [self._torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_cuda else []
+            [self._runtime.Event(enable_timing=True) for _ in range(2)] if self._runtime else []
         )
         self.provider: str | None = (
             f"CUDA {torch.version.cuda}, TF32 {'on' if _tf32_allowed(torch) else 'off'}"
@@ -68,19 +71,19 @@ class TorchSession:
             ) from error
 
     def sync(self) -> None:
-        """Wait for the CUDA device; on the CPU nothing runs."""
-        if self._events:
-            self._torch.cuda.synchronize(self.device)
+        """Wait for the device; on the CPU nothing runs."""
+        if self._runtime:
+            self._runtime.synchronize(self.device)
 
     def reported_s(self, boundary: Boundary) -> float:
-        """The forward pass of the last run, between two CUDA events that ``run`` waited for."""
+        """The forward pass of the last run, between two events that ``run`` waited for."""
         return float(self._events[0].elapsed_time(self._events[1])) / 1e3
 
     def close(self) -> None:
         """Free the module and the device's cache."""
         self._module = lambda *_: None
-        if self._events:
-            self._torch.cuda.empty_cache()
+        if self._runtime:
+            self._runtime.empty_cache()
 
     def _to_device(self, array: Array) -> torch.Tensor:
         tensor = self._torch.from_numpy(array)
@@ -107,9 +110,12 @@ class TorchSession:
         )
 
 
-def load_module(model: Path, request: LoadRequest) -> tuple[torch.nn.Module, Card, str, str]:
+def load_module(
+    model: Path, request: LoadRequest, check_device: Callable[[Any, str], str] | None = None
+) -> tuple[torch.nn.Module, Card, str, str]:
     """The card's module with the weights loaded, in evaluation mode on the device, and the card,
-    device and precision that were asked for.
+    device and precision that were asked for. ``check_device``: of a device that is neither the
+    processor nor CUDA; it refuses others, and gives the device with its number.
     """
     try:
         import torch
@@ -125,7 +131,9 @@ def load_module(model: Path, request: LoadRequest) -> tuple[torch.nn.Module, Car
             f"'{model}' holds weights only: say which model they belong to with --model CARD"
         )
     precision = request.precision or "fp32"
-    device = _checked(torch, request.device or "cpu", precision)
+    if precision not in _DTYPES:
+        raise InputError(f"PyTorch runs {', '.join(_DTYPES)}, --precision asks for {precision}")
+    device = (check_device or _checked)(torch, request.device or "cpu")
     if request.threads:
         torch.set_num_threads(request.threads)
     card = resolve_card(request.card)
@@ -135,10 +143,8 @@ def load_module(model: Path, request: LoadRequest) -> tuple[torch.nn.Module, Car
     return module, card, device, precision
 
 
-def _checked(torch: Any, device: str, precision: str) -> str:
+def _checked(torch: Any, device: str) -> str:
     """The device with its number, made the current one."""
-    if precision not in _DTYPES:
-        raise InputError(f"PyTorch runs {', '.join(_DTYPES)}, --precision asks for {precision}")
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda"):
         raise InputError(f"PyTorch runs on cpu or cuda:N here, --device asks for {device}")

@@ -23,7 +23,8 @@ from portproof.infer.timing.processes.child import Loaded, Warm
 from portproof.infer.timing.processes.parent import Worker, ask, workers_of
 from portproof.infer.timing.processes.teams import Team, load, take_turns
 from portproof.infer.timing.protocol import MOST_STARTS, Job, Plan, Timed, observed, shares
-from portproof.measurement import Measurement, paired_ratio
+from portproof.infer.timing.speed_ratio import paired_ratio
+from portproof.measurement import Measurement
 
 
 class Alternating:

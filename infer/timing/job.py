@@ -21,13 +21,13 @@ from portproof.infer.runtimes.model_files import card_files, model_files
 from portproof.infer.timing.devices.watch import Devices
 from portproof.infer.timing.processes.feed import KINDS, Feeding, Kind
 from portproof.infer.timing.protocol import Job, Plan, Timer
+from portproof.infer.timing.speed_ratio import paired_ratio
 from portproof.infer.timing.steady import doubts_of
 from portproof.infer.timing.subject import Subject, check_labels, configured, parse_subject
 from portproof.measurement import (
     Measurement,
     Performance,
     Ratio,
-    paired_ratio,
     read_performance,
     write_performance,
     wrong_answers,

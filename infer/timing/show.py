@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from portproof.chips import board_rows
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
-from portproof.core.text import printable
-from portproof.measurement import WIDENED, Measurement, Performance, Ratio
+from portproof.core.text import printable, said_once
+from portproof.measurement import WIDENED, Measurement, Performance, Ratio, board_rows
 from portproof.rehearsal import MARK
 
 _HEAD = (
@@ -77,7 +76,7 @@ def _mark(performance: Performance) -> list[str]:
 def _doubts(performance: Performance) -> list[str]:
     return [
         *(f"wrong answers: {printable(why)}" for why in performance.wrong),
-        *(f"unstable: {printable(why)}" for why in performance.reasons),
+        *(f"unstable: {printable(why)}" for why in said_once(performance.reasons)),
     ]
 
 

@@ -113,13 +113,13 @@ def evaluate(
     simulated = simulated or is_simulated(Path(result))
     targets = [Path(path) for path in (out, outcomes) if path is not None]
     if not targets:
-        return _evaluation(Path(result), ground, decoding, figure, simulated)[0]
+        return evaluation_of(Path(result), ground, decoding, figure, simulated)[0]
     _refuse_targets(Path(result), Path(truth), targets)
     work = _work(Path(result), ground, decoding, figure, targets=targets, simulated=simulated)
     if work.is_done():
         return msgspec.convert(read_proof(work.sidecar).facts["evaluation"], Evaluation)
     work.begin()
-    evaluation, found, about = _evaluation(Path(result), ground, decoding, figure, simulated)
+    evaluation, found, about = evaluation_of(Path(result), ground, decoding, figure, simulated)
     if out is not None:
         write_bytes(out, evaluation.to_json())
     if outcomes is not None:
@@ -166,9 +166,13 @@ def _work(
     return work
 
 
-def _evaluation(
+def evaluation_of(
     result: Path, ground: Ground, decoding: Decoding, figure: Figure, simulated: bool
 ) -> tuple[Evaluation, Contributions, About]:
+    """The figures, and what every sample adds, of one side; nothing is written.
+
+    :class:`InputError` as of :func:`portproof.metrics.evaluation.origin.contributions_from`.
+    """
     found, about = contributions_from(result, ground, decoding, simulated)
     values = figures_of(ground.module, found)
     evaluation = Evaluation(

@@ -43,6 +43,7 @@ def encoded(mask: Any, size: tuple[int, int] | None, what: str) -> tuple[Any, tu
     if isinstance(mask, list):
         if size is None:
             raise InputError(f"{what}: polygons need the image's height and width; add them")
+        size = _same_size(size, size, what)
         pieces = functions.frPyObjects(_polygons(mask, size, what), *size)
         return functions.merge(pieces), size
     if isinstance(mask, dict) and {"size", "counts"} <= mask.keys():

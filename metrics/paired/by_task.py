@@ -190,7 +190,7 @@ def _work(sides: TaskSides, figure: Figure, margin: float, out: Path, simulated:
         inputs |= files
         parameters |= facts
     return Work(
-        "compare-task",
+        "compare_task",
         out,
         inputs=inputs,
         parameters=parameters,
@@ -207,7 +207,7 @@ def _comparison(sides: TaskSides, figure: Figure, margin: float, simulated: bool
     shares = influences(task, figure, one, other)
     sign = 1.0 if figure.higher_is_better else -1.0
     gains = [sign * sample.share for sample in shares]
-    difference = None if loss.value is None else -sign * loss.value
+    difference = None if loss.value is None else 0.0 - sign * loss.value
     ci95 = _interval(loss, sign)
     points = 100.0 if figure.is_share else None
     return TaskComparison(

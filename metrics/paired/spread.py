@@ -16,11 +16,12 @@ same. Otherwise samples may break the more often the more they carry (a long sen
 image), so L is n times the sum of cubed stakes over that of squared ones. The bound is the largest
 u that is not rejected::
 
-    n u^2 = z^2 (s^2 + L u - u^2)
+    n u^2 = z^2 (s^2 + L u - u^2)        while u < L, else u = z s / sqrt(n)
 
 Without a difference it is z^2 L / (n + z^2), which is Tango's for accuracy; with many it is
 z s / sqrt(n). The other bound, which FAIL needs, has the same form: there the unseen samples gain
-what they lack (a wrong answer 1, a sentence its errors), so L is that of what is missing.
+what they lack (a wrong answer 1, a sentence its errors), so L is that of what is missing. For few
+samples s is widened as Student's t is (the first term of its Cornish-Fisher expansion).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+
+from portproof.core import progress
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -68,11 +71,13 @@ def resampled(
     if samples < 2:
         return None
     random, found = np.random.default_rng(SEED), []
-    for _ in range(resamples):
-        drawn = random.integers(0, samples, samples)
-        value = statistics(np.bincount(drawn, minlength=samples).astype(np.int64))
-        if value is not None:
-            found.append(value)
+    with progress.meter("resampling", resamples, "draws") as meter:
+        for _ in range(resamples):
+            drawn = random.integers(0, samples, samples)
+            value = statistics(np.bincount(drawn, minlength=samples).astype(np.int64))
+            if value is not None:
+                found.append(value)
+            meter.advance(1)
     if len(found) < resamples * (1 - MOST_UNDEFINED):
         return None
     return Resampled(np.array(found), samples)
@@ -90,7 +95,10 @@ def reach(error: float, stakes: Floats, confidence: float, most: float | None = 
     most = float(stakes.sum()) if most is None else most
     squares = float(np.square(stakes).sum())
     n, z2 = len(stakes), NormalDist().inv_cdf(confidence) ** 2
-    share = z2 * float((stakes**3).sum()) / squares if squares > 0 else 0.0  # z^2 L / n
-    root = math.sqrt(share**2 + 4 * (1 + z2 / n) * z2 * error**2)
-    found = (share + root) / (2 * (1 + z2 / n))
-    return min(found, max(most, error * math.sqrt(z2)))
+    error *= 1 + (z2 + 1) / (4 * max(n - 1, 1))  # Student's t over the normal quantile
+    seen = error * math.sqrt(z2)
+    single = n * float((stakes**3).sum()) / squares if squares > 0 else 0.0  # L
+    if seen >= single:  # more than samples that break could add
+        return seen
+    root = math.sqrt((z2 * single / n) ** 2 + 4 * (1 + z2 / n) * seen**2)
+    return min((z2 * single / n + root) / (2 * (1 + z2 / n)), max(most, seen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -21,29 +21,33 @@ from portproof.metrics.truth import Truth
 _REMEDY = "give the annotation file in COCO's form (instances_val2017.json)"
 
 
+#: What numpy's int64 holds.
+_Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class _Image(msgspec.Struct):
-    id: int
+    id: _Whole
     file_name: str
     height: int | None = None
     width: int | None = None
 
 
 class _Category(msgspec.Struct):
-    id: int
+    id: _Whole
     name: str
     sigmas: list[float] | None = None
 
 
 class _Annotation(msgspec.Struct):
-    id: int
-    image_id: int
-    category_id: int
+    id: _Whole
+    image_id: _Whole
+    category_id: _Whole
     bbox: tuple[float, float, float, float] | None = None
     area: float | None = None
     iscrowd: int = 0
     segmentation: Any = None
     keypoints: list[float] | None = None
-    num_keypoints: int | None = None
+    num_keypoints: _Whole | None = None
 
 
 class _Document(msgspec.Struct):

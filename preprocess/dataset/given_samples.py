@@ -4,7 +4,7 @@ one folder that a port holds and seals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def take_samples(given: Sequence[Path], root: Path, card: Card, folder: Path, in
         },
         parameters={"inputs": [[i.name, i.dtype, list(i.shape)] for i in card.inputs]},
     )
-    copies = [replace(s, files=tuple(_names(folder, s))) for s in samples]
+    copies = [replace(s, files=sample_files(folder, s.id, len(s.files))) for s in samples]
     if not work.is_done():
         work.begin()
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,15 +94,20 @@ def _check(samples: list[Sample], card: Card) -> None:
             f" {len(card.inputs)} inputs ({names}): give an info list with a line for each under"
             " one index, or one list or folder for each"
         )
-    blank = [s.id for s in samples if any(c.isspace() for c in s.id)]
+    refuse_blank_ids(sample.id for sample in samples)
+    for sample in samples:
+        for file, spec in zip(sample.files, card.inputs, strict=True):
+            _check_size(file, spec)
+
+
+def refuse_blank_ids(ids: Iterable[str]) -> None:
+    """Refuse sample ids with blanks before the work: an info list cannot hold them."""
+    blank = [i for i in ids if any(c.isspace() for c in i)]
     if blank:
         raise InputError(
             f"{len(blank)} samples have blanks in their names ({listed(blank)}), which an info list"
             " cannot hold: rename their files"
         )
-    for sample in samples:
-        for file, spec in zip(sample.files, card.inputs, strict=True):
-            _check_size(file, spec)
 
 
 def _check_size(file: str, spec: Input) -> None:
@@ -115,7 +120,7 @@ def _check_size(file: str, spec: Input) -> None:
         )
 
 
-def _names(folder: Path, sample: Sample) -> list[str]:
-    """The copies of a sample's files: their sample id is that of the first."""
-    numbers = ["", *(f".{k}" for k in range(2, len(sample.files) + 1))]
-    return [str(folder / f"{sample.id}{number}.bin") for number in numbers]
+def sample_files(folder: Path, sample: str, inputs: int) -> tuple[str, ...]:
+    """The files of a sample, one an input: their sample id is that of the first."""
+    numbers = ["", *(f".{k}" for k in range(2, inputs + 1))]
+    return tuple(str(folder / f"{sample}{number}.bin") for number in numbers)

@@ -56,8 +56,8 @@ def plan(recipe: Recipe, height: int, width: int) -> CropPlan:
     return CropPlan(
         new_height,
         new_width,
-        centre_span(new_height, crop_height, recipe.crop_rounding),
-        centre_span(new_width, crop_width, recipe.crop_rounding),
+        _span(new_height, crop_height, recipe),
+        _span(new_width, crop_width, recipe),
     )
 
 
@@ -65,9 +65,10 @@ def resized_size(resize: Resize, height: int, width: int) -> tuple[int, int]:
     """Height and width after the resize.
 
     Sources: torchvision's ``_compute_resized_output_size`` (``shorter``), timm's
-    ``ResizeKeepRatio.get_params`` (``cover``, ``contain``), the ShuffleNetV2+ script's
-    ``OpencvResize`` (``half_up``). The order of the operations is theirs: another one rounds
-    differently.
+    ``ResizeKeepRatio.get_params`` (``cover``, ``contain``), Ultralytics' ``LetterBox``, mmcv's
+    ``rescale_size`` and YOLOX's ``preproc`` (``letterbox``), the ShuffleNetV2+ script's
+    ``OpencvResize`` (``shorter`` with ``half_up``). The order of the operations is theirs: another
+    one rounds differently.
     """
     if resize.rule == "exact":
         return resize.size[0], resize.size[1]
@@ -79,9 +80,25 @@ def resized_size(resize: Resize, height: int, width: int) -> tuple[int, int]:
             else int(size / short * long + 0.5)
         )
         return (other, size) if width <= height else (size, other)
+    if resize.rule == "letterbox":
+        gain = min(resize.size[0] / height, resize.size[1] / width)
+        gain = gain if resize.upscale else min(gain, 1.0)
+        return _rounded(height * gain, resize.rounding), _rounded(width * gain, resize.rounding)
     ratios = height / resize.size[0], width / resize.size[1]
     ratio = min(ratios) if resize.rule == "cover" else max(ratios)
     return round(height / ratio), round(width / ratio)
+
+
+def _rounded(value: float, rounding: str) -> int:
+    return {"half_even": round(value), "half_up": int(value + 0.5), "truncate": int(value)}[
+        rounding
+    ]
+
+
+def _span(size: int, crop: int, recipe: Recipe) -> Span:
+    if recipe.place == "top_left" and size < crop:
+        return Span(0, 0, size)
+    return centre_span(size, crop, recipe.crop_rounding)
 
 
 def centre_span(size: int, crop: int, rounding: str) -> Span:

@@ -7,7 +7,7 @@ under the fact ``normalisation``.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -47,6 +47,11 @@ def normalisation_by(recipe: Recipe, folded: bool) -> Normalisation:
         channels=recipe.channels,
         layout=recipe.layout,
     )
+
+
+def facts_by(recipe: Recipe | None, folded: bool) -> dict[str, Any]:
+    """The same as a sidecar's fact; none without a recipe."""
+    return {FACT: msgspec.to_builtins(normalisation_by(recipe, folded))} if recipe else {}
 
 
 def from_metadata(text: str | None, what: str) -> Normalisation | None:

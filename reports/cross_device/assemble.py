@@ -19,7 +19,13 @@ from portproof.policy import (
     judge_speed,
     level_text,
 )
-from portproof.reports.cross_device.formats import as_csv, as_html, as_json, as_markdown
+from portproof.reports.cross_device.formats import (
+    as_csv,
+    as_html,
+    as_json,
+    as_markdown,
+    as_text,
+)
 from portproof.reports.cross_device.populate import build
 from portproof.reports.cross_device.table import Table
 from portproof.target import match_target
@@ -47,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     speed = [judge(table, policy) for policy in options.policy]
     accuracy = _accuracy(options.accuracy) if options.accuracy else None
     judgements = [*speed, *([accuracy] if accuracy else [])]
-    print(FORMATS[options.format](table, judgements), end="")
+    print((FORMATS | {"text": as_text})[options.format](table, judgements), end="")
     if options.out:
         _write(Path(options.out), table, judgements)
     if options.level_file:

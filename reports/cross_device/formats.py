@@ -7,10 +7,11 @@ import html
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from portproof.core.text import csv_field, markdown, printable
+from portproof.core.text import csv_field, markdown, printable, said_once
+from portproof.logs.families.own import UNSTABLE
 from portproof.policy import PolicyJudgement
 from portproof.reports.cross_device.table import Cell, Table
 
@@ -70,17 +71,33 @@ def _remarks(table: Table, judgements: Sequence[PolicyJudgement]) -> list[str]:
     )
     chips = ", ".join(f"{c.label} {c.chips} ({c.chips_from})" for c in table.columns)
     lines = [f"Images per second per card; timing boundary: {boundary}; chips per card: {chips}."]
+    clock = [s for s in table.warnings if UNSTABLE in s]
+    others = [s for s in table.warnings if UNSTABLE not in s]
     lines += [
         *table.notes,
         *(f"left out: {s}" for s in table.left_out),
-        *(f"warning: {s}" for s in table.warnings),
+        *(f"warning: {s}" for s in [*said_once(clock), *others]),
     ]
     return lines + [line for judgement in judgements for line in judgement.lines()]
 
 
+def as_text(table: Table, judgements: Sequence[PolicyJudgement] = ()) -> str:
+    """The table and its remarks for a terminal: as Markdown, but nothing is escaped for it."""
+    return _in_lines(table, judgements, printable, REHEARSAL)
+
+
 def as_markdown(table: Table, judgements: Sequence[PolicyJudgement] = ()) -> str:
     """The table and its remarks as Markdown."""
-    heads = ["", *(markdown(h) for h in _heads(table))]
+    return _in_lines(table, judgements, markdown, f"**{REHEARSAL}**")
+
+
+def _in_lines(
+    table: Table,
+    judgements: Sequence[PolicyJudgement],
+    escaped: Callable[[str], str],
+    rehearsal: str,
+) -> str:
+    heads = ["", *(escaped(h) for h in _heads(table))]
     rows = [heads, *_shown_rows(table, "<br>")]
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(heads))]
     lines = [
@@ -88,9 +105,9 @@ def as_markdown(table: Table, judgements: Sequence[PolicyJudgement] = ()) -> str
         for row in rows
     ]
     lines.insert(1, "| " + " | ".join("-" * w for w in widths) + " |")
-    title = [f"**{REHEARSAL}**", ""] if table.simulated else []
+    title = [rehearsal, ""] if table.simulated else []
     return "\n".join(
-        [*title, *lines, "", *(f"- {markdown(line)}" for line in _remarks(table, judgements)), ""]
+        [*title, *lines, "", *(f"- {escaped(line)}" for line in _remarks(table, judgements)), ""]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,33 @@ def _broken(stated: dict[str, Any], run_dir: Path) -> Iterator[Finding]:
             yield changed(
                 path, "the report does not seal it: its seal was taken out, or it came later"
             )
+
+
+def doubled_names(run_dir: Path) -> Iterator[Finding]:
+    """JSON files in which an object has a name twice: readers take one or the other, so that people
+    and programs would see two values.
+    """
+    for path in sorted(run_dir.rglob("*.json")):
+        if path.is_file() and not path.is_symlink():
+            name = _doubled(path.read_bytes())
+            if name is not None:
+                what = f"an object in it has the name {name!r} twice, so that it says two things"
+                yield changed(path.relative_to(run_dir).as_posix(), what)
+
+
+def _doubled(data: bytes) -> str | None:
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            found.extend(name for name in names if names.count(name) > 1)
+
+    try:
+        json.loads(data, object_pairs_hook=look)
+    except (ValueError, RecursionError):
+        return None  # what reads the file says so
+    return found[0] if found else None
 
 
 def sealed_in(stated: dict[str, Any]) -> dict[str, dict[str, Any]]:

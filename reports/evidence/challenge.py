@@ -92,7 +92,7 @@ class Course:
             if self.asked.count is None:
                 repeated += exported_again(self, Path(folder))
             repeated += timed_again(self) if self.asked.times else ()
-        margin = self.settings.margin_pp / 100
+        margin = (self.settings.margin_pp or 1.0) / 100
         chances = escapes(len(images), len(drawn), margin)
         return Challenge(seed, self.asked.nonce, len(images), drawn, repeated, chances)
 

@@ -24,6 +24,7 @@ from portproof.proof.lineage import Stage
 from portproof.proof.sidecar import environment, versions_of
 from portproof.recipe import Recipe
 from portproof.reports.evidence.findings import changed, unverified
+from portproof.rundir.layout import RunDir
 
 if TYPE_CHECKING:
     from portproof.reports.evidence.challenge import Course
@@ -212,7 +213,7 @@ def exported_again(course: Course, folder: Path) -> Iterator[Again]:
         why = code_of(course, str(course.run_dir / card))
         if why is None and stage.proof.versions != versions_of(list(stage.proof.versions)):
             why = "other versions are installed here, which write other bytes"
-        fresh = folder / "model.onnx"
+        fresh = folder / RunDir.onnx
         try:
             if why is None:
                 with progress.silenced():

@@ -26,7 +26,7 @@ from portproof.proof.freshness import MISSING
 from portproof.proof.lineage import Stage
 from portproof.proof.sidecar import SUFFIX, versions_of
 from portproof.reports.evidence import rechecks
-from portproof.reports.evidence.broken_seals import broken_seals, sealed_in
+from portproof.reports.evidence.broken_seals import broken_seals, doubled_names, sealed_in
 from portproof.reports.evidence.chain import uncovered, walk
 from portproof.reports.evidence.challenge import Asked, Challenge, Course
 from portproof.reports.evidence.findings import (
@@ -115,7 +115,7 @@ def verify(run_dir: Path, asked: Asked | None = None) -> Verification:
         course = Course(run_dir, chain.stages, read_settings(run_dir), asked)
         challenge = course.run()
         findings += course.findings
-    findings += [*chain.findings, *_rechecked(chain.stages, run_dir)]
+    findings += [*chain.findings, *doubled_names(run_dir), *_rechecked(chain.stages, run_dir)]
     checked = {"files": chain.hashed, "stages": len(chain.stages)}
     stated, problem = _stated(run_dir)
     if stated is None:

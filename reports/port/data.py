@@ -14,11 +14,13 @@ from portproof.core.errors import InputError
 from portproof.core.files import read_file
 from portproof.core.jsonfile import json_in
 from portproof.measurement import Performance, read_performance
+from portproof.metrics.evaluation.evaluate import Evaluation
 from portproof.metrics.paired.compare import Comparison
+from portproof.metrics.paired.task_figures import TaskComparison
 from portproof.outcome import Outcomes, read_outcomes
 from portproof.proof.lineage import Stage, read_stages
 from portproof.rundir.gates import Judgement, judge
-from portproof.rundir.layout import REFERENCE, RunDir, Side, open_run
+from portproof.rundir.layout import CLASSIFICATION, REFERENCE, RunDir, Side, open_run
 from portproof.rundir.settings import Settings
 
 T = TypeVar("T")
@@ -31,14 +33,18 @@ class RunData:
     ``files``: its layout and settings. ``stages``: in the order in which they ran. ``results``:
     label -> batch -> accuracy rows ``{"Top1 accuracy": "98.57%"}`` of ``result.json``.
     ``comparisons``, ``performances`` and ``boards`` (several chips of a board timed together): by
-    label; of those timed in one alternation, the measurement is under the first one's.
+    label; of those timed in one alternation, the measurement is under the first one's. A task other
+    than classification has ``evaluations`` and ``task_comparisons`` in the place of ``results`` and
+    ``comparisons``.
     """
 
     files: RunDir
     card: Card | None
     stages: list[Stage]
     results: dict[str, dict[int, dict[str, str]]]
+    evaluations: dict[str, dict[int, Evaluation]]
     comparisons: dict[str, Comparison]
+    task_comparisons: dict[str, TaskComparison]
     performances: dict[str, Performance]
     boards: dict[str, Performance]
     judgement: Judgement
@@ -105,15 +111,21 @@ class RunData:
 
     @property
     def ready(self) -> dict[str, Any]:
-        """The number of samples that were given ready, and their inputs in words; else empty."""
+        """The number of samples that were given ready, or encoded from texts or recordings, and
+        their inputs in words; else empty.
+        """
         prep = self.stage(self.files.prep)
-        if prep is None or prep.proof.stage != "samples":
+        if prep is None or prep.proof.stage not in ("samples", "encode"):
             return {}
         inputs = [
             f"{name} ({dtype}, {' x '.join(map(str, shape))})"
             for name, dtype, shape in prep.proof.parameters["inputs"]
         ]
-        return {"count": prep.proof.facts["samples"], "inputs": ", ".join(inputs)}
+        return {
+            "count": prep.proof.facts["samples"],
+            "inputs": ", ".join(inputs),
+            "encoded": prep.proof.stage == "encode",
+        }
 
     def stage(self, artefact: str) -> Stage | None:
         """The stage that made an artefact."""
@@ -139,12 +151,20 @@ class RunData:
 def read_run(run_dir: Path) -> RunData:
     """Read a run directory; :class:`InputError` if it is not one, or a file is damaged."""
     run = open_run(run_dir)
+    sides = (Side(REFERENCE), *run.compared)
+    classes = run.settings.task == CLASSIFICATION
+    compared = run.compared if classes else ()
+    by_task = () if classes else run.compared
     return RunData(
         files=run,
         card=card_of(run),
         stages=read_stages(run_dir),
-        results={side.label: _results(run, side) for side in (Side(REFERENCE), *run.compared)},
-        comparisons=_there(run, run.compared, run.comparison, read_comparison),
+        results={side.label: _results(run, side, _rows) for side in sides} if classes else {},
+        evaluations={}
+        if classes
+        else {side.label: _results(run, side, _evaluation) for side in sides},
+        comparisons=_there(run, compared, run.comparison, read_comparison),
+        task_comparisons=_there(run, by_task, run.comparison, _task_comparison),
         performances=_there(run, run.benched, run.perf, read_performance),
         boards=_there(run, run.timed, run.board, read_performance),
         judgement=judge(run),
@@ -179,10 +199,18 @@ def card_of(run: RunDir) -> Card | None:
     return read_card(path) if path else None
 
 
-def _results(run: RunDir, side: Side) -> dict[int, dict[str, str]]:
-    """The accuracy rows of a side, by batch."""
+def _results(run: RunDir, side: Side, read: Callable[[Path], T]) -> dict[int, T]:
+    """The accuracy figures of a side, by batch."""
     paths = {batch: run.root / run.accuracy(side, batch) for batch in run.accuracy_batches}
-    return {batch: _rows(path) for batch, path in paths.items() if path.is_file()}
+    return {batch: read(path) for batch, path in paths.items() if path.is_file()}
+
+
+def _evaluation(path: Path) -> Evaluation:
+    return _record(path, Evaluation)
+
+
+def _task_comparison(path: Path) -> TaskComparison:
+    return _record(path, TaskComparison)
 
 
 def _rows(path: Path) -> dict[str, str]:
@@ -197,8 +225,12 @@ def _rows(path: Path) -> dict[str, str]:
 
 def read_comparison(path: Path) -> Comparison:
     """A ``compare.json``; :class:`InputError` when it is damaged."""
+    return _record(path, Comparison)
+
+
+def _record(path: Path, kind: type[T]) -> T:
     try:
-        return msgspec.convert(json_in(read_file(path, "comparison")), Comparison)
+        return msgspec.convert(json_in(read_file(path, "figures")), kind)
     except (ValueError, msgspec.ValidationError) as error:
         raise InputError(
             f"'{path}' is damaged ({error}); delete it and run the port again"
@@ -207,9 +239,4 @@ def read_comparison(path: Path) -> Comparison:
 
 def decode(path: Path) -> dict[str, Any]:
     """A JSON object from a file; :class:`InputError` names a file that is damaged."""
-    try:
-        return msgspec.convert(json_in(read_file(path, "figures")), dict[str, Any])
-    except (ValueError, msgspec.ValidationError) as error:
-        raise InputError(
-            f"'{path}' is damaged ({error}); delete it and run the port again"
-        ) from error
+    return _record(path, dict[str, Any])

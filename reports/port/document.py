@@ -14,10 +14,9 @@ from typing import Any
 
 import yaml
 
-from portproof.chips import board_rows
 from portproof.core.errors import InputError, MissingPackageError
-from portproof.core.text import code_span, markdown, printable
-from portproof.measurement import Performance
+from portproof.core.text import code_span, markdown, printable, said_once
+from portproof.measurement import Performance, board_rows
 from portproof.proof.lineage import Stage, makers
 from portproof.proof.sidecar import FileRecord
 from portproof.reports.port.data import RunData
@@ -33,9 +32,9 @@ from portproof.reports.port.devices import (
     tools_of,
     widened,
 )
-from portproof.reports.port.figures import PERCENTILES, figures_of, per_board
+from portproof.reports.port.figures import PERCENTILES, accuracy_texts, figures_of, per_board
 from portproof.reports.port.languages import TEMPLATES, languages
-from portproof.reports.port.rounding import fill, given, milliseconds, one_line, percent, rate
+from portproof.reports.port.rounding import FORMATTERS, one_line
 from portproof.rundir.layout import REFERENCE
 
 #: Distributions that are frameworks and runtimes; the source document lists these apart from other
@@ -89,18 +88,18 @@ def _environment(escaping: bool) -> Any:
         autoescape=escaping,  # noqa: S701
         finalize=_visible,
     )
-    environment.filters |= {
+    environment.filters |= FORMATTERS | {
         "md": markdown,
         "code": code_span,
         "line": one_line,
-        "percent": percent,
-        "rate": rate,
-        "milliseconds": milliseconds,
-        "fill": fill,
-        "given": given,
-        "md_values": lambda values: {key: markdown(value) for key, value in values.items()},
+        "once": said_once,
+        "md_values": _md_values,
     }
     return environment
+
+
+def _md_values(values: Mapping[str, object]) -> dict[str, str]:
+    return {key: markdown(value) for key, value in values.items()}
 
 
 def render_html(data: RunData, context: Mapping[str, Any]) -> str:
@@ -271,22 +270,16 @@ def zoo_rows(data: RunData) -> Iterator[dict[str, Any]]:
             if m.boundary == ("device" if (m.label, m.batch) in device else "call"):
                 own = boards.get(m.batch) if m.label == label else None
                 rates.setdefault((m.label, m.batch), own or m.images_per_second)
-    accuracies = {
-        (label, batch): rows
-        for label, batches in data.results.items()
-        for batch, rows in batches.items()
-    }
+    accuracies = accuracy_texts(data)
     order = {label: at for at, label in enumerate(data.labels)}
     for label, batch in sorted(
         rates.keys() | accuracies.keys(), key=lambda key: (order.get(key[0], len(order)), *key)
     ):
-        rows = accuracies.get((label, batch), {})
-        tops = [f"top-{k}: {rows[name]}" for k in (1, 5) if (name := f"Top{k} accuracy") in rows]
         yield {
             "label": label,
             "batch": batch,
             "data": data.settings.images or ", ".join(data.settings.samples),
-            "accuracy": ", ".join(tops) or "-",
+            "accuracy": accuracies.get((label, batch)) or "-",
             "rate": rates.get((label, batch)),
         }
 

@@ -14,9 +14,9 @@ from statistics import NormalDist
 
 import msgspec
 
-from portproof.chips import board_rows
-from portproof.measurement import Measurement, calls_needed
+from portproof.measurement import Measurement, board_rows, calls_needed
 from portproof.reports.port.data import RunData
+from portproof.reports.port.rounding import stated
 from portproof.rundir.gates import best_measured
 
 #: Percentiles that are stated, of measurements with enough calls.
@@ -42,6 +42,18 @@ _COMPARED = {
 }
 
 
+#: The numbers of a task's ``compare.json`` in the figure's unit, and its counts.
+_COMPARED_VALUES = (
+    "reference_value",
+    "port_value",
+    "difference",
+    "gate_bound",
+    "loss_lower_bound",
+    "margin",
+)
+_COMPARED_COUNTS = ("samples", "better", "worse", "equal")
+
+
 class ReportFigure(msgspec.Struct, frozen=True, kw_only=True):
     """One number of the report. ``value`` is in ``unit`` (``1``: a fraction or a count; ``pp``:
     percentage points), null when it was not measured; ``ci95``: its two-sided 95 % interval, where
@@ -58,7 +70,8 @@ class ReportFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 def figures_of(data: RunData) -> list[ReportFigure]:
     """Every figure of the report, in the report's order; worked out once."""
-    parts = (_conversion, _accuracy, _comparisons, _end_to_end, _performance, _boards)
+    accuracy = (_accuracy, _comparisons, _evaluations, _task_comparisons)
+    parts = (_conversion, *accuracy, _end_to_end, _performance, _boards)
     return data.once(figures_of, lambda: [figure for part in parts for figure in part(data)])
 
 
@@ -107,6 +120,44 @@ def _comparisons(data: RunData) -> Iterator[ReportFigure]:
             interval = compared.ci95_pp if name == "difference_pp" else None
             value = getattr(compared, name)
             yield _figure(f"{label}/compare/{name}", value, unit, file, name, interval)
+
+
+def _evaluations(data: RunData) -> Iterator[ReportFigure]:
+    for label, batches in data.evaluations.items():
+        for batch, found in batches.items():
+            prefix = data.files.folder(data.files.side(label), batch)
+            file = data.accuracy_file(label, batch)
+            yield _figure(f"{prefix}/samples", found.samples, "1", file, "samples of the truth")
+            for value in found.figures:
+                how = f"{value.name} of {found.task}, from what every sample adds"
+                yield _figure(f"{prefix}/{value.name}", value.value, value.unit, file, how)
+
+
+def _task_comparisons(data: RunData) -> Iterator[ReportFigure]:
+    for label, compared in data.task_comparisons.items():
+        file = data.comparison_file(label)
+        for name in (*_COMPARED_VALUES, *_COMPARED_COUNTS):
+            unit = compared.unit if name in _COMPARED_VALUES else "1"
+            interval = compared.ci95 if name == "difference" else None
+            value = getattr(compared, name)
+            yield _figure(f"{label}/compare/{name}", value, unit, file, name, interval)
+
+
+def accuracy_texts(data: RunData) -> dict[tuple[str, int], str]:
+    """The accuracy of each label and batch on one line: Top-1 and Top-5, or a task's figures."""
+    tops = {
+        (label, batch): [
+            f"top-{k}: {rows[name]}" for k in (1, 5) if (name := f"Top{k} accuracy") in rows
+        ]
+        for label, batches in data.results.items()
+        for batch, rows in batches.items()
+    }
+    own = {
+        (label, batch): [f"{v.name}: {stated(v.value, v.unit)}" for v in found.figures]
+        for label, batches in data.evaluations.items()
+        for batch, found in batches.items()
+    }
+    return {key: ", ".join(parts) for key, parts in (tops | own).items()}
 
 
 def _end_to_end(data: RunData) -> Iterator[ReportFigure]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from portproof.core.text import printable
 
@@ -49,3 +50,33 @@ def rate(value: float | None) -> str:
 def milliseconds(seconds: float | None) -> str:
     """Seconds in milliseconds with four significant digits; a dash if it is not there."""
     return "-" if seconds is None else rate(1000 * seconds)
+
+
+def stated(value: float | None, unit: str) -> str:
+    """A figure of a task: a share in percent, another with its unit; a dash when it is not defined.
+
+    >>> stated(0.3712, "1"), stated(31.2571, "dB"), stated(None, "1")
+    ('37.12 %', '31.26 dB', '-')
+    """
+    if value is None or unit == "1":
+        return percent(value)
+    return f"{value:.4g} {unit}"
+
+
+def stated_change(value: float | None, unit: str, sign: str = "") -> str:
+    """A difference, bound or margin of such figures: of shares in percentage points.
+
+    >>> stated_change(-0.0021, "1", "+"), stated_change(0.5, "dB")
+    ('-0.210 pp', '0.5 dB')
+    """
+    if value is None:
+        return "-"
+    value += 0.0  # no minus in front of zero
+    return f"{100 * value:{sign}.3f} pp" if unit == "1" else f"{value:{sign}.4g} {unit}"
+
+
+#: What templates call by name.
+FORMATTERS: dict[str, Any] = {
+    made.__name__: made
+    for made in (percent, rate, milliseconds, fill, given, stated, stated_change)
+}

@@ -133,7 +133,7 @@ def names() -> list[str]:
 
 def find(name: str) -> Backend:
     """The backend of that name; :class:`InputError` lists the names there are."""
-    known = names()
+    known, name = names(), name.replace("_", "-")
     if name not in known:
         raise InputError(f"there is no backend '{name}'; there are {', '.join(known)}")
     # A backend that is named like a third-party package has a file with an underscore after

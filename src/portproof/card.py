@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_file, load_yaml, names_in
 from portproof.postprocess import Postprocess, kinds_listed
 from portproof.recipe import Recipe, find_recipe
+from portproof.sequence import Sequence
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Dimension = Annotated[int, msgspec.Meta(ge=1)]
@@ -62,7 +64,8 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     not in the weights (``transform_input`` of Inception v3).
 
     ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself. A
-    model of another input than one picture may have none: its samples are given ready.
+    model of another input than one picture has none: ``sequence`` (:mod:`portproof.sequence`)
+    makes the inputs from text or sound, or its samples are given ready.
     ``task`` is ``classification`` or one of ``metrics/tasks``. These have, too: ``postprocess``
     (see :mod:`portproof.postprocess`; a record, a file's name, or ``FILE.py:decode`` beside the
     card); ``metric``, the figure that is judged (the task's first without it); ``margin``, what it
@@ -76,6 +79,7 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     recipe: Recipe | str | None = None
+    sequence: Sequence | None = None
     options: dict[Name, bool | int | float | str] = {}
     task: str = "classification"
     weights: Weights = Weights()
@@ -110,12 +114,30 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
                     f"`inputs[0].shape`: the recipe makes samples of shape {wanted}, the input has"
                     f" {given}; correct one of them"
                 )
-
+        if self.sequence is not None:
+            self._check_sequence(self.sequence)
         if self.task == "classification" and (self.metric or self.margin or self.postprocess):
             raise ValueError(
                 "`task`: 'postprocess', 'metric' and 'margin' are for tasks other than"
                 f" classification, which are {', '.join(t for t in tasks if t != self.task)}"
             )
+
+    def _check_sequence(self, sequence: Sequence) -> None:
+        """One input for each part, each of the length that is made."""
+        if self.recipe is not None:
+            raise ValueError("`sequence`: it and 'recipe' are there: a model has one of them")
+        if len(sequence.parts) != len(self.inputs):
+            raise ValueError(
+                f"`sequence.parts`: there are {len(sequence.parts)} ({', '.join(sequence.parts)}),"
+                f" the model has {len(self.inputs)} inputs"
+            )
+        for part, spec in zip(sequence.parts, self.inputs, strict=True):
+            wanted = 1 if part == "length" else sequence.length
+            if math.prod(spec.shape) != wanted:
+                raise ValueError(
+                    f"`inputs`: '{spec.name}' has the shape {tuple(spec.shape)}, and '{part}' of"
+                    f" 'sequence' is {wanted} numbers; correct one of them"
+                )
 
     @property
     def preprocessing(self) -> Recipe:

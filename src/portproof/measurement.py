@@ -6,11 +6,11 @@ derived when it is asked for.
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -172,85 +172,6 @@ class Ratio(msgspec.Struct, kw_only=True):
     ci95: tuple[float, float] | None
 
 
-#: Fewer starts give no interval. Below _RANKED the ranks alone cannot reach 95 %.
-LEAST_STARTS, _RANKED = 4, 6
-
-
-def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
-    """``a``'s rate over ``b``'s, of one run, batch and boundary, from starts taken in pairs.
-
-    A process keeps an offset for as long as it lives (the layout of its memory, the placement of
-    its threads), so the start is the unit of the statistics, as in Kalibera & Jones, "Rigorous
-    benchmarking in reasonable time" (ISMM 2013), and what is compared in a start are the medians of
-    its calls, which a passing load does not bend (Touati, Worms & Briais, "The Speedup-Test",
-    2013).
-    The ratio is the Hodges-Lehmann estimate over the logarithms of the starts' ratios; its 95 %
-    interval inverts Wilcoxon's signed-rank test, exactly (Hollander & Wolfe 1999, section 3.3).
-    Where two equal models are timed in turn the logarithms are symmetric about 0, which is all that
-    the interval asks for; no outlier can move it far. With 4 or 5 starts it is Student's t.
-    :class:`InputError` when the two are not comparable or one has no times.
-    """
-    if (a.batch, a.boundary) != (b.batch, b.boundary):
-        raise InputError(
-            f"'{a.label}' (batch {a.batch}, {a.boundary}) and '{b.label}' (batch {b.batch},"
-            f" {b.boundary}) have no common ratio"
-        )
-    mine, theirs = _medians(a), _medians(b)
-    if not mine or not theirs:
-        raise InputError(
-            f"'{a.label}' over '{b.label}' at batch {a.batch}: one of them has no timed call, or"
-            " wrong answers"
-        )
-    scale = math.log(a.clients / b.clients)
-    logs = [scale + math.log(y / x) for x, y in zip(mine, theirs, strict=False)]
-    walsh = sorted((x + y) / 2 for i, x in enumerate(logs) for y in logs[i:])
-    known = len(logs) >= LEAST_STARTS and a.starts and b.starts
-    interval = _interval(logs, walsh) if known else None
-    return Ratio(
-        a=a.label,
-        b=b.label,
-        batch=a.batch,
-        boundary=a.boundary,
-        ratio=math.exp(statistics.median(walsh)),
-        ci95=interval and (math.exp(interval[0]), math.exp(interval[1])),
-    )
-
-
-def _medians(measurement: Measurement) -> list[float]:
-    """The median call of each start, in seconds; of each block where the starts are not known."""
-    if measurement.is_wrong:
-        return []
-    blocks, medians = iter(measurement.blocks), []
-    for count in measurement.starts or [1] * len(measurement.blocks):
-        calls = [s for block in itertools.islice(blocks, count) for s in block]
-        medians += [statistics.median(calls)] if calls else []
-    return medians
-
-
-def _interval(logs: Sequence[float], walsh: Sequence[float]) -> tuple[float, float]:
-    if len(logs) < _RANKED:
-        from scipy.special import stdtrit
-
-        centre, count = statistics.fmean(logs), len(logs)
-        half = float(stdtrit(count - 1, 0.975)) * statistics.stdev(logs) / math.sqrt(count)
-        return centre - half, centre + half
-    outside = _ranks_outside(len(logs))
-    return walsh[outside], walsh[-1 - outside]
-
-
-def _ranks_outside(count: int) -> int:
-    """How many Walsh averages of ``count`` values lie below the exact 95 % interval: the most whose
-    signed-rank sum has a probability of at most 2.5 %.
-
-    >>> [_ranks_outside(n) for n in (6, 10, 20)]  # Hollander & Wolfe, table A.4
-    [0, 8, 52]
-    """
-    ways: list[int] = [1]  # in how many ways ranks 1 to n add up to each sum
-    for rank in range(1, count + 1):
-        ways = [x + y for x, y in zip(ways + [0] * rank, [0] * rank + ways, strict=True)]
-    return sum(40 * below <= 1 << count for below in itertools.accumulate(ways)) - 1
-
-
 class Performance(msgspec.Struct, kw_only=True):
     """The content of ``perf.json``. ``reasons`` says why a run is ``unstable``; ``wrong`` which
     subjects answered wrongly at which batch and how, a sentence each.
@@ -265,6 +186,46 @@ class Performance(msgspec.Struct, kw_only=True):
     environment: dict[str, str] = msgspec.field(default_factory=dict)
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One batch and boundary of a board, in images per second: one chip ``alone``, all ``chips``
+    ``together``, and ``each`` of them at that time, by device.
+    """
+
+    batch: int
+    boundary: Boundary
+    chips: int
+    alone: float
+    together: float
+    each: dict[str, float | None]
+
+    @property
+    def product(self) -> float:
+        """The rate that is usually stated for a board: one chip's times the chips."""
+        return self.alone * self.chips
+
+    @property
+    def share(self) -> float:
+        """The fraction of that product that the chips reach together."""
+        return self.together / self.product
+
+
+def board_rows(performance: Performance) -> list[BoardRow]:
+    """The rows of a ``card.json``, as measured; without those in which nothing was timed."""
+    rates: dict[tuple[Scope, int, Boundary], dict[str, float | None]] = {}
+    for m in performance.measurements:
+        by_device = rates.setdefault((m.scope, m.batch, m.boundary), {})
+        by_device[str(m.device)] = m.images_per_second
+    rows = []
+    for m in performance.measurements:
+        alone = next(iter(rates.get(("alone", m.batch, m.boundary), {}).values()), None)
+        if m.scope == "together" and alone and m.images_per_second:
+            each = rates.get(("chip", m.batch, m.boundary), {})
+            row = BoardRow(m.batch, m.boundary, m.chips, alone, m.images_per_second, each)
+            rows.append(row)
+    return rows
 
 
 def wrong_answers(measurements: Sequence[Measurement]) -> list[str]:

@@ -27,6 +27,9 @@ INTERPOLATIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+_ROUNDINGS = ("half_even", "half_up", "truncate")
+
+
 class Resize(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Resize before the crop.
 
@@ -38,13 +41,19 @@ class Resize(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     * ``exact``: height and width become ``size`` (timm's crop mode ``squash``);
     * ``cover`` and ``contain``: the ratio is kept, and the image just covers ``size`` (timm's
       ``ResizeKeepRatio``, crop mode ``center`` of a model that is not square) or just fits into it
-      (crop mode ``border``); both sides are rounded half to even, as timm does.
+      (crop mode ``border``); both sides are rounded half to even, as timm does;
+    * ``letterbox``: as ``contain``, by the operations of detectors: both sides times ``min(size[0]
+      / height, size[1] / width)``, rounded by ``rounding``: ``half_even`` (Ultralytics'
+      ``LetterBox``), ``half_up`` (mmdetection's ``Resize(keep_ratio=True)`` to a square) or
+      ``truncate`` (YOLOX). ``upscale: false`` leaves small images as they are
+      (``LetterBox(scaleup=False)``).
     """
 
-    rule: Literal["shorter", "exact", "cover", "contain"] = "shorter"
+    rule: Literal["shorter", "exact", "cover", "contain", "letterbox"] = "shorter"
     size: tuple[Pixels, ...]
     interpolation: Interpolation = "bilinear"
-    rounding: Literal["truncate", "half_up"] = "truncate"
+    rounding: Literal["truncate", "half_up", "half_even"] = "truncate"
+    upscale: bool = True
 
     def __post_init__(self) -> None:
         if len(self.size) != (1 if self.rule == "shorter" else 2):
@@ -54,8 +63,15 @@ class Resize(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
                 else f"height and width for the rule '{self.rule}'"
             )
             raise ValueError(f"`size`: {wanted} was expected, it has {len(self.size)}")
-        if self.rounding == "half_up" and self.rule != "shorter":
-            raise ValueError("`rounding`: 'half_up' goes with the rule 'shorter' only")
+        known = {"shorter": ("truncate", "half_up"), "letterbox": _ROUNDINGS}
+        if self.rounding not in known.get(self.rule, ("truncate",)):
+            rules = [rule for rule, roundings in known.items() if self.rounding in roundings]
+            raise ValueError(
+                f"`rounding`: '{self.rounding}' goes with the rule {' or '.join(map(repr, rules))}"
+                " only"
+            )
+        if not self.upscale and self.rule != "letterbox":
+            raise ValueError("`upscale`: it goes with the rule 'letterbox' only")
 
 
 class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +84,9 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
     ``crop_rounding`` places a crop whose margin is odd: ``half_even`` (torchvision, timm:
     ``int(round((h - c) / 2.0))``), ``floor`` (``(h - c) // 2``) or ``ceil`` (TensorFlow's ``(h - c
-    + 1) // 2``). An image smaller than the crop is padded with ``fill`` (R, G, B).
+    + 1) // 2``). An image smaller than the crop is padded with ``fill`` (R, G, B), equally on both
+    sides, the odd pixel at the end (``place: centre``: Ultralytics), or at the bottom and the right
+    only (``top_left``: YOLOX, mmdetection's ``Pad``).
     """
 
     name: str = ""
@@ -78,6 +96,7 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     crop: tuple[Pixels, Pixels] | None = None
     crop_rounding: Literal["half_even", "floor", "ceil"] = "half_even"
     fill: tuple[Level, Level, Level] = (0, 0, 0)
+    place: Literal["centre", "top_left"] = "centre"
     channels: Literal["RGB", "BGR"] = "RGB"
     divide: Positive = 255.0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -90,6 +109,11 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
             raise ValueError(
                 "`crop`: it is missing, so that samples would differ in size; give 'crop', or"
                 " 'resize' with the rule 'exact'"
+            )
+        if self.resize and self.resize.rule == "letterbox" and self.crop != self.resize.size:
+            raise ValueError(
+                f"`crop`: the rule 'letterbox' fills its size {self.resize.size} with padding: the"
+                f" same was expected, it is {self.crop}"
             )
         if self.resize and self.resize.interpolation not in INTERPOLATIONS[self.resizer]:
             known = ", ".join(INTERPOLATIONS[self.resizer])
@@ -166,10 +190,12 @@ def describe(recipe: Recipe) -> str:
             "exact": "to",
             "cover": "to cover",
             "contain": "to fit into",
+            "letterbox": "to fit into",
         }[recipe.resize.rule]
         words.append(f"{recipe.resizer} resize {rule} {size} {recipe.resize.interpolation}")
     if recipe.crop:
-        words.append(f"crop {recipe.crop[0]} x {recipe.crop[1]}")
+        placed = ", padded at the end" if recipe.place == "top_left" else ""
+        words.append(f"crop {recipe.crop[0]} x {recipe.crop[1]}{placed}")
     values = (
         f" / {recipe.divide:g} - {recipe.mean} / {recipe.std}"
         if recipe.normalises

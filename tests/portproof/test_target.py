@@ -15,9 +15,14 @@ GOOD = "name: x1\nvendor: nvidia\nchips_per_card: 2\nbackend: trt\nprecision: fp
 
 
 def test_chips_per_card_are_the_published_ones() -> None:
-    assert {name: find_target(name).chips_per_card for name in ("310", "310p", "t4", "cpu")} == {
+    assert {
+        name: find_target(name).chips_per_card
+        for name in ("310", "310p", "310p-duo", "910b", "t4", "cpu")
+    } == {
         "310": 4,
         "310p": 1,
+        "310p-duo": 2,
+        "910b": 1,
         "t4": 1,
         "cpu": 1,
     }

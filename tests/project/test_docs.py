@@ -98,6 +98,23 @@ def test_tasks(root: Path, tmp_path: Path, run: Run) -> None:
     assert json.loads((tmp_path / "compare.json").read_text())["verdict"] == "PASS"
 
 
+def test_every_task_and_its_figures_are_listed(root: Path) -> None:
+    from portproof.metrics.tasks import load_task, task_names
+
+    rows = re.findall(
+        r"^\| `(\w+)` \|([^|]*)\|", (root / "docs/tasks.md").read_text(), re.MULTILINE
+    )
+    listed = dict(rows)
+    for name in task_names():
+        for figure in load_task(name).FIGURES:
+            found = re.search(rf"\b{figure.name}\b", listed[name])
+            assert found or name in COCO, (name, figure.name)
+
+
+#: Their figures are listed in words: AP and AR by size.
+COCO = ("detection", "instance_segmentation", "keypoints")
+
+
 def test_every_figure_is_explained(root: Path, ported: Path) -> None:
     explained = set(re.findall(r"`(\w+)`", (root / "docs/numbers.md").read_text()))
     figures = json.loads((ported / "report/report.json").read_text())["figures"]

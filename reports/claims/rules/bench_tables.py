@@ -23,6 +23,7 @@ _BATCH_ROW = re.compile(r"(?:bs|batch) ?(\d{1,4})(?: \S{1,20})?", re.IGNORECASE)
 _BEST_ROW = re.compile(r"best|最优|最佳", re.IGNORECASE)
 _BEST_CELL = re.compile(rf"({NUMBER}) ?\(bs ?(\d{{1,4}})\)")
 _RATIO_OF = re.compile(r"(\S{1,40}) ?[:/] ?(\S{1,40})")
+_OF_MEDIANS = re.compile(r"medians|中位数", re.IGNORECASE)
 _INTERVAL = re.compile(rf"({NUMBER}) (?:to|至|-) ({NUMBER})")
 _ORDER = re.compile(r"(median|中位数|p\d\d(?:\.\d)?) ?ms", re.IGNORECASE)
 _SENTENCES = (
@@ -36,14 +37,17 @@ _SENTENCES = (
     ),
 )
 _TIMES_CHIPS = re.compile(r"\d ?[x×*] ?(\d{1,2}) ?=")
-#: Reports round to four digits; a paired ratio is worked from the calls and not from the rates.
+#: Reports round to four digits; a ratio is worked from the calls and not from what is printed.
 _FOUR_DIGITS, _PAIRED = 6e-4, 0.01
 
 
 @dataclass
 class _Bench:
-    """The rates of a document, by label and batch."""
+    """The rates of a document, and the median calls in milliseconds, by label and batch."""
 
+    medians: dict[tuple[str, int], list[tuple[Printed, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     rates: dict[tuple[str, int], list[tuple[Printed, int]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -93,6 +97,7 @@ def _timed(grid: Grid, bench: _Bench) -> Iterator[Answer]:
             derived = f"not above the next percentile, {high.shown}"
             yield Checked(verdict, "unit", low.line + 1, low.shown, derived, high.line + 1)
         if cells and cells[0].value and _ORDER.fullmatch(titles[times[0]]):
+            bench.medians[key].append((cells[0].figure, cells[0].line))
             yield _of_median(key[1], rate.figure, cells[0].figure, rate.line)
 
 
@@ -171,7 +176,11 @@ def _best(cell: GridCell, rows: list[tuple[int, Printed, int]]) -> Iterator[Chec
 
 
 def _ratios(grid: Grid, top: str, bottom: str, bench: _Bench) -> Iterator[Answer]:
-    """Ratios by batch: of the rates, and inside their own interval."""
+    """Ratios by batch: of the medians or of the rates, and inside their own interval."""
+    # The longer the call, the slower: of medians the quotient is the other way round.
+    sides, known = (
+        ((bottom, top), bench.medians) if _is_of_medians(grid) else ((top, bottom), bench.rates)
+    )
     for row in grid.rows[1:]:
         batch, stated = _BATCH_ROW.fullmatch(row[0].text), figure(row[1].text, row[1].line)
         if batch is None or stated is None:
@@ -183,10 +192,14 @@ def _ratios(grid: Grid, top: str, bottom: str, bench: _Bench) -> Iterator[Answer
             verdict = Agreement.AGREES if inside else Agreement.CONTRADICTION
             derived = f"inside its interval, {low.text} to {high.text}"
             yield Checked(verdict, "ratio", stated.line + 1, stated.shown, derived, row[2].line + 1)
-        rates = [bench.rates.get((label, int(batch[1])), []) for label in (top, bottom)]
-        if len(rates[0]) == len(rates[1]) == 1:
-            (above, line), (below, _) = rates[0][0], rates[1][0]
+        found = [known.get((label, int(batch[1])), []) for label in sides]
+        if len(found[0]) == len(found[1]) == 1:
+            (above, line), (below, _) = found[0][0], found[1][0]
             yield _quotient(stated.figure, stated.line, above.value, below.value, line)
+
+
+def _is_of_medians(grid: Grid) -> bool:
+    return any(_OF_MEDIANS.search(cell.text) for cell in grid.rows[0][1:])
 
 
 def _quotient(stated: Printed, at: int, above: float, below: float, source: int) -> Checked:

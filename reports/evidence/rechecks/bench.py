@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 
 from portproof.core.errors import InputError
+from portproof.infer.timing.speed_ratio import paired_ratio
 from portproof.infer.timing.steady import doubts_of
 from portproof.infer.timing.trtexec_blocks import BOUNDARIES, block_in, times_file
 from portproof.measurement import (
     Measurement,
     Performance,
-    paired_ratio,
     read_performance,
     wrong_answers,
 )

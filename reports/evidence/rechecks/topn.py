@@ -31,6 +31,7 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
                 run_dir / result_folder(stage),
                 labels,
                 msgspec.convert(parameters["result reading"], Reading),
+                digest="result sha256" in stage.proof.facts,
             )
         except (InputError, OSError) as error:
             yield changed(stage.artefact, f"it cannot be computed again: {error}")
@@ -47,6 +48,8 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
     yield from differences(
         stage.sidecar, stage.proof.facts.get("figures"), asdict(figures), "facts.figures"
     )
+    stated = stage.proof.facts.get("result sha256")
+    yield from differences(stage.sidecar, stated, scored.sha256, "facts.result sha256")
     for path in parameters["written"]:
         stated = _text(run_dir / path)
         if path.endswith(".csv"):

@@ -63,8 +63,17 @@ def parser() -> Parser:
 
 
 def _add_data_options(p: Parser) -> None:
+    p.add_argument(
+        "--example",
+        metavar="NAME",
+        help="a demonstration, a folder in examples (default: digits, if no model is given)",
+    )
     p.add_argument("--weights", metavar="FILE", help="the trained weights, .pth")
-    p.add_argument("--images", metavar="DIR", help="the validation images")
+    p.add_argument(
+        "--images",
+        metavar="DIR",
+        help="the validation images; texts or recordings where the card has a 'sequence'",
+    )
     p.add_values(
         "--samples",
         metavar="INFO_OR_DIR",
@@ -73,7 +82,11 @@ def _add_data_options(p: Parser) -> None:
             " one index), or one list or folder of .bin files for each input of the card"
         ),
     )
-    p.add_argument("--labels", metavar="FILE", help="one line an image: file name, class")
+    p.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="one line an image: file name, class; the truth of another task, a file or a folder",
+    )
 
 
 def _add_ascend_options(p: Parser) -> None:

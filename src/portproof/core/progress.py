@@ -5,6 +5,7 @@ JSON lines when asked, nothing when quiet.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -116,14 +117,23 @@ class Meter:
 def meter(stage: str, total: int, unit: str, done: int = 0) -> Iterator[Meter]:
     """A meter over ``total`` items, of which ``done`` are finished: a bar, or lines."""
     counter = Meter(stage, total, unit, done, _first=done)
-    on_terminal = sys.stderr.isatty() and not _settings.quiet and not _settings.as_json
+    # A step of a port writes to a pipe, whose reader may have a terminal.
+    columns = int(os.environ.get("PORTPROOF_COLUMNS") or 0)
+    on_terminal = sys.stderr.isatty() or columns > 0
+    on_terminal = on_terminal and not _settings.quiet and not _settings.as_json
     if not on_terminal:
         yield counter
         return
     from tqdm import tqdm
 
     with tqdm(
-        total=total, initial=done, desc=stage, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
+        total=total,
+        initial=done,
+        desc=stage,
+        unit=f" {unit}",
+        file=sys.stderr,
+        dynamic_ncols=not columns,
+        ncols=columns or None,
     ) as bar:
         counter._bar = bar
         yield counter

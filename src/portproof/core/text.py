@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
@@ -36,6 +37,23 @@ def listed(names: list[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
+def said_once(sentences: Iterable[str]) -> list[str]:
+    """Sentences that differ in nothing but numbers said once, the first of them, with how many more
+    there are.
+
+    >>> said_once(["a, batch 1: 7 %", "b: 3 %", "a, batch 4: 9 %"])
+    ['a, batch 1: 7 % (and 1 more like it)', 'b: 3 %']
+    """
+    alike: dict[str, list[str]] = {}
+    for sentence in sentences:
+        alike.setdefault(_NUMBER.sub("#", sentence), []).append(sentence)
+    return [
+        first + (f" (and {len(others)} more like it)" if others else "")
+        for first, *others in alike.values()
+    ]
+
+
+_NUMBER = re.compile(r"\d[\d.]*")
 _MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_[]|#~"} | {
     ord("<"): "&lt;",
     ord(">"): "&gt;",

@@ -29,6 +29,7 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
     ]
     yield from needed
     yield needs(target, "vendor-tool", [_tools(host)])
+    yield _pytorch(target, host)
     lacking = [c.capability for c in needed if not c.ok]
     port = f"portproof port --target {target.name} --run-dir DIR"
     why = (
@@ -40,6 +41,15 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
         )
     )
     yield Check(target.name, "continue", not lacking, why)
+
+
+def _pytorch(target: Target, host: Host) -> Check:
+    """PyTorch on the NPU, which no port needs."""
+    names = ("torch_npu", "torchair")
+    found = [host.package(name, None, how=cann.HOW_TO_GET_TORCH_NPU) for name in names]
+    here = [finding.text for finding in found if finding.ok]
+    why = "; ".join(here) or f"no port needs it, the backend torch_npu does: {found[0].text}"
+    return Check(target.name, "torch_npu", True, why)
 
 
 def _converter(host: Host) -> HostFinding:

@@ -17,4 +17,4 @@ def checks(target: Target, host: Host) -> Iterator[Check]:
     packages = backends.find(target.backend).PACKAGES
     yield needs(target, "infer", [host.package(name, target.backend) for name in packages])
     if target.precision != "fp32":
-        yield needs(target, "quantize", [host.package("onnxruntime", "convert")])
+        yield needs(target, "convert", [host.package("onnxruntime", "convert")])

@@ -13,6 +13,11 @@ import re
 from pathlib import Path
 
 _VERSION = re.compile(r"^version\s*=\s*(\S+)", re.MULTILINE)
+#: How PyTorch comes to an NPU.
+HOW_TO_GET_TORCH_NPU = (
+    "install the wheel that fits torch and CANN (https://gitcode.com/Ascend/pytorch), and run"
+    " 'source /usr/local/Ascend/ascend-toolkit/set_env.sh' first"
+)
 _FILES = (f"{platform.machine()}-linux/ascend_toolkit_install.info", "ascend_nnae_install.info")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from portproof.core.files import write_text
 from portproof.core.shell import own_source
-from portproof.rehearsal import ACTIVE, SOC
+from portproof.rehearsal import ACTIVE, DEVICES, SOC
 
 #: Program -> module of ``programs``. A program is simulated as soon as its module is there.
 PROGRAMS = {
@@ -24,10 +24,13 @@ PROGRAMS = {
 
 
 def install(
-    folder: Path, soc_version: str, environment: Mapping[str, str] = os.environ
+    folder: Path,
+    soc_version: str,
+    environment: Mapping[str, str] = os.environ,
+    devices: int | None = None,
 ) -> dict[str, str]:
     """Write the programs into ``folder`` and return the environment in which they are found before
-    any others.
+    any others. ``devices``: how many chips there are, unless the environment says.
 
     The programs name this interpreter and this source, since vendor programs run without our
     entries in ``PATH`` and ``PYTHONPATH``.
@@ -62,6 +65,8 @@ def install(
     found["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(folder / "python"), found.get("PYTHONPATH")])
     )
+    if devices:
+        found.setdefault(DEVICES, str(devices))
     return found | {ACTIVE: "1", SOC: soc_version}
 
 

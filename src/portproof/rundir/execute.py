@@ -35,6 +35,7 @@ from portproof.rundir.handover import instructions
 from portproof.rundir.layout import RunDir, vendor_of
 from portproof.rundir.options import default_run_dir, marked, settings_from
 from portproof.rundir.plan import steps, task_of
+from portproof.rundir.relay import Relay
 from portproof.rundir.settings import write_settings
 from portproof.rundir.step import Step
 from portproof.target import find_target
@@ -51,6 +52,8 @@ def port(options: argparse.Namespace) -> int:
         started = time.monotonic()
         runner = Runner(run, lock, options)
         code = runner.run_all(steps(run, options.workers))
+        for sentence in runner.relay.summary():
+            progress.say(f"port: {sentence}")
         if runner.lacking:
             print(instructions(run, runner.lacking))
             return EXIT_UNDECIDED
@@ -74,7 +77,8 @@ class Runner:
         self.lacking = ""
         flags = {"--quiet": options.quiet, "--log-json": options.log_json}
         self.flags = [flag for flag, on in flags.items() if on]
-        self.environment = {TOOLS: os.getcwd(), **own_environment()}
+        self.relay = Relay()
+        self.environment = {TOOLS: os.getcwd(), **self.relay.environment, **own_environment()}
 
     def run_all(self, plan: Iterator[Step]) -> int:
         """Run all steps: 0, the code of a step that ended the port, or 3 when a tool failed and the
@@ -123,12 +127,13 @@ class Runner:
 
     def _executed(self, step: Step) -> tuple[int, str]:
         """The exit code, and what it printed."""
-        with interrupted_by_sigterm():
+        with self.relay.writing_end() as stderr, interrupted_by_sigterm():
             process = start_program(
                 [sys.executable, *step.argv, *self.flags],
                 cwd=self.run.root,
                 env=self._environment(step),
                 stdout=subprocess.PIPE,
+                stderr=stderr,
                 stdin=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
@@ -147,5 +152,7 @@ class Runner:
         """
         if not self.run.settings.rehearse:
             return self.environment
-        soc_version = find_target(step.needs).soc_version if step.needs else None
-        return install(self.run.root / self.run.rehearsal, soc_version or "", self.environment)
+        target = find_target(step.needs) if step.needs else None
+        soc_version, chips = (target.soc_version, target.chips_per_card) if target else (None, None)
+        folder = self.run.root / self.run.rehearsal
+        return install(folder, soc_version or "", self.environment, chips)

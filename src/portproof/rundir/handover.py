@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
-from portproof.rundir.layout import RunDir
+from portproof.rundir.layout import CLASSIFICATION, RunDir
 
 
 def instructions(run: RunDir, lacking: str) -> str:
@@ -19,6 +19,9 @@ def instructions(run: RunDir, lacking: str) -> str:
     if os.path.isabs(settings.labels):
         copied.append(settings.labels)
         words += ["--labels", os.path.basename(settings.labels)]
+    if settings.task != CLASSIFICATION and not settings.demonstration:
+        copied.append(os.path.dirname(settings.model))  # what the card names lies beside it
+        words += ["--model", os.path.join(*settings.model.rsplit(os.sep, 2)[-2:])]
     if settings.runner != "om":
         words += ["--runner", settings.runner]
     if settings.devices != (0,):

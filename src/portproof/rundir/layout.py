@@ -23,6 +23,8 @@ from portproof.target import Target, find_target, target_names
 
 #: The label of the reference, which is also the backend that runs it.
 REFERENCE = "eager"
+#: The task whose outcomes are a table of ranks.
+CLASSIFICATION = "classification"
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,9 @@ class RunDir:
         return f"{self.folder(side, batch)}/result.json"
 
     def outcomes(self, side: Side, batch: int) -> str:
-        """The table of outcomes of a result folder."""
-        return f"{self.folder(side, batch)}/outcomes.csv"
+        """What every sample of a result folder adds: a table, of other tasks arrays."""
+        suffix = "csv" if self.settings.task == CLASSIFICATION else "npz"
+        return f"{self.folder(side, batch)}/outcomes.{suffix}"
 
     def perf_file(self, side: Side, batch: int, device: int = 0) -> str:
         """The rate of an accuracy run, in the form of the benchmark tool."""

@@ -14,9 +14,9 @@ from portproof.card import find_card, read_card
 from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file, existing_folder
-from portproof.core.yamlfile import data_folder
 from portproof.manifest import read_info
-from portproof.rundir.layout import vendor_of
+from portproof.rundir.examples import example_card, read_example
+from portproof.rundir.layout import CLASSIFICATION, vendor_of
 from portproof.rundir.settings import FILE, Settings, read_settings
 from portproof.target import Target, find_target, target_names
 
@@ -28,7 +28,8 @@ _OF_SOME_VENDORS = {"runner", "devices", "tune"}
 
 def default_run_dir(options: argparse.Namespace) -> Path:
     """``runs/<model>-<targets>`` in the working directory."""
-    name = Path(options.model.replace(":", "-")).stem if options.model else "digits"
+    name = options.example or "digits"
+    name = Path(options.model.replace(":", "-")).stem if options.model else name
     return Path("runs", f"{name}-{'-'.join(options.target)}")
 
 
@@ -100,7 +101,7 @@ def _settings(options: argparse.Namespace, run_dir: Path) -> Settings:
         # this host.
         return msgspec.structs.replace(held, **common, **given)
     if not given:
-        return _demonstration(common)
+        return _demonstration(common, options.example or (held.example if held else "digits"))
     needed = [n for n in _NEEDED if n != "images" or "samples" not in given]
     missing = [f"--{name}" for name in needed if name not in given]
     if missing:
@@ -108,10 +109,12 @@ def _settings(options: argparse.Namespace, run_dir: Path) -> Settings:
             f"{' and '.join(missing)} must be given too (or none of"
             f" {', '.join('--' + n for n in _NEEDED)}, for the demonstration)"
         )
-    if options.images:
+    own = card_settings(options.model)
+    if options.images and not (own.get("encoded") and os.path.isfile(options.images)):
         existing_folder(options.images, "--images")
-    existing_file(options.labels, "--labels")
-    return Settings(**card_settings(options.model) | given | common)
+    if own.get("task", CLASSIFICATION) == CLASSIFICATION or not os.path.isdir(options.labels):
+        existing_file(options.labels, "--labels")
+    return Settings(**own | given | common)
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
@@ -121,6 +124,8 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     given: dict[str, Any] = {
         name: _absolute(name, getattr(options, name)) for name in _NEEDED if getattr(options, name)
     }
+    if options.example and (given.keys() - {"labels"} or options.samples):
+        raise InputError("--example brings its own model and data: leave --model and the like out")
     if not options.samples:
         return given
     if options.images:
@@ -184,15 +189,16 @@ def _check_targets(chosen: dict[str, Any]) -> None:
             progress.warn(f"--{option} has no meaning for {' and '.join(without)}")
 
 
-def _demonstration(common: dict[str, Any]) -> Settings:
-    card = data_folder("examples") / "digits" / "digits.yaml"
+def _demonstration(common: dict[str, Any], name: str) -> Settings:
+    example, card = read_example(name), str(example_card(name))
     return Settings(
-        model=str(card),
+        model=card,
         weights="weights.pth",
-        images="data/val",
-        labels="data/val_label.txt",
+        images=example.images,
+        labels=example.labels,
         demonstration=True,
-        **{"batches": DEFAULT_BATCHES} | common,
+        example=name,
+        **card_settings(card) | common,
     )
 
 
@@ -205,7 +211,9 @@ def card_settings(model: str) -> dict[str, Any]:
     if ":" in model:
         return {"batches": DEFAULT_BATCHES}
     card = read_card(find_card(model))
-    return {"batches": card.batches, "task": card.task}
+    settings: dict[str, Any] = {"batches": card.batches, "task": card.task}
+    settings |= {"encoded": True} if card.sequence else {}
+    return settings if card.task == CLASSIFICATION else settings | {"margin_pp": None}
 
 
 def absolute_card(card: str) -> str:

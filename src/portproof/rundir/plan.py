@@ -13,25 +13,30 @@ from types import ModuleType
 
 import msgspec
 
+from portproof.card import task_names
 from portproof.core import plugins
 from portproof.core.errors import InputError
-from portproof.core.yamlfile import data_folder
 from portproof.measurement import Boundary
 from portproof.proof.sidecar import proof_of
 from portproof.recipe import Recipe
+from portproof.rundir import examples
 from portproof.rundir.layout import REFERENCE, RunDir, Side, vendor_of
 from portproof.rundir.step import Step, words
 
+_TASKS = "portproof.rundir.tasks"
+
 
 def task_of(run: RunDir) -> ModuleType:
-    """The module of the port's task."""
-    return plugins.load("portproof.rundir.tasks", run.settings.task, "task")
+    """The module of the port's task: its own, else that of all tasks with a metric."""
+    task = run.settings.task
+    own = task in plugins.names(_TASKS) or task not in task_names()
+    return plugins.load(_TASKS, task if own else "by_metric", "task")
 
 
 def steps(run: RunDir, workers: int | None = None) -> Iterator[Step]:
     """The steps of a port."""
     if run.settings.demonstration:
-        yield from demonstration(run)
+        yield from examples.steps(run)
     yield from _prepared(run, workers)
     reference, batch = Side(REFERENCE), run.accuracy_batch
     yield infer(run, reference, run.settings.weights, batch, backend=REFERENCE)
@@ -66,7 +71,12 @@ def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
         portable=True,
         imports=("torch",),
     )
+    if exported := getattr(task_of(run), "exported", None):
+        exported(run)
     if run.settings.samples:
+        return
+    if run.settings.encoded:
+        yield examples.encode(card, images, run.prep, run.info)
         return
     yield Step(
         "preprocess",
@@ -96,31 +106,6 @@ def _ready(run: RunDir) -> Step:
         reads=given,
         makes=(run.prep, run.info),
         portable=True,
-    )
-
-
-def demonstration(run: RunDir) -> Iterator[Step]:
-    """Make the demonstration's images, labels and weights from scikit-learn's digits."""
-    folder = data_folder("examples") / "digits"
-    card = folder / "digits.yaml"
-    yield Step("data", str(folder / "data.py"), ("data",), makes=("data",), portable=True)
-    yield Step(
-        "preprocess train",
-        "preprocess",
-        words("data/train", "prep_train", "--model", card),
-        reads=("data/train",),
-        makes=("prep_train",),
-        portable=True,
-    )
-    train = words("prep_train", "data/train_label.txt", run.settings.weights)
-    yield Step(
-        "train",
-        str(folder / "train.py"),
-        train,
-        reads=("prep_train", "data"),
-        makes=(run.settings.weights,),
-        portable=True,
-        imports=("torch",),
     )
 
 

@@ -23,11 +23,14 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ``samples``: instead of images, info lists or folders of samples that are ready;
     ``samples_root``: where relative paths in the lists begin. ``task``: of the model card.
     ``output``: the number of the output that is judged, from 1; None: the model's only one.
-    ``demonstration``: the model, the images and the labels are made by the run itself.
+    ``encoded``: the images are texts or recordings, which the card's ``sequence`` encodes.
+    ``demonstration``: the model, the images and the labels are made by the run itself, as
+    ``examples/<example>`` says.
     ``batches``: sizes to bench. ``margin_pp``: the accuracy loss that is allowed, in percentage
-    points. ``gate``: which gates decide the verdict. For Ascend targets: ``runner`` executes the
-    model (``om`` or a vendor tool) on ``devices``, ``tune`` tunes the operators before the
-    conversion, ``rehearse`` simulates the device and its tools.
+    points; None: of a task other than classification, as its card says. ``gate``: which gates
+    decide the verdict. For Ascend targets: ``runner`` executes the model (``om`` or a vendor tool)
+    on ``devices``, ``tune`` tunes the operators before the conversion, ``rehearse`` simulates the
+    device and its tools.
     """
 
     schema: str = SCHEMA
@@ -37,13 +40,15 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     images: str = ""
     samples: tuple[str, ...] = ()
     samples_root: str = "."
+    encoded: bool = False
     labels: str
     batches: tuple[int, ...]
-    margin_pp: float = 1.0
+    margin_pp: float | None = 1.0
     gate: Literal["accuracy", "speed", "all"] = "accuracy"
     task: str = "classification"
     output: int | None = None
     demonstration: bool = False
+    example: str = "digits"
     runner: str = "om"
     devices: tuple[int, ...] = (0,)
     tune: bool = False

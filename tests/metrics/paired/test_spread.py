@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.paired.bounds import loss_bounds
@@ -85,7 +85,16 @@ def test_reach_solves_its_equation(error: float, weights: list[float], confidenc
     if 0 < u < stakes.sum() and stakes.sum() > 1e-3 and error > 1e-6:
         n, z = len(stakes), norm.ppf(confidence)
         size = n * (stakes**3).sum() / (stakes**2).sum()
-        assert n * u**2 == pytest.approx(z**2 * (n * error**2 + size * u - u**2), rel=1e-6)
+        seen = error * (1 + (z**2 + 1) / (4 * (n - 1)))
+        unseen = max(size * u - u**2, 0.0)
+        assert n * u**2 == pytest.approx(z**2 * (n * seen**2 + unseen), rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [8, 20, 100])
+def test_few_samples_have_student_s_interval(n: int) -> None:
+    for stakes in (np.full(n, 1e-9), np.zeros(n)):
+        wide = reach(1.0, stakes, 0.95, math.inf)
+        assert wide == pytest.approx(t.ppf(0.95, n - 1), rel=0.02)
 
 
 def test_the_error_is_that_of_a_mean() -> None:

@@ -62,6 +62,23 @@ def test_more_than_a_hundred_detections(tmp_path: Path) -> None:
     check(tmp_path, truth, found)
 
 
+def test_of_objects_that_overlap_equally_the_last_is_taken(tmp_path: Path) -> None:
+    """The second detection finds its object taken."""
+    common = {"image_id": 1, "category_id": 1}
+    objects = [
+        common | {"id": at, "bbox": [x, 0, 10, 10], "area": 100, "iscrowd": 0}
+        for at, x in ((1, 0), (2, 4))
+    ]
+    truth = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "categories": [{"id": 1, "name": "a"}],
+        "annotations": objects,
+    }
+    found = [common | {"bbox": [x, 0, 10, 10], "score": score} for x, score in ((2, 0.9), (5, 0.8))]
+    check(tmp_path, truth, found)
+    assert figures(*coco_world.write(tmp_path, truth, found))[1] < 0.6
+
+
 def test_a_class_that_is_never_found_and_one_without_objects(tmp_path: Path) -> None:
     truth, found = coco_world.make(5)
     check(tmp_path, truth, [d for d in found if d["category_id"] != 1])
@@ -181,6 +198,8 @@ def test_files_that_are_no_detections(tmp_path: Path, text: str) -> None:
         (lambda t: t["annotations"][0].pop("bbox"), "have no 'bbox'"),
         (lambda t: t["annotations"][0].update(bbox=[1, 2, 3]), "cannot be read"),
         (lambda t: t["annotations"][0].update(iscrowd="yes"), "cannot be read"),
+        (lambda t: t["annotations"][0].update(num_keypoints=10**30), "cannot be read"),
+        (lambda t: t["categories"][0].update(id=2**63), "cannot be read"),
     ],
 )
 def test_damaged_truth_is_refused(tmp_path: Path, change: object, sentence: str) -> None:

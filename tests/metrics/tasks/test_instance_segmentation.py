@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,11 @@ def test_any_text_is_a_mask_or_one_sentence(text: str) -> None:
     assert coco_mask.decode(one).shape == (9, 7)
 
 
+def test_an_image_of_impossible_size_is_refused() -> None:
+    with pytest.raises(InputError, match="height, width"):
+        encoded([[1, 2, 3, 4, 5, 6]], (10**9, 10**9), "a mask")
+
+
 def test_polygons_need_a_size_and_detections_masks(tmp_path: Path) -> None:
     truth, found = coco_world.make(1)
     coco_world.with_masks(truth, found)
@@ -126,3 +132,12 @@ def test_masks_of_post_processing(tmp_path: Path) -> None:
         )
     found = Contributions.of(list(known.samples), parts)
     assert task.figure("AP", found, np.ones(len(found), int)) == pytest.approx(1.0)
+
+
+def test_without_pycocotools_one_sentence_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, found = coco_world.make(1)
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(InputError, match=r"pip install 'portproof\[tasks\]'"):
+        figures(*coco_world.write(tmp_path, truth, found))

@@ -274,6 +274,19 @@ def test_a_package_that_is_installed_and_broken_is_not_ok(
     assert "libascend_hal.so" in found.text
 
 
+def test_pytorch_on_the_npu_is_told_and_no_port_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {c.capability: c for c in ascend.checks(find_target("310p-duo"), Host())}["torch_npu"]
+    assert told.ok and "the backend torch_npu does: the Python package torch_npu is not" in told.why
+    for name in ("torch_npu", "torchair"):
+        (tmp_path / f"{name}.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    told = {c.capability: c for c in ascend.checks(find_target("310p"), Host())}["torch_npu"]
+    assert told.ok and told.why.startswith("torch_npu") and "torchair" in told.why
+
+
 def test_a_missing_package_says_how_to_get_it() -> None:
     found = Host().package("no_such_package_at_all", "convert")
     assert not found.ok

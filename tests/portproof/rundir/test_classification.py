@@ -4,7 +4,9 @@ for a verdict.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 
 from portproof.commands.port import parser, work
 from portproof.core.errors import InputError
+from portproof.proof.work import Work
 from portproof.rundir.layout import RunDir, Side
 from portproof.rundir.settings import Settings
-from portproof.rundir.tasks.classification import begin, gate, measure
+from portproof.rundir.tasks.classification import begin, exported, gate, measure
 from portproof.target import find_target
 from portproof.verdict import Verdict
 
@@ -118,3 +121,33 @@ def test_a_port_of_an_image_to_image_model_ends_before_it_begins(
     with pytest.raises(InputError, match="portproof compare --outputs"):
         work(options)
     assert not (tmp_path / "run" / "model.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "output", "said"),
+    [
+        ([["a", [3]]], None, ""),
+        ([["a", [3]], ["b", [3]]], 2, ""),
+        ([["a", [None]]], None, ""),
+        ([["a", [3]], ["b", [3]]], None, "has 2 outputs (a, b): say which holds the classes"),
+        ([["a", [3, 8, 8]]], None, "output 'a' of the model file 'model.onnx' has the shape"),
+        ([["a", [3]], ["b", [3, 8, 8]]], 2, "output 'b' of the model file"),
+    ],
+)
+def test_what_the_export_found_is_refused_before_the_data_set_is_run(
+    tmp_path: Path, outputs: list[object], output: int | None, said: str
+) -> None:
+    made = tmp_path / "model.onnx"
+    made.write_text("onnx")
+    Work("export", made, inputs={}, parameters={}).finish([made], {"outputs": outputs})
+    settings = Settings(
+        targets=("cpu",),
+        model="m",
+        weights="w",
+        images="i",
+        labels="l",
+        batches=(1,),
+        output=output,
+    )
+    with pytest.raises(InputError, match=re.escape(said)) if said else contextlib.nullcontext():
+        exported(RunDir(tmp_path, settings))

@@ -215,6 +215,7 @@ def forge(base: Path, file: str, old: str, new: str) -> dict[Path, bytes]:
         ),
         ("compare.json", '"fixed": 0', '"fixed": 1', "fixed says 1, the files below it give 0"),
         ("ort/perf.json", '"ratio":', '"ratio":1', "ratios[0].ratio says"),
+        ("ort/bs2/result.json.proof.json", '"result sha256": "', '"result sha256": "0', "sha256"),
     ],
 )
 def test_a_forged_figure_with_forged_hashes_is_derived_again(
@@ -350,6 +351,16 @@ def test_seals_that_were_taken_out_are_changes(base: Path, seals: object) -> Non
 def test_a_changed_name_of_an_empty_field_is_a_change(base: Path) -> None:
     with edited(base, ("report/report.json", lambda data: data.replace(b"ci95", b"ci94", 1))):
         assert "report/report.json" in names(base)
+
+
+@pytest.mark.parametrize("file", ["report/report.json", "compare.json", "ort/perf.json"])
+def test_a_name_that_stands_twice_is_a_change(base: Path, file: str) -> None:
+    """Some readers take the first, some the last."""
+    with edited(
+        base, (file, lambda data: data.replace(b"{", b'{"verdict": "PASS", "verdict": 1,', 1))
+    ):
+        found = [f.what for f in verify(base).changed if f.file == file]
+    assert any("'verdict' twice" in what for what in found)
 
 
 def test_one_seal_less_is_a_change(base: Path) -> None:

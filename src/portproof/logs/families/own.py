@@ -15,6 +15,8 @@ from portproof.logs.logged import Figure, Run
 from portproof.measurement import Measurement, Performance, performance_from
 
 FAMILY = "portproof"
+#: How a warning about the clock begins.
+UNSTABLE = "the clock was unstable"
 
 
 def from_json(data: Any, text: str, source: str) -> list[Run] | None:
@@ -60,9 +62,7 @@ def _run(measurement: Measurement, performance: Performance, source: str, line: 
     run.facts["widened"] = measurement.is_widened
     run.facts["answers"] = _answers(measurement)
     if performance.status == "unstable":
-        run.warnings += [
-            f"the clock was unstable: {reason}" for reason in _reasons(measurement, performance)
-        ]
+        run.warnings += [f"{UNSTABLE}: {reason}" for reason in _reasons(measurement, performance)]
     if run.simulated:
         run.warnings.append("REHEARSAL: these times come from a simulated device")
     if measurement.answers is not None and measurement.is_wrong:

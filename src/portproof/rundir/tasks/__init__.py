@@ -2,6 +2,9 @@
 
 A task's module has:
 
+``exported(run)``
+    if the model file can show that the task is not its own: :class:`InputError`, before the data
+    set is run;
 ``begin(run)``
     refuses, before anything runs, a model that the task cannot judge
     (:class:`portproof.core.errors.InputError`), and yields what a user should know then;

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from portproof.card import Card, find_card, read_card
 from portproof.core.errors import InputError
+from portproof.proof.sidecar import proof_of
 from portproof.rundir.gates import Gate
 from portproof.rundir.layout import REFERENCE, RunDir, Side
 from portproof.rundir.step import VERDICTS, Step, words
@@ -31,25 +32,40 @@ def begin(run: RunDir) -> Iterator[str]:
     if labels.is_file():
         with labels.open("rb") as file:
             count = sum(1 for line in file if line.strip())
-        yield from _outlook(count, run.settings.margin_pp / 100)
+        yield from _outlook(count, (run.settings.margin_pp or 1.0) / 100)
+
+
+def exported(run: RunDir) -> None:
+    """The same of the outputs that the export found, where the card does not give their shapes."""
+    proof = proof_of(run.root / run.onnx)
+    outputs = proof.facts.get("outputs") if proof else None
+    if outputs:
+        shapes = [(name, None if None in shape else tuple(shape)) for name, shape in outputs]
+        _check_shapes(f"the model file '{run.onnx}'", shapes, run.settings.output)
 
 
 def _check_output(card: Card, output: int | None) -> None:
-    names = [o.name for o in card.outputs]
+    shapes = [(o.name, o.shape) for o in card.outputs]
+    _check_shapes(f"the model card '{card.name}'", shapes, output)
+
+
+def _check_shapes(
+    what: str, outputs: Sequence[tuple[str, tuple[int, ...] | None]], output: int | None
+) -> None:
+    names = [name for name, _ in outputs]
     if output is None and len(names) > 1:
         raise InputError(
-            f"the model card '{card.name}' has {len(names)} outputs ({', '.join(names)}): say which"
+            f"{what} has {len(names)} outputs ({', '.join(names)}): say which"
             f" holds the classes with --output 1 to {len(names)}"
         )
     if output is not None and output > len(names):
         raise InputError(
-            f"--output {output} was given, and the model card '{card.name}' has {len(names)}"
-            f" outputs ({', '.join(names)})"
+            f"--output {output} was given, and {what} has {len(names)} outputs ({', '.join(names)})"
         )
-    shape = card.outputs[(output or 1) - 1].shape
+    name, shape = outputs[(output or 1) - 1]
     if shape is not None and sum(size != 1 for size in shape) > 1:
         raise InputError(
-            f"output '{names[(output or 1) - 1]}' of the model card '{card.name}' has the shape"
+            f"output '{name}' of {what} has the shape"
             f" {tuple(shape)} for one sample, and classification needs one number for every class:"
             " name the card's 'task', or compare results of any shape with 'portproof compare"
             " --outputs'"

@@ -56,7 +56,8 @@ def benches(run: RunDir, target: Target) -> Iterator[Step]:
     models = {side.label: run.reduced(_target(side).precision) for side in sides}
     subjects = [f"{side.label}={_target(side).backend}:{models[side.label]}" for side in sides]
     over = ("--over", ",".join(run.bases)) if len(sides) > 1 else ()
-    inputs = ("--info", run.info) if len({*models.values()}) > 1 or run.settings.samples else ()
+    ready = run.settings.samples or run.settings.encoded
+    inputs = ("--info", run.info) if len({*models.values()}) > 1 or ready else ()
     yield Step(
         f"bench {sides[0].label}",
         "bench",

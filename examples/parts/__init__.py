@@ -1,0 +1,1 @@
+"""What the demonstrations share: making data, and training."""

@@ -1,0 +1,87 @@
+"""How many times as fast one subject is as another, from starts that were timed in turn."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+
+from portproof.core.errors import InputError
+from portproof.measurement import Measurement, Ratio
+
+#: Fewer starts give no interval. Below _RANKED the ranks alone cannot reach 95 %.
+LEAST_STARTS, _RANKED = 4, 6
+
+
+def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
+    """``a``'s rate over ``b``'s, of one run, batch and boundary, from starts taken in pairs.
+
+    The ratio is the quotient of the median calls, which a passing load does not bend (Touati, Worms
+    & Briais, "The Speedup-Test", 2013). A process keeps an offset for as long as it lives (the
+    layout of its memory, the placement of its threads), so the start is the unit of the interval,
+    as in Kalibera & Jones, "Rigorous benchmarking in reasonable time" (ISMM 2013): over the
+    logarithms of the starts' own ratios it inverts Wilcoxon's signed-rank test, exactly (Hollander
+    & Wolfe 1999, section 3.3), and is widened to hold the ratio itself. Where two equal models take
+    turns these logarithms are symmetric about 0, which is all that it asks for, and no outlier can
+    move it far. With 4 or 5 starts it is Student's t.
+    :class:`InputError` when the two are not comparable or one has no times.
+    """
+    if (a.batch, a.boundary) != (b.batch, b.boundary):
+        raise InputError(
+            f"'{a.label}' (batch {a.batch}, {a.boundary}) and '{b.label}' (batch {b.batch},"
+            f" {b.boundary}) have no common ratio"
+        )
+    if a.median_s is None or b.median_s is None:
+        raise InputError(
+            f"'{a.label}' over '{b.label}' at batch {a.batch}: one of them has no timed call, or"
+            " wrong answers"
+        )
+    clients = a.clients / b.clients
+    ratio = clients * b.median_s / a.median_s
+    pairs = zip(_medians(a), _medians(b), strict=False)
+    logs = [math.log(clients * theirs / mine) for mine, theirs in pairs]
+    known = len(logs) >= LEAST_STARTS and a.starts and b.starts
+    ends = [math.exp(end) for end in _interval(logs)] if known else []
+    return Ratio(
+        a=a.label,
+        b=b.label,
+        batch=a.batch,
+        boundary=a.boundary,
+        ratio=ratio,
+        ci95=(min(*ends, ratio), max(*ends, ratio)) if ends else None,
+    )
+
+
+def _medians(measurement: Measurement) -> list[float]:
+    """The median call of each start, in seconds; of each block where the starts are not known."""
+    blocks, medians = iter(measurement.blocks), []
+    for count in measurement.starts or [1] * len(measurement.blocks):
+        calls = [s for block in itertools.islice(blocks, count) for s in block]
+        medians += [statistics.median(calls)] if calls else []
+    return medians
+
+
+def _interval(logs: Sequence[float]) -> tuple[float, float]:
+    if len(logs) < _RANKED:
+        from scipy.special import stdtrit
+
+        centre, count = statistics.fmean(logs), len(logs)
+        half = float(stdtrit(count - 1, 0.975)) * statistics.stdev(logs) / math.sqrt(count)
+        return centre - half, centre + half
+    walsh = sorted((x + y) / 2 for i, x in enumerate(logs) for y in logs[i:])
+    outside = _ranks_outside(len(logs))
+    return walsh[outside], walsh[-1 - outside]
+
+
+def _ranks_outside(count: int) -> int:
+    """How many Walsh averages of ``count`` values lie below the exact 95 % interval: the most whose
+    signed-rank sum has a probability of at most 2.5 %.
+
+    >>> [_ranks_outside(n) for n in (6, 10, 20)]  # Hollander & Wolfe, table A.4
+    [0, 8, 52]
+    """
+    ways: list[int] = [1]  # in how many ways ranks 1 to n add up to each sum
+    for rank in range(1, count + 1):
+        ways = [x + y for x, y in zip(ways + [0] * rank, [0] * rank + ways, strict=True)]
+    return sum(40 * below <= 1 << count for below in itertools.accumulate(ways)) - 1

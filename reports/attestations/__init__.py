@@ -1,0 +1,1 @@
+"""Who ran what on which device: files of claims, and the page made of them."""

@@ -1,0 +1,95 @@
+"""Every task that has a metric of its own (``metrics/tasks``): its figures for each side, and the
+paired comparison of what every sample adds to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from portproof.core.errors import InputError
+from portproof.rundir.gates import Gate
+from portproof.rundir.layout import REFERENCE, RunDir, Side
+from portproof.rundir.step import VERDICTS, Step, words
+from portproof.verdict import Verdict
+
+
+def begin(run: RunDir) -> Iterator[str]:
+    """Refuse what has no meaning for these tasks; say whose margin decides."""
+    if run.settings.output is not None:
+        raise InputError(
+            f"--output has no meaning for the task {run.settings.task}: name the outputs in the"
+            " card's 'postprocess'"
+        )
+    if run.settings.margin_pp is None:
+        yield f"{run.settings.task} is judged by the card's margin, or by 1 point of a share"
+
+
+def measure(run: RunDir, side: Side, batch: int) -> Iterator[Step]:
+    """The figures of the results, and what every sample adds to them."""
+    result, truth = run.result(side, batch), run.settings.labels
+    figures, outcomes = run.accuracy(side, batch), run.outcomes(side, batch)
+    card = run.settings.model
+    yield Step(
+        f"evaluate {side.step_name(batch)}",
+        "evaluate",
+        words(result, truth, "--model", card, "--out", figures, "--outcomes", outcomes),
+        reads=(result, truth),
+        makes=(figures,),
+    )
+
+
+def compare(run: RunDir, side: Side) -> Step:
+    """What the samples of the side add, with what those of the reference add."""
+    truth, batch = run.settings.labels, run.accuracy_batch
+    tables = run.outcomes(Side(REFERENCE), batch), run.outcomes(side, batch)
+    out, margin = run.comparison(side), run.settings.margin_pp
+    asked = () if margin is None else words("--margin-pp", margin)
+    return Step(
+        f"compare {side.label}",
+        "compare",
+        words(*tables, truth, "--model", run.settings.model, *asked, "--out", out),
+        reads=(*tables, truth),
+        makes=(out,),
+        accepted=VERDICTS,
+        show=True,
+    )
+
+
+def gate(run: RunDir, side: Side) -> Gate:
+    """Whether the port may have lost more than the margin, from the comparison."""
+    path = run.root / run.comparison(side)
+    if not path.is_file():
+        return Gate(side.label, "accuracy", None, "there is no comparison")
+    compared: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    reason = (
+        f"{compared['metric']} {_text(compared, 'port_value')} against"
+        f" {_text(compared, 'reference_value')} over {compared['samples']} samples"
+    )
+    if compared["doubt"]:
+        return Gate(side.label, "accuracy", Verdict.UNDECIDED, f"{compared['doubt']} ({reason})")
+    allowed = f"{_amount(compared, 'margin')} is allowed"
+    if compared["gate_bound"] is not None:
+        reason += (
+            f", difference {_amount(compared, 'difference', '+')}; the loss is under"
+            f" {_amount(compared, 'gate_bound')} (95 %), {allowed}"
+        )
+    return Gate(side.label, "accuracy", Verdict(compared["verdict"]), reason)
+
+
+def _text(compared: dict[str, Any], name: str) -> str:
+    """A value: a share in percent, another in its unit."""
+    value = compared[name]
+    if value is None:
+        return "not defined"
+    return f"{value:.2%}" if compared["unit"] == "1" else f"{value:.4g} {compared['unit']}"
+
+
+def _amount(compared: dict[str, Any], name: str, sign: str = "") -> str:
+    """A difference: of shares in points, of others in their unit."""
+    value = compared[name] + 0.0  # no minus in front of zero
+    if compared["unit"] == "1":
+        return f"{100 * value:{sign}.2f} pp"
+    return f"{value:{sign}.4g} {compared['unit']}"

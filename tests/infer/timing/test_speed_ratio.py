@@ -1,0 +1,160 @@
+"""Ratios: what they are, and intervals that cover what they say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from scipy import stats
+
+from portproof.core.errors import InputError
+from portproof.infer.timing.speed_ratio import paired_ratio
+from portproof.measurement import (
+    Measurement,
+    Performance,
+    Ratio,
+    read_performance,
+    write_performance,
+)
+
+
+def measurement(label: str = "a", blocks: Any = ((0.5, 0.5),), **changes: Any) -> Measurement:
+    facts: dict[str, Any] = {
+        "model": "m.onnx",
+        "backend": "ort",
+        "batch": 8,
+        "boundary": "call",
+        "precision": "fp32",
+        "clients": 1,
+        "inputs": "random",
+    }
+    facts["starts"] = [1] * len(blocks)
+    return Measurement(label=label, blocks=[list(b) for b in blocks], **(facts | changes))
+
+
+def test_ratio_turns_over_and_counts_clients() -> None:
+    rng = np.random.default_rng(2)
+    a, b = (
+        measurement(label, rng.gamma(20, 1e-4 * scale, (8, 7)))
+        for label, scale in (("a", 1), ("b", 3))
+    )
+    there, back = paired_ratio(a, b), paired_ratio(b, a)
+    assert there.ratio * back.ratio == pytest.approx(1)
+    assert there.ci95 is not None
+    assert back.ci95 == pytest.approx((1 / there.ci95[1], 1 / there.ci95[0]))
+    assert there.ci95[0] < there.ratio < there.ci95[1]
+    assert paired_ratio(msgspec.structs.replace(a, clients=2), b).ratio == pytest.approx(
+        2 * there.ratio
+    )
+
+
+@pytest.mark.parametrize("starts", [6, 10, 17])
+def test_the_interval_holds_what_the_signed_rank_test_does_not_reject(starts: int) -> None:
+    rng = np.random.default_rng(starts)
+    a, b = (1e-3 * np.exp(rng.normal(0, 0.02, (starts, 1))) for _ in range(2))
+    ratio = paired_ratio(measurement("a", a), measurement("b", b))
+    assert ratio.ci95 is not None
+    logs = np.log(b / a)[:, 0]
+    for value, within in (
+        (ratio.ci95[0] * (1 - 1e-9), False),
+        (ratio.ci95[0] * (1 + 1e-9), True),
+        (ratio.ci95[1] * (1 - 1e-9), True),
+        (ratio.ci95[1] * (1 + 1e-9), False),
+    ):
+        p = stats.wilcoxon(logs - np.log(value), method="exact").pvalue
+        assert (p > 0.05) == within
+
+
+def test_blocks_of_one_start_are_one_unit() -> None:
+    """Two blocks a start: the median of both, so that ten blocks are five units."""
+    rng = np.random.default_rng(3)
+    a, b = (1e-3 * np.exp(rng.normal(0, 0.02, (10, 3))) for _ in range(2))
+    pairs = paired_ratio(measurement("a", a, starts=[2] * 5), measurement("b", b, starts=[2] * 5))
+    logs = np.log(np.median(b.reshape(5, 6), axis=1) / np.median(a.reshape(5, 6), axis=1))
+    expected = stats.t.interval(0.95, 4, loc=logs.mean(), scale=stats.sem(logs))
+    assert pairs.ci95 == pytest.approx(tuple(np.exp(expected)))
+
+
+def test_an_interval_of_one_start_is_not_believed(tmp_path: Path) -> None:
+    """Files of before: it holds nothing of what differs between processes."""
+    old = [measurement(label, [[0.1]] * 8, starts=[]) for label in ("a", "b")]
+    ratio = Ratio(a="a", b="b", batch=8, boundary="call", ratio=1.0, ci95=(0.99, 1.01))
+    write_performance(tmp_path / "perf.json", Performance(measurements=old, ratios=[ratio]))
+    assert read_performance(tmp_path / "perf.json").ratios[0].ci95 is None
+    assert paired_ratio(*old).ci95 is None
+
+
+def test_too_few_pairs_give_no_interval_and_unlike_ones_no_ratio() -> None:
+    assert paired_ratio(measurement("a", [[1.0]] * 3), measurement("b", [[1.0]] * 3)).ci95 is None
+    assert (
+        paired_ratio(measurement("a", [[1.0]] * 4), measurement("b", [[1.0]] * 4)).ci95 is not None
+    )
+    with pytest.raises(InputError, match="no common ratio"):
+        paired_ratio(measurement("a", boundary="device"), measurement("b"))
+    with pytest.raises(InputError, match="no timed call"):
+        paired_ratio(measurement("a", [[]]), measurement("b"))
+
+
+def autocorrelated(rng: np.random.Generator, count: int, sigma: float, memory: float) -> np.ndarray:
+    """A stationary AR(1) series."""
+    series = np.empty(count)
+    series[0] = rng.normal(0, sigma)
+    for i in range(1, count):
+        series[i] = memory * series[i - 1] + rng.normal(0, sigma * math.sqrt(1 - memory**2))
+    return series
+
+
+def simulated(
+    rng: np.random.Generator, starts: int = 10, calls: int = 20, load: float = 0.0
+) -> tuple[Measurement, Measurement]:
+    """Two subjects of equal speed on a machine whose speed wanders from block to block (10 %),
+    whose disturbances last for many calls (8 %), which now and then preempts a call, and whose
+    processes keep an offset (2 %). ``load``: in what share of the blocks a neighbour doubles the
+    time of a third of the calls.
+    """
+    machine = autocorrelated(rng, 2 * starts, 0.10, 0.9)
+    sides: tuple[list[Any], list[Any]] = ([], [])
+    for i in range(2 * starts):
+        side = (i + i // 2) % 2  # a b, b a, a b ...
+        noise = autocorrelated(rng, calls, 0.08, 0.9) + rng.exponential(0.5, calls) * (
+            rng.random(calls) < 0.03
+        )
+        noise += (rng.random() < load) * (np.arange(calls) < calls / 3) * np.log(2)
+        sides[side].append(1e-3 * np.exp(machine[i] + rng.normal(0, 0.02) + noise))
+    return measurement("a", sides[0]), measurement("b", sides[1])
+
+
+@pytest.mark.parametrize("starts", [4, 10])
+def test_interval_covers_the_truth_where_processes_differ(starts: int) -> None:
+    """95 % intervals must cover in about 95 of 100 runs; one that takes each call for a unit covers
+    far less, which is why starts are.
+    """
+    rng = np.random.default_rng(4)
+    runs = 400
+    covered = naive = 0
+    for _ in range(runs):
+        a, b = simulated(rng, starts)
+        low, high = paired_ratio(a, b).ci95 or (math.inf, -math.inf)
+        covered += low <= 1 <= high
+        welch = stats.ttest_ind(
+            np.log(a.samples), np.log(b.samples), equal_var=False
+        ).confidence_interval(0.95)
+        naive += welch.low <= 0 <= welch.high
+    # Four standard errors of a binomial around 0.95 are 0.044.
+    assert 0.906 <= covered / runs <= 0.994
+    assert naive / runs < 0.7
+
+
+def test_a_loaded_machine_does_not_bend_the_ratio() -> None:
+    """The quotient of the mean rates is off by more than the ratio of the medians."""
+    rng = np.random.default_rng(5)
+    runs = [simulated(rng, load=0.3) for _ in range(100)]
+    medians = [abs(math.log(paired_ratio(a, b).ratio)) for a, b in runs]
+    means = [
+        abs(math.log((a.images_per_second or 0) / (b.images_per_second or 1))) for a, b in runs
+    ]
+    assert np.median(medians) < 0.8 * np.median(means)
