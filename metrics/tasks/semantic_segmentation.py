@@ -54,8 +54,8 @@ def contribution(prediction: NDArray[np.int64], truth: Mask) -> Contribution:
         )
     groups = (said[said == true], said, true)
     highest = np.concatenate([said, true]).max(initial=-1)
-    size = int(highest) + 1
-    pixels = np.stack([np.bincount(group, minlength=size) for group in groups], axis=1)
+    count = int(highest) + 1
+    pixels = np.stack([np.bincount(group, minlength=count) for group in groups], axis=1)
     classes = np.flatnonzero(pixels.any(axis=1))
     return {"class": classes.astype(np.int64), "pixels": pixels[classes].astype(np.int64)}
 

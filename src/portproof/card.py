@@ -12,7 +12,7 @@ import msgspec
 from portproof.core import plugins
 from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_file, load_yaml, names_in
-from portproof.postprocess import Postprocess
+from portproof.postprocess import Postprocess, kinds_listed
 from portproof.recipe import Recipe, find_recipe
 from portproof.sequence import Sequence
 
@@ -157,7 +157,9 @@ def task_names() -> list[str]:
 
 def read_card(path: str | os.PathLike[str]) -> Card:
     """Read a card from a YAML file; :class:`InputError` names the wrong line and the reason."""
-    return msgspec.structs.replace(load_yaml(path, Card, "model card"), path=str(path))
+    with kinds_listed():
+        card = load_yaml(path, Card, "model card")
+    return msgspec.structs.replace(card, path=str(path))
 
 
 def find_card(name: str) -> Path:

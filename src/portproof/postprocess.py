@@ -2,7 +2,6 @@
 
 ``postprocess`` of a model card, ``catalog/postprocess/<name>.yaml``, or a YAML file of one's own
 holds one of the records below, told apart by ``kind``; ``metrics/postprocess/<kind>.py`` does it.
-``FILE.py:decode`` names a function of one's own in its place.
 
 Names of files are relative to the card's or the YAML file's folder. An output is given by its name
 or by its place, counted from 1; where a record needs one output only and the model has one, it may
@@ -11,19 +10,20 @@ be left out. Shapes are of one sample, without the batch. Pixels are written hei
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
 
 import msgspec
 
+from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_file, load_yaml
 from portproof.recipe import Pixels, Positive
 
-Output: TypeAlias = (
-    Annotated[int, msgspec.Meta(ge=1)] | Annotated[str, msgspec.Meta(min_length=1)] | None
-)
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Output: TypeAlias = Count | Annotated[str, msgspec.Meta(min_length=1)] | None
 ClassIds: TypeAlias = tuple[int, ...] | Literal["same", "coco80"]
 
 #: COCO's category ids of the 80 classes that are numbered without gaps.
@@ -33,12 +33,8 @@ COCO80 = (
 )  # fmt: skip
 
 
-class Settings(
-    msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"
-):
-    """What every kind may say: ``shapes`` of the outputs, in order, one free size as -1, for result
-    files that neither a sidecar nor a card describes.
-    """
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """``shapes`` of the outputs, one free size as -1: where no sidecar and no card says them."""
 
     shapes: tuple[tuple[int, ...], ...] = ()
 
@@ -248,9 +244,7 @@ class Masks(Boxes, tag="masks", kw_only=True, frozen=True):
 
 
 class Keypoints(Boxes, tag="keypoints", kw_only=True, frozen=True):
-    """Detections, as of :class:`Boxes`, with the points of each: ``points`` is (N, K, 3), x, y and
-    score, or (N, K, 2).
-    """
+    """Detections, as of :class:`Boxes`, with ``points``: (N, K, 3), x, y, score, or (N, K, 2)."""
 
     points: Output
 
@@ -259,8 +253,7 @@ class Regions(Settings, tag="regions", kw_only=True, frozen=True):
     """Regions of text from a map of probabilities (height, width), as PaddleOCR's ``DBPostProcess``
     finds quadrangles (Liao et al. 2020): what is over ``threshold`` hangs together; the smallest
     rectangle around it stays if its mean is at least ``box_threshold``, and grows on every side by
-    its area times ``unclip_ratio`` over its length. Rectangles with a side under ``min_side`` are
-    left out (under ``min_side`` + 2 when they have grown).
+    its area times ``unclip_ratio`` over its length. No side may be under ``min_side`` (+ 2, grown).
     """
 
     output: Output = None
@@ -285,8 +278,19 @@ def kind_of(settings: Postprocess) -> str:
 
 def read_postprocess(path: str | os.PathLike[str]) -> Postprocess:
     """Read a record from a YAML file; :class:`InputError` names the wrong line and why."""
-    kind = cast(type[Any], Postprocess)
-    return cast(Postprocess, load_yaml(path, kind, "post-processing"))
+    with kinds_listed():
+        return cast(Postprocess, load_yaml(path, cast(type[Any], Postprocess), "post-processing"))
+
+
+@contextlib.contextmanager
+def kinds_listed() -> Iterator[None]:
+    """The sentence about an unknown ``kind`` says which there are."""
+    try:
+        yield
+    except InputError as error:
+        known = ", ".join(str(k.__struct_config__.tag) for k in get_args(Postprocess))
+        listed = f"; kinds: {known}" if "kind);" in str(error) else ""
+        raise InputError(f"{error}{listed}") from error
 
 
 def postprocess_file(name: str) -> os.PathLike[str]:

@@ -116,3 +116,19 @@ def test_pixels_of_a_real_image_come_back(tmp_path: Path) -> None:
     box = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], np.float64)
     found = placement(Sample("a", (120, 200), (64, 64), made), None).undo_boxes(box)
     assert found[0] == pytest.approx([100, 40, 180, 80], abs=200 / 64)
+
+
+@pytest.mark.parametrize("place", ["centre", "top_left"])
+@given(SIDES, SIDES)
+def test_a_recipe_that_letterboxes_and_a_frame_agree(place: Any, h: int, w: int) -> None:
+    if max(h, w) / min(h, w) > 100:
+        return
+    made = Recipe(
+        resize=Resize(rule="letterbox", size=(320, 480), rounding="half_even"),
+        crop=(320, 480),
+        place=place,
+        **PLAIN,
+    )
+    frame = Frame(rule="letterbox", place=place)
+    by_recipe = placement(Sample("a", (h, w), (320, 480), made), None)
+    assert placement(Sample("a", (h, w), (320, 480)), frame) == by_recipe

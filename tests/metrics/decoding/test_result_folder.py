@@ -148,7 +148,7 @@ def _task(name: str) -> Any:
         ("kind: ctc\nsymbols: [a, b]\nshapes: [[-1, 4]]\n", "15 numbers, which do not make"),
         ("kind: ctc\nsymbols: [a, b]\nshapes: [[-1, 3], [2]]\n", "has 1 outputs, and 'shapes'"),
         ("kind: ctc\nsymbols: [a, b]\n", r"sample 'x': .* has the shape \(15,\)"),
-        ("kind: boxs\n", "Invalid value 'boxs'"),
+        ("kind: boxs\n", "Invalid value 'boxs' .*kinds: boxes, label_map, ctc"),
         ("kind: ctc\nsymbols: [a]\nalphabt: x\n", "line 3: Object contains unknown field"),
         ("kind: ctc\n", "a file, or 'symbols', was expected"),
         ("kind: ctc\nalphabet: none.txt\n", "does not exist"),
@@ -232,3 +232,9 @@ def test_a_card_may_name_files_of_its_folder_only(tmp_path: Path) -> None:
     card = read_card(folder / "card.yaml")
     with pytest.raises(InputError, match="names code outside its own folder"):
         figures(result, truth, "text_recognition", decoding=Decoding(card=card))
+
+
+def test_an_unknown_kind_in_a_card_is_told_the_kinds(tmp_path: Path) -> None:
+    (tmp_path / "card.yaml").write_text(CARD.replace("label_map", "labelmap"))
+    with pytest.raises(InputError, match=r"line 8: .*postprocess\.kind.*kinds: boxes, label_map"):
+        read_card(tmp_path / "card.yaml")
