@@ -13,7 +13,7 @@ sys.path.insert(1, EXAMPLES)
 import numpy as np
 from parts.making import Digits, data_command, write_image
 
-SIZES = {"train": 1500, "val": 400}
+SIZES = {"train": 1500, "val": 600}
 
 
 def write(out: Path, part: str, count: int, rng: np.random.Generator) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -36,8 +37,13 @@ def not_derived(file: str, what: str) -> Finding:
     return Finding("not derived", file, what)
 
 
-def differences(file: str, stated: Any, derived: Any, place: str = "") -> Iterator[Finding]:
-    """Where two JSON values differ, by place; numbers must be equal to the last digit."""
+def differences(
+    file: str, stated: Any, derived: Any, place: str = "", rounding: float = 0.0
+) -> Iterator[Finding]:
+    """Where two JSON values differ, by place; numbers must be equal to the last digit, unless they
+    are sums whose order a processor decides: then ``rounding`` is what they may differ by, as a
+    share of the larger.
+    """
     if isinstance(stated, dict) and isinstance(derived, dict):
         for key in dict.fromkeys([*derived, *stated]):
             if key not in derived:  # also where its value is null
@@ -46,16 +52,23 @@ def differences(file: str, stated: Any, derived: Any, place: str = "") -> Iterat
                 )
                 continue
             yield from differences(
-                file, stated.get(key), derived.get(key), f"{place}.{key}".lstrip(".")
+                file, stated.get(key), derived.get(key), f"{place}.{key}".lstrip("."), rounding
             )
     elif isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
         for index, (one, other) in enumerate(zip(stated, derived, strict=True)):
-            yield from differences(file, one, other, f"{place}[{index}]")
+            yield from differences(file, one, other, f"{place}[{index}]", rounding)
+    elif _equal_but_for(rounding, stated, derived):
+        return
     elif stated != derived or type(stated) is not type(derived):
         yield changed(
             file,
             f"{place or 'it'} says {_short(stated)}, the files below it give {_short(derived)}",
         )
+
+
+def _equal_but_for(rounding: float, stated: Any, derived: Any) -> bool:
+    numbers = isinstance(stated, float) and isinstance(derived, float)
+    return numbers and math.isclose(stated, derived, rel_tol=rounding, abs_tol=rounding)
 
 
 def _short(value: Any) -> str:

@@ -57,7 +57,9 @@ def _quant(data: RunData) -> Status:
     kept = _verdict(data, label) is Verdict.PASS
     performance = _performance(data, label)
     ratios = [r for r in performance.ratios if r.a == label and r.b != REFERENCE and r.ci95]
-    faster = performance.status == "ok" and any(r.ci95 and r.ci95[0] > 1 for r in ratios)
+    if kept and performance.status != "ok":
+        return Status("QuantStatus", None, f"{label}: accuracy kept, but the clock was UNSTABLE")
+    faster = any(r.ci95 and r.ci95[0] > 1 for r in ratios)
     why = f"{label}: accuracy {'kept' if kept else 'not proved'}, {'' if faster else 'not '}faster"
     return Status("QuantStatus", OK if kept and faster else NOT_OK, why)
 
@@ -69,7 +71,8 @@ def _judged(data: RunData, side: Side) -> Iterator[Status]:
     why = f"the accuracy gate says {verdict or 'nothing'}"
     yield Status("PrecisionStatus", OK if verdict is Verdict.PASS else NOT_OK, why)
     tuned = any(s.tuned for s in data.files.timed)
-    yield Status("AutoTune", OK if tuned and not data.simulated else None, "operators were tuned")
+    why = "operators were tuned" if tuned else "no operators were tuned (--tune)"
+    yield Status("AutoTune", OK if tuned and not data.simulated else None, why)
     yield _perf(data, side)
 
 

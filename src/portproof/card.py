@@ -16,6 +16,9 @@ from portproof.postprocess import Postprocess, kinds_listed
 from portproof.recipe import Recipe, find_recipe
 from portproof.sequence import Sequence
 
+#: The steps of every task of ``metrics/tasks``, which are no task themselves.
+BY_METRIC = "by_metric"
+
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Dimension = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -152,7 +155,8 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
 def task_names() -> list[str]:
     """The tasks that a card may have: found by their files, none of which is imported."""
-    return sorted({"classification", *plugins.names("portproof.metrics.tasks")})
+    own = set(plugins.names("portproof.rundir.tasks")) - {BY_METRIC}
+    return sorted(own.union(plugins.names("portproof.metrics.tasks")))
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:

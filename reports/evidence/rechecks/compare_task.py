@@ -14,7 +14,7 @@ from portproof.metrics.tasks import figure_of, load_task
 from portproof.proof.lineage import Stage
 from portproof.proof.sidecar import SUFFIX
 from portproof.reports.evidence.findings import Finding, changed, differences
-from portproof.reports.evidence.rechecks.truth_here import Judged, as_judged
+from portproof.reports.evidence.rechecks.truth_here import ROUNDING, Judged, as_judged
 from portproof.reports.port.data import decode
 
 #: Names of what was compared, as they were typed; everything else is a figure.
@@ -37,6 +37,7 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
         stage.artefact,
         {k: v for k, v in stated.items() if k not in _NAMES},
         {k: v for k, v in figures.items() if k not in _NAMES},
+        rounding=ROUNDING,
     )
 
 

@@ -16,7 +16,7 @@ from portproof.metrics.tasks import figure_of
 from portproof.proof.lineage import Stage
 from portproof.reports.evidence.findings import Finding, changed, differences
 from portproof.reports.evidence.rechecks.topn import result_folder
-from portproof.reports.evidence.rechecks.truth_here import Judged, as_judged
+from portproof.reports.evidence.rechecks.truth_here import ROUNDING, Judged, as_judged
 from portproof.reports.port.data import decode
 
 #: Names of what was read, as they were typed; everything else is a figure.
@@ -35,12 +35,14 @@ def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
             if path.endswith(_OUTCOMES):
                 yield from _outcomes(run_dir, path, derived, about)
             else:
-                yield from differences(path, _figures(decode(run_dir / path)), figures)
+                yield from differences(
+                    path, _figures(decode(run_dir / path)), figures, rounding=ROUNDING
+                )
     except (InputError, OSError) as error:
         yield changed(stage.artefact, f"it cannot be computed again: {error}")
         return
     stated = stage.proof.facts.get("evaluation", {})
-    yield from differences(stage.sidecar, _figures(stated), figures, "facts.evaluation")
+    yield from differences(stage.sidecar, _figures(stated), figures, "facts.evaluation", ROUNDING)
 
 
 def _again(
@@ -73,12 +75,15 @@ def _outcomes(run_dir: Path, path: str, derived: Contributions, about: About) ->
 def _first_other(stated: Contributions, derived: Contributions) -> str | None:
     """The first column that differs."""
     names = [*derived.values, *(name for name in stated.values if name not in derived.values)]
-    for name in names:
-        one, other = stated.values.get(name), derived.values.get(name)
-        if one is None or other is None or one.dtype != other.dtype:
-            return name
-        if not np.array_equal(stated.lengths[name], derived.lengths[name]):
-            return name
-        if one.tobytes() != other.tobytes():
-            return name
-    return None
+    return next((name for name in names if not _same_column(name, stated, derived)), None)
+
+
+def _same_column(name: str, stated: Contributions, derived: Contributions) -> bool:
+    one, other = stated.values.get(name), derived.values.get(name)
+    if one is None or other is None or (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    if not np.array_equal(stated.lengths[name], derived.lengths[name]):
+        return False
+    if one.dtype.kind != "f":
+        return np.array_equal(one, other)
+    return np.allclose(one, other, ROUNDING, ROUNDING, equal_nan=True)

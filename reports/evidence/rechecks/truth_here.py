@@ -18,6 +18,8 @@ from portproof.reports.evidence.findings import Finding, not_derived
 
 #: Where the truth stands among the words of a command: after one result, or after two.
 _PLACES = {"evaluate": 3, "compare_task": 4}
+#: Sums of floating-point numbers, whose order a processor and its library decide.
+ROUNDING = 1e-9
 _ROLES = ("truth", "postprocess", "port postprocess")
 
 

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import msgspec
 
-from portproof.card import task_names
+from portproof.card import BY_METRIC, task_names
 from portproof.core import plugins
 from portproof.core.errors import InputError
 from portproof.measurement import Boundary
@@ -30,7 +30,7 @@ def task_of(run: RunDir) -> ModuleType:
     """The module of the port's task: its own, else that of all tasks with a metric."""
     task = run.settings.task
     own = task in plugins.names(_TASKS) or task not in task_names()
-    return plugins.load(_TASKS, task if own else "by_metric", "task")
+    return plugins.load(_TASKS, task if own else BY_METRIC, "task")
 
 
 def steps(run: RunDir, workers: int | None = None) -> Iterator[Step]:

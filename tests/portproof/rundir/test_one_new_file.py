@@ -138,7 +138,7 @@ def test_a_port_with_a_made_up_vendor_and_task(
         (
             "models/x.yaml",
             "task: none\n",
-            "there is no task 'none', there is classification, twins",
+            "translation, twins, voc_detection (at task)",
         ),
     ],
 )
