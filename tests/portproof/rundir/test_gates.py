@@ -49,6 +49,7 @@ def measured(folder: Path, ci95: tuple[float, float], status: str = "ok") -> Non
         "clients": 1,
         "inputs": "random",
         "blocks": [[0.01] * 20],
+        "starts": [1],
     }
     found = [Measurement(label=name, backend=name, **one) for name in ("ort", "eager")]  # type: ignore[arg-type]
     ratio = Ratio(a="ort", b="eager", batch=1, boundary="call", ratio=sum(ci95) / 2, ci95=ci95)
