@@ -120,6 +120,8 @@ def make_small_port(folder: Path) -> list[str]:
         "20",
         "--workers",
         "1",
+        "--starts",
+        "4",
     ]
 
 

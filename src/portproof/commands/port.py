@@ -43,6 +43,12 @@ def parser() -> Parser:
         help="the accuracy loss that may be, in percentage points (default: 1.0)",
     )
     p.add_argument(
+        "--starts",
+        type=positive,
+        metavar="N",
+        help="how often a bench starts its processes anew, where sides take turns (default: 10)",
+    )
+    p.add_argument(
         "--output",
         type=positive,
         metavar="K",

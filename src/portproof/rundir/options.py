@@ -78,6 +78,7 @@ def check_host(target: Target) -> None:
 def _settings(options: argparse.Namespace, run_dir: Path) -> Settings:
     chosen = {
         "margin_pp": options.margin_pp,
+        "starts": options.starts,
         "output": options.output,
         "runner": options.runner,
         "devices": tuple(options.devices or ()),

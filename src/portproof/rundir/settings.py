@@ -27,7 +27,8 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ``demonstration``: the model, the images and the labels are made by the run itself, as
     ``examples/<example>`` says.
     ``batches``: sizes to bench. ``margin_pp``: the accuracy loss that is allowed, in percentage
-    points; None: of a task other than classification, as its card says. ``gate``: which gates
+    points; None: of a task other than classification, as its card says. ``starts``: how often a
+    bench of several sides starts its processes (None: the bench's own). ``gate``: which gates
     decide the verdict. For Ascend targets: ``runner`` executes the model (``om`` or a vendor tool)
     on ``devices``, ``tune`` tunes the operators before the conversion, ``rehearse`` simulates the
     device and its tools.
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     labels: str
     batches: tuple[int, ...]
     margin_pp: float | None = 1.0
+    starts: int | None = None
     gate: Literal["accuracy", "speed", "all"] = "accuracy"
     task: str = "classification"
     output: int | None = None

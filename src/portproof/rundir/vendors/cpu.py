@@ -57,13 +57,15 @@ def benches(run: RunDir, target: Target) -> Iterator[Step]:
     subjects = [f"{side.label}={_target(side).backend}:{models[side.label]}" for side in sides]
     over = ("--over", ",".join(run.bases)) if len(sides) > 1 else ()
     ready = run.settings.samples or run.settings.encoded
+    starts = ("--starts", run.settings.starts) if run.settings.starts else ()
     inputs = ("--info", run.info) if len({*models.values()}) > 1 or ready else ()
     yield Step(
         f"bench {sides[0].label}",
         "bench",
         words(
             *(*subjects, f"{REFERENCE}={REFERENCE}:{weights}", *batch_words(run)),
-            *("--model", run.settings.model, *inputs, *over, "--out", run.perf(sides[0])),
+            *("--model", run.settings.model, *inputs, *over, *starts),
+            *("--out", run.perf(sides[0])),
         ),
         reads=(*dict.fromkeys(models.values()), *inputs[1:], weights),
         makes=(run.perf(sides[0]),),
