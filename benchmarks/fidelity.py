@@ -16,6 +16,7 @@ Example: ``python benchmarks/fidelity.py --kinds null real work --trials 300 --o
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import re
@@ -159,9 +160,9 @@ def save_torch() -> None:
     """The weights of the eager trial."""
     import torch
 
-    scope: dict[str, Any] = {}
-    exec(TORCH, scope)  # our own text above
-    torch.save(scope["build"]().state_dict(), "chain.pth")
+    sys.path.insert(1, os.getcwd())
+    build: Callable[[], Any] = importlib.import_module("chain").build
+    torch.save(build().state_dict(), "chain.pth")
 
 
 def row(kind: str, trials: list[dict[str, Any]], load: str) -> str:

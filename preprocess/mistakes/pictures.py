@@ -22,6 +22,8 @@ from portproof.recipe import INTERPOLATIONS, Recipe, Resize
 _CROP_RATIOS = (0.8, 0.85, 0.875, 0.9, 0.95, 0.96, 0.965, 1.0)
 _SIZES = (232, 235, 256)
 _MOST_PIXELS_OFF = 4
+#: What only the rules 'shorter' and 'letterbox' have, as the other rules have it.
+_PLAIN: dict[str, Any] = {"rounding": "truncate", "upscale": True}
 _QUALITIES = (50, 75, 90)
 
 
@@ -145,12 +147,12 @@ def _sizes(recipe: Recipe, resize: Resize) -> Iterator[Mistake]:
     before_crop = {int(min(height, width) / ratio) for ratio in _CROP_RATIOS} | {*_SIZES}
     asked = " x ".join(map(str, resize.size))
     for size in sorted(before_crop):
-        changed = resized(rule="shorter", size=(size,))
+        changed = resized(rule="shorter", size=(size,), **_PLAIN)
         yield Mistake("size before the crop", asked, str(size), changed, fault)
-    whole = resized(rule="exact", size=(height, width), rounding="truncate")
+    whole = resized(rule="exact", size=(height, width), **_PLAIN)
     no_crop = f"resize to {height} x {width}, no crop"
     yield Mistake("crop", "resize, then centre crop", no_crop, whole, fault)
-    inside = resized(rule="contain", size=(height, width), rounding="truncate")
+    inside = resized(rule="contain", size=(height, width), **_PLAIN)
     padded = f"resize to fit into {height} x {width}, padded"
     yield Mistake("crop", "resize, then centre crop", padded, inside, fault)
 

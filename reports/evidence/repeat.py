@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,11 @@ from portproof.rundir.layout import RunDir
 
 if TYPE_CHECKING:
     from portproof.reports.evidence.challenge import Course
+
+
+#: Results count as another side's if that side answers bit for bit again at least in this share of
+#: the samples, and their own at most in that; in fewer samples an odd one would decide.
+_REPEATS, _BREAKS, _LEAST = 0.8, 0.65, 10
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -182,20 +188,28 @@ def _apart(held: OutputFiles, fresh: OutputFiles, name: str) -> float:
 
 
 def _copied(course: Course, answered: Mapping[str, Path], names: Sequence[str]) -> None:
-    """Results that are another side's, bit for bit, although the two differ when they run."""
-    folders = [s.artefact for s in course.made_by("infer")]
-    for at, one in enumerate(folders):
-        for other in folders[at + 1 :]:
-            held = [_bytes_of(course.run_dir / f, names) for f in (one, other)]
-            if not names or held[0] != held[1] or one.split("/")[0] == other.split("/")[0]:
-                continue
-            fresh = [_bytes_of(answered[f], names) for f in (one, other) if f in answered]
-            if len(fresh) == 2 and fresh[0] != fresh[1]:
+    """Results that are another side's, bit for bit: those of the side that does not answer so
+    itself. Two models may well agree to the last bit; then both answer so again, but for a sample
+    whose sums are taken in another order.
+    """
+    precisions = {s.artefact: s.proof.facts.get("precision") for s in course.made_by("infer")}
+    for one, other in itertools.permutations(precisions, 2):
+        held = _bytes_of(course.run_dir / one, names)
+        same_side = one.partition("/")[0] == other.partition("/")[0]
+        if same_side or held != _bytes_of(course.run_dir / other, names) or len(names) < _LEAST:
+            continue
+        if one in answered and other in answered:
+            own, theirs = (_equal(held, _bytes_of(answered[f], names)) for f in (one, other))
+            if own >= _REPEATS * len(names) and theirs <= _BREAKS * len(names):
                 what = f"its results are those of '{one}', bit for bit; run again, they differ"
                 course.findings.append(changed(other, what))
-            elif len(fresh) < 2:
-                what = f"its results are those of '{one}', bit for bit: a device rounds otherwise"
-                course.findings.append(unverified(other, what))
+        elif one in answered and precisions[one] != precisions[other]:
+            what = f"its results are those of '{one}', bit for bit, in another precision"
+            course.findings.append(unverified(other, what))
+
+
+def _equal(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    return sum(a == b for a, b in zip(one, other, strict=True))
 
 
 def _bytes_of(folder: Path, names: Sequence[str]) -> list[bytes]:

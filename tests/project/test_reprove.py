@@ -228,8 +228,6 @@ CORPUS = [
         "a bit of a result that moves no figure, mended",
         mended(flip(ONE)),
         "ort/bs2/result.json.proof.json",
-        "reprove",
-        "Top-N notes the hash of all results, which only this program compares",
     ),
     Case("a label", outside("labels.txt", b"JPEG 0", b"JPEG 1"), "labels.txt"),
     Case(
@@ -484,8 +482,6 @@ CORPUS = [
         "a name twice in one object, mended",
         mended(text("compare.json", '"fixed"', '"fixed": 5, "fixed"')),
         "compare.json",
-        "reprove",
-        "JSON readers differ in which of the two counts; the package's takes the last",
     ),
 ]
 
