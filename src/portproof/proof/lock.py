@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from portproof.core import progress
 from portproof.core.errors import InputError
 
 LOCK = ".lock"
+#: How long a step may take to end that is killed with the process that started it.
+_DYING_S = 2.0
 #: Where nobody can write, or the file system has no locks.
 _NO_LOCKS = (errno.EROFS, errno.EACCES, errno.ENOLCK, errno.ENOTSUP)
 
@@ -84,9 +87,7 @@ def _taken_file(path: Path, artefact: Path, option: str) -> int:
 def _take(descriptor: int, folder: Path, option: str) -> dict[str, Any]:
     """Lock a file and write our name into it; what an earlier holder left there."""
     holder = _read_holder(descriptor)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _is_locked(descriptor, holder):
         orphan = (
             ", which has ended, but a step that it started is still at work"
             if holder and not _is_alive(holder)
@@ -95,9 +96,25 @@ def _take(descriptor: int, folder: Path, option: str) -> dict[str, Any]:
         raise InputError(
             f"'{folder}' is in use: {_describe(holder)}{orphan}; wait for it, or give another"
             f" {option}"
-        ) from None
+        )
     _write_holder(descriptor)
     return holder
+
+
+def _is_locked(descriptor: int, holder: dict[str, Any]) -> bool:
+    """Lock a file, if nobody else has it. The steps of a holder that was killed are killed with it,
+    but not in the same instant: they are waited for.
+    """
+    patience_s = _DYING_S if holder and not _is_alive(holder) else 0.0
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+        time.sleep(0.02)
 
 
 def _write_holder(descriptor: int) -> None:

@@ -120,3 +120,18 @@ def test_where_nobody_can_write_no_lock_is_needed(
     monkeypatch.setattr("portproof.proof.lock.os.open", refused)
     with locked_artefact(tmp_path / "result", "--out"):
         pass
+
+
+def test_a_step_that_is_being_killed_with_its_parent_is_waited_for(tmp_path: Path) -> None:
+    """The lock names a process that has ended; who still holds it ends a moment later."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    path = tmp_path / ".prep.lock"
+    path.write_text(json.dumps({"host": socket.gethostname(), "pid": gone.pid, "started": ""}))
+    code = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print(flush=True)"
+    words = [sys.executable, "-c", code + "; time.sleep(0.4)", str(path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as dying:
+        assert dying.stdout
+        dying.stdout.readline()
+        with locked_artefact(tmp_path / "prep", "PREP_DIR"):
+            assert dying.wait() == 0
