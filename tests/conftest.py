@@ -120,8 +120,6 @@ def make_small_port(folder: Path) -> list[str]:
         "20",
         "--workers",
         "1",
-        "--starts",
-        "4",
     ]
 
 
@@ -161,7 +159,7 @@ def ported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder = tmp_path_factory.mktemp("ported")
     command = [sys.executable, "-m", "portproof", "port", *make_small_port(folder)]
-    command += ["--run-dir", str(folder / "run")]
+    command += ["--run-dir", str(folder / "run"), "--starts", "4"]
     # One thread: with as many as there are processors, a loaded machine makes a bench of
     # microseconds take minutes.
     env = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}

@@ -23,7 +23,7 @@ from portproof.target import Target, find_target, target_names
 DEFAULT_BATCHES = (1, 4, 8, 16, 32)
 _NEEDED = ("model", "weights", "images", "labels")
 #: Options that have a meaning for the targets of some vendors only (``OPTIONS`` of a vendor).
-_OF_SOME_VENDORS = {"runner", "devices", "tune"}
+_OF_SOME_VENDORS = {"runner", "devices", "tune", "starts"}
 
 
 def default_run_dir(options: argparse.Namespace) -> Path:

@@ -18,7 +18,7 @@ from portproof.rundir.step import VERDICTS, Step, words
 from portproof.target import Target
 
 BOUNDARY: Boundary = "call"
-OPTIONS: tuple[str, ...] = ()
+OPTIONS = ("starts",)
 CAN_REHEARSE = True
 
 

@@ -1,0 +1,31 @@
+"""The options of ``port`` that only some targets know: refused where none does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from portproof.commands.port import parser
+from portproof.core.errors import InputError
+from portproof.rundir.options import settings_from
+
+
+@pytest.mark.parametrize(
+    ("words", "target", "knows"),
+    [
+        (("--starts", "4"), "310p", "cpu"),
+        (("--tune",), "cpu", "310p"),
+        (("--devices", "1"), "cpu", "310p"),
+    ],
+)
+def test_an_option_without_a_meaning_is_refused(
+    tmp_path: Path, words: tuple[str, ...], target: str, knows: str
+) -> None:
+    options = parser().parse_args(["--target", target, *words])
+    with pytest.raises(InputError, match=re.escape(f"{words[0]} has no meaning for {target}")):
+        settings_from(options, tmp_path)
+    settings_from(parser().parse_args(["--target", knows, *words]), tmp_path)
+    both = parser().parse_args(["--target", target, knows, *words])
+    assert settings_from(both, tmp_path).targets == (target, knows)
