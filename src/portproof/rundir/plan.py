@@ -21,7 +21,7 @@ from portproof.proof.sidecar import proof_of
 from portproof.recipe import Recipe
 from portproof.rundir import examples
 from portproof.rundir.layout import REFERENCE, RunDir, Side, vendor_of
-from portproof.rundir.step import Step, words
+from portproof.rundir.step import VERDICTS, Step, words
 
 _TASKS = "portproof.rundir.tasks"
 
@@ -154,6 +154,22 @@ def measured(run: RunDir, side: Side, batch: int) -> Iterator[Step]:
     """The steps that make the figures of an accuracy run."""
     steps: Iterator[Step] = task_of(run).measure(run, side, batch)
     yield from steps
+
+
+def paired(run: RunDir, side: Side, *options: str) -> Step:
+    """The step that compares the outcomes of a side with the reference's, sample by sample."""
+    labels, batch = run.settings.labels, run.accuracy_batch
+    tables = run.outcomes(Side(REFERENCE), batch), run.outcomes(side, batch)
+    out = run.comparison(side)
+    return Step(
+        f"compare {side.label}",
+        "compare",
+        words(*tables, labels, *options, "--out", out),
+        reads=(*tables, labels),
+        makes=(out,),
+        accepted=VERDICTS,
+        show=True,
+    )
 
 
 def batch_words(run: RunDir) -> tuple[str, str]:

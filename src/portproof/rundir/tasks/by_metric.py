@@ -11,8 +11,9 @@ import msgspec
 
 from portproof.core.errors import InputError
 from portproof.rundir.gates import Gate
-from portproof.rundir.layout import REFERENCE, RunDir, Side
-from portproof.rundir.step import VERDICTS, Step, words
+from portproof.rundir.layout import RunDir, Side
+from portproof.rundir.plan import paired
+from portproof.rundir.step import Step, words
 from portproof.verdict import Verdict
 
 
@@ -43,19 +44,9 @@ def measure(run: RunDir, side: Side, batch: int) -> Iterator[Step]:
 
 def compare(run: RunDir, side: Side) -> Step:
     """What the samples of the side add, with what those of the reference add."""
-    truth, batch = run.settings.labels, run.accuracy_batch
-    tables = run.outcomes(Side(REFERENCE), batch), run.outcomes(side, batch)
-    out, margin = run.comparison(side), run.settings.margin_pp
+    margin = run.settings.margin_pp
     asked = () if margin is None else words("--margin-pp", margin)
-    return Step(
-        f"compare {side.label}",
-        "compare",
-        words(*tables, truth, "--model", run.settings.model, *asked, "--out", out),
-        reads=(*tables, truth),
-        makes=(out,),
-        accepted=VERDICTS,
-        show=True,
-    )
+    return paired(run, side, "--model", run.settings.model, *asked)
 
 
 def gate(run: RunDir, side: Side) -> Gate:

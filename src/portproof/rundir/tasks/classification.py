@@ -12,8 +12,9 @@ from portproof.card import Card, find_card, read_card
 from portproof.core.errors import InputError
 from portproof.proof.sidecar import proof_of
 from portproof.rundir.gates import Gate
-from portproof.rundir.layout import REFERENCE, RunDir, Side
-from portproof.rundir.step import VERDICTS, Step, words
+from portproof.rundir.layout import RunDir, Side
+from portproof.rundir.plan import paired
+from portproof.rundir.step import Step, words
 from portproof.verdict import Verdict
 
 #: The square of the normal distribution's 95 % quantile.
@@ -116,18 +117,7 @@ def _output(run: RunDir) -> tuple[str, ...]:
 
 def compare(run: RunDir, side: Side) -> Step:
     """The outcomes of the side with the reference's."""
-    labels, batch = run.settings.labels, run.accuracy_batch
-    tables = run.outcomes(Side(REFERENCE), batch), run.outcomes(side, batch)
-    out = run.comparison(side)
-    return Step(
-        f"compare {side.label}",
-        "compare",
-        words(*tables, labels, "--margin-pp", run.settings.margin_pp, "--out", out),
-        reads=(*tables, labels),
-        makes=(out,),
-        accepted=VERDICTS,
-        show=True,
-    )
+    return paired(run, side, *words("--margin-pp", run.settings.margin_pp))
 
 
 def gate(run: RunDir, side: Side) -> Gate:
