@@ -87,7 +87,7 @@ def _settings(options: argparse.Namespace, run_dir: Path) -> Settings:
     }
     common: dict[str, Any] = {name: value for name, value in chosen.items() if value}
     common |= {
-        "targets": tuple(find_target(t).name for t in options.target),
+        "targets": tuple(dict.fromkeys(find_target(t).name for t in options.target)),
         "rehearse": options.rehearse,
         "gate": options.gate,
     }

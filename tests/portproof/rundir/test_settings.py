@@ -29,3 +29,9 @@ def test_an_option_without_a_meaning_is_refused(
     settings_from(parser().parse_args(["--target", knows, *words]), tmp_path)
     both = parser().parse_args(["--target", target, knows, *words])
     assert settings_from(both, tmp_path).targets == (target, knows)
+
+
+def test_a_target_that_is_named_twice_is_one(tmp_path: Path) -> None:
+    """As ``run_cpu.sh --target cpu cpu_fp16`` does, which names the first itself."""
+    options = parser().parse_args(["--target", "cpu", "--target", "cpu", "cpu_fp16"])
+    assert settings_from(options, tmp_path).targets == ("cpu", "cpu_fp16")
