@@ -30,7 +30,7 @@ def default_run_dir(options: argparse.Namespace) -> Path:
     """``runs/<model>-<targets>`` in the working directory."""
     name = options.example or "digits"
     name = Path(options.model.replace(":", "-")).stem if options.model else name
-    return Path("runs", f"{name}-{'-'.join(options.target)}")
+    return Path("runs", f"{name}-{'-'.join(dict.fromkeys(options.target))}")
 
 
 def marked(run_dir: Path, rehearse: bool) -> Path:
