@@ -137,10 +137,3 @@ def test_a_missing_package_is_one_sentence_before_anything_runs(
     ):
         check_host(find_target("openvino"))
     check_host(find_target("310p"))
-
-
-def test_two_targets_of_one_column_are_refused(tmp_path: Path) -> None:
-    done = portproof("port", "--target", "cpu_int8,ort_int8", "--run-dir", tmp_path / "run")
-    assert done.returncode == 2
-    assert "are the same column 'ort_int8': give one of them" in done.stderr
-    assert not (tmp_path / "run").exists()
