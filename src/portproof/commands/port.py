@@ -61,6 +61,11 @@ def parser() -> Parser:
         help="what decides the exit code (default: accuracy)",
     )
     p.add_argument(
+        "--against",
+        metavar="BASELINE",
+        help="also judge the run against a baseline ('portproof baseline'); its gates decide too",
+    )
+    p.add_argument(
         "--workers", type=positive, help="preprocessing processes (default: one a processor)"
     )
     _add_ascend_options(p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_TOOL, EXIT_UNDECIDED
@@ -61,7 +62,12 @@ def judge(run: RunDir, failed: bool = False) -> Judgement:
     deciding = [g for g in gates if run.settings.gate in ("all", g.name)]
     codes = [EXIT_TOOL if g.verdict is None else g.verdict.exit_code for g in deciding]
     codes += [EXIT_TOOL] if failed else []
-    return Judgement(gates, next(code for code in SEVERITY if code in (codes or [EXIT_DONE])))
+    return Judgement(gates, worst(codes))
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The most severe of exit codes; 0 for none."""
+    return next(code for code in SEVERITY if code in (codes or [EXIT_DONE]))
 
 
 def speed_gate(run: RunDir, side: Side) -> Gate:

@@ -214,8 +214,11 @@ class RunDir:
         return f"{self.plots}/{name}.svg"
 
     def log(self, step: str) -> str:
-        """The log of a step."""
-        return f"logs/{step.replace(' ', '_')}.log"
+        """The log of a step. That of judging against a baseline comes after the report, which seals
+        all in ``logs``.
+        """
+        folder = "against" if step == "against" else "logs"
+        return f"{folder}/{step.replace(' ', '_')}.log"
 
 
 def open_run(root: Path) -> RunDir:

@@ -33,8 +33,8 @@ def task_of(run: RunDir) -> ModuleType:
     return plugins.load(_TASKS, task if own else BY_METRIC, "task")
 
 
-def steps(run: RunDir, workers: int | None = None) -> Iterator[Step]:
-    """The steps of a port."""
+def steps(run: RunDir, workers: int | None = None, baseline: Path | None = None) -> Iterator[Step]:
+    """The steps of a port; with a ``baseline``, the run is judged against it at the end."""
     if run.settings.demonstration:
         yield from examples.steps(run)
     yield from _prepared(run, workers)
@@ -54,6 +54,9 @@ def steps(run: RunDir, workers: int | None = None) -> Iterator[Step]:
     yield Step("table", "table", table, reads=timed, show=True, reports=True)
     compared = tuple(map(run.comparison, run.compared))
     yield Step("report", "report", (".",), reads=(*compared, *timed), reports=True)
+    if baseline is not None:
+        against = words(".", baseline)
+        yield Step("against", "against", against, accepted=VERDICTS, show=True, decides=True)
 
 
 def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
