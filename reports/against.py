@@ -35,7 +35,7 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core import progress
     from portproof.core.files import existing_folder
     from portproof.reports.over_time.against import judge_against
-    from portproof.reports.over_time.judged import write_judged
+    from portproof.reports.over_time.against_record import write_judged
 
     progress.configure(options.quiet, options.log_json)
     run_dir = existing_folder(options.run_dir, "run directory").absolute()

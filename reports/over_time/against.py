@@ -17,9 +17,9 @@ from portproof.measurement import Boundary, Performance
 from portproof.metrics.paired.by_task import Margin, compare_by_task
 from portproof.metrics.paired.compare import compare
 from portproof.metrics.tasks import Figure
+from portproof.reports.over_time.against_record import Change, Judged
 from portproof.reports.over_time.freeze import Baseline, read_baseline, versions_of_run
-from portproof.reports.over_time.judged import Change, Judged
-from portproof.reports.over_time.steps import StepTimes, time_steps
+from portproof.reports.over_time.repeated_times import StepTimes, time_steps
 from portproof.reports.port.data import RunData, read_run
 from portproof.rundir.gates import Gate, best_measured
 from portproof.rundir.layout import CLASSIFICATION, REFERENCE, Side

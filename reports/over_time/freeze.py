@@ -20,7 +20,7 @@ from portproof.core.errors import InputError
 from portproof.core.files import write_bytes
 from portproof.core.jsonfile import read_record
 from portproof.proof.lineage import sidecars_in
-from portproof.reports.over_time.steps import StepTimes, time_steps
+from portproof.reports.over_time.repeated_times import StepTimes, time_steps
 from portproof.reports.port.data import RunData, read_run
 from portproof.rundir.layout import REFERENCE, Side
 

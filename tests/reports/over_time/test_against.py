@@ -19,10 +19,10 @@ from portproof.measurement import Measurement, read_performance, write_performan
 from portproof.outcome import read_outcomes, write_outcomes
 from portproof.reports.over_time import against
 from portproof.reports.over_time.against import _verdict, judge_against
+from portproof.reports.over_time.against_record import write_judged
 from portproof.reports.over_time.freeze import freeze, read_baseline
 from portproof.reports.over_time.history import as_markdown, history_of
-from portproof.reports.over_time.judged import write_judged
-from portproof.reports.over_time.steps import StepTimes
+from portproof.reports.over_time.repeated_times import StepTimes
 from portproof.verdict import Verdict
 
 Stage = Callable[..., Any]
