@@ -101,7 +101,7 @@ def _add(archive: tarfile.TarFile, name: str, size: int, source: IO[bytes]) -> N
         archive.addfile(info, source)
     except ValueError as error:
         raise InputError(
-            f"'{name}' does not fit into a parcel ({error}): a path has 255 bytes at most and a file"
+            f"'{name}' does not fit into a parcel ({error}): a path has 255 bytes at most, a file"
             " 8 GiB"
         ) from error
 
