@@ -7,7 +7,7 @@ these are ``<id>@0``, ``<id>@1`` and so on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -114,7 +114,27 @@ def read_answers(part: Part, card: Card, info: Path, result: Path) -> PartAnswer
             f"the list '{info}' and the results '{result}' of the part '{part.name}' are not of the"
             f" same samples ({listed(odd)}); finish the inference"
         )
-    return PartAnswers(part, card, samples, outputs)
+    return PartAnswers(part, card, samples, _named(part, card, outputs, result))
+
+
+def _named(
+    part: Part, card: Card, outputs: Sequence[OutputFiles], result: Path
+) -> Sequence[OutputFiles]:
+    """The outputs with the card's names, which a vendor's tool does not know; those of a loop are
+    inputs, and have their names.
+    """
+    if part.loop and {output.name for output in outputs} == set(part.own_inputs):
+        return outputs
+    if len(outputs) != len(card.outputs):
+        raise InputError(
+            f"'{result}' has {len(outputs)} outputs, and the card '{card.name}' of the part"
+            f" '{part.name}' has {len(card.outputs)}; are these its results?"
+        )
+    named = []
+    for output, spec in zip(outputs, card.outputs, strict=True):
+        shape = output.shape if output.shape is not None else spec.shape
+        named.append(replace(output, name=spec.name, shape=shape))
+    return named
 
 
 def check_ids(ids: Sequence[str], made: Sequence[str]) -> None:

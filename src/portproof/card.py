@@ -84,7 +84,7 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
     name: Name
     builder: Annotated[str, msgspec.Meta(pattern=r"^((timm:|torchvision:|.*\.py:).+)?$")] = ""
-    inputs: tuple[Input, ...] = ()
+    inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)] = ()
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     recipe: Recipe | str | None = None
     sequence: Sequence | None = None

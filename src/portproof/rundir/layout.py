@@ -259,6 +259,11 @@ class FedDir(PartDir):
         self.fed = f"{self.top}/{label}/fed"
         self.prep, self.info = f"{self.fed}/{RunDir.prep}", f"{self.fed}/{RunDir.info}"
 
+    @property
+    def accuracy_batches(self) -> list[int]:
+        """The one whose results go on to the next part, and are judged at the end."""
+        return [self.accuracy_batch]
+
     def result(self, side: Side, batch: int) -> str:
         """What the fed part answers."""
         return f"{self.fed}/result"

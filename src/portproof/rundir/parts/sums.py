@@ -65,7 +65,7 @@ class Sum:
 
 def part_times(run: RunDir, side: Side) -> list[PartTime]:
     """The parts of a side, in their order."""
-    found, first = [], 0
+    found, first = list[PartTime](), 0
     for name in run.settings.parts:
         files = PartDir(run.root, run.settings, name)
         fed = FedDir(run.root, run.settings, name, side.label)
