@@ -56,8 +56,8 @@ def work(options: argparse.Namespace) -> int:
     from portproof.card import find_card, read_card
     from portproof.core import progress
     from portproof.core.errors import InputError
-    from portproof.metrics.composed.making import Fed, Known, feed_part, gather, images_in
-    from portproof.rundir.parts.cards import card_of_part
+    from portproof.metrics.composed.supply import Fed, Known, feed_part, gather, images_in
+    from portproof.rundir.parts.part_card import card_of_part
 
     progress.configure(options.quiet, options.log_json)
     card = read_card(find_card(options.card))
@@ -90,7 +90,7 @@ def _answers(card: Card, texts: list[str]) -> dict[str, PartAnswers]:
 
     from portproof.core.errors import InputError
     from portproof.metrics.composed.answers import read_answers
-    from portproof.rundir.parts.cards import card_of_part
+    from portproof.rundir.parts.part_card import card_of_part
 
     known = {part.name: part for part in card.parts}
     found = {}

@@ -146,7 +146,7 @@ def card_of(code: str | Path) -> Any:
     which is fed with the data.
     """
     from portproof.card import read_card
-    from portproof.rundir.parts.cards import card_of_part
+    from portproof.rundir.parts.part_card import card_of_part
 
     folder = Path(code).parent
     card = read_card(folder / f"{folder.name}.yaml")

@@ -24,14 +24,13 @@ from portproof.backend import (
     TensorSpec,
     check_batch,
     check_feeds,
-    complete,
 )
 from portproof.convert.onnxfile.read import read_onnx
 from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.files import flush_to_disk, sha256_of, write_text
 from portproof.core.text import listed
-from portproof.infer.offline.looped import Loop, Looped, loop_facts
+from portproof.infer.offline.looped import Loop, in_loop, loop_facts, loop_files
 from portproof.infer.offline.read import Batch, padded
 from portproof.infer.offline.sources import Source, open_source
 from portproof.infer.offline.write import (
@@ -41,11 +40,14 @@ from portproof.infer.offline.write import (
     check_sizes,
     result_name,
 )
-from portproof.infer.runtimes.model_files import card_files, model_files, packages, sample_shapes
+from portproof.infer.runtimes.model_files import card_files, model_files, packages
 from portproof.preprocess.pixels import normalisation
 from portproof.proof.journal import Journal
 from portproof.proof.sidecar import FileRecord, Proof, proof_of, read_proof, record_of
 from portproof.proof.work import Work
+
+#: What of a :class:`LoadRequest` decides the results.
+_LOADING = ("batch", "card", "device", "precision", "threads", "options")
 
 
 def run(
@@ -85,24 +87,18 @@ def run(
         batch, device, precision, threads, card, spinning=False, options=dict(options or {})
     )
     source = open_source(info, images, card, workers)
-    loading = ("batch", "card", "device", "precision", "threads", "options")
+    parameters = {
+        "backend": name,
+        "format": form,
+        "perf_file": str(perf_file) if perf_file else None,
+        **{key: getattr(request, key) for key in _LOADING},
+        **(source.parameters | (loop.parameters if loop else {})),
+    }
     work = Work(
         "infer",
         Path(out),
-        inputs={
-            "model": model_files(path),
-            **card_files(card),
-            **({"loop": loop.files()} if loop else {}),
-            **source.files,
-        },
-        parameters={
-            "backend": name,
-            "format": form,
-            "perf_file": str(perf_file) if perf_file else None,
-            **{key: getattr(request, key) for key in loading},
-            **source.parameters,
-            **(loop.parameters if loop else {}),
-        },
+        inputs={"model": model_files(path)} | card_files(card) | loop_files(loop) | source.files,
+        parameters=parameters,
         packages=(*packages(name, card), *source.packages),
         simulated=rehearsal.is_active(),
     )
@@ -110,12 +106,7 @@ def run(
         return read_proof(work.sidecar)
     _check_prepared(path, source)
     with _session(name, path, request) as session:
-        incomplete = any(s.nbytes(1) is None for s in session.inputs)
-        inputs = complete(session.inputs, sample_shapes(card) if incomplete else {})
-        if loop:
-            session = Looped(session, inputs, loop)
-            inputs = session.inputs
-        to_do = _Run(work, session, inputs, source, batch, form)
+        to_do = _Run(work, *in_loop(session, card, loop), source, batch, form)
         return to_do.to_the_end(Path(perf_file) if perf_file else None)
 
 

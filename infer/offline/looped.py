@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from portproof.backend import Array, Feeds, Session, TensorSpec, check_feeds
+from portproof.backend import Array, Feeds, Session, TensorSpec, check_feeds, complete
 from portproof.core.errors import InputError
 from portproof.core.usercode import imported_files, load_callable, own_folder, source_of
+from portproof.infer.runtimes.model_files import sample_shapes
 from portproof.measurement import Boundary
 
 
@@ -104,6 +105,21 @@ class Looped:
     def close(self) -> None:
         """As the model's."""
         self._session.close()
+
+
+def loop_files(loop: Loop | None) -> dict[str, list[Path]]:
+    """The user's files, by their role in the sidecar."""
+    return {"loop": loop.files()} if loop else {}
+
+
+def in_loop(
+    session: Session, card: str | None, loop: Loop | None
+) -> tuple[Session, tuple[TensorSpec, ...]]:
+    """The session, in its loop if there is one, and its inputs with all dimensions known."""
+    incomplete = any(s.nbytes(1) is None for s in session.inputs)
+    inputs = complete(session.inputs, sample_shapes(card) if incomplete else {})
+    looped = Looped(session, inputs, loop) if loop else None
+    return (looped, looped.inputs) if looped else (session, inputs)
 
 
 def loop_facts(session: Session, continued: bool) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from portproof.core.text import listed
 from portproof.manifest import Sample, check_unique, read_info
 from portproof.metrics.decoding.arrays import Array
 from portproof.metrics.outputs.output_files import OutputFiles, outputs_of
-from portproof.part import Part
+from portproof.rundir.parts.part import Part
 
 #: Between the id of the data's sample and the number of one that came of it.
 SEPARATOR = "@"

@@ -12,9 +12,9 @@ import msgspec
 from portproof.core import plugins
 from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_file, load_yaml, names_in
-from portproof.part import Links, Part, check_form, check_links, check_parts
 from portproof.postprocess import Postprocess, kinds_listed
 from portproof.recipe import Recipe, find_recipe
+from portproof.rundir.parts.part import Links, Part, check_form, check_links, check_parts
 from portproof.sequence import Sequence
 
 #: The steps of every task of ``metrics/tasks``, which are no task themselves.
@@ -75,9 +75,9 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     card); ``metric``, the figure that is judged (the task's first without it); ``margin``, what it
     may lose, in percentage points for a share and else in its own unit.
 
-    A card of several models has ``parts`` (:mod:`portproof.part`) in the place of ``builder``,
-    ``inputs`` and ``recipe``, which are its parts' own. ``gather`` makes its outputs: ``PART.NAME``
-    for each, or ``FILE.py:NAME``. They are judged by ``task``, as those of one model are.
+    A card of several models has ``parts`` (:mod:`portproof.rundir.parts.part`) in the place of
+    ``builder``, ``inputs`` and ``recipe``, which are its parts' own. ``gather`` makes its outputs:
+    ``PART.NAME`` for each, or ``FILE.py:NAME``. They are judged by ``task``, as those of one are.
 
     ``path`` is where the card was read, None for a card that was made from a builder's own data.
     """

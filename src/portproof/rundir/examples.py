@@ -18,7 +18,7 @@ import msgspec
 from portproof.card import read_card
 from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_folder, load_yaml
-from portproof.rundir.parts.cards import card_of_part
+from portproof.rundir.parts.part_card import card_of_part
 from portproof.rundir.step import Step, words
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from portproof.core.files import existing_file, existing_folder
 from portproof.manifest import read_info
 from portproof.rundir.examples import example_card, read_example
 from portproof.rundir.layout import CLASSIFICATION, vendor_of
-from portproof.rundir.parts.cards import card_of_part
+from portproof.rundir.parts.part_card import card_of_part
 from portproof.rundir.settings import FILE, Settings, read_settings
 from portproof.target import Target, find_target, target_names
 

@@ -17,10 +17,10 @@ import msgspec
 from portproof.card import Card, find_card, read_card
 from portproof.core.errors import InputError
 from portproof.core.usercode import source_of
-from portproof.part import Part
 from portproof.rundir import plan
 from portproof.rundir.layout import REFERENCE, FedDir, PartDir, RunDir, Side, vendor_of
-from portproof.rundir.parts.cards import part_card
+from portproof.rundir.parts.part import Part
+from portproof.rundir.parts.part_card import part_card
 from portproof.rundir.settings import Settings
 from portproof.rundir.step import Step, words
 

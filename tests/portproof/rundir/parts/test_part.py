@@ -9,7 +9,7 @@ import pytest
 from portproof.card import read_card
 from portproof.core.errors import InputError
 from portproof.rundir.examples import example_card
-from portproof.rundir.parts.cards import card_of_part, part_card
+from portproof.rundir.parts.part_card import card_of_part, part_card
 
 CARD = """\
 name: pair

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from portproof.card import Card, find_card, read_card
 from portproof.core.errors import InputError
-from portproof.part import Part
+from portproof.rundir.parts.part import Part
 
 
 def part_card(card: Card, part: Part) -> Path:

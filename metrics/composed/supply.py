@@ -19,12 +19,12 @@ from portproof.metrics.composed.answers import PartAnswers, check_ids, split_id
 from portproof.metrics.composed.glue import Given, Glue, arrays_of, glue_of
 from portproof.metrics.decoding.arrays import Array
 from portproof.metrics.evaluation.origin import source_inputs
-from portproof.part import Links, Part, part_of
 from portproof.preprocess.dataset.given_samples import refuse_blank_ids, sample_files
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.info_list import write_listing
 from portproof.proof.sidecar import sidecar_of
 from portproof.proof.work import Work
+from portproof.rundir.parts.part import Links, Part, part_of
 
 
 @dataclass(frozen=True)
