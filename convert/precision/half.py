@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
 from portproof.convert.onnxfile.read import load_onnx, opset_of, read_onnx
+from portproof.convert.precision.kept import kept_nodes
 from portproof.convert.precision.trial import Feeds, session_of
 from portproof.core.errors import MissingPackageError, ToolError
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     import onnx
 
 
-def write_half(model: Path, draft: Path) -> int:
-    """Write the converted model; the opset."""
+def write_half(model: Path, draft: Path, kept: Collection[str] = ()) -> int:
+    """Write the converted model; the opset. ``kept``: nodes that stay float32, by name or by an
+    output.
+    """
     import onnx
 
     try:
@@ -32,7 +35,12 @@ def write_half(model: Path, draft: Path) -> int:
     loaded = onnx.shape_inference.infer_shapes(onnx.load(str(model), load_external_data=False))
     onnx.load_external_data_for_model(loaded, str(model.absolute().parent))
     with quiet():
-        converted = convert_float_to_float16(loaded, keep_io_types=True, disable_shape_infer=True)
+        converted = convert_float_to_float16(
+            loaded,
+            keep_io_types=True,
+            disable_shape_infer=True,
+            node_block_list=kept_nodes(loaded, kept, model),
+        )
     sort(converted.graph)
     drop_unused_domains(converted)
     save.save(converted, draft)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
 from portproof.convert.onnxfile.read import load_onnx, opset_of
+from portproof.convert.precision.kept import kept_nodes
 from portproof.convert.precision.trial import Array, feeds_of, session_of
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.manifest import Sample
@@ -37,9 +39,18 @@ METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 ENTROPY = {"num_bins": 1024, "num_quantized_bins": 255, "symmetric": True}
 
 
-def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scratch: Path) -> int:
+def write_int8(
+    model: Path,
+    samples: list[Sample],
+    method: str,
+    draft: Path,
+    scratch: Path,
+    *,
+    kept: Collection[str] = (),
+) -> int:
     """Write the quantized model, with drafts of its own in the folder ``scratch``; the opset.
-    :class:`InputError` where nothing can be quantized.
+    ``kept``: nodes that stay float32, by name or by an output. :class:`InputError` where nothing
+    can be quantized.
     """
     import onnx
 
@@ -48,7 +59,7 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
     except ImportError as error:
         raise MissingPackageError("onnxruntime", "quantizing", "convert") from error
     loaded = load_onnx(model)
-    large = save.is_large(loaded)
+    large, excluded = save.is_large(loaded), kept_nodes(loaded, kept, model)
     raised, prepared, quantized = (
         scratch / f"{name}.onnx" for name in ("raised", "prepared", "quantized")
     )
@@ -76,6 +87,7 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
             _reader(model, samples),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=OPERATORS,
+            nodes_to_exclude=excluded,
             per_channel=True,
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
