@@ -20,8 +20,8 @@ def parser() -> Parser:
     p = Parser(
         "Compare two models layer by layer on real samples, and name the first layer whose inputs"
         " agree and whose result does not. Either side is an ONNX file (run by ONNX Runtime on the"
-        " CPU, float16 rounded as a device rounds it), PyTorch weights with --model, or layer dumps:"
-        " a folder of msprobe's, or what Polygraphy saved with --save-outputs.",
+        " CPU, float16 rounded as a device rounds it), PyTorch weights with --model, or layer"
+        " dumps: a folder of msprobe's, or what Polygraphy saved with --save-outputs.",
         example="python metrics/layers.py model.onnx model_fp16.onnx --info prep.info",
     )
     p.add_argument("a", metavar="A", help="the model that is right")
@@ -68,7 +68,7 @@ def parser() -> Parser:
     p.add_argument(
         "--bundle",
         metavar="FILE.zip",
-        help="pack the first faulty part of B with its inputs, right results and a check that fails",
+        help="pack the first faulty part of B with inputs, right results and a check that fails",
     )
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_progress_options()

@@ -41,10 +41,42 @@ def write_half(model: Path, draft: Path, kept: Collection[str] = ()) -> int:
             disable_shape_infer=True,
             node_block_list=kept_nodes(loaded, kept, model),
         )
+    if kept:
+        join(converted.graph)
     sort(converted.graph)
     drop_unused_domains(converted)
     save.save(converted, draft)
     return opset_of(converted)
+
+
+def join(graph: onnx.GraphProto) -> None:
+    """Let nodes in float32 read one another's results as they are: the converter rounds what each
+    gives, also for the next that stays in float32.
+    """
+    import onnx
+
+    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    widening, narrowing = (
+        {
+            node.output[0]: node
+            for node in graph.node
+            if node.op_type == "Cast"
+            and any(a.name == "to" and a.i == kind for a in node.attribute)
+        }
+        for kind in kinds
+    )
+    for node in graph.node:
+        for at, name in enumerate(node.input):
+            wide = widening.get(name)
+            narrow = narrowing.get(wide.input[0]) if wide is not None else None
+            if narrow is not None:
+                node.input[at] = narrow.input[0]
+    finals = {v.name for v in graph.output}
+    for casts in (widening, narrowing):
+        read = {name for node in graph.node for name in names_read(node)} | finals
+        for name, cast in casts.items():
+            if name not in read:
+                graph.node.remove(cast)
 
 
 def refuse_overflow(model: Path, draft: Path, scratch: Path, probes: Sequence[Feeds]) -> None:

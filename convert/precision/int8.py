@@ -100,6 +100,7 @@ def write_int8(
         raise InputError(
             f"nothing in '{model}' can be quantized: it has none of {', '.join(OPERATORS)}"
         )
+    read_float(made.graph, excluded)
     keep_float_outputs(made.graph)
     drop_unused_domains(made)
     save.save(made, draft)
@@ -144,6 +145,26 @@ def _raised(loaded: onnx.ModelProto, model: Path, large: bool) -> onnx.ModelProt
         f"'{model}' cannot be raised from opset {opset_of(loaded)} to {OPSET} ({why}): export it"
         f" again with --opset {OPSET}"
     )
+
+
+def read_float(graph: onnx.GraphProto, kept: Collection[str]) -> None:
+    """Let the nodes that are kept read what was not quantized: ONNX Runtime rounds the result of a
+    quantized node for every reader.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        if node.name not in kept:
+            continue
+        for at, name in enumerate(node.input):
+            last = makers.get(name)
+            first = makers.get(last.input[0]) if last is not None else None
+            if first is not None and last is not None and last.op_type == "DequantizeLinear":
+                node.input[at] = first.input[0] if first.op_type == "QuantizeLinear" else name
+    finals = {v.name for v in graph.output}
+    for kind in ("DequantizeLinear", "QuantizeLinear"):
+        read = {name for node in graph.node for name in names_read(node)} | finals
+        for node in [n for n in graph.node if n.op_type == kind and n.output[0] not in read]:
+            graph.node.remove(node)
 
 
 def keep_float_outputs(graph: onnx.GraphProto) -> None:

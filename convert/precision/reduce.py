@@ -135,7 +135,9 @@ def _write_checked(
         random_feeds(inputs)
     ]
     if request.precision == "int8":
-        opset = int8.write_int8(request.model, chosen, request.method, draft, scratch, request.kept)
+        opset = int8.write_int8(
+            request.model, chosen, request.method, draft, scratch, kept=request.kept
+        )
     else:
         opset = half.write_half(request.model, draft, request.kept)
         half.refuse_overflow(request.model, draft, scratch, probes)

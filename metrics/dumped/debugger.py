@@ -64,8 +64,10 @@ class DebuggerDump:
     """Steps as runs; the calls of the first step are the tensors. A tensor bears its module's name
     (``conv1``, ``relu/1`` for its second call), or the function's with its number (``relu.0``).
 
-    Nothing says which call reads which result: an input is the result that has the same bytes. A
-    module around others reads their results too, and is left out if its own is one of them.
+    Nothing says which call reads which result: an input is the result that has the same bytes; one
+    that no call gives comes from outside, or from an operator that level L0 does not dump, and is
+    taken to depend on the call before. A module around others reads their results too, and is left
+    out if its own is one of them.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
@@ -94,7 +96,9 @@ class DebuggerDump:
                 digest = _digest(self._load(0, file))
                 if digest in made:
                     reads.append(made[digest])
-                elif digest not in free:
+                    continue
+                reads += list(found)[-1:]
+                if digest not in free:
                     free.add(digest)
                     self._given.append(file)
             array = self._load(0, call.output)
@@ -108,7 +112,7 @@ class DebuggerDump:
         return list(found.values())
 
     def given(self, run: int) -> list[Array] | None:
-        """The inputs of one step: what is read and nothing computes."""
+        """What is read and no call gives in one step: the model's inputs are among it."""
         folder = self._steps[run] / "dump_tensor_data"
         if not self._given or not all((folder / file).is_file() for file in self._given):
             return None

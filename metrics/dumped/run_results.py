@@ -66,8 +66,8 @@ class RunResults:
             names = list(self._runs[0])
         except (KeyError, TypeError, IndexError) as error:
             raise InputError(
-                f"'{path}' is not what Polygraphy writes with --save-outputs ({error!r}): iterations"
-                " with 'outputs' were expected"
+                f"'{path}' is not what Polygraphy writes with --save-outputs ({error!r}):"
+                " iterations with 'outputs' were expected"
             ) from error
         self.runs = len(self._runs)
         before: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class RunResults:
 def array_of(value: Any, path: Path) -> Array:
     """An array as Polygraphy writes it; :class:`InputError` if it is none."""
     try:
-        inner = value["values"] if "values" in value else value
+        inner = value.get("values", value)
         text: str = inner["array"]
         try:
             raw = base64.b64decode(text, validate=True)

@@ -16,7 +16,7 @@ from portproof.metrics.layerwise.counterparts import counterparts
 from portproof.metrics.layerwise.differences import Difference
 from portproof.metrics.layerwise.feeding import Dumped, Feeding
 from portproof.metrics.layerwise.graph import Layered
-from portproof.metrics.layerwise.noise import UNITS, by_depth, rounded_side
+from portproof.metrics.layerwise.noise import MOST_EXPLAINED, UNITS, by_depth, rounded_side
 from portproof.metrics.layerwise.probe import Probe
 from portproof.metrics.layerwise.report import Fault, Layer, LayerReport, shares_of
 from portproof.metrics.layerwise.walk import Walk
@@ -223,11 +223,16 @@ class Comparison:
     def _explained(self, sums: _Sums, precision: str) -> dict[str, float]:
         """The relative error that rounding explains, by tensor of A."""
         found = by_depth(self.a.tensors, precision)
-        for name, difference in sums.noise.items():
-            error = difference.errors()[0] if difference.comparable else None
-            if error is not None:
-                found[name] = error
-        return {name: max(error, UNITS[precision]) for name, error in found.items()}
+        errors = {n: d.errors()[0] for n, d in sums.noise.items() if d.comparable}
+        lost: set[str] = set()
+        for tensor in self.a.tensors:
+            # What comes after an overflow is not rounding, however little of it shows.
+            if errors.get(tensor.name, 0.0) is None or lost.intersection(tensor.reads):
+                lost.add(tensor.name)
+            found[tensor.name] = (
+                errors.get(tensor.name) if tensor.name not in lost else None
+            ) or found[tensor.name]
+        return {n: min(max(e, UNITS[precision]), MOST_EXPLAINED) for n, e in found.items()}
 
     def _layers(
         self, sums: Mapping[str, Difference], explained: Mapping[str, float]

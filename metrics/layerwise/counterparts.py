@@ -21,6 +21,8 @@ _EQUAL, _NEAR = 1e-2, 0.3
 #: Below this, distances are ties, which names and operators decide.
 _TIE = 1e-5
 
+_WITH_WEIGHTS = {"conv", "convtranspose", "matmul"}
+
 Sketches = Mapping[str, Sketch]
 
 
@@ -121,12 +123,24 @@ class _Pairs:
             place = frozenset(self.a_of.get(name, name) for name in near)
             fitting = [x for x in waiting.get(place, ()) if self._fits(x.name, y.name)]
             same = [x for x in fitting if family(x.op) == family(y.op)]
-            if same or fitting:
-                self.take((same[0] if same else fitting[-1]).name, y.name)
+            if same and "fused" not in y.op.lower():
+                self.take(same[0].name, y.name)
+            elif fitting:
+                self.take(_last_part(fitting).name, y.name)
 
     def _fits(self, x: str, y: str) -> bool:
         one, other = self._of_a.get(x), self._of_b.get(y)
         return one is not None and other is not None and one.size == other.size
+
+
+def _last_part(chain: Sequence[Tensor]) -> Tensor:
+    """The last of the tensors that one fused operator can give: before the next with weights."""
+    last = chain[0]
+    for tensor in chain[1:]:
+        if family(tensor.op) in _WITH_WEIGHTS:
+            break
+        last = tensor
+    return last
 
 
 class Sources:

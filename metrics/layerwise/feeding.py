@@ -25,6 +25,7 @@ class Dumped(Protocol):
     None where it does not hold them.
     """
 
+    path: Path
     runs: int
 
     def given(self, run: int) -> list[Array] | None:
@@ -69,7 +70,7 @@ class Feeding:
         if not self.samples:
             if any(side.given(0) is None for side in self._dumps):
                 raise InputError(
-                    f"'{self._dumps[0].path}' does not hold the inputs it was made of: give the"  # type: ignore[attr-defined]
+                    f"'{self._dumps[0].path}' does not hold the inputs it was made of: give the"
                     " info list of the samples with --info, in the order of the runs"
                 )
             return
@@ -79,19 +80,29 @@ class Feeding:
                 given = side.given(run)
                 if given is not None and not self._same(given, self._read(run)):
                     raise InputError(
-                        f"run {run} of '{side.path}' was made of other inputs than sample"  # type: ignore[attr-defined]
+                        f"run {run} of '{side.path}' was made of other inputs than sample"
                         f" '{self.samples[run].id}': give the info list that the dump was made of"
                     )
 
     def _same(self, given: Sequence[Array], feeds: Feeds) -> bool:
-        for spec, array in zip(self.specs, given, strict=False):
-            mine = feeds[spec.name].reshape(-1).astype(np.float64)
+        for name, array in self._chosen(given).items():
+            mine = feeds[name].reshape(-1).astype(np.float64)
             other = array.reshape(-1).astype(np.float64)
             if mine.size != other.size or np.linalg.norm(mine - other) > _SAME_INPUTS * max(
                 float(np.linalg.norm(mine)), np.finfo(np.float32).tiny
             ):
                 return False
         return True
+
+    def _chosen(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """The model's inputs among what a dump read from outside: the first that fits each."""
+        left, found = list(range(len(arrays))), {}
+        for spec in self.specs:
+            at = next((i for i in left if arrays[i].shape[1:] == spec.sample_shape), None)
+            if at is not None:
+                left.remove(at)
+                found[spec.name] = np.ascontiguousarray(arrays[at].astype(spec.dtype))
+        return found
 
     def _read(self, run: int) -> dict[str, Array]:
         return read_batch([self.samples[run]], self.specs, Path()).feeds
@@ -107,22 +118,13 @@ class Feeding:
                 yield run, self._dumped(run)
 
     def _dumped(self, run: int) -> dict[str, Array]:
-        arrays = self._dumps[0].given(run) or []
-        if len(arrays) != len(self.specs):
+        feeds = self._chosen(self._dumps[0].given(run) or [])
+        missing = [spec for spec in self.specs if spec.name not in feeds]
+        if missing:
             raise InputError(
-                f"'{self._dumps[0].path}' holds {len(arrays)} inputs, the model"  # type: ignore[attr-defined]
-                f" '{self._runnable[0].path}' has {len(self.specs)}"
-            )
-        feeds = {}
-        for spec, array in zip(self.specs, arrays, strict=True):
-            if array.size % int(np.prod(spec.sample_shape, dtype=np.int64)):
-                raise InputError(
-                    f"the input of '{self._dumps[0].path}' has the shape {array.shape}, which"  # type: ignore[attr-defined]
-                    f" '{spec.name}' of '{self._runnable[0].path}', {spec.sample_shape}, does not"
-                    " take"
-                )
-            feeds[spec.name] = np.ascontiguousarray(
-                array.reshape(-1, *spec.sample_shape).astype(spec.dtype)
+                f"'{self._dumps[0].path}' holds no input of the shape {missing[0].sample_shape}, as"
+                f" '{missing[0].name}' of '{self._runnable[0].path}' takes it: give the info list"
+                " of the samples with --info"
             )
         return feeds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,30 @@ if TYPE_CHECKING:
 
 #: Operators that give other views of the same numbers; what reads them reads their source.
 _VIEWS = frozenset(
-    (
-        "detach alias t transpose permute view expand unsqueeze squeeze slice select split chunk"
-        " unbind as_strided _to_copy clone contiguous _unsafe_view lift_fresh unfold"
-        " split_with_sizes"
-    ).split()
+    {
+        "detach",
+        "alias",
+        "t",
+        "transpose",
+        "permute",
+        "view",
+        "expand",
+        "unsqueeze",
+        "squeeze",
+        "slice",
+        "select",
+        "split",
+        "chunk",
+        "unbind",
+        "as_strided",
+        "_to_copy",
+        "clone",
+        "contiguous",
+        "_unsafe_view",
+        "lift_fresh",
+        "unfold",
+        "split_with_sizes",
+    }
 )
 #: 2 of 24 bits, as the noise ruler takes them from fp32.
 _SPLIT = 2.0**2 + 1
@@ -84,7 +103,11 @@ class _Listing:
 
     def __init__(self, recorder: Any, answer: Any) -> None:
         alone = Counter(t.node for t in recorder.tensors)
-        short = {t.name: t.node for t in recorder.tensors if t.node and alone[t.node] == 1}
+        short = {
+            t.name: t.node
+            for t in recorder.tensors
+            if t.node in recorder.leaves and alone[t.node] == 1
+        }
         self.tensors = [
             Tensor(short.get(t.name, t.name), t.op, t.node, tuple(short.get(r, r) for r in t.reads))
             for t in recorder.tensors
@@ -118,12 +141,17 @@ def _recorder(torch: Any, module: Any, wanted: Collection[str], precision: str |
             self.names: Any = WeakIdKeyDictionary()
             self._counts: Counter[str] = Counter()
             self._stack: list[str] = []
+            #: Modules without others in them, but for the model itself.
+            self.leaves = {n for n, part in module.named_modules() if n and not [*part.children()]}
             self._hooks = list(self._watched())
 
         def _watched(self) -> Iterator[Any]:
             for name, part in module.named_modules():
                 yield part.register_forward_pre_hook(lambda *_, name=name: self._stack.append(name))
-                yield part.register_forward_hook(lambda *_: self._stack.pop() and None)
+                yield part.register_forward_hook(self._left)
+
+        def _left(self, *_: Any) -> None:
+            self._stack.pop()
 
         def close(self) -> None:
             for hook in self._hooks:

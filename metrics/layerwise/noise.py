@@ -21,6 +21,10 @@ from portproof.metrics.outputs.ruler import PRECISIONS
 #: ruler has it), float16 and bfloat16, and half a step of 255 over values of which most are small.
 UNITS = {"fp32": RESOLUTION, "fp16": 2.0**-11, "bf16": 2.0**-8, "int8": 2.0**-7}
 
+#: Rounding explains no more, whatever the ruler shows: a port that loses half of its numbers is
+#: broken although any port of this precision would be.
+MOST_EXPLAINED = 0.15
+
 
 @contextlib.contextmanager
 def rounded_side(

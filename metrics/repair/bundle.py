@@ -8,10 +8,9 @@ import io
 import json
 import platform
 import zipfile
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,13 +24,13 @@ from portproof.metrics.layerwise.report import LayerReport
 from portproof.metrics.repair.cut import Part, cut, shrunk
 
 if TYPE_CHECKING:
-    import onnx
+    pass
 
 _LARGEST = 1_000_000
 #: The error that the check allows, as a part of what was found.
 _ALLOWED_PART = 0.5
 
-_CHECK = '''"""Run the faulty part on its inputs: exit code 1 while the fault is there, 0 once it is gone.
+_CHECK = '''"""Run the faulty part on its inputs: exit code 1 while the fault is there, else 0.
 
 Needs numpy and onnxruntime. Usage: python check.py [OTHER_MODEL.onnx]
 """
