@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-
 from portproof.core.errors import InputError
 from portproof.metrics.dumped.folder import open_side
 from portproof.metrics.layerwise.compare import compare_layers
 from .residual import Residual, changed, polygraphy, recorded, renamed
+
+torch = pytest.importorskip("torch")
 
 CONV1, CONV2 = "/block1/conv1/Conv_output_0", "/block1/conv2/Conv_output_0"
 #: Damage of a weight, from a doubled one to one value a little off.
