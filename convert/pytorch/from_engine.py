@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from portproof import registry
 from portproof.card import Card
+from portproof.convert.pytorch import registry
 from portproof.convert.pytorch.checkpoint import read_state_dict, unprefixed
 from portproof.convert.pytorch.models import Named
 from portproof.convert.pytorch.weights import load_strictly

@@ -13,7 +13,7 @@ import msgspec
 from portproof import backend as backends
 from portproof.core import plugins
 from portproof.core.errors import InputError
-from portproof.core.yamlfile import data_file, load_yaml
+from portproof.core.yamlfile import data_file, load_yaml, names_in
 from portproof.infer.timing.processes.feed import Kind
 
 _FORMS = "portproof.infer.suites.forms"
@@ -111,7 +111,7 @@ def read_suite(text: str | Path) -> Suite:
     """Read a suite: a name in the catalog, a YAML file of ours or in Blade's fields, or the folder
     of an engine loader. :class:`InputError` names the line that is wrong.
     """
-    if Path(text).is_dir():
+    if Path(text).is_dir() and str(text) not in names_in("suites"):
         from portproof.infer.suites.loader_folder import suite_of_folder
 
         return suite_of_folder(Path(text))
