@@ -19,6 +19,7 @@ from portproof.convert.pytorch.weights import load_strictly
 from portproof.core.errors import InputError
 from portproof.core.files import existing_file
 from portproof.core.usercode import imported_files, load_file, own_folder
+from portproof.preprocess.cards.engine_cards import parts_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,14 +30,9 @@ PACKAGES: tuple[str, ...] = ()
 _THEIR_MODULE = "src.utils.utils"
 
 
-def folder_of(text: str) -> Path:
-    """The folder of ``engine:FOLDER`` or ``engine:FOLDER@SIZE``."""
-    return Path(text.removeprefix("engine:").partition("@")[0])
-
-
 def files(card: Named) -> list[Path]:
     """The configuration, the loader, and what it has imported of its folder."""
-    folder = folder_of(card.builder)
+    folder = parts_of(card.builder)[0]
     source = existing_file(folder / "load.py", "the engine loader").resolve()
     return [existing_file(folder / "config.yaml", "its configuration"), *imported_files(source)]
 
@@ -45,7 +41,7 @@ def build(card: Card, weights: Path | None) -> nn.Module:
     """What ``load_pytorch_module`` returns, with the weights loaded."""
     from torch import nn
 
-    folder = folder_of(card.builder)
+    folder = parts_of(card.builder)[0]
     with loader_in(folder) as loader:
         model = loader.load_pytorch_module()
     if not isinstance(model, nn.Module):
@@ -58,6 +54,20 @@ def build(card: Card, weights: Path | None) -> nn.Module:
         state: Any = {name: tensor.clone() for name, tensor in file.items()}
         load_strictly(model, state, weights, file, card.weights.allow_changes)
     return model
+
+
+def example_inputs(text: str) -> list[Any]:
+    """The loader's example inputs as the model takes them, batch first: by its own ``preprocess``,
+    if it has one, else each as one sample, channels first; empty without examples.
+    """
+    import numpy as np
+
+    with loader_in(parts_of(text)[0]) as loader:
+        examples = list(loader.load_example_inputs())
+        if hasattr(loader, "preprocess"):
+            return [np.asarray(array) for array in loader.preprocess(examples)]
+    arrays = [np.asarray(array) for array in examples]
+    return [(a.transpose(2, 0, 1) if a.ndim == 3 else a)[None] for a in arrays]
 
 
 @contextlib.contextmanager

@@ -164,6 +164,29 @@ class Artefacts:
             return self._of_images(Path(self.suite.images))
         return self._random(count)
 
+    def examples(self) -> Path | None:
+        """An info list of the inputs that an engine's loader brings, made ready by its
+        ``preprocess``; None where it has none, or where they are of another size.
+        """
+        if not self.entry.model.startswith("engine:"):
+            return None
+        from portproof.convert.pytorch.from_engine import example_inputs
+
+        specs = self.card.inputs
+        arrays = example_inputs(self.entry.model)
+        if [tuple(a.shape[1:]) for a in arrays] != [tuple(i.shape) for i in specs]:
+            return None
+        lines, info = [], self.folder / "examples.info"
+        for at in range(len(arrays[0])):
+            for place, (array, spec) in enumerate(zip(arrays, specs, strict=True)):
+                path = self.folder / "examples" / f"e{at:04d}{f'i{place}' if place else ''}.bin"
+                sample = np.ascontiguousarray(array[at], dtype=spec.dtype).tobytes()
+                if not path.is_file() or path.read_bytes() != sample:
+                    write_bytes(path, sample)
+                lines.append(f"{at} {path}")
+        write_text(info, "\n".join(lines) + "\n")
+        return info
+
     def _of_images(self, images: Path) -> Path:
         from portproof.preprocess.dataset.info_list import bin_samples, write_listing
         from portproof.preprocess.dataset.make import make_bins

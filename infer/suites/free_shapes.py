@@ -14,7 +14,7 @@ from portproof.convert.pytorch.models import build_model
 from portproof.core.drafts import draft_folder
 from portproof.core.errors import ToolError
 from portproof.infer.runtimes.model_files import card_files
-from portproof.preprocess.cards.engine_cards import card_of, read_configuration
+from portproof.preprocess.cards.engine_cards import card_of, parts_of, read_configuration
 from portproof.proof.work import Work
 
 #: TensorRT takes every opset; from 17 on PyTorch writes layer normalisation as one operator.
@@ -29,8 +29,9 @@ def export_free(model: str, weights: Path, folder: Path) -> Path:
 
     Raises :class:`ToolError` when it differs; there is no file then.
     """
-    named = model.removeprefix("engine:").partition("@")[0]
-    config = read_configuration(Path(named))
+    source = parts_of(model)[0]
+    named = str(source)
+    config = read_configuration(source)
     path = folder.parent / f"{config.name}.onnx"
     work = Work(
         "export",

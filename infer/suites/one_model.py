@@ -70,7 +70,8 @@ def _check_installed(wanted: SuiteSubject) -> None:
 
 def _info(suite: Suite, entry: SuiteModel, made: Artefacts) -> Path | None:
     """The list of real inputs, where the suite states any."""
-    return made.samples(0) if suite.images is not None or entry.info is not None else None
+    stated = suite.images is not None or entry.info is not None
+    return made.samples(0) if stated else made.examples()
 
 
 @dataclass(frozen=True, slots=True)

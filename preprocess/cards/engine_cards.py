@@ -7,6 +7,7 @@ input the least, usual and largest shape.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -86,10 +87,22 @@ def read_configuration(folder: Path) -> Configuration:
     return load_yaml(folder / "config.yaml", Configuration, "engine configuration")
 
 
+def parts_of(text: str) -> tuple[Path, str]:
+    """The folder and the size (or nothing) of ``engine:FOLDER@HEIGHTxWIDTH``.
+
+    >>> parts_of("engine:a@b/net@64x32"), parts_of("net")
+    ((PosixPath('a@b/net'), '64x32'), (PosixPath('net'), ''))
+    """
+    found = re.fullmatch(r"(?:engine:)?(?P<folder>.+?)(?:@(?P<size>\d+(?:x\d+)*))?", text)
+    if found is None:
+        raise InputError(f"'{text}' names no folder of an engine loader; give engine:FOLDER")
+    return Path(found["folder"]), found["size"] or ""
+
+
 def card_of(name: str) -> Card:
     """The card of ``FOLDER`` (its usual shapes) or ``FOLDER@HEIGHTxWIDTH``."""
-    folder, _, size = name.partition("@")
-    config = read_configuration(Path(folder))
+    folder, size = parts_of(name)
+    config = read_configuration(folder)
     inputs = tuple(_input(entry, size, folder) for entry in config.inputs)
     first = inputs[0].shape
     image = len(inputs) == 1 and len(first) == 3
@@ -104,7 +117,7 @@ def card_of(name: str) -> Card:
 
 def profile_of(text: str) -> tuple[str, ...]:
     """TensorRT's profile of ``engine:FOLDER@SIZE``, ``name:min,opt,max`` for each free input."""
-    config = read_configuration(Path(text.removeprefix("engine:").partition("@")[0]))
+    config = read_configuration(parts_of(text)[0])
     words = []
     for entry in config.inputs:
         known = entry.shapes.optimization
@@ -114,7 +127,7 @@ def profile_of(text: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _input(entry: _In, size: str, folder: str) -> Input:
+def _input(entry: _In, size: str, folder: Path) -> Input:
     known = entry.shapes.optimization
     shape = list(known.opt if known is not None else entry.shapes.runtime)
     free = [at for at, d in enumerate(entry.shapes.runtime) if d == -1 and at > 0]
