@@ -67,6 +67,13 @@ def parser() -> Parser:
         metavar="N",
         help="how often the processes of the subjects are started anew (default 10)",
     )
+    for name, what in (("clients", "clients of a subject"), ("requests", "requests in all")):
+        p.add_argument(
+            f"--{name}",
+            type=positive,
+            metavar="N",
+            help=f"{what}, of a suite under load (default: the suite's)",
+        )
     p.add_progress_options()
     return p
 
@@ -83,7 +90,15 @@ def work(options: argparse.Namespace) -> int:
 
     progress.configure(options.quiet, options.log_json)
     plan = Plan(options.blocks, options.block_seconds, options.iterations, starts=options.starts)
-    found = run_suite(options.suite, Path(options.out), options.models, plan, options.batch)
+    found = run_suite(
+        options.suite,
+        Path(options.out),
+        options.models,
+        plan,
+        batches=options.batch,
+        clients=options.clients,
+        requests=options.requests,
+    )
     for why in found.wrong:
         print(f"wrong answers: {printable(why)}")
     print(f"the table is {Path(options.out) / 'README.md'}")

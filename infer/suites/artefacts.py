@@ -4,14 +4,16 @@ Each has its sidecar, so that a suite that was interrupted goes on where it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import yaml
 
 from portproof import backend as backends
 from portproof.backend import TensorSpec
-from portproof.card import Card
+from portproof.card import Card, Weights
 from portproof.core.errors import InputError
 from portproof.core.files import (
     atomic_writer,
@@ -52,6 +54,24 @@ class Artefacts:
         """Whether nobody states weights, so that seeded random ones are made."""
         own_code = self.entry.model.startswith("engine:")
         return not (self.entry.weights or self.suite.weights or own_code)
+
+    def without_checksum(self) -> Artefacts:
+        """The same with a card that expects no published weights, where random ones are taken."""
+        card = self.card
+        if not self.weights_are_random or not (card.weights.md5 or card.weights.sha256):
+            return self
+        if ".py:" in card.builder:
+            raise InputError(
+                f"the card '{self.entry.model}' has the checksum of its weights, and the suite"
+                " states none: state 'weights', or use a card without a checksum"
+            )
+        path = self.folder / "card.yaml"
+        plain = msgspec.structs.replace(card, weights=Weights(), path=None)
+        facts = {k: v for k, v in msgspec.to_builtins(plain).items() if v is not None}
+        text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+        return replace(self, entry=msgspec.structs.replace(self.entry, model=str(path)))
 
     def subject(self, wanted: SuiteSubject, batches: tuple[int, ...]) -> Subject:
         """A column's subject, with the file that its backend opens."""

@@ -4,23 +4,28 @@ keeps nobody back: the others are timed without it, and it says why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from portproof import backend as backends
 from portproof.core import progress
 from portproof.core.errors import MissingPackageError, PortProofError
+from portproof.infer.load_test.job import Traffic, load_test
+from portproof.infer.load_test.record import LoadTest
 from portproof.infer.suites.artefacts import Artefacts
 from portproof.infer.suites.first_five import top_n
 from portproof.infer.suites.isolation import is_absent
 from portproof.infer.suites.page import Found, Left
 from portproof.infer.suites.suite_file import Suite, SuiteModel, SuiteSubject
-from portproof.infer.timing.job import bench
+from portproof.infer.timing.job import bench, job_for
 from portproof.infer.timing.protocol import Plan
 from portproof.infer.timing.subject import Subject
 from portproof.measurement import Performance
 from portproof.proof.sidecar import proof_of, versions_of
+
+T = TypeVar("T")
 
 #: One call is enough to see whether a subject runs at all.
 _ONE_CALL = Plan(blocks=1, iterations=1, warmup=1)
@@ -31,33 +36,65 @@ def time_model(suite: Suite, entry: SuiteModel, folder: Path, plan: Plan | None)
 
     Raises :class:`PortProofError` when no subject can be timed.
     """
-    made = Artefacts(suite, entry, folder)
-    batches = entry.batches or suite.batches
-    subjects: list[Subject] = []
-    left: list[Left] = []
-    for wanted in suite.subjects:
-        try:
-            _check_installed(wanted)
-            subjects.append(made.subject(wanted, batches))
-        except PortProofError as error:
-            if len(suite.subjects) == 1 or wanted.backend in ("eager",):
-                raise
-            left.append(_left(wanted.label, error))
+    made = Artefacts(suite, entry, folder).without_checksum()
+    entry, batches = made.entry, made.entry.batches or suite.batches
+    subjects, left = _subjects(suite, made, batches)
     info = _info(suite, entry, made)
     timed = _Bench(suite, entry, info)
-    performance, unfit = timed.of_all_that_run(subjects, plan, folder / "perf.json")
+    load, performance = None, None
+    if suite.requests is None:
+        performance, unfit = timed.of_those_that_run(
+            subjects, lambda sides: timed.of(sides, plan, folder / "perf.json")
+        )
+    else:
+        load, unfit = timed.of_those_that_run(
+            subjects, lambda sides: timed.under_load(sides, folder / "load.json")
+        )
     counted = {}
     if suite.top_n is not None:
         running = [s for s in subjects if s.label not in {x.label for x in unfit}]
         counted = top_n(made, running, batches, suite.top_n, folder / "top_n")
     return Found(
-        performance,
+        performance or _told_by(load),
         left + unfit,
         f"real: {info}" if info else f"{suite.inputs} (the suite states none)",
         "random (seed 0; the suite states none)" if made.weights_are_random else "as stated",
         _comparison(folder / "model.onnx"),
         _parameters(folder, made),
         counted,
+        load,
+    )
+
+
+def _subjects(
+    suite: Suite, made: Artefacts, batches: tuple[int, ...]
+) -> tuple[list[Subject], list[Left]]:
+    """The subjects with their files, and those for which none can be made. Without PyTorch's model
+    itself there is nothing to compare: that is the model's failure.
+    """
+    subjects, left = [], []
+    for wanted in suite.subjects:
+        try:
+            _check_installed(wanted)
+            subjects.append(made.subject(wanted, batches))
+        except PortProofError as error:
+            if len(suite.subjects) == 1 or wanted.backend == "eager":
+                raise
+            left.append(_left(wanted.label, error))
+    return subjects, left
+
+
+def _told_by(test: LoadTest | None) -> Performance:
+    """What a load test says beside its figures."""
+    assert test is not None
+    return Performance(
+        measurements=[],
+        status=test.status,
+        reasons=test.reasons,
+        wrong=test.wrong,
+        environment=test.environment,
+        versions=test.versions,
+        simulated=test.simulated,
     )
 
 
@@ -99,14 +136,27 @@ class _Bench:
             out=out,
         )
 
-    def of_all_that_run(
-        self, subjects: Sequence[Subject], plan: Plan | None, out: Path
-    ) -> tuple[Performance, list[Left]]:
-        """One bench of all; where that fails, of those that run alone, and the others with the
-        reason.
+    def under_load(self, subjects: Sequence[Subject], out: Path) -> LoadTest:
+        """All clients of each in turn, in a closed loop."""
+        job = job_for(
+            subjects,
+            self.entry.batches or self.suite.batches,
+            card=self.entry.model,
+            inputs="real" if self.info else self.suite.inputs,
+            info=self.info,
+            common=Subject("", "", ""),
+        )
+        traffic = Traffic(clients=self.suite.clients or 1, requests=self.suite.requests or 1)
+        return load_test(job, traffic, out)
+
+    def of_those_that_run(
+        self, subjects: Sequence[Subject], timed: Callable[[Sequence[Subject]], T]
+    ) -> tuple[T, list[Left]]:
+        """What ``timed`` gives of all; where that fails, of those that run alone, and the others
+        with the reason.
         """
         try:
-            return self.of(subjects, plan, out), []
+            return timed(subjects), []
         except PortProofError as error:
             if len(subjects) < 2:
                 raise
@@ -120,7 +170,7 @@ class _Bench:
                     left.append(_left(subject.label, alone))
             if not left or not running:
                 raise
-            return self.of(running, plan, out), left
+            return timed(running), left
 
 
 def _left(label: str, error: PortProofError) -> Left:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from portproof.core.text import markdown, printable
+from portproof.infer.load_test.record import LoadTest
 from portproof.infer.suites.first_five import TopN
 from portproof.infer.suites.suite_file import Suite, SuiteModel
 from portproof.measurement import Measurement, Performance
@@ -27,7 +28,8 @@ class Left:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a model's turn gave. ``inputs`` and ``weights`` say in words what they were;
-    ``compared``: of the ONNX file with PyTorch, None where there is none.
+    ``compared``: of the ONNX file with PyTorch, None where there is none. ``load``: of a suite
+    whose requests come from several clients.
     """
 
     performance: Performance
@@ -37,6 +39,7 @@ class Found:
     compared: str | None
     parameters: int | None
     top_n: dict[tuple[str, int], TopN] = field(default_factory=dict)
+    load: LoadTest | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from portproof.infer.suites.suite_file import (
     folder_of,
     read_suite,
     with_batches,
+    with_requests,
 )
 from portproof.infer.timing.protocol import Plan
 
@@ -54,16 +55,19 @@ def run_suite(
     out: Path,
     only: list[str] | None = None,
     plan: Plan | None = None,
+    *,
     batches: list[int] | None = None,
+    clients: int | None = None,
+    requests: int | None = None,
 ) -> Benched:
     """Time the models of a suite (``only`` some of them) and write its page after each.
 
     ``plan`` None: the suite's own number of calls, in blocks as usual.
     """
-    suite = with_batches(read_suite(path), batches)
+    suite = with_batches(with_requests(read_suite(path), clients, requests), batches)
     entries = _chosen(suite, only or [], str(path))
     given = plan or Plan()
-    plan = replace(given, iterations=given.iterations or suite.calls, clients=suite.clients or 1)
+    plan = replace(given, iterations=given.iterations or suite.calls)
     form = plugins.load("portproof.infer.suites.forms", suite.form, "form")
     rows: list[Row] = []
     for entry in entries:

@@ -13,6 +13,7 @@ import msgspec
 from portproof import backend as backends
 from portproof.core import plugins
 from portproof.core.errors import InputError
+from portproof.core.files import existing_file
 from portproof.core.yamlfile import data_file, load_yaml, names_in
 from portproof.infer.timing.processes.feed import Kind
 
@@ -98,6 +99,8 @@ class Suite(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         unknown = sorted(set(self.over) - {s.label for s in self.subjects})
         if unknown:
             raise ValueError(f"`over`: there is no subject '{unknown[0]}'")
+        if self.clients and not self.requests:
+            raise ValueError("`clients`: they need 'requests', how many in all")
         if self.labels and not self.images:
             raise ValueError("`labels`: they are of 'images', which are missing")
 
@@ -126,8 +129,9 @@ def read_suite(text: str | Path) -> Suite:
     entries = tuple(
         sized
         for entry in suite.entries
+        for one in registered(entry, path.parent)
         for sized in of_sizes(
-            msgspec.structs.replace(entry, model=_found(entry.model, path.parent), title=entry.name)
+            msgspec.structs.replace(one, model=_found(one.model, path.parent), title=one.name)
         )
     )
     names = [entry.name for entry in entries]
@@ -135,6 +139,29 @@ def read_suite(text: str | Path) -> Suite:
     if double:
         raise InputError(f"suite '{text}' has the model '{double[0]}' twice; give each a 'title'")
     return msgspec.structs.replace(suite, models=entries)
+
+
+def registered(entry: SuiteModel, folder: Path) -> list[SuiteModel]:
+    """For a Python file, a model for each function that it registers by ``@register_model``; the
+    entry itself for anything else.
+    """
+    if not entry.model.endswith(".py"):
+        return [entry]
+    from portproof.convert.pytorch import registry
+    from portproof.core.usercode import load_file, own_folder
+
+    source = existing_file(folder / entry.model, "file of models").resolve()
+    with own_folder(source), registry.collected() as found:
+        load_file(source)
+    if not found:
+        raise InputError(
+            f"'{source}' registers no model: put '@register_model' (from portproof import"
+            " register_model) over each function that builds one"
+        )
+    return [
+        msgspec.structs.replace(entry, model=f"{source}:{thing.__name__}", title=name)
+        for name, thing in found.items()
+    ]
 
 
 def of_sizes(entry: SuiteModel) -> list[SuiteModel]:
@@ -168,6 +195,17 @@ def folder_of(model: str) -> str:
     'timm_regnety_016.pycls_in1k'
     """
     return re.sub(r"[^A-Za-z0-9._-]+", "_", model).lstrip("._") or "model"
+
+
+def with_requests(suite: Suite, clients: int | None, requests: int | None) -> Suite:
+    """The suite with other clients or requests; :class:`InputError` where it has none."""
+    if suite.requests is None and (clients or requests):
+        raise InputError(
+            "--clients and --requests are for a suite that has them, as torchpipe; leave them out"
+        )
+    return msgspec.structs.replace(
+        suite, clients=clients or suite.clients, requests=requests or suite.requests
+    )
 
 
 def with_batches(suite: Suite, batches: Sequence[int] | None) -> Suite:
