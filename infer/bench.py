@@ -60,6 +60,11 @@ def parser() -> Parser:
     _add_length(p)
     _add_traffic(p)
     p.add_argument(
+        "--profile",
+        action="store_true",
+        help="afterwards say why it is slow: the time of each operator (ort, eager, inductor)",
+    )
+    p.add_argument(
         "--out",
         required=True,
         metavar="PERF.json",
@@ -187,7 +192,8 @@ def traffic_of(options: argparse.Namespace) -> Traffic | None:
     given = {name: value for name, value in given.items() if value is not None}
     if not given:
         return None
-    for flag in ("iterations", "blocks", "block_seconds", "starts", "until_ci", "over", "devices"):
+    names = ("iterations", "blocks", "block_seconds", "starts", "until_ci", "over", "devices")
+    for flag in (*names, "profile"):
         if getattr(options, flag):
             raise InputError(
                 f"--{flag.replace('_', '-')} has no meaning for a load test; leave it out"
@@ -241,7 +247,29 @@ def work(options: argparse.Namespace) -> int:
         out=options.out,
     )
     print(summary(performance))
+    if options.profile:
+        print(_profiled(options))
     return exit_code(performance)
+
+
+def _profiled(options: argparse.Namespace) -> str:
+    """Why the subjects are slow, by profilers and so apart from the timed calls; kept beside the
+    measurement file.
+    """
+    from pathlib import Path
+
+    from portproof.core.files import write_text
+    from portproof.infer.profiling.take import Asked, profiles_of
+    from portproof.infer.profiling.why_slow import as_json, as_markdown, why_slow
+    from portproof.infer.timing.subject import Subject
+
+    common = Subject(
+        "", "", "", options.device, options.precision, options.threads, backend_options(options)
+    )
+    asked = Asked(options.batch[0], options.model, info=options.info)
+    found = why_slow(profiles_of(options.subjects, asked, common))
+    write_text(Path(options.out).with_suffix(".profile.json"), as_json(found))
+    return as_markdown(found)
 
 
 def _load_test(options: argparse.Namespace, traffic: Traffic) -> int:

@@ -63,9 +63,9 @@ class Published(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
 
 
 class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One model. ``builder`` is ``timm:NAME.TAG``, ``torchvision:NAME`` or ``FILE.py:CALLABLE``
-    (relative to the card's folder); ``options`` are its keyword arguments, for settings that are
-    not in the weights (``transform_input`` of Inception v3).
+    """One model. ``builder`` is ``timm:NAME.TAG``, ``torchvision:NAME``, ``transformers:NAME`` or
+    ``FILE.py:CALLABLE`` (relative to the card's folder); ``options`` are its keyword arguments, for
+    settings that are not in the weights (``transform_input`` of Inception v3).
 
     ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself. A
     model of another input than one picture has none: ``sequence`` (:mod:`portproof.sequence`)
@@ -83,7 +83,9 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """
 
     name: Name
-    builder: Annotated[str, msgspec.Meta(pattern=r"^((timm:|torchvision:|.*\.py:).+)?$")] = ""
+    builder: Annotated[
+        str, msgspec.Meta(pattern=r"^((timm:|torchvision:|transformers:|engine:|.*\.py:).+)?$")
+    ] = ""
     inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)] = ()
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     recipe: Recipe | str | None = None

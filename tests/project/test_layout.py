@@ -38,6 +38,7 @@ HEAVY = {
     "jiwer",
     "sacrebleu",
     "seqeval",
+    "transformers",
 }
 #: The command contract names this file; nothing imports it, and it leaves its own folder off the
 #: path before it imports anything.
