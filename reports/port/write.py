@@ -14,6 +14,7 @@ from portproof.core.jsonfile import one_record_a_line
 from portproof.reports.port.blocks import updated
 from portproof.reports.port.data import RunData, card_file, read_run
 from portproof.reports.port.document import render
+from portproof.reports.port.flips import write_flips
 from portproof.reports.port.junit import junit_xml
 from portproof.reports.port.languages import languages
 from portproof.reports.port.page import html_page
@@ -25,12 +26,13 @@ def write_reports(run_dir: Path) -> RunData:
     """Write every report of a run directory; returns what the run directory says."""
     copy_card(read_run(run_dir))
     data = read_run(run_dir)
+    write_flips(data)
     files, drawn = data.files, draw(data)
     for name, svg in drawn.items():
         write_bytes(run_dir / files.plot(name), svg)
     for language in languages():
         write_readme(data, run_dir / files.readme(language), language)
-    write_text(run_dir / files.html, html_page(data, drawn))
+    write_text(run_dir / files.html, html_page(data))
     write_text(run_dir / files.junit, junit_xml(data))
     write_bytes(run_dir / files.report, one_record_a_line(report_of(data)))
     return data
