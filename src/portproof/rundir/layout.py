@@ -216,7 +216,7 @@ class RunDir:
 
     def log(self, step: str) -> str:
         """The log of a step."""
-        return f"logs/{step.replace(" ", "_").replace("/", "_")}.log"
+        return f"logs/{step.replace(' ', '_').replace('/', '_')}.log"
 
 
 class PartDir(RunDir):
