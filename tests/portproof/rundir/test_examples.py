@@ -150,6 +150,9 @@ def test_the_reports_state_the_tasks_figures(ported: Path) -> None:
 def test_verify_derives_the_figures_again(ported: Path, tmp_path: Path) -> None:
     clean = portproof("verify", ported)
     assert clean.returncode == 0, clean.stdout
+    why = portproof("why", ported, "--json")
+    stale = [a for a in json.loads(why.stdout) if a["state"] != "up to date"]
+    assert not stale, stale  # folders of results were read as listings
     forged = tmp_path / "forged"
     shutil.copytree(ported, forged)
     for file, old in (("ort/bs1/result.json", "figures"), ("compare.json", "port_value")):
