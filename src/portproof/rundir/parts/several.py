@@ -142,7 +142,7 @@ def _inference(fed: FedDir, side: Side, batch: int) -> Step:
     if side.target is None:
         return plan.infer(fed, side, fed.settings.weights, batch, backend=REFERENCE)
     result = (fed.result(side, batch),)
-    planned = vendor_of(side.target).steps(fed, side.target)
+    planned: Iterator[Step] = vendor_of(side.target).steps(fed, side.target)
     return next(step for step in planned if step.makes == result)
 
 
