@@ -48,6 +48,15 @@ def parser() -> Parser:
         default="minmax",
         help="int8: how ranges are found (default minmax)",
     )
+    p.add_values(
+        "--keep-fp32",
+        default=[],
+        metavar="NODE|FILE",
+        help=(
+            "nodes that stay float32, by name or by what they compute, or a file with one a line"
+            " (metrics/layers.py --repair writes one)"
+        ),
+    )
     p.add_progress_options()
     return p
 
@@ -56,6 +65,7 @@ def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
     from pathlib import Path
 
+    from portproof.convert.precision.kept import names_given
     from portproof.convert.precision.reduce import ReduceRequest, reduce
     from portproof.core import progress
 
@@ -69,6 +79,7 @@ def work(options: argparse.Namespace) -> int:
             info,
             options.samples,
             options.method,
+            names_given(options.keep_fp32),
         )
     )
     return 0

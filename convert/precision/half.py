@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
 from portproof.convert.onnxfile.read import load_onnx, opset_of, read_onnx
+from portproof.convert.precision.kept import kept_nodes
 from portproof.convert.precision.trial import Feeds, session_of
 from portproof.core.errors import MissingPackageError, ToolError
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     import onnx
 
 
-def write_half(model: Path, draft: Path) -> int:
-    """Write the converted model; the opset."""
+def write_half(model: Path, draft: Path, kept: Collection[str] = ()) -> int:
+    """Write the converted model; the opset. ``kept``: nodes that stay float32, by name or by an
+    output.
+    """
     import onnx
 
     try:
@@ -32,11 +35,48 @@ def write_half(model: Path, draft: Path) -> int:
     loaded = onnx.shape_inference.infer_shapes(onnx.load(str(model), load_external_data=False))
     onnx.load_external_data_for_model(loaded, str(model.absolute().parent))
     with quiet():
-        converted = convert_float_to_float16(loaded, keep_io_types=True, disable_shape_infer=True)
+        converted = convert_float_to_float16(
+            loaded,
+            keep_io_types=True,
+            disable_shape_infer=True,
+            node_block_list=kept_nodes(loaded, kept, model),
+        )
+    if kept:
+        join(converted.graph)
     sort(converted.graph)
     drop_unused_domains(converted)
     save.save(converted, draft)
     return opset_of(converted)
+
+
+def join(graph: onnx.GraphProto) -> None:
+    """Let nodes in float32 read one another's results as they are: the converter rounds what each
+    gives, also for the next that stays in float32.
+    """
+    import onnx
+
+    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    widening, narrowing = (
+        {
+            node.output[0]: node
+            for node in graph.node
+            if node.op_type == "Cast"
+            and any(a.name == "to" and a.i == kind for a in node.attribute)
+        }
+        for kind in kinds
+    )
+    for node in graph.node:
+        for at, name in enumerate(node.input):
+            wide = widening.get(name)
+            narrow = narrowing.get(wide.input[0]) if wide is not None else None
+            if narrow is not None:
+                node.input[at] = narrow.input[0]
+    finals = {v.name for v in graph.output}
+    for casts in (widening, narrowing):
+        read = {name for node in graph.node for name in names_read(node)} | finals
+        for name, cast in casts.items():
+            if name not in read:
+                graph.node.remove(cast)
 
 
 def refuse_overflow(model: Path, draft: Path, scratch: Path, probes: Sequence[Feeds]) -> None:

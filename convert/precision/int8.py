@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portproof.convert.onnxfile import save
 from portproof.convert.onnxfile.form import drop_unused_domains, names_read, quiet
 from portproof.convert.onnxfile.read import load_onnx, opset_of
+from portproof.convert.precision.kept import kept_nodes
 from portproof.convert.precision.trial import Array, feeds_of, session_of
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.manifest import Sample
@@ -37,9 +39,18 @@ METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 ENTROPY = {"num_bins": 1024, "num_quantized_bins": 255, "symmetric": True}
 
 
-def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scratch: Path) -> int:
+def write_int8(
+    model: Path,
+    samples: list[Sample],
+    method: str,
+    draft: Path,
+    scratch: Path,
+    *,
+    kept: Collection[str] = (),
+) -> int:
     """Write the quantized model, with drafts of its own in the folder ``scratch``; the opset.
-    :class:`InputError` where nothing can be quantized.
+    ``kept``: nodes that stay float32, by name or by an output. :class:`InputError` where nothing
+    can be quantized.
     """
     import onnx
 
@@ -48,7 +59,7 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
     except ImportError as error:
         raise MissingPackageError("onnxruntime", "quantizing", "convert") from error
     loaded = load_onnx(model)
-    large = save.is_large(loaded)
+    large, excluded = save.is_large(loaded), kept_nodes(loaded, kept, model)
     raised, prepared, quantized = (
         scratch / f"{name}.onnx" for name in ("raised", "prepared", "quantized")
     )
@@ -76,6 +87,7 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
             _reader(model, samples),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=OPERATORS,
+            nodes_to_exclude=excluded,
             per_channel=True,
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -88,6 +100,7 @@ def write_int8(model: Path, samples: list[Sample], method: str, draft: Path, scr
         raise InputError(
             f"nothing in '{model}' can be quantized: it has none of {', '.join(OPERATORS)}"
         )
+    read_float(made.graph, excluded)
     keep_float_outputs(made.graph)
     drop_unused_domains(made)
     save.save(made, draft)
@@ -132,6 +145,26 @@ def _raised(loaded: onnx.ModelProto, model: Path, large: bool) -> onnx.ModelProt
         f"'{model}' cannot be raised from opset {opset_of(loaded)} to {OPSET} ({why}): export it"
         f" again with --opset {OPSET}"
     )
+
+
+def read_float(graph: onnx.GraphProto, kept: Collection[str]) -> None:
+    """Let the nodes that are kept read what was not quantized: ONNX Runtime rounds the result of a
+    quantized node for every reader.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        if node.name not in kept:
+            continue
+        for at, name in enumerate(node.input):
+            last = makers.get(name)
+            first = makers.get(last.input[0]) if last is not None else None
+            if first is not None and last is not None and last.op_type == "DequantizeLinear":
+                node.input[at] = first.input[0] if first.op_type == "QuantizeLinear" else name
+    finals = {v.name for v in graph.output}
+    for kind in ("DequantizeLinear", "QuantizeLinear"):
+        read = {name for node in graph.node for name in names_read(node)} | finals
+        for node in [n for n in graph.node if n.op_type == kind and n.output[0] not in read]:
+            graph.node.remove(node)
 
 
 def keep_float_outputs(graph: onnx.GraphProto) -> None:

@@ -33,7 +33,7 @@ _REVISION = {"fp16": 1, "int8": 2}
 @dataclass(frozen=True, slots=True)
 class ReduceRequest:
     """What is to be made. ``info``: the list of samples that int8 is calibrated on, ``samples`` of
-    them by ``method``; fp16 is checked on them.
+    them by ``method``; fp16 is checked on them. ``kept``: the nodes that stay float32.
     """
 
     model: Path
@@ -42,6 +42,7 @@ class ReduceRequest:
     info: Path | None = None
     samples: int = 128
     method: str = "minmax"
+    kept: tuple[str, ...] = ()
 
 
 def reduce(request: ReduceRequest) -> Proof:
@@ -112,6 +113,7 @@ def _work(request: ReduceRequest, files: Sequence[Path], chosen: Sequence[Sample
     parameters = {"precision": request.precision} | (
         calibration if request.precision == "int8" else {}
     )
+    parameters |= {"kept": sorted(request.kept)} if request.kept else {}
     packages, revision = ("onnx", "onnxruntime"), _REVISION[request.precision]
     return Work(
         "quantize",
@@ -133,9 +135,11 @@ def _write_checked(
         random_feeds(inputs)
     ]
     if request.precision == "int8":
-        opset = int8.write_int8(request.model, chosen, request.method, draft, scratch)
+        opset = int8.write_int8(
+            request.model, chosen, request.method, draft, scratch, kept=request.kept
+        )
     else:
-        opset = half.write_half(request.model, draft)
+        opset = half.write_half(request.model, draft, request.kept)
         half.refuse_overflow(request.model, draft, scratch, probes)
     check_form(draft, opset)
     gap = difference(before, session_of(draft), probes)

@@ -1,290 +1,305 @@
-"""Two ONNX files compared layer by layer: where does the second begin to differ from the first?"""
+"""Two models compared layer by layer: where does the second begin to differ from the first?"""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import msgspec
-import numpy as np
 
 from portproof.backend import Array
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.infer.offline.read import check_files, padded, read_batch
-from portproof.manifest import Sample, read_info
-from portproof.metrics.layerwise.probe import Probe, ProbedTensor
+from portproof.metrics.dumped.folder import open_side
+from portproof.metrics.layerwise import sketch
+from portproof.metrics.layerwise.counterparts import counterparts
+from portproof.metrics.layerwise.differences import Difference
+from portproof.metrics.layerwise.feeding import Dumped, Feeding
+from portproof.metrics.layerwise.graph import Layered
+from portproof.metrics.layerwise.noise import MOST_EXPLAINED, UNITS, by_depth, rounded_side
+from portproof.metrics.layerwise.probe import Probe
+from portproof.metrics.layerwise.report import Fault, Layer, LayerReport, shares_of
+from portproof.metrics.layerwise.walk import Walk
+from portproof.metrics.outputs.judge import ALLOWED
 
-#: A layer's error has grown when it is so many times that of what the layer reads.
-_GROWTH = 10.0
-#: Shares that are named, and from which a layer is counted among those that lose the error.
-_SHARES_SHOWN, _SMALL_SHARE = 5, 0.01
+#: Where a layer is named, its error over what is allowed is so many times that of its inputs: else
+#: the error has crept over the limit, and no layer is at fault. With a fixed tolerance errors
+#: themselves are compared.
+_GROWTH, _GROWTH_OF_FIXED = 2.0, 10.0
+#: So many faults are looked for; more are a loss that is spread.
+_MOST_FAULTS = 3
+#: One that takes away so much of the outputs' error is named although more is lost elsewhere.
+_MAIN_FAULT = 0.5
 
 
-class Layer(msgspec.Struct, frozen=True):
-    """One tensor compared. ``relative_error``: root of the summed squares of the difference over
-    those of A's values, all samples together; ``input_error``: the largest of what the node reads.
-    Null where B holds NaN or infinity and A does not.
+@dataclass(frozen=True)
+class Limits:
+    """What a layer may lose: a fixed relative error, or ``ALLOWED`` times what rounding to
+    ``precision`` explains.
     """
 
-    name: str
-    op: str
-    node: str
-    relative_error: float | None
-    max_abs_error: float | None
-    input_error: float | None
-
-    def grew(self, tolerance: float) -> bool:
-        """Whether the error is over the tolerance here and far below it in all inputs."""
-        if self.input_error is None:
-            return False
-        return self.relative_error is None or (
-            self.relative_error > tolerance and self.relative_error > _GROWTH * self.input_error
-        )
-
-    @property
-    def added(self) -> float:
-        """The square of the relative error that the layer adds to what it reads: independent errors
-        add up in squares.
-        """
-        if self.relative_error is None or self.input_error is None:
-            return 0.0
-        return max(0.0, self.relative_error**2 - self.input_error**2)
-
-
-class Share(msgspec.Struct, frozen=True):
-    """A layer's part, a fraction, of all the error that layers add (:attr:`Layer.added`)."""
-
-    name: str
-    op: str
-    share: float
-
-
-class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """``first``: the first layer whose error grew over the tolerance, null when there is none or
-    when the outputs agree all the same. ``shares``: where the error is lost, the largest part
-    first. ``layers`` are in the order of computation; ``unmatched`` counts tensors of A that B
-    lacks, or has in another shape.
-    """
-
-    first: str | None
-    shares: list[Share]
-    output_error: float | None
-    tolerance: float
-    samples: int
-    unmatched: int
-    layers: list[Layer]
-
-    def to_json(self) -> str:
-        """The JSON text, indented."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
-
-    def to_text(self) -> str:
-        """The report for people: the layers around the first that grew, or the worst ones."""
-        head = (
-            f"{len(self.layers)} layers compared on {self.samples} samples, {self.unmatched}"
-            " without a counterpart; error of the outputs: "
-        )
-        lines = [head + _number(self.output_error), ""]
-        at = next((i for i, layer in enumerate(self.layers) if layer.name == self.first), None)
-        worst = sorted(
-            self.layers,
-            key=lambda layer: -(math.inf if layer.relative_error is None else layer.relative_error),
-        )[:10]
-        for layer in worst if at is None else self.layers[max(0, at - 3) : at + 4]:
-            mark = "->" if layer.name == self.first else "  "
-            lines.append(
-                f"{mark} {_number(layer.relative_error):>9} (reads {_number(layer.input_error):>9})"
-                f"  {layer.op:20s} {layer.name}"
-            )
-        return "\n".join([*lines, "", self._conclusion()])
-
-    def _conclusion(self) -> str:
-        if self.first:
-            return f"the error grows first at '{self.first}'"
-        if self.output_error is not None and self.output_error <= self.tolerance:
-            return f"the outputs agree: their error is not over {self.tolerance:g}"
-        if not self.shares:
-            return (
-                f"no layer's error grows over {self.tolerance:g}, and none of those compared adds"
-                " to the error of the outputs: it is lost in layers without a counterpart"
-            )
-        shown = self.shares[:_SHARES_SHOWN]
-        parts = ", ".join(f"{share.share:.0%} at '{share.name}' ({share.op})" for share in shown)
-        return (
-            f"the error of the outputs, {_number(self.output_error)}, is spread: no layer's alone"
-            f" grows over {self.tolerance:g} and {_GROWTH:g}-fold. It is lost in"
-            f" {sum(s.share >= _SMALL_SHARE for s in self.shares)} layers with"
-            f" {_SMALL_SHARE:.0%} or more each; the largest parts: {parts}"
-        )
-
-
-def _number(error: float | None) -> str:
-    return "not finite" if error is None else f"{error:.2e}"
+    tolerance: float | None
+    precision: str
 
 
 def compare_layers(
     a: str | os.PathLike[str],
     b: str | os.PathLike[str],
-    info: str | os.PathLike[str],
+    info: str | os.PathLike[str] | None = None,
     *,
     limit: int = 4,
-    tolerance: float = 1e-2,
+    tolerance: float | None = None,
     card: str | None = None,
+    precision: str | None = None,
+    emulate: str | None = None,
 ) -> LayerReport:
     """Run both models on the first ``limit`` samples of an info list and compare every tensor that
-    both compute.
+    both compute. Either may be an ONNX file, PyTorch weights with ``card``, or layer dumps, which
+    are read instead of run.
 
-    Tensors are matched by name; when fewer than half have one, and both models have the same
-    operators in the same order, by position. :class:`InputError` when neither is possible or the
-    models' inputs differ. Tensors are looked at in groups, so memory stays bounded.
+    ``precision`` is what B is allowed to compute in (its own by default), ``emulate`` rounds an
+    ONNX file B to it. :class:`InputError` when the models' inputs differ or nothing matches.
+    Tensors are looked at in groups, so memory stays bounded.
     """
-    one, other = Probe(Path(a), card), Probe(Path(b), card)
-    if [s.sample_shape for s in one.inputs] != [s.sample_shape for s in other.inputs]:
-        raise InputError(
-            f"'{a}' and '{b}' take different inputs: {_shapes(one)} and {_shapes(other)}"
-        )
-    samples = read_info(info)[:limit]
-    check_files(samples, one.inputs)
-    pairs = _match(one, other)
-    sums = {name: _Sum() for name in pairs}
-    with progress.meter("layers", len(pairs), "layers") as meter:
-        for names in one.groups(list(pairs)):
-            _compare_group(one, other, {name: pairs[name] for name in names}, samples, sums)
-            meter.advance(len(names))
-    layers = _layers(one.tensors, {name: s for name, s in sums.items() if s.comparable})
-    if not layers:
-        raise InputError(
-            f"'{a}' and '{b}' have no tensor of one name and shape in common; compare exports of"
-            " one model"
-        )
-    finals = [layer.relative_error for layer in layers if layer.name in one.outputs]
-    output_error = (
-        None if None in finals else max((e for e in finals if e is not None), default=None)
-    )
-    agree = bool(finals) and output_error is not None and output_error <= tolerance
-    first = None if agree else next((layer.name for layer in layers if layer.grew(tolerance)), None)
-    return LayerReport(
-        first=first,
-        shares=_shares(layers),
-        output_error=output_error,
-        tolerance=tolerance,
-        samples=len(samples),
-        unmatched=len(one.tensors) - len(layers),
-        layers=layers,
+    one, other = open_side(Path(a), card), open_side(Path(b), card, emulate)
+    return Comparison(one, other, info, limit, card).report(
+        Limits(tolerance, precision or precision_of(one, other))
     )
 
 
-def _shares(layers: Sequence[Layer]) -> list[Share]:
-    """The layers that add error, the largest part first."""
-    total = sum(layer.added for layer in layers)
-    found = [Share(la.name, la.op, la.added / total) for la in layers if total and la.added]
-    return sorted(found, key=lambda share: -share.share)
-
-
-def _shapes(probe: Probe) -> str:
-    return ", ".join(f"{s.name} {s.sample_shape}" for s in probe.inputs)
-
-
-def _match(a: Probe, b: Probe) -> dict[str, str]:
-    """Tensor of A -> tensor of B. The models' outputs match by position."""
-    names_of_b = {tensor.name for tensor in b.tensors}
-    pairs = {tensor.name: tensor.name for tensor in a.tensors if tensor.name in names_of_b}
-    if 2 * len(pairs) < len(a.tensors) and [t.op for t in a.tensors] == [t.op for t in b.tensors]:
-        return {x.name: y.name for x, y in zip(a.tensors, b.tensors, strict=True)}
-    if len(a.outputs) == len(b.outputs):
-        pairs |= dict(zip(a.outputs, b.outputs, strict=True))
-    order = {tensor.name: at for at, tensor in enumerate(a.tensors)}
-    return {
-        name: pairs[name] for name in sorted(pairs.keys() & order.keys(), key=order.__getitem__)
-    }
+def precision_of(a: Layered, b: Layered) -> str:
+    """What B computes in, or what its weights alone were rounded to where A's were not."""
+    if b.precision == "fp32" and isinstance(b, Probe) and b.hidden:
+        hidden = a.hidden if isinstance(a, Probe) else None
+        return b.precision if hidden or a.precision != "fp32" else b.hidden
+    return b.precision
 
 
 @dataclass
-class _Sum:
-    """Squares summed over samples, and the largest difference. ``comparable`` is False once shapes
-    or kinds differ.
-    """
-
-    difference: float = 0.0
-    values: float = 0.0
-    largest: float = 0.0
-    comparable: bool = True
-
-    def add(self, a: object, b: object) -> None:
-        if (
-            not isinstance(a, np.ndarray)
-            or not isinstance(b, np.ndarray)
-            or a.shape != b.shape
-            or a.dtype.kind not in "fiub"
-        ):
-            self.comparable = False
-            return
-        if not a.size:
-            return
-        x, y = a.astype(np.float64), b.astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            distance = np.where(x == y, 0.0, np.abs(x - y))  # equal infinities do not differ
-        if np.isnan(x).any():
-            # What A has no value for proves nothing of B.
-            distance = np.where(np.isnan(x), 0.0, distance)
-        finite = x[np.isfinite(x)]
-        self.difference += float(np.sum(distance * distance))
-        self.values += float(np.sum(finite * finite))
-        self.largest = (
-            max(self.largest, float(distance.max())) if not np.isnan(distance).any() else math.nan
-        )
-
-    def errors(self) -> tuple[float | None, float | None]:
-        """Relative error and largest difference; None where B is not finite."""
-        if not math.isfinite(self.difference) or not math.isfinite(self.largest):
-            return None, None
-        if self.difference == 0:
-            return 0.0, 0.0
-        return (
-            math.sqrt(self.difference / max(self.values, np.finfo(np.float64).tiny)),
-            self.largest,
-        )
+class _Sums:
+    port: dict[str, Difference] = field(default_factory=dict)
+    noise: dict[str, Difference] = field(default_factory=dict)
 
 
-def _compare_group(
-    one: Probe,
-    other: Probe,
-    pairs: Mapping[str, str],
-    samples: Sequence[Sample],
-    sums: Mapping[str, _Sum],
-) -> None:
-    sessions = one.session(list(pairs)), other.session(list(pairs.values()))
-    for sample in samples:
-        feeds = read_batch([sample], one.inputs, Path()).feeds
-        left = sessions[0].run(None, _batched(feeds, one))
-        right = sessions[1].run(None, _batched(other.feeds(feeds, one.inputs), other))
-        for name, x, y in zip(pairs, left, right, strict=True):
-            sums[name].add(x, y)
+class Comparison:
+    """Two sides, what they are run on, and which tensor is which."""
 
-
-def _batched(feeds: dict[str, Array], probe: Probe) -> dict[str, Array]:
-    """The sample repeated as often as a model with a fixed batch needs."""
-    return padded(feeds, probe.inputs[0].shape[0] or 1)
-
-
-def _layers(tensors: Sequence[ProbedTensor], sums: Mapping[str, _Sum]) -> list[Layer]:
-    """The compared tensors with the error of what their nodes read; a tensor without a counterpart
-    passes on what its own node reads.
-    """
-    known: dict[str, float | None] = {}
-    layers = []
-    for tensor in tensors:
-        reads = [known.get(name, 0.0) for name in tensor.reads]
-        before = None if None in reads else max((e for e in reads if e is not None), default=0.0)
-        if tensor.name in sums:
-            known[tensor.name], largest = sums[tensor.name].errors()
-            layers.append(
-                Layer(tensor.name, tensor.op, tensor.node, known[tensor.name], largest, before)
+    def __init__(
+        self,
+        a: Layered,
+        b: Layered,
+        info: str | os.PathLike[str] | None,
+        limit: int = 4,
+        card: str | None = None,
+    ) -> None:
+        self.a, self.b, self._card = a, b, card
+        self.feeding = Feeding(a, b, info, limit)
+        sketches = [self._sketches(side) for side in (a, b)]
+        self.pairs = counterparts(a, b, *sketches)
+        if not self.pairs:
+            raise InputError(
+                f"'{a.path}' and '{b.path}' have no tensor of one name and shape in common;"
+                " compare two forms of one model"
             )
-        else:
-            known[tensor.name] = before
-    return layers
+        by_b = not isinstance(b, Dumped) or isinstance(a, Dumped)
+        self.walk = Walk(self.pairs, (b if by_b else a).tensors, by_b)
+
+    def _sketches(self, side: Layered) -> dict[str, sketch.Sketch]:
+        found: dict[str, sketch.Sketch] = {}
+        names = [t.name for t in side.tensors]
+        with progress.meter("sketches", len(names), "tensors") as meter:
+            for group in side.groups(names):
+                run = side.opened(group)
+                for number, feeds in self.feeding:
+                    sketch.add(found, group, run(number, self.feeding.named(feeds, side)))
+                meter.advance(len(group))
+        whole = self.feeding.count
+        return {name: s for name, s in found.items() if len(s.cells) == whole}
+
+    def report(self, limits: Limits) -> LayerReport:
+        """Compare, find the faults, and tell."""
+        with rounded_side(self.a, limits.precision, self.feeding.samples, self._card) as noisy:
+            sums = self._sums(noisy, {})
+        explained = self._explained(sums, limits.precision)
+        layers = self._layers(sums.port, explained)
+        judged = _Judged(layers, limits, [n for n in self.a.outputs if n in layers])
+        if not judged.finals:
+            raise InputError(
+                f"the outputs of '{self.a.path}' and '{self.b.path}' cannot be compared: they have"
+                " other shapes; compare two forms of one model"
+            )
+        faults = [] if judged.agree() else self._faults(judged, explained, limits)
+        error = judged.output_error()
+        named = bool(faults) and (
+            faults[-1].output_error is None
+            or judged.within(faults[-1].output_error)
+            or error is None
+            or (faults[0].output_error or 0.0) <= _MAIN_FAULT * error
+        )
+        return LayerReport(
+            first=faults[0].name if named else None,
+            faults=faults if named else [],
+            shares=shares_of(list(layers.values())),
+            output_error=error,
+            output_explained=max(layers[n].explained for n in judged.finals),
+            tolerance=limits.tolerance,
+            allowed=ALLOWED,
+            precision=limits.precision,
+            agree=judged.agree(),
+            samples=self.feeding.count,
+            unmatched=len(self.a.tensors) - len(layers),
+            layers=list(layers.values()),
+        )
+
+    def _faults(
+        self, judged: _Judged, explained: Mapping[str, float], limits: Limits
+    ) -> list[Fault]:
+        """The faults one after the other: each is put right before the next is looked for."""
+        found: list[Fault] = []
+        while len(found) < _MOST_FAULTS:
+            order = {name: at for at, name in enumerate(judged.layers)}
+            failing = sorted(
+                self.walk.failing(judged.finals, judged.differs), key=order.__getitem__
+            )
+            right = {fault.name for fault in found}
+            new = next((n for n in failing if judged.grew(n) and n not in right), None)
+            if new is None:
+                break
+            layer = judged.layers[new]
+            if not isinstance(self.b, Probe) or isinstance(self.a, Dumped):
+                found.append(Fault(new, layer.op, layer.node, layer.counterpart, None))
+                break
+            sums = self._sums(None, {name: self.pairs[name] for name in (*right, new)})
+            judged = _Judged(self._layers(sums.port, explained), limits, judged.finals)
+            error = judged.output_error()
+            found.append(Fault(new, layer.op, layer.node, layer.counterpart, error))
+            if judged.agree():
+                break
+        return found
+
+    def _sums(self, noisy: Layered | None, right: Mapping[str, str]) -> _Sums:
+        """Differences of all pairs; with ``right``, B goes on with A's values of these."""
+        sums = _Sums()
+        names_of_noisy = {t.name for t in noisy.tensors} if noisy else set()
+        with progress.meter("layers", len(self.pairs), "layers") as meter:
+            for group in self.a.groups(list(self.pairs)):
+                self._compare(group, noisy, names_of_noisy, right, sums)
+                meter.advance(len(group))
+        return sums
+
+    def _compare(
+        self,
+        group: Sequence[str],
+        noisy: Layered | None,
+        names_of_noisy: Collection[str],
+        right: Mapping[str, str],
+        sums: _Sums,
+    ) -> None:
+        asked = [*group, *(name for name in right if name not in group)]
+        run_a = self.a.opened(asked)
+        names = [self.pairs[name] for name in group]
+        run_b = None if right else self.b.opened(names)
+        patched = (
+            self.b.patched(list(right.values()), names)
+            if right and isinstance(self.b, Probe)
+            else None
+        )
+        rounded = [name for name in group if name in names_of_noisy]
+        run_noisy = noisy.opened(rounded) if noisy and rounded else None
+        for number, feeds in self.feeding:
+            left = dict(zip(asked, run_a(number, self.feeding.named(feeds, self.a)), strict=True))
+            mine = self.feeding.named(feeds, self.b)
+            if run_b is not None:
+                values = run_b(number, mine)
+            else:
+                given = {y: left[x] for x, y in right.items()}
+                answer = dict(zip(group, patched(mine, given) if patched else (), strict=True))
+                values = [left[n] if n in right else answer[n] for n in group]
+            _add(sums.port, group, left, values)
+            if run_noisy and noisy:
+                ruler = run_noisy(number, self.feeding.named(feeds, noisy))
+                _add(sums.noise, rounded, left, ruler)
+
+    def _explained(self, sums: _Sums, precision: str) -> dict[str, float]:
+        """The relative error that rounding explains, by tensor of A."""
+        found = by_depth(self.a.tensors, precision)
+        errors = {n: d.errors()[0] for n, d in sums.noise.items() if d.comparable}
+        lost: set[str] = set()
+        for tensor in self.a.tensors:
+            # What comes after an overflow is not rounding, however little of it shows.
+            if errors.get(tensor.name, 0.0) is None or lost.intersection(tensor.reads):
+                lost.add(tensor.name)
+            found[tensor.name] = (
+                errors.get(tensor.name) if tensor.name not in lost else None
+            ) or found[tensor.name]
+        return {n: min(max(e, UNITS[precision]), MOST_EXPLAINED) for n, e in found.items()}
+
+    def _layers(
+        self, sums: Mapping[str, Difference], explained: Mapping[str, float]
+    ) -> dict[str, Layer]:
+        """The compared tensors with the error of what they are computed from."""
+        errors = {n: s.errors() for n, s in sums.items() if s.comparable and s.seen}
+        ops = {t.name: t for t in self.a.tensors}
+        layers = {}
+        for name, (error, largest) in errors.items():
+            reads = [errors[n][0] for n in self.walk.before(name) if n in errors]
+            before = (
+                None if None in reads else max((e for e in reads if e is not None), default=0.0)
+            )
+            layers[name] = Layer(
+                name, ops[name].op, ops[name].node, error, largest, before, self.pairs[name],
+                explained[name],
+            )  # fmt: skip
+        return layers
+
+
+@dataclass
+class _Judged:
+    """Layers with the limit that applies to each."""
+
+    layers: Mapping[str, Layer]
+    limits: Limits
+    finals: list[str]
+
+    def limit(self, name: str) -> float:
+        if self.limits.tolerance is not None:
+            return self.limits.tolerance
+        return ALLOWED * self.layers[name].explained
+
+    def differs(self, name: str) -> bool:
+        if name not in self.layers:
+            return False
+        error = self.layers[name].relative_error
+        return error is None or error > self.limit(name)
+
+    def grew(self, name: str) -> bool:
+        """Whether the error is new here, and has not crept over the limit."""
+        layer = self.layers[name]
+        if layer.input_error is None:
+            return False
+        if layer.relative_error is None:
+            return True
+        factor = _GROWTH_OF_FIXED if self.limits.tolerance is not None else _GROWTH
+        return layer.relative_error > factor * layer.input_error
+
+    def agree(self) -> bool:
+        return not any(self.differs(name) for name in self.finals)
+
+    def within(self, error: float | None) -> bool:
+        return error is not None and all(error <= self.limit(name) for name in self.finals)
+
+    def output_error(self) -> float | None:
+        errors = [self.layers[name].relative_error for name in self.finals]
+        return None if None in errors else max(e for e in errors if e is not None)
+
+
+def _add(
+    sums: dict[str, Difference],
+    names: Sequence[str],
+    right: Mapping[str, Array | None],
+    values: Sequence[Array | None],
+) -> None:
+    for name, value in zip(names, values, strict=True):
+        if value is None and right[name] is None:
+            continue
+        sums.setdefault(name, Difference()).add(right[name], value)

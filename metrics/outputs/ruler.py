@@ -9,7 +9,7 @@ sums in a wider type (as Ascend's cube units and tensor cores do by default).
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,35 +74,45 @@ def rounded_outputs(
             )
 
 
-def rounded_model(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+def rounded_model(
+    model: onnx.ModelProto,
+    precision: str,
+    kept: Collection[str] = (),
+    narrow: Collection[str] | None = None,
+) -> onnx.ModelProto:
     """The model with its float32 weights, inputs and results of operators rounded to ``fp32`` (22
     bits), ``fp16`` or ``bf16``. Graphs inside operators (If, Loop) are left as they are.
+
+    ``kept``: nodes, by name or by an output, that stay in float32; they read one another's results
+    as they are. ``narrow``: the tensors that are rounded, all of float32 by default.
     """
     import onnx
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
     inferred = onnx.shape_inference.infer_shapes(model)
     floats = {
         v.name
         for v in (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input)
-        if v.type.tensor_type.elem_type == _FLOAT
+        if v.type.tensor_type.elem_type == _FLOAT and (narrow is None or v.name in narrow)
     }
     graph = model.graph
-    for weight in graph.initializer:
-        if weight.data_type == _FLOAT and precision != "fp32":
-            values = _rounded_array(numpy_helper.to_array(weight), precision)
-            weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    wide = {id(n) for n in graph.node if n.name in kept or any(o in kept for o in n.output)}
+    if narrow is None:
+        _round_weights(graph, precision, {i for n in graph.node if id(n) in wide for i in n.input})
     splitter = helper.make_tensor("ruler_split", _FLOAT, [], [_SPLIT])
     graph.initializer.append(splitter)
     own = {w.name for w in graph.initializer}
     renamed = {v.name: f"{v.name}_rounded" for v in graph.input if v.name in floats - own}
     made = [n for name, new in renamed.items() for n in _rounding(name, new, precision)]
-    finals = {v.name for v in graph.output}
+    finals, unrounded = {v.name for v in graph.output}, set[str]()
     for node in graph.node:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
+        exact = unrounded if id(node) in wide else ()
+        node.input[:] = [name if name in exact else renamed.get(name, name) for name in node.input]
         after: list[Any] = []
         for at, name in enumerate(node.output):
             if name not in floats:
+                continue
+            if name in finals and id(node) in wide:
                 continue
             if name in finals:  # an output keeps its name, and is the rounded value
                 node.output[at] = f"{name}_exact"
@@ -110,6 +120,8 @@ def rounded_model(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
             else:
                 renamed[name] = f"{name}_rounded"
                 after += _rounding(name, f"{name}_rounded", precision)
+            if id(node) in wide:
+                unrounded.add(name)
         made += [node, *after]
     nodes = [type(node).FromString(node.SerializeToString()) for node in made]
     del graph.node[:]
@@ -119,6 +131,16 @@ def rounded_model(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
             if entry.domain in ("", "ai.onnx") and entry.version < 13:
                 return onnx.version_converter.convert_version(model, 13)
     return model
+
+
+def _round_weights(graph: onnx.GraphProto, precision: str, kept: Collection[str]) -> None:
+    """Round the float32 weights but for those that nodes in float32 read."""
+    from onnx import numpy_helper
+
+    for weight in graph.initializer:
+        if weight.data_type == _FLOAT and precision != "fp32" and weight.name not in kept:
+            values = _rounded_array(numpy_helper.to_array(weight), precision)
+            weight.CopyFrom(numpy_helper.from_array(values, weight.name))
 
 
 def _rounding(source: str, target: str, precision: str) -> list[onnx.NodeProto]:

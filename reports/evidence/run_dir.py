@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +104,15 @@ def _grouped(findings: list[Finding]) -> Iterator[str]:
             yield f"CHANGED      {len(found) - _SHOWN} more files in '{folder}': {what}"
 
 
-def verify(run_dir: Path, asked: Asked | None = None) -> Verification:
+def verify(
+    run_dir: Path, asked: Asked | None = None, left_out: Collection[str] = ()
+) -> Verification:
     """Verify a run directory; :class:`InputError` if the folder is not one. ``asked``: a challenge,
-    whose samples go through the port again first.
+    whose samples go through the port again first. ``left_out``: files that may be missing, since
+    the parcel that it came in does not hold them.
     """
     findings = list(_settings(run_dir))
-    chain = walk(run_dir)
+    chain = walk(run_dir, left_out)
     challenge = None
     if asked:
         course = Course(run_dir, chain.stages, read_settings(run_dir), asked)

@@ -36,6 +36,7 @@ from portproof.reports.port.figures import PERCENTILES, accuracy_texts, figures_
 from portproof.reports.port.languages import TEMPLATES, languages
 from portproof.reports.port.rounding import FORMATTERS, one_line
 from portproof.rundir.layout import REFERENCE
+from portproof.rundir.parts.sums import part_rows
 
 #: Distributions that are frameworks and runtimes; the source document lists these apart from other
 #: packages.
@@ -147,6 +148,7 @@ def _context(data: RunData, language: str) -> dict[str, Any]:
         "unchecked": unchecked,
         "speed": speed_table(data),
         "zoo_rows": list(zoo_rows(data)),
+        "part_rows": part_rows(data.files),
         "figures": figures,
     }
 

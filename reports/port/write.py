@@ -37,12 +37,15 @@ def write_reports(run_dir: Path) -> RunData:
 
 
 def copy_card(data: RunData) -> None:
-    """Keep the model card's file, if this host has the one that the export read."""
-    source, export = card_file(data.settings.model), data.stage(data.files.onnx)
-    if source is None or export is None:
+    """Keep the model card's file, if this host has the one that the export read; of several
+    models, the one that put their outputs together.
+    """
+    source = card_file(data.settings.model)
+    readers = [s for s in data.stages if s.proof.stage in ("export", "gather")]
+    if source is None:
         return
     content = source.read_bytes()
-    known = {record.sha256 for record in export.proof.inputs.get("card", [])}
+    known = {record.sha256 for s in readers for record in s.proof.inputs.get("card", [])}
     if hashlib.sha256(content).hexdigest() in known:
         write_bytes(data.root / data.files.card_copy, content)
 

@@ -11,7 +11,9 @@ import msgspec
 
 from portproof.core.errors import InputError
 from portproof.rundir.gates import Gate
-from portproof.rundir.layout import RunDir, Side
+from portproof.rundir.layout import PartDir, RunDir, Side
+from portproof.rundir.parts import several
+from portproof.rundir.parts.part_outputs import verdict_text
 from portproof.rundir.plan import paired
 from portproof.rundir.step import Step, words
 from portproof.verdict import Verdict
@@ -24,6 +26,8 @@ def begin(run: RunDir) -> Iterator[str]:
             f"--output has no meaning for the task {run.settings.task}: name the outputs in the"
             " card's 'postprocess'"
         )
+    if run.settings.parts:
+        several.check(run)
     if run.settings.margin_pp is None:
         yield f"{run.settings.task} is judged by the card's margin, or by 1 point of a share"
 
@@ -67,7 +71,20 @@ def gate(run: RunDir, side: Side) -> Gate:
             f", difference {_amount(compared, 'difference', '+')}; the loss is under"
             f" {_amount(compared, 'gate_bound')} (95 %), {allowed}"
         )
-    return Gate(side.label, "accuracy", Verdict(compared["verdict"]), reason)
+    verdict = Verdict(compared["verdict"])
+    if verdict is Verdict.UNDECIDED and compared.get("samples_needed"):
+        reason += f"; about {compared['samples_needed']} samples would decide"
+    return Gate(side.label, "accuracy", verdict, f"{reason}{_of_parts(run, side)}")
+
+
+def _of_parts(run: RunDir, side: Side) -> str:
+    """What the outputs of each part say, of a port of several models: which part is at fault."""
+    said = [
+        f"{name} {text}"
+        for name in run.settings.parts
+        if (text := verdict_text(PartDir(run.root, run.settings, name), side))
+    ]
+    return f"; the outputs of each part alone: {'; '.join(said)}" if said else ""
 
 
 def _text(compared: dict[str, Any], name: str) -> str:

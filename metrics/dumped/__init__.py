@@ -1,0 +1,1 @@
+"""Layer dumps of other tools, and which kind of model a path is."""

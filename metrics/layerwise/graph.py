@@ -1,0 +1,119 @@
+"""A model as its tensors, whatever holds it: an ONNX file, PyTorch modules or a folder of dumps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from portproof.backend import Array, Feeds, TensorSpec
+
+#: The tensors looked at together may need so many bytes, and one of unknown size is taken to need
+#: so many.
+TOGETHER_BYTES, UNKNOWN_BYTES = 128 << 20, 4 << 20
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What an operator gives: its name, the operator and the name of its node or module, and the
+    names of what it reads.
+    """
+
+    name: str
+    op: str
+    node: str
+    reads: tuple[str, ...]
+
+
+#: From the number of a run and the inputs of it to the values of the tensors that were asked for;
+#: None for one that this run has not.
+Run = Callable[[int, Feeds], Sequence[Array | None]]
+
+
+class Layered(Protocol):
+    """A model whose tensors can be looked at, some at a time, in the order of computation.
+    ``inputs`` is empty for a dump, which cannot be run; ``precision`` is what it computes in,
+    ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+    """
+
+    path: Path
+    precision: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: list[str]
+    tensors: list[Tensor]
+
+    def groups(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """The names in order, in groups that fit into memory together."""
+
+    def opened(self, names: Sequence[str]) -> Run:
+        """What gives the values of these tensors."""
+
+
+def in_groups(names: Sequence[str], sizes: Mapping[str, int], together: int) -> Iterator[list[str]]:
+    """The names in order, in groups of ``together`` bytes at most, but of one name at least."""
+    group: list[str] = []
+    total = 0
+    for name in names:
+        size = sizes.get(name, UNKNOWN_BYTES)
+        if group and total + size > together:
+            yield group
+            group, total = [], 0
+        group.append(name)
+        total += size
+    if group:
+        yield group
+
+
+#: Operators of PyTorch, its modules, and fused ones of ONNX Runtime, by ONNX's name, in small
+#: letters. What is not here has its own name.
+_FAMILIES = {
+    "conv": (
+        "convolution conv1d conv2d conv3d fusedconv nhwcfusedconv qlinearconv _convolution"
+        " mkldnn_convolution thnn_conv2d convinteger"
+    ),
+    "matmul": (
+        "gemm addmm mm bmm linear baddbmm fusedmatmul fusedgemm qlinearmatmul matmulinteger"
+        " qgemm matmulnbits transposematmul"
+    ),
+    "batchnormalization": (
+        "native_batch_norm _native_batch_norm_legit_no_training batchnorm1d batchnorm2d"
+        " batchnorm3d batch_norm _native_batch_norm_legit cudnn_batch_norm"
+    ),
+    "layernormalization": (
+        "native_layer_norm layernorm layer_norm simplifiedlayernormalization"
+        " skiplayernormalization layernorm2d"
+    ),
+    "instancenormalization": "instance_norm instancenorm2d",
+    "relu": "relu_ threshold",
+    "clip": "relu6 hardtanh clamp hardtanh_ clamp_ clamp_min",
+    "add": "add_ __add__ __iadd__ iadd",
+    "mul": "mul_ __mul__ __imul__ imul",
+    "sub": "sub_ __sub__ rsub",
+    "div": "div_ __truediv__ truediv",
+    "maxpool": "max_pool2d max_pool2d_with_indices maxpool2d max_pool1d",
+    "averagepool": "avg_pool2d avgpool2d",
+    "globalaveragepool": (
+        "adaptive_avg_pool2d _adaptive_avg_pool2d adaptiveavgpool2d mean reducemean"
+        " selectadaptivepool2d fastadaptiveavgpool"
+    ),
+    "softmax": "_softmax log_softmax _log_softmax",
+    "gelu": "biasgelu fastgelu quickgelu gelu_",
+    "sigmoid": "sigmoid_",
+    "tanh": "tanh_",
+    "silu": "silu_ swish",
+    "hardswish": "hardswish_",
+    "concat": "cat",
+    "flatten": "reshape view _unsafe_view",
+    "identity": "dropout dropout2d _to_copy clone cast contiguous",
+}
+_FAMILY = {word: family for family, words in _FAMILIES.items() for word in words.split()}
+
+
+def family(op: str) -> str:
+    """What an operator is, whatever framework names it.
+
+    >>> family("FusedConv"), family("Conv2d"), family("Conv"), family("LRN")
+    ('conv', 'conv', 'conv', 'lrn')
+    """
+    return _FAMILY.get(op.lower(), op.lower())
