@@ -253,23 +253,16 @@ def work(options: argparse.Namespace) -> int:
 
 
 def _profiled(options: argparse.Namespace) -> str:
-    """Why the subjects are slow, by profilers and so apart from the timed calls; kept beside the
-    measurement file.
-    """
-    from pathlib import Path
-
-    from portproof.core.files import write_text
-    from portproof.infer.profiling.take import Asked, profiles_of
-    from portproof.infer.profiling.why_slow import as_json, as_markdown, why_slow
+    """Why the subjects are slow, by profilers after the timed calls."""
+    from portproof.infer.profiling.beside import profiled
+    from portproof.infer.profiling.take import Asked
     from portproof.infer.timing.subject import Subject
 
     common = Subject(
         "", "", "", options.device, options.precision, options.threads, backend_options(options)
     )
     asked = Asked(options.batch[0], options.model, info=options.info)
-    found = why_slow(profiles_of(options.subjects, asked, common))
-    write_text(Path(options.out).with_suffix(".profile.json"), as_json(found))
-    return as_markdown(found)
+    return profiled(options.subjects, asked, common, options.out)
 
 
 def _load_test(options: argparse.Namespace, traffic: Traffic) -> int:

@@ -41,6 +41,13 @@ def parser() -> Parser:
     p.add_values(
         "--batch", type=positive, metavar="N", help="these batch sizes in place of the suite's"
     )
+    _add_length(p)
+    p.add_progress_options()
+    return p
+
+
+def _add_length(p: Parser) -> None:
+    """Add the options that say for how long."""
     p.add_argument(
         "--iterations",
         type=positive,
@@ -74,8 +81,6 @@ def parser() -> Parser:
             metavar="N",
             help=f"{what}, of a suite under load (default: the suite's)",
         )
-    p.add_progress_options()
-    return p
 
 
 def work(options: argparse.Namespace) -> int:

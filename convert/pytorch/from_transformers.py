@@ -30,8 +30,8 @@ def files(card: Named) -> list[Path]:
 
 
 def build(card: Card, weights: Path | None) -> nn.Module:
-    """The encoder of the configuration with the weights loaded. Its attention is written out in
-    single operators, which every exporter knows.
+    """The encoder of the configuration with the weights loaded, without a pooler. Its attention is
+    written out in single operators, which every exporter knows.
     """
     if importlib.util.find_spec("transformers") is None:
         raise MissingPackageError("transformers", f"the model card '{card.name}'", "suites")
@@ -41,8 +41,14 @@ def build(card: Card, weights: Path | None) -> nn.Module:
         config = configuration(card.builder.removeprefix("transformers:"), card.options)
         made: Any = AutoModel
         model: nn.Module = made.from_config(config, attn_implementation="eager")
+    # The card's one output is the last hidden state. A pooler that nobody reads would cost time
+    # where it is run, and be left out where a compiler sees that.
+    if hasattr(model, "pooler"):
+        setattr(model, "pooler", None)  # noqa: B010 - nn.Module's type says that it is one
     if weights is not None:
-        file = unprefixed(read_state_dict(weights), model.state_dict())
+        read = read_state_dict(weights)
+        kept = {name: tensor for name, tensor in read.items() if "pooler." not in name}
+        file = unprefixed(kept, model.state_dict())
         load_strictly(model, dict(file), weights, file, card.weights.allow_changes)
     return model
 

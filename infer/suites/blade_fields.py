@@ -87,6 +87,12 @@ def read(path: Path) -> Suite:
             f"configuration '{path}': a calibration cache is read by trtexec only (convert/"
             "onnx2trt.py --calibration); here int8 is calibrated on samples: leave it out"
         )
+    if str(fields.model.filename or "").endswith(".jit.pt"):
+        raise InputError(
+            f"configuration '{path}': a TorchScript module ('{fields.model.filename}') has no"
+            " names and shapes of its outputs, so it is not read: leave 'filename' out, and let"
+            " 'name' be a model card of its source"
+        )
     if "torch_blade" in fields.backends:
         raise InputError(
             f"configuration '{path}': there is no backend for Torch-Blade; leave it out, or name"

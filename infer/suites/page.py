@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -76,7 +77,22 @@ def head(suite: Suite, rows: Sequence[Row], title: str) -> list[str]:
     """The title, what the suite is about, and what the models were fed with."""
     simulated = any(r.found and r.found.performance.simulated for r in rows)
     mark = f" ({MARK}: a simulated device)" if simulated else ""
-    return [f"# {title}{mark}", "", printable(suite.about), "", *fed_with(rows)]
+    lines = [f"# {title}{mark}", "", printable(suite.about), "", *fed_with(rows)]
+    shaken = [r.entry.name for r in rows if r.found and r.found.performance.reasons]
+    if shaken:
+        lines += [
+            f"**UNSTABLE**: the clock could not be trusted while {printable(', '.join(shaken))} was"
+            " timed; the reasons are below the figures.",
+            "",
+        ]
+    return lines
+
+
+def cell(text: str) -> str:
+    """A model's or subject's name in a table: a plain one as it is, so that the columns bear the
+    source's names.
+    """
+    return text if re.fullmatch(r"\w[\w .:()/,+-]*", text) else markdown(text)
 
 
 def fed_with(rows: Sequence[Row]) -> list[str]:

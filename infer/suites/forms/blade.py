@@ -12,7 +12,7 @@ from pathlib import Path
 
 from portproof.core.files import write_text
 from portproof.core.text import markdown
-from portproof.infer.suites.page import Row, environment, head, paragraphs, remarks
+from portproof.infer.suites.page import Row, cell, environment, head, paragraphs, remarks
 from portproof.infer.suites.suite_file import Suite, SuiteSubject
 from portproof.measurement import Measurement
 
@@ -53,7 +53,7 @@ def _table(suite: Suite, row: Row, batch: int) -> Iterator[str]:
     """Precision by precision, as in the source."""
     order = list(dict.fromkeys(s.precision or "fp32" for s in suite.subjects))
     for subject in sorted(suite.subjects, key=lambda s: order.index(s.precision or "fp32")):
-        facts = [markdown(row.entry.name), markdown(_title(subject)), _precision(row, subject)]
+        facts = [cell(row.entry.name), cell(_title(subject)), _precision(row, subject)]
         measured = row.measured(subject.label, batch)
         if measured is not None and measured.valid:
             yield f"| {' | '.join([*facts, *_figures(measured)])} |"

@@ -12,6 +12,7 @@ from portproof.core.files import write_text
 from portproof.core.text import markdown, printable
 from portproof.infer.suites.page import (
     Row,
+    cell,
     environment,
     head,
     paragraphs,
@@ -90,7 +91,7 @@ def _table(suite: Suite, row: Row, batch: int, timed: dict[str, Measurement]) ->
     base = suite.subjects[0].label
     yield (
         "| Engine | mean (ms) | median (ms) | fastest (ms) | slowest (ms) | outliers |"
-        f" memory peak (MB) | processors (%) | times as fast as {markdown(base)} |"
+        f" memory peak (MB) | processors (%) | times as fast as {cell(base)} |"
     )
     yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for subject in suite.subjects:
@@ -98,7 +99,7 @@ def _table(suite: Suite, row: Row, batch: int, timed: dict[str, Measurement]) ->
         if measured is None:
             left = next((x for x in row.found.left if x.label == subject.label), None)
             why = f"{'not run' if left and left.absent else 'failed'}: {left.why if left else ''}"
-            yield f"| {markdown(subject.label)} | {markdown(why)} |" + " |" * 7
+            yield f"| {cell(subject.label)} | {markdown(why)} |" + " |" * 7
             continue
         calls = [1e3 * s for s in measured.valid]
         far = sum(outliers(calls))
@@ -109,4 +110,4 @@ def _table(suite: Suite, row: Row, batch: int, timed: dict[str, Measurement]) ->
         cells.append(f"{used / _MB:.0f}" if used is not None else "")
         cells.append(f"{100 * busy:.0f}" if busy is not None else "")
         cells.append(speed_up(row.found.performance, subject.label, base, batch))
-        yield f"| {markdown(subject.label)} | {' | '.join(cells)} |"
+        yield f"| {cell(subject.label)} | {' | '.join(cells)} |"

@@ -10,9 +10,9 @@ from pathlib import Path
 import portproof
 from portproof.core.errors import InputError
 from portproof.core.files import write_text
-from portproof.core.text import markdown, printable
+from portproof.core.text import printable
 from portproof.infer.load_test.record import LoadRun
-from portproof.infer.suites.page import Row, environment, head, remarks
+from portproof.infer.suites.page import Row, cell, environment, head, remarks
 from portproof.infer.suites.suite_file import Suite, SuiteSubject
 
 
@@ -84,16 +84,16 @@ def _run(row: Row, subject: SuiteSubject, batch: int) -> LoadRun | None:
 
 def _table(subject: SuiteSubject, batch: int, rows: Sequence[Row]) -> list[str]:
     runs = [_run(row, subject, batch) for row in rows]
-    lines = ["| | " + " | ".join(markdown(row.entry.name) for row in rows) + " |"]
+    lines = ["| | " + " | ".join(cell(row.entry.name) for row in rows) + " |"]
     lines.append("|:---" * (1 + len(rows)) + "|")
-    for name, cell in _ROWS:
-        cells = [_cell(row, run, cell) for row, run in zip(rows, runs, strict=True)]
+    for name, figure in _ROWS:
+        cells = [_cell(row, run, figure) for row, run in zip(rows, runs, strict=True)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
 
-def _cell(row: Row, run: LoadRun | None, cell: Callable[[LoadRun], str]) -> str:
+def _cell(row: Row, run: LoadRun | None, figure: Callable[[LoadRun], str]) -> str:
     if run is None:
         absent = row.absent or (row.found is not None and all(x.absent for x in row.found.left))
         return "not run" if absent else "failed"
-    return "wrong answers" if run.is_wrong else cell(run)
+    return "wrong answers" if run.is_wrong else figure(run)

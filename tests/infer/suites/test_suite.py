@@ -241,6 +241,7 @@ def test_blades_fields_are_a_suite(tmp_path: Path) -> None:
         ("  precision: [fp32, half]", "  calibration_cache: c", "calibration cache is read by"),
         ("[3, 224, 224]", "[3, 225, 224]", "takes \\[\\(3, 224, 224\\)\\] a sample"),
         ("num_inputs: 1", "num_inputs: 2", "num_inputs 2"),
+        ("model.plan", "model.jit.pt", "a TorchScript module"),
         ("device: cpu", "devices: cpu", "unknown field `devices`"),
     ],
 )

@@ -18,7 +18,22 @@ from portproof.infer.suites.suite_file import Suite, SuiteModel, SuiteSubject, r
 from portproof.measurement import Performance
 
 #: The first column of the source's table, in its order.
-ROWS = ["tool's version", "num_clients", "total_number", "throughput::qps", "throughput::avg", "latency::TP50", "latency::TP90", "latency::TP99", "latency::avg", "-50", "-20", "-10", "-1", "cpu_usage"]
+ROWS = [
+    "tool's version",
+    "num_clients",
+    "total_number",
+    "throughput::qps",
+    "throughput::avg",
+    "latency::TP50",
+    "latency::TP90",
+    "latency::TP99",
+    "latency::avg",
+    "-50",
+    "-20",
+    "-10",
+    "-1",
+    "cpu_usage",
+]
 SUBJECTS = (SuiteSubject(label="ort", backend="ort"),)
 
 
