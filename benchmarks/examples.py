@@ -35,7 +35,8 @@ from portproof.metrics.evaluation.origin import Decoding
 from portproof.metrics.paired.by_task import Margin, compare_by_task
 from portproof.proof.sidecar import sidecar_of
 from portproof.rundir.examples import example_card, example_names
-from portproof.rundir.layout import CLASSIFICATION, REFERENCE, RunDir, Side, open_run
+from portproof.rundir.layout import CLASSIFICATION, REFERENCE, PartDir, RunDir, Side, open_run
+from portproof.rundir.parts.part_outputs import verdict_text
 
 COLUMNS = ("cpu", "cpu_fp16", "cpu_int8", "openvino")
 REHEARSED = "310p"
@@ -48,6 +49,11 @@ def portproof(*words: object) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PORTPROOF_PYTHON": sys.executable}
     command = [sys.executable, "-m", "portproof", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def targets(name: str) -> tuple[str, ...]:
+    """The columns of an example: of several models the first, since each has a bench of its own."""
+    return COLUMNS[:1] if read_card(example_card(name)).parts else COLUMNS
 
 
 def ported(name: str, run: Path, *options: str) -> Path:
@@ -71,8 +77,17 @@ def columns(name: str, run: Path) -> Iterator[str]:
         yield (
             f"| {name} | {side.label}{mark} | {found['metric']} | {found['samples']} |"
             f" {scale * found['reference_value']:.2f} | {scale * found['port_value']:.2f} |"
-            f" {scale * found['gate_bound']:.2f} | {word} |"
+            f" {scale * found['gate_bound']:.2f} | {word}{alone(files, side)} |"
         )
+
+
+def alone(files: RunDir, side: Side) -> str:
+    """What the outputs of each part of several models say."""
+    said = [
+        f"{part} {verdict_text(PartDir(files.root, files.settings, part), side).split(' ')[0]}"
+        for part in files.settings.parts
+    ]
+    return f"; alone: {', '.join(said)}" if said else ""
 
 
 def zoo(run: Path) -> str:
@@ -135,7 +150,7 @@ def trials(name: str, run: Path, count: int) -> str:
 
 def tables(names: list[str], folder: Path, count: int) -> None:
     """Run and print everything."""
-    one = {name: ported(name, folder / name, "--target", ",".join(COLUMNS))
+    one = {name: ported(name, folder / name, "--target", ",".join(targets(name)))
            for name in names}  # fmt: skip
     rehearsed = {
         name: ported(name, folder / f"{name}-REHEARSAL", "--target", REHEARSED, "--rehearse")
