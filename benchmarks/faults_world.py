@@ -27,7 +27,9 @@ sys.path[0] = str(ROOT / "src")
 sys.path.insert(1, str(ROOT / "examples"))
 
 Array = np.ndarray
-MEAN, STD = (np.array(v, np.float32) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+MEAN, STD = (
+    np.array(v, np.float32) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+)
 HALF = np.full(3, 0.5, np.float32)
 BATCH = 16
 
