@@ -6,7 +6,8 @@ many samples of a sound port are exchanged among each other, so that what it los
 far over the margin must be FAIL and never PASS. ``equal``: the reference against a sound port, and
 both with as many exchanged samples of their own, so that neither is better; it must not be FAIL.
 
-A run directory that has its report is taken as it is; delete it to run it again.
+A run directory that has its report is not run again, but reported by this version; delete it to
+run it again.
 
 Example: ``python benchmarks/examples.py runs_of_examples --trials 3``
 """
@@ -57,8 +58,12 @@ def targets(name: str) -> tuple[str, ...]:
 
 
 def ported(name: str, run: Path, *options: str) -> Path:
-    """The run directory of an example, run if it has no report yet."""
-    if not (run / RunDir.report).is_file():
+    """The run directory of an example, run if it has no report yet, else reported anew: another
+    version may have written other words.
+    """
+    if (run / RunDir.report).is_file():
+        portproof("report", run)
+    else:
         done = portproof("port", "--example", name, "--run-dir", run, *options)
         if not (run / RunDir.report).is_file():
             sys.exit(f"{name}: the port made no report:\n{done.stderr[-2000:]}")
