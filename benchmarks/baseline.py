@@ -4,8 +4,8 @@
 ``slower``: the model with 3 % more work. Lost accuracy needs no clock: of 2,000 samples, ten that
 were right are not any more (half a point), drawn anew each time; and none.
 
-Every trial is a line of ``--out``. A trial during which others used more than 5 % of the processor is
-shown apart. Example: ``python benchmarks/baseline.py --trials 20 --out baseline.jsonl``
+Every trial is a line of ``--out``. A trial during which others used more than 5 % of the
+processor is shown apart. Example: ``python benchmarks/baseline.py --trials 20 --out trials.jsonl``
 """
 
 from __future__ import annotations
