@@ -48,9 +48,13 @@ FAULTS: dict[str, tuple[float, Callable[[Any], Any]]] = {
     "1 % larger": (0.35, lambda w: w * 1.01),
     "0.1 % larger": (0.55, lambda w: w * 1.001),
     "an exponent bit": (0.1, lambda w: _bit(w, 23)),
-    "noise of 1 %": (0.65, lambda w: w + 0.01 * w.std() * np.random.default_rng(0).normal(size=w.shape)),
+    "noise of 1 %": (0.65, lambda w: w + 0.01 * w.std() * _noise(w)),
     "pruned to half": (0.9, lambda w: np.where(np.abs(w) < np.median(np.abs(w)), 0, w)),
 }  # fmt: skip
+
+
+def _noise(w: Any) -> Any:
+    return np.random.default_rng(0).normal(size=w.shape)
 
 
 def _set(w: Any, where: Any, value: Any) -> Any:
@@ -200,12 +204,7 @@ def _names_after(reference: Path, layer: str) -> set[str]:
     graph = onnx.load(reference, load_external_data=False).graph
     stem = layer.rpartition("/")[0]
     known = {layer}
-    names = {
-        o
-        for n in graph.node
-        for o in n.output
-        if stem and o.startswith(f"{stem}/")
-    }
+    names = {o for n in graph.node for o in n.output if stem and o.startswith(f"{stem}/")}
     for _ in range(3):
         for node in graph.node:
             if set(node.input) & (known | names) and node.op_type in (
