@@ -48,9 +48,13 @@ FAULTS: dict[str, tuple[float, Callable[[Any], Any]]] = {
     "1 % larger": (0.35, lambda w: w * 1.01),
     "0.1 % larger": (0.55, lambda w: w * 1.001),
     "an exponent bit": (0.1, lambda w: _bit(w, 23)),
-    "noise of 1 %": (0.65, lambda w: w + 0.01 * w.std() * np.random.default_rng(0).normal(size=w.shape)),
+    "noise of 1 %": (0.65, lambda w: w + 0.01 * w.std() * _noise(w)),
     "pruned to half": (0.9, lambda w: np.where(np.abs(w) < np.median(np.abs(w)), 0, w)),
 }  # fmt: skip
+
+
+def _noise(w: Any) -> Any:
+    return np.random.default_rng(0).normal(size=w.shape)
 
 
 def _set(w: Any, where: Any, value: Any) -> Any:
@@ -66,7 +70,7 @@ def _add(w: Any, value: float) -> Any:
 
 
 def _bit(w: Any, bit: int) -> Any:
-    w = np.ascontiguousarray(w, dtype=np.float32)
+    w = np.array(w, dtype=np.float32)
     w.reshape(-1).view(np.uint32)[int(np.argmax(np.abs(w)))] ^= np.uint32(1 << bit)
     return w
 
@@ -157,8 +161,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--network", default="resnet18", help="of torchvision (default resnet18)")
-    options.add_argument("--faults", type=int, default=len(FAULTS), help="how many of them")
+    options.add_argument("--faults", type=int, nargs="+", help="their numbers (default: all)")
     given = options.parse_args()
+    faults = [list(FAULTS)[n] for n in given.faults or range(len(FAULTS))]
     outcomes = ("named", "wrong", "spread", "agrees")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), given.network)
@@ -168,7 +173,7 @@ def main() -> None:
             report = compare_layers(reference, path, bench.info)
             healthy[form] = "none" if report.first is None else f"FALSE: {report.first}"
         rows = []
-        for fault in list(FAULTS)[: given.faults]:
+        for fault in faults:
             path, layer = bench.damaged(fault)
             for form, reference, port in bench.forms(path):
                 report = compare_layers(reference, port, bench.info)
@@ -178,7 +183,7 @@ def main() -> None:
                 print(f"{rows[-1]}", file=sys.stderr, flush=True)
     print(
         f"# The damaged layer, named or not\n\n{given.network} of torchvision with random weights,"
-        f" {SIZE} x {SIZE} pixels, {SAMPLES} samples, {given.faults} planted faults. Written by"
+        f" {SIZE} x {SIZE} pixels, {SAMPLES} samples, {len(faults)} planted faults. Written by"
         " `python benchmarks/layers.py`. 'agrees': the fault changes the outputs by no more than"
         " rounding to the port's precision.\n"
     )
@@ -200,12 +205,7 @@ def _names_after(reference: Path, layer: str) -> set[str]:
     graph = onnx.load(reference, load_external_data=False).graph
     stem = layer.rpartition("/")[0]
     known = {layer}
-    names = {
-        o
-        for n in graph.node
-        for o in n.output
-        if stem and o.startswith(f"{stem}/")
-    }
+    names = {o for n in graph.node for o in n.output if stem and o.startswith(f"{stem}/")}
     for _ in range(3):
         for node in graph.node:
             if set(node.input) & (known | names) and node.op_type in (

@@ -52,8 +52,6 @@ def write_int8(
     ``kept``: nodes that stay float32, by name or by an output. :class:`InputError` where nothing
     can be quantized.
     """
-    import onnx
-
     try:
         from onnxruntime import quantization
     except ImportError as error:
@@ -95,12 +93,19 @@ def write_int8(
             calibrate_method=getattr(quantization.CalibrationMethod, METHODS[method]),
             extra_options=form,
         )
+    return _finished(quantized, model, excluded, draft)
+
+
+def _finished(quantized: Path, model: Path, kept: Collection[str], draft: Path) -> int:
+    """Write what was quantized in the form that is asked for; the opset."""
+    import onnx
+
     made = onnx.load(str(quantized))
     if not any(n.op_type == "QuantizeLinear" for n in made.graph.node):
         raise InputError(
             f"nothing in '{model}' can be quantized: it has none of {', '.join(OPERATORS)}"
         )
-    read_float(made.graph, excluded)
+    read_float(made.graph, kept)
     keep_float_outputs(made.graph)
     drop_unused_domains(made)
     save.save(made, draft)

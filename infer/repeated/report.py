@@ -259,7 +259,7 @@ def _compared(request: VarianceRequest, build: VariantBuild, folder: Path) -> di
     if request.labels is None or request.reference is None:
         return {}
     out = folder / build.label / "compare.json"
-    command = [
+    command: list[str | Path] = [
         sys.executable, "-m", "portproof", "compare", request.reference,
         _results(folder, build), request.labels, "--margin-pp", f"{request.margin_pp:g}",
         "--out", out, "--quiet",

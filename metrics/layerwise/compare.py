@@ -10,36 +10,22 @@ from pathlib import Path
 from portproof.backend import Array
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.metrics.dumped.folder import open_side
+from portproof.metrics.dumped.kinds import open_side
 from portproof.metrics.layerwise import sketch
 from portproof.metrics.layerwise.counterparts import counterparts
-from portproof.metrics.layerwise.differences import Difference
-from portproof.metrics.layerwise.feeding import Dumped, Feeding
 from portproof.metrics.layerwise.graph import Layered
+from portproof.metrics.layerwise.limits import Difference, Judged, Limits
 from portproof.metrics.layerwise.noise import MOST_EXPLAINED, UNITS, by_depth, rounded_side
 from portproof.metrics.layerwise.probe import Probe
 from portproof.metrics.layerwise.report import Fault, Layer, LayerReport, shares_of
+from portproof.metrics.layerwise.stimuli import Dumped, Feeding
 from portproof.metrics.layerwise.walk import Walk
 from portproof.metrics.outputs.judge import ALLOWED
 
-#: Where a layer is named, its error over what is allowed is so many times that of its inputs: else
-#: the error has crept over the limit, and no layer is at fault. With a fixed tolerance errors
-#: themselves are compared.
-_GROWTH, _GROWTH_OF_FIXED = 2.0, 10.0
 #: So many faults are looked for; more are a loss that is spread.
 _MOST_FAULTS = 3
 #: One that takes away so much of the outputs' error is named although more is lost elsewhere.
 _MAIN_FAULT = 0.5
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a layer may lose: a fixed relative error, or ``ALLOWED`` times what rounding to
-    ``precision`` explains.
-    """
-
-    tolerance: float | None
-    precision: str
 
 
 def compare_layers(
@@ -122,7 +108,7 @@ class Comparison:
             sums = self._sums(noisy, {})
         explained = self._explained(sums, limits.precision)
         layers = self._layers(sums.port, explained)
-        judged = _Judged(layers, limits, [n for n in self.a.outputs if n in layers])
+        judged = Judged(layers, limits, [n for n in self.a.outputs if n in layers])
         if not judged.finals:
             raise InputError(
                 f"the outputs of '{self.a.path}' and '{self.b.path}' cannot be compared: they have"
@@ -152,7 +138,7 @@ class Comparison:
         )
 
     def _faults(
-        self, judged: _Judged, explained: Mapping[str, float], limits: Limits
+        self, judged: Judged, explained: Mapping[str, float], limits: Limits
     ) -> list[Fault]:
         """The faults one after the other: each is put right before the next is looked for."""
         found: list[Fault] = []
@@ -170,7 +156,7 @@ class Comparison:
                 found.append(Fault(new, layer.op, layer.node, layer.counterpart, None))
                 break
             sums = self._sums(None, {name: self.pairs[name] for name in (*right, new)})
-            judged = _Judged(self._layers(sums.port, explained), limits, judged.finals)
+            judged = Judged(self._layers(sums.port, explained), limits, judged.finals)
             error = judged.output_error()
             found.append(Fault(new, layer.op, layer.node, layer.counterpart, error))
             if judged.agree():
@@ -251,46 +237,6 @@ class Comparison:
                 explained[name],
             )  # fmt: skip
         return layers
-
-
-@dataclass
-class _Judged:
-    """Layers with the limit that applies to each."""
-
-    layers: Mapping[str, Layer]
-    limits: Limits
-    finals: list[str]
-
-    def limit(self, name: str) -> float:
-        if self.limits.tolerance is not None:
-            return self.limits.tolerance
-        return ALLOWED * self.layers[name].explained
-
-    def differs(self, name: str) -> bool:
-        if name not in self.layers:
-            return False
-        error = self.layers[name].relative_error
-        return error is None or error > self.limit(name)
-
-    def grew(self, name: str) -> bool:
-        """Whether the error is new here, and has not crept over the limit."""
-        layer = self.layers[name]
-        if layer.input_error is None:
-            return False
-        if layer.relative_error is None:
-            return True
-        factor = _GROWTH_OF_FIXED if self.limits.tolerance is not None else _GROWTH
-        return layer.relative_error > factor * layer.input_error
-
-    def agree(self) -> bool:
-        return not any(self.differs(name) for name in self.finals)
-
-    def within(self, error: float | None) -> bool:
-        return error is not None and all(error <= self.limit(name) for name in self.finals)
-
-    def output_error(self) -> float | None:
-        errors = [self.layers[name].relative_error for name in self.finals]
-        return None if None in errors else max(e for e in errors if e is not None)
 
 
 def _add(

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portproof.backend import Array, Feeds, LoadRequest, TensorSpec
 from portproof.core.errors import ToolError
 from portproof.infer.runtimes.torch_session import load_module
 from portproof.metrics.layerwise import graph
 from portproof.metrics.layerwise.graph import Run, Tensor
-
-if TYPE_CHECKING:
-    import torch
 
 #: Operators that give other views of the same numbers; what reads them reads their source.
 _VIEWS = frozenset(
@@ -82,39 +79,37 @@ class Modules:
     def _trace(self, feeds: Feeds, wanted: Collection[str]) -> _Listing:
         import torch
 
-        recorder = _recorder(torch, self._module, wanted, self._rounds)
+        record = _Record(torch, self._module, wanted, self._rounds)
         given = [torch.from_numpy(feeds[s.name].copy()) for s in self.inputs]
         for tensor, spec in zip(given, self.inputs, strict=True):
-            recorder.names[tensor] = spec.name
+            record.names[tensor] = spec.name
         try:
-            with torch.no_grad(), recorder:
+            with torch.no_grad(), _watching(record):
                 answer = self._module(*given)
         except RuntimeError as error:
             raise ToolError(
                 f"PyTorch failed while it ran '{self.path}': {' '.join(str(error).split())[:300]}"
             ) from error
         finally:
-            recorder.close()
-        return _Listing(recorder, answer)
+            record.close()
+        return _Listing(record, answer)
 
 
 class _Listing:
     """What one forward pass showed."""
 
-    def __init__(self, recorder: Any, answer: Any) -> None:
-        alone = Counter(t.node for t in recorder.tensors)
+    def __init__(self, record: _Record, answer: Any) -> None:
+        alone = Counter(t.node for t in record.tensors)
         short = {
-            t.name: t.node
-            for t in recorder.tensors
-            if t.node in recorder.leaves and alone[t.node] == 1
+            t.name: t.node for t in record.tensors if t.node in record.leaves and alone[t.node] == 1
         }
         self.tensors = [
             Tensor(short.get(t.name, t.name), t.op, t.node, tuple(short.get(r, r) for r in t.reads))
-            for t in recorder.tensors
+            for t in record.tensors
         ]
-        self.sizes = {short.get(n, n): size for n, size in recorder.sizes.items()}
-        self.values = {short.get(n, n): v for n, v in recorder.values.items()}
-        outputs = [recorder.names.get(t) for t in _flat(answer)]
+        self.sizes = {short.get(n, n): size for n, size in record.sizes.items()}
+        self.values = {short.get(n, n): v for n, v in record.values.items()}
+        outputs = [record.names.get(t) for t in _flat(answer)]
         self.outputs = [short.get(n, n) if n else None for n in outputs]
 
 
@@ -127,72 +122,78 @@ def _flat(answer: Any) -> list[Any]:
     return [answer] if hasattr(answer, "dtype") else []
 
 
-def _recorder(torch: Any, module: Any, wanted: Collection[str], precision: str | None) -> Any:
-    """A dispatch mode that lists operators, and keeps the values that are wanted."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils.weak import WeakIdKeyDictionary
+class _Record:
+    """What operators give during one forward pass: names, sizes, and the values that are wanted.
+    ``leaves``: modules without others in them, but for the model itself.
+    """
 
-    class Recorder(TorchDispatchMode):
-        def __init__(self) -> None:
-            super().__init__()
-            self.tensors: list[Tensor] = []
-            self.sizes: dict[str, int] = {}
-            self.values: dict[str, Array] = {}
-            self.names: Any = WeakIdKeyDictionary()
-            self._counts: Counter[str] = Counter()
-            self._stack: list[str] = []
-            #: Modules without others in them, but for the model itself.
-            self.leaves = {n for n, part in module.named_modules() if n and not [*part.children()]}
-            self._hooks = list(self._watched())
+    def __init__(
+        self, torch: Any, module: Any, wanted: Collection[str], precision: str | None
+    ) -> None:
+        from torch.utils.weak import WeakIdKeyDictionary
 
-        def _watched(self) -> Iterator[Any]:
-            for name, part in module.named_modules():
-                yield part.register_forward_pre_hook(lambda *_, name=name: self._stack.append(name))
-                yield part.register_forward_hook(self._left)
+        self._torch, self._wanted, self._precision = torch, wanted, precision
+        self.tensors: list[Tensor] = []
+        self.sizes: dict[str, int] = {}
+        self.values: dict[str, Array] = {}
+        self.names: Any = WeakIdKeyDictionary()
+        self._counts: Counter[str] = Counter()
+        self._stack: list[str] = []
+        self.leaves = {n for n, part in module.named_modules() if n and not [*part.children()]}
+        self._hooks = list(self._watched(module))
 
-        def _left(self, *_: Any) -> None:
-            self._stack.pop()
+    def _watched(self, module: Any) -> Iterator[Any]:
+        for name, part in module.named_modules():
+            yield part.register_forward_pre_hook(lambda *_, name=name: self._stack.append(name))
+            yield part.register_forward_hook(self._left)
 
-        def close(self) -> None:
-            for hook in self._hooks:
-                hook.remove()
+    def _left(self, *_: Any) -> None:
+        self._stack.pop()
 
+    def close(self) -> None:
+        """Take the hooks off the modules."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def note(self, op: str, given: Sequence[Any], out: Any) -> None:
+        """One operator: what it was given and gave."""
+        first = out[0] if isinstance(out, (tuple, list)) and out else out
+        reads = [self.names[t] for t in _flat(given) if t in self.names]
+        if not isinstance(first, self._torch.Tensor) or not reads:
+            return
+        if op in _VIEWS:
+            for view in _flat(out):
+                self.names[view] = reads[0]
+            return
+        node = self._stack[-1] if self._stack else ""
+        base = f"{node}/{op.strip('_')}".lstrip("/")
+        self._counts[base] += 1
+        name = base if self._counts[base] == 1 else f"{base}_{self._counts[base]}"
+        if self._precision and first.is_floating_point():
+            first.copy_(rounded(self._torch, first, self._precision))
+        self.names[first] = name
+        self.tensors.append(Tensor(name, op, node, tuple(dict.fromkeys(reads))))
+        self.sizes[name] = 8 * first.numel()
+        if name in self._wanted or node in self._wanted:
+            kept = first.detach()
+            self.values[name] = (kept.float() if kept.is_floating_point() else kept).numpy().copy()
+
+
+def _watching(record: _Record) -> Any:
+    """A dispatch mode that notes every operator in the record."""
+    from torch.utils import _python_dispatch
+
+    kind: Any = _python_dispatch.TorchDispatchMode
+
+    class Watching(kind):  # type: ignore[misc, unused-ignore]
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             out = func(*args, **(kwargs or {}))
-            first = out[0] if isinstance(out, (tuple, list)) and out else out
-            if not isinstance(first, torch.Tensor):
-                return out
-            op = func.overloadpacket.__name__
-            reads = [
-                self.names[t] for t in _flat([*args, *(kwargs or {}).values()]) if t in self.names
-            ]
-            if op in _VIEWS:
-                for view in _flat(out) if reads else ():
-                    self.names[view] = reads[0]
-            elif reads:
-                self._record(op, first, reads)
+            record.note(func.overloadpacket.__name__, [*args, *(kwargs or {}).values()], out)
             return out
 
-        def _record(self, op: str, result: torch.Tensor, reads: list[str]) -> None:
-            node = self._stack[-1] if self._stack else ""
-            base = f"{node}/{op.strip('_')}".lstrip("/")
-            self._counts[base] += 1
-            name = base if self._counts[base] == 1 else f"{base}_{self._counts[base]}"
-            if precision and result.is_floating_point():
-                result.copy_(rounded(torch, result, precision))
-            self.names[result] = name
-            self.tensors.append(Tensor(name, op, node, tuple(dict.fromkeys(reads))))
-            self.sizes[name] = 8 * result.numel()
-            if name in wanted or node in wanted:
-                self.values[name] = (
-                    result.detach().float().numpy().copy()
-                    if (result.is_floating_point())
-                    else result.detach().numpy().copy()
-                )
-
-    return Recorder()
+    return Watching()
 
 
 def rounded(torch: Any, values: Any, precision: str) -> Any:

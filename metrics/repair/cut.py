@@ -47,7 +47,7 @@ class Part:
         found = self.found()[tuple(slice(n) for n in self.right.shape)].astype(np.float64)
         right = self.right.astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
-            error = float(np.linalg.norm(found - right) / max(np.linalg.norm(right), 1e-300))
+            error = float(np.linalg.norm(found - right)) / max(float(np.linalg.norm(right)), 1e-300)
         return error if np.isfinite(error) else None
 
 
@@ -153,10 +153,14 @@ def _corner(part: Part, side: int) -> Part | None:
     inputs = {name: np.ascontiguousarray(v[:1, :, :side, :side]) for name, v in part.inputs.items()}
     whole, piece = part.found(), replace(part, inputs=inputs).found()
     rows, columns = min(whole.shape[2], piece.shape[2]), min(whole.shape[3], piece.shape[3])
-    same = np.isclose(
-        whole[:1, :, :rows, :columns], piece[:, :, :rows, :columns], rtol=1e-4, atol=1e-5,
+    near: Any = np.isclose(
+        whole[:1, :, :rows, :columns],
+        piece[:, :, :rows, :columns],
+        rtol=1e-4,
+        atol=1e-5,
         equal_nan=True,
-    ).all(axis=(0, 1))  # fmt: skip
+    )
+    same: Array = near.all(axis=(0, 1))
     size = 0
     while size < min(same.shape) and same[: size + 1, : size + 1].all():
         size += 1

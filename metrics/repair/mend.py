@@ -14,9 +14,9 @@ from portproof.convert.precision.int8 import OPERATORS
 from portproof.convert.precision.reduce import ReduceRequest, reduce
 from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
-from portproof.metrics.layerwise.compare import Comparison, Limits
-from portproof.metrics.layerwise.differences import Difference
+from portproof.metrics.layerwise.compare import Comparison
 from portproof.metrics.layerwise.graph import Layered, Tensor
+from portproof.metrics.layerwise.limits import Difference, Limits
 from portproof.metrics.layerwise.probe import Probe
 from portproof.metrics.layerwise.report import LayerReport, Repair
 from portproof.metrics.repair.lists import write_lists

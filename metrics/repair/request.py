@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from portproof.core.errors import InputError
-from portproof.metrics.dumped.folder import open_side
-from portproof.metrics.layerwise.compare import Comparison, Limits, precision_of
+from portproof.metrics.dumped.kinds import open_side
+from portproof.metrics.layerwise.compare import Comparison, precision_of
+from portproof.metrics.layerwise.limits import Limits
 from portproof.metrics.layerwise.report import LayerReport
 
 

@@ -85,7 +85,8 @@ def ladder(request: LadderRequest) -> Ladder:
     folder ``out``. What is there and up to date is not run again.
     """
     folder = Path(request.out)
-    labels, card, made = request.labels, None, []
+    labels, card = request.labels, None
+    made: list[Rung] = []
     given = [rung_of(text) for text in request.rungs]
     info = request.info
     if (Path(request.card) / FILE).is_file():

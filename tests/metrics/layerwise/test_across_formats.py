@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.metrics.dumped.folder import open_side
+from portproof.metrics.dumped.kinds import open_side
 from portproof.metrics.layerwise.compare import compare_layers
 
 from .residual import Residual, changed, polygraphy, recorded, renamed
@@ -106,7 +106,8 @@ def test_pytorch_modules_against_an_onnx_file(net: Residual, model: Path, module
     folded = {"stem": "bn", "block1.conv2": "block1.bn2", "fc": "fc"}
     assert report.first == folded.get(module, module)
     back = compare_layers(bad, net.weights, net.info, card=card)
-    assert back.faults[0].counterpart.startswith(module.split(".")[0][:5])
+    layer = {"fc": "class"}.get(module, f"/{module.replace('.', '/').replace('bn', 'conv')}/")
+    assert back.first is not None and back.first.startswith(layer)
 
 
 @pytest.mark.parametrize("leaves", [True, False])

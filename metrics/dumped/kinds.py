@@ -25,10 +25,9 @@ def open_side(path: Path, card: str | None, emulate: str | None = None) -> Layer
     if path.is_dir() or path.suffix == ".json":
         from portproof.metrics.dumped import debugger, run_results
 
-        for kind in (debugger, run_results):
-            side = kind.find(path)
-            if side is not None:
-                return side
+        dump = debugger.find(path) or run_results.find(path)
+        if dump is not None:
+            return dump
         raise InputError(
             f"'{path}' holds no layer dumps: msprobe's dump.json with dump_tensor_data, or"
             " Polygraphy's outputs (--save-outputs) in JSON, were expected"

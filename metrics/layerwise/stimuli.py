@@ -88,9 +88,10 @@ class Feeding:
         for name, array in self._chosen(given).items():
             mine = feeds[name].reshape(-1).astype(np.float64)
             other = array.reshape(-1).astype(np.float64)
-            if mine.size != other.size or np.linalg.norm(mine - other) > _SAME_INPUTS * max(
-                float(np.linalg.norm(mine)), np.finfo(np.float32).tiny
-            ):
+            if mine.size != other.size:
+                return False
+            gap, norm = float(np.linalg.norm(mine - other)), float(np.linalg.norm(mine))
+            if gap > _SAME_INPUTS * norm:
                 return False
         return True
 
