@@ -112,9 +112,7 @@ _DECODED: dict[str, tuple[str, Callable[[bytes], Image.Image]]] = {
     "grey": ("grey", lambda d: _opened(d).convert("L").convert("RGB")),
     "YCbCr taken for RGB": (
         "colour-space",
-        lambda d: Image.frombytes(
-            "RGB", _opened(d).size, _opened(d).convert("YCbCr").tobytes()
-        ),
+        lambda d: Image.frombytes("RGB", _opened(d).size, _opened(d).convert("YCbCr").tobytes()),
     ),
 }
 for _name, (_names, _decode) in _DECODED.items():
@@ -245,7 +243,7 @@ _PIXELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "min-max of each image": ("normalisation-per-image", _stretch),
     "video range made": ("video-range", lambda p: np.rint(16 + p / 255 * 219)),
     "video range taken": ("video-range", lambda p: np.clip((p - 16.0) / 219 * 255, 0, 255)),
-    "video range, not clipped": ("video-range levels", lambda p: (p - 16.0) / 219 * 255),
+    "video range, not clipped": ("video-range normalisation-constants", lambda p: (p - 16.0) / 219 * 255),
     "2 bits": ("few-bits", lambda p: p & 0xC0),
     "4 bits": ("few-bits", lambda p: p & 0xF0),
     "4 bits, middle": ("few-bits", lambda p: (p & 0xF0) | 8),
@@ -256,7 +254,7 @@ _PIXELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "brighter by 20": ("levels normalisation-constants", lambda p: p + 20.0),
     "contrast 0.7": (
         "levels normalisation-constants",
-        lambda p: (p - 128) * np.float32(0.7) + 128,
+        lambda p: (p - np.float32(128)) * np.float32(0.7) + 128,
     ),
     "gamma 2.2": ("gamma", lambda p: 255 * (p / 255) ** _GREY_GAMMA),
     "gamma 1/2.2": ("gamma", lambda p: 255 * (p / 255) ** (1 / _GREY_GAMMA)),
@@ -297,13 +295,20 @@ _NORMALISED: dict[str, tuple[str, Callable[[Kind], Callable[[Array], Array]]]] =
     ),
     "constants of another model": (
         _CONSTANTS,
-        lambda k: lambda p: (p / 255 - (HALF if k.name == "colour" else MEAN))
-        / (HALF if k.name == "colour" else STD),
+        lambda k: (
+            lambda p: (
+                (p / 255 - (HALF if k.name == "colour" else MEAN))
+                / (HALF if k.name == "colour" else STD)
+            )
+        ),
     ),
     "CIFAR's constants": (
         _CONSTANTS,
-        lambda k: lambda p: (p / 255 - np.array([0.4914, 0.4822, 0.4465]))
-        / np.array([0.2470, 0.2435, 0.2616]),
+        lambda k: (
+            lambda p: (
+                (p / 255 - np.array([0.4914, 0.4822, 0.4465])) / np.array([0.2470, 0.2435, 0.2616])
+            )
+        ),
     ),
     "constants of nobody": (
         _CONSTANTS,
@@ -343,7 +348,7 @@ fault(
 fault("values", "height and width swapped", "rotated", values(lambda s: s.transpose(0, 2, 1)))
 fault(
     "values",
-    "input of 8 bits, signed, scale 1/32",
+    "input of 8 bits, its scale a quarter",
     "input-quantised values-clipped",
     values(lambda s: np.clip(np.rint(s * 32), -128, 127) / 32 * 0.25),
 )
@@ -431,8 +436,8 @@ _OUT: dict[str, tuple[str, Callable[[Array], Array]]] = {
         "classes-order",
         lambda r: r[:, [0, 3, 2, 1, *range(4, r.shape[1])]],
     ),
-    "negated": ("outputs-negated", lambda r: -r),
-    "absolute": ("outputs-clipped outputs-changed", np.abs),
+    "negated": ("outputs-changed", lambda r: -r),
+    "absolute": ("outputs-changed", np.abs),
     "ReLU on the outputs": ("outputs-clipped", lambda r: np.maximum(r, 0)),
     "softmax over the batch": (
         "softmax-axis",
@@ -444,9 +449,7 @@ for _name, (_names, _change) in _OUT.items():
 
 
 def _headed(head: bytes, tail: bytes = b"") -> Change:
-    return setting(
-        "write", lambda k: lambda row: head + row.astype("<f4").tobytes() + tail
-    )
+    return setting("write", lambda k: lambda row: head + row.astype("<f4").tobytes() + tail)
 
 
 fault("write", "header of 8 bytes", "header", _headed(struct.pack("<ii", 1, 10)))
@@ -461,7 +464,7 @@ fault(
 )  # fmt: skip
 for _dtype in ("<f8", ">f4", "<f2", "<i4"):
     fault(
-        "write", f"written as {_dtype}", "dtype" + (" outputs-rounded" if "i" in _dtype else ""),
+        "write", f"written as {_dtype}", "results-dtype",
         setting("write", lambda k, d=_dtype: lambda row: row.astype(d).tobytes()),
     )  # fmt: skip
 

@@ -27,11 +27,10 @@ sys.path[0] = str(ROOT / "src")
 sys.path.insert(1, str(ROOT / "examples"))
 
 Array = np.ndarray
-MEAN, STD = (
-    np.array(v, np.float32) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-)
+MEAN, STD = (np.array(v, np.float32) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 HALF = np.full(3, 0.5, np.float32)
 BATCH = 16
+torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ class Kind:
 
 
 KINDS = {
-    "digits": Kind("digits", 10, 36, HALF, HALF, 8, 240),
-    "colour": Kind("colour", 20, 40, MEAN, STD, 14, 240),
+    "digits": Kind("digits", 10, 36, HALF, HALF, 8, 200),
+    "colour": Kind("colour", 20, 40, MEAN, STD, 14, 200),
 }
 
 
@@ -161,7 +160,6 @@ class World:
         from portproof.convert.export.export import export
 
         torch.manual_seed(7)
-        torch.set_num_threads(1)
         self.card.write_text(self.kind.card)
         code = (ROOT / "examples/digits/model.py").read_text()
         (self.folder / "model.py").write_text(code.replace("64, 10", f"64, {self.kind.classes}"))

@@ -42,6 +42,8 @@ _TOLD, _TELL, _REFUSE = (
     "session.record_ep_graph_assignment_info",
     "session.disable_cpu_ep_fallback",
 )
+#: Optimisation levels, the weakest first; ``--option level=none``. The last is the default.
+LEVELS = ("none", "basic", "extended", "all")
 _DTYPES = {"float": "float32", "double": "float64"}
 
 
@@ -82,7 +84,7 @@ class OrtSession:
 
 def load(model: Path, request: LoadRequest) -> OrtSession:
     """Load an ONNX file on one execution provider, with no other behind it."""
-    request.refuse_other_options("ort", ("provider",))
+    request.refuse_other_options("ort", ("provider", "level"))
     head = read_onnx(model)
     try:
         import onnxruntime
@@ -94,6 +96,7 @@ def load(model: Path, request: LoadRequest) -> OrtSession:
         _preload(onnxruntime)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.graph_optimization_level = _level(onnxruntime, request.options.get("level", LEVELS[-1]))
     if request.threads:
         options.intra_op_num_threads = request.threads
     for pool in ("intra_op", "inter_op"):
@@ -129,6 +132,14 @@ def load(model: Path, request: LoadRequest) -> OrtSession:
             f" {request.precision}; convert the file instead"
         )
     return loaded
+
+
+def _level(onnxruntime: Any, name: str) -> Any:
+    """ONNX Runtime's own name of an optimisation level."""
+    if name not in LEVELS:
+        raise InputError(f"the level is '{name}', one of {', '.join(LEVELS)} was expected")
+    spelled = {"none": "ORT_DISABLE_ALL"}.get(name, f"ORT_ENABLE_{name.upper()}")
+    return getattr(onnxruntime.GraphOptimizationLevel, spelled)
 
 
 def _preload(onnxruntime: Any) -> None:

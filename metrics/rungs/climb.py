@@ -60,7 +60,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Ruler:
-    """What rounding to a precision explains, measured on the ladder's ONNX file where it has one."""
+    """What rounding to a precision explains: measured on the ladder's ONNX file, if it has one."""
 
     model: Path | None
     samples: Sequence[Sample]

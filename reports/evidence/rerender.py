@@ -29,7 +29,7 @@ def report_files(data: RunData) -> dict[str, Check]:
     """Path in the run directory -> how to compare that file with what the directory gives."""
     files, drawn = data.files, draw(data)
     found = {files.readme(language): _readme(data, language) for language in languages()}
-    found[files.html] = _whole(files.html, lambda: html_page(data, drawn))
+    found[files.html] = _whole(files.html, lambda: html_page(data))
     found[files.junit] = _whole(files.junit, lambda: junit_xml(data))
     for name, svg in drawn.items():
         found[files.plot(name)] = _whole(files.plot(name), svg.decode)

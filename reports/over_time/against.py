@@ -134,17 +134,17 @@ def _speed(old: RunData, new: RunData, side: Side) -> Gate:
     boundaries: tuple[Boundary, ...] = ("call", "device")
     for boundary in boundaries:
         best = best_measured(then, side.label, boundary)
-        found = best and _times(then, now, side.label, best[0], boundary)
+        found = best and speed_since(then, now, side.label, best[0], boundary)
         if found:
             break
     else:
         return Gate(side.label, "speed", None, "no batch was timed in both")
-    ratio, (low, high), how = found
-    reason = f"{ratio:.3f} ({low:.3f} to {high:.3f}) times the baseline's{how}"
+    low, high = found.interval
+    reason = f"{found.ratio:.3f} ({low:.3f} to {high:.3f}) times the baseline's{found.how}"
     doubt = _no_ground(old, new, then, now)
     if doubt:
         return Gate(side.label, "speed", doubt[0], f"{reason}; {doubt[1]}")
-    return Gate(side.label, "speed", _verdict(low, high, SLOWER, AS_FAST), reason)
+    return Gate(side.label, "speed", speed_verdict(low, high), reason)
 
 
 def performance_of(data: RunData, side: Side) -> Performance | None:
@@ -153,10 +153,18 @@ def performance_of(data: RunData, side: Side) -> Performance | None:
     return data.performances.get(holder.label)
 
 
-def _times(
+class Since(NamedTuple):
+    """A speed over that of the baseline, its 95 % interval, and how it was formed."""
+
+    ratio: float
+    interval: tuple[float, float]
+    how: str
+
+
+def speed_since(
     then: Performance, now: Performance, label: str, batch: int, boundary: Boundary
-) -> tuple[float, tuple[float, float], str] | None:
-    """The speed now over that of then, its interval, and how it was formed; None without times."""
+) -> Since | None:
+    """The speed now over that of then; None without times of enough starts."""
     mine = [_starts(p, label, batch, boundary) for p in (then, now)]
     control = [_starts(p, REFERENCE, batch, boundary) for p in (then, now)]
     if not all(mine):
@@ -169,7 +177,7 @@ def _times(
             for pair in zip(mine, control, strict=True)
         ]
     ratio, interval = two_run_ratio(mine[0], mine[1])
-    return ratio, interval, how
+    return Since(ratio, interval, how)
 
 
 def _starts(performance: Performance, label: str, batch: int, boundary: Boundary) -> list[float]:
@@ -197,7 +205,9 @@ def _no_ground(
     return None
 
 
-def _verdict(low: float, high: float, slower: float, as_fast: float) -> Verdict:
+def speed_verdict(
+    low: float, high: float, slower: float = SLOWER, as_fast: float = AS_FAST
+) -> Verdict:
     """By the interval of a speed over the baseline's."""
     if high < 1 - slower:
         return Verdict.FAIL
@@ -220,7 +230,7 @@ def _step_gate(before: StepTimes, now: StepTimes) -> Gate:
         f"{ratio:.2f} ({low:.2f} to {high:.2f}) times the baseline's speed, {each:.3g} ms a sample"
         " by one worker"
     )
-    verdict = _verdict(low, high, STEP_SLOWER, STEP_AS_FAST)
+    verdict = speed_verdict(low, high, STEP_SLOWER, STEP_AS_FAST)
     return Gate("all", now.name, verdict, reason)
 
 

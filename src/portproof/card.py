@@ -79,6 +79,8 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     ``builder``, ``inputs`` and ``recipe``, which are its parts' own. ``gather`` makes its outputs:
     ``PART.NAME`` for each, or ``FILE.py:NAME``. They are judged by ``task``, as those of one are.
 
+    ``class_names``: of a classifier, in the order of its output, for reports.
+
     ``path`` is where the card was read, None for a card that was made from a builder's own data.
     """
 
@@ -97,6 +99,7 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     metric: Name | None = None
     margin: Annotated[float, msgspec.Meta(gt=0)] | None = None
     published: Published | None = None
+    class_names: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     gather: Links | str | None = None
     batches: Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1)] = (1, 4, 8, 16, 32, 64)

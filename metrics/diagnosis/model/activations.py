@@ -45,8 +45,9 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "leaky relu (0.2)": _leaky(0.2),
     "leaky relu (0.25)": _leaky(0.25),
     "elu": lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1),
-    "selu": lambda x: 1.0507009873554805
-    * np.where(x > 0, x, 1.6732632423543772 * (np.exp(np.minimum(x, 0)) - 1)),
+    "selu": lambda x: (
+        1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * (np.exp(np.minimum(x, 0)) - 1))
+    ),
     "gelu": lambda x: 0.5 * x * (1 + _erf(x / np.sqrt(2))),
     "gelu by tanh": _tanh_gelu,
     "silu": lambda x: x * _sigmoid(x),
@@ -92,7 +93,8 @@ def nodes_of(steps: Steps, source: str, output: str) -> tuple[list[Any], list[An
     """ONNX nodes and initialisers that make ``output`` of ``source``."""
     from onnx import helper, numpy_helper
 
-    nodes, constants = [], []
+    nodes: list[Any] = []
+    constants: list[Any] = []
     names = [f"{output}, step {i}" for i in range(len(steps) - 1)] + [output]
     for i, (op, inputs, attributes) in enumerate(steps):
         taken = []

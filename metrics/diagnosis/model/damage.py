@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,33 +34,61 @@ class _Flip:
     error: float
 
 
-def damages(
-    network: Network, samples: Array, port: Rows, plain: Rows, measure: Measure, until: float
-) -> Iterator[Changed]:
+@dataclass(frozen=True)
+class Seen:
+    """Samples, what the port and the reference answer to them, and what makes rows comparable."""
+
+    samples: Array
+    port: Rows
+    plain: Rows
+    measure: Measure
+
+
+def damages(network: Network, seen: Seen, until: float) -> Iterator[Changed]:
     """Models with one bit flipped that come near to the port; nothing is tried after ``until``
     (of :func:`time.monotonic`).
     """
-    few, rows = samples[:_SAMPLES], port[:_SAMPLES]
+    seen = replace(seen, port=seen.port[:_SAMPLES], plain=seen.plain[:_SAMPLES])
+    before = float(unlikeness(seen.port, seen.plain).mean())
     for layer in reversed(network.layers):
         if time.monotonic() > until:
             return
-        made = network.values(few, [layer.output, layer.source])
-        output, source = made[layer.output], made[layer.source]
-        weight = _channel_first(network, layer)
-        if len(output) != len(few) or len(weight) != output.shape[layer.axis]:
+        tail = _tail(network, layer, seen.samples[:_SAMPLES])
+        if tail is None:
             continue
-        answer = network.after(layer.output, few)
         near: list[tuple[float, _Flip]] = []
-        for channel in _pointing(output, layer, answer, rows, plain[:_SAMPLES], measure):
+        for channel in _pointing(tail, seen):
             if time.monotonic() > until:
                 break
-            shifted = _inputs(network, layer, source, channel, output)
-            near += _tried(output, layer, shifted, weight, channel, answer, rows, measure)
+            near += _tried(tail, channel, seen)
         near.sort(key=lambda n: n[0])
-        before = float(unlikeness(rows, plain[:_SAMPLES]).mean())
         for left, flip in near[:_BEST]:
             if left <= _PROMISING * before:
                 yield _changed(network, layer, flip)
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """A layer with its values for the samples, its weights (channels, numbers of one), and what the
+    model answers when its output is given.
+    """
+
+    network: Network
+    layer: Layer
+    output: Array
+    source: Array
+    weight: Array
+    answer: Callable[[Array], Rows]
+
+
+def _tail(network: Network, layer: Layer, samples: Array) -> _Tail | None:
+    """None where the batch axis is folded into another, or channels are not where expected."""
+    made = network.values(samples, [layer.output, layer.source])
+    output, weight = made[layer.output], _channel_first(network, layer)
+    if len(output) != len(samples) or len(weight) != output.shape[layer.axis]:
+        return None
+    answer = network.after(layer.output, samples)
+    return _Tail(network, layer, output, made[layer.source], weight, answer)
 
 
 def _channel_first(network: Network, layer: Layer) -> Array:
@@ -85,27 +113,20 @@ def _numbers(network: Network, layer: Layer, name: str, default: list[int]) -> l
     return found[0] if found else default
 
 
-def _pointing(
-    output: Array,
-    layer: Layer,
-    answer: Callable[[Array], Rows],
-    port: Rows,
-    plain: Rows,
-    measure: Measure,
-) -> list[int]:
+def _pointing(tail: _Tail, seen: Seen) -> list[int]:
     """The channels whose changes change the answers in the direction of the port's difference."""
+    output, layer = tail.output, tail.layer
     count = output.shape[layer.axis]
     scale = float(output.std()) or 1.0
-    wanted = _unit((port - plain).ravel())
+    wanted = _unit((seen.port - seen.plain).ravel())
     points = np.zeros(count)
     for channels in np.array_split(np.arange(count), max(1, count // _TOGETHER + 1)):
         for shift in (scale, -scale, 10 * scale):
             made = np.repeat(output[None], len(channels), axis=0)
             for i, channel in enumerate(channels):
                 _channel(made[i], layer, int(channel))[...] += shift
-            rows = answer(made)
-            for i, channel in enumerate(channels):
-                effect = _unit((measure(rows[i]) - plain).ravel())
+            for channel, rows in zip(channels, tail.answer(made), strict=True):
+                effect = _unit((seen.measure(rows) - seen.plain).ravel())
                 points[channel] = max(points[channel], abs(float(effect @ wanted)))
     return [int(c) for c in np.argsort(-points)[:_CHANNELS]]
 
@@ -121,8 +142,9 @@ def _channel(output: Array, layer: Layer, channel: int) -> Array:
     return output[:, channel] if layer.axis == 1 else output[..., channel]
 
 
-def _inputs(network: Network, layer: Layer, source: Array, channel: int, output: Array) -> Array:
+def _inputs(tail: _Tail, channel: int) -> Array:
     """What each weight of a channel is multiplied with, (weights, samples, ...)."""
+    network, layer, source, output = tail.network, tail.layer, tail.source, tail.output
     if layer.op != "Conv":
         return np.moveaxis(source, -1, 0)
     weight = network.weights[layer.weight]
@@ -132,9 +154,7 @@ def _inputs(network: Network, layer: Layer, source: Array, channel: int, output:
     spread = _numbers(network, layer, "dilations", [1] * len(kernel))
     pads = _numbers(network, layer, "pads", [0] * 2 * len(kernel))
     half = len(kernel)
-    padded = np.pad(
-        source, [(0, 0), (0, 0), *((pads[i], pads[half + i]) for i in range(half))]
-    )
+    padded = np.pad(source, [(0, 0), (0, 0), *((pads[i], pads[half + i]) for i in range(half))])
     first = (channel // max(1, len(weight) // group)) * weight.shape[1]
     shifted = []
     for i in range(weight.shape[1]):
@@ -147,30 +167,20 @@ def _inputs(network: Network, layer: Layer, source: Array, channel: int, output:
     return np.stack(shifted)
 
 
-def _tried(
-    output: Array,
-    layer: Layer,
-    shifted: Array,
-    weight: Array,
-    channel: int,
-    answer: Callable[[Array], Rows],
-    port: Rows,
-    measure: Measure,
-) -> list[tuple[float, _Flip]]:
-    """What every flipped bit of a channel leaves of the difference."""
+def _tried(tail: _Tail, channel: int, seen: Seen) -> list[tuple[float, _Flip]]:
+    """What every flipped bit of a channel leaves of the difference, the best few."""
+    weight, shifted = tail.weight, _inputs(tail, channel)
     flips = [f for i in range(weight.shape[1]) for f in _flips(weight, channel, i)]
     near = []
     for first in range(0, len(flips), _TOGETHER):
         part = flips[first : first + _TOGETHER]
-        made = np.repeat(output[None], len(part), axis=0)
+        made = np.repeat(tail.output[None], len(part), axis=0)
         with np.errstate(all="ignore"):
             for i, flip in enumerate(part):
-                _channel(made[i], layer, channel)[...] += np.float32(flip.error) * shifted[
-                    flip.place[1]
-                ]
-            rows = answer(made)
-            for flip, row in zip(part, rows, strict=True):
-                left = float(unlikeness(port, measure(row)).mean())
+                added = np.float32(flip.error) * shifted[flip.place[1]]
+                _channel(made[i], tail.layer, channel)[...] += added
+            for flip, row in zip(part, tail.answer(made), strict=True):
+                left = float(unlikeness(seen.port, seen.measure(row)).mean())
                 near.append((left if np.isfinite(left) else 2.0, flip))
     near.sort(key=lambda n: n[0])
     return near[:_BEST]
@@ -196,9 +206,7 @@ def _changed(network: Network, layer: Layer, flip: _Flip) -> Changed:
     turned = _channel_first(network, layer).copy()
     before = float(turned[flip.place])
     turned[flip.place] = np.float32(before + flip.error)
-    gemm = layer.op == "MatMul" or (
-        layer.op == "Gemm" and not _number(network, layer, "transB", 0)
-    )
+    gemm = layer.op == "MatMul" or (layer.op == "Gemm" and not _number(network, layer, "transB", 0))
     whole = np.ascontiguousarray(turned.T) if gemm else turned.reshape(shape)
 
     def run(samples: Array) -> Rows:

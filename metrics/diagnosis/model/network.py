@@ -57,9 +57,7 @@ class Network:
             raise InputError(f"'{path}' is too large for trying changes inside it")
         self.model = load_onnx(path)
         graph = self.model.graph
-        self.weights: dict[str, Array] = {
-            t.name: self._array(t) for t in graph.initializer
-        }
+        self.weights: dict[str, Array] = {t.name: self._array(t) for t in graph.initializer}
         inputs = [i for i in graph.input if i.name not in self.weights]
         if len(inputs) != 1:
             raise InputError(f"'{path}' has {len(inputs)} inputs, one was expected")
@@ -121,7 +119,8 @@ class Network:
             elif node.op_type in gated:
                 source = node.input[0]
                 product = [
-                    j for j, n in enumerate(nodes)
+                    j
+                    for j, n in enumerate(nodes)
                     if n.op_type == "Mul" and {*n.input} == {source, node.output[0]}
                 ]
                 if product:
@@ -210,9 +209,7 @@ class Network:
         def answers(variants: Array) -> Rows:
             feeds = {name: variants.reshape(-1, *variants.shape[2:])}
             if self.input in reads:
-                feeds[self.input] = np.tile(
-                    samples, (len(variants), *[1] * (samples.ndim - 1))
-                )
+                feeds[self.input] = np.tile(samples, (len(variants), *[1] * (samples.ndim - 1)))
             made = self._parts(session, feeds, [self.output], _TOGETHER)[0]
             return made.reshape(*variants.shape[:2], -1).astype(np.float64)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def normalisations_of(card: str, weights: Path, batches: list[int]) -> Iterator[
         words = f"batch normalisation by the statistics of batches of {batch}"
         yield Changed("bn-batch", words, _run(net, lambda norm: norm.train()), batch)
     for fault, (name, value, said) in _PARTS.items():
-        run = _run(net, lambda norm, n=name, v=value: getattr(norm, n).data.fill_(v))
+        run = _run(net, partial(_filled, name=name, value=value))
         yield Changed(fault, f"batch normalisation without its {said}", run)
     run = _run(net, lambda norm: norm.reset_running_stats())
     yield Changed("bn-mean", "batch normalisation without its means and variances", run)
@@ -41,6 +42,10 @@ def normalisations_of(card: str, weights: Path, batches: list[int]) -> Iterator[
 
 def _norms(net: Any) -> list[Any]:
     return [m for m in net.modules() if getattr(m, "running_mean", None) is not None]
+
+
+def _filled(norm: Any, name: str, value: float) -> None:
+    getattr(norm, name).data.fill_(value)
 
 
 def _run(net: Any, change: Callable[[Any], object]) -> Callable[[Array], Rows]:

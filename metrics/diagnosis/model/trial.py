@@ -1,4 +1,4 @@
-"""Trying what may be wrong inside a model: which change of the reference gives the port's outputs."""
+"""What may be wrong inside a model: which change of the reference gives the port's outputs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from portproof.core.errors import InputError, ToolError
 from portproof.metrics.diagnosis.likeness import Rows, unlikeness
 from portproof.metrics.diagnosis.model import changes
 from portproof.metrics.diagnosis.model.changes import Changed, Variant
-from portproof.metrics.diagnosis.model.damage import damages
+from portproof.metrics.diagnosis.model.damage import Seen, damages
 from portproof.metrics.diagnosis.model.network import Array, Bend, Layer, Network, network_of
+from portproof.metrics.diagnosis.model.operators import operators
 
 #: Single layers are tried on so few samples, batch normalisation on so many, for so long at most.
-_FEW, _BATCHES, _SECONDS = 4, 64, 40.0
+_FEW, _BATCHES, _SECONDS, _DAMAGE_SECONDS = 4, 64, 30.0, 15.0
 #: What folded batch normalisation is made of is known in part only: so little must be left of it.
 _FOLDED = 0.2
 #: An explanation that leaves so little ends the search.
@@ -42,30 +43,39 @@ class Trial:
 
     reference: Path
     card: str
-    samples: Array
+    make: Callable[[], Array]
     port: Rows
     plain: Rows
     measure: Callable[[Rows], Rows]
     neighbours: int
     network: Network | None = None
+    samples: Array = field(default_factory=lambda: np.zeros(0))
     tried: list[Tried] = field(default_factory=list)
 
     def all(self) -> list[Tried]:
-        """Everything that there was time for, best first. Nothing if the model cannot be taken
-        apart, which is said.
+        """Everything but single weights that there was time for, best first. Nothing if the model
+        cannot be taken apart, which is said.
         """
-        self._began = time.monotonic()
+        self._until = time.monotonic() + _SECONDS
         try:
-            self.network = network_of(self.reference, self.card)
-            for step in (self._whole, self._places, self._damaged):
-                step()
-                if self._best() <= _ENOUGH or self._late():
-                    break
-                if self.tried and self._likeliest().changed.fault.startswith("bn-"):
-                    break
+            self.network, self.samples = network_of(self.reference, self.card), self.make()
+            self._whole()
+            if self._best() > _ENOUGH and not self._likeliest().changed.fault.startswith("bn-"):
+                self._places()
         except (InputError, ToolError) as error:
             progress.warn(f"not tried: faults inside the model; {error}")
         return sorted(self.tried, key=lambda t: t.left)
+
+    def damaged(self) -> list[Tried]:
+        """One number among the weights that is another, after :meth:`all`."""
+        if self.network is None:
+            return []
+        before, few = len(self.tried), min(2 * _FEW, len(self.samples))
+        until = time.monotonic() + _DAMAGE_SECONDS
+        seen = Seen(self.samples[:few], self.port[:few], self.plain[:few], self.measure)
+        for changed in damages(self.network, seen, until):
+            self._add(changed, few)
+        return sorted(self.tried[before:], key=lambda t: t.left)
 
     def _best(self) -> float:
         return min((t.left for t in self.tried), default=1.0)
@@ -75,7 +85,7 @@ class Trial:
         return best if best.left <= _FOLDED else Tried(Changed("", "", lambda s: s), 1.0)
 
     def _late(self) -> bool:
-        late = time.monotonic() - self._began > _SECONDS
+        late = time.monotonic() > self._until
         if late:
             progress.say("diagnose: layers were tried in part: it took too long")
         return late
@@ -107,7 +117,7 @@ class Trial:
             normal = normalisations_of(self.card, self.reference, list(_SIZES))
         for changed in normal if network.batch is None else ():
             self._add(changed, many)
-        for changed in (*changes.everywhere(network), *changes.operators(network)):
+        for changed in (*changes.everywhere(network), *operators(network)):
             if self._late():
                 return
             self._add(changed, 2 * _FEW)
@@ -193,17 +203,7 @@ class Trial:
 
         def run(samples: Array) -> Rows:
             values = variant.make(network.values(samples, [reads])[reads])
-            return network.after(name, samples)(np.asarray(values, np.float32)[None])[0]
+            made = network.after(name, samples)(np.asarray(values, np.float32)[None])
+            return np.asarray(made[0], np.float64)
 
         return run
-
-    def _damaged(self) -> None:
-        """One number among the weights that is another."""
-        assert self.network is not None
-        few = min(2 * _FEW, len(self.samples))
-        late = self._began + _SECONDS
-        for changed in damages(
-            self.network, self.samples[:few], self.port[:few], self.plain[:few], self.measure, late
-        ):
-            self._add(changed, few)
-

@@ -219,7 +219,7 @@ class RunDir:
         all in ``logs``.
         """
         folder = "against" if step == "against" else "logs"
-        return f"{folder}/{step.replace(' ', '_')}.log"
+        return f"{folder}/{step.replace(' ', '_').replace('/', '_')}.log"
 
 
 class PartDir(RunDir):

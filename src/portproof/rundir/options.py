@@ -115,7 +115,7 @@ def _settings(options: argparse.Namespace, run_dir: Path) -> Settings:
     if options.images and not (own.get("encoded") and os.path.isfile(options.images)):
         existing_folder(options.images, "--images")
     if own.get("parts"):
-        existing_folder(options.weights, "--weights: the folder with those of the parts,")
+        existing_folder(options.weights, "--weights (those of the parts, a file each)")
     if own.get("task", CLASSIFICATION) == CLASSIFICATION or not os.path.isdir(options.labels):
         existing_file(options.labels, "--labels")
     return Settings(**own | given | common)

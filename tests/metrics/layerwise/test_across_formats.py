@@ -13,6 +13,7 @@ import pytest
 from portproof.core.errors import InputError
 from portproof.metrics.dumped.folder import open_side
 from portproof.metrics.layerwise.compare import compare_layers
+
 from .residual import Residual, changed, polygraphy, recorded, renamed
 
 torch = pytest.importorskip("torch")

@@ -71,17 +71,20 @@ def _settings(run: RunDir, card: Card, part: Part) -> Settings:
 
 
 def steps(run: RunDir, workers: int | None) -> Iterator[Step]:
-    """The steps of a port of several models, after the demonstration's own."""
-    parts, reference = parts_of(run), dict[str, Place]()
+    """The steps of a port of several models, after the demonstration's own. What needs no device
+    comes first, since a host without one begins a port that another one ends.
+    """
+    parts, reference, eager = parts_of(run), dict[str, Place](), Side(REFERENCE)
     for part, files in parts:
-        yield from _named(part, _alone(run, part, files, reference, workers))
-    sides = [Side(REFERENCE), *run.compared]
-    for side in sides:
-        fed = reference if side.target is None else dict[str, Place]()
-        for part, files in parts if side.target else ():
+        yield from _named(part, _reference(run, part, files, reference, workers))
+    yield from _whole(run, eager, reference)
+    for part, files in parts:
+        yield from _named(part, _alone(files))
+    for side in run.compared:
+        fed = dict[str, Place]()
+        for part, files in parts:
             yield from _named(part, _fed(run, part, files, side, fed))
-        yield _gather(run, side, fed)
-        yield from plan.measured(run, side, run.accuracy_batch)
+        yield from _whole(run, side, fed)
     for target in run.targets:
         yield plan.task_of(run).compare(run, run.sides_of(target)[0])
         for part, files in parts:
@@ -96,10 +99,10 @@ def _named(part: Part, steps: Iterator[Step]) -> Iterator[Step]:
         yield replace(step, name=f"{part.name} {step.name}")
 
 
-def _alone(
+def _reference(
     run: RunDir, part: Part, files: PartDir, reference: dict[str, Place], workers: int | None
 ) -> Iterator[Step]:
-    """The part as a model of its own, on the reference's samples."""
+    """The part's ONNX file, its samples, and what the reference answers to them."""
     eager, batch = Side(REFERENCE), files.accuracy_batch
     if part.feeds is None:
         yield from plan.prepared(files, workers)
@@ -110,9 +113,19 @@ def _alone(
         yield replace(_feed(run, part, files, reference), name="samples", portable=True)
     yield plan.infer(files, eager, files.settings.weights, batch, backend=REFERENCE)
     reference.setdefault(part.name, Place(files.info, files.result(eager, batch)))
+
+
+def _alone(files: PartDir) -> Iterator[Step]:
+    """The part on each target as a model of its own, on the reference's samples."""
     for target in files.targets:
         yield from vendor_of(target).steps(files, target)
         yield plan.task_of(files).compare(files, files.sides_of(target)[0])
+
+
+def _whole(run: RunDir, side: Side, places: Mapping[str, Place]) -> Iterator[Step]:
+    """What the parts of a side make together, and its figures."""
+    yield _gather(run, side, places)
+    yield from plan.measured(run, side, run.accuracy_batch)
 
 
 def _fed(
@@ -142,7 +155,7 @@ def _inference(fed: FedDir, side: Side, batch: int) -> Step:
     if side.target is None:
         return plan.infer(fed, side, fed.settings.weights, batch, backend=REFERENCE)
     result = (fed.result(side, batch),)
-    planned = vendor_of(side.target).steps(fed, side.target)
+    planned: Iterator[Step] = vendor_of(side.target).steps(fed, side.target)
     return next(step for step in planned if step.makes == result)
 
 

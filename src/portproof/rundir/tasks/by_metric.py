@@ -4,6 +4,7 @@ paired comparison of what every sample adds to them.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from portproof.rundir.parts import several
 from portproof.rundir.parts.part_outputs import verdict_text
 from portproof.rundir.plan import paired
 from portproof.rundir.step import Step, words
+from portproof.rundir.tasks.classification import card_of
 from portproof.verdict import Verdict
 
 
@@ -28,8 +30,30 @@ def begin(run: RunDir) -> Iterator[str]:
         )
     if run.settings.parts:
         several.check(run)
+    _check_margin(run)
     if run.settings.margin_pp is None:
         yield f"{run.settings.task} is judged by the card's margin, or by 1 point of a share"
+
+
+def _check_margin(run: RunDir) -> None:
+    """Refuse a margin that the judged figure cannot have, and none where no loss is usual."""
+    card = card_of(run)
+    if card is None:
+        return
+    tasks = importlib.import_module("portproof.metrics.tasks")
+    figure = tasks.figure_of(tasks.load_task(run.settings.task), card.metric)
+    if figure.is_share:
+        return
+    if run.settings.margin_pp is not None:
+        raise InputError(
+            f"--margin-pp is in points of a share, and {figure.name} is in {figure.unit}: leave it"
+            f" out, and say the loss that is allowed in the card ('margin', in {figure.unit})"
+        )
+    if card.margin is None:
+        raise InputError(
+            f"{figure.name} is in {figure.unit} and no loss of it is usually allowed: say it in the"
+            f" card '{card.name}' ('margin')"
+        )
 
 
 def measure(run: RunDir, side: Side, batch: int) -> Iterator[Step]:

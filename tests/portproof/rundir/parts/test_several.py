@@ -51,6 +51,18 @@ def test_every_step_reads_what_an_earlier_one_made(
     assert {"eager/bs4/result", *(f"{s.label}/bs4/result" for s in run.compared)} <= made
 
 
+@pytest.mark.parametrize("name", ["dates", "reader"])
+def test_what_needs_torch_comes_before_what_needs_the_device(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop with torch begins the port, and the device's host without torch ends it."""
+    monkeypatch.setattr("portproof.rundir.plan.sample_size", lambda prep: (64, 64))
+    plan = list(steps(RunDir(tmp_path, settings_of(name, targets=("310p",)))))
+    first = next(at for at, step in enumerate(plan) if step.needs)
+    assert "eager/bs4/result.json" in {name for step in plan[:first] for name in step.makes}
+    assert not [step.name for step in plan[first:] if "torch" in step.imports]
+
+
 def test_the_parts_of_a_device_run_on_what_the_device_answered(tmp_path: Path) -> None:
     run = RunDir(tmp_path, settings_of("dates", targets=("310p",)))
     by_name = {step.name: step for step in steps(run)}

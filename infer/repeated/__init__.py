@@ -1,0 +1,1 @@
+"""One model built several times: do answers, speed and verdict depend on the build?"""
