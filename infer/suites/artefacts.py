@@ -23,6 +23,7 @@ from portproof.core.files import (
     write_text,
 )
 from portproof.infer.runtimes.model_files import builder_packages, card_files
+from portproof.infer.suites.isolation import in_own_process
 from portproof.infer.suites.suite_file import Suite, SuiteModel, SuiteSubject
 from portproof.infer.timing.processes.feed import Feeding
 from portproof.infer.timing.subject import Subject
@@ -151,7 +152,8 @@ class Artefacts:
 
         path = self.folder / f"model_{precision}.onnx"
         samples = self.samples(CALIBRATION_SAMPLES)
-        reduce(ReduceRequest(self.onnx(), path, precision, samples))
+        # Runtimes have crashed on unusual graphs while they calibrated.
+        in_own_process(reduce, ReduceRequest(self.onnx(), path, precision, samples))
         return path
 
     def _engine(self, wanted: SuiteSubject, batches: tuple[int, ...]) -> Path:

@@ -27,6 +27,7 @@ from portproof.proof.sidecar import proof_of, versions_of
 
 T = TypeVar("T")
 
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 #: One call is enough to see whether a subject runs at all.
 _ONE_CALL = Plan(blocks=1, iterations=1, warmup=1)
 
@@ -194,10 +195,12 @@ def _comparison(onnx_file: Path) -> str | None:
 
 
 def _parameters(folder: Path, made: Artefacts) -> int | None:
-    """How many numbers the weights file holds; None when the suite made none."""
+    """How many trained numbers the weights file holds, without the statistics of batch
+    normalisation; None when the suite made none.
+    """
     if not (folder / "weights.pth").is_file():
         return None
     import torch
 
     state = torch.load(folder / "weights.pth", weights_only=True, mmap=True)
-    return sum(int(tensor.numel()) for tensor in state.values())
+    return sum(int(t.numel()) for name, t in state.items() if not name.endswith(_STATISTICS))
