@@ -32,7 +32,7 @@ from portproof.infer.timing.job import bench
 from portproof.measurement import Performance
 from portproof.metrics.paired.compare import compare
 from portproof.outcome import Outcomes, write_outcomes
-from portproof.reports.over_time.against import speed_since, speed_verdict
+from portproof.reports.over_time.against import speed_since, verdict_since
 
 SAMPLES, LOST, CLASSES = 2000, 10, 10
 
@@ -49,7 +49,7 @@ def timed(kind: str, model: str, then: Performance) -> dict[str, Any]:
     found = speed_since(then, now, "port", 1, "call")
     assert found is not None
     loads = [m.counters.get("other_cpu_fraction") or 0.0 for m in now.measurements]
-    verdict = speed_verdict(*found.interval)
+    verdict = verdict_since(*found.interval)
     return {
         "kind": kind,
         "ratio": found.ratio,

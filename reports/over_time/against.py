@@ -144,7 +144,7 @@ def _speed(old: RunData, new: RunData, side: Side) -> Gate:
     doubt = _no_ground(old, new, then, now)
     if doubt:
         return Gate(side.label, "speed", doubt[0], f"{reason}; {doubt[1]}")
-    return Gate(side.label, "speed", speed_verdict(low, high), reason)
+    return Gate(side.label, "speed", verdict_since(low, high), reason)
 
 
 def performance_of(data: RunData, side: Side) -> Performance | None:
@@ -205,7 +205,7 @@ def _no_ground(
     return None
 
 
-def speed_verdict(
+def verdict_since(
     low: float, high: float, slower: float = SLOWER, as_fast: float = AS_FAST
 ) -> Verdict:
     """By the interval of a speed over the baseline's."""
@@ -230,7 +230,7 @@ def _step_gate(before: StepTimes, now: StepTimes) -> Gate:
         f"{ratio:.2f} ({low:.2f} to {high:.2f}) times the baseline's speed, {each:.3g} ms a sample"
         " by one worker"
     )
-    verdict = speed_verdict(low, high, STEP_SLOWER, STEP_AS_FAST)
+    verdict = verdict_since(low, high, STEP_SLOWER, STEP_AS_FAST)
     return Gate("all", now.name, verdict, reason)
 
 

@@ -17,7 +17,7 @@ import msgspec
 import portproof
 from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError
-from portproof.core.files import write_bytes
+from portproof.core.files import flush_to_disk, write_bytes
 from portproof.core.jsonfile import read_record
 from portproof.proof.lineage import sidecars_in
 from portproof.reports.over_time.repeated_times import StepTimes, time_steps
@@ -66,6 +66,7 @@ def freeze(run_dir: Path, out: Path) -> Baseline:
             steps=time_steps(data),
         )
         write_bytes(draft / FILE, msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
+        flush_to_disk()
         draft.rename(out)
     return baseline
 

@@ -13,9 +13,8 @@ import msgspec
 
 import portproof
 from portproof.core import progress
-from portproof.core.drafts import draft_file
 from portproof.core.errors import InputError, MissingPackageError
-from portproof.core.files import sha256_of
+from portproof.core.files import atomic_writer, sha256_of
 from portproof.manifest import sample_id
 from portproof.proof.lineage import Stage, read_stages
 from portproof.reports.evidence.draw import draw, seed_of
@@ -70,18 +69,17 @@ def pack(
         )
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
         signature = msgspec.json.encode(sign(signer, text)) if signer else b"null"
-        with draft_file(out) as (file, draft):
-            with (
-                _compressed(file) as stream,
-                tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT) as archive,
-            ):
-                _add(archive, MANIFEST, len(text), io.BytesIO(text))
-                _add(archive, SIGNATURE, len(signature), io.BytesIO(signature))
-                for member in members:
-                    with (run_dir / member.path).open("rb") as source:
-                        _add(archive, member.path, member.size, source)
-                    meter.advance()
-            draft.rename(out)
+        with (
+            atomic_writer(out) as file,
+            _compressed(file) as stream,
+            tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT) as archive,
+        ):
+            _add(archive, MANIFEST, len(text), io.BytesIO(text))
+            _add(archive, SIGNATURE, len(signature), io.BytesIO(signature))
+            for member in members:
+                with (run_dir / member.path).open("rb") as source:
+                    _add(archive, member.path, member.size, source)
+                meter.advance()
     return manifest
 
 

@@ -68,7 +68,17 @@ def _cross(data: RunData) -> dict[str, Any]:
     """The comparison table that ``portproof table`` wrote, as data; empty if it is not there."""
     path = data.root / f"{data.files.table}.json"
     content: Any = json_in(path.read_bytes()) if path.is_file() else {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    known = {f.id: f for f in figures_of(data)}
+    holders = {data.perf_file(label): label for label in data.performances}
+    for row in content.get("rows", []):
+        for label, cell in row["cells"].items():
+            if cell and cell["source"] in holders:
+                where = f"{label}/bs{row['batch']}/{cell['boundary']}"
+                name = f"{holders[cell['source']]}/perf/{where}/rate"
+                cell["figure"] = name if name in known else None
+    return content
 
 
 def sources_of(data: RunData) -> dict[str, tuple[int | None, str]]:

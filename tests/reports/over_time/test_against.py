@@ -18,7 +18,7 @@ from portproof.infer.timing.speed_ratio import two_run_ratio
 from portproof.measurement import Measurement, read_performance, write_performance
 from portproof.outcome import read_outcomes, write_outcomes
 from portproof.reports.over_time import against
-from portproof.reports.over_time.against import judge_against, speed_verdict
+from portproof.reports.over_time.against import judge_against, verdict_since
 from portproof.reports.over_time.against_record import write_judged
 from portproof.reports.over_time.freeze import freeze, read_baseline
 from portproof.reports.over_time.history import as_markdown, history_of
@@ -215,9 +215,9 @@ def test_two_run_intervals_hold_the_truth_as_often_as_they_claim() -> None:
 
 
 def test_the_verdict_of_an_interval() -> None:
-    assert speed_verdict(0.95, 0.985, 0.01, 0.03) is Verdict.FAIL
-    assert speed_verdict(0.95, 0.995, 0.01, 0.03) is Verdict.UNDECIDED
-    assert speed_verdict(0.98, 1.01, 0.01, 0.03) is Verdict.PASS
+    assert verdict_since(0.95, 0.985, 0.01, 0.03) is Verdict.FAIL
+    assert verdict_since(0.95, 0.995, 0.01, 0.03) is Verdict.UNDECIDED
+    assert verdict_since(0.98, 1.01, 0.01, 0.03) is Verdict.PASS
 
 
 def test_history_goes_from_the_oldest_to_the_newest(
