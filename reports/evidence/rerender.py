@@ -13,12 +13,12 @@ from portproof.reports.cross_device.assemble import FORMATS, columns
 from portproof.reports.cross_device.populate import build
 from portproof.reports.cross_device.table import Table
 from portproof.reports.evidence.findings import Finding, changed
+from portproof.reports.page.html_page import html_page
 from portproof.reports.port.blocks import blocks_in
 from portproof.reports.port.data import RunData
 from portproof.reports.port.document import render
 from portproof.reports.port.junit import junit_xml
 from portproof.reports.port.languages import languages
-from portproof.reports.port.page import html_page
 from portproof.reports.port.write import draw, plots_beside
 from portproof.rundir.plan import table_boundary, table_columns, table_over
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from portproof.core.files import read_text, write_bytes, write_text
 from portproof.core.jsonfile import one_record_a_line
+from portproof.reports.page.flips import write_flips
+from portproof.reports.page.html_page import html_page
 from portproof.reports.port.blocks import updated
 from portproof.reports.port.data import RunData, card_file, read_run
 from portproof.reports.port.document import render
-from portproof.reports.port.flips import write_flips
 from portproof.reports.port.junit import junit_xml
 from portproof.reports.port.languages import languages
-from portproof.reports.port.page import html_page
 from portproof.reports.port.plots import plots_of, svg_of
 from portproof.reports.port.seal import report_of
 

@@ -426,7 +426,9 @@ def test_json_and_exit_codes(base: Path, tmp_path: Path, stage: Callable[..., An
     assert "no port.yaml" in nothing.stderr
 
 
-def test_a_figure_that_the_run_directory_does_not_give_is_found(ported: Path, tmp_path: Path) -> None:
+def test_a_figure_that_the_run_directory_does_not_give_is_found(
+    ported: Path, tmp_path: Path
+) -> None:
     copy = Path(shutil.copytree(ported, tmp_path / "run"))
     path = copy / "report/report.json"
     report = json.loads(path.read_text())

@@ -15,11 +15,11 @@ from typing import Any
 from portproof.core.files import sha256_of
 from portproof.core.jsonfile import json_in
 from portproof.measurement import BOUNDARIES, Measurement, Performance
-from portproof.reports.port.charts import Box, Point, box_chart, line_chart
+from portproof.reports.page.charts import Box, Point, box_chart, line_chart
+from portproof.reports.page.flips import class_rows, flip_rows
 from portproof.reports.port.data import RunData
 from portproof.reports.port.document import render_html, words_of
 from portproof.reports.port.figures import ReportFigure, figures_of
-from portproof.reports.port.flips import class_rows, flip_rows
 from portproof.reports.port.languages import TEMPLATES, languages
 from portproof.reports.port.plots import boundary_of, quantiles
 from portproof.reports.port.rounding import rate

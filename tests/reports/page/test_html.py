@@ -19,11 +19,11 @@ import pytest
 
 from portproof.metrics.paired.compare import compare
 from portproof.outcome import read_outcomes, write_outcomes
+from portproof.reports.page.flips import class_rows, write_flips
+from portproof.reports.page.html_page import html_page, sources_of
 from portproof.reports.port.data import read_run
 from portproof.reports.port.document import words_of
 from portproof.reports.port.figures import figures_of
-from portproof.reports.port.flips import class_rows, write_flips
-from portproof.reports.port.page import html_page, sources_of
 from portproof.reports.port.sentences import translated
 
 
