@@ -21,6 +21,8 @@ from portproof.rundir.parts import several
 from portproof.rundir.parts.sums import PartTime, sums
 from portproof.rundir.plan import steps
 from portproof.rundir.settings import Settings
+from portproof.rundir.tasks import by_metric
+from portproof.verdict import Verdict
 
 ROOT = Path(__file__).parents[4]
 
@@ -79,6 +81,31 @@ def test_a_loop_needs_the_model_in_this_process(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the part 'decoder' runs in a loop"):
         several.check(run)
     several.check(RunDir(tmp_path, settings_of("reader", targets=("310p",), runner="ais_bench")))
+
+
+def test_the_gate_names_the_part_at_fault(tmp_path: Path) -> None:
+    run = RunDir(tmp_path, settings_of("dates"))
+    whole = {
+        "verdict": "FAIL", "metric": "exact_match", "unit": "1", "reference_value": 0.9,
+        "port_value": 0.5, "samples": 800, "difference": -0.4, "gate_bound": 0.43, "margin": 0.01,
+        "doubt": None, "samples_needed": None,
+    }  # fmt: skip
+    (tmp_path / "compare.json").write_text(json.dumps(whole))
+    sound = {"verdict": "PASS", "name": "memory", "reason": "under"}
+    broken = {"verdict": "FAIL", "name": "scores", "reason": "200 times the rounding"}
+    for part, output in (("encoder", sound), ("decoder", broken)):
+        path = tmp_path / "parts" / part / "ort/compare.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"verdict": output["verdict"], "outputs": [output]}))
+    gate = by_metric.gate(run, run.compared[0])
+    assert gate.verdict is Verdict.FAIL
+    assert gate.reason.endswith(
+        "the outputs of each part alone: encoder PASS; decoder FAIL (output scores: 200 times the"
+        " rounding)"
+    )
+    whole |= {"verdict": "UNDECIDED", "samples_needed": 1300}
+    (tmp_path / "compare.json").write_text(json.dumps(whole))
+    assert "about 1300 samples would decide" in by_metric.gate(run, run.compared[0]).reason
 
 
 def timed(port_s: float, eager_s: float, low: float, high: float) -> Performance:
