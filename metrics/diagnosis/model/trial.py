@@ -29,10 +29,13 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass(frozen=True)
 class Tried:
-    """A change and the share of the difference that it leaves."""
+    """A change, the share of the difference that it leaves, and how unlike the reference's it makes
+    the answers.
+    """
 
     changed: Changed
     left: float
+    moved: float = 0.0
 
 
 @dataclass
@@ -65,6 +68,16 @@ class Trial:
         except (InputError, ToolError) as error:
             progress.warn(f"not tried: faults inside the model; {error}")
         return sorted(self.tried, key=lambda t: t.left)
+
+    def first(self) -> list[Tried]:
+        """The first layer alone, which may be scaled in the place of its input."""
+        try:
+            self.network, self.samples = network_of(self.reference, self.card), self.make()
+            for layer in self.network.layers[:1]:
+                self._layer(layer, self.samples[:_FEW])
+        except (InputError, ToolError):
+            return []
+        return [t for t in self.tried if t.changed.fault == "layer-weights"]
 
     def damaged(self) -> list[Tried]:
         """One number among the weights that is another, after :meth:`all`."""
@@ -103,7 +116,9 @@ class Trial:
             return
         parts = range(0, count, changed.batch)
         rows = [changed.run(self.samples[i : min(i + changed.batch, count)]) for i in parts]
-        self.tried.append(Tried(changed, self._left(np.concatenate(rows), count)))
+        made = np.concatenate(rows)
+        moved = float(unlikeness(self.measure(made), self.plain[:count]).mean())
+        self.tried.append(Tried(changed, self._left(made, count), moved))
 
     def _whole(self) -> None:
         """Changes of several layers at once."""
