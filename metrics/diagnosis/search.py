@@ -206,19 +206,19 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
     if not _certain(none, found):
         tries = Preprocessing(model, state, measure, port, plain)
         found += tries.all()
-        # What is done to pixels or inside the model is done to every sample.
         loud = 1 - none.score > _HALF and not none.evidence.endswith(ANOTHER_SCALE)
-        loud = loud and mixed.sound() < _SOUND
+        everywhere = loud and mixed.sound() < _SOUND
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None
         if loud and inside and not _certain(none, found):
             found += _as_found(inside.all(), none)
         elif loud and inside and _scales(_best(none, found)):
             found += _as_found(inside.first(), none)
-        if loud and not _certain(none, found):
+        # What is done to all pixels or by one weight is done to every sample.
+        if everywhere and not _certain(none, found):
             found += tries.fits(found)
-        if loud and inside and _doubted(none, found):
+        if everywhere and inside and _doubted(none, found):
             found += _as_found(inside.damaged(), none)
-        if loud and _best(none, found) is None and not _quiet(none):
+        if everywhere and _best(none, found) is None and not _quiet(none):
             found += tries.pairs(found)
     # Whose answers they are says more than that they are nobody's.
     if _best(none, found) is None:
