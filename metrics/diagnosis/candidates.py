@@ -44,7 +44,7 @@ class Found:
     None: by its score. Once it is found, a second fault is looked for in what it leaves: without
     the samples that are ``explained``, with the answer of sample ``there[i]`` in row i (-1:
     unknown), with classes in the order ``columns``, with the reference's ``mistake``, or with a
-    ``changed`` model.
+    ``changed`` model, which gives answers unlike the reference's by ``moved``.
     """
 
     candidate: Candidate
@@ -56,6 +56,7 @@ class Found:
     columns: NDArray[np.int64] | None = None
     mistake: Mistake | None = None
     changed: Changed | None = None
+    moved: float = 0.0
 
 
 def score_of(left: Rows) -> float:

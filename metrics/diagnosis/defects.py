@@ -39,8 +39,8 @@ def broken(compared: Compared) -> list[Found]:
     bad, blank = ~compared.finite, compared.blank
     if bad.any():
         fix = (
-            "the model overflows: convert it with a wider precision, and look for the first such"
-            " layer with metrics/layers.py"
+            "the model overflows: convert it with a wider precision, compare the SHA-256 of the"
+            " weights, and look for the first such layer with metrics/layers.py"
         )
         if _at_the_end(bad):
             fix = (
@@ -50,7 +50,9 @@ def broken(compared: Compared) -> list[Found]:
         evidence = (
             f"{bad.sum()} of {n} results hold NaN or infinity ({place_of(compared.every, bad)})"
         )
-        found.append(Found(Candidate("not-finite", 1.0, evidence, fix), explained=bad))
+        # A weight with its highest bit flipped does it to every sample.
+        alike = ("weight-damaged",) if bad.all() else ()
+        found.append(Found(Candidate("not-finite", 1.0, evidence, fix), alike, explained=bad))
     if blank.any():
         which = (
             f"all {n} results are zeros"

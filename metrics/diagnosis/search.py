@@ -41,6 +41,8 @@ _PARTLY = 0.85
 #: What arithmetic in another order or precision leaves. Below it, and where ranks are the same,
 #: only a fault that leaves next to nothing is believed; below the last there is nothing to explain.
 _NOISE, _NEXT_TO_NOTHING, _NOTHING = 1e-4, 0.05, 1e-9
+#: What half precision leaves: dearer trials begin above it.
+_HALF = 1e-6
 #: Explanations that leave so much alike cannot be told apart.
 _ALIKE = 1.1
 #: Once something explains all but this share, nothing dearer is tried.
@@ -54,6 +56,8 @@ _EXPLAINED, _OF_8_BITS = 0.12, 0.01
 _CLEARLY = 0.2
 #: Where this share of the samples is the reference's, the others are of another run.
 _SOUND = 0.3
+#: 8 bits over wide ranges may be it if they make a difference of the same size, within this.
+_SIZED = 0.3
 #: So many samples are given to trials inside the model.
 _INSIDE = 64
 
@@ -96,11 +100,14 @@ def unexplained(none: Candidate, others: list[Found]) -> Found:
     if nearest and _left_by(nearest, none) < _PARTLY:
         share = 100 * _left_by(nearest, none)
         said += f" (the nearest, {nearest.candidate.fault}, leaves {share:.0f} % of it)"
+    wide = [f for f in others if f.candidate.fault == "int8-ranges" and f.changed]
+    size = 1 - none.score
+    alike = ("int8-ranges",) if any(_SIZED < f.moved / size < 1 / _SIZED for f in wide) else ()
     fix = (
         f"{LAYERS}: the first layer whose error grows tells weights, operators and 8-bit ranges"
         " apart from the input's"
     )
-    return Found(Candidate("unexplained", none.score, none.evidence + said, fix))
+    return Found(Candidate("unexplained", none.score, none.evidence + said, fix), alike)
 
 
 def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
@@ -199,17 +206,19 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
     if not _certain(none, found):
         tries = Preprocessing(model, state, measure, port, plain)
         found += tries.all()
-        # What is done to pixels or inside the model is done to every sample.
-        loud = 1 - none.score > _NOISE and not none.evidence.endswith(ANOTHER_SCALE)
-        loud = loud and mixed.sound() < _SOUND
+        loud = 1 - none.score > _HALF and not none.evidence.endswith(ANOTHER_SCALE)
+        everywhere = loud and mixed.sound() < _SOUND
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None
         if loud and inside and not _certain(none, found):
             found += _as_found(inside.all(), none)
-        if loud and not _certain(none, found):
+        elif loud and inside and _scales(_best(none, found)):
+            found += _as_found(inside.first(), none)
+        # What is done to all pixels or by one weight is done to every sample.
+        if everywhere and not _certain(none, found):
             found += tries.fits(found)
-        if loud and inside and _doubted(none, found):
+        if everywhere and inside and _doubted(none, found):
             found += _as_found(inside.damaged(), none)
-        if loud and _best(none, found) is None and not _quiet(none):
+        if everywhere and _best(none, found) is None and not _quiet(none):
             found += tries.pairs(found)
     # Whose answers they are says more than that they are nobody's.
     if _best(none, found) is None:
@@ -220,6 +229,11 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
 def _certain(none: Candidate, found: list[Found]) -> bool:
     best = _best(none, found)
     return best is not None and _left_by(best, none) <= _CERTAIN
+
+
+def _scales(best: Found | None) -> bool:
+    """Whether a fault multiplies the input, as another first layer does."""
+    return best is not None and best.mistake is not None and not best.mistake.changes
 
 
 def _doubted(none: Candidate, found: list[Found]) -> bool:
@@ -251,7 +265,7 @@ def _as_found(tried: list[Tried], none: Candidate) -> list[Found]:
         changed, left = each.changed, each.left * (1 - none.score)
         evidence = f"{changed.words}; the reference made so differs by {left:.2g}"
         candidate = Candidate(changed.fault, max(0.0, 1 - left), evidence, FIXES[changed.fault])
-        found.append(Found(candidate, left=each.left, changed=changed))
+        found.append(Found(candidate, left=each.left, changed=changed, moved=each.moved))
     return found
 
 

@@ -27,9 +27,9 @@ def colour_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     yield mistake("colours", "as they are", "grey", "grey", _grey)
     yield mistake("levels", "0 to 255", "16 to 235 (video)", "video-range", _to_video)
     yield mistake("levels", "0 to 255", "16 to 235 taken for all", "video-range", _from_video)
-    yield mistake("levels", "as they are", "inverted", "inverted", lambda p: 255 - p)
+    yield mistake("levels", "as they are", "inverted", "inverted", lambda p: 255.0 - p)
     signed = "bytes read with a sign"
-    yield mistake("levels", "0 to 255", signed, "signed-bytes", lambda p: p.astype(np.int8))
+    yield mistake("levels", "0 to 255", signed, "signed-bytes", _signed)
     for order in permutations(range(3)):
         if order not in ((0, 1, 2), (2, 1, 0)):
             found = "".join("RGB"[i] for i in order)
@@ -62,6 +62,10 @@ def gamma_mistake(recipe: Recipe, gamma: float) -> Mistake:
     found = f"levels to the power of {gamma:.3g}"
     change = Change(found, pixels=lambda p: 255 * (np.asarray(p, np.float64) / 255) ** gamma)
     return Mistake("levels", "as they are", found, recipe, "gamma", (change,))
+
+
+def _signed(pixels: Levels) -> Levels:
+    return np.asarray(_whole(pixels).astype(np.int8), np.int16)
 
 
 def _taken(pixels: Levels, order: tuple[int, ...]) -> Levels:

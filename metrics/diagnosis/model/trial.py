@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
@@ -29,10 +30,13 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass(frozen=True)
 class Tried:
-    """A change and the share of the difference that it leaves."""
+    """A change, the share of the difference that it leaves, and how unlike the reference's it makes
+    the answers.
+    """
 
     changed: Changed
     left: float
+    moved: float = 0.0
 
 
 @dataclass
@@ -66,15 +70,25 @@ class Trial:
             progress.warn(f"not tried: faults inside the model; {error}")
         return sorted(self.tried, key=lambda t: t.left)
 
+    def first(self) -> list[Tried]:
+        """The first layer alone, which may be scaled in the place of its input."""
+        try:
+            self.network, self.samples = network_of(self.reference, self.card), self.make()
+            for layer in self.network.layers[:1]:
+                self._layer(layer, self.samples[self._rows(_FEW)])
+        except (InputError, ToolError):
+            return []
+        return [t for t in self.tried if t.changed.fault == "layer-weights"]
+
     def damaged(self) -> list[Tried]:
         """One number among the weights that is another, after :meth:`all`."""
         if self.network is None:
             return []
-        before, few = len(self.tried), min(2 * _FEW, len(self.samples))
+        before, at = len(self.tried), self._rows(2 * _FEW)
         until = time.monotonic() + _DAMAGE_SECONDS
-        seen = Seen(self.samples[:few], self.port[:few], self.plain[:few], self.measure)
+        seen = Seen(self.samples[at], self.port[at], self.plain[at], self.measure)
         for changed in damages(self.network, seen, until):
-            self._add(changed, few)
+            self._add(changed, at)
         return sorted(self.tried[before:], key=lambda t: t.left)
 
     def _best(self) -> float:
@@ -90,20 +104,30 @@ class Trial:
             progress.say("diagnose: layers were tried in part: it took too long")
         return late
 
-    def _left(self, rows: Rows, count: int) -> float:
-        """What is left of the difference of the first samples."""
-        before = float(unlikeness(self.port[:count], self.plain[:count]).mean())
-        after = float(unlikeness(self.port[:count], self.measure(rows)).mean())
+    def _rows(self, count: int) -> NDArray[np.int64]:
+        """The samples that differ most, and some of all: a fault may show in few of them."""
+        n = len(self.samples)
+        if n <= count:
+            return np.arange(n)
+        most = np.argsort(-unlikeness(self.port, self.plain), kind="stable")[: count // 2]
+        rest = np.setdiff1d(np.linspace(0, n - 1, count).round().astype(int), most)
+        return np.concatenate([most, rest[: count - len(most)]])
+
+    def _left(self, rows: Rows, at: NDArray[np.int64]) -> float:
+        """What is left of the difference of some samples."""
+        before = float(unlikeness(self.port[at], self.plain[at]).mean())
+        after = float(unlikeness(self.port[at], self.measure(rows)).mean())
         return after / max(before, 1e-300) if np.isfinite(after) else 1e9
 
-    def _add(self, changed: Changed, count: int) -> None:
+    def _add(self, changed: Changed, at: NDArray[np.int64]) -> None:
         """Try a change of the whole model."""
-        count = min(count, len(self.samples))
         if changed.batch > self.neighbours and changed.fault == "bn-batch":
             return
-        parts = range(0, count, changed.batch)
-        rows = [changed.run(self.samples[i : min(i + changed.batch, count)]) for i in parts]
-        self.tried.append(Tried(changed, self._left(np.concatenate(rows), count)))
+        parts = range(0, len(at), changed.batch)
+        rows = [changed.run(self.samples[at[i : i + changed.batch]]) for i in parts]
+        made = np.concatenate(rows)
+        moved = float(unlikeness(self.measure(made), self.plain[at]).mean())
+        self.tried.append(Tried(changed, self._left(made, at), moved))
 
     def _whole(self) -> None:
         """Changes of several layers at once."""
@@ -116,18 +140,18 @@ class Trial:
 
             normal = normalisations_of(self.card, self.reference, list(_SIZES))
         for changed in normal if network.batch is None else ():
-            self._add(changed, many)
+            self._add(changed, np.arange(many))
         for changed in (*changes.everywhere(network), *operators(network)):
             if self._late():
                 return
-            self._add(changed, 2 * _FEW)
+            self._add(changed, self._rows(2 * _FEW))
         for changed in changes.coarse_ranges(network, self.samples[:many]):
-            self._add(changed, 4 * _FEW)
+            self._add(changed, self._rows(4 * _FEW))
 
     def _places(self) -> None:
         """Changes of one layer or one activation."""
         assert self.network is not None
-        few = self.samples[:_FEW]
+        few = self.samples[self._rows(_FEW)]
         places: list[Layer | Bend] = [*self.network.layers, *self.network.bends]
         with progress.meter("diagnose: layers", len(places), "layers") as meter:
             for place in places:
@@ -189,7 +213,8 @@ class Trial:
             rows = answer(np.stack([np.asarray(v.make(values), np.float32) for v in listed]))
         scored = [
             Tried(
-                Changed(v.fault, v.words, self._runner(name, reads, v)), self._left(r, len(values))
+                Changed(v.fault, v.words, self._runner(name, reads, v)),
+                self._left(r, self._rows(_FEW)),
             )
             for v, r in zip(listed, rows, strict=True)
         ]

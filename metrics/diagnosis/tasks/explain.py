@@ -30,6 +30,8 @@ from portproof.verdict import Verdict
 _MOST = 200
 #: Predictions are the same from this likeness on.
 _ALIKE = 0.97
+#: Figures that differ by less are the same.
+_SAME_FIGURE = 0.01
 #: Raw outputs that differ by less, by their unlikeness, are the same.
 _SAME_OUTPUTS = 1e-4
 
@@ -148,7 +150,9 @@ def _by_results(finder: Finder, port: Mapping[str, Outputs]) -> Diagnosis:
         scale = Scale(right, ids)
         apart = float(unlikeness(scale.rows(port, ids), scale.rows(right, ids)).mean())
         found = finder.by_outputs(port)
-    if min((e.left for e in found), default=1.0) > EXPLAINED and apart > _SAME_OUTPUTS:
+    lost = not own or abs(finder.figure(own) - value) > _SAME_FIGURE
+    rest = min((e.left for e in found), default=1.0)
+    if rest > EXPLAINED and apart > _SAME_OUTPUTS and (lost or apart > SAME):
         found += finder.by_records(own, port, plain) if own or not same_shapes else []
     if apart <= _SAME_OUTPUTS and not [e for e in found if e.left <= EXPLAINED]:
         found = finder.by_truth()
@@ -173,7 +177,7 @@ def _told(
         near = {e.fault for e in found if e.left <= max(1.1 * best.left, best.left + 1e-3)}
         faults = [_fault(e, value, sorted(near - {best.fault, e.fault}) if e is best else [])
                   for e in (best, best.then) if e is not None]  # fmt: skip
-    elif alike < 1 - SAME and not abs(own - value) <= 0.01:
+    elif alike < 1 - SAME and not abs(own - value) <= _SAME_FIGURE:
         evidence = f"both sides are alike by {alike:.2g}; nothing that was tried explains it"
         fix = "compare the layers with metrics/layers.py, from the inputs on"
         faults = [Fault(fault="unexplained", evidence=evidence, fix=fix, alike=[],

@@ -99,18 +99,18 @@ class Finder:
             return []
         found = _mixed(theirs, ours, self.ids)
         few = self.ids[:TRIED]
-        part = {i: self.right[i] for i in few}
+        first = {i: self.right[i] for i in few}
         whole = float(unlikeness(theirs[:TRIED], ours[:TRIED]).mean()) or before
-        found += self._of_outputs(part, theirs[:TRIED], scale, whole)
+        found += self._of_outputs(first, theirs[:TRIED], scale, whole)
         tried = self._of_inputs(port, scale)
         found += [e for e, _ in tried]
         if min((e.left for e in found), default=1.0) > EXPLAINED:
-            for first, made in sorted(tried, key=lambda t: t[0].left)[:_FIRSTS]:
+            for one, made in sorted(tried, key=lambda t: t[0].left)[:_FIRSTS]:
                 ids = list(made)
                 part = scale.rows(port, ids)
                 whole = float(unlikeness(part, scale.rows(self.right, ids)).mean())
                 for second in self._of_outputs(made, part, scale, whole):
-                    found.append(Explanation(first.fault, first.evidence, first.fix, second.left,
+                    found.append(Explanation(one.fault, one.evidence, one.fix, second.left,
                                              None, second))  # fmt: skip
         return found
 

@@ -56,7 +56,7 @@ class Runner:
             part = list(samples[first : first + size])
             filled = part + [part[-1]] * (size - len(part) if self._fixed else 0)
             feeds = {
-                spec.name: np.stack([s[i] for s in filled]).astype(spec.dtype, copy=False)
+                spec.name: np.ascontiguousarray(np.stack([s[i] for s in filled]), spec.dtype)
                 for i, spec in enumerate(self._inputs)
             }
             check_feeds(feeds, self._inputs)
