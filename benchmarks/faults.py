@@ -25,8 +25,8 @@ import numpy as np
 
 sys.path.insert(1, str(Path(__file__).resolve().parent))
 
-from faults_world import KINDS, Array, Kind, Pipeline, World, sound  # sets the path first
 from faults_planted import CONTROLS, FAULTS, Fault, planted
+from faults_world import KINDS, Array, World, sound
 
 from portproof.core.errors import InputError
 from portproof.metrics.diagnosis.explain import Diagnosis, diagnose
@@ -103,7 +103,7 @@ def chosen(options: argparse.Namespace) -> Iterator[tuple[Fault, ...]]:
 def judge(world: World, faults: tuple[Fault, ...], work: Path, reference: str) -> Outcome:
     """Make the port, diagnose it, compare with what was planted."""
     folder = work / "port"
-    rows, labels = world.port(planted(sound(world.kind), world.kind, faults), folder)
+    world.port(planted(sound(world.kind), world.kind, faults), folder)
     began = time.monotonic()
     found: Diagnosis | InputError
     with contextlib.redirect_stderr(io.StringIO()):
@@ -178,7 +178,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
         "",
         f"`python benchmarks/faults.py`, {time.strftime('%Y-%m-%d')}, Python"
         f" {platform.python_version()}, {platform.machine()}, numpy {np.__version__}.",
-        "A fault counts if it changes outputs by more than 2 parts in 1000, or the labels or files.",
+        "A fault counts if it changes outputs by more than 2 parts in 1000, the labels or files.",
         "",
         "| ports | planted | detected | named | wrong |",
         "|---|---|---|---|---|",

@@ -243,7 +243,7 @@ _PIXELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "min-max of each image": ("normalisation-per-image", _stretch),
     "video range made": ("video-range", lambda p: np.rint(16 + p / 255 * 219)),
     "video range taken": ("video-range", lambda p: np.clip((p - 16.0) / 219 * 255, 0, 255)),
-    "video range, not clipped": ("video-range normalisation-constants", lambda p: (p - 16.0) / 219 * 255),
+    "video range, not clipped": ("normalisation-constants", lambda p: (p - 16.0) / 219 * 255),
     "2 bits": ("few-bits", lambda p: p & 0xC0),
     "4 bits": ("few-bits", lambda p: p & 0xF0),
     "4 bits, middle": ("few-bits", lambda p: (p & 0xF0) | 8),
@@ -532,6 +532,11 @@ def _filled(attribute: str, value: float, only: int | None = None) -> Change:
     return model(change)
 
 
+def _edges(net: torch.nn.Module) -> None:
+    conv = _weighted(net)[1]
+    conv.padding_mode, conv._reversed_padding_repeated_twice = "replicate", [1, 1, 1, 1]
+
+
 def _times(layer: int, factor: float) -> Change:
     return model(lambda net: _weighted(net)[layer].weight.data.mul_(factor))
 
@@ -604,9 +609,8 @@ fault("model", "bias of the last layer missing", "layer-bias",
       model(lambda n: _weighted(n)[-1].bias.data.zero_()))  # fmt: skip
 fault("model", "bias of the last layer doubled", "layer-bias",
       model(lambda n: _weighted(n)[-1].bias.data.mul_(4)))  # fmt: skip
-fault("model", "padding missing at the left", "padding",
-      model(lambda n: setattr(_weighted(n)[1], "padding_mode", "replicate")
-            or setattr(_weighted(n)[1], "_reversed_padding_repeated_twice", [1, 1, 1, 1])))  # fmt: skip
+fault("model", "edges instead of zeros", "padding",
+      model(_edges))  # fmt: skip
 for _layer, _at, _bit in (
     *((0, 0.3, 30), (1, 0.5, 30), (2, 0.7, 30), (3, 0.4, 30), (1, 0.21, 26), (2, 0.33, 26)),
     *((3, 0.6, 27), (0, 0.8, 25), (1, 0.9, 31), (3, 0.1, 31)),

@@ -1,7 +1,7 @@
-"""Plant faults in ports of the examples' detector, segmenter, recogniser and classifier of text, and
-see whether ``metrics/diagnose.py`` names them.
+"""Plant faults in ports of the examples' detector, segmenter, recogniser and classifier of text,
+and see whether ``metrics/diagnose.py`` names them.
 
-``RUNS`` holds finished ports of the examples, ``run-NAME`` each (``portproof port --example NAME``).
+``RUNS`` holds finished ports of the examples, ``run-NAME`` each (``port --example NAME``).
 Faults of inputs and outputs are planted in raw results, those of post-processing in predictions.
 
 Example: ``python benchmarks/faults_tasks.py runs/ --out benchmarks/results/faults_tasks.md``

@@ -43,8 +43,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """The first fault, or ``none``; all ``faults`` that were found, one after the other; and all
-    explanations that were tried, best first. ``verdict``: PASS if nothing is wrong. Accuracies are fractions of the images that were
-    compared; ``results`` counts all that were read.
+    explanations that were tried, best first. ``verdict``: PASS if nothing is wrong.
+    Accuracies are fractions of the images that were compared (the ``figure`` of a task);
+    ``results`` counts all that were read.
     """
 
     fault: str

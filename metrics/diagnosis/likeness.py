@@ -61,3 +61,19 @@ def distances(a: Rows, b: Rows) -> Rows:
     """
     scale = float(np.mean(np.sum(a * a, axis=1) + np.sum(b * b, axis=1)))
     return np.asarray(np.sum((a - b) ** 2, axis=1) / max(scale, np.finfo(np.float64).tiny))
+
+
+class Measure:
+    """Makes outputs comparable, without what all samples have in common: that proves nothing about
+    any of them.
+    """
+
+    def __init__(self, port: Rows, right: Rows) -> None:
+        self.softmax = are_probabilities(port)
+        self._as_probabilities = self.softmax or are_probabilities(right)
+        plain = comparable(right, self._as_probabilities)
+        self.common = plain.mean(axis=0) if len(plain) > 1 else np.zeros(plain.shape[1])
+
+    def __call__(self, rows: Rows) -> Rows:
+        """Rows of either side, comparable, (rows, classes)."""
+        return comparable(rows, self._as_probabilities) - self.common

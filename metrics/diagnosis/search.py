@@ -21,14 +21,13 @@ from portproof.metrics.diagnosis.candidates import (
 )
 from portproof.metrics.diagnosis.likeness import (
     SAME,
+    Measure,
     Rows,
     are_probabilities,
-    comparable,
     unlikeness,
 )
 from portproof.metrics.diagnosis.look import Compared
-from portproof.metrics.diagnosis.model.changes import FIXES
-from portproof.metrics.diagnosis.model.trial import Trial, Tried
+from portproof.metrics.diagnosis.model.trial import Trial, as_found
 from portproof.metrics.diagnosis.numbers.answers import changed_answers
 from portproof.metrics.diagnosis.order import Mixed
 from portproof.metrics.diagnosis.preprocessing import Preprocessing, State
@@ -154,7 +153,7 @@ def _follow(
 
 
 def _unexplained_in(state: State) -> float:
-    measure = _Measure(state.compared.port, state.right)
+    measure = Measure(state.compared.port, state.right)
     return float(unlikeness(measure(state.compared.port), measure(state.right)).mean())
 
 
@@ -170,25 +169,10 @@ def _sure(chain: list[Found], none: Candidate) -> list[Found]:
     return sure
 
 
-class _Measure:
-    """Makes outputs comparable, without what all samples have in common: that proves nothing about
-    any of them.
-    """
-
-    def __init__(self, port: Rows, right: Rows) -> None:
-        self.softmax = are_probabilities(port)
-        self._as_probabilities = self.softmax or are_probabilities(right)
-        plain = comparable(right, self._as_probabilities)
-        self.common = plain.mean(axis=0) if len(plain) > 1 else np.zeros(plain.shape[1])
-
-    def __call__(self, rows: Rows) -> Rows:
-        return comparable(rows, self._as_probabilities) - self.common
-
-
 def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found]]:
     """``none``, and every explanation of what is left."""
     compared, right = state.compared, state.right
-    measure = _Measure(compared.port, right)
+    measure = Measure(compared.port, right)
     port, plain = measure(compared.port), measure(right)
     left = unlikeness(port, plain)
     none = no_fault(compared.port, right, left)
@@ -210,14 +194,14 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
         everywhere = loud and mixed.sound() < _SOUND
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None
         if loud and inside and not _certain(none, found):
-            found += _as_found(inside.all(), none)
+            found += as_found(inside.all(), none)
         elif loud and inside and _scales(_best(none, found)):
-            found += _as_found(inside.first(), none)
+            found += as_found(inside.first(), none)
         # What is done to all pixels or by one weight is done to every sample.
         if everywhere and not _certain(none, found):
             found += tries.fits(found)
         if everywhere and inside and _doubted(none, found):
-            found += _as_found(inside.damaged(), none)
+            found += as_found(inside.damaged(), none)
         if everywhere and _best(none, found) is None and not _quiet(none):
             found += tries.pairs(found)
     # Whose answers they are says more than that they are nobody's.
@@ -242,7 +226,7 @@ def _doubted(none: Candidate, found: list[Found]) -> bool:
     return best is None or _left_by(best, none) > _EXPLAINED
 
 
-def _inside(model: Reference, state: State, measure: _Measure, port: Rows, plain: Rows) -> Trial:
+def _inside(model: Reference, state: State, measure: Measure, port: Rows, plain: Rows) -> Trial:
     """Faults inside the model, to be tried on the first samples of those compared."""
     compared, count = state.compared, min(_INSIDE, len(port))
     at = compared.at[:count]
@@ -257,16 +241,6 @@ def _inside(model: Reference, state: State, measure: _Measure, port: Rows, plain
         lambda rows: measure(rows[:, state.columns]),
         neighbours,
     )
-
-
-def _as_found(tried: list[Tried], none: Candidate) -> list[Found]:
-    found = []
-    for each in tried:
-        changed, left = each.changed, each.left * (1 - none.score)
-        evidence = f"{changed.words}; the reference made so differs by {left:.2g}"
-        candidate = Candidate(changed.fault, max(0.0, 1 - left), evidence, FIXES[changed.fault])
-        found.append(Found(candidate, left=each.left, changed=changed, moved=each.moved))
-    return found
 
 
 def _left_by(found: Found, none: Candidate) -> float:

@@ -60,7 +60,7 @@ def colour_mistakes(recipe: Recipe) -> Iterator[Mistake]:
 def gamma_mistake(recipe: Recipe, gamma: float) -> Mistake:
     """Levels bent by a power."""
     found = f"levels to the power of {gamma:.3g}"
-    change = Change(found, pixels=lambda p: 255 * (np.asarray(p, np.float64) / 255) ** gamma)
+    change = Change(found, pixels=lambda p: 255 * (np.maximum(p, 0.0) / 255) ** gamma)
     return Mistake("levels", "as they are", found, recipe, "gamma", (change,))
 
 

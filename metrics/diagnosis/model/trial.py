@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
+from portproof.metrics.diagnosis.candidates import Candidate, Found
 from portproof.metrics.diagnosis.likeness import Rows, unlikeness
 from portproof.metrics.diagnosis.model import changes
 from portproof.metrics.diagnosis.model.changes import Changed, Variant
@@ -232,3 +233,15 @@ class Trial:
             return np.asarray(made[0], np.float64)
 
         return run
+
+
+def as_found(tried: list[Tried], none: Candidate) -> list[Found]:
+    """What was tried as explanations of what ``none`` leaves."""
+    found = []
+    for each in tried:
+        changed, left = each.changed, each.left * (1 - none.score)
+        evidence = f"{changed.words}; the reference made so differs by {left:.2g}"
+        fix = changes.FIXES[changed.fault]
+        candidate = Candidate(changed.fault, max(0.0, 1 - left), evidence, fix)
+        found.append(Found(candidate, left=each.left, changed=changed, moved=each.moved))
+    return found

@@ -15,7 +15,7 @@ _ROUNDINGS: dict[str, Callable[[Rows], Rows]] = {
     "rounded down": np.floor,
 }
 #: So many different numbers, and no more, are few for outputs.
-_FEW_LEVELS = 64
+_FEW_LEVELS = 16
 #: Batches over which a softmax may have been taken.
 _BATCHES = (2, 4, 8, 16, 32, 64, 128)
 

@@ -1,5 +1,5 @@
-"""What is wrong with a port of a detector, segmenter or text model: the change of inputs, outputs or
-post-processing that gives the port's answers.
+"""What is wrong with a port of a detector, segmenter or text model: the change of inputs, outputs
+or post-processing that gives the port's answers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from portproof.card import Card
 from portproof.core import plugins
-from portproof.core.errors import InputError, MissingPackageError
+from portproof.core.errors import InputError, ToolError
 from portproof.metrics.diagnosis.candidates import Candidate
 from portproof.metrics.diagnosis.explain import Diagnosis, Fault
 from portproof.metrics.diagnosis.likeness import SAME, unlikeness
@@ -47,7 +47,8 @@ def diagnose_task(
     dtype: str = "float32",
 ) -> Diagnosis:
     """Explain the difference of a port's results, or ready predictions, from the reference's, for a
-    task of ``metrics/tasks``, the one of the card ``name``. ``images``: pictures, or the texts of a card with a sequence.
+    task of ``metrics/tasks``, the one of the card ``name``. ``images``: pictures, or
+    the texts of a card with a sequence.
 
     :class:`InputError` when nothing is in common, or the card has no record of post-processing.
     """
@@ -119,7 +120,7 @@ def _inputs_by_predictions(
             made = finder.runner.run(finder.inputs.arrays(at, mistake))
             outputs = {i: o for i, o in zip(finder.ids, made, strict=False) if i in wanted}
             parts = finder.judge.contributions(finder.record, outputs)
-        except (InputError, MissingPackageError):  # it makes nothing of these samples
+        except (InputError, ToolError):  # it, or the model, makes nothing of these samples
             continue
         left = (1 - likeness(parts, wanted)) / before
         found.append(Explanation(mistake.fault, words, fix, left))

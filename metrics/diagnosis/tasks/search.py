@@ -1,4 +1,4 @@
-"""Changes of inputs, outputs or post-processing that may make the reference's answers the port's."""
+"""Changes of inputs, outputs or post-processing that may make the reference's the port's answers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from portproof.card import Card
 from portproof.core import progress
-from portproof.core.errors import InputError, MissingPackageError
+from portproof.core.errors import InputError, ToolError
 from portproof.metrics.diagnosis.likeness import SAME, Rows, unlikeness, unlikeness_matrix
 from portproof.metrics.diagnosis.tasks import inputs as token_inputs
 from portproof.metrics.diagnosis.tasks import outputs as made_outputs
+from portproof.metrics.diagnosis.tasks.fields import Change, changes
 from portproof.metrics.diagnosis.tasks.likeness import Scale, likeness
-from portproof.metrics.diagnosis.tasks.records import Change, changes
 from portproof.metrics.diagnosis.tasks.sides import Inputs, Judge, Outputs, Runner
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.evaluation.evaluate import figures_of
@@ -145,7 +145,7 @@ class Finder:
                 meter.advance()
                 try:
                     made = self.runner.run(self.inputs.arrays(len(ids), mistake))
-                except (InputError, MissingPackageError):  # it makes nothing of these samples
+                except (InputError, ToolError):  # it, or the model, makes nothing of these samples
                     continue
                 outputs = dict(zip(ids, made, strict=True))
                 left = float(unlikeness(theirs, scale.rows(outputs, ids)).mean()) / before

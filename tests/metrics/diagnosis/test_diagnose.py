@@ -16,7 +16,7 @@ from portproof.core.errors import InputError
 from portproof.metrics.accuracy.score import Reading
 from portproof.metrics.diagnosis.explain import diagnose
 
-from .world import COUNT, MEAN, SIZE, STD, World
+from .world import CLASSES, COUNT, MEAN, SIZE, STD, World
 
 
 @pytest.fixture(scope="module")
@@ -195,10 +195,22 @@ def test_labels_counted_from_one(world: World, tmp_path: Path) -> None:
     assert "counts from 1" in diagnosis.to_text()
 
 
-def test_what_nothing_explains_is_not_explained(world: World) -> None:
+def test_what_nothing_explains_is_not_explained(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._PAIRS_S", 0.5)
+    monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._FITS_S", 0.5)
     diagnosis = world.diagnose(np.random.default_rng(9).standard_normal(world.right.shape))
-    assert diagnosis.fault == "none"
-    assert "compare the layers" in next(c.fix for c in diagnosis.candidates if c.fault == "none")
+    assert (diagnosis.fault, diagnosis.verdict) == ("unexplained", "FAIL")
+    assert "compare the layers" in diagnosis.faults[0].fix
+
+
+def test_both_sides_wrong_everywhere_is_never_none(world: World) -> None:
+    others = world.write_labels((world.right.argmax(axis=1) + 5) % CLASSES)
+    diagnosis = world.diagnose(world.right, labels=others)
+    assert diagnosis.port_accuracy == 0 and diagnosis.fault != "none"
+    diagnosis = world.diagnose(world.right, labels=others, limit=4)
+    assert (diagnosis.fault, diagnosis.verdict) == ("too-few-samples", "UNDECIDED")
 
 
 def test_one_image_is_enough_to_tell_what_one_image_tells(world: World) -> None:
