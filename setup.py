@@ -38,7 +38,7 @@ setup(
     package_dir=PACKAGES,
     package_data={
         "portproof": ["py.typed"],
-        "portproof.catalog": ["*/*.yaml"],
+        "portproof.catalog": ["*/*.yaml", "suites/models/*", "suites/engines/*/*"],
         "portproof.preprocess.pixels.native": ["*.c", "*.h"],
         "portproof.examples": ["**/*"],
         "portproof.reports.port": ["templates/*"],

@@ -291,7 +291,7 @@ def _kinds() -> list[Kind]:
             "suite",
             "suite.yaml",
             (ROOT / "catalog/suites/cpu.yaml").read_bytes(),
-            _of("infer.timing.suite", "read_suite"),
+            _of("infer.suites.suite_file", "read_suite"),
         ),
         Kind(
             "port.yaml",

@@ -4,8 +4,10 @@ by a constant cosine.
 Models of torchvision, timm and transformers (where installed) are built by configuration. Their
 weights are random, of a size that lets signals through (He's initialisation, since many a model's
 own makes its outputs constant), with the statistics of a few batches. PyTorch in fp32 is the
-reference, and PyTorch in half precision is the port: as it is, and with one fault each. A sound
-port must pass and a broken one fail; beside it stands what a cosine of 0.99 would have said.
+reference, and PyTorch in half precision is the port: as it is, and with one fault each. So is ONNX
+Runtime in int8, as this project's own quantisation makes it from other samples, against the int8
+ruler. A sound port must pass and a broken one fail; beside it stands what a cosine of 0.99 would
+have said.
 
 Example: ``python benchmarks/outputs.py --samples 8``
 """
@@ -28,6 +30,7 @@ from torch import nn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT / "src")
 
+from portproof.convert.precision.reduce import ReduceRequest, reduce
 from portproof.core import progress
 from portproof.metrics.outputs.compare import Ruler, compare_outputs
 from portproof.metrics.outputs.output_figures import OutputComparison
@@ -162,20 +165,44 @@ def write(folder: Path, answers: torch.Tensor) -> Path:
     return folder
 
 
+def samples(folder: Path, letter: str, count: int, seed: int) -> tuple[torch.Tensor, Path]:
+    """Samples and their info list."""
+    x = torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+    for i, sample in enumerate(x.numpy()):
+        sample.tofile(folder / f"{letter}{i}.bin")
+    info = folder / f"{letter}.info"
+    info.write_text("".join(f"{i} {folder}/{letter}{i}.bin {SIDE} {SIDE}\n" for i in range(count)))
+    return x, info
+
+
+def exported(model: nn.Module, x: torch.Tensor, path: Path) -> Path:
+    """The model's ONNX file."""
+    torch.onnx.export(
+        copy.deepcopy(model), (x[:1],), str(path), dynamo=False, opset_version=17,
+        input_names=["image"], output_names=["class"],
+        dynamic_axes={"image": {0: "n"}, "class": {0: "n"}},
+    )  # fmt: skip
+    return path
+
+
+def int8_answers(model: nn.Module, x: torch.Tensor, seen: Path, path: Path) -> torch.Tensor:
+    """The answers of the model in int8, calibrated on the samples of the list ``seen``."""
+    import onnxruntime
+
+    plain = exported(model, x, path.with_suffix(".fp32.onnx"))
+    reduce(ReduceRequest(plain, path, "int8", info=seen))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return torch.cat([torch.from_numpy(session.run(None, {"image": x[i : i + 1].numpy()})[0])
+                      for i in range(len(x))])  # fmt: skip
+
+
 def judge_model(name: str, model: nn.Module, count: int, folder: Path) -> list[str]:
     """A row a port of the model."""
-    x = torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
-    for i, sample in enumerate(x.numpy()):
-        sample.tofile(folder / f"s{i}.bin")
-    info = folder / "prep.info"
-    info.write_text("".join(f"{i} {folder}/s{i}.bin {SIDE} {SIDE}\n" for i in range(count)))
+    x, info = samples(folder, "s", count, seed=1)
+    _, seen = samples(folder, "c", 4 * count, seed=2)
     onnx = folder / "model.onnx"
     with torch.no_grad():
-        torch.onnx.export(
-            copy.deepcopy(model), (x[:1],), str(onnx), dynamo=False, opset_version=17,
-            input_names=["image"], output_names=["class"],
-            dynamic_axes={"image": {0: "n"}, "class": {0: "n"}},
-        )  # fmt: skip
+        exported(model, x, onnx)
         reference = write(folder / "reference", model(x))
         rows = []
         for fault in (None, *FAULTS):
@@ -188,6 +215,14 @@ def judge_model(name: str, model: nn.Module, count: int, folder: Path) -> list[s
         low = write(folder / "bf16", copy.deepcopy(model).bfloat16()(x.bfloat16()))
         ruler = Ruler(onnx, info, "bf16")
         rows.append(row(name, "sound bf16", compare_outputs(reference, low, ruler)))
+        for kind, fault in (("sound int8", None), ("dropped branch int8", dropped_branch)):
+            port = copy.deepcopy(model)
+            if fault:
+                fault(port)
+            path = folder / f"{kind.replace(' ', '_')}.onnx"
+            answers = write(path.with_suffix(""), int8_answers(port, x, seen, path))
+            ruler = Ruler(onnx, info, "int8")
+            rows.append(row(name, kind, compare_outputs(reference, answers, ruler)))
     return rows
 
 
@@ -220,6 +255,7 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--samples", type=int, default=8, help="per model (default 8)")
+    parser.add_argument("--only", default="", help="models whose name holds this text")
     options = parser.parse_args()
     progress.configure(quiet=True)
     warnings.simplefilter("ignore")
@@ -227,6 +263,8 @@ def main() -> int:
     print("| model | port | error over the ruler's | verdict | least cosine | cosine of 0.99 |")
     print("|---|---|---|---|---|---|")
     for name, build, argument in models():
+        if options.only not in name:
+            continue
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as folder:
             model = trained_like(build(argument))

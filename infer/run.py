@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 # Run from a clone: make `portproof` importable, and nothing else of the checkout.
 if not __package__:
@@ -17,6 +18,9 @@ from portproof.infer.runtimes.load_options import (
     add_npu_options,
     backend_options,
 )
+
+if TYPE_CHECKING:
+    from portproof.infer.offline.looped import Loop
 
 
 def parser() -> Parser:
@@ -65,6 +69,14 @@ def parser() -> Parser:
         metavar="FILE",
         help="write the end-to-end rate there too, in the benchmark tool's form",
     )
+    p.add_argument(
+        "--loop",
+        metavar="FILE.py:NAME",
+        help="a function loop(run, feeds) that calls the model as often as it likes",
+    )
+    p.add_values(
+        "--loop-makes", metavar="INPUT", help="inputs that the loop makes and returns: the results"
+    )
     add_backend_options(p)
     add_npu_options(
         p, f"who executes .om models: om (this process, default), {', '.join(VENDOR_TOOLS)}"
@@ -103,6 +115,7 @@ def work(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     """Run by several devices, by a vendor's tool, or in this process."""
+    loop = _loop(options)
     if options.devices:
         from portproof.infer.offline.shards import run_on_devices
 
@@ -130,7 +143,25 @@ def _run(options: argparse.Namespace) -> None:
         options=backend_options(options),
         workers=options.workers,
         perf_file=options.perf_file,
+        loop=loop,
     )
+
+
+def _loop(options: argparse.Namespace) -> Loop | None:
+    """The loop that was asked for; it calls the model in this process, on one device."""
+    from portproof.core.errors import InputError
+    from portproof.infer.offline.looped import Loop
+
+    if bool(options.loop) != bool(options.loop_makes):
+        raise InputError("--loop and --loop-makes go together: give both, or neither")
+    if not options.loop:
+        return None
+    if options.devices or options.runner not in (None, "om"):
+        raise InputError(
+            "--loop calls the model in this process, on one device: leave --devices and --runner"
+            " out"
+        )
+    return Loop(options.loop, tuple(options.loop_makes))
 
 
 if __name__ == "__main__":

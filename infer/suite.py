@@ -16,11 +16,19 @@ from portproof.core.arguments import Parser, positive, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Bench the models of a suite, each in a folder of its own, and write OUT/README.md; started"
-        " again, it continues.",
-        example="python infer/suite.py cpu --out suite_cpu",
+        "Bench the models of a suite, each in a folder and a process of its own, and write"
+        " OUT/README.md in the form of the table that the suite stands for; started again, it"
+        " continues.",
+        example="python infer/suite.py poros --models ResNet50 --batch 1,2 --out poros",
     )
-    p.add_argument("suite", metavar="SUITE", help="models, subjects and batch sizes")
+    p.add_argument(
+        "suite",
+        metavar="SUITE",
+        help=(
+            "a suite's name or file, a configuration in Blade's fields, or a folder with"
+            " config.yaml and load.py"
+        ),
+    )
     p.add_argument(
         "--out",
         required=True,
@@ -30,11 +38,21 @@ def parser() -> Parser:
     p.add_values(
         "--models", metavar="CARD", help="only these of its models, as the suite names them"
     )
+    p.add_values(
+        "--batch", type=positive, metavar="N", help="these batch sizes in place of the suite's"
+    )
+    _add_length(p)
+    p.add_progress_options()
+    return p
+
+
+def _add_length(p: Parser) -> None:
+    """Add the options that say for how long."""
     p.add_argument(
         "--iterations",
         type=positive,
         metavar="N",
-        help="counted calls a subject and batch (default: as many as fill the blocks)",
+        help="counted calls a subject and batch (default: the suite's, or what fills the blocks)",
     )
     p.add_argument(
         "--blocks",
@@ -50,8 +68,19 @@ def parser() -> Parser:
         metavar="S",
         help="how long a block should last (default 0.1)",
     )
-    p.add_progress_options()
-    return p
+    p.add_argument(
+        "--starts",
+        type=positive,
+        metavar="N",
+        help="how often the processes of the subjects are started anew (default 10)",
+    )
+    for name, what in (("clients", "clients of a subject"), ("requests", "requests in all")):
+        p.add_argument(
+            f"--{name}",
+            type=positive,
+            metavar="N",
+            help=f"{what}, of a suite under load (default: the suite's)",
+        )
 
 
 def work(options: argparse.Namespace) -> int:
@@ -61,12 +90,20 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core import progress
     from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_TOOL
     from portproof.core.text import printable
+    from portproof.infer.suites.perform import run_suite
     from portproof.infer.timing.protocol import Plan
-    from portproof.infer.timing.suite import run_suite
 
     progress.configure(options.quiet, options.log_json)
-    plan = Plan(options.blocks, options.block_seconds, options.iterations)
-    found = run_suite(options.suite, Path(options.out), options.models, plan)
+    plan = Plan(options.blocks, options.block_seconds, options.iterations, starts=options.starts)
+    found = run_suite(
+        options.suite,
+        Path(options.out),
+        options.models,
+        plan,
+        batches=options.batch,
+        clients=options.clients,
+        requests=options.requests,
+    )
     for why in found.wrong:
         print(f"wrong answers: {printable(why)}")
     print(f"the table is {Path(options.out) / 'README.md'}")

@@ -19,7 +19,8 @@ def parser() -> Parser:
         "Explain a drop of accuracy: look for results of other samples or runs, for labels and"
         " classes in another order, run the reference with every usual mistake of preprocessing,"
         " and say which explanation fits the port's outputs best, how to mend it, and what the"
-        " accuracy would be then. Exit code 0 whether or not a fault is found.",
+        " accuracy would be then. Exit code 1 when something is wrong, 0 when nothing is, 4 when"
+        " there are too few samples to say.",
         example=(
             "python metrics/diagnose.py --model regnety_016 --reference model.onnx --images val"
             " --labels val_label.txt --result 310p/bs1/result"
@@ -74,8 +75,11 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core import progress
     from portproof.metrics.accuracy.score import Reading
     from portproof.metrics.diagnosis.explain import diagnose
+    from portproof.metrics.evaluation.task_choice import is_classification
 
     progress.configure(options.quiet, options.log_json)
+    if not is_classification(None, options.model):
+        return of_task(options)
     reading = Reading(dtype=options.dtype, output=options.output)
     diagnosis = diagnose(
         options.model,
@@ -87,7 +91,24 @@ def work(options: argparse.Namespace) -> int:
         reading=reading,
     )
     print(diagnosis.to_json() if options.json else diagnosis.to_text())
-    return 0
+    return diagnosis.verdict.exit_code
+
+
+def of_task(options: argparse.Namespace) -> int:
+    """The same for a card with a task of its own."""
+    from portproof.metrics.diagnosis.tasks.explain import diagnose_task
+
+    diagnosis = diagnose_task(
+        options.model,
+        options.reference,
+        options.images,
+        options.labels,
+        options.result,
+        limit=options.limit,
+        dtype=options.dtype,
+    )
+    print(diagnosis.to_json() if options.json else diagnosis.to_text())
+    return diagnosis.verdict.exit_code
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ def work(options: argparse.Namespace) -> int:
 
     from portproof.core import progress
     from portproof.core.files import existing_folder, write_text
+    from portproof.reports.page.html_page import html_page
     from portproof.reports.port.data import read_run
-    from portproof.reports.port.page import html_page
 
     progress.configure(options.quiet, options.log_json)
     run_dir = existing_folder(options.run_dir, "run directory").absolute()

@@ -26,7 +26,18 @@ def parser() -> Parser:
         example="python reports/verify.py runs/digits-cpu",
     )
     p.add_argument(
-        "run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port', or a copy of it"
+        "run_dir",
+        metavar="RUN_DIR",
+        help="the run directory of 'portproof port', a copy of it, or a parcel of 'portproof pack'",
+    )
+    p.add_argument(
+        "--signer", metavar="KEY.pem", help="the public key that a parcel must be signed with"
+    )
+    p.add_argument(
+        "--max-gib",
+        type=float,
+        metavar="G",
+        help="the most that a parcel may unpack to (default 20)",
     )
     group = p.add_argument_group("run again")
     group.add_argument(
@@ -83,15 +94,28 @@ def _asked(options: argparse.Namespace) -> Asked | None:
 
 def work(options: argparse.Namespace) -> int:
     """Print what was found; return the exit code."""
+    from pathlib import Path
+
     from portproof.core import progress
-    from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
+    from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED, InputError
     from portproof.core.files import existing_folder
     from portproof.core.text import printable
     from portproof.reports.evidence.run_dir import verify
 
     progress.configure(options.quiet, options.log_json)
-    folder = existing_folder(options.run_dir, "run directory").absolute()
-    found = verify(folder, _asked(options))
+    path, asked, origin = Path(options.run_dir).absolute(), _asked(options), list[str]()
+    if path.is_file():
+        from portproof.reports.parcels.verify_parcel import verify_parcel
+
+        signer = Path(options.signer) if options.signer else None
+        most = int((options.max_gib or 20.0) * 2**30)
+        origin, found = verify_parcel(path, most, signer, asked)
+    elif options.signer or options.max_gib:
+        raise InputError("--signer and --max-gib go with a parcel, a file of 'portproof pack'")
+    else:
+        found = verify(existing_folder(path, "run directory"), asked)
+    for line in origin:
+        progress.say(printable(line)) if options.json else print(printable(line))
     if options.json:
         import msgspec
 

@@ -620,7 +620,8 @@ def settings_of(run):
         found |= {match[1]: (match[2] or "").strip("'\" ")} if match else {}
     if found.get("schema") != "portproof.port/1":
         raise Refused(f"it has the schema {found.get('schema')!r}")
-    return found | {"margin_pp": float(found["margin_pp"])}
+    margin = found["margin_pp"]
+    return found | {"margin_pp": None if margin == "null" else float(margin)}
 
 
 def is_asked(settings, name):
@@ -670,6 +671,9 @@ def speed_verdict(run, label):
 def prove_gates(run, report, settings):
     """The gates, the reason of the accuracy's, and the verdict, from what was derived."""
     stated = {f"{g['label']} {g['name']}": (g["verdict"], g["reason"]) for g in report["gates"]}
+    if settings["task"] != "classification":
+        run.doubt(REPORT, f"the gates are of the task {settings['task']}: 'portproof verify' knows")
+        return
     gates, labels = {}, {g["label"] for g in report["gates"]}
     asked = {n: c for n, c in run.compared.items() if n in labels or is_asked(settings, n)}
     for label, c in asked.items():

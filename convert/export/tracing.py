@@ -91,11 +91,13 @@ def trace(
     *,
     opset: int,
     dynamic: bool,
+    free: Mapping[str, Mapping[int, str]] | None = None,
 ) -> tuple[Remark, ...]:
     """Trace a model on one batch (arrays by input name, in the order of its parameters) and write
     the ONNX file.
 
-    ``dynamic`` makes the first dimension of every input and output a free one, named ``batch``.
+    ``dynamic`` makes the first dimension of every input and output a free one, named ``batch``;
+    ``free`` says by name which dimensions are, with their names, in its place.
     Returns what the tracer warned of, each place once.
     :class:`InputError` names an operator that the opset lacks, and the lowest opset that has it;
     :class:`ToolError` for any other failure.
@@ -103,6 +105,8 @@ def trace(
     import torch
 
     axes = {name: {0: "batch"} for name in [*feeds, *outputs]} if dynamic else None
+    if free is not None:
+        axes = {name: dict(dimensions) for name, dimensions in free.items()}
     newer: dict[str, Any] = {"dynamo": False} if torch.__version__ >= "2.5" else {}
     with _quiet_exporter() as remarks, own_symbolics(opset):
         torch.onnx.export(

@@ -68,7 +68,8 @@ def _set_transform(model: nn.Module, card: Card, name: str, weights: Path) -> No
             f" began with them; give --model {card.builder},transform_input=true (or =false), or"
             " 'options: {transform_input: true}' in the model card"
         )
-    setattr(model, "transform_input", True)  # noqa: B010 - a plain attribute, which nn.Module's type hides
+    # a plain attribute, which nn.Module's type hides
+    setattr(model, "transform_input", True)  # noqa: B010
 
 
 def _is_published(name: str, weights: Path) -> bool:
@@ -85,6 +86,7 @@ def _renamed(model: nn.Module, state: StateDict) -> StateDict:
     if "densenet" not in type(model).__module__:
         return state
     old = re.compile(
-        r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$"
+        r"^(.*denselayer\d+\.(?:norm|relu|conv))"
+        r"\.((?:[12])\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$"
     )
     return {old.sub(r"\1\2", name): tensor for name, tensor in state.items()}

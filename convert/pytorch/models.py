@@ -61,6 +61,11 @@ def builder_of(card: Named) -> Builder:
         return cast(Builder, importlib.import_module(name))
     if ".py:" in card.builder:
         return cast(Builder, importlib.import_module("portproof.convert.pytorch.user_file"))
+    if not card.builder:
+        raise InputError(
+            f"model card '{card.name}' is of several models, each with a card of its own: name that"
+            " of one, or port all of them ('portproof port')"
+        )
     raise InputError(
         f"model card '{card.name}': the builder '{card.builder}' is not known; timm:NAME,"
         " torchvision:NAME or FILE.py:CALLABLE was expected"

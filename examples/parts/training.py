@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,12 @@ Targets = Callable[[Path], tuple[list[str], Sequence[Any]]]
 Loss = Callable[[Any, Sequence[Any], Sequence[Any]], Any]
 
 
-def training_command(code: str, targets: Targets, loss: Loss, epochs: int) -> None:
+def training_command(
+    code: str, targets: Targets, loss: Loss, epochs: int, parts: Sequence[str] = ()
+) -> None:
     """Run ``train.py PREP_DIR TRUTH WEIGHTS.pth``. ``code``: the file that calls this, beside the
-    model card and ``model.py``.
+    model card and ``model.py``. ``parts``: of several models that are trained together, their
+    attributes in the network; the weights are then a folder with a file for each.
     """
 
     def parser() -> Parser:
@@ -44,12 +47,14 @@ def training_command(code: str, targets: Targets, loss: Loss, epochs: int) -> No
         return p
 
     def work(options: argparse.Namespace) -> int:
-        return _work(options, Path(code), targets, loss)
+        return _work(options, Path(code), targets, loss, parts)
 
     run_stage(parser, work)
 
 
-def _work(options: argparse.Namespace, code: Path, targets: Targets, loss: Loss) -> int:
+def _work(
+    options: argparse.Namespace, code: Path, targets: Targets, loss: Loss, parts: Sequence[str]
+) -> int:
     """Train, unless the weights are there. Weights that somebody put in their place are kept."""
     from portproof.core import progress
     from portproof.proof.sidecar import proof_of
@@ -78,18 +83,30 @@ def _work(options: argparse.Namespace, code: Path, targets: Targets, loss: Loss)
     if job.is_done():
         return 0
     job.begin()
-    last = _train(options, code, targets, loss)
-    job.finish([options.weights], facts={"training_loss": last})
+    net, last = _train(options, code, targets, loss)
+    files = {options.weights / f"{part}.pth": getattr(net, part) for part in parts}
+    _save(files or {options.weights: net})
+    job.finish(list(files) or [options.weights], facts={"training_loss": last})
     return 0
 
 
-def _train(options: argparse.Namespace, code: Path, targets: Targets, loss: Loss) -> float:
-    """Train with Adam and a cosine schedule, seeded; saves the state dict, returns the loss of the
-    last pass.
-    """
+def _save(networks: Mapping[Path, Any]) -> None:
+    import torch
+
+    from portproof.core.files import atomic_writer
+
+    for path, network in networks.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_writer(path) as file:
+            torch.save(network.state_dict(), file)
+
+
+def _train(
+    options: argparse.Namespace, code: Path, targets: Targets, loss: Loss
+) -> tuple[Any, float]:
+    """Train with Adam and a cosine schedule, seeded; the network, and the loss of the last pass."""
     from portproof.core import progress
     from portproof.core.errors import MissingPackageError
-    from portproof.core.files import atomic_writer
 
     try:
         import torch
@@ -121,17 +138,19 @@ def _train(options: argparse.Namespace, code: Path, targets: Targets, loss: Loss
                 losses.append(float(value.detach()))
             mean = float(np.mean(losses))
             meter.advance()
-    with atomic_writer(options.weights) as file:
-        torch.save(net.state_dict(), file)
-    return mean
+    return net, mean
 
 
 def card_of(code: str | Path) -> Any:
-    """The example's model card, which lies beside its code."""
+    """The example's model card, which lies beside its code; of several models, the first part's,
+    which is fed with the data.
+    """
     from portproof.card import read_card
+    from portproof.rundir.parts.part_card import card_of_part
 
     folder = Path(code).parent
-    return read_card(folder / f"{folder.name}.yaml")
+    card = read_card(folder / f"{folder.name}.yaml")
+    return card_of_part(card, card.parts[0]) if card.parts else card
 
 
 def _samples(prep: Path, ids: Sequence[str], code: Path) -> list[Any]:

@@ -24,13 +24,13 @@ from portproof.backend import (
     TensorSpec,
     check_batch,
     check_feeds,
-    complete,
 )
 from portproof.convert.onnxfile.read import read_onnx
 from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.files import flush_to_disk, sha256_of, write_text
 from portproof.core.text import listed
+from portproof.infer.offline.looped import Loop, in_loop, loop_facts, loop_files
 from portproof.infer.offline.read import Batch, padded
 from portproof.infer.offline.sources import Source, open_source
 from portproof.infer.offline.write import (
@@ -40,11 +40,14 @@ from portproof.infer.offline.write import (
     check_sizes,
     result_name,
 )
-from portproof.infer.runtimes.model_files import card_files, model_files, packages, sample_shapes
+from portproof.infer.runtimes.model_files import card_files, model_files, packages
 from portproof.preprocess.pixels import normalisation
 from portproof.proof.journal import Journal
 from portproof.proof.sidecar import FileRecord, Proof, proof_of, read_proof, record_of
 from portproof.proof.work import Work
+
+#: What of a :class:`LoadRequest` decides the results.
+_LOADING = ("batch", "card", "device", "precision", "threads", "options")
 
 
 def run(
@@ -63,13 +66,15 @@ def run(
     options: Mapping[str, str] | None = None,
     workers: int | None = None,
     perf_file: str | Path | None = None,
+    loop: Loop | None = None,
 ) -> Proof:
     """Run a model over samples and write ``out/<id>_<k>.<form>``; returns the sidecar of ``out``,
     which is up to date if nothing changed.
 
     ``info``: an info list, or a packed folder; or None, and ``images`` is a folder of images that
     ``workers`` threads preprocess by the card's recipe. ``card``: name or path of the
-    model card, which weights and images need. The rate in the facts and in ``perf_file`` is
+    model card, which weights and images need. ``loop``: a user's function that calls the model
+    (:mod:`portproof.infer.offline.looped`). The rate in the facts and in ``perf_file`` is
     ``end_to_end`` (file to result) and never to be compared with a bench. Raises
     :class:`InputError` for bad input, before anything is run as far as possible.
     """
@@ -82,18 +87,18 @@ def run(
         batch, device, precision, threads, card, spinning=False, options=dict(options or {})
     )
     source = open_source(info, images, card, workers)
-    loading = ("batch", "card", "device", "precision", "threads", "options")
+    parameters = {
+        "backend": name,
+        "format": form,
+        "perf_file": str(perf_file) if perf_file else None,
+        **{key: getattr(request, key) for key in _LOADING},
+        **(source.parameters | (loop.parameters if loop else {})),
+    }
     work = Work(
         "infer",
         Path(out),
-        inputs={"model": model_files(path), **card_files(card), **source.files},
-        parameters={
-            "backend": name,
-            "format": form,
-            "perf_file": str(perf_file) if perf_file else None,
-            **{key: getattr(request, key) for key in loading},
-            **source.parameters,
-        },
+        inputs={"model": model_files(path)} | card_files(card) | loop_files(loop) | source.files,
+        parameters=parameters,
         packages=(*packages(name, card), *source.packages),
         simulated=rehearsal.is_active(),
     )
@@ -101,9 +106,7 @@ def run(
         return read_proof(work.sidecar)
     _check_prepared(path, source)
     with _session(name, path, request) as session:
-        incomplete = any(s.nbytes(1) is None for s in session.inputs)
-        inputs = complete(session.inputs, sample_shapes(card) if incomplete else {})
-        to_do = _Run(work, session, inputs, source, batch, form)
+        to_do = _Run(work, *in_loop(session, card, loop), source, batch, form)
         return to_do.to_the_end(Path(perf_file) if perf_file else None)
 
 
@@ -252,6 +255,7 @@ class _Run:
             "precision": self.session.precision,
             "provider": self.session.provider,
             "end_to_end": rate,
+            **loop_facts(self.session, continued=bool(self.finished)),
         }
 
     def _write_perf_file(self, path: Path) -> None:

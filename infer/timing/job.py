@@ -18,6 +18,7 @@ from portproof.core.errors import InputError
 from portproof.core.files import existing_file
 from portproof.infer import vendor
 from portproof.infer.runtimes.model_files import card_files, model_files
+from portproof.infer.timing.devices.timeline import timeline_of
 from portproof.infer.timing.devices.watch import Devices
 from portproof.infer.timing.processes.feed import KINDS, Feeding, Kind
 from portproof.infer.timing.protocol import Job, Plan, Timer
@@ -72,10 +73,42 @@ def bench(
     changed since. Raises :class:`InputError` for bad input and :class:`ToolError` if a runtime, a
     tool or a worker process fails.
     """
+    job = job_for(
+        subjects,
+        batches,
+        card=card,
+        inputs=inputs,
+        info=info,
+        plan=plan,
+        devices=devices,
+        over=over,
+        common=Subject("", "", "", device, precision, threads, dict(options or {})),
+    )
+    way = way_of(job.subjects, devices)
+    if over and not way.alternates:
+        raise InputError(f"--over has no meaning for a bench {way.HOW}: it forms no ratios")
+    pairs_of([subject.label for subject in job.subjects], over)
+    return run(job, way(job), Path(out) if out is not None else None)
+
+
+def job_for(
+    subjects: Sequence[Subject | str],
+    batches: Sequence[int],
+    *,
+    card: str | None,
+    inputs: Kind | None,
+    info: str | Path | None,
+    common: Subject,
+    plan: Plan | None = None,
+    devices: Sequence[int] = (),
+    over: Sequence[str] = (),
+) -> Job:
+    """The job that was asked for, with what is ``common`` to all subjects; :class:`InputError` for
+    what does not fit and for model files that are not there.
+    """
     sides = [parse_subject(s) if isinstance(s, str) else s for s in subjects]
-    sides = configured(sides, Subject("", "", "", device, precision, threads, dict(options or {})))
+    sides = configured(sides, common)
     check_labels(sides)
-    way = way_of(sides, devices)
     kind = inputs or _usual_inputs(sides, info)
     if kind not in KINDS:
         raise InputError(f"the inputs are '{kind}', one of {', '.join(KINDS)} was expected")
@@ -86,7 +119,7 @@ def bench(
         tuple(dict.fromkeys(batches)),
         card,
         Feeding(kind, str(info) if info else None, {}),
-        plan or way.PLAN,
+        plan or way_of(sides, devices).PLAN,
         tuple(devices),
         tuple(over),
     )
@@ -94,13 +127,10 @@ def bench(
         raise InputError(
             f"a block of {job.plan.block_s:g} s has no end or no call: more than 0 s was expected"
         )
-    if over and not way.alternates:
-        raise InputError(f"--over has no meaning for a bench {way.HOW}: it forms no ratios")
-    pairs_of([subject.label for subject in sides], over)
     for subject in sides:
         for batch in job.batches:
             existing_file(subject.model(batch), f"model file of '{subject.label}'")
-    return run(job, way(job), Path(out) if out is not None else None)
+    return job
 
 
 def _usual_inputs(subjects: Sequence[Subject], info: str | Path | None) -> Kind:
@@ -169,7 +199,7 @@ def run(job: Job, timer: Timer, out: Path | None) -> Performance:
         if timer.keeps_logs:
             raise InputError("this bench keeps the tool's logs beside its file: give one with out=")
         return _measured(job, timer, Path())
-    work = _work(job, timer, out)
+    work = work_of("bench", job, out, {"plan": job.plan, **timer.parameters}, timer.packages)
     if work.is_done():
         return read_performance(out)
     work.begin()
@@ -181,14 +211,16 @@ def run(job: Job, timer: Timer, out: Path | None) -> Performance:
     return performance
 
 
-def _work(job: Job, timer: Timer, out: Path) -> Work:
-    """What decides the measurement, for the sidecar."""
+def work_of(
+    stage: str, job: Job, out: Path, parameters: Mapping[str, Any], packages: Sequence[str]
+) -> Work:
+    """What decides the measurement, for the sidecar: the job, ``parameters`` and ``packages``."""
     models = dict.fromkeys(
         path for s in job.subjects for b in job.batches for path in model_files(s.model(b))
     )
     info = [existing_file(job.feeding.info, "info list")] if job.feeding.info else []
     return Work(
-        "bench",
+        stage,
         out,
         inputs={"model": list(models), **card_files(job.card), "info": info},
         parameters={
@@ -196,12 +228,11 @@ def _work(job: Job, timer: Timer, out: Path) -> Work:
             "batches": job.batches,
             "card": job.card,
             "inputs": job.feeding.kind,
-            "plan": job.plan,
             **({"over": job.over} if job.over else {}),
             "host": {key: environment()[key] for key in ("machine", "processor", "cpus")},
-            **timer.parameters,
+            **parameters,
         },
-        packages=timer.packages,
+        packages=packages,
         simulated=rehearsal.is_active(),
     )
 
@@ -217,6 +248,7 @@ def _measured(job: Job, timer: Timer, folder: Path) -> Performance:
     with (
         progress.meter("bench", timer.blocks * len(job.batches), "blocks") as meter,
         contextlib.closing(timer.measure(devices, folder, meter)) as batches,
+        timeline_of(devices.sources()) as performance.timeline,
     ):
         for measurements, doubts in batches:
             performance.measurements += measurements

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_UNDECIDED
 from portproof.core.text import printable, said_once
+from portproof.infer.load_test.record import LoadTest
 from portproof.measurement import WIDENED, Measurement, Performance, Ratio, board_rows
 from portproof.rehearsal import MARK
 
@@ -27,7 +28,7 @@ def summary(performance: Performance) -> str:
     return board(performance) if together else table(performance)
 
 
-def exit_code(performance: Performance) -> int:
+def exit_code(performance: Performance | LoadTest) -> int:
     """What a bench leaves with: a wrong answer is a failure, an unstable clock decides nothing."""
     if performance.wrong:
         return EXIT_FAIL

@@ -39,7 +39,7 @@ def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
         )
     clients = a.clients / b.clients
     ratio = clients * b.median_s / a.median_s
-    pairs = zip(_medians(a), _medians(b), strict=False)
+    pairs = zip(start_medians(a), start_medians(b), strict=False)
     logs = [math.log(clients * theirs / mine) for mine, theirs in pairs]
     known = len(logs) >= LEAST_STARTS and a.starts and b.starts
     ends = [math.exp(end) for end in _interval(logs)] if known else []
@@ -53,13 +53,54 @@ def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
     )
 
 
-def _medians(measurement: Measurement) -> list[float]:
+def start_medians(measurement: Measurement) -> list[float]:
     """The median call of each start, in seconds; of each block where the starts are not known."""
     blocks, medians = iter(measurement.blocks), []
     for count in measurement.starts or [1] * len(measurement.blocks):
         calls = [s for block in itertools.islice(blocks, count) for s in block]
         medians += [statistics.median(calls)] if calls else []
     return medians
+
+
+def two_run_ratio(
+    before: Sequence[float], now: Sequence[float], confidence: float = 0.95
+) -> tuple[float, tuple[float, float]]:
+    """The speed of now over that of before, from the seconds of starts of two runs that did not
+    take turns, with its interval.
+
+    The ratio is Hodges and Lehmann's estimate, the median of all quotients of one of each, and the
+    interval inverts the Mann-Whitney test, exactly (Hollander & Wolfe 1999, sections 4.2 and 4.3).
+    :class:`InputError` for too few starts to have one.
+    """
+    outside = _pairs_outside(len(before), len(now), (1 - confidence) / 2)
+    if outside < 0:
+        raise InputError(
+            f"{len(before)} and {len(now)} starts are too few to compare two runs with"
+            f" {confidence:.0%} confidence: measure with more --starts"
+        )
+    quotients = sorted(old / new for old in before for new in now)
+    return statistics.median(quotients), (quotients[outside], quotients[-1 - outside])
+
+
+def _pairs_outside(m: int, n: int, tail: float) -> int:
+    """How many ordered quotients of m and n values lie below the interval: the critical value of
+    the Mann-Whitney count at ``tail``; -1 if there is none.
+
+    >>> [_pairs_outside(*sizes, 0.025) for sizes in ((10, 10), (5, 8), (4, 4), (3, 3))]
+    [23, 6, 0, -1]
+    """
+    # Gauss's binomial: in how many of the orders of m and n values each count comes up.
+    ways = [1]
+    for i in range(1, m + 1):
+        ways += [0] * (n + i)
+        for at in range(len(ways) - 1, n + i - 1, -1):
+            ways[at] -= ways[at - n - i]
+        for at in range(i, len(ways)):
+            ways[at] += ways[at - i]
+        while not ways[-1]:
+            ways.pop()
+    most = tail * math.comb(m + n, m)
+    return sum(below <= most for below in itertools.accumulate(ways)) - 1
 
 
 def _interval(logs: Sequence[float]) -> tuple[float, float]:

@@ -38,7 +38,7 @@ class ResultFolder(Mapping[str, Any]):
     ) -> None:
         self._outputs = _outputs(folder, card, dtype, decoder.shapes)
         self._decoder, self._truth = decoder, truth
-        self._recipe, self._input_size = _input_of(card)
+        self._recipe, self._input_size = input_of(card)
         self._warned = False
 
     def __getitem__(self, sample: str) -> Any:
@@ -82,9 +82,9 @@ class ResultFolder(Mapping[str, Any]):
             )
 
 
-def _input_of(card: Card | None) -> tuple[Recipe | None, tuple[int, int] | None]:
-    """The recipe, and (height, width) of the first input."""
-    if card is None:
+def input_of(card: Card | None) -> tuple[Recipe | None, tuple[int, int] | None]:
+    """The recipe of a card, and (height, width) of its first input, where it has them."""
+    if card is None or not card.inputs:
         return None, None
     recipe = None if card.recipe is None else card.preprocessing
     shape = card.inputs[0].shape

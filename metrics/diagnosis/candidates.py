@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 from portproof.metrics.diagnosis.likeness import (
     SAME,
     Rows,
-    comparable,
     same_ranks,
     unlikeness,
 )
+from portproof.metrics.diagnosis.model.changes import Changed
 from portproof.preprocess.mistakes.mistake import Mistake
 
+#: Beyond so many classes, no order of them is looked for class by class.
+_MOST_CLASSES = 4096
+#: The next best class leaves so many times as much where an order of classes is beyond doubt.
+_CLEARLY = 4
+LAYERS = "compare the layers with metrics/layers.py"
 ANOTHER_SCALE = ", and yet it ranks the classes as the reference does: another scale"
 
 
@@ -38,7 +43,8 @@ class Found:
     be after the fix; None: the reference's. ``left``: the share of the difference that it leaves;
     None: by its score. Once it is found, a second fault is looked for in what it leaves: without
     the samples that are ``explained``, with the answer of sample ``there[i]`` in row i (-1:
-    unknown), with classes in the order ``columns``, or with the reference's ``mistake``.
+    unknown), with classes in the order ``columns``, with the reference's ``mistake``, or with a
+    ``changed`` model.
     """
 
     candidate: Candidate
@@ -49,6 +55,7 @@ class Found:
     there: NDArray[np.int64] | None = None
     columns: NDArray[np.int64] | None = None
     mistake: Mistake | None = None
+    changed: Changed | None = None
 
 
 def score_of(left: Rows) -> float:
@@ -62,7 +69,7 @@ def no_fault(port: Rows, plain: Rows, left: Rows) -> Candidate:
         f"the port differs from the reference by {left.mean():.2g} on average, at most"
         f" {left.max():.2g}"
     )
-    fix = "none of the usual mistakes: compare the layers with metrics/layers.py"
+    fix = f"none of the usual mistakes: {LAYERS}"
     if float(left.mean()) <= SAME:
         fix = "nothing to do"
     elif same_ranks(port, plain):
@@ -93,6 +100,11 @@ def classes_moved(port: Rows, plain: Rows) -> list[Found]:
         ("classes-order", f"the port's classes are in another order: {words}", sort, order)
         for words, order in class_orders(len(here))
     ]
+    if (matched := matched_classes(port, plain)) is not None:
+        moved = np.flatnonzero(matched != here)
+        pairs = ", ".join(f"{i} is {matched[i]}" for i in moved[:4])
+        said = f"the port's classes are in another order ({len(moved)} moved: {pairs}, ...)"
+        orders.append(("classes-order", said, sort, matched))
     return [
         Found(
             Candidate(fault, score_of(unlikeness(port, plain[:, order])), evidence, fix),
@@ -100,6 +112,23 @@ def classes_moved(port: Rows, plain: Rows) -> list[Found]:
         )
         for fault, evidence, fix, order in orders
     ]
+
+
+def matched_classes(port: Rows, plain: Rows) -> NDArray[np.int64] | None:
+    """For each class of the port the reference's class that has its answers, if there is one for
+    each beyond doubt; None otherwise. Both sides are comparable, (rows, classes).
+    """
+    n, classes = port.shape
+    if n < 3 or classes > _MOST_CLASSES:
+        return None
+    squares = (port**2).sum(axis=0)[:, None] + (plain**2).sum(axis=0)[None, :]
+    distance = np.maximum(squares - 2 * port.T @ plain, 0)
+    order = distance.argmin(axis=1)
+    if len(set(order.tolist())) < classes or np.array_equal(order, np.arange(classes)):
+        return None
+    own = distance[np.arange(classes), order]
+    second = np.partition(distance, 1, axis=1)[:, 1]
+    return order if float(np.median(second)) >= _CLEARLY * float(np.median(own)) else None
 
 
 def text_order(count: int, first: int) -> NDArray[np.int64]:
@@ -120,32 +149,3 @@ def class_orders(count: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
         if (text != np.arange(count)).any():
             yield f"text order ({first}, 1, 10, ...)" if not first else "text order from 1", text
             yield f"undone text order, from {first}", np.argsort(text)
-
-
-_ROUNDINGS: dict[str, Callable[[Rows], Rows]] = {
-    "rounded": np.rint,
-    "cut": np.trunc,
-    "rounded down": np.floor,
-}
-
-
-def rounded(port: Rows, right: Rows) -> list[Found]:
-    """Outputs that lost their fractions. Both sides are raw outputs, (rows, classes)."""
-    if not np.array_equal(port, np.rint(port)) or np.array_equal(right, np.rint(right)):
-        return []
-    powers = np.exp(right - right.max(axis=1, keepdims=True))
-    probabilities = powers / powers.sum(axis=1, keepdims=True)
-    found = []
-    for name, rows in (("outputs", right), ("probabilities", probabilities)):
-        for words, change in _ROUNDINGS.items():
-            left = unlikeness(comparable(port, False), comparable(change(rows), False))
-            candidate = Candidate(
-                "outputs-rounded",
-                score_of(left),
-                f"all outputs of the port are whole numbers; the reference's {name}, {words},"
-                f" differ from them by {left.mean():.2g}",
-                "write outputs as float: look for a cast to an integer or a format without"
-                " decimals where results are written, or an output that is not dequantised",
-            )
-            found.append(Found(candidate, explained=np.ones(len(port), bool)))
-    return found

@@ -13,6 +13,7 @@ from portproof.core.text import listed
 from portproof.metrics.diagnosis.candidates import Candidate, Found
 from portproof.metrics.diagnosis.likeness import SAME, Rows, comparable, unlikeness
 from portproof.metrics.diagnosis.look import Compared, Mask
+from portproof.metrics.diagnosis.numbers.form import beside
 
 #: So many numbers may stand before or behind the classes: numpy's header has 128 bytes.
 _MOST_EXTRA = 64
@@ -93,7 +94,7 @@ def framed(port: Rows, right: Rows, item: int) -> tuple[Found | None, Rows, Rows
             inner = port[:, first : first + right.shape[1]]
             if _alike(inner, right):
                 where = "before" if first else "behind"
-                return _header(extra * item, where), inner, right
+                return beside(extra * item, where), inner, right
     raise InputError(
         f"the port has {port.shape[1]} classes, the reference {right.shape[1]}; check"
         " that it is the reference's port, and --dtype"
@@ -107,7 +108,7 @@ def _pushed_out(port: Rows, right: Rows, item: int) -> tuple[Found | None, Rows,
     if len(port) > 1 and 0 < extra <= min(_MOST_EXTRA, port.shape[1] - 2):
         inner, kept = port[:, extra:], right[:, :-extra]
         if _alike(inner, kept):
-            return _header(extra * item, "before"), inner, kept
+            return beside(extra * item, "before"), inner, kept
     return None, port, right
 
 
@@ -117,15 +118,3 @@ def _alike(port: Rows, right: Rows) -> bool:
         return False
     left = unlikeness(comparable(port[good], False), comparable(right[good], False))
     return float(np.median(left)) < SAME
-
-
-def _header(count: int, where: str) -> Found:
-    return Found(
-        Candidate(
-            "header",
-            1.0,
-            f"{count} bytes that are no outputs stand {where} the numbers of every file; without"
-            " them the outputs are the reference's",
-            "write the raw numbers and nothing else, or leave the header out when results are read",
-        )
-    )

@@ -20,10 +20,13 @@ from portproof.metrics.accuracy.score import BACKGROUND_CLASSES, Reading
 from portproof.metrics.diagnosis.candidates import Candidate, Found
 from portproof.metrics.diagnosis.defects import broken, constant, framed
 from portproof.metrics.diagnosis.likeness import Rows
-from portproof.metrics.diagnosis.look import Compared, Mask, look
+from portproof.metrics.diagnosis.look import Compared, Mask, choose
+from portproof.metrics.diagnosis.numbers.form import form_of
 from portproof.metrics.diagnosis.reference import Reference
+from portproof.metrics.diagnosis.remedy import TOO_FEW, lost, measured
 from portproof.metrics.diagnosis.search import Searched, search
 from portproof.metrics.diagnosis.truth import wrong_labels
+from portproof.verdict import Verdict
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +43,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """The first fault, or ``none``; all ``faults`` that were found, one after the other; and all
-    explanations that were tried, best first. Accuracies are fractions of the images that were
+    explanations that were tried, best first. ``verdict``: PASS if nothing is wrong. Accuracies are fractions of the images that were
     compared; ``results`` counts all that were read.
     """
 
@@ -50,7 +53,9 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     samples: int
     results: int
     reference_accuracy: float
-    port_accuracy: float
+    port_accuracy: float | None
+    verdict: Verdict
+    figure: str = "Top-1"
 
     def to_json(self) -> str:
         """The JSON text, indented."""
@@ -58,10 +63,11 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_text(self) -> str:
         """The diagnosis for people, with the five best explanations."""
+        port = "not defined" if self.port_accuracy is None else f"{100 * self.port_accuracy:.1f} %"
         lines = [
             (
-                f"Top-1 on {self.samples} images: reference {100 * self.reference_accuracy:.1f} %,"
-                f" port {100 * self.port_accuracy:.1f} %"
+                f"{self.figure} on {self.samples} samples: reference"
+                f" {100 * self.reference_accuracy:.1f} %, port {port}"
             ),
             "",
         ]
@@ -96,10 +102,13 @@ def diagnose(
     """
     model = Reference(Path(reference), card)
     reading = reading or Reading()
-    compared = look(Path(images), labels, result, reading, limit)
+    chosen = choose(Path(images), labels, result, reading, limit)
+    right = model.outputs(chosen.images, said="diagnose: the reference")
+    form, found = form_of(chosen.files, chosen.ids, right, reading.dtype) or (None, [])
+    compared = chosen.read(reading, form)
     compared = replace(compared, port=_without_background(compared.port))
-    right = _without_background(model.outputs(compared.images, said="diagnose: the reference"))
-    predicted = right.argmax(axis=1)
+    right = _without_background(right)
+    predicted, whole = right.argmax(axis=1), right
     classes, item = right.shape[1], np.dtype(reading.dtype).itemsize
     header, port, right = framed(compared.port, right, item)
     if header:
@@ -107,7 +116,7 @@ def diagnose(
     if not compared.blank.all() and np.array_equal(port, np.rint(port)):
         # Whole numbers are zeros where fractions were small.
         compared = replace(compared, blank=np.zeros_like(compared.blank))
-    found = [f for f in (header,) if f] + broken(compared)
+    found += [f for f in (header,) if f] + broken(compared)
     kept = (compared.finite & ~compared.blank)[compared.at]
     rest = Searched([], [])
     if kept.any():
@@ -116,6 +125,9 @@ def diagnose(
         rest = search(model, compared.only(kept), right[kept]) if not same else rest
     wrong = wrong_labels(compared, predicted, classes)
     found += rest.found + wrong[:1]
+    if not found and (loss := lost(compared, predicted)):
+        found = [loss]
+    found = measured(model, found, compared, kept, whole)
     candidates = [f.candidate for f in found]
     candidates += [c for c in rest.tried + [f.candidate for f in wrong[1:]] if c not in candidates]
     expected = float(np.mean(predicted == compared.truth))
@@ -127,7 +139,16 @@ def diagnose(
         results=len(compared.every),
         reference_accuracy=expected,
         port_accuracy=float(np.mean(compared.port.argmax(axis=1) == compared.truth)),
+        verdict=_verdict(found),
     )
+
+
+def _verdict(found: Sequence[Found]) -> Verdict:
+    """PASS where nothing is wrong; UNDECIDED where that cannot be said."""
+    if not found:
+        return Verdict.PASS
+    undecided = found[0].candidate.fault == TOO_FEW
+    return Verdict.UNDECIDED if undecided else Verdict.FAIL
 
 
 def _ranked(candidates: list[Candidate], found: int) -> list[Candidate]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,15 @@ from portproof.metrics.accuracy.label_file import read_labels
 from portproof.metrics.accuracy.results import ResultFiles, class_count, list_results, read_results
 from portproof.metrics.accuracy.score import Reading
 from portproof.metrics.diagnosis.likeness import Rows
+from portproof.metrics.diagnosis.numbers.form import Form
 from portproof.preprocess.dataset.images import find_images
 
 #: The reference is run on so many images at most, unless more are asked for.
 MOST = 1000
 #: Of more images, runs of neighbours are compared: a shift is seen in neighbours only.
 _RUNS = 20
+#: Results of a form of their own that are read together.
+_TOGETHER = 256
 
 Mask = NDArray[np.bool_]
 
@@ -62,15 +65,38 @@ class Compared:
         return replace(self, at=self.at[kept], images=images, port=self.port[kept])
 
 
-def look(
+@dataclass(frozen=True)
+class Chosen:
+    """The samples that have an image, a label and a result, before results are read. ``at``: which
+    of ``every`` are compared; ``images`` are of these.
+    """
+
+    files: ResultFiles
+    every: list[str]
+    labels: NDArray[np.int64]
+    at: NDArray[np.int64]
+    images: list[Path]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the samples that are compared."""
+        return [self.every[i] for i in self.at]
+
+    def read(self, reading: Reading, form: Form | None) -> Compared:
+        """Read every result, in a ``form`` of its own where there is one."""
+        finite, blank, port = _read(self.files, self.every, self.at, reading, form)
+        return Compared(self.every, self.labels, finite, blank, self.at, self.images, port)
+
+
+def choose(
     images: Path,
     labels: str | os.PathLike[str],
     result: str | os.PathLike[str],
     reading: Reading,
     limit: int | None,
-) -> Compared:
-    """Read every result; keep those that are compared: all up to ``limit``, which is
-    :data:`MOST` by default, else runs of neighbours over the whole data set.
+) -> Chosen:
+    """The samples, and which of them are compared: all up to ``limit``, which is :data:`MOST` by
+    default, else runs of neighbours over the whole data set.
     """
     files, truth = list_results(result, reading.output), read_labels(labels)
     known = [(sample_id(path), path) for path in find_images(images) if sample_id(path) in truth]
@@ -84,15 +110,12 @@ def look(
         progress.warn(f"{len(missing)} images have a label and no result ({listed(missing)})")
     every = [i for i, _ in chosen]
     at = spread(len(every), min(limit or MOST, len(every)))
-    finite, blank, port = _read(files, every, at, reading)
-    return Compared(
+    return Chosen(
+        files,
         every,
         np.array([truth[i] for i in every], dtype=np.int64),
-        finite,
-        blank,
         at,
         [chosen[i][1] for i in at],
-        port,
     )
 
 
@@ -114,15 +137,30 @@ def spread(count: int, wanted: int) -> NDArray[np.int64]:
 
 
 def _read(
-    files: ResultFiles, every: Sequence[str], at: NDArray[np.int64], reading: Reading
+    files: ResultFiles,
+    every: Sequence[str],
+    at: NDArray[np.int64],
+    reading: Reading,
+    form: Form | None,
 ) -> tuple[Mask, Mask, Rows]:
-    classes = class_count(files, reading.dtype, reading.classes)
     finite, blank = np.empty(len(every), bool), np.empty(len(every), bool)
     wanted = np.zeros(len(every), bool)
     wanted[at] = True
     port: list[NDArray[Any]] = []
-    for first, rows in read_results(files, every, classes, reading.dtype):
+    for first, rows in _parts(files, every, reading, form):
         part = slice(first, first + len(rows))
         finite[part], blank[part] = np.isfinite(rows).all(axis=1), ~rows.any(axis=1)
         port.append(rows[wanted[part]].astype(np.float64))
     return finite, blank, np.concatenate(port)
+
+
+def _parts(
+    files: ResultFiles, every: Sequence[str], reading: Reading, form: Form | None
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """All results in their order, some at a time, with the place of the first."""
+    if form is None:
+        classes = class_count(files, reading.dtype, reading.classes)
+        yield from read_results(files, every, classes, reading.dtype)
+        return
+    for first in range(0, len(every), _TOGETHER):
+        yield first, form.rows(files, every[first : first + _TOGETHER])

@@ -109,6 +109,10 @@ class Mixed:
             return []
         return [*self._shifts(), *self._orders(), *self._matched()]
 
+    def sound(self) -> float:
+        """The share of rows that are the reference's, where the others are clearly not."""
+        return float(1 - self.odd.mean()) if self.odd.any() else 0.0
+
     def stale(self) -> list[Found]:
         """Some results are the reference's, the others are nobody's."""
         odd, n = self.odd, len(self.odd)

@@ -5,20 +5,18 @@ before it leave unexplained.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from portproof.core import progress
-from portproof.core.errors import MissingPackageError
 from portproof.metrics.diagnosis.candidates import (
     ANOTHER_SCALE,
+    LAYERS,
     Candidate,
     Found,
     classes_moved,
     no_fault,
-    rounded,
     score_of,
 )
 from portproof.metrics.diagnosis.likeness import (
@@ -26,40 +24,38 @@ from portproof.metrics.diagnosis.likeness import (
     Rows,
     are_probabilities,
     comparable,
-    distances,
     unlikeness,
 )
 from portproof.metrics.diagnosis.look import Compared
+from portproof.metrics.diagnosis.model.changes import FIXES
+from portproof.metrics.diagnosis.model.trial import Trial, Tried
+from portproof.metrics.diagnosis.numbers.answers import changed_answers
 from portproof.metrics.diagnosis.order import Mixed
+from portproof.metrics.diagnosis.preprocessing import Preprocessing, State
 from portproof.metrics.diagnosis.reference import Reference
-from portproof.preprocess.mistakes.mistake import Mistake
-from portproof.preprocess.mistakes.usual import usual_mistakes
-from portproof.recipe import describe
 
 #: A fault must leave at most this share of what "no fault" leaves unexplained.
 _BETTER = 0.5
+#: The first of several faults may leave more, if what follows it explains the rest.
+_PARTLY = 0.85
 #: What arithmetic in another order or precision leaves. Below it, and where ranks are the same,
 #: only a fault that leaves next to nothing is believed; below the last there is nothing to explain.
 _NOISE, _NEXT_TO_NOTHING, _NOTHING = 1e-4, 0.05, 1e-9
-#: Every mistake is tried on so few images, the likeliest ones on more.
-_FIRST, _MORE, _LIKELY = 4, 24, 8
 #: Explanations that leave so much alike cannot be told apart.
 _ALIKE = 1.1
-#: Once an order explains all but this share, no mistake of preprocessing is tried.
+#: Once something explains all but this share, nothing dearer is tried.
 _CERTAIN = 0.02
-_ROUNDS = 3
-#: Pairs are made of so many kinds, tried on so few images, and for so long at most.
-_KINDS, _PAIRED, _PAIRS_S = 6, 3, 30.0
-
-
-@dataclass(frozen=True)
-class State:
-    """The samples about which something is left to say, and the reference's answers to them."""
-
-    compared: Compared
-    right: Rows
-    columns: NDArray[np.int64]
-    mistake: Mistake | None = None
+#: Faults one after the other, first faults that are followed, and seconds in which a further one is
+#: begun with.
+_ROUNDS, _FIRSTS, _SECONDS = 3, 3, 50.0
+#: All faults together leave at most this share, or what 8 bits leave.
+_EXPLAINED, _OF_8_BITS = 0.12, 0.01
+#: A fault whose effect is no larger than that of 8 bits leaves at most this share of it.
+_CLEARLY = 0.2
+#: Where this share of the samples is the reference's, the others are of another run.
+_SOUND = 0.3
+#: So many samples are given to trials inside the model.
+_INSIDE = 64
 
 
 @dataclass(frozen=True)
@@ -74,22 +70,97 @@ class Searched:
 
 def search(model: Reference, compared: Compared, right: Rows) -> Searched:
     """Look for faults until nothing is left, or nothing fits."""
+    began = time.monotonic()
     state = State(compared, right, np.arange(right.shape[1]))
-    found: list[Found] = []
-    tried: list[Candidate] = []
-    for number in range(_ROUNDS):
-        none, others = _explanations(model, state)
-        if number == 0:
-            tried = [none, *(f.candidate for f in others)]
-        best = _best(none, others)
-        if best is None:
+    none, others = _explanations(model, state)
+    tried = [none, *(f.candidate for f in others)]
+    if 1 - none.score <= _NOTHING:
+        return Searched([], tried)
+    partly: list[Found] = []
+    for first in _firsts(none, others):
+        chain, whole = _follow(model, state, none, others, first)
+        if whole:
+            return Searched(chain, tried)
+        partly = partly or _sure(chain, none)
+        if time.monotonic() - began > _SECONDS:
             break
-        found.append(replace(best, alike=_as_good_as(best, none, others)))
+    if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
+        partly = [unexplained(none, others)]
+    return Searched(partly, tried)
+
+
+def unexplained(none: Candidate, others: list[Found]) -> Found:
+    """Something is wrong that has no name here; ``others``: what was tried."""
+    nearest = min(others, key=lambda f: _left_by(f, none), default=None)
+    said = "; nothing that was tried gives these outputs"
+    if nearest and _left_by(nearest, none) < _PARTLY:
+        share = 100 * _left_by(nearest, none)
+        said += f" (the nearest, {nearest.candidate.fault}, leaves {share:.0f} % of it)"
+    fix = (
+        f"{LAYERS}: the first layer whose error grows tells weights, operators and 8-bit ranges"
+        " apart from the input's"
+    )
+    return Found(Candidate("unexplained", none.score, none.evidence + said, fix))
+
+
+def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
+    """The faults to begin with, likeliest first: one of each name."""
+    best = _best(none, others)
+    seen = set()
+    if best:
+        seen.add(best.candidate.fault)
+        yield best
+    if _quiet(none):
+        return
+    fit = [f for f in others if f.candidate.fault != "softmax" and _left_by(f, none) <= _PARTLY]
+    for f in sorted(fit, key=lambda f: _left_by(f, none)):
+        if f.candidate.fault not in seen and len(seen) < _FIRSTS:
+            seen.add(f.candidate.fault)
+            yield f
+
+
+def _quiet(none: Candidate) -> bool:
+    """Whether the difference may be of precision alone."""
+    return 1 - none.score <= SAME or none.evidence.endswith(ANOTHER_SCALE)
+
+
+def _follow(
+    model: Reference, state: State, none: Candidate, others: list[Found], first: Found
+) -> tuple[list[Found], bool]:
+    """The faults from a first one on, and whether they explain everything."""
+    begun = 1 - none.score
+    best: Found | None = first
+    chain: list[Found] = []
+    while best is not None:
+        chain.append(replace(best, alike=_as_good_as(best, none, others)))
         following = _after(model, state, best)
         if following is None:
-            break
+            return chain, True
         state = following
-    return Searched(found, tried)
+        left = _unexplained_in(state)
+        if left <= _NOTHING or len(chain) == _ROUNDS:
+            break
+        none, others = _explanations(model, state)
+        best = _best(none, others)
+    left = _unexplained_in(state)
+    return chain, left <= max(_EXPLAINED * begun, min(_OF_8_BITS, _BETTER * begun))
+
+
+def _unexplained_in(state: State) -> float:
+    measure = _Measure(state.compared.port, state.right)
+    return float(unlikeness(measure(state.compared.port), measure(state.right)).mean())
+
+
+def _sure(chain: list[Found], none: Candidate) -> list[Found]:
+    """The faults of a chain that stand without the rest: orders and copies that fit most rows."""
+    sure = []
+    for found in chain:
+        if found.there is None and found.columns is None:
+            break
+        if _left_by(found, none) > _BETTER:
+            break
+        sure.append(found)
+    return sure
 
 
 class _Measure:
@@ -101,10 +172,10 @@ class _Measure:
         self.softmax = are_probabilities(port)
         self._as_probabilities = self.softmax or are_probabilities(right)
         plain = comparable(right, self._as_probabilities)
-        self._common = plain.mean(axis=0) if len(plain) > 1 else np.zeros(plain.shape[1])
+        self.common = plain.mean(axis=0) if len(plain) > 1 else np.zeros(plain.shape[1])
 
     def __call__(self, rows: Rows) -> Rows:
-        return comparable(rows, self._as_probabilities) - self._common
+        return comparable(rows, self._as_probabilities) - self.common
 
 
 def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found]]:
@@ -120,114 +191,68 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
             "the port's outputs are probabilities, the reference's are not, which changes no rank"
         )
         found.append(Found(Candidate("softmax", score_of(left), evidence, "nothing to do")))
+    moved = classes_moved(port + measure.common, plain + measure.common)
     if float(left.mean()) <= _NOTHING:
-        return none, [*found, *classes_moved(port, plain)]
+        return none, [*found, *moved]
     mixed = Mixed(compared, port, plain)
-    found += [*mixed.explanations(), *classes_moved(port, plain), *rounded(compared.port, right)]
-    certain = _best(none, found)
-    if certain is None or _left_by(certain, none) > _CERTAIN:
-        trial = _Trial(model, state, measure, port, plain)
-        found += trial.all()
-        if _best(none, found) is None and 1 - none.score > SAME:
-            found += trial.pairs(found)
+    found += [*mixed.explanations(), *moved, *changed_answers(compared.port, right)]
+    if not _certain(none, found):
+        tries = Preprocessing(model, state, measure, port, plain)
+        found += tries.all()
+        # What is done to pixels or inside the model is done to every sample.
+        loud = 1 - none.score > _NOISE and not none.evidence.endswith(ANOTHER_SCALE)
+        loud = loud and mixed.sound() < _SOUND
+        inside = _inside(model, state, measure, port, plain) if state.changed is None else None
+        if loud and inside and not _certain(none, found):
+            found += _as_found(inside.all(), none)
+        if loud and not _certain(none, found):
+            found += tries.fits(found)
+        if loud and inside and _doubted(none, found):
+            found += _as_found(inside.damaged(), none)
+        if loud and _best(none, found) is None and not _quiet(none):
+            found += tries.pairs(found)
     # Whose answers they are says more than that they are nobody's.
     if _best(none, found) is None:
         found += mixed.stale()
     return none, found
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """What a mistake of preprocessing is tried on."""
-
-    model: Reference
-    state: State
-    measure: _Measure
-    port: Rows
-    plain: Rows
-
-    def of(self, mistake: Mistake, rows: NDArray[np.int64]) -> list[Found]:
-        """The reference made to make the mistake, on some of the samples; nothing if a package for
-        it is missing.
-        """
-        assert mistake.fault is not None
-        try:
-            outputs = self.model.outputs([self.state.compared.images[i] for i in rows], mistake)
-        except MissingPackageError as error:
-            progress.warn(f"not tried: {mistake.part} of {mistake.found}; {error}")
-            return []
-        left = unlikeness(self.port[rows], self.measure(outputs[:, self.state.columns]))
-        before = float(unlikeness(self.port[rows], self.plain[rows]).mean())
-        candidate = Candidate(
-            mistake.fault,
-            score_of(left),
-            f"{mistake.part}: {mistake.found} instead of {mistake.asked}; the reference made to do"
-            f" so differs by {left.mean():.2g}",
-            f"{mistake.fix}; preprocess with the card's recipe ({describe(self.model.recipe)})",
-        )
-        return [Found(candidate, left=float(left.mean()) / max(before, 1e-300), mistake=mistake)]
-
-    def all(self) -> list[Found]:
-        """Every mistake on a few images, the likeliest ones on more."""
-        past = self.state.mistake
-        mistakes = [
-            replace(m, changes=past.changes + m.changes) if past else m
-            for m in usual_mistakes(past.recipe if past else self.model.recipe)
-            if m.fault is not None
-        ]
-        distance = distances(self.port, self.plain)
-        few, more = _chosen(distance, _FIRST), _chosen(distance, _MORE)
-        first: list[Found] = []
-        with progress.meter("diagnose: preprocessing", len(mistakes), "mistakes") as meter:
-            for mistake in mistakes:
-                first += self.of(mistake, few)
-                meter.advance()
-        if len(more) == len(few):
-            return first
-        first.sort(key=lambda f: f.left or 0.0)
-        likely = [f for f in first[:_LIKELY] if f.left is not None and f.left < 0.8]
-        again = [g for f in likely if f.mistake for g in self.of(f.mistake, more)]
-        return [*again, *(f for f in first if f not in likely)]
-
-    def pairs(self, found: list[Found]) -> list[Found]:
-        """Two mistakes of which neither fits alone: the likeliest kinds with every other on top."""
-        rows = _chosen(distances(self.port, self.plain), _PAIRED)
-        firsts: dict[str, Mistake] = {}
-        for single in sorted((f for f in found if f.mistake), key=lambda f: f.left or 0.0):
-            if single.mistake and len(firsts) < _KINDS:
-                firsts.setdefault(single.candidate.fault, single.mistake)
-        both = [
-            replace(m, changes=first.changes + m.changes, part=f"{first.found}, and {m.part}")
-            for first in firsts.values()
-            for m in usual_mistakes(first.recipe)
-            if m.fault is not None and m.fault != first.fault
-        ]
-        tried: list[Found] = []
-        began = time.monotonic()
-        with progress.meter("diagnose: pairs of mistakes", len(both), "pairs") as meter:
-            for mistake in both:
-                if time.monotonic() - began > _PAIRS_S:
-                    progress.say("diagnose: pairs of mistakes were tried in part: it took too long")
-                    break
-                tried += self.of(mistake, rows)
-                meter.advance()
-        more = _chosen(distances(self.port, self.plain), _MORE)
-        best = min(tried, key=lambda f: f.left or 0.0, default=None)
-        again = self.of(best.mistake, more) if best and best.mistake else []
-        return [f for f in again if (f.left or 0.0) <= _NEXT_TO_NOTHING]
+def _certain(none: Candidate, found: list[Found]) -> bool:
+    best = _best(none, found)
+    return best is not None and _left_by(best, none) <= _CERTAIN
 
 
-def _chosen(distance: Rows, count: int) -> NDArray[np.int64]:
-    """The rows to try mistakes on: evenly spread ones, and the ones that differ most where not all
-    do.
-    """
-    n = len(distance)
-    if n <= count:
-        return np.arange(n)
-    rows = set(np.linspace(0, n - 1, count).round().astype(int).tolist())
-    if np.median(distance) < 0.05 * distance.max():
-        rows = set(sorted(rows)[::2]) | set(np.argsort(-distance)[: count // 2].tolist())
-    return np.array(sorted(rows))
+def _doubted(none: Candidate, found: list[Found]) -> bool:
+    """Whether nothing explains the whole difference yet."""
+    best = _best(none, found)
+    return best is None or _left_by(best, none) > _EXPLAINED
+
+
+def _inside(model: Reference, state: State, measure: _Measure, port: Rows, plain: Rows) -> Trial:
+    """Faults inside the model, to be tried on the first samples of those compared."""
+    compared, count = state.compared, min(_INSIDE, len(port))
+    at = compared.at[:count]
+    gaps = np.flatnonzero(np.diff(at) != 1)
+    neighbours = (int(gaps[0]) + 1 if len(gaps) else count) if at[0] == 0 else 0
+    return Trial(
+        model.model,
+        model.card,
+        lambda: model.samples(compared.images[:count], state.mistake),
+        port[:count],
+        plain[:count],
+        lambda rows: measure(rows[:, state.columns]),
+        neighbours,
+    )
+
+
+def _as_found(tried: list[Tried], none: Candidate) -> list[Found]:
+    found = []
+    for each in tried:
+        changed, left = each.changed, each.left * (1 - none.score)
+        evidence = f"{changed.words}; the reference made so differs by {left:.2g}"
+        candidate = Candidate(changed.fault, max(0.0, 1 - left), evidence, FIXES[changed.fault])
+        found.append(Found(candidate, left=each.left, changed=changed))
+    return found
 
 
 def _left_by(found: Found, none: Candidate) -> float:
@@ -241,7 +266,8 @@ def _best(none: Candidate, others: list[Found]) -> Found | None:
     """The explanation that leaves least, if clearly less than no fault does."""
     unexplained = 1 - none.score
     doubtful = unexplained <= _NOISE or none.evidence.endswith(ANOTHER_SCALE)
-    needed = _NEXT_TO_NOTHING if doubtful else _BETTER
+    needed = _CLEARLY if _quiet(none) else _BETTER
+    needed = _NEXT_TO_NOTHING if doubtful else needed
     # A softmax is harmless.
     fit = [f for f in others if f.candidate.fault != "softmax" and f.candidate.score >= 0.5]
     if unexplained <= _NOTHING or not fit:
@@ -274,7 +300,10 @@ def _after(model: Reference, state: State, found: Found) -> State | None:
         return replace(state, compared=moved, right=right[there])
     if found.columns is not None:
         return replace(state, right=right[:, found.columns], columns=state.columns[found.columns])
-    if found.mistake is None or (1 - found.candidate.score) <= _NOTHING:
+    mistake, changed = found.mistake or state.mistake, found.changed or state.changed
+    if found.mistake is None and found.changed is None:
         return None
-    outputs = model.outputs(compared.images, found.mistake)
-    return replace(state, right=outputs[:, state.columns], mistake=found.mistake)
+    if 1 - found.candidate.score <= _NOTHING:
+        return None
+    outputs = model.outputs(compared.images, mistake, changed=changed)
+    return replace(state, right=outputs[:, state.columns], mistake=mistake, changed=changed)

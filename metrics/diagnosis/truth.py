@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portproof.metrics.diagnosis.candidates import Candidate, Found, class_orders
+from portproof.metrics.diagnosis.defects import place_of
 from portproof.metrics.diagnosis.look import Compared
 from portproof.metrics.diagnosis.order import usual_orders
 
@@ -28,6 +29,8 @@ _CLASS_LIST = (
 _NEAR = 0.85
 #: From so few samples, nothing is said about chance.
 _FEWEST = 16
+#: A run of wrong labels has so many images at least.
+_SHORTEST = 8
 
 
 def wrong_labels(compared: Compared, predicted: Classes, classes: int) -> list[Found]:
@@ -43,7 +46,7 @@ def wrong_labels(compared: Compared, predicted: Classes, classes: int) -> list[F
         numbers = _mapped(np.minimum(truth, classes), predicted, classes + 1)
         mapped = iter([("labels-class-order", said, _CLASS_LIST, numbers)])
         found = _fitting(compared, predicted, mapped)
-    return found or _at_chance(truth, predicted, classes)
+    return found or _at_chance(truth, predicted, classes) or _wrong_run(compared, predicted)
 
 
 def _fitting(compared: Compared, predicted: Classes, readings: Iterator[Reading]) -> list[Found]:
@@ -114,6 +117,34 @@ def _mapped(truth: Classes, predicted: Classes, classes: int) -> Classes:
         likely[(likely >= 0) & (taken[likely] > 1)] = -1
         mapped[read] = likely[truth[read]]
     return mapped
+
+
+def _wrong_run(compared: Compared, predicted: Classes) -> list[Found]:
+    """A run of neighbours on which the reference is nearly always wrong, and hardly ever beside it.
+    A run of few classes may be what the model does not know.
+    """
+    right = predicted == compared.truth
+    # The run in which most are wrong, by the largest sum of +1 (wrong) and -1 (right).
+    sums = np.concatenate([[0], np.cumsum(np.where(right, -1, 1))])
+    last = int(np.argmax(sums - np.minimum.accumulate(sums)))
+    first = int(np.argmin(sums[: last + 1]))
+    inside, outside = right[first:last], np.delete(right, np.arange(first, last))
+    few = len(set(compared.truth[first:last].tolist())) < 3
+    if last - first < _SHORTEST or few or not len(outside):
+        return []
+    share, beside = float(inside.mean()), float(outside.mean())
+    if share > 0.25 or beside < share + 0.5:
+        return []
+    run = np.zeros(len(right), bool)
+    run[first:last] = True
+    evidence = (
+        f"the reference is right on {100 * share:.0f} % of {last - first} images"
+        f" ({place_of(compared.ids, run)}), on {100 * beside:.0f} % of the others: their labels are"
+        " not theirs"
+    )
+    said = compared.port.argmax(axis=1) == compared.truth
+    after = float(np.where(run, beside, said).mean())
+    return [Found(Candidate("labels-wrong", beside, evidence, _REWRITE), accuracy=after)]
 
 
 def _at_chance(truth: Classes, predicted: Classes, classes: int) -> list[Found]:

@@ -237,6 +237,7 @@ def _comparison(sides: TaskSides, figure: Figure, margin: float, simulated: bool
         ],
         interval=Interval(METHOD, RESAMPLES, SEED),
         doubt=loss.doubt,
+        samples_needed=loss.samples_needed(margin, len(one)),
         left_out=left_out,
         reference=str(sides.reference),
         port=str(sides.port),

@@ -50,6 +50,17 @@ class Loss:
             return Verdict.PASS
         return Verdict.FAIL if self.lower > margin else Verdict.UNDECIDED
 
+    def samples_needed(self, margin: float, samples: int) -> int | None:
+        """About how many samples would decide, if the loss stays as it is: a bound comes nearer by
+        the root of their number. None where it is decided, in doubt, or where no number would do.
+        """
+        if self.verdict(margin) is not Verdict.UNDECIDED or self.doubt or self.value is None:
+            return None
+        bound = self.upper if self.value < margin else self.lower
+        if bound is None or self.value == margin:
+            return None
+        return math.ceil(samples * ((bound - self.value) / (margin - self.value)) ** 2)
+
 
 def loss_of(
     task: Any, figure: Figure, one: Contributions, other: Contributions, margin: float

@@ -47,7 +47,7 @@ class TaskComparison(msgspec.Struct, frozen=True, kw_only=True):
     bound the loss (how much worse the port is, whichever direction is worse), each one-sided at
     95 %. ``better``, ``worse``, ``equal``: samples whose own figure is. ``left_out``: samples of
     the truth that one side or both lack. ``doubt``: why there is no ground for a verdict, which is
-    UNDECIDED then.
+    UNDECIDED then. ``samples_needed``: about how many would decide an open verdict.
     """
 
     verdict: Verdict
@@ -79,6 +79,7 @@ class TaskComparison(msgspec.Struct, frozen=True, kw_only=True):
     port: str
     truth: str
     simulated: bool = False
+    samples_needed: int | None = None
     schema: Literal["portproof.task_comparison/1"] = "portproof.task_comparison/1"
 
     def to_json(self) -> bytes:
@@ -135,5 +136,10 @@ class TaskComparison(msgspec.Struct, frozen=True, kw_only=True):
             return f"UNDECIDED: {self.doubt}"
         return (
             f"UNDECIDED: the loss may be as high as {self._amount(self.gate_bound)}, {margin} is"
-            " not proved"
+            f" not proved{self._needed()}"
         )
+
+    def _needed(self) -> str:
+        if self.samples_needed is None:
+            return ""
+        return f"; about {self.samples_needed} samples would decide, if the loss stays as it is"

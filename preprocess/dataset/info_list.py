@@ -37,12 +37,15 @@ def jpeg_samples(folder: str) -> list[Sample]:
             f" {', '.join(JPEG_SUFFIXES)}"
         )
     return [
-        Sample(sample_id(name), (os.path.join(folder, name),), *_size(os.path.join(folder, name)))
+        Sample(
+            sample_id(name), (os.path.join(folder, name),), *image_size(os.path.join(folder, name))
+        )
         for name in names
     ]
 
 
-def _size(path: str) -> tuple[int, int]:
+def image_size(path: str) -> tuple[int, int]:
+    """Width and height of an image file, from its header (EXIF not applied)."""
     try:
         with Image.open(existing_file(path, "image")) as image:
             return image.size

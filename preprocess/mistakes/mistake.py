@@ -52,7 +52,15 @@ FIXES = {
     "video-range": "convert YUV with full range (JPEG's), or expand video levels 16..235 once: see"
     " the matrix of AIPP's csc",
     "few-bits": "keep 8 bits of every channel: look for RGB565 or a palette on the way",
-    "grey": "keep the colours: the images were made grey on the way",
+    "grey": "keep the colours: the images were made grey on the way, or one channel stands thrice",
+    "channel-lost": "keep all three channels: one is zeros; look for a buffer of two planes",
+    "colour-space": "convert to RGB before the resize: look for a decoder that gives YUV, HSV or"
+    " LAB, and for AIPP's csc_switch",
+    "signed-bytes": "read pixels as unsigned bytes (uint8): int8 makes 128..255 negative",
+    "gamma": "leave the levels linear: look for a gamma correction or a conversion of sRGB",
+    "blurred": "read the image in its size: it was made small and enlarged again on the way",
+    "rolled": "look for a wrong stride or start address of the pixels' buffer: rows or columns are"
+    " moved round",
     "inverted": "take the inversion of the pixels out",
 }
 
@@ -95,8 +103,6 @@ class Mistake:
         """The sample that the mistake makes of an image file."""
         for change in self.changes:
             data = change.file(data, self.recipe) if change.file else data
-        if all(c.file for c in self.changes):
-            return _preprocessor(self.recipe)(data)[0]
         levels: Levels = self._pixels(data)
         for change in self.changes:
             levels = change.pixels(levels) if change.pixels else levels
@@ -108,15 +114,17 @@ class Mistake:
     def _pixels(self, data: bytes) -> Levels:
         """The pixels after resize and crop, at the place that the changes ask for."""
         place = next((c.place for c in self.changes if c.place), None)
+        if place is None:
+            return _cropped(data, _raw(self.recipe))
         image = open_image(data)
         steps = plan(self.recipe, image.height, image.width)
         height, width = self.recipe.size
-        if place is None or steps.height < height or steps.width < width:
-            return _preprocessor(_raw(self.recipe))(data)[0]
+        if steps.height < height or steps.width < width:
+            return _cropped(data, _raw(self.recipe))
         margin = steps.height - height, steps.width - width
         top, left = place((steps.rows.start, steps.columns.start), margin)
         top, left = min(max(top, 0), margin[0]), min(max(left, 0), margin[1])
-        whole = Preprocessor(_whole(self.recipe, steps.height, steps.width))(data)[0]
+        whole = _cropped(data, _whole(self.recipe, steps.height, steps.width))
         return whole[top : top + height, left : left + width]
 
 
@@ -124,6 +132,14 @@ class Mistake:
 def _preprocessor(recipe: Recipe) -> Preprocessor:
     """One for all images of a folder: its tables are worked out once."""
     return Preprocessor(recipe)
+
+
+@functools.lru_cache(maxsize=64)
+def _cropped(data: bytes, recipe: Recipe) -> Levels:
+    """The pixels of a recipe without arithmetic, for the mistakes that differ only after them."""
+    pixels = _preprocessor(recipe)(data)[0]
+    pixels.flags.writeable = False
+    return pixels
 
 
 def _raw(recipe: Recipe) -> Recipe:

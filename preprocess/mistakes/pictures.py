@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 from PIL import Image, ImageOps
 
-from portproof.preprocess.mistakes.mistake import Change, Levels, Mistake, Places
+from portproof.preprocess.mistakes.mistake import Change, Mistake, Places
 from portproof.preprocess.pixels.compiled import vertical_first
 from portproof.preprocess.pixels.geometry import resized_size
 from portproof.preprocess.pixels.pillow_images import RESAMPLING, open_image, to_rgb
@@ -25,6 +25,8 @@ _MOST_PIXELS_OFF = 4
 #: What only the rules 'shorter' and 'letterbox' have, as the other rules have it.
 _PLAIN: dict[str, Any] = {"rounding": "truncate", "upscale": True}
 _QUALITIES = (50, 75, 90)
+#: Colours of a palette (GIF, PNG).
+_PALETTES = (16, 64, 128, 256)
 
 
 def geometry_mistakes(recipe: Recipe) -> Iterator[Mistake]:
@@ -53,9 +55,11 @@ def file_mistakes(recipe: Recipe) -> Iterator[Mistake]:
             changes = (Change(found, file=partial(_draft, gap=gap)),)
             yield Mistake("JPEG decoding", "full size", found, recipe, "decoding-draft", changes)
     for quality in _QUALITIES:
-        found = f"compressed again with quality {quality}"
-        changes = (Change(found, file=partial(_recompressed, quality=quality)),)
-        yield Mistake("file", "the original", found, recipe, "recompression", changes)
+        yield recompression(recipe, quality)
+    for count in _PALETTES:
+        found = f"a palette of {count} colours"
+        changes = (Change(found, file=partial(_palette, count=count)),)
+        yield Mistake("file", "all colours", found, recipe, "few-bits", changes)
     if recipe.resizer == "pillow" and recipe.resize:
         yield Mistake(
             "order of Pillow's two passes",
@@ -64,6 +68,20 @@ def file_mistakes(recipe: Recipe) -> Iterator[Mistake]:
             recipe,
             changes=(Change("other order", file=_resized_in_other_order),),
         )
+
+
+def recompression(recipe: Recipe, quality: int) -> Mistake:
+    """The file compressed again as a JPEG, before anything else."""
+    found = f"compressed again with quality {quality}"
+    changes = (Change(found, file=partial(_recompressed, quality=quality)),)
+    return Mistake("file", "the original", found, recipe, "recompression", changes)
+
+
+def rolled(recipe: Recipe, down: int, right: int) -> Mistake:
+    """The pixels after the crop moved, and what leaves one side comes in at the other."""
+    found = f"rolled by {down:+d} rows and {right:+d} columns"
+    change = Change(found, pixels=partial(np.roll, shift=(down, right), axis=(0, 1)))
+    return Mistake("image", "as it is", found, recipe, "rolled", (change,))
 
 
 def pixel_mistakes(recipe: Recipe) -> Iterator[Mistake]:
@@ -81,12 +99,11 @@ def pixel_mistakes(recipe: Recipe) -> Iterator[Mistake]:
             yield mistake("image", "as it is", found, "rotated", partial(np.rot90, k=turns))
         swapped = "height and width swapped"
         yield mistake("image", "as it is", swapped, "rotated", lambda p: p.transpose(1, 0, 2))
-    yield mistake("levels", "0 to 255", "16 to 235 (video)", "video-range", _to_video)
-    yield mistake("levels", "0 to 255", "16 to 235 taken for all", "video-range", _from_video)
-    yield mistake("levels", "as they are", "inverted", "inverted", lambda p: 255 - p)
-    yield mistake("colours", "as they are", "grey", "grey", _grey)
-    for found, bits in _few_bits():
-        yield mistake("levels", "8 bits", found, "few-bits", bits)
+        both = "height and width swapped, and turned by 180 degrees"
+        turned = partial(np.transpose, axes=(1, 0, 2))
+        yield mistake("image", "as it is", both, "rotated", lambda p: turned(p[::-1, ::-1]))
+    for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        yield rolled(recipe, down, right)
 
 
 def place_mistakes(recipe: Recipe) -> Iterator[Mistake]:
@@ -102,8 +119,13 @@ def place_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         )
     for off in range(1, _MOST_PIXELS_OFF + 1):
         for down, right in ((a, b) for a in (0, -1, 1) for b in (0, -1, 1) if a or b):
-            found = f"{down * off:+d} pixels down and {right * off:+d} to the right of it"
-            yield _placed(recipe, found, partial(_beside, down=down * off, right=right * off))
+            yield off_centre(recipe, down * off, right * off)
+
+
+def off_centre(recipe: Recipe, down: int, right: int) -> Mistake:
+    """The crop so many pixels off its place."""
+    found = f"{down:+d} pixels down and {right:+d} to the right of it"
+    return _placed(recipe, found, partial(_beside, down=down, right=right))
 
 
 def _corner(_: Places, margin: Places, down: int, right: int) -> Places:
@@ -145,46 +167,14 @@ def _sizes(recipe: Recipe, resize: Resize) -> Iterator[Mistake]:
         rounded = resized(rounding=other)
         yield Mistake("rounding of the longer side", resize.rounding, other, rounded)
     before_crop = {int(min(height, width) / ratio) for ratio in _CROP_RATIOS} | {*_SIZES}
-    asked = " x ".join(map(str, resize.size))
     for size in sorted(before_crop):
-        changed = resized(rule="shorter", size=(size,), **_PLAIN)
-        yield Mistake("size before the crop", asked, str(size), changed, fault)
+        yield before_the_crop(recipe, size)
     whole = resized(rule="exact", size=(height, width), **_PLAIN)
     no_crop = f"resize to {height} x {width}, no crop"
     yield Mistake("crop", "resize, then centre crop", no_crop, whole, fault)
     inside = resized(rule="contain", size=(height, width), **_PLAIN)
     padded = f"resize to fit into {height} x {width}, padded"
     yield Mistake("crop", "resize, then centre crop", padded, inside, fault)
-
-
-def _few_bits() -> Iterator[tuple[str, Callable[[Levels], Levels]]]:
-    for bits in range(2, 7):
-        yield f"{bits} bits, cut", partial(_cut, steps=(2 ** (8 - bits),) * 3)
-        yield f"{bits} bits, rounded", partial(_coarse, top=2**bits - 1)
-    yield "5, 6 and 5 bits (RGB565)", partial(_cut, steps=(8, 4, 8))
-
-
-def _cut(pixels: Levels, steps: tuple[int, int, int]) -> Levels:
-    step = np.array(steps, np.uint8)
-    return np.asarray(pixels // step * step)
-
-
-def _coarse(pixels: Levels, top: int) -> Levels:
-    return np.asarray(np.rint(np.rint(pixels / 255 * top) / top * 255).astype(np.uint8))
-
-
-def _to_video(pixels: Levels) -> Levels:
-    return np.rint(pixels * (219 / 255) + 16).astype(np.uint8)
-
-
-def _from_video(pixels: Levels) -> Levels:
-    return np.clip(np.rint((pixels - 16.0) * (255 / 219)), 0, 255).astype(np.uint8)
-
-
-def _grey(pixels: Levels) -> Levels:
-    """ITU-R BT.601, as Pillow's mode L. Another change may have made the levels fractions."""
-    whole = np.ascontiguousarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
-    return np.asarray(Image.fromarray(whole).convert("L").convert("RGB"))
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -214,6 +204,10 @@ def _recompressed(data: bytes, _: Recipe, quality: int) -> bytes:
     return buffer.getvalue()
 
 
+def _palette(data: bytes, _: Recipe, count: int) -> bytes:
+    return _encoded(_opened(data).quantize(count).convert("RGB"))
+
+
 def _resized_in_other_order(data: bytes, recipe: Recipe) -> bytes:
     """The resized image, for sizes that Pillow 13 treats vertically first: in the order that the
     installed Pillow does not take.
@@ -229,6 +223,17 @@ def _resized_in_other_order(data: bytes, recipe: Recipe) -> bytes:
     as_installed = np.asarray(image.resize((width, height), method))
     other = across_first if np.array_equal(as_installed, np.asarray(down_first)) else down_first
     return _encoded(other)
+
+
+def before_the_crop(recipe: Recipe, size: int, squashed: bool = False) -> Mistake:
+    """The shorter side, or both sides, brought to another size before the crop."""
+    assert recipe.resize is not None
+    rule, sides = ("exact", (size, size)) if squashed else ("shorter", (size,))
+    resize = replace(recipe.resize, rule=rule, size=sides, **_PLAIN)
+    changed = replace(recipe, resize=resize, crop=recipe.size)
+    asked = " x ".join(map(str, recipe.resize.size))
+    found = f"{size} x {size}, squashed" if squashed else str(size)
+    return Mistake("size before the crop", asked, found, changed, "resize-crop")
 
 
 def _encoded(image: Image.Image) -> bytes:

@@ -9,6 +9,7 @@ from itertools import chain
 import numpy as np
 from msgspec.structs import replace
 
+from portproof.preprocess.mistakes.colours import colour_mistakes
 from portproof.preprocess.mistakes.mistake import Change, Levels, Mistake
 from portproof.preprocess.mistakes.pictures import (
     file_mistakes,
@@ -46,7 +47,8 @@ def usual_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         (right, ()),
         (replace(right, crop=recipe.size), ()),
     }
-    kinds = [_output_mistakes, _value_mistakes, geometry_mistakes, file_mistakes, pixel_mistakes]
+    kinds = [_output_mistakes, _value_mistakes, geometry_mistakes, file_mistakes]
+    kinds += [pixel_mistakes, colour_mistakes]
     if recipe.dtype != "uint8":  # raw pixels cannot be normalised wrongly
         kinds.append(_sample_mistakes)
     for mistake in chain.from_iterable(kind(recipe) for kind in (*kinds, place_mistakes)):
@@ -133,14 +135,27 @@ def _sample_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         own = replace(alone, divide=1.0)
         yield Mistake("mean and std", "the card's", found, own, "normalisation-per-image", changes)
     for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, np.inf), (-2.0, 2.0)):
-        found = f"clipped to {low:g} and {high:g}"
-        clip = Change(found, values=partial(np.clip, a_min=low, a_max=high))
-        yield Mistake("values", "as they are", found, recipe, "values-clipped", (clip,))
+        yield clipped(recipe, low, high)
     cut = Change("cut to whole numbers", values=np.trunc)
     yield Mistake("values", "as they are", cut.name, recipe, "values-cut", (cut,))
     divided = Change("divided as integers", pixels=lambda p: p // np.float32(recipe.divide))
     whole = replace(recipe, divide=1.0)
     yield Mistake("scale", "in floats", divided.name, whole, "scaling-integer", (divided,))
+
+
+def clipped(recipe: Recipe, low: float, high: float) -> Mistake:
+    """Normalised values cut at both ends."""
+    found = f"clipped to {low:.3g} and {high:.3g}"
+    clip = Change(found, values=partial(np.clip, a_min=low, a_max=high))
+    return Mistake("values", "as they are", found, recipe, "values-clipped", (clip,))
+
+
+def constants(recipe: Recipe, mean: tuple[float, ...], std: tuple[float, ...]) -> Mistake:
+    """Other constants, of the recipe's scale."""
+    asked = f"{recipe.mean} and {recipe.std}"
+    numbers = [f"({', '.join(f'{v:.3g}' for v in values)})" for values in (mean, std)]
+    changed = replace(recipe, mean=mean, std=std)
+    return Mistake("mean and std", asked, " and ".join(numbers), changed, _CONSTANTS)
 
 
 def _stretched(pixels: Levels, axes: tuple[int, ...]) -> Levels:

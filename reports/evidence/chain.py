@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from portproof.reports.evidence.findings import Finding, changed, not_derived
 
 #: More absent files than these in one folder become one finding.
 _MANY = 10
+_NOT_PACKED = "it was not packed; its hash alone is here"
 #: Threads that hash: more do not help, since a disk feeds them.
 _HASHERS = 4
 
@@ -31,8 +32,10 @@ class Walk:
     findings: list[Finding]
 
 
-def walk(run_dir: Path) -> Walk:
-    """Hash every file of the sidecars, and check what each stage read of earlier ones."""
+def walk(run_dir: Path, left_out: Collection[str] = ()) -> Walk:
+    """Hash every file of the sidecars, and check what each stage read of earlier ones. That files
+    of ``left_out`` are missing is no change: a parcel does not hold them.
+    """
     stages, damaged = readable_stages(run_dir)
     findings = [changed(artefact + SUFFIX, why) for artefact, why in damaged.items()]
     replaced = _replaced_weights(stages)
@@ -61,6 +64,8 @@ def walk(run_dir: Path) -> Walk:
                 findings.append(
                     not_derived(path, "it is outside the run directory and not on this host")
                 )
+            elif how == MISSING and path in left_out:
+                findings.append(not_derived(path, _NOT_PACKED))
             elif how:
                 findings.append(changed(path, f"it {how}"))
     findings += _broken_links(stages, replaced)
@@ -166,18 +171,21 @@ def _common_folder(paths: Iterable[str]) -> Path:
 
 
 def _grouped(findings: list[Finding]) -> list[Finding]:
-    """Findings of files outside the run directory, one a folder: images come in thousands."""
-    outside = [f for f in findings if f.kind == "not derived" and Path(f.file).is_absolute()]
-    counts = Counter(str(Path(f.file).parent) for f in outside)
-    many = {folder for folder, count in counts.items() if count > _MANY}
-    kept = [f for f in findings if f not in outside or str(Path(f.file).parent) not in many]
+    """Findings of files that are elsewhere, one a folder: images come in thousands."""
+    absent = {
+        f: _NOT_PACKED if f.what == _NOT_PACKED else "outside the run directory, not on this host"
+        for f in findings
+        if f.kind == "not derived" and (f.what == _NOT_PACKED or Path(f.file).is_absolute())
+    }
+    counts = Counter((str(Path(f.file).parent), what) for f, what in absent.items())
+    many = {folder for (folder, _), count in counts.items() if count > _MANY}
+    kept = [f for f in findings if f not in absent or str(Path(f.file).parent) not in many]
     return [
         *kept,
         *(
-            not_derived(
-                folder, f"{counts[folder]} files outside the run directory are not on this host"
-            )
-            for folder in sorted(many)
+            not_derived(folder, f"{count} files: {what}")
+            for (folder, what), count in sorted(counts.items())
+            if folder in many
         ),
     ]
 

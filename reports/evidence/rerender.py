@@ -13,12 +13,12 @@ from portproof.reports.cross_device.assemble import FORMATS, columns
 from portproof.reports.cross_device.populate import build
 from portproof.reports.cross_device.table import Table
 from portproof.reports.evidence.findings import Finding, changed
+from portproof.reports.page.html_page import html_page
 from portproof.reports.port.blocks import blocks_in
 from portproof.reports.port.data import RunData
 from portproof.reports.port.document import render
 from portproof.reports.port.junit import junit_xml
 from portproof.reports.port.languages import languages
-from portproof.reports.port.page import html_page
 from portproof.reports.port.write import draw, plots_beside
 from portproof.rundir.plan import table_boundary, table_columns, table_over
 
@@ -29,7 +29,7 @@ def report_files(data: RunData) -> dict[str, Check]:
     """Path in the run directory -> how to compare that file with what the directory gives."""
     files, drawn = data.files, draw(data)
     found = {files.readme(language): _readme(data, language) for language in languages()}
-    found[files.html] = _whole(files.html, lambda: html_page(data, drawn))
+    found[files.html] = _whole(files.html, lambda: html_page(data))
     found[files.junit] = _whole(files.junit, lambda: junit_xml(data))
     for name, svg in drawn.items():
         found[files.plot(name)] = _whole(files.plot(name), svg.decode)

@@ -127,6 +127,14 @@ class RunData:
             "encoded": prep.proof.stage == "encode",
         }
 
+    @property
+    def cards_read(self) -> set[str]:
+        """SHA-256 of the model cards that the export read, or of several models the cards by which
+        their outputs were put together.
+        """
+        readers = [s.proof for s in self.stages if s.proof.stage in ("export", "gather")]
+        return {record.sha256 for proof in readers for record in proof.inputs.get("card", [])}
+
     def stage(self, artefact: str) -> Stage | None:
         """The stage that made an artefact."""
         return next((s for s in self.stages if s.artefact == artefact), None)

@@ -35,7 +35,9 @@ from portproof.reports.port.devices import (
 from portproof.reports.port.figures import PERCENTILES, accuracy_texts, figures_of, per_board
 from portproof.reports.port.languages import TEMPLATES, languages
 from portproof.reports.port.rounding import FORMATTERS, one_line
+from portproof.reports.port.sentences import translated
 from portproof.rundir.layout import REFERENCE
+from portproof.rundir.parts.sums import part_rows
 
 #: Distributions that are frameworks and runtimes; the source document lists these apart from other
 #: packages.
@@ -114,8 +116,10 @@ def _context(data: RunData, language: str) -> dict[str, Any]:
     by_id = {figure.id: figure for figure in figures}
     prep = data.stage(data.files.prep)
     packages = list(data.versions.items())
+    words = words_of(language)
     return {
-        "t": words_of(language),
+        "t": words,
+        "say": lambda text: translated(text, words),
         "run": data,
         "files": data.files,
         "reference": REFERENCE,
@@ -147,6 +151,7 @@ def _context(data: RunData, language: str) -> dict[str, Any]:
         "unchecked": unchecked,
         "speed": speed_table(data),
         "zoo_rows": list(zoo_rows(data)),
+        "part_rows": part_rows(data.files),
         "figures": figures,
     }
 

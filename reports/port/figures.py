@@ -18,6 +18,8 @@ from portproof.measurement import Measurement, board_rows, calls_needed
 from portproof.reports.port.data import RunData
 from portproof.reports.port.rounding import stated
 from portproof.rundir.gates import best_measured
+from portproof.rundir.layout import PartDir
+from portproof.rundir.parts.sums import part_rows
 
 #: Percentiles that are stated, of measurements with enough calls.
 PERCENTILES = (50, 90, 99)
@@ -71,7 +73,7 @@ class ReportFigure(msgspec.Struct, frozen=True, kw_only=True):
 def figures_of(data: RunData) -> list[ReportFigure]:
     """Every figure of the report, in the report's order; worked out once."""
     accuracy = (_accuracy, _comparisons, _evaluations, _task_comparisons)
-    parts = (_conversion, *accuracy, _end_to_end, _performance, _boards)
+    parts = (_conversion, *accuracy, _end_to_end, _performance, _boards, _parts)
     return data.once(figures_of, lambda: [figure for part in parts for figure in part(data)])
 
 
@@ -189,7 +191,7 @@ def _performance(data: RunData) -> Iterator[ReportFigure]:
             )
         for r in performance.ratios:
             name = f"{prefix}/{r.a}:{r.b}/bs{r.batch}/{r.boundary}/ratio"
-            how = "quotient of the rates; interval: jackknife over pairs of blocks"
+            how = "quotient of the median calls; interval: signed ranks over the starts"
             yield _figure(name, r.ratio, "1", file, how, r.ci95)
         for name in dict.fromkeys(m.label for m in performance.measurements):
             best = best_measured(performance, name)
@@ -227,6 +229,19 @@ def _boards(data: RunData) -> Iterator[ReportFigure]:
             how = f"{row.chips} chips x batch x calls / sum of seconds, while all work"
             yield _figure(f"{prefix}/together", row.together, RATE, file, how)
             yield _figure(f"{prefix}/share", row.share, "1", file, "together / product")
+
+
+def _parts(data: RunData) -> Iterator[ReportFigure]:
+    for row in part_rows(data.files):
+        part = row.part or data.settings.parts[0]
+        file = PartDir(data.root, data.settings, part).perf(data.files.side(row.label))
+        prefix = f"{row.label}/parts/{row.part or 'sum'}"
+        how = f"calls for a sample of the data / the rate at batch {row.batch}"
+        yield _figure(f"{prefix}/seconds", row.seconds, "s", file, how if row.part else "the sum")
+        yield _figure(f"{prefix}/calls", row.calls, "1", file, "calls for a sample of the data")
+        if row.ratio:
+            how = "of times; the sum's interval holds if the parts' do"
+            yield _figure(f"{prefix}/ratio", row.ratio[0], "1", file, how, row.ratio[1:])
 
 
 def _measured(prefix: str, m: Measurement, file: str) -> Iterator[ReportFigure]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Only written: no XML is read.
 import xml.etree.ElementTree as ET  # nosec B405
+from collections.abc import Sequence
 
 from portproof.core.text import printable
 from portproof.reports.port.data import RunData
@@ -12,10 +13,14 @@ from portproof.verdict import Verdict
 
 
 def junit_xml(data: RunData) -> str:
+    """The gates of a port."""
+    return junit_of(data.judgement.gates, data.model_name, data.simulated)
+
+
+def junit_of(gates: Sequence[Gate], name: str, simulated: bool) -> str:
     """One test case for each gate: FAIL is a failure, UNDECIDED and UNSTABLE are errors, a gate
-    that was not judged is skipped.
+    that was not judged is skipped. ``name``: of what they judge.
     """
-    gates = data.judgement.gates
     counts = {
         "tests": len(gates),
         "failures": sum(g.verdict is Verdict.FAIL for g in gates),
@@ -24,10 +29,8 @@ def junit_xml(data: RunData) -> str:
     }
     attributes = {name: str(count) for name, count in counts.items()}
     root = ET.Element("testsuites", attributes)
-    suite = ET.SubElement(
-        root, "testsuite", {"name": printable(f"portproof {data.model_name}"), **attributes}
-    )
-    if data.simulated:
+    suite = ET.SubElement(root, "testsuite", {"name": printable(f"portproof {name}"), **attributes})
+    if simulated:
         properties = ET.SubElement(suite, "properties")
         ET.SubElement(
             properties, "property", {"name": "REHEARSAL", "value": "simulated, not measured"}

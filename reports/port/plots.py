@@ -207,7 +207,15 @@ def _latency_plot(label: str, timed: list[Measurement]) -> Plot:
     return Plot(f"{label}-latency", f"Latency distributions of {label}", text, draw)
 
 
+def quantiles(m: Measurement) -> tuple[float, float, float, float, float]:
+    """The 5th percentile, the quartiles with the median, and the 95th percentile of the calls, in
+    ms.
+    """
+    ordered = sorted(m.samples)
+    p5, q1, median, q3, p95 = (1000 * nearest_rank(ordered, p) for p in (5, 25, 50, 75, 95))
+    return p5, q1, median, q3, p95
+
+
 def _box(m: Measurement) -> dict[str, float]:
     """Whiskers, quartiles and median of a box, in ms, as matplotlib's ``bxp`` takes them."""
-    ordered, ends = sorted(m.samples), {"whislo": 5, "q1": 25, "med": 50, "q3": 75, "whishi": 95}
-    return {name: 1000 * nearest_rank(ordered, percent) for name, percent in ends.items()}
+    return dict(zip(("whislo", "q1", "med", "q3", "whishi"), quantiles(m), strict=True))

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from portproof.core.files import read_text, write_bytes, write_text
 from portproof.core.jsonfile import one_record_a_line
+from portproof.reports.page.flips import write_flips
+from portproof.reports.page.html_page import html_page
 from portproof.reports.port.blocks import updated
 from portproof.reports.port.data import RunData, card_file, read_run
 from portproof.reports.port.document import render
 from portproof.reports.port.junit import junit_xml
 from portproof.reports.port.languages import languages
-from portproof.reports.port.page import html_page
 from portproof.reports.port.plots import plots_of, svg_of
 from portproof.reports.port.seal import report_of
 
@@ -25,25 +26,25 @@ def write_reports(run_dir: Path) -> RunData:
     """Write every report of a run directory; returns what the run directory says."""
     copy_card(read_run(run_dir))
     data = read_run(run_dir)
+    write_flips(data)
     files, drawn = data.files, draw(data)
     for name, svg in drawn.items():
         write_bytes(run_dir / files.plot(name), svg)
     for language in languages():
         write_readme(data, run_dir / files.readme(language), language)
-    write_text(run_dir / files.html, html_page(data, drawn))
+    write_text(run_dir / files.html, html_page(data))
     write_text(run_dir / files.junit, junit_xml(data))
     write_bytes(run_dir / files.report, one_record_a_line(report_of(data)))
     return data
 
 
 def copy_card(data: RunData) -> None:
-    """Keep the model card's file, if this host has the one that the export read."""
-    source, export = card_file(data.settings.model), data.stage(data.files.onnx)
-    if source is None or export is None:
+    """Keep the model card's file, if this host has the one that was read."""
+    source = card_file(data.settings.model)
+    if source is None:
         return
     content = source.read_bytes()
-    known = {record.sha256 for record in export.proof.inputs.get("card", [])}
-    if hashlib.sha256(content).hexdigest() in known:
+    if hashlib.sha256(content).hexdigest() in data.cards_read:
         write_bytes(data.root / data.files.card_copy, content)
 
 

@@ -10,6 +10,7 @@ from portproof.reports.port.data import RunData
 from portproof.reports.port.figures import per_board
 from portproof.rundir.gates import best_measured
 from portproof.rundir.layout import REFERENCE, Side
+from portproof.rundir.parts.sums import part_rows
 from portproof.verdict import Verdict
 
 OK, PARTLY, NOT_OK, PERFECT = "OK", "POK", "NOK", "PERFECT"
@@ -40,7 +41,8 @@ def level_text(found: list[Status]) -> str:
 
 
 def _convert(data: RunData, side: Side) -> Status:
-    made = data.stage(data.files.onnx) is not None and bool(_results(data, side.label))
+    exported = any(stage.proof.stage == "export" for stage in data.stages)
+    made = exported and bool(_results(data, side.label))
     return Status("ModelConvert", OK if made else NOT_OK, "the model was exported, and ran")
 
 
@@ -51,6 +53,10 @@ def _results(data: RunData, label: str) -> bool:
 def _quant(data: RunData) -> Status:
     """OK: int8 lost at most the margin and is faster than the same backend's fp32."""
     reduced = [s for s in data.files.compared if s.target and s.target.precision == "int8"]
+    if reduced and data.settings.parts:
+        return Status(
+            "QuantStatus", None, "of several models, the parts' int8 has no ratio to fp32"
+        )
     if not reduced:
         return Status("QuantStatus", None, "int8 is no column of this port")
     label = reduced[0].label
@@ -82,6 +88,8 @@ def _perf(data: RunData, side: Side) -> Status:
     """
     if data.simulated:
         return Status("PerfStatus", NOT_OK, "a rehearsal: nothing was measured")
+    if data.settings.parts:
+        return _perf_of_parts(data, side)
     own = _best(data, side.label)
     others = [s.label for s in data.files.compared if s.name != side.name]
     against = REFERENCE if side.is_in_alternation else next(iter(others), None)
@@ -90,11 +98,27 @@ def _perf(data: RunData, side: Side) -> Status:
         why = "no other device was timed in this run directory: add its target to the port"
         return Status("PerfStatus", None, why)
     ratio = own / other
-    level = next((name for least, name in _LEVELS if ratio >= least), NOT_OK)
+    level = _level(ratio)
     why = f"{own:.4g} images/s, {ratio:.2f} times those of {against}"
     if _performance(data, side.label).status != "ok":
         return Status("PerfStatus", None, f"{why}, but the clock was UNSTABLE")
     return Status("PerfStatus", level, why)
+
+
+def _level(ratio: float) -> str:
+    return next((name for least, name in _LEVELS if ratio >= least), NOT_OK)
+
+
+def _perf_of_parts(data: RunData, side: Side) -> Status:
+    """The sum of the parts' times against the reference's."""
+    row = next((r for r in part_rows(data.files) if r.label == side.label and not r.part), None)
+    speed = next(g for g in data.judgement.gates if (g.label, g.name) == (side.label, "speed"))
+    if row is None or row.ratio is None:
+        return Status("PerfStatus", None, "the parts were not timed against a reference")
+    why = f"all parts together are {row.ratio[0]:.2f} times as fast as {REFERENCE}"
+    if speed.verdict is Verdict.UNSTABLE:
+        return Status("PerfStatus", None, f"{why}, but the clock was UNSTABLE")
+    return Status("PerfStatus", _level(row.ratio[0]), why)
 
 
 def _performance(data: RunData, label: str) -> Performance:

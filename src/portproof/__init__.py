@@ -29,6 +29,7 @@ _API: dict[str, str] = {
     "evaluate": "portproof.metrics.evaluation.evaluate",
     "compare_by_task": "portproof.metrics.paired.by_task",
     "audit": "portproof.reports.claims.audit",
+    "register_model": "portproof.convert.pytorch.registry",
     "Plan": "portproof.infer.timing.protocol",
     "InputError": "portproof.core.errors",
     "ToolError": "portproof.core.errors",

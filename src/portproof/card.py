@@ -14,6 +14,7 @@ from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_file, load_yaml, names_in
 from portproof.postprocess import Postprocess, kinds_listed
 from portproof.recipe import Recipe, find_recipe
+from portproof.rundir.parts.part import Links, Part, check_form, check_links, check_parts
 from portproof.sequence import Sequence
 
 #: The steps of every task of ``metrics/tasks``, which are no task themselves.
@@ -62,9 +63,9 @@ class Published(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
 
 
 class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One model. ``builder`` is ``timm:NAME.TAG``, ``torchvision:NAME`` or ``FILE.py:CALLABLE``
-    (relative to the card's folder); ``options`` are its keyword arguments, for settings that are
-    not in the weights (``transform_input`` of Inception v3).
+    """One model. ``builder`` is ``timm:NAME.TAG``, ``torchvision:NAME``, ``transformers:NAME`` or
+    ``FILE.py:CALLABLE`` (relative to the card's folder); ``options`` are its keyword arguments, for
+    settings that are not in the weights (``transform_input`` of Inception v3).
 
     ``recipe`` is a recipe or the name of one; :attr:`preprocessing` is always the recipe itself. A
     model of another input than one picture has none: ``sequence`` (:mod:`portproof.sequence`)
@@ -74,12 +75,20 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     card); ``metric``, the figure that is judged (the task's first without it); ``margin``, what it
     may lose, in percentage points for a share and else in its own unit.
 
+    A card of several models has ``parts`` (:mod:`portproof.rundir.parts.part`) in the place of
+    ``builder``, ``inputs`` and ``recipe``, which are its parts' own. ``gather`` makes its outputs:
+    ``PART.NAME`` for each, or ``FILE.py:NAME``. They are judged by ``task``, as those of one are.
+
+    ``class_names``: of a classifier, in the order of its output, for reports.
+
     ``path`` is where the card was read, None for a card that was made from a builder's own data.
     """
 
     name: Name
-    builder: Annotated[str, msgspec.Meta(pattern=r"^(timm:|torchvision:|.*\.py:).+")]
-    inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)]
+    builder: Annotated[
+        str, msgspec.Meta(pattern=r"^((timm:|torchvision:|transformers:|engine:|.*\.py:).+)?$")
+    ] = ""
+    inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1)] = ()
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     recipe: Recipe | str | None = None
     sequence: Sequence | None = None
@@ -90,6 +99,9 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     metric: Name | None = None
     margin: Annotated[float, msgspec.Meta(gt=0)] | None = None
     published: Published | None = None
+    class_names: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    gather: Links | str | None = None
     batches: Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1)] = (1, 4, 8, 16, 32, 64)
     path: str | None = None
 
@@ -103,6 +115,7 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
                 "`outputs`: the names of inputs and outputs must differ from each other, they are"
                 f" {', '.join(names)}"
             )
+        self._check_parts()
         if isinstance(self.recipe, str) and self.recipe not in names_in("recipes"):
             raise ValueError(
                 f"`recipe`: there is no recipe '{self.recipe}', there are"
@@ -124,6 +137,31 @@ class Card(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
                 "`task`: 'postprocess', 'metric' and 'margin' are for tasks other than"
                 f" classification, which are {', '.join(t for t in tasks if t != self.task)}"
             )
+
+    def _check_parts(self) -> None:
+        """One model has a builder and inputs; several have parts, which are made one."""
+        of_one: dict[str, object] = {"builder": self.builder, "inputs": self.inputs}
+        if not self.parts:
+            for name, value in of_one.items():
+                if not value:
+                    raise ValueError(f"`{name}` is missing")
+            if self.gather is not None:
+                raise ValueError("`gather`: it is for a card with 'parts'")
+            return
+        of_one |= {"recipe": self.recipe, "sequence": self.sequence, "options": self.options}
+        for name, value in of_one.items():
+            if value:
+                raise ValueError(f"`{name}`: it is its parts' own in a card with 'parts'")
+        if self.gather is None:
+            raise ValueError("`gather` is missing: it makes the outputs from those of the parts")
+        if self.task == "classification":
+            raise ValueError("`task`: a card with 'parts' names one other than classification")
+        check_parts(self.parts)
+        check_form(self.gather, "gather")
+        if isinstance(self.gather, dict):
+            check_links(self.gather, self.parts)
+            if list(self.gather) != [o.name for o in self.outputs]:
+                raise ValueError("`gather`: its names must be those of 'outputs', in their order")
 
     def _check_sequence(self, sequence: Sequence) -> None:
         """One input for each part, each of the length that is made."""

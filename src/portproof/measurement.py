@@ -11,7 +11,7 @@ import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -172,9 +172,21 @@ class Ratio(msgspec.Struct, kw_only=True):
     ci95: tuple[float, float] | None
 
 
+class Moment(msgspec.Struct, kw_only=True):
+    """Counters ``at_s`` seconds after a bench's start: the fraction of the host's processors busy
+    since the moment before, the memory of all its worker processes, and each device's, by name.
+    """
+
+    at_s: float
+    cpu_fraction: float | None
+    memory_bytes: int | None
+    devices: dict[str, dict[str, float | None]] = msgspec.field(default_factory=dict)
+
+
 class Performance(msgspec.Struct, kw_only=True):
     """The content of ``perf.json``. ``reasons`` says why a run is ``unstable``; ``wrong`` which
-    subjects answered wrongly at which batch and how, a sentence each.
+    subjects answered wrongly at which batch and how, a sentence each; ``timeline``: the counters
+    over the time that it took.
     """
 
     schema: str = SCHEMA
@@ -183,6 +195,7 @@ class Performance(msgspec.Struct, kw_only=True):
     wrong: list[str] = msgspec.field(default_factory=list)
     measurements: list[Measurement]
     ratios: list[Ratio] = msgspec.field(default_factory=list)
+    timeline: list[Moment] = msgspec.field(default_factory=list)
     environment: dict[str, str] = msgspec.field(default_factory=dict)
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     simulated: bool = False
@@ -228,15 +241,19 @@ def board_rows(performance: Performance) -> list[BoardRow]:
     return rows
 
 
-def wrong_answers(measurements: Sequence[Measurement]) -> list[str]:
+class Answered(Protocol):
+    """A measurement of any kind, whose answers were judged."""
+
+    label: str
+    batch: int
+    answers: Answers | None
+
+
+def wrong_answers(measurements: Sequence[Answered]) -> list[str]:
     """A sentence for every subject and batch whose answers are wrong."""
-    return list(
-        dict.fromkeys(
-            f"{m.label}, batch {m.batch}: {m.answers.reason}"
-            for m in measurements
-            if m.answers is not None and m.is_wrong
-        )
-    )
+    judged = [(m, m.answers) for m in measurements if m.answers is not None]
+    wrong = (f"{m.label}, batch {m.batch}: {a.reason}" for m, a in judged if a.ok is False)
+    return list(dict.fromkeys(wrong))
 
 
 def read_performance(path: str | os.PathLike[str]) -> Performance:

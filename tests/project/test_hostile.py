@@ -29,7 +29,7 @@ from portproof.proof.lineage import Stage
 from portproof.reports.port.data import read_run
 from portproof.reports.port.document import render
 from portproof.reports.port.junit import junit_xml
-from portproof.reports.port.page import html_page
+from portproof.reports.page.html_page import html_page
 from portproof.reports.port.plots import plots_of, svg_of
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -38,6 +38,7 @@ HEAVY = {
     "jiwer",
     "sacrebleu",
     "seqeval",
+    "transformers",
 }
 #: The command contract names this file; nothing imports it, and it leaves its own folder off the
 #: path before it imports anything.
@@ -99,8 +100,8 @@ def test_commands_and_nothing_else_stand_at_the_top_of_a_stage(root: Path) -> No
 
 
 #: Rooms whose files are all of one kind, found by name: a list of them, however long, is easy to
-#: read.
-LISTS = {"reports/claims/rules", "metrics/tasks", "metrics/postprocess"}
+#: read. The top of a stage holds its commands and nothing else.
+LISTS = {"reports", "reports/claims/rules", "metrics/tasks", "metrics/postprocess"}
 
 
 def test_a_room_has_about_a_dozen_files(root: Path) -> None:

@@ -16,6 +16,7 @@ from portproof.infer.timing.subject import Subject
 from portproof.measurement import Measurement
 
 if TYPE_CHECKING:
+    from portproof.infer.load_test.record import LoadRun
     from portproof.infer.timing.processes.teams import Team
 
 
@@ -71,7 +72,9 @@ class Hearing:
         heard = self._heard.get(label, {}).values()
         return any(call.name == "single" for w in heard for call in w.calls)
 
-    def settle(self, measurements: Sequence[Measurement], label: str | None = None) -> None:
+    def settle(
+        self, measurements: Sequence[Measurement | LoadRun], label: str | None = None
+    ) -> None:
         """Write the verdicts into the measurements. ``label``: that of the only subject, where the
         measurements have others.
         """

@@ -36,6 +36,14 @@ class Devices:
             if source is not None:
                 self._found[device] = _Device(source, source.facts(device), source.read(device))
 
+    def sources(self) -> dict[str, CounterSource]:
+        """The counters that may be read while calls are timed, by device."""
+        return {
+            name: device.source
+            for name, device in self._found.items()
+            if device.source.interval_s is not None
+        }
+
     def watch(self, device: str) -> Watch:
         """A watch over one device; it sees nothing where the device has no counters. One warning
         names a device whose counters cannot be read here.

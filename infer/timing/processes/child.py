@@ -12,7 +12,7 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -22,6 +22,10 @@ from typing import Any, Literal, cast
 from portproof import backend as backends
 from portproof.backend import Array, LoadRequest, Session, check_batch, check_feeds, complete
 from portproof.core.errors import PortProofError
+from portproof.infer.load_test.arrivals import Served
+from portproof.infer.load_test.arrivals import serve as serve_requests
+from portproof.infer.load_test.loadgen import Settings as LoadGenSettings
+from portproof.infer.load_test.loadgen import run_loadgen
 from portproof.infer.timing.answers.witness import Evidence, Listening, Witness
 from portproof.infer.timing.processes.clock import Times, time_calls
 from portproof.infer.timing.processes.counters import (
@@ -169,6 +173,22 @@ class Server:
         times = time_calls(self._session, self._feeds, count)
         usage = meter.usage()
         return Block(first, times, self._rest(), usage, peak_memory_bytes())
+
+    def requests(self, pipe: str, due: Sequence[float] | None, began: float) -> Served:
+        """One client's part of a load test (:func:`portproof.infer.load_test.arrivals.serve`)."""
+        assert self._session is not None
+        served = serve_requests(self._session, self._feeds, pipe, due, began)
+        self._heard("last")
+        self._rest()
+        return served
+
+    def loadgen(self, batch: int, settings: LoadGenSettings, folder: str) -> Served:
+        """A test of LoadGen, which keeps the times; its logs are in ``folder`` then."""
+        assert self._session is not None
+        served = run_loadgen(self._session, self._feeds, batch, settings, folder)
+        self._heard("last")
+        self._rest()
+        return served
 
     def _heard(self, name: Literal["first", "last"]) -> Times:
         """One call whose answer the witness keeps."""

@@ -30,7 +30,7 @@ def time_calls(session: Session, feeds: Sequence[Feeds], count: int) -> Times:
     times: Times = {"call": [], **{b: [] for b in session.boundaries}}
     calls = times["call"]
     reported = [(times[b], b) for b in session.boundaries]
-    with _no_collector():
+    with no_collector():
         session.sync()
         for index in range(count):
             batch = feeds[index % len(feeds)]
@@ -44,7 +44,7 @@ def time_calls(session: Session, feeds: Sequence[Feeds], count: int) -> Times:
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def no_collector() -> Iterator[None]:
     """Python's garbage collector kept out of the timed calls."""
     was_on = gc.isenabled()
     gc.disable()

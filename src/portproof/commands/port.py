@@ -54,6 +54,16 @@ def parser() -> Parser:
         metavar="K",
         help="number of the output that is judged, from 1 (default: the model's only one)",
     )
+    _add_judging_options(p)
+    p.add_argument(
+        "--workers", type=positive, help="preprocessing processes (default: one a processor)"
+    )
+    _add_ascend_options(p)
+    p.add_progress_options()
+    return p
+
+
+def _add_judging_options(p: Parser) -> None:
     p.add_argument(
         "--gate",
         choices=["accuracy", "speed", "all"],
@@ -61,11 +71,10 @@ def parser() -> Parser:
         help="what decides the exit code (default: accuracy)",
     )
     p.add_argument(
-        "--workers", type=positive, help="preprocessing processes (default: one a processor)"
+        "--against",
+        metavar="BASELINE",
+        help="also judge the run against a baseline ('portproof baseline'); its gates decide too",
     )
-    _add_ascend_options(p)
-    p.add_progress_options()
-    return p
 
 
 def _add_data_options(p: Parser) -> None:

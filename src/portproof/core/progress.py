@@ -31,6 +31,11 @@ def configure(quiet: bool = False, log_json: bool = False) -> None:
     _settings.quiet, _settings.as_json = quiet, log_json
 
 
+def settings() -> tuple[bool, bool]:
+    """What this process was configured with, for another that speaks as it does."""
+    return _settings.quiet, _settings.as_json
+
+
 @contextmanager
 def silenced() -> Iterator[None]:
     """Quiet inside: of work that is a detail of other work, which says how far it is."""

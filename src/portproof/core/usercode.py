@@ -45,14 +45,8 @@ def source_of(text: str, card_path: str | None = None) -> tuple[Path, str]:
 
 def load_callable(source: Path, attribute: str) -> tuple[Any, ModuleType]:
     """Run the file anew and find the callable in it. Use both inside :func:`own_folder`."""
-    name = _unique_name(source)
-    for old in [n for n in sys.modules if n == name or n.startswith(f"{name}__")]:
-        del sys.modules[old]
-    spec = importlib.util.spec_from_file_location(name, source)
-    assert spec is not None and spec.loader is not None  # both are set for a path that ends in .py
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    module = load_file(source)
+    name = module.__name__
     found = getattr(module, attribute, None)
     if not callable(found):
         names = [
@@ -64,6 +58,19 @@ def load_callable(source: Path, attribute: str) -> tuple[Any, ModuleType]:
             f"'{source}' has no callable '{attribute}'; it has {listed(names) or 'none'}"
         )
     return found, module
+
+
+def load_file(source: Path) -> ModuleType:
+    """Run the file anew; its module. Use both inside :func:`own_folder`."""
+    name = _unique_name(source)
+    for old in [n for n in sys.modules if n == name or n.startswith(f"{name}__")]:
+        del sys.modules[old]
+    spec = importlib.util.spec_from_file_location(name, source)
+    assert spec is not None and spec.loader is not None  # both are set for a path that ends in .py
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def imported_files(source: Path) -> list[Path]:

@@ -151,20 +151,30 @@ def _changed_output(proof: Proof, root: Path, paranoid: bool) -> str | None:
     return None
 
 
+def _listings_of(folder: Path) -> set[str]:
+    """The digests that a folder may have been known by: of every ending, and of all its files."""
+    heads: dict[str, list[str]] = {}
+    for name in os.listdir(folder) if folder.is_dir() else ():
+        head, mark, ending = name.rpartition("_")
+        heads.setdefault(mark + ending, []).append(head)
+    files = [p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")]
+    names = [p.relative_to(folder).as_posix() for p in files]
+    found = {listing_digest(folder, own, ending) for ending, own in heads.items()}
+    return found | {listing_digest(folder, names, "")}
+
+
 def _changed_listing(proof: Proof, root: Path) -> str | None:
     """A folder that was read as a listing (parameter ``<role> files``); a copy of it is another
-    listing. Its files share an ending, such as ``_1.bin``.
+    listing. The digest is of all its files, or of those that share an ending such as ``_1.bin``, or
+    of several outputs, each with its type.
     """
     for role, record in _records(proof):
         recorded = proof.parameters.get(f"{role} files")
         if recorded is None or not record.path.endswith(SUFFIX):
             continue
         folder = root / record.path.removesuffix(SUFFIX)
-        heads: dict[str, list[str]] = {}
-        for name in os.listdir(folder) if folder.is_dir() else ():
-            head, mark, ending = name.rpartition("_")
-            heads.setdefault(mark + ending, []).append(head)
-        if all(listing_digest(folder, names, end) != recorded for end, names in heads.items()):
+        known = {pair[-1] for pair in recorded} if isinstance(recorded, list) else {recorded}
+        if not known <= _listings_of(folder):
             return (
                 f"{role}: files of '{_shown(folder, root)}' have other times or inodes than when"
                 " they were read (was the folder copied?)"

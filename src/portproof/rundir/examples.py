@@ -2,18 +2,23 @@
 
 A folder ``examples/<name>`` has the model card ``<name>.yaml``, ``data.py OUT_DIR``, which makes
 the data, ``train.py PREP_DIR TRUTH WEIGHTS``, and ``example.yaml``, which says where the data lies.
+One that ``uses`` the models of others has its card beside the folder, since a card names nothing
+outside its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from portproof.card import read_card
 from portproof.core.errors import InputError
 from portproof.core.yamlfile import data_folder, load_yaml
+from portproof.rundir.parts.part_card import card_of_part
 from portproof.rundir.step import Step, words
 
 if TYPE_CHECKING:
@@ -25,13 +30,15 @@ _TRAINING = "prep_train"
 
 class Example(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Where the data of a demonstration lies, relative to the run directory: ``images`` (or texts)
-    and ``labels`` to validate with, ``training`` and ``training_labels`` to train with.
+    and ``labels`` to validate with, ``training`` and ``training_labels`` to train with. ``uses``:
+    in the place of training, part of the card -> the example that trains it.
     """
 
     images: str
     labels: str
-    training: str
-    training_labels: str
+    training: str = ""
+    training_labels: str = ""
+    uses: dict[str, str] = {}
 
 
 def example_names() -> list[str]:
@@ -53,31 +60,55 @@ def read_example(name: str) -> Example:
 
 def example_card(name: str) -> Path:
     """The model card of a demonstration."""
-    return example_folder(name) / f"{name}.yaml"
+    folder = example_folder(name)
+    own = folder / f"{name}.yaml"
+    return own if own.is_file() else folder.with_suffix(".yaml")
 
 
 def steps(run: RunDir) -> Iterator[Step]:
     """Make the demonstration's data and weights."""
-    name = run.settings.example
-    folder, example, card = example_folder(name), read_example(name), str(example_card(name))
-    yield Step("data", str(folder / "data.py"), ("data",), makes=("data",), portable=True)
-    if run.settings.encoded:
-        yield encode(card, example.training, _TRAINING, f"{_TRAINING}.info")
+    name, weights = run.settings.example, run.settings.weights
+    example, card = read_example(name), example_card(name)
+    yield _data(name, "data")
+    if not example.uses:
+        yield from _trained(name, example, card, "", weights)
+        return
+    for part, other in example.uses.items():
+        yield _data(other, f"{other}/data")
+        made = _trained(
+            other, read_example(other), example_card(other), f"{other}/", f"{weights}/{part}.pth"
+        )
+        yield from (replace(step, name=f"{part} {step.name}") for step in made)
+
+
+def _data(name: str, out: str) -> Step:
+    script = str(example_folder(name) / "data.py")
+    title = out.replace("/", " ")
+    return Step(title, script, (out,), makes=(out,), portable=True)
+
+
+def _trained(name: str, example: Example, card: Path, folder: str, weights: str) -> Iterator[Step]:
+    """From the data, which are in ``folder``, to the weights."""
+    texts, truth, prep = f"{folder}{example.training}", example.training_labels, folder + _TRAINING
+    own = read_card(card)
+    own = card_of_part(own, own.parts[0]) if own.parts else own
+    if own.sequence:
+        yield encode(str(own.path), texts, prep, f"{prep}.info")
     else:
         yield Step(
             "preprocess train",
             "preprocess",
-            words(example.training, _TRAINING, "--model", card),
-            reads=(example.training,),
-            makes=(_TRAINING,),
+            words(texts, prep, "--model", own.path),
+            reads=(texts,),
+            makes=(prep,),
             portable=True,
         )
     yield Step(
         "train",
-        str(folder / "train.py"),
-        words(_TRAINING, example.training_labels, run.settings.weights),
-        reads=(_TRAINING, "data"),
-        makes=(run.settings.weights,),
+        str(example_folder(name) / "train.py"),
+        words(prep, f"{folder}{truth}", weights),
+        reads=(prep, f"{folder}data"),
+        makes=(weights,),
         portable=True,
         imports=("torch",),
     )

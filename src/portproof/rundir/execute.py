@@ -18,7 +18,7 @@ from portproof.core.errors import (
     EXIT_UNDECIDED,
     InputError,
 )
-from portproof.core.files import write_text
+from portproof.core.files import existing_folder, write_text
 from portproof.core.shell import (
     TOOLS,
     interrupted_by_sigterm,
@@ -30,7 +30,7 @@ from portproof.proof.lock import locked
 from portproof.rehearsal import MARK
 from portproof.rehearsal.installing import install
 from portproof.rundir.answers import cannot_be_made_here, kept_from_elsewhere
-from portproof.rundir.gates import judge
+from portproof.rundir.gates import judge, worst
 from portproof.rundir.handover import instructions
 from portproof.rundir.layout import RunDir, vendor_of
 from portproof.rundir.options import default_run_dir, marked, settings_from
@@ -45,13 +45,14 @@ def port(options: argparse.Namespace) -> int:
     """Run or continue a port; returns the exit code of its verdict."""
     root = marked((options.run_dir or default_run_dir(options)).absolute(), options.rehearse)
     run = RunDir(root, settings_from(options, root))
+    baseline = existing_folder(options.against, "baseline").absolute() if options.against else None
     with locked(root) as lock:
         write_settings(root, run.settings)
         for sentence in task_of(run).begin(run):
             progress.say(f"port: {sentence}")
         started = time.monotonic()
         runner = Runner(run, lock, options)
-        code = runner.run_all(steps(run, options.workers))
+        code = runner.run_all(steps(run, options.workers, baseline))
         for sentence in runner.relay.summary():
             progress.say(f"port: {sentence}")
         if runner.lacking:
@@ -60,12 +61,13 @@ def port(options: argparse.Namespace) -> int:
         if code not in (EXIT_DONE, EXIT_TOOL):
             return code
         verdict = judge(run, failed=code == EXIT_TOOL)
+        exit_code = worst([verdict.exit_code, *runner.judged])
     print(verdict.text)
     print(f"report: {root / run.readme('en')}")
     progress.say(f"port: finished in {time.monotonic() - started:.0f} s")
     if options.rehearse:
         print(f"{MARK}: the device and its tools were simulated, nothing was measured", flush=True)
-    return verdict.exit_code
+    return exit_code
 
 
 class Runner:
@@ -77,6 +79,8 @@ class Runner:
         self.lacking = ""
         flags = {"--quiet": options.quiet, "--log-json": options.log_json}
         self.flags = [flag for flag, on in flags.items() if on]
+        #: What the steps that judge the run against a baseline left with.
+        self.judged: list[int] = []
         self.relay = Relay()
         self.environment = {TOOLS: os.getcwd(), **self.relay.environment, **own_environment()}
 
@@ -91,6 +95,8 @@ class Runner:
             if self._is_for_another_host(step):
                 return EXIT_UNDECIDED
             code = self._run(step)
+            if step.decides:
+                self.judged.append(code)
             if code in step.accepted or (failed and step.reports):
                 continue
             if code != EXIT_TOOL:

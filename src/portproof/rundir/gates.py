@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from portproof.core import plugins
 from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_TOOL, EXIT_UNDECIDED
 from portproof.measurement import WIDENED, Boundary, Performance, Ratio, read_performance
 from portproof.policy import policy_about
@@ -57,11 +59,18 @@ def judge(run: RunDir, failed: bool = False) -> Judgement:
     gates = []
     for side in run.compared:
         speed = speed_gate if side.is_in_alternation else device_speed_gate
+        if run.settings.parts:
+            speed = plugins.load("portproof.rundir.parts", "speed", "gate").speed_gate
         gates += [task_of(run).gate(run, side), speed(run, side)]
     deciding = [g for g in gates if run.settings.gate in ("all", g.name)]
     codes = [EXIT_TOOL if g.verdict is None else g.verdict.exit_code for g in deciding]
     codes += [EXIT_TOOL] if failed else []
-    return Judgement(gates, next(code for code in SEVERITY if code in (codes or [EXIT_DONE])))
+    return Judgement(gates, worst(codes))
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The most severe of exit codes; 0 for none."""
+    return next(code for code in SEVERITY if code in (codes or [EXIT_DONE]))
 
 
 def speed_gate(run: RunDir, side: Side) -> Gate:
@@ -86,7 +95,7 @@ def speed_gate(run: RunDir, side: Side) -> Gate:
     if doubts := _about(performance, performance.reasons, label):
         reason = f"{reason}; {_doubts(doubts, run.perf(side))}"
         return Gate(label, "speed", Verdict.UNSTABLE, reason)
-    return Gate(label, "speed", _speed_verdict(ratio), reason)
+    return Gate(label, "speed", speed_verdict(ratio.ci95), reason)
 
 
 def device_speed_gate(run: RunDir, side: Side) -> Gate:
@@ -161,10 +170,11 @@ def _is_between(ratio: Ratio, label: str, batch: int) -> bool:
     return (ratio.a, ratio.b, ratio.batch, ratio.boundary) == (label, REFERENCE, batch, "call")
 
 
-def _speed_verdict(ratio: Ratio) -> Verdict:
-    if ratio.ci95 is None:
+def speed_verdict(ci95: tuple[float, float] | None) -> Verdict:
+    """The verdict on a ratio to the reference, by its interval."""
+    if ci95 is None:
         return Verdict.UNDECIDED
-    low, high = ratio.ci95
+    low, high = ci95
     if low >= 1:
         return Verdict.PASS
     return Verdict.FAIL if high < 1 else Verdict.UNDECIDED

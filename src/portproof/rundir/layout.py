@@ -5,6 +5,7 @@
     RUN_DIR/port.yaml  model.onnx  card.yaml  prep/<id>.bin  prep.info  compare.json  .lock
             <label>/bs<N>/result/<id>_<k>.bin  <label>/bs<N>/result.json  <label>/bs<N>/perf_*.txt
             <label>/perf.json  <label>/card.json  report/README.md ...  logs/<step>.log
+            parts/<part>/model.onnx ... and parts/<part>/<label>/fed/result of several models
 
 All names are relative to the run directory, so that it can be copied to another host.
 """
@@ -214,8 +215,65 @@ class RunDir:
         return f"{self.plots}/{name}.svg"
 
     def log(self, step: str) -> str:
-        """The log of a step."""
-        return f"logs/{step.replace(' ', '_')}.log"
+        """The log of a step. That of judging against a baseline comes after the report, which seals
+        all in ``logs``.
+        """
+        folder = "against" if step == "against" else "logs"
+        return f"{folder}/{step.replace(' ', '_').replace('/', '_')}.log"
+
+
+class PartDir(RunDir):
+    """The files of one part of a port of several models, all under ``parts/<name>``. Its settings
+    are those of a port of this model alone, whose samples are what the reference feeds it.
+    """
+
+    def __init__(self, root: Path, settings: Settings, name: str) -> None:
+        super().__init__(root, settings)
+        self.name, self.top = name, f"parts/{name}"
+        self.onnx, self.card = f"{self.top}/{RunDir.onnx}", f"{self.top}/{RunDir.card}"
+        self.prep, self.info = f"{self.top}/{RunDir.prep}", f"{self.top}/{RunDir.info}"
+
+    def folder(self, side: Side, batch: int | str) -> str:
+        """Of the part."""
+        return f"{self.top}/{super().folder(side, batch)}"
+
+    def reduced(self, precision: str) -> str:
+        """Of the part."""
+        return self.onnx if precision == "fp32" else f"{self.top}/{super().reduced(precision)}"
+
+    def perf(self, side: Side) -> str:
+        """Of the part."""
+        return f"{self.top}/{super().perf(side)}"
+
+    def board(self, side: Side) -> str:
+        """Of the part."""
+        return f"{self.top}/{super().board(side)}"
+
+    def comparison(self, side: Side) -> str:
+        """Of the part: each side's has a place of its own."""
+        return f"{self.top}/{side.label}/compare.json"
+
+
+class FedDir(PartDir):
+    """The same part fed by the parts before it on one side, each with its own errors."""
+
+    def __init__(self, root: Path, settings: Settings, name: str, label: str) -> None:
+        super().__init__(root, settings, name)
+        self.fed = f"{self.top}/{label}/fed"
+        self.prep, self.info = f"{self.fed}/{RunDir.prep}", f"{self.fed}/{RunDir.info}"
+
+    @property
+    def accuracy_batches(self) -> list[int]:
+        """The one whose results go on to the next part, and are judged at the end."""
+        return [self.accuracy_batch]
+
+    def result(self, side: Side, batch: int) -> str:
+        """What the fed part answers."""
+        return f"{self.fed}/result"
+
+    def perf_file(self, side: Side, batch: int, device: int = 0) -> str:
+        """Beside it."""
+        return f"{self.fed}/perf_vision_batchsize_{batch}_device_{device}.txt"
 
 
 def open_run(root: Path) -> RunDir:

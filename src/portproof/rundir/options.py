@@ -17,6 +17,7 @@ from portproof.core.files import existing_file, existing_folder
 from portproof.manifest import read_info
 from portproof.rundir.examples import example_card, read_example
 from portproof.rundir.layout import CLASSIFICATION, vendor_of
+from portproof.rundir.parts.part_card import card_of_part
 from portproof.rundir.settings import FILE, Settings, read_settings
 from portproof.target import Target, find_target, target_names
 
@@ -113,6 +114,8 @@ def _settings(options: argparse.Namespace, run_dir: Path) -> Settings:
     own = card_settings(options.model)
     if options.images and not (own.get("encoded") and os.path.isfile(options.images)):
         existing_folder(options.images, "--images")
+    if own.get("parts"):
+        existing_folder(options.weights, "--weights (those of the parts, a file each)")
     if own.get("task", CLASSIFICATION) == CLASSIFICATION or not os.path.isdir(options.labels):
         existing_file(options.labels, "--labels")
     return Settings(**own | given | common)
@@ -192,14 +195,15 @@ def _check_targets(chosen: dict[str, Any]) -> None:
 
 def _demonstration(common: dict[str, Any], name: str) -> Settings:
     example, card = read_example(name), str(example_card(name))
+    own = card_settings(card)
     return Settings(
         model=card,
-        weights="weights.pth",
+        weights="weights" if own.get("parts") else "weights.pth",
         images=example.images,
         labels=example.labels,
         demonstration=True,
         example=name,
-        **card_settings(card) | common,
+        **own | common,
     )
 
 
@@ -213,7 +217,9 @@ def card_settings(model: str) -> dict[str, Any]:
         return {"batches": DEFAULT_BATCHES}
     card = read_card(find_card(model))
     settings: dict[str, Any] = {"batches": card.batches, "task": card.task}
-    settings |= {"encoded": True} if card.sequence else {}
+    first = card_of_part(card, card.parts[0]) if card.parts else card
+    settings |= {"encoded": True} if first.sequence else {}
+    settings |= {"parts": tuple(part.name for part in card.parts)} if card.parts else {}
     return settings if card.task == CLASSIFICATION else settings | {"margin_pp": None}
 
 

@@ -20,24 +20,32 @@ from portproof.measurement import Boundary
 from portproof.proof.sidecar import proof_of
 from portproof.recipe import Recipe
 from portproof.rundir import examples
-from portproof.rundir.layout import REFERENCE, RunDir, Side, vendor_of
+from portproof.rundir.layout import REFERENCE, PartDir, RunDir, Side, vendor_of
+from portproof.rundir.parts import part_outputs
 from portproof.rundir.step import VERDICTS, Step, words
 
 _TASKS = "portproof.rundir.tasks"
 
 
 def task_of(run: RunDir) -> ModuleType:
-    """The module of the port's task: its own, else that of all tasks with a metric."""
+    """The module of the port's task: its own, else that of all tasks with a metric. A part of
+    several models is judged by its outputs.
+    """
+    if isinstance(run, PartDir):
+        return part_outputs
     task = run.settings.task
     own = task in plugins.names(_TASKS) or task not in task_names()
     return plugins.load(_TASKS, task if own else BY_METRIC, "task")
 
 
-def steps(run: RunDir, workers: int | None = None) -> Iterator[Step]:
-    """The steps of a port."""
+def steps(run: RunDir, workers: int | None = None, baseline: Path | None = None) -> Iterator[Step]:
+    """The steps of a port; with a ``baseline``, the run is judged against it at the end."""
     if run.settings.demonstration:
         yield from examples.steps(run)
-    yield from _prepared(run, workers)
+    if run.settings.parts:
+        yield from plugins.load("portproof.rundir.parts", "several", "plan").steps(run, workers)
+        return
+    yield from prepared(run, workers)
     reference, batch = Side(REFERENCE), run.accuracy_batch
     yield infer(run, reference, run.settings.weights, batch, backend=REFERENCE)
     yield from measured(run, reference, batch)
@@ -54,23 +62,32 @@ def steps(run: RunDir, workers: int | None = None) -> Iterator[Step]:
     yield Step("table", "table", table, reads=timed, show=True, reports=True)
     compared = tuple(map(run.comparison, run.compared))
     yield Step("report", "report", (".",), reads=(*compared, *timed), reports=True)
+    if baseline is not None:
+        against = words(".", baseline)
+        yield Step("against", "against", against, accepted=VERDICTS, show=True, decides=True)
 
 
-def _prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
-    """From the weights and the images to the ONNX file and the samples."""
-    weights, images, card = run.settings.weights, run.settings.images, run.settings.model
-    spread = ("--workers", workers) if workers else ()
-    if run.settings.samples:
-        yield _ready(run)
-    yield Step(
+def export(run: RunDir) -> Step:
+    """From the weights to the ONNX file."""
+    weights = run.settings.weights
+    return Step(
         "export",
         "export",
-        words(weights, run.onnx, "--model", card),
+        words(weights, run.onnx, "--model", run.settings.model),
         reads=(weights,),
         makes=(run.onnx,),
         portable=True,
         imports=("torch",),
     )
+
+
+def prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
+    """From the weights and the images to the ONNX file and the samples."""
+    images, card = run.settings.images, run.settings.model
+    spread = ("--workers", workers) if workers else ()
+    if run.settings.samples:
+        yield _ready(run)
+    yield export(run)
     if exported := getattr(task_of(run), "exported", None):
         exported(run)
     if run.settings.samples:

@@ -22,6 +22,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     ``samples``: instead of images, info lists or folders of samples that are ready;
     ``samples_root``: where relative paths in the lists begin. ``task``: of the model card.
+    ``parts``: of a port of several models, their names; ``weights`` is then the folder of theirs.
     ``output``: the number of the output that is judged, from 1; None: the model's only one.
     ``encoded``: the images are texts or recordings, which the card's ``sequence`` encodes.
     ``demonstration``: the model, the images and the labels are made by the run itself, as
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     starts: int | None = None
     gate: Literal["accuracy", "speed", "all"] = "accuracy"
     task: str = "classification"
+    parts: tuple[str, ...] = ()
     output: int | None = None
     demonstration: bool = False
     example: str = "digits"

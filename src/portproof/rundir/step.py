@@ -20,7 +20,7 @@ class Step:
     ``show``: what it prints is for the user. ``reports``: it runs even after a device or a tool
     failed, since a port that fails still gets its report. ``portable``: what it makes is of use on
     a host that cannot make it. ``needs``: the target whose device it needs. ``imports``: the
-    packages without which it cannot run.
+    packages without which it cannot run. ``decides``: its exit code is a part of the port's.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Step:
     portable: bool = False
     needs: str | None = None
     imports: tuple[str, ...] = ()
+    decides: bool = False
 
     @property
     def argv(self) -> list[str]:

@@ -50,3 +50,16 @@ def test_the_trend_is_that_of_a_linear_regression(seed: int) -> None:
     change, chance = _drift(list(medians))
     assert change == pytest.approx(np.expm1(line.slope * 11))
     assert chance == pytest.approx(line.pvalue)
+
+
+def test_a_slope_that_noise_explains_is_no_drift() -> None:
+    """The line falls by more than 5 %, and a few noisy blocks give such a line by chance."""
+    medians = [1.0, 1.06, 0.99, 1.05, 0.95, 1.0, 0.93, 1.04]
+    change, chance = _drift(medians)
+    assert abs(change) > 0.05 / 2
+    assert chance > 0.01
+    scaled = [m**1.8 for m in medians]
+    change, chance = _drift(scaled)
+    assert abs(change) > 0.05
+    assert chance > 0.01
+    assert not any("became" in why for why in reasons(measured(scaled)))

@@ -227,7 +227,7 @@ def test_the_command(world: World, stage: Callable[..., object]) -> None:
         12,
     ]
     done = stage(*arguments, "--json")
-    assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
+    assert done.returncode == 1, done.stderr  # type: ignore[attr-defined]
     diagnosis = json.loads(done.stdout)  # type: ignore[attr-defined]
     assert diagnosis["fault"] == "channel-order" and diagnosis["samples"] == 12
     assert diagnosis["candidates"][0].keys() == {"fault", "score", "evidence", "fix"}

@@ -14,6 +14,7 @@ import pytest
 from portproof.core.errors import InputError
 from portproof.metrics.evaluation.evaluate import evaluate
 from portproof.metrics.paired.by_task import Margin, compare_by_task
+from portproof.metrics.paired.losses import Loss
 from portproof.verdict import Verdict
 
 from ..tasks import coco_world
@@ -24,7 +25,7 @@ KEYS = {
     "verdict", "task", "metric", "unit", "reference_value", "port_value", "difference", "ci95",
     "gate_bound", "loss_lower_bound", "margin", "difference_pp", "ci95_pp", "gate_bound_pp",
     "margin_pp", "samples", "better", "worse", "equal", "figures", "worst", "interval", "doubt",
-    "left_out", "simulated", "schema",
+    "left_out", "simulated", "samples_needed", "schema",
 }  # fmt: skip
 
 
@@ -53,6 +54,25 @@ def world(
     ]
     paths = coco_world.write(folder, truth, found)
     return paths[0], found, paths[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "lower", "upper", "needed"),
+    [
+        (0.0, -0.011, 0.011, 726),  # 600 x (11 / 10)^2, until the bound is the margin
+        (0.02, 0.005, 0.035, 1350),  # 600 x (15 / 10)^2, until it is surely over it
+        (0.0, -0.005, 0.005, None),  # PASS
+        (0.02, 0.015, 0.025, None),  # FAIL
+        (0.01, 0.0, 0.02, None),  # at the margin no number would do
+    ],
+)
+def test_about_how_many_samples_would_decide(
+    value: float, lower: float, upper: float, needed: int | None
+) -> None:
+    loss = Loss(0.9, 0.9 - value, value, lower, upper, lower, upper, None)
+    assert loss.samples_needed(0.01, 600) == needed
+    doubted = Loss(0.9, 0.9 - value, value, lower, upper, lower, upper, "it was not set up so")
+    assert doubted.samples_needed(0.01, 600) is None
 
 
 def written(path: Path, found: list[dict[str, Any]]) -> Path:

@@ -15,8 +15,10 @@ from portproof.core.files import (
     digest_of,
     existing_file,
     existing_folder,
+    flush_to_disk,
     read_text,
     tail_of,
+    write_bytes,
     write_text,
 )
 
@@ -86,3 +88,20 @@ def test_the_tail_of_a_log_has_no_traceback_but_its_reason(tmp_path: Path) -> No
         "RuntimeError: [1][ACL: invalid parameter] ",
         "[INFO] end to finalize acl",
     ]
+
+
+def test_bytes_are_on_the_disk_before_the_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append("fsync"), fsync(fd))[1])
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append("replace"), replace(a, b))[1])
+    write_bytes(tmp_path / "a", b"x")
+    assert done == ["fsync", "replace"]
+    with atomic_writer(tmp_path / "b", durable=False) as file:
+        file.write(b"x")
+    assert done[2:] == ["replace"]
+    monkeypatch.setattr(os, "sync", lambda: done.append("sync"))
+    flush_to_disk()
+    assert done[3:] == ["sync"]

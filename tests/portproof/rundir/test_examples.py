@@ -49,14 +49,15 @@ def ported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_example_has_its_card_and_its_data() -> None:
-    assert example_names() == ["detector", "digits", "recogniser", "segmenter", "text_classifier"]
+    several, others = ["dates", "reader"], ["detector", "digits", "recogniser", "segmenter"]
+    assert example_names() == sorted([*several, *others, "text_classifier"])
     for name in example_names():
         assert example_card(name).is_file()
         assert read_example(name).images.startswith("data/val")
 
 
 def test_an_unknown_example_lists_those_there_are() -> None:
-    with pytest.raises(InputError, match="there are detector, digits, recogniser"):
+    with pytest.raises(InputError, match="there are dates, detector, digits"):
         read_example("detektor")
 
 
@@ -106,6 +107,31 @@ def test_an_output_number_has_no_meaning(tmp_path: Path) -> None:
         list(by_metric.begin(run))
 
 
+@pytest.mark.parametrize(
+    ("margin", "given", "sentence"),
+    [
+        ("margin: 0.1", 1.0, "--margin-pp is in points of a share, and PSNR is in dB"),
+        ("", None, "PSNR is in dB and no loss of it is usually allowed"),
+        ("margin: 0.1", None, None),
+    ],
+)
+def test_a_margin_that_the_figure_cannot_have_is_refused_at_once(
+    tmp_path: Path, margin: str, given: float | None, sentence: str | None
+) -> None:
+    path = tmp_path / "sharp.yaml"
+    path.write_text(
+        "name: sharp\nbuilder: model.py:build\ninputs: [{name: i, shape: [4]}]\n"
+        f"outputs: [{{name: o}}]\ntask: super_resolution\n{margin}\n"
+    )
+    settings = settings_of("detector", task="super_resolution", margin_pp=given, model=str(path))
+    found = by_metric.begin(RunDir(tmp_path, settings))
+    if sentence:
+        with pytest.raises(InputError, match=sentence):
+            list(found)
+    else:
+        list(found)
+
+
 @pytest.mark.slow
 def test_the_reports_state_the_tasks_figures(ported: Path) -> None:
     compared = json.loads((ported / "compare.json").read_text())
@@ -124,6 +150,9 @@ def test_the_reports_state_the_tasks_figures(ported: Path) -> None:
 def test_verify_derives_the_figures_again(ported: Path, tmp_path: Path) -> None:
     clean = portproof("verify", ported)
     assert clean.returncode == 0, clean.stdout
+    why = portproof("why", ported, "--json")
+    stale = [a for a in json.loads(why.stdout) if a["state"] != "up to date"]
+    assert not stale, stale  # folders of results were read as listings
     forged = tmp_path / "forged"
     shutil.copytree(ported, forged)
     for file, old in (("ort/bs1/result.json", "figures"), ("compare.json", "port_value")):

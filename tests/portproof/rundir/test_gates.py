@@ -17,7 +17,7 @@ from portproof.measurement import (
     write_performance,
     wrong_answers,
 )
-from portproof.rundir.gates import best_measured, judge, speed_gate
+from portproof.rundir.gates import best_measured, judge, speed_gate, speed_verdict
 from portproof.rundir.layout import RunDir
 from portproof.rundir.plan import table_columns
 from portproof.rundir.settings import Settings
@@ -250,3 +250,19 @@ def test_a_tuned_model_is_timed_under_a_label_of_its_own(tmp_path: Path) -> None
         "ort=ort/perf.json",
         "eager=ort/perf.json",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ci95", "verdict"),
+    [
+        ((1.0, 1.2), Verdict.PASS),
+        ((0.999999, 1.2), Verdict.UNDECIDED),
+        ((0.8, 1.0), Verdict.UNDECIDED),
+        ((0.8, 0.999999), Verdict.FAIL),
+        ((1.0, 1.0), Verdict.PASS),
+        (None, Verdict.UNDECIDED),
+    ],
+)
+def test_the_speed_gate_at_its_boundary(ci95: tuple[float, float] | None, verdict: Verdict) -> None:
+    """At least as fast is a PASS; slower is a FAIL only where all of the interval is under 1."""
+    assert speed_verdict(ci95) is verdict

@@ -424,3 +424,18 @@ def test_json_and_exit_codes(base: Path, tmp_path: Path, stage: Callable[..., An
     nothing = stage("reports/verify.py", tmp_path)
     assert nothing.returncode == 2
     assert "no port.yaml" in nothing.stderr
+
+
+def test_a_figure_that_the_run_directory_does_not_give_is_found(
+    ported: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(ported, tmp_path / "run"))
+    path = copy / "report/report.json"
+    report = json.loads(path.read_text())
+    extra = dict(report["figures"][0], id="ort/perf/ort/bs512/call/rate", value=99999.0)
+    report["figures"].append(extra)
+    del report["figures"][1]
+    path.write_text(json.dumps(report))
+    said = [f.what for f in verify(copy).changed]
+    assert "figure ort/perf/ort/bs512/call/rate is only in the report" in said
+    assert [what for what in said if what.endswith("is only in the run directory")]

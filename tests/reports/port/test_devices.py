@@ -19,10 +19,10 @@ from portproof.measurement import (
     read_performance,
     write_performance,
 )
+from portproof.reports.page.html_page import html_page
 from portproof.reports.port.data import read_run
 from portproof.reports.port.devices import counter_rows, devices_of, modes, timed_by_trtexec
 from portproof.reports.port.document import render
-from portproof.reports.port.page import html_page
 from portproof.reports.port.plots import boundary_of
 
 COUNTERS = {
@@ -135,7 +135,7 @@ def test_doubts_about_the_chips_of_a_card_stand_with_their_figures(
     )
     write_performance(run_dir / "ort" / "card.json", doubted)
     data = read_run(run_dir)
-    for text in (render(data, "en"), render(data, "zh"), html_page(data, {})):
+    for text in (render(data, "en"), render(data, "zh"), html_page(data)):
         assert "1600" in text
         assert "UNSTABLE" in text
         assert "ort@npu:1, batch 8, call: it slows down" in text.replace("\\", "")

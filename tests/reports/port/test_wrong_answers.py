@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from portproof.measurement import Answers, read_performance, write_performance, wrong_answers
+from portproof.reports.page.html_page import html_page
 from portproof.reports.port.data import RunData, read_run
 from portproof.reports.port.document import render, zoo_rows
 from portproof.reports.port.figures import figures_of
 from portproof.reports.port.junit import junit_xml
-from portproof.reports.port.page import html_page
 from portproof.reports.port.plots import plots_of
 
 WHY = "output 'class' is not a number (NaN) in 2 of 2 rows of a batch"

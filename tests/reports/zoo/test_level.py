@@ -9,6 +9,9 @@ import pytest
 from portproof.reports.zoo import level
 from portproof.reports.zoo.level import Status, level_text
 
+#: Of a port of one model.
+ONE = SimpleNamespace(parts=())
+
 
 def test_a_line_a_status_that_was_measured() -> None:
     found = [Status("FuncStatus", "OK", "x"), Status("PerfStatus", None, "y")]
@@ -34,14 +37,16 @@ def test_perf_status(monkeypatch, own, status, simulated, wanted) -> None:
     monkeypatch.setattr(level, "_best", lambda data, label: rates[label])
     monkeypatch.setattr(level, "_performance", lambda data, label: SimpleNamespace(status=status))
     side = SimpleNamespace(label="ort", name="ort", is_in_alternation=True)
-    data = SimpleNamespace(simulated=simulated, files=SimpleNamespace(compared=(side,)))
+    data = SimpleNamespace(
+        simulated=simulated, files=SimpleNamespace(compared=(side,)), settings=ONE
+    )
     assert level._perf(data, side).value == wanted
 
 
 def test_a_device_that_was_timed_alone_has_no_perf_status(monkeypatch) -> None:
     monkeypatch.setattr(level, "_best", lambda data, label: 10.0)
     side = SimpleNamespace(label="310p", name="310p", is_in_alternation=False)
-    data = SimpleNamespace(simulated=False, files=SimpleNamespace(compared=(side,)))
+    data = SimpleNamespace(simulated=False, files=SimpleNamespace(compared=(side,)), settings=ONE)
     found = level._perf(data, side)
     assert found.value is None
     assert "add its target" in found.why
@@ -63,5 +68,5 @@ def test_quant_status(monkeypatch, verdict, low, status, wanted) -> None:
     monkeypatch.setattr(level, "_performance", lambda data, label: performance)
     monkeypatch.setattr(level, "_verdict", lambda data, label: level.Verdict(verdict))
     side = SimpleNamespace(label="ort_int8", target=SimpleNamespace(precision="int8"))
-    data = SimpleNamespace(files=SimpleNamespace(compared=(side,)))
+    data = SimpleNamespace(files=SimpleNamespace(compared=(side,)), settings=ONE)
     assert level._quant(data).value == wanted

@@ -4,6 +4,7 @@ paired comparison of what every sample adds to them.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,12 @@ import msgspec
 
 from portproof.core.errors import InputError
 from portproof.rundir.gates import Gate
-from portproof.rundir.layout import RunDir, Side
+from portproof.rundir.layout import PartDir, RunDir, Side
+from portproof.rundir.parts import several
+from portproof.rundir.parts.part_outputs import verdict_text
 from portproof.rundir.plan import paired
 from portproof.rundir.step import Step, words
+from portproof.rundir.tasks.classification import card_of
 from portproof.verdict import Verdict
 
 
@@ -24,8 +28,32 @@ def begin(run: RunDir) -> Iterator[str]:
             f"--output has no meaning for the task {run.settings.task}: name the outputs in the"
             " card's 'postprocess'"
         )
+    if run.settings.parts:
+        several.check(run)
+    _check_margin(run)
     if run.settings.margin_pp is None:
         yield f"{run.settings.task} is judged by the card's margin, or by 1 point of a share"
+
+
+def _check_margin(run: RunDir) -> None:
+    """Refuse a margin that the judged figure cannot have, and none where no loss is usual."""
+    card = card_of(run)
+    if card is None:
+        return
+    tasks = importlib.import_module("portproof.metrics.tasks")
+    figure = tasks.figure_of(tasks.load_task(run.settings.task), card.metric)
+    if figure.is_share:
+        return
+    if run.settings.margin_pp is not None:
+        raise InputError(
+            f"--margin-pp is in points of a share, and {figure.name} is in {figure.unit}: leave it"
+            f" out, and say the loss that is allowed in the card ('margin', in {figure.unit})"
+        )
+    if card.margin is None:
+        raise InputError(
+            f"{figure.name} is in {figure.unit} and no loss of it is usually allowed: say it in the"
+            f" card '{card.name}' ('margin')"
+        )
 
 
 def measure(run: RunDir, side: Side, batch: int) -> Iterator[Step]:
@@ -67,7 +95,20 @@ def gate(run: RunDir, side: Side) -> Gate:
             f", difference {_amount(compared, 'difference', '+')}; the loss is under"
             f" {_amount(compared, 'gate_bound')} (95 %), {allowed}"
         )
-    return Gate(side.label, "accuracy", Verdict(compared["verdict"]), reason)
+    verdict = Verdict(compared["verdict"])
+    if verdict is Verdict.UNDECIDED and compared.get("samples_needed"):
+        reason += f"; about {compared['samples_needed']} samples would decide"
+    return Gate(side.label, "accuracy", verdict, f"{reason}{_of_parts(run, side)}")
+
+
+def _of_parts(run: RunDir, side: Side) -> str:
+    """What the outputs of each part say, of a port of several models: which part is at fault."""
+    said = [
+        f"{name} {text}"
+        for name in run.settings.parts
+        if (text := verdict_text(PartDir(run.root, run.settings, name), side))
+    ]
+    return f"; the outputs of each part alone: {'; '.join(said)}" if said else ""
 
 
 def _text(compared: dict[str, Any], name: str) -> str:

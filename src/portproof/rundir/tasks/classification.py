@@ -26,7 +26,7 @@ _FAR_PP = 5.0
 
 def begin(run: RunDir) -> Iterator[str]:
     """Refuse a model without one output of classes; say what the number of samples can decide."""
-    card = _card(run)
+    card = card_of(run)
     if card:
         _check_output(card, run.settings.output)
     labels = run.root / run.settings.labels
@@ -54,14 +54,15 @@ def _check_shapes(
     what: str, outputs: Sequence[tuple[str, tuple[int, ...] | None]], output: int | None
 ) -> None:
     names = [name for name, _ in outputs]
+    count = f"{len(names)} output{'s' * (len(names) != 1)} ({', '.join(names)})"
     if output is None and len(names) > 1:
         raise InputError(
-            f"{what} has {len(names)} outputs ({', '.join(names)}): say which"
-            f" holds the classes with --output 1 to {len(names)}"
+            f"{what} has {count}: say which holds the classes with --output 1 to {len(names)}"
         )
     if output is not None and output > len(names):
         raise InputError(
-            f"--output {output} was given, and {what} has {len(names)} outputs ({', '.join(names)})"
+            f"--output {output} was given, and {what} has {count}: give one of them, or leave it"
+            " out"
         )
     name, shape = outputs[(output or 1) - 1]
     if shape is not None and sum(size != 1 for size in shape) > 1:
@@ -84,7 +85,7 @@ def _outlook(samples: int, margin: float) -> Iterator[str]:
         )
 
 
-def _card(run: RunDir) -> Card | None:
+def card_of(run: RunDir) -> Card | None:
     """The card: the run directory's copy, else the file that the settings name, if it is here."""
     copy = run.root / run.card_copy
     if copy.is_file():
@@ -141,7 +142,7 @@ def _doubt(run: RunDir, compared: dict[str, Any]) -> str:
     """Why the reference is no ground for a verdict: it is surely far below the published accuracy
     (the upper end of its one-sided 95 % interval is).
     """
-    card = _card(run)
+    card = card_of(run)
     published = card.published.top1 if card and card.published else None
     if published is None:
         return ""

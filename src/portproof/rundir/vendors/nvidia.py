@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import PurePath
 
 from portproof.core.errors import InputError
 from portproof.core.shell import find_program
@@ -79,5 +80,5 @@ def boards(run: RunDir, target: Target) -> bool:
 
 def _engine(run: RunDir, side: Side, batch: int | str) -> str:
     assert side.target is not None  # the reference has no engine
-    stem = run.reduced(side.target.precision).removesuffix(".onnx")
+    stem = PurePath(run.reduced(side.target.precision)).stem
     return run.model(side, batch, stem, ".plan")

@@ -1,0 +1,1 @@
+"""How a model answers many requests: closed loop, arrivals at a rate, MLPerf LoadGen."""

@@ -1,0 +1,104 @@
+"""A function in a process of its own, so that what kills it, or what it leaves behind in memory,
+touches nobody else.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from portproof.core import progress
+from portproof.core.errors import (
+    EXIT_BAD_INPUT,
+    InputError,
+    MissingPackageError,
+    PortProofError,
+    ToolError,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An error for the user, as it travels over the pipe."""
+
+    exit_code: int
+    sentence: str
+    log_tail: str
+    absent: bool
+
+
+class AbsentError(InputError):
+    """As :class:`MissingPackageError`, with a text that was made elsewhere."""
+
+
+def in_own_process(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in a new process; what it raises for the user is raised here.
+
+    :class:`ToolError` when the process dies: says how.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    sides = (theirs, progress.settings(), function, arguments)
+    process = context.Process(target=_serve, args=sides)
+    process.start()
+    theirs.close()
+    try:
+        answer = ours.recv()
+    except EOFError:
+        process.join()
+        raise ToolError(_death(process.exitcode)) from None
+    except BaseException:  # Ctrl-C or SIGTERM, which may have reached this process alone
+        process.terminate()
+        raise
+    finally:
+        ours.close()
+        process.join()
+    if isinstance(answer, _Failure):
+        if answer.absent:
+            raise AbsentError(answer.sentence)
+        if answer.exit_code == EXIT_BAD_INPUT:
+            raise InputError(answer.sentence)
+        raise ToolError(answer.sentence, answer.log_tail)
+    return answer  # type: ignore[no-any-return]
+
+
+def is_absent(error: PortProofError) -> bool:
+    """Whether nothing failed, but a package is not installed on this host."""
+    return isinstance(error, MissingPackageError | AbsentError)
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        how = f"was killed by {signal.Signals(-code).name}"
+        if -code == signal.SIGKILL:
+            how += " (most often: the host's memory was used up)"
+    else:
+        how = f"ended with exit code {code}"
+    return f"the process {how}; its last lines are above"
+
+
+def _serve(
+    pipe: Connection[Any, Any],
+    settings: tuple[bool, bool],
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+) -> None:
+    progress.configure(*settings)
+    try:
+        answer: Any = function(*arguments)
+    except PortProofError as error:
+        answer = _Failure(
+            error.exit_code,
+            str(error),
+            getattr(error, "log_tail", ""),
+            isinstance(error, MissingPackageError | AbsentError),
+        )
+    except KeyboardInterrupt:
+        return
+    pipe.send(answer)

@@ -1,0 +1,1 @@
+"""Faults inside a model: its layers, their weights, its normalisation."""

@@ -1,0 +1,1 @@
+"""What became of the numbers of results: their form in files, and their values."""

@@ -1,0 +1,115 @@
+"""Outputs that are the reference's, changed as a whole: other steps, limits, signs or classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from portproof.metrics.diagnosis.candidates import Candidate, Found, score_of
+from portproof.metrics.diagnosis.likeness import Rows, comparable, unlikeness
+
+_ROUNDINGS: dict[str, Callable[[Rows], Rows]] = {
+    "rounded": np.rint,
+    "cut": np.trunc,
+    "rounded down": np.floor,
+}
+#: So many different numbers, and no more, are few for outputs.
+_FEW_LEVELS = 64
+#: Batches over which a softmax may have been taken.
+_BATCHES = (2, 4, 8, 16, 32, 64, 128)
+
+
+def probabilities(rows: Rows, axis: int = 1) -> Rows:
+    """Softmax along an axis."""
+    powers = np.exp(rows - rows.max(axis=axis, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
+
+
+def changed_answers(port: Rows, right: Rows) -> list[Found]:
+    """What may have been done to all outputs. Both sides are raw outputs, (rows, classes)."""
+    found = [
+        *_rounded(port, right),
+        *_coarse(port, right),
+        *_clipped(port, right),
+        *_over_the_batch(port, right),
+    ]
+    for words, rows in (("negated", -right), ("made positive", np.abs(right))):
+        fix = f"give the outputs as the model has them: look for what is {words} behind the model"
+        found.append(_found("outputs-changed", f"the port's outputs are {words}", fix, port, rows))
+    return found
+
+
+def _found(fault: str, evidence: str, fix: str, port: Rows, rows: Rows) -> Found:
+    left = unlikeness(comparable(port, False), comparable(rows, False))
+    return Found(
+        Candidate(
+            fault,
+            score_of(left),
+            f"{evidence}; the reference's, made so, differ from them by {left.mean():.2g}",
+            fix,
+        ),
+        left=None,
+        explained=np.ones(len(port), bool),
+    )
+
+
+def _rounded(port: Rows, right: Rows) -> Iterator[Found]:
+    """Outputs that lost their fractions."""
+    if not np.array_equal(port, np.rint(port)) or np.array_equal(right, np.rint(right)):
+        return
+    fix = (
+        "write outputs as float: look for a cast to an integer or a format without decimals where"
+        " results are written, or an output that is not dequantised"
+    )
+    for name, rows in (("outputs", right), ("probabilities", probabilities(right))):
+        for words, change in _ROUNDINGS.items():
+            evidence = f"all outputs of the port are whole numbers, like {name} {words}"
+            yield _found("outputs-rounded", evidence, fix, port, change(rows))
+
+
+def _coarse(port: Rows, right: Rows) -> Iterator[Found]:
+    """Outputs on few levels, a step apart: a range that is too wide for 8 bits."""
+    levels = np.unique(port)
+    if not 2 < len(levels) <= min(_FEW_LEVELS, port.size // 4):
+        return
+    step = float(np.diff(levels).min())
+    if step <= 0 or np.abs(levels / step - np.rint(levels / step)).max() > 0.02:
+        return
+    fix = (
+        "calibrate the last layer's range again with real samples: 8 bits over a range that is too"
+        " wide leave these few steps"
+    )
+    evidence = f"the port's outputs have {len(levels)} different values, {step:g} apart"
+    yield _found("int8-ranges", evidence, fix, port, np.rint(right / step) * step)
+
+
+def _clipped(port: Rows, right: Rows) -> Iterator[Found]:
+    """Outputs cut at a smallest or a largest value."""
+    low, high = float(port.min()), float(port.max())
+    at_low, at_high = (float(np.mean(port == v)) for v in (low, high))
+    if max(at_low, at_high) < 1.5 / port.size:
+        return
+    limits = low if at_low > 1.5 / port.size else -np.inf, high
+    limits = limits[0], high if at_high > 1.5 / port.size else np.inf
+    evidence = f"the port's outputs end at {limits[0]:g} and {limits[1]:g}"
+    fix = (
+        "take the limit out: look for an activation behind the last layer, or for an output range"
+        " of 8 bits that is too narrow"
+    )
+    yield _found("outputs-clipped", evidence, fix, port, np.clip(right, *limits))
+
+
+def _over_the_batch(port: Rows, right: Rows) -> Iterator[Found]:
+    """A softmax along the samples of a batch instead of the classes."""
+    n = len(port)
+    if port.min() < 0 or port.max() > 1 + 1e-6:
+        return
+    for batch in (*(b for b in _BATCHES if b < n), n):
+        whole = port[: n // batch * batch].reshape(-1, batch, port.shape[1]).sum(axis=1)
+        if np.abs(whole - 1).max() < 1e-3:
+            parts = [probabilities(right[i : i + batch], axis=0) for i in range(0, n, batch)]
+            evidence = f"the port's outputs add up to 1 over {batch} samples, class by class"
+            fix = "take the softmax along the classes (its axis or dim), not along the batch"
+            yield _found("softmax-axis", evidence, fix, port, np.concatenate(parts))
+            return

@@ -1,0 +1,128 @@
+"""The form of numbers in result files: another type, another byte order, bytes before or behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portproof.metrics.accuracy.results import ResultFiles
+from portproof.metrics.diagnosis.candidates import Candidate, Found
+from portproof.metrics.diagnosis.likeness import SAME, Rows, comparable, unlikeness
+
+#: Types that numbers are written in, the usual ones first.
+_DTYPES = ("<f4", "<f2", "<f8", ">f4", ">f2", ">f8", "<i4", "<i8", "<i2", "<i1", "<u1", ">i4")
+_WORDS = {"f": "float", "i": "int", "u": "uint"}
+#: So many files are looked at; so many bytes may stand beside the numbers.
+_FILES, _MOST_BESIDE = 16, 4096
+
+
+@dataclass(frozen=True)
+class Form:
+    """Numbers of ``dtype``, of numpy's spelling, behind ``skip`` bytes."""
+
+    dtype: str
+    skip: int
+    classes: int
+
+    def rows(self, files: ResultFiles, ids: Sequence[str]) -> Rows:
+        """The numbers of these samples, (samples, classes)."""
+        parts = [
+            np.frombuffer(Path(files.path(i)).read_bytes(), self.dtype, self.classes, self.skip)
+            for i in ids
+        ]
+        with np.errstate(all="ignore"):
+            return np.stack(parts).astype(np.float64)
+
+
+def form_of(
+    files: ResultFiles, ids: Sequence[str], right: Rows, dtype: str
+) -> tuple[Form, list[Found]] | None:
+    """The form in which results are the reference's, and what is wrong with it; None where they
+    have the usual one, or none that is known. ``right``: the reference's outputs for ``ids``.
+    """
+    if files.format != "bin":
+        return None
+    usual = np.dtype(dtype).newbyteorder("<").str
+    at = np.linspace(0, len(ids) - 1, min(_FILES, len(ids))).round().astype(int)
+    contents = [Path(files.path(ids[i])).read_bytes() for i in at]
+    size = len(contents[0])
+    if {len(c) for c in contents} != {size}:
+        return None
+    raw = np.frombuffer(b"".join(contents), np.uint8).reshape(len(at), size)
+    count, wanted = right.shape[1], right[at]
+    if size == count * np.dtype(usual).itemsize and _distance(raw, usual, 0, wanted) < 0.5:
+        return None
+    best = min(
+        ((_distance(raw, d, s, wanted), d, s) for d, s in _forms(size, count)),
+        default=(1.0, usual, 0),
+    )
+    if best[0] >= SAME or (best[1:] == (usual, 0) and size == count * np.dtype(usual).itemsize):
+        return None
+    form = Form(best[1], best[2], count)
+    return form, _faults(form, usual, size - form.skip - count * np.dtype(form.dtype).itemsize)
+
+
+def _forms(size: int, count: int) -> Iterator[tuple[str, int]]:
+    for dtype in _DTYPES:
+        beside = size - count * np.dtype(dtype).itemsize
+        if 0 <= beside <= _MOST_BESIDE:
+            few = range(beside + 1) if beside <= 64 else sorted({0, beside, 64, 80, 96, 128} & {
+                *range(beside + 1)
+            })  # fmt: skip
+            yield from ((dtype, skip) for skip in few)
+
+
+def _distance(raw: NDArray[np.uint8], dtype: str, skip: int, right: Rows) -> float:
+    """How unlike the numbers are, read so: 0 to 1."""
+    end = skip + right.shape[1] * np.dtype(dtype).itemsize
+    rows = np.ascontiguousarray(raw[:, skip:end]).view(dtype)
+    with np.errstate(all="ignore"):
+        numbers = rows.astype(np.float64)
+        wanted = np.rint(right) if rows.dtype.kind in "iu" else right
+        if not np.isfinite(numbers).all(axis=1).mean() > 0.5:
+            return 1.0
+        left = unlikeness(comparable(numbers, False), comparable(wanted, False))
+        return float(np.nan_to_num(np.median(left), nan=1.0))
+
+
+def _faults(form: Form, usual: str, behind: int) -> list[Found]:
+    found = []
+    if form.dtype != usual:
+        said, asked = (_name(d) for d in (form.dtype, usual))
+        evidence = (
+            f"the files hold numbers of {said}, not of {asked}: read so, they are the reference's"
+        )
+        fix = f"write the outputs as {asked}, little-endian"
+        if form.dtype == "<f2":
+            fix += ", or give --dtype float16"
+        found.append(Found(Candidate("results-dtype", 1.0, evidence, fix)))
+    if form.skip or behind:
+        found.append(beside(form.skip or behind, "before" if form.skip else "behind"))
+    return found
+
+
+def beside(count: int, where: str) -> Found:
+    """Bytes that are no outputs ``before`` or ``behind`` the numbers."""
+    return Found(
+        Candidate(
+            "header",
+            1.0,
+            f"{count} bytes that are no outputs stand {where} the numbers of every file; without"
+            " them the outputs are the reference's",
+            "write the raw numbers and nothing else, or leave the header out when results are read",
+        )
+    )
+
+
+def _name(dtype: str) -> str:
+    """A type in words.
+
+    >>> _name("<f4"), _name(">i2")
+    ('float32', 'int16 (big-endian)')
+    """
+    order = " (big-endian)" if dtype.startswith(">") else ""
+    return f"{_WORDS[dtype[1]]}{8 * int(dtype[2:])}{order}"

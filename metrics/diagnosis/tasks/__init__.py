@@ -1,0 +1,1 @@
+"""Faults of ports of other tasks: inputs, outputs and post-processing."""

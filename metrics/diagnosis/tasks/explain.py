@@ -1,0 +1,203 @@
+"""What is wrong with a port of a detector, segmenter or text model: the change of inputs, outputs or
+post-processing that gives the port's answers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from portproof.card import Card
+from portproof.core import plugins
+from portproof.core.errors import InputError, MissingPackageError
+from portproof.metrics.diagnosis.candidates import Candidate
+from portproof.metrics.diagnosis.explain import Diagnosis, Fault
+from portproof.metrics.diagnosis.likeness import SAME, unlikeness
+from portproof.metrics.diagnosis.look import spread
+from portproof.metrics.diagnosis.tasks.likeness import Scale, likeness
+from portproof.metrics.diagnosis.tasks.search import EXPLAINED, TRIED, Explanation, Finder
+from portproof.metrics.diagnosis.tasks.sides import Inputs, Judge, Outputs, Runner, port_outputs
+from portproof.metrics.evaluation.task_choice import card_of
+from portproof.metrics.tasks import figure_of, load_task
+from portproof.postprocess import Classes, Embedding, Postprocess, read_postprocess
+from portproof.verdict import Verdict
+
+#: Samples that are compared by default.
+_MOST = 200
+#: Predictions are the same from this likeness on.
+_ALIKE = 0.97
+#: Raw outputs that differ by less, by their unlikeness, are the same.
+_SAME_OUTPUTS = 1e-4
+
+
+def diagnose_task(
+    name: str,
+    reference: str | os.PathLike[str],
+    images: str | os.PathLike[str],
+    truth_path: str | os.PathLike[str],
+    result: str | os.PathLike[str],
+    *,
+    limit: int | None = None,
+    dtype: str = "float32",
+) -> Diagnosis:
+    """Explain the difference of a port's results, or ready predictions, from the reference's, for a
+    task of ``metrics/tasks``, the one of the card ``name``. ``images``: pictures, or the texts of a card with a sequence.
+
+    :class:`InputError` when nothing is in common, or the card has no record of post-processing.
+    """
+    card = card_of(name)
+    task = load_task(card.task)
+    truth = task.read_truth(Path(truth_path))
+    folder = Path(card.path).parent if card.path else Path()
+    record = _record(card, task, folder)
+    inputs = Inputs(card, Path(images), list(truth.samples))
+    if not inputs.ids:
+        raise InputError(f"'{images}' and '{truth_path}' have no sample in common; check both")
+    at = spread(len(inputs.ids), min(limit or _MOST, len(inputs.ids)))
+    inputs.keep(at)
+    runner = Runner(Path(reference), name)
+    ids = inputs.ids
+    right = dict(zip(ids, runner.run(inputs.arrays(len(ids))), strict=True))
+    judge = Judge(task, truth, card, folder)
+    metric = figure_of(task, card.metric).name
+    finder = Finder(card, record, judge, runner, inputs, ids, right, metric)
+    kind = plugins.load("portproof.metrics.predictions", task.PREDICTION, "kind of prediction")
+    ready = kind.read(Path(result), truth)
+    if ready is not None:
+        return _by_predictions(finder, ready)
+    return _by_results(finder, port_outputs(Path(result), card, dtype, ids))
+
+
+def _record(card: Card, task: Any, folder: Path) -> Postprocess:
+    own = card.postprocess
+    if isinstance(own, str):
+        if ".py:" in own:
+            raise InputError(
+                f"the card's post-processing is a function ({own}), which cannot be made otherwise;"
+                " give a record of 'postprocess' for a diagnosis"
+            )
+        return read_postprocess(folder / own)
+    usual: dict[str, Postprocess] = {"classes": Classes(), "embedding": Embedding()}
+    if own is None and task.PREDICTION not in usual:
+        raise InputError(f"the card '{card.name}' has no 'postprocess'; add its record")
+    return own or usual[task.PREDICTION]
+
+
+def _by_predictions(finder: Finder, ready: Mapping[str, Any]) -> Diagnosis:
+    """Ready predictions: which record, or which input, makes the reference give these."""
+    ids = [i for i in finder.ids if i in ready]
+    if not ids:
+        raise InputError("the predictions have no sample in common with the images; check both")
+    port = {i: finder.judge.judged(i, ready[i]) for i in ids}
+    right = {i: finder.right[i] for i in ids}
+    plain = finder.judge.contributions(finder.record, right)
+    value = finder.figure(plain)
+    if likeness(port, plain) >= _ALIKE:
+        return _told(finder, finder.by_truth(), port, value, likeness(port, plain))
+    found = finder.by_records(plain, right, port)
+    if min((e.left for e in found), default=1.0) > EXPLAINED:
+        found += _inputs_by_predictions(finder, port, plain)
+    return _told(finder, found, port, value, likeness(port, plain))
+
+
+def _inputs_by_predictions(
+    finder: Finder, port: Mapping[str, Any], plain: Mapping[str, Any]
+) -> list[Explanation]:
+    ids = list(port)[:TRIED]
+    wanted = {i: port[i] for i in ids}
+    before = max(1 - likeness({i: plain[i] for i in ids}, wanted), 1e-9)
+    found = []
+    for mistake, fix, words in finder.mistakes():
+        try:
+            at = max(finder.ids.index(i) for i in ids) + 1
+            made = finder.runner.run(finder.inputs.arrays(at, mistake))
+            outputs = {i: o for i, o in zip(finder.ids, made, strict=False) if i in wanted}
+            parts = finder.judge.contributions(finder.record, outputs)
+        except (InputError, MissingPackageError):  # it makes nothing of these samples
+            continue
+        left = (1 - likeness(parts, wanted)) / before
+        found.append(Explanation(mistake.fault, words, fix, left))
+    return found
+
+
+def _by_results(finder: Finder, port: Mapping[str, Outputs]) -> Diagnosis:
+    """Raw results: which input or output makes the reference give these."""
+    ids = [i for i in finder.ids if i in port]
+    if not ids:
+        raise InputError("the results have no sample in common with the images; check both")
+    finder.ids = ids
+    right = {i: finder.right[i] for i in ids}
+    finder.right = right
+    value = finder.figure(plain := finder.judge.contributions(finder.record, right))
+    same_shapes = all(
+        n in port[i] and port[i][n].shape == array.shape
+        for i in ids
+        for n, array in right[i].items()
+    )
+    try:
+        own = finder.judge.contributions(finder.record, port)
+    except (InputError, ValueError, IndexError, TypeError):  # not in the form of the card
+        own = {}
+    found: list[Explanation] = []
+    apart = 1.0
+    if same_shapes:
+        scale = Scale(right, ids)
+        apart = float(unlikeness(scale.rows(port, ids), scale.rows(right, ids)).mean())
+        found = finder.by_outputs(port)
+    if min((e.left for e in found), default=1.0) > EXPLAINED and apart > _SAME_OUTPUTS:
+        found += finder.by_records(own, port, plain) if own or not same_shapes else []
+    if apart <= _SAME_OUTPUTS and not [e for e in found if e.left <= EXPLAINED]:
+        found = finder.by_truth()
+    return _told(finder, found, own, value, 1 - apart)
+
+
+def _told(
+    finder: Finder,
+    found: list[Explanation],
+    port: Mapping[str, Any],
+    value: float,
+    alike: float,
+) -> Diagnosis:
+    """The diagnosis of the best explanation, if it explains enough. ``value``: the reference's
+    figure; ``alike``: how alike both sides are before any explanation.
+    """
+    found = sorted(found, key=lambda e: e.left)
+    own = finder.figure(port) if port else float("nan")
+    faults, candidates = [], [_candidate(e) for e in found[:20]]
+    best = found[0] if found and found[0].left <= EXPLAINED else None
+    if best is not None:
+        near = {e.fault for e in found if e.left <= max(1.1 * best.left, best.left + 1e-3)}
+        faults = [_fault(e, value, sorted(near - {best.fault, e.fault}) if e is best else [])
+                  for e in (best, best.then) if e is not None]  # fmt: skip
+    elif alike < 1 - SAME and not abs(own - value) <= 0.01:
+        evidence = f"both sides are alike by {alike:.2g}; nothing that was tried explains it"
+        fix = "compare the layers with metrics/layers.py, from the inputs on"
+        faults = [Fault(fault="unexplained", evidence=evidence, fix=fix, alike=[],
+                        accuracy_after=value)]  # fmt: skip
+    if not faults:
+        said = f"both sides are alike by {alike:.4g}"
+        candidates.append(Candidate("none", alike, said, "nothing to do"))
+    return Diagnosis(
+        fault=faults[0].fault if faults else "none",
+        faults=faults,
+        candidates=candidates,
+        samples=len(finder.ids),
+        results=len(finder.ids),
+        reference_accuracy=value,
+        port_accuracy=None if np.isnan(own) else own,
+        verdict=Verdict.FAIL if faults else Verdict.PASS,
+        figure=finder.metric,
+    )
+
+
+def _candidate(e: Explanation) -> Candidate:
+    return Candidate(e.fault, max(0.0, 1 - e.left), e.evidence, e.fix)
+
+
+def _fault(e: Explanation, value: float, alike: list[str]) -> Fault:
+    after = value if e.after is None else e.after
+    return Fault(fault=e.fault, evidence=e.evidence, fix=e.fix, alike=alike, accuracy_after=after)

@@ -1,0 +1,136 @@
+"""Mistakes of colours and levels: channels, colour spaces, few levels, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from portproof.preprocess.mistakes.mistake import Change, Levels, Mistake
+from portproof.recipe import Recipe
+
+_GAMMAS = (2.2, 1 / 2.2)
+#: Bits of the red, green and blue of formats for displays.
+_DISPLAY = {"RGB565": (5, 6, 5), "RGB555": (5, 5, 5), "RGB332": (3, 3, 2), "RGB444": (4, 4, 4)}
+
+
+def colour_mistakes(recipe: Recipe) -> Iterator[Mistake]:
+    """The colours of the pixels after resize and crop changed."""
+
+    def mistake(part: str, asked: str, found: str, fault: str, pixels: Any) -> Mistake:
+        return Mistake(part, asked, found, recipe, fault, (Change(found, pixels=pixels),))
+
+    yield mistake("colours", "as they are", "grey", "grey", _grey)
+    yield mistake("levels", "0 to 255", "16 to 235 (video)", "video-range", _to_video)
+    yield mistake("levels", "0 to 255", "16 to 235 taken for all", "video-range", _from_video)
+    yield mistake("levels", "as they are", "inverted", "inverted", lambda p: 255 - p)
+    signed = "bytes read with a sign"
+    yield mistake("levels", "0 to 255", signed, "signed-bytes", lambda p: p.astype(np.int8))
+    for order in permutations(range(3)):
+        if order not in ((0, 1, 2), (2, 1, 0)):
+            found = "".join("RGB"[i] for i in order)
+            change = partial(_taken, order=order)
+            yield mistake("channel order", "RGB", found, "channel-order", change)
+    for i, name in enumerate(("red", "green", "blue")):
+        found = f"the {name} channel thrice"
+        yield mistake("channels", "three", found, "grey", partial(_taken, order=(i, i, i)))
+        found = f"zeros for {name}"
+        yield mistake("channels", "three", found, "channel-lost", partial(_lost, channel=i))
+    for gamma in _GAMMAS:
+        yield gamma_mistake(recipe, gamma)
+    for found, source, to in (
+        ("YCbCr taken for RGB", "RGB", "YCbCr"),
+        ("RGB taken for YCbCr", "YCbCr", "RGB"),
+        ("HSV taken for RGB", "RGB", "HSV"),
+        ("LAB taken for RGB", "RGB", "LAB"),
+    ):
+        change = partial(_converted, source=source, to=to)
+        yield mistake("colours", "RGB", found, "colour-space", change)
+    for found, bits in _few_bits():
+        yield mistake("levels", "8 bits", found, "few-bits", bits)
+    for side in (2, 3, 4):
+        found = f"reduced by {side} and enlarged again"
+        yield mistake("image", "as it is", found, "blurred", partial(_reduced, by=side))
+
+
+def gamma_mistake(recipe: Recipe, gamma: float) -> Mistake:
+    """Levels bent by a power."""
+    found = f"levels to the power of {gamma:.3g}"
+    change = Change(found, pixels=lambda p: 255 * (np.asarray(p, np.float64) / 255) ** gamma)
+    return Mistake("levels", "as they are", found, recipe, "gamma", (change,))
+
+
+def _taken(pixels: Levels, order: tuple[int, ...]) -> Levels:
+    return pixels[..., list(order)]
+
+
+def _lost(pixels: Levels, channel: int) -> Levels:
+    changed = np.array(pixels)
+    changed[..., channel] = 0
+    return changed
+
+
+def _whole(pixels: Levels) -> Levels:
+    """Bytes. Another change may have made the levels fractions."""
+    return np.ascontiguousarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+
+def _converted(pixels: Levels, source: str, to: str) -> Levels:
+    image = Image.fromarray(_whole(pixels))
+    if source != "RGB":
+        image = Image.frombytes(source, image.size, image.tobytes())
+    return np.frombuffer(image.convert(to).tobytes(), np.uint8).reshape(pixels.shape)
+
+
+def _reduced(pixels: Levels, by: int) -> Levels:
+    image = Image.fromarray(_whole(pixels))
+    size = max(1, image.width // by), max(1, image.height // by)
+    small = image.resize(size, Image.Resampling.BOX)
+    return np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))
+
+
+def _few_bits() -> Iterator[tuple[str, Callable[[Levels], Levels]]]:
+    for bits in range(1, 8):
+        yield f"{bits} bits, cut", partial(_cut, bits=(bits,) * 3)
+        yield f"{bits} bits, cut, in the middle of the step", partial(_middle, bits=bits)
+        yield f"{bits} bits, rounded", partial(_coarse, top=2**bits - 1)
+    for name, shape in _DISPLAY.items():
+        yield f"{', '.join(map(str, shape))} bits ({name})", partial(_cut, bits=shape)
+        yield f"{name}, its bits repeated", partial(_repeated, bits=shape)
+
+
+def _cut(pixels: Levels, bits: tuple[int, ...]) -> Levels:
+    step = np.array([2 ** (8 - b) for b in bits])
+    return np.asarray(_whole(pixels) // step * step)
+
+
+def _middle(pixels: Levels, bits: int) -> Levels:
+    step = 2 ** (8 - bits)
+    return np.asarray(_whole(pixels) // step * step + step // 2)
+
+
+def _repeated(pixels: Levels, bits: tuple[int, ...]) -> Levels:
+    tops = np.array([2**b - 1 for b in bits])
+    steps = np.array([2 ** (8 - b) for b in bits])
+    return np.asarray(np.rint(_whole(pixels) // steps * (255 / tops)))
+
+
+def _coarse(pixels: Levels, top: int) -> Levels:
+    return np.asarray(np.rint(np.rint(pixels / 255 * top) / top * 255).astype(np.uint8))
+
+
+def _to_video(pixels: Levels) -> Levels:
+    return np.rint(pixels * (219 / 255) + 16).astype(np.uint8)
+
+
+def _from_video(pixels: Levels) -> Levels:
+    return np.clip(np.rint((pixels - 16.0) * (255 / 219)), 0, 255).astype(np.uint8)
+
+
+def _grey(pixels: Levels) -> Levels:
+    """ITU-R BT.601, as Pillow's mode L."""
+    return np.asarray(Image.fromarray(_whole(pixels)).convert("L").convert("RGB"))

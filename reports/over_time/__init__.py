@@ -1,0 +1,1 @@
+"""A port over time: frozen runs, a new run against one of them, and their history."""

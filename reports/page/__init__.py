@@ -1,0 +1,1 @@
+"""The page of a report: its charts, its flips, and the page itself."""

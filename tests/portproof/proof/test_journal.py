@@ -1,0 +1,64 @@
+"""The journal of a stage that was killed: what it vouches for, and in which order things happen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portproof.proof.journal import Journal, write_pending
+from portproof.proof.work import Work
+
+
+def work_on(folder: Path) -> Work:
+    return Work("infer", folder, inputs={}, parameters={"batch": 1})
+
+
+def killed_after_two(folder: Path) -> None:
+    with Journal(work_on(folder)) as journal:
+        for name in ("a.bin", "b.bin"):
+            journal.publish(write_pending(folder / name, name.encode(), folder.parent))
+
+
+def test_what_was_finished_is_kept(tmp_path: Path) -> None:
+    killed_after_two(tmp_path / "result")
+    assert sorted(Journal(work_on(tmp_path / "result")).finished) == ["a.bin", "b.bin"]
+
+
+@pytest.mark.parametrize("how", ["time", "size", "gone"])
+def test_a_file_that_was_touched_since_is_made_again(tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "result"
+    killed_after_two(folder)
+    touched = folder / "a.bin"
+    if how == "gone":
+        touched.unlink()
+    elif how == "size":
+        touched.write_bytes(b"longer than before")
+    else:  # other bytes of the same length, at another time
+        before = touched.stat().st_mtime_ns
+        touched.write_bytes(b"A.BIN")
+        os.utime(touched, ns=(before + 10**9, before + 10**9))
+    assert list(Journal(work_on(folder)).finished) == ["b.bin"]
+    assert not touched.exists()
+
+
+def test_a_file_is_noted_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between the two leaves nothing that nobody vouches for."""
+    folder, noted = tmp_path / "result", []
+    replace = Path.replace
+
+    def spied(self: Path, target: Any) -> Path:
+        noted.append(b'"result/' + Path(target).name.encode() in journal.path.read_bytes())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", spied)
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"other")
+    with Journal(work_on(folder)) as journal:
+        journal.publish(write_pending(folder / "a.bin", b"a", tmp_path))
+        journal.take(other, "b.bin", tmp_path)
+    assert noted == [True, True]
