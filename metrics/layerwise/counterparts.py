@@ -1,8 +1,8 @@
 """Which tensor of one model is which of the other, when names, fusion or frameworks differ.
 
-Four passes, the surest first: equal values (before a fault nothing else has them), equal names of
-one operator, nearly equal values, and place: the same operator on the same inputs. The models'
-outputs match by position.
+The surest first: equal values (before a fault nothing else has them), equal names of one operator,
+nearly equal values, equal paths of modules, and place: the same operator on the same inputs. The
+models' outputs match by position.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def counterparts(a: Layered, b: Layered, of_a: Sketches, of_b: Sketches) -> dict
         if t.name in found.ops_a and found.alike(t.name, t.name) and found.free(t.name, t.name):
             found.take(t.name, t.name)
     found.take_all(near, _NEAR)
+    found.by_module()
     found.by_place()
     order = {t.name: at for at, t in enumerate(a.tensors)}
     return {x: found.b_of[x] for x in sorted(found.b_of.keys() & order, key=order.__getitem__)}
@@ -105,32 +106,77 @@ class _Pairs:
                 return
             self.take(x, y)
 
+    def by_module(self) -> None:
+        """Pair what one module computes with one operator: exported nodes bear the module's path
+        (``/layer1/conv1/Conv``), as PyTorch's and msprobe's names do (``layer1.conv1``).
+        """
+        waiting: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
+        for x in self._a.tensors:
+            for key in _paths(x):
+                waiting[key].append(x)
+        for y in self._b.tensors:
+            for key in () if _is_fused(y) else _paths(y):
+                fitting = [x for x in waiting[key] if self.free(x.name, y.name)]
+                fitting = [x for x in fitting if self._fits(x.name, y.name)]
+                if fitting:
+                    self.take(fitting[0].name, y.name)
+                    break
+
     def by_place(self) -> None:
         """Pair what reads the same matched tensors: of one operator first, else the last of A that
         could be it (a fused operator gives the result of the last of its parts).
         """
-        waiting: dict[frozenset[str], list[Tensor]] = defaultdict(list)
-        reads_a = Sources(self._a.tensors)
+        near_b: dict[str, frozenset[str]] = {}
+        waiting = self._places()
         for y in self._b.tensors:
+            near_b[y.name] = _nearest(y, self.a_of, near_b)
             if y.name in self.a_of:
                 continue
-            # A's sources change as pairs are found, so they are looked up anew.
-            waiting.clear()
-            for x in self._a.tensors:
-                if x.name not in self.b_of:
-                    waiting[frozenset(reads_a.of(x.name, self.b_of))].append(x)
-            near = Sources(self._b.tensors).of(y.name, self.a_of)
-            place = frozenset(self.a_of.get(name, name) for name in near)
+            place = frozenset(self.a_of[name] for name in near_b[y.name])
             fitting = [x for x in waiting.get(place, ()) if self._fits(x.name, y.name)]
             same = [x for x in fitting if family(x.op) == family(y.op)]
-            if same and "fused" not in y.op.lower():
+            if same and not _is_fused(y):
                 self.take(same[0].name, y.name)
             elif fitting:
                 self.take(_last_part(fitting).name, y.name)
+            if y.name in self.a_of:  # what is known of A has changed
+                waiting = self._places()
+
+    def _places(self) -> dict[frozenset[str], list[Tensor]]:
+        """The tensors of A without a counterpart by the nearest ones that have one."""
+        near: dict[str, frozenset[str]] = {}
+        waiting: dict[frozenset[str], list[Tensor]] = defaultdict(list)
+        for x in self._a.tensors:
+            near[x.name] = _nearest(x, self.b_of, near)
+            if x.name not in self.b_of:
+                waiting[near[x.name]].append(x)
+        return waiting
 
     def _fits(self, x: str, y: str) -> bool:
         one, other = self._of_a.get(x), self._of_b.get(y)
         return one is not None and other is not None and one.size == other.size
+
+
+def _is_fused(tensor: Tensor) -> bool:
+    """Whether it is what an operator of ONNX Runtime gives that holds its activation too."""
+    return "fused" in tensor.op.lower()
+
+
+def _nearest(
+    tensor: Tensor, known: Mapping[str, str], near: Mapping[str, frozenset[str]]
+) -> frozenset[str]:
+    """The known tensors nearest before one; ``near``: those of the tensors before it."""
+    found: set[str] = set()
+    for name in tensor.reads:
+        found |= {name} if name in known else near.get(name, frozenset())
+    return frozenset(found)
+
+
+def _paths(tensor: Tensor) -> list[tuple[str, str]]:
+    """The module path of a tensor's node, with and without its last part, beside the operator."""
+    path = tensor.node.strip("/").replace("/", ".")
+    kind, outer = family(tensor.op), path.rpartition(".")[0]
+    return [(p, kind) for p in (path, outer) if p]
 
 
 def _last_part(chain: Sequence[Tensor]) -> Tensor:

@@ -125,6 +125,16 @@ def test_a_dump_of_msprobe_against_an_onnx_file(
     assert "conv1" in str(report.first)
 
 
+def test_a_large_fault_is_found_in_a_dump_and_in_modules(
+    net: Residual, model: Path, tmp_path: Path
+) -> None:
+    bad = net.damaged("block1.conv2", lambda w: -3 * w.flip(1))
+    found = compare_layers(model, net.msprobe(bad, f"{tmp_path.name}d"), net.info)
+    assert found.first == "/block1/conv2/Conv_output_0"
+    found = compare_layers(net.weights, net.exported("b.onnx", bad), net.info, card=str(net.card))
+    assert found.first is not None and found.first.startswith(("block1.conv2", "block1.bn2"))
+
+
 def test_two_dumps(net: Residual, tmp_path: Path) -> None:
     good = net.msprobe(net.net, f"{tmp_path.name}a")
     bad = net.msprobe(net.damaged("block1.conv2", lambda w: w * 2), f"{tmp_path.name}b")
