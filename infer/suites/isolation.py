@@ -80,7 +80,7 @@ def _death(code: int | None) -> str:
             how += " (most often: the host's memory was used up)"
     else:
         how = f"ended with exit code {code}"
-    return f"the process {how}; its last lines are above"
+    return f"the process {how}"
 
 
 def _serve(

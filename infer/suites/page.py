@@ -124,13 +124,13 @@ def environment(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def remarks(row: Row) -> Iterator[str]:
-    """Sentences below a model's table: what was left out, wrong, or unstable, and how its ONNX file
-    was checked.
+def remarks(row: Row, left_out: bool = True) -> Iterator[str]:
+    """Sentences below a model's table: what was wrong or unstable, how its ONNX file was checked,
+    and unless the table says it, what was left out.
     """
     if row.found is None:
         return
-    for left in row.found.left:
+    for left in row.found.left if left_out else ():
         yield f"{'Not run' if left.absent else 'Failed'}: {left.label}: {printable(left.why)}"
     performance = row.found.performance
     if performance.wrong:

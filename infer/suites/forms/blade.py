@@ -45,7 +45,13 @@ def write(suite: Suite, rows: Sequence[Row], out: Path) -> None:
         lines += [f"## Comparison (batch size {batch})", ""]
         for row in rows:
             if batch in (row.entry.batches or suite.batches):
-                lines += [_HEADER, _RULE, *_table(suite, row, batch), *paragraphs(remarks(row)), ""]
+                lines += [
+                    _HEADER,
+                    _RULE,
+                    *_table(suite, row, batch),
+                    *paragraphs(remarks(row, False)),
+                    "",
+                ]
     write_text(out / "README.md", "\n".join(lines).rstrip() + "\n")
 
 

@@ -41,7 +41,7 @@ def write(suite: Suite, rows: Sequence[Row], out: Path) -> None:
             continue
         for batch in row.entry.batches or suite.batches:
             lines += _section(suite, row, batch, out)
-        lines += [*paragraphs(remarks(row)), ""]
+        lines += [*paragraphs(remarks(row, False)), ""]
     write_text(out / "README.md", "\n".join(lines).rstrip() + "\n")
 
 
