@@ -26,10 +26,10 @@ import yaml
 
 from portproof.outcome import Outcomes, read_outcomes, write_outcomes
 from portproof.proof.lineage import Stage
+from portproof.reports.page.html_page import html_page
 from portproof.reports.port.data import read_run
 from portproof.reports.port.document import render
 from portproof.reports.port.junit import junit_xml
-from portproof.reports.page.html_page import html_page
 from portproof.reports.port.plots import plots_of, svg_of
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
