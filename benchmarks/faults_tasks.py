@@ -125,7 +125,6 @@ RECORDS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
         "stretched frame": ("letterbox-stretch", {"frame": Frame(rule="stretch")}),
         "upper left frame": (
             "letterbox-stretch", {"frame": Frame(rule="letterbox", place="top_left")}),
-        "classes from 1": ("class-ids", {"class_ids": tuple(range(1, 11))}),
         "classes reversed": ("class-ids", {"class_ids": tuple(range(10))[::-1]}),
         "a sigmoid more": ("activation-missing", {"activation": "sigmoid"}),
         "xyxy, threshold 0.5": (
