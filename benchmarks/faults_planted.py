@@ -349,7 +349,7 @@ fault("values", "height and width swapped", "rotated", values(lambda s: s.transp
 fault(
     "values",
     "input of 8 bits, its scale a quarter",
-    "input-quantised values-clipped",
+    "std-multiplied layer-weights normalisation-constants",
     values(lambda s: np.clip(np.rint(s * 32), -128, 127) / 32 * 0.25),
 )
 

@@ -125,7 +125,6 @@ RECORDS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
         "stretched frame": ("letterbox-stretch", {"frame": Frame(rule="stretch")}),
         "upper left frame": (
             "letterbox-stretch", {"frame": Frame(rule="letterbox", place="top_left")}),
-        "classes from 1": ("class-ids", {"class_ids": tuple(range(1, 11))}),
         "classes reversed": ("class-ids", {"class_ids": tuple(range(10))[::-1]}),
         "a sigmoid more": ("activation-missing", {"activation": "sigmoid"}),
         "xyxy, threshold 0.5": (
@@ -202,6 +201,7 @@ def _coco(work: Path, made: dict[str, Any], truth: Any) -> Path:
          "score": float(s)}
         for i, d in made.items()
         for b, s, c in zip(d.boxes, d.scores, d.labels, strict=True)
+        if min(b[2:]) >= 0  # the form has no others
     ]  # fmt: skip
     path = work / "detections.json"
     path.write_text(json.dumps(entries))
@@ -257,6 +257,12 @@ def planted(port: Port) -> Iterator[tuple[str, str, Path]]:
         for name, (right, tokens) in TOKENS.items():
             parts = [tokens(dict(zip(port.inputs.parts, a, strict=True))) for a in port.arrays]
             made = port.runner.run([[p[n] for n in port.inputs.parts] for p in parts])
+            if all(
+                np.allclose(a[n], b[n], 2e-3, 2e-3)
+                for a, b in zip(made, port.right, strict=True)
+                for n in a
+            ):
+                continue  # the model does not see it
             yield f"inputs: {name}", right, port.results(made)
     else:
         flipped = [[a[0][::-1].copy()] for a in port.arrays]

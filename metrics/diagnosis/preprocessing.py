@@ -37,6 +37,8 @@ _KINDS, _PAIRED, _PAIRS_S = 6, 3, 30.0
 _FITTED, _FITS_S, _STARTS = 6, 30.0, 3
 #: A pair, and a fit, must leave next to nothing.
 _NEXT_TO_NOTHING = 0.05
+#: A row that differs, and what a mistake leaves of rows that it explains entirely.
+_MOVED, _ENTIRELY = 1e-6, 0.01
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Preprocessing:
         except InputError:  # such a resize makes nothing of these images
             return []
         left = unlikeness(self.port[rows], self.measure(outputs))
-        before = float(unlikeness(self.port[rows], self.plain[rows]).mean())
+        before = unlikeness(self.port[rows], self.plain[rows])
         candidate = Candidate(
             mistake.fault,
             score_of(left),
@@ -83,7 +85,7 @@ class Preprocessing:
             f" so differs by {left.mean():.2g}",
             f"{mistake.fix}; preprocess with the card's recipe ({describe(self.model.recipe)})",
         )
-        return [Found(candidate, left=float(left.mean()) / max(before, 1e-300), mistake=mistake)]
+        return [Found(candidate, left=_share(left, before), mistake=mistake)]
 
     def _outputs(self, mistake: Mistake, rows: NDArray[np.int64]) -> Rows:
         images = [self.state.compared.images[i] for i in rows]
@@ -201,6 +203,23 @@ class Preprocessing:
         best = min(tried, key=lambda f: f.left or 0.0, default=None)
         again = self.of(best.mistake, more) if best and best.mistake else []
         return [f for f in again if (f.left or 0.0) <= _NEXT_TO_NOTHING]
+
+
+def _low(values: Rows) -> float:
+    """One of the lower values: 2 of 5 are not above it."""
+    return float(np.sort(values)[int(0.4 * (len(values) - 1))])
+
+
+def _share(left: Rows, before: Rows) -> float:
+    """The share of the difference that is left; that of most rows where a mistake explains these
+    entirely, and results of another run stand between them.
+    """
+    moved = before > _MOVED
+    if moved.sum() >= 4:
+        most = _low(left[moved]) / _low(before[moved])
+        if most < _ENTIRELY:
+            return most
+    return float(left.mean()) / max(float(before.mean()), 1e-300)
 
 
 def _chosen(distance: Rows, count: int) -> NDArray[np.int64]:

@@ -36,7 +36,8 @@ def measured(
     measured_ = []
     for i, fault in enumerate(found):
         accuracy = fault.accuracy
-        if accuracy is None:
+        mended = any(f.mistake or f.changed for f in found[:i])
+        if accuracy is None and not mended:
             accuracy = _after(fault, compared, kept, right)
         if accuracy is None and fault.mistake and i + 1 < len(found):
             accuracy = _with_the_rest(model, found[i + 1 :], compared)

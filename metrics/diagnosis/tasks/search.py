@@ -1,4 +1,4 @@
-"""Changes of inputs, outputs or post-processing that may make the reference's the port's answers."""
+"""Changes of inputs, outputs or post-processing that may give the answers of the port."""
 
 from __future__ import annotations
 
