@@ -102,7 +102,7 @@ def zoo(run: Path) -> str:
         return f"exit code {done.returncode}: {done.stderr.strip()}"
     level = (run / "modelzoo/modelzoo_level.txt").read_text().split()
     test = subprocess.run(
-        ["bash", run / "modelzoo/self_test.sh"],
+        [shutil.which("bash") or "/bin/bash", run / "modelzoo/self_test.sh"],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "PORTPROOF_PYTHON": sys.executable},
