@@ -194,7 +194,8 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
         everywhere = loud and mixed.sound() < _SOUND
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None
         if loud and inside and not _certain(none, found):
-            found += as_found(inside.all(), none)
+            tried = as_found(inside.all(), none)
+            found += [f for f in tried if everywhere or (f.left or 0.0) <= _NEXT_TO_NOTHING]
         elif loud and inside and _scales(_best(none, found)):
             found += as_found(inside.first(), none)
         # What is done to all pixels or by one weight is done to every sample.
