@@ -74,10 +74,10 @@ def _cross(data: RunData) -> dict[str, Any]:
     holders = {data.perf_file(label): label for label in data.performances}
     for row in content.get("rows", []):
         for label, cell in row["cells"].items():
-            if cell and cell["source"] in holders:
+            if cell:
                 where = f"{label}/bs{row['batch']}/{cell['boundary']}"
-                name = f"{holders[cell['source']]}/perf/{where}/rate"
-                cell["figure"] = name if name in known else None
+                name = f"{holders.get(cell['source'])}/perf/{where}/rate"
+                cell["figure"] = name if name in known else ""
     return content
 
 

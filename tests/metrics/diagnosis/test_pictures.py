@@ -123,6 +123,10 @@ def samples(values: list[np.ndarray]) -> np.ndarray:
     return np.stack([v.transpose(2, 0, 1) for v in values]).astype(np.float32)
 
 
+#: Of pictures that use the whole range, the outputs of these two differ by 2e-5.
+ALIKE = {"min-max alone": {"normalisation-missing"}}
+
+
 @pytest.mark.parametrize("name", [*PIXELS, *VALUES])
 def test_faults_of_pixels_and_values(world: World, name: str) -> None:
     if name in PIXELS:
@@ -133,7 +137,8 @@ def test_faults_of_pixels_and_values(world: World, name: str) -> None:
         rows = world.infer(samples([change(p) for p in world.pixels()]))
     diagnosis = world.diagnose(rows)
     assert diagnosis.fault == fault, diagnosis.to_text()
-    assert len(diagnosis.faults) == 1 and not diagnosis.faults[0].alike, diagnosis.to_text()
+    assert len(diagnosis.faults) == 1, diagnosis.to_text()
+    assert set(diagnosis.faults[0].alike) <= ALIKE.get(name, set()), diagnosis.to_text()
     assert diagnosis.faults[0].accuracy_after == 1
 
 
