@@ -71,11 +71,11 @@ with torch.inference_mode():
 """
 
 
-def save_chain(path: Path, added: int) -> None:
+def save_chain(path: Path, added: int, layers: int = LAYERS) -> None:
     """Equal convolutions; the added ones keep every value, so that the answers are the same."""
     rng = np.random.default_rng(0)
     shape = (CHANNELS, CHANNELS, 3, 3)
-    kernels = [rng.standard_normal(shape, dtype=np.float32) / 12 for _ in range(LAYERS)]
+    kernels = [rng.standard_normal(shape, dtype=np.float32) / 12 for _ in range(layers)]
     kernels[0] = kernels[0][:, :3]
     keeps = np.zeros(shape, np.float32)
     keeps[range(CHANNELS), range(CHANNELS), 1, 1] = 1

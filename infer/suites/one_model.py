@@ -58,13 +58,19 @@ def time_model(suite: Suite, entry: SuiteModel, folder: Path, plan: Plan | None)
     return Found(
         performance or _told_by(load),
         left + unfit,
-        f"real: {info}" if info else f"{suite.inputs} (the suite states none)",
+        f"real: {_shown(info, folder)}" if info else f"{suite.inputs} (the suite states none)",
         "random (seed 0; the suite states none)" if made.weights_are_random else "as stated",
         _comparison(folder / "model.onnx"),
         _parameters(folder, made),
         counted,
         load,
     )
+
+
+def _shown(info: Path, folder: Path) -> str:
+    """An info list as a page names it: one that the suite made, from the page's own folder."""
+    path, out = info.absolute(), folder.absolute().parent
+    return str(path.relative_to(out)) if path.is_relative_to(out) else str(info)
 
 
 def _subjects(
