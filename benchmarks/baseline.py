@@ -29,6 +29,7 @@ from fidelity import CARD, LOADED, save_chain
 
 from portproof.core import progress
 from portproof.infer.timing.job import bench
+from portproof.infer.timing.protocol import Plan
 from portproof.measurement import Performance
 from portproof.metrics.paired.compare import compare
 from portproof.outcome import Outcomes, write_outcomes
@@ -39,15 +40,15 @@ SAMPLES, LOST, CLASSES = 2000, 10, 10
 LAYERS, MORE = 67, 2
 
 
-def run(model: str) -> Performance:
-    """A port and its reference, timed as a port does."""
+def run(model: str, starts: int) -> Performance:
+    """A port and its reference, timed as a port does with ``--starts``."""
     sides = [f"port=ort:{model}", "eager=ort:chain.onnx"]
-    return bench(sides, [1], card="card.yaml", threads=1)
+    return bench(sides, [1], card="card.yaml", threads=1, plan=Plan(blocks=starts, starts=starts))
 
 
-def timed(kind: str, model: str, then: Performance) -> dict[str, Any]:
+def timed(kind: str, model: str, then: Performance, starts: int) -> dict[str, Any]:
     """A later run, and what is said of its speed."""
-    now = run(model)
+    now = run(model, starts)
     found = speed_since(then, now, "port", 1, "call")
     assert found is not None
     loads = [m.counters.get("other_cpu_fraction") or 0.0 for m in now.measurements]
@@ -109,6 +110,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--starts", type=int, default=10)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     out = options.out.absolute()
@@ -118,12 +120,12 @@ def main() -> None:
         Path("card.yaml").write_text(CARD, encoding="utf-8")
         save_chain(Path("chain.onnx"), 0, LAYERS)
         save_chain(Path("more.onnx"), MORE, LAYERS)
-        then = run("chain.onnx")
+        then = run("chain.onnx", options.starts)
         with out.open("a") as lines:
             for seed in range(1, options.trials + 1):
                 for found in (
-                    timed("same", "chain.onnx", then),
-                    timed("slower", "more.onnx", then),
+                    timed("same", "chain.onnx", then, options.starts),
+                    timed("slower", "more.onnx", then, options.starts),
                     lost("half a point lost", LOST, seed),
                     lost("nothing lost", 0, seed),
                 ):

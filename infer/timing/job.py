@@ -190,6 +190,14 @@ def plan_for(subjects: Sequence[str], devices: Sequence[int], **given: Any) -> P
     if unknown:
         flag = unknown[0].replace("block_s", "block-seconds").replace("_", "-")
         raise InputError(f"--{flag} has no meaning for a bench {way.HOW}; leave it out")
+    starts, blocks = changes.get("starts"), changes.get("blocks")
+    if starts and blocks and starts > blocks:
+        raise InputError(
+            f"--starts is {starts} and --blocks {blocks}: every start has a block, so give at least"
+            " as many blocks, or none"
+        )
+    if starts and not blocks:
+        changes["blocks"] = max(way.PLAN.blocks, starts)
     return replace(way.PLAN, **changes)
 
 

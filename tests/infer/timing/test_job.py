@@ -226,6 +226,16 @@ def test_each_way_has_its_own_plan_and_takes_what_is_given() -> None:
     assert len(ways) == 1
 
 
+def test_every_start_that_is_asked_for_has_a_block() -> None:
+    """Starts beyond the usual blocks would be left out without a word."""
+    sides = ["a=ort:m.onnx", "b=ort:m.onnx"]
+    assert plan_for(sides, (), starts=25) == Plan(25, 0.1, starts=25)
+    assert plan_for(sides, (), starts=25).started(2) == 25
+    assert plan_for(sides, (), starts=4) == Plan(10, 0.1, starts=4)
+    with pytest.raises(InputError, match="--starts is 9 and --blocks 4: every start has a block"):
+        plan_for(sides, (), starts=9, blocks=4)
+
+
 def test_a_board_is_one_subject_of_a_backend(job: Job) -> None:
     Path("m.om").touch()
     for subjects, devices, words in (
