@@ -16,8 +16,8 @@ from portproof.core.arguments import Parser, run_stage
 def parser() -> Parser:
     """The command line."""
     p = Parser(
-        "Write the report of a port as one HTML page that loads nothing from elsewhere and runs no"
-        " script.",
+        "Write the report of a port as one HTML page that loads nothing from elsewhere. Its only"
+        " script sorts tables and switches language and colours.",
         example="python reports/html.py runs/digits-cpu --out report.html",
     )
     p.add_argument("run_dir", metavar="RUN_DIR", help="the run directory of 'portproof port'")

@@ -7,7 +7,6 @@ models and images stay behind: what every sample became is in the outcomes.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import msgspec
 import portproof
 from portproof.core.drafts import draft_folder
 from portproof.core.errors import InputError
-from portproof.core.files import flush_to_disk, write_bytes
+from portproof.core.files import flush_to_disk, sha256_of, write_bytes
 from portproof.core.jsonfile import read_record
 from portproof.proof.lineage import sidecars_in
 from portproof.reports.over_time.repeated_times import StepTimes, time_steps
@@ -54,7 +53,8 @@ def freeze(run_dir: Path, out: Path) -> Baseline:
             f"'{run_dir}' holds no comparison: finish 'portproof port' there, then freeze it"
         )
     with draft_folder(out) as draft:
-        for name in _small_files(data):
+        names = list(_small_files(data))
+        for name in names:
             target = draft / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(run_dir / name, target)
@@ -62,7 +62,7 @@ def freeze(run_dir: Path, out: Path) -> Baseline:
             model=data.model_name,
             made=data.stages[-1].proof.started,
             portproof=portproof.__version__,
-            files={name: _sha256(draft / name) for name in _small_files(data)},
+            files={name: sha256_of(draft / name) for name in names},
             steps=time_steps(data),
         )
         write_bytes(draft / FILE, msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
@@ -97,16 +97,12 @@ def read_baseline(folder: Path) -> tuple[RunData, Baseline]:
         )
     baseline = read_record(path, Baseline, SCHEMA, "baseline", "freeze the run again")
     for name, sha256 in baseline.files.items():
-        if not (folder / name).is_file() or _sha256(folder / name) != sha256:
+        if not (folder / name).is_file() or sha256_of(folder / name) != sha256:
             raise InputError(
                 f"'{folder / name}' is not what was frozen: take the baseline from where it was"
                 " kept, or freeze the run again"
             )
     return read_run(folder), baseline
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def versions_of_run(data: RunData) -> dict[str, str]:
