@@ -14,9 +14,7 @@ from portproof.core.usercode import load_callable, load_file, own_folder
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
     source = tmp_path / "theirs.py"
-    source.write_text(
-        "import sys\nprint('theirs runs', file=sys.stderr)\ndef build(): return 1\n"
-    )
+    source.write_text("import sys\nprint('theirs runs', file=sys.stderr)\ndef build(): return 1\n")
     return source
 
 
