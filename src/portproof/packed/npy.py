@@ -47,7 +47,8 @@ def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
 @dataclass(frozen=True)
 class Rows:
     """What the header of a whole ``.npy`` file says, and the file's size: ``count`` rows of
-    ``shape`` and ``dtype``, little-endian, begin at byte ``start``.
+    ``shape`` and ``dtype``, little-endian, begin at byte ``start``. ``identity``: what the file's
+    inode says of its bytes.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Rows:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     start: int
+    identity: tuple[int, ...]
 
     @property
     def nbytes(self) -> int:
@@ -67,11 +69,19 @@ class Rows:
 
 
 class RowReader:
-    """Reads rows of an open file. :class:`InputError` when the file is shorter than it was."""
+    """Reads rows of an open file. :class:`InputError` when it is another one than its header was
+    read from, when it changes until the reader is closed, or becomes shorter: the ids of its rows
+    are in another file, so rows of another run would be taken for these.
+    """
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self._file = open_regular(rows.path, "packed rows")
+        try:
+            self._check_identity()
+        except InputError:
+            self._file.close()
+            raise
 
     def __enter__(self) -> RowReader:
         return self
@@ -82,7 +92,9 @@ class RowReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with self._file:
+            if error is None:
+                self._check_identity()
 
     def header(self) -> bytes:
         """The bytes before the first row."""
@@ -117,6 +129,13 @@ class RowReader:
                 )
         return array
 
+    def _check_identity(self) -> None:
+        if identity_of(os.fstat(self._file.fileno())) != self.rows.identity:
+            raise InputError(
+                f"'{self.rows.path}' changed while it was read; wait until whoever writes it has"
+                " finished, then start again"
+            )
+
     def _fill(self, place: memoryview, offset: int) -> None:
         while place:
             got = os.preadv(self._file.fileno(), [place], offset)
@@ -136,7 +155,7 @@ def open_npy(path: str | os.PathLike[str], what: str, again: str) -> Rows:
     few or too many bytes. ``again``: what to do then, in a few words.
     """
     with open_regular(path, what) as file:
-        size = os.fstat(file.fileno()).st_size
+        status = os.fstat(file.fileno())
         try:
             version = np.lib.format.read_magic(file)
             header = np.lib.format.read_array_header_1_0(file) if version == (1, 0) else None
@@ -153,10 +172,15 @@ def open_npy(path: str | os.PathLike[str], what: str, again: str) -> Rows:
     wrong = _wrong(shape, is_columns_first, dtype)
     if wrong is None:
         expected = start + _product(shape) * dtype.itemsize
-        if size == expected:
-            return Rows(Path(path), shape[0], shape[1:], dtype, start)
-        wrong = f"has {size} bytes, {expected} were expected for the shape {shape} of {dtype.name}"
+        if status.st_size == expected:
+            return Rows(Path(path), shape[0], shape[1:], dtype, start, identity_of(status))
+        wrong = f"has {status.st_size} bytes, {expected} were expected for {shape} of {dtype.name}"
     raise InputError(f"'{path}' {wrong}; {again}")
+
+
+def identity_of(status: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is written or replaced: size, time and inode."""
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _wrong(shape: tuple[int, ...], is_columns_first: bool, dtype: np.dtype[Any]) -> str | None:

@@ -36,8 +36,11 @@ def test_places_are_those_of_a_dictionary(there: list[str], here: list[str], has
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(module, "hash", hashes, raising=False)
         places = SampleIds.of(here).places_in(SampleIds.of(there))
+        found = [SampleIds.of(there).find(sample) for sample in here]
+        apart = SampleIds.of(set(here)).apart_from(SampleIds.of(there))
     known = {sample: at for at, sample in enumerate(there)}
-    assert places.tolist() == [known.get(sample, -1) for sample in here]
+    assert places.tolist() == found == [known.get(sample, -1) for sample in here]
+    assert apart == sorted(set(here) ^ set(there))
 
 
 @given(names, st.sampled_from([hash, len]))
