@@ -52,7 +52,12 @@ class SampleIds(Sequence[str]):
     def __getitem__(self, at: slice) -> SampleIds: ...
     def __getitem__(self, at: int | slice) -> str | SampleIds:
         if isinstance(at, slice):
-            return self.take(np.arange(len(self))[at])
+            first, last, step = at.indices(len(self))
+            if step != 1:
+                return self.take(np.arange(first, last, step))
+            bounds = self._bounds[first : max(first, last) + 1]
+            content = self._content[int(bounds[0]) : int(bounds[-1])]
+            return SampleIds(content, bounds - bounds[0])
         return self._bytes_at(range(len(self))[at]).decode("utf-8", _ERRORS)
 
     def __iter__(self) -> Iterator[str]:
