@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,14 +60,6 @@ class Results(abc.ABC):
     def raw(self, ids: Sequence[str]) -> list[bytes] | None:
         """The bytes of these results; None if they say themselves which numbers they hold."""
 
-    def _check_count(self, count: int, sample: str) -> int:
-        if count < 2:
-            raise InputError(
-                f"'{self.folder}{os.sep}{self.name(sample)}' holds {count} numbers, one for every"
-                " class (at least 2) was expected; is --output right?"
-            )
-        return count
-
 
 def chosen_number(path: Path, numbers: Sequence[int], output: int | None) -> int:
     """The output that is asked for, of those there are."""
@@ -94,3 +85,13 @@ def check_one_axis(shape: Sequence[int], what: str) -> None:
             " expected: Top-N is for classifiers; choose a classifier's output with --output, or"
             " use the metric of the model's own task"
         )
+
+
+def check_count(count: int, what: str) -> int:
+    """Refuse an output with fewer numbers than two classes have."""
+    if count < 2:
+        raise InputError(
+            f"{what} holds {count} numbers, one for every class (at least 2) was expected; is"
+            " --output right?"
+        )
+    return count

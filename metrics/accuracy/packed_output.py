@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
 from portproof.metrics.accuracy.contents import Logits
-from portproof.metrics.accuracy.one_output import Results, Where, check_one_axis
+from portproof.metrics.accuracy.one_output import Results, Where, check_count, check_one_axis
 from portproof.packed.ids import SampleIds
 from portproof.packed.npy import Rows
 from portproof.proof.freshness import listing_digest
@@ -52,7 +52,7 @@ class PackedOutput(Results):
                 f"'{rows.path}' holds {count} numbers a sample, {classes} (classes) were expected;"
                 " are --classes and --output right, and is it of this model?"
             )
-        return self._check_count(count, self.ids[0])
+        return check_count(count, f"the row of a sample in '{rows.path}'")
 
     def read(
         self, ids: Sequence[str], classes: int, dtype: str = "float32", digest: Any = None

@@ -32,6 +32,7 @@ from portproof.metrics.accuracy.contents import (
 from portproof.metrics.accuracy.one_output import (
     Results,
     Where,
+    check_count,
     check_one_axis,
     chosen_number,
 )
@@ -97,7 +98,7 @@ class ResultFiles(Results):
             if self.format == "npy":
                 shape = array_in(content, self.name(sample)).shape
                 check_one_axis(shape, f"'{self.path(sample)}'")
-        return self._check_count(count, sample)
+        return check_count(count, f"'{self.path(sample)}'")
 
     def read(
         self, ids: Sequence[str], classes: int, dtype: str = "float32", digest: Any = None

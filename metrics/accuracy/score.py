@@ -49,16 +49,16 @@ class Reading:
                 f"the dtype of results is '{self.dtype}', float32 or float16 was expected"
             )
 
-    def inputs(self, role: str, folder: Path) -> tuple[dict[str, list[Path]], dict[str, Any]]:
-        """What a sidecar says of a result folder that was read so: files to hash, and parameters.
+    def inputs(self, role: str, results: Results) -> tuple[dict[str, list[Path]], dict[str, Any]]:
+        """What a sidecar says of results that were read so: files to hash, and parameters.
 
         The folder's own sidecar vouches for each of its files; vendor tools leave none, hence the
         digest of the listing.
         """
-        sidecar = sidecar_of(folder)
+        sidecar = sidecar_of(results.folder)
         files = {role: [sidecar]} if sidecar.is_file() else {}
         return files, {
-            f"{role} files": list_results(folder, self.output).listing_digest(),
+            f"{role} files": results.listing_digest(),
             f"{role} reading": asdict(self),
         }
 
@@ -88,12 +88,13 @@ class Scored:
 
 
 def score(
-    result: str | os.PathLike[str],
+    result: str | os.PathLike[str] | Results,
     labels: str | os.PathLike[str] | Labels,
     reading: Reading | None = None,
     digest: bool = False,
 ) -> Scored:
-    """Read a result folder and work out the outcome of every sample of the label file.
+    """Read results and work out the outcome of every sample of the label file; folder and file, or
+    what was opened of them.
 
     :class:`InputError`, with counts and names, when a sample is missing (unless that is allowed),
     extra, there twice, of another size, or without a largest number (NaN, infinite), when a label
@@ -101,7 +102,7 @@ def score(
     """
     reading = reading or Reading()
     truth = labels if isinstance(labels, Labels) else label_columns(labels)
-    results = list_results(result, reading.output)
+    results = result if isinstance(result, Results) else list_results(result, reading.output)
     has_result = _labelled(results, truth)
     missing = _missing(results, truth, has_result, reading.allow_missing)
     _check_output(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from portproof.core.errors import InputError
 from portproof.core.text import listed
 from portproof.metrics.accuracy.label_file import Labels, label_columns
+from portproof.metrics.accuracy.one_output import Results
+from portproof.metrics.accuracy.results import list_results
 from portproof.metrics.accuracy.score import BACKGROUND_CLASSES, Reading, score
 from portproof.outcome import Outcomes, read_outcomes
 from portproof.packed.ids import SampleIds
 from portproof.proof.lineage import maker_of
 
 Places = NDArray[np.int64]
+#: Results that were opened already, by folder and output.
+Opened = dict[tuple[Path, int | None], Results]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class Sides:
     reference_reading: Reading
     port_reading: Reading
     allow_missing: bool = False
+    _opened: dict[tuple[Path, int | None], Results] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def paired(self) -> tuple[Outcomes, Outcomes, int, int]:
         """The outcomes of both sides, of the same samples in the order of the label file, how many
@@ -72,7 +79,9 @@ class Sides:
             figures = maker.facts.get("figures") if maker else None
             classes = figures.get("classes") if isinstance(figures, dict) else None
             return read_outcomes(path), classes if isinstance(classes, int) else None
-        scored = score(path, truth, replace(reading, allow_missing=self.allow_missing))
+        results = self._opened.pop((path, reading.output), None)
+        results = results or list_results(path, reading.output)
+        scored = score(results, truth, replace(reading, allow_missing=self.allow_missing))
         return scored.outcomes, scored.classes
 
     def inputs(self) -> tuple[dict[str, list[Path]], dict[str, Any]]:
@@ -86,7 +95,9 @@ class Sides:
             if path.suffix == ".csv":
                 inputs[role] = [path]
             else:
-                files, facts = reading.inputs(role, path)
+                results = list_results(path, reading.output)
+                self._opened[path, reading.output] = results
+                files, facts = reading.inputs(role, results)
                 inputs |= files
                 parameters |= facts
         return inputs, parameters

@@ -32,6 +32,7 @@ class SampleIds(Sequence[str]):
     def __init__(self, content: bytes, bounds: NDArray[np.unsignedinteger]) -> None:
         """``bounds``: where each id begins in ``content``, and where the last ends."""
         self._content, self._bounds = content, bounds
+        self._joined: tuple[SampleIds, Places] | None = None
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> SampleIds:
@@ -101,10 +102,15 @@ class SampleIds(Sequence[str]):
 
     def places_in(self, other: SampleIds) -> Places:
         """Where in ``other`` each of these ids is; -1 where it is not. In ``other`` an id is there
-        once (see :meth:`check_unique`).
+        once (see :meth:`check_unique`). The last answer is kept; it is read-only.
         """
-        if self == other:
-            return np.arange(len(self))
+        if self._joined is None or self._joined[0] is not other:
+            places = np.arange(len(self)) if self == other else self._join(other)
+            places.setflags(write=False)
+            self._joined = other, places
+        return self._joined[1]
+
+    def _join(self, other: SampleIds) -> Places:
         place = np.full(len(self), -1)
         if not len(self) or not len(other):
             return place
