@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -146,7 +147,7 @@ def test_the_command_and_its_sidecar(
     assert [line.partition(",")[0] for line in lines[1:]] == [f"s{i}" for i in range(40)]
     again = stage(*arguments, "--outcomes", tmp_path / "o.csv")
     assert "up to date" in again.stderr
-    (result / "ids.txt").write_bytes((result / "ids.txt").read_bytes()[::1])
+    os.utime(result / "ids.txt", (1, 1))
     assert "up to date" not in stage(*arguments, "--outcomes", tmp_path / "o.csv").stderr
     one = stage("metrics/compare.py", result, tmp_path / "o.csv", labels, "--json")
     assert one.returncode == 4 and json.loads(one.stdout)["agreement"] == 1
