@@ -185,11 +185,12 @@ class _Run:
 
     def _note_finished(self, journal: Journal) -> None:
         numbers = range(1, len(self.session.outputs) + 1)
-        self.finished = {
-            i
-            for i in self.source.ids
-            if all(result_name(i, k, self.form) in journal.finished for k in numbers)
-        }
+        if journal.finished:
+            self.finished = {
+                i
+                for i in self.source.ids
+                if all(result_name(i, k, self.form) in journal.finished for k in numbers)
+            }
         if self.finished:
             progress.say(
                 f"infer: continuing, {len(self.finished)} of {len(self.source.ids)} samples are"
