@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -20,6 +20,7 @@ from typing import IO, Any
 import msgspec
 
 from portproof.core.errors import InputError
+from portproof.core.files import atomic_writer
 from portproof.core.jsonfile import json_in
 from portproof.core.text import listed
 from portproof.proof.sidecar import (
@@ -29,7 +30,7 @@ from portproof.proof.sidecar import (
     stored_folder,
     stored_path,
 )
-from portproof.proof.work import Work
+from portproof.proof.work import Work, journal_of
 
 
 class Journal:
@@ -40,13 +41,22 @@ class Journal:
     names to records of this run's finished files. ``identity`` is what else decides the bytes
     beside the inputs, parameters and versions of ``work`` (JSON values). Call before
     ``work.begin()``, which drops the sidecar.
+
+    ``growing``: base names of files that are appended to. ``grown`` maps those that are there to
+    what they held when they were last noted (size and hash); whoever appends checks that.
     """
 
-    def __init__(self, work: Work, identity: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        identity: Mapping[str, Any] | None = None,
+        growing: Collection[str] = (),
+    ) -> None:
         self.folder = work.artefact
         self.path = journal_of(self.folder)
         self._fingerprint = _fingerprint(work, identity or {})
         self.finished: dict[str, FileRecord] = {}
+        self.grown: dict[str, FileRecord] = {}
         self._file: IO[bytes] | None = None
         earlier, same_run = self._read()
         proof = proof_of(self.folder)
@@ -54,16 +64,27 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._refuse_others(vouched)
         if same_run:
-            self.finished = {
-                name: r for name, r in earlier.items() if _still_there(self.folder / name, r)
+            self.grown = {
+                name: earlier[name]
+                for name in growing
+                if name in earlier and (self.folder / name).is_file()
             }
-        for name in vouched - set(self.finished):
+            self.finished = {
+                name: r
+                for name, r in earlier.items()
+                if name not in growing and _still_there(self.folder / name, r)
+            }
+        for name in vouched - set(self.finished) - set(self.grown):
             (self.folder / name).unlink(missing_ok=True)
 
     def __enter__(self) -> Journal:
-        """Rewrite the journal with what is finished, and keep it open for more."""
-        self._file = open(self.path, "wb")
-        self._lines([{"fingerprint": self._fingerprint}, *self.finished.values()])
+        """Rewrite the journal with what is finished, and keep it open for more. The old one is
+        replaced by a whole one: without it, nobody would vouch for the files after a kill.
+        """
+        first = {"fingerprint": self._fingerprint}
+        with atomic_writer(self.path, durable=False) as file:
+            file.write(_lines([first, *self.finished.values(), *self.grown.values()]))
+        self._file = open(self.path, "ab")
         return self
 
     def __exit__(
@@ -95,9 +116,13 @@ class Journal:
         self._note([msgspec.structs.replace(record, path=stored_path(final, root))])
         os.replace(file, final)
 
+    def note_growing(self, records: Iterable[FileRecord]) -> None:
+        """Note what files that are appended to hold by now. A file is noted before it is made."""
+        self._write(_lines(records))
+
     def _note(self, records: Sequence[FileRecord]) -> list[str]:
         """Write the lines; the base names."""
-        self._lines(records)
+        self._write(_lines(records))
         names = [os.path.basename(r.path) for r in records]
         self.finished.update(zip(names, records, strict=True))
         return names
@@ -106,9 +131,9 @@ class Journal:
         """Delete the journal: called after the sidecar was written."""
         self.path.unlink(missing_ok=True)
 
-    def _lines(self, values: Iterable[object]) -> None:
+    def _write(self, lines: bytes) -> None:
         assert self._file is not None
-        self._file.write(msgspec.json.Encoder().encode_lines(values))
+        self._file.write(lines)
         self._file.flush()
 
     def _read(self) -> tuple[dict[str, FileRecord], bool]:
@@ -135,6 +160,10 @@ class Journal:
                 f"'{self.folder}' holds {len(others)} files that this command did not write"
                 f" ({listed(others)}); give an empty or a new folder, or remove them"
             )
+
+
+def _lines(values: Iterable[object]) -> bytes:
+    return msgspec.json.Encoder().encode_lines(values)
 
 
 def pending(final: Path) -> Path:
@@ -190,17 +219,17 @@ def _write_file(path: str, data: bytes | memoryview[int]) -> None:
     """As ``Path.write_bytes``, without what it asks the system beside: open, write, close."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        whole = memoryview(data).nbytes
-        written = os.write(descriptor, data)
-        while written < whole:  # a disk that gets full, or more than 2 GiB
-            written += os.write(descriptor, bytes(data)[written:])
+        write_all(descriptor, data)
     finally:
         os.close(descriptor)
 
 
-def journal_of(folder: Path) -> Path:
-    """The place of the journal of a folder."""
-    return folder.with_name(f".{folder.name}.journal")
+def write_all(descriptor: int, data: bytes | memoryview[int]) -> None:
+    """Write all of ``data``; OSError when the disk is full."""
+    whole = memoryview(data).nbytes
+    written = os.write(descriptor, data)
+    while written < whole:  # a disk that gets full, or more than 2 GiB
+        written += os.write(descriptor, bytes(data)[written:])
 
 
 def _fingerprint(work: Work, identity: Mapping[str, Any]) -> str:

@@ -52,7 +52,8 @@ def test_a_file_is_noted_before_it_has_its_name(
     replace = os.replace
 
     def spied(source: Any, target: Any) -> None:
-        noted.append(b'"result/' + Path(target).name.encode() in journal.path.read_bytes())
+        if Path(target).parent == folder:
+            noted.append(b'"result/' + Path(target).name.encode() in journal.path.read_bytes())
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", spied)
