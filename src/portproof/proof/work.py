@@ -44,6 +44,11 @@ from portproof.proof.sidecar import (
 )
 
 
+def journal_of(folder: Path) -> Path:
+    """The place of the journal of a folder in the making (:mod:`portproof.proof.journal`)."""
+    return folder.with_name(f".{folder.name}.journal")
+
+
 class Work:
     """One stage's work on one artefact (a file or a folder), done once.
 
@@ -93,8 +98,12 @@ class Work:
         )
 
     def is_done(self, paranoid: bool = False) -> bool:
-        """Whether there is nothing to do; says so, or says why there is."""
+        """Whether there is nothing to do; says so, or says why there is. What is done needs no
+        journal: one that a kill right after the sidecar left is removed.
+        """
         reason = self.why(paranoid)
+        if reason is None and journal_of(self.artefact).is_file():
+            journal_of(self.artefact).unlink(missing_ok=True)
         progress.say(
             f"{self.stage}: {self.artefact} is up to date"
             if reason is None
