@@ -32,6 +32,7 @@ class SampleIds(Sequence[str]):
     def __init__(self, content: bytes, bounds: NDArray[np.unsignedinteger]) -> None:
         """``bounds``: where each id begins in ``content``, and where the last ends."""
         self._content, self._bounds = content, bounds
+        self._joined: tuple[SampleIds, Places] | None = None
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> SampleIds:
@@ -52,7 +53,12 @@ class SampleIds(Sequence[str]):
     def __getitem__(self, at: slice) -> SampleIds: ...
     def __getitem__(self, at: int | slice) -> str | SampleIds:
         if isinstance(at, slice):
-            return self.take(np.arange(len(self))[at])
+            first, last, step = at.indices(len(self))
+            if step != 1:
+                return self.take(np.arange(first, last, step))
+            bounds = self._bounds[first : max(first, last) + 1]
+            content = self._content[int(bounds[0]) : int(bounds[-1])]
+            return SampleIds(content, bounds - bounds[0])
         return self._bytes_at(range(len(self))[at]).decode("utf-8", _ERRORS)
 
     def __iter__(self) -> Iterator[str]:
@@ -96,10 +102,15 @@ class SampleIds(Sequence[str]):
 
     def places_in(self, other: SampleIds) -> Places:
         """Where in ``other`` each of these ids is; -1 where it is not. In ``other`` an id is there
-        once (see :meth:`check_unique`).
+        once (see :meth:`check_unique`). The last answer is kept; it is read-only.
         """
-        if self == other:
-            return np.arange(len(self))
+        if self._joined is None or self._joined[0] is not other:
+            places = np.arange(len(self)) if self == other else self._join(other)
+            places.setflags(write=False)
+            self._joined = other, places
+        return self._joined[1]
+
+    def _join(self, other: SampleIds) -> Places:
         place = np.full(len(self), -1)
         if not len(self) or not len(other):
             return place

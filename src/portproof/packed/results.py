@@ -103,15 +103,15 @@ def read_ids(path: str | os.PathLike[str], what: str, again: str) -> SampleIds:
     sample id. ``again``: what to do then, in a few words.
     """
     builder = IdBuilder()
-    line = 0
+    line = 1
     for texts in _lines(path, what, again):
-        for at, text in enumerate(texts, start=1):
-            if not text or _NOT_IN_IDS.search(text):
-                raise InputError(
-                    f"{what} '{path}', line {line + at}: a sample id was expected, without a dot, a"
-                    f" slash or a carriage return, got {text[:80].decode('utf-8', 'replace')!r};"
-                    f" {again}"
-                )
+        if b"" in texts or _NOT_IN_IDS.search(b"\n".join(texts)):
+            at, odd = next((i, t) for i, t in enumerate(texts) if not t or _NOT_IN_IDS.search(t))
+            raise InputError(
+                f"{what} '{path}', line {line + at}: a sample id was expected, without a dot, a"
+                f" slash or a carriage return, got {odd[:80].decode('utf-8', 'replace')!r};"
+                f" {again}"
+            )
         line += len(texts)
         builder.add_bytes(texts)
     return builder.ids()
@@ -120,14 +120,17 @@ def read_ids(path: str | os.PathLike[str], what: str, again: str) -> SampleIds:
 def _lines(path: str | os.PathLike[str], what: str, again: str) -> Iterator[list[bytes]]:
     """Whole lines without their ends, many at a time; a BOM is dropped."""
     with open_regular(path, what) as file:
-        rest = file.read(3).removeprefix(b"\xef\xbb\xbf")
-        while chunk := file.read(_CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
+        chunk = file.read(_CHUNK)
+        rest = chunk.removeprefix(b"\xef\xbb\xbf")
+        while chunk:
+            *lines, rest = rest.split(b"\n")
             try:
                 b"\n".join(lines).decode()
             except UnicodeDecodeError as error:
                 raise InputError(f"{what} '{path}' is not UTF-8 text; {again}") from error
             yield lines
+            chunk = file.read(_CHUNK)
+            rest += chunk
     if rest:
         raise InputError(
             f"{what} '{path}' ends in the middle of a line, without a line end"

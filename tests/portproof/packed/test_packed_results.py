@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from portproof.core.errors import InputError
+from portproof.packed import results
 from portproof.packed.npy import npy_header
 from portproof.packed.results import is_packed, open_results
 
@@ -38,6 +39,17 @@ def test_rows_are_those_that_numpy_wrote(tmp_path: Path, dtype: str) -> None:
     assert whole == (tmp_path / "r/output1.npy").read_bytes()
     with outputs[2].open() as reader:
         assert reader.take([3, 0]).tolist() == [3, 0]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 1 << 20])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("ids", [["a"], ["b", "表", "c"], [f"s{i}" for i in range(20)]])
+def test_ids_are_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, mark: bytes, ids: list[str]
+) -> None:
+    monkeypatch.setattr(results, "_CHUNK", max(chunk, len(mark)))
+    (tmp_path / "ids.txt").write_bytes(mark + "".join(f"{i}\n" for i in ids).encode())
+    assert results.read_ids(tmp_path / "ids.txt", "ids", "again") == tuple(ids)
 
 
 def test_our_own_header_is_numpys(tmp_path: Path) -> None:
