@@ -10,14 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
-static uint8_t clip(int32_t sum) {
-    sum >>= BITS;
-    return sum < 0 ? 0 : sum > 255 ? 255 : (uint8_t)sum;
-}
 
 int open_state(struct state *s, const struct job *job) {
     memset(s, 0, sizeof *s);
@@ -42,69 +34,19 @@ int open_state(struct state *s, const struct job *job) {
         s->end_row = s->down.first[last] + s->down.count[last];
     }
     s->rows = malloc((size_t)(s->end_row - s->first_row) * 3 * job->kept_width);
+    s->lines = malloc((size_t)AT_ONCE * 4 * job->kept_width);
     s->sums = malloc(sizeof(int32_t) * job->kept_width);
     s->levels = malloc((size_t)job->sample_width);
-    return s->rows && s->sums && s->levels ? OK : NO_MEMORY;
+    return s->rows && s->lines && s->sums && s->levels ? OK : NO_MEMORY;
 }
 
 void close_state(struct state *s) {
     free_axis(&s->across);
     free_axis(&s->down);
     free(s->rows);
+    free(s->lines);
     free(s->sums);
     free(s->levels);
-}
-
-/* The levels of one resized pixel: weighted sums of the channels of RGBX pixels, four at a time, rounded to 8 bits. The sums are of
- * integers: the order of the additions changes nothing. */
-#if defined(__AVX2__)
-/* A weight w of 22 bits is split into w = high * 2048 + low, so that one instruction adds the 16-bit products of two pixels. Of every four
- * weights, `weight` holds the high parts of the first and the last two, and then their low parts (split_weights). */
-static inline void weigh(const uint8_t *source, const int32_t *weight, int fours, uint8_t levels[4]) {
-    const __m256i by_channel = _mm256_setr_epi8(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7, -1, /* pixels 0 and 1 */
-                                                8, -1, 12, -1, 9, -1, 13, -1, 10, -1, 14, -1, 11, -1, 15, -1);
-    __m256i high = _mm256_setzero_si256(), low = _mm256_setzero_si256();
-    for (int j = 0; j < fours; j++, source += 16, weight += 4) {
-        const __m256i four = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)source));
-        const __m256i pixels = _mm256_shuffle_epi8(four, by_channel);
-        const __m256i highs = _mm256_blend_epi32(_mm256_set1_epi32(weight[0]), _mm256_set1_epi32(weight[1]), 0xf0);
-        const __m256i lows = _mm256_blend_epi32(_mm256_set1_epi32(weight[2]), _mm256_set1_epi32(weight[3]), 0xf0);
-        high = _mm256_add_epi32(high, _mm256_madd_epi16(pixels, highs));
-        low = _mm256_add_epi32(low, _mm256_madd_epi16(pixels, lows));
-    }
-    const __m256i total = _mm256_add_epi32(_mm256_slli_epi32(high, 11), low);
-    __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-    sums = _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(1 << (BITS - 1))), BITS);
-    sums = _mm_packs_epi32(sums, sums);
-    const int32_t packed = _mm_cvtsi128_si32(_mm_packus_epi16(sums, sums));
-    memcpy(levels, &packed, 4);
-}
-#else
-static inline void weigh(const uint8_t *source, const int32_t *weight, int fours, uint8_t levels[4]) {
-    int32_t sums[4] = {1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 0};
-    for (int j = 0; j < 4 * fours; j++)
-        for (int c = 0; c < 4; c++) sums[c] += source[4 * j + c] * weight[j];
-    for (int c = 0; c < 3; c++) levels[c] = clip(sums[c]);
-}
-#endif
-
-/* Take source row y. `row` is RGBX from source column `column` on, readable for 16 bytes beyond its last needed pixel. */
-void take_row(struct state *s, int y, const uint8_t *row, int column) {
-    const int width = s->job->kept_width;
-    uint8_t *red = s->rows + (size_t)(y - s->first_row) * 3 * width, *green = red + width, *blue = green + width;
-    if (!s->resize_across) {
-        const uint8_t *source = row + 4 * (size_t)(s->first_column - column);
-        for (int x = 0; x < width; x++, source += 4) red[x] = source[0], green[x] = source[1], blue[x] = source[2];
-        return;
-    }
-    for (int x = 0; x < width; x++) {
-        uint8_t levels[4];
-        const int fours = (s->across.count[x] + 3) / 4;
-        weigh(row + 4 * (size_t)(s->across.first[x] - column), s->across.weight + (size_t)x * s->across.size, fours, levels);
-        red[x] = levels[0];
-        green[x] = levels[1];
-        blue[x] = levels[2];
-    }
 }
 
 /* Store one row of one channel of the sample, its values looked up. */
@@ -166,22 +108,33 @@ void finish_rows(struct state *s, void *out) {
     }
 }
 
+/* Room for AT_ONCE rows of RGBX pixels, each readable for 16 bytes beyond its end; NULL without memory. */
+uint8_t *open_rows(size_t columns, uint8_t *rows[AT_ONCE]) {
+    const size_t stride = columns * 4 + 16;
+    uint8_t *block = calloc(stride, AT_ONCE);
+    for (int i = 0; block && i < AT_ONCE; i++) rows[i] = block + stride * i;
+    return block;
+}
+
 /* Resample an RGB image (3 bytes a pixel, `stride` bytes a row) into a sample. */
 int portproof_resample(const uint8_t *pixels, ptrdiff_t stride, const struct job *job, void *out) {
     struct state s;
     int code = open_state(&s, job);
     const int columns = s.end_column - s.first_column;
-    uint8_t *row = code == OK ? calloc((size_t)columns * 4 + 16, 1) : NULL;
-    if (code == OK && !row) code = NO_MEMORY;
+    uint8_t *rows[AT_ONCE], *block = code == OK ? open_rows((size_t)columns, rows) : NULL;
+    if (code == OK && !block) code = NO_MEMORY;
     if (code == OK) {
-        for (int y = s.first_row; y < s.end_row; y++) {
-            const uint8_t *source = pixels + y * stride + 3 * (ptrdiff_t)s.first_column;
-            for (int x = 0; x < columns; x++) memcpy(row + 4 * x, source + 3 * x, 3);
-            take_row(&s, y, row, s.first_column);
+        for (int y = s.first_row, count; y < s.end_row; y += count) {
+            count = rows_at_once(&s, y);
+            for (int i = 0; i < count; i++) {
+                const uint8_t *source = pixels + (y + i) * stride + 3 * (ptrdiff_t)s.first_column;
+                for (int x = 0; x < columns; x++) memcpy(rows[i] + 4 * x, source + 3 * x, 3);
+            }
+            take_rows(&s, y, count, rows, s.first_column);
         }
         finish_rows(&s, out);
     }
-    free(row);
+    free(block);
     close_state(&s);
     return code;
 }
