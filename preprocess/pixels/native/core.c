@@ -108,11 +108,12 @@ void finish_rows(struct state *s, void *out) {
     }
 }
 
-/* Room for AT_ONCE rows of RGBX pixels, each readable for 16 bytes beyond its end; NULL without memory. */
+/* Room for AT_ONCE rows of RGBX pixels, each readable for 16 bytes beyond its end; NULL without memory. No row begins at a multiple of 16
+ * bytes: at such a place libjpeg-turbo stores past the caches, and the rows are read again at once. */
 uint8_t *open_rows(size_t columns, uint8_t *rows[AT_ONCE]) {
-    const size_t stride = columns * 4 + 16;
-    uint8_t *block = calloc(stride, AT_ONCE);
-    for (int i = 0; block && i < AT_ONCE; i++) rows[i] = block + stride * i;
+    const size_t stride = ((columns * 4 + 16 + 15) & ~(size_t)15) + 16;
+    uint8_t *block = calloc(stride, AT_ONCE + 1);
+    for (int i = 0; block && i < AT_ONCE; i++) rows[i] = block + stride * i + 4 + (16 - (uintptr_t)block % 16) % 16;
     return block;
 }
 
