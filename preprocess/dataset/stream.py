@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -105,12 +106,27 @@ def sample_of(prepared: Prepared) -> Sample:
 
 def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
     """Write the sample under its pending name, and keep the record of the ``<id>.bin`` that it will
-    be, for the journal, instead of the sample. A bad image writes nothing.
+    be, for the journal, instead of the sample. What has no sample is returned as it is.
     """
     if prepared.sample is None:
         return prepared
     final = folder / f"{sample_id(prepared.path)}.bin"
     return replace(prepared, sample=None, written=write_pending(final, prepared.sample.data, root))
+
+
+def written(
+    make: Callable[[Path], Prepared], images: Iterable[Path], folder: Path, root: Path, workers: int
+) -> Iterator[Prepared]:
+    """What ``make`` prepares of the images, by ``workers`` threads, in order, each written by
+    :func:`write_bin`: as many threads hash and write while the next images are decoded.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="write") as writers:
+
+        def hand_over(path: Path) -> Future[Prepared]:
+            return writers.submit(write_bin, make(path), folder, root)
+
+        for later in in_order(hand_over, images, workers):
+            yield later.result()
 
 
 class ClippingWarner:
