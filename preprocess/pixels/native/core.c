@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BLOCK 64 /* levels that the vertical pass makes together */
+
 int open_state(struct state *s, const struct job *job) {
     memset(s, 0, sizeof *s);
     s->job = job;
@@ -33,11 +35,10 @@ int open_state(struct state *s, const struct job *job) {
         s->first_row = s->down.first[0];
         s->end_row = s->down.first[last] + s->down.count[last];
     }
-    s->rows = malloc((size_t)(s->end_row - s->first_row) * 3 * job->kept_width);
+    s->rows = malloc((size_t)(s->end_row - s->first_row) * 3 * job->kept_width + BLOCK);
     s->lines = malloc((size_t)AT_ONCE * 4 * job->kept_width);
-    s->sums = malloc(sizeof(int32_t) * job->kept_width);
-    s->levels = malloc((size_t)job->sample_width);
-    return s->rows && s->lines && s->sums && s->levels ? OK : NO_MEMORY;
+    s->levels = malloc((size_t)3 * job->sample_width + BLOCK);
+    return s->rows && s->lines && s->levels ? OK : NO_MEMORY;
 }
 
 void close_state(struct state *s) {
@@ -45,11 +46,10 @@ void close_state(struct state *s) {
     free_axis(&s->down);
     free(s->rows);
     free(s->lines);
-    free(s->sums);
     free(s->levels);
 }
 
-/* Store one row of one channel of the sample, its values looked up. */
+/* Store one row of one channel of the sample, its values looked up; bytes are the levels themselves. */
 static void store(const struct job *job, const uint8_t *levels, int y, int channel, void *out) {
     const int slot = job->bgr ? 2 - channel : channel, step = job->nhwc ? 3 : 1;
     const size_t line = (size_t)(job->place_top + y) * job->sample_width + job->place_left;
@@ -62,10 +62,10 @@ static void store(const struct job *job, const uint8_t *levels, int y, int chann
         const uint16_t *table = (const uint16_t *)job->tables + 256 * slot;
         uint16_t *target = (uint16_t *)out + at;
         for (int x = 0; x < job->kept_width; x++) target[(size_t)x * step] = table[levels[x]];
-    } else {
-        const uint8_t *table = (const uint8_t *)job->tables + 256 * slot;
+    } else { /* raw levels: no table */
         uint8_t *target = (uint8_t *)out + at;
-        for (int x = 0; x < job->kept_width; x++) target[(size_t)x * step] = table[levels[x]];
+        if (step == 1) memcpy(target, levels, (size_t)job->kept_width);
+        for (int x = 0; step != 1 && x < job->kept_width; x++) target[(size_t)x * step] = levels[x];
     }
 }
 
@@ -81,30 +81,33 @@ static void fill(const struct job *job, uint8_t *line, void *out) {
     }
 }
 
+/* One row of the vertical pass: `count` lines of `length` levels, `length` apart, become one. Sums stay in registers over all lines, a block
+ * after the other; the last block goes beyond the end of a line, where there is room. */
+static void down(const uint8_t *lines, size_t length, const int32_t *weight, int count, uint8_t *restrict levels) {
+    for (size_t x = 0; x < length; x += BLOCK) {
+        int32_t sums[BLOCK];
+        for (int i = 0; i < BLOCK; i++) sums[i] = 1 << (BITS - 1);
+        for (int j = 0; j < count; j++) {
+            const uint8_t *restrict source = lines + (size_t)j * length + x;
+            for (int i = 0; i < BLOCK; i++) sums[i] += source[i] * weight[j];
+        }
+        for (int i = 0; i < BLOCK; i++) levels[x + i] = clip(sums[i]);
+    }
+}
+
 /* The vertical pass over the rows that were taken, into the sample. */
 void finish_rows(struct state *s, void *out) {
     const struct job *job = s->job;
-    const int width = job->kept_width;
+    const size_t width = (size_t)job->kept_width, length = 3 * width;
     fill(job, s->levels, out);
     for (int y = 0; y < job->kept_height; y++) {
-        for (int channel = 0; channel < 3; channel++) {
-            if (!s->resize_down) {
-                store(job, s->rows + ((size_t)y * 3 + channel) * width, y, channel, out);
-                continue;
-            }
-            const int32_t *weight = s->down.weight + (size_t)y * s->down.size;
-            const uint8_t *row = s->rows + ((size_t)(s->down.first[y] - s->first_row) * 3 + channel) * width;
-            int32_t *restrict sums = s->sums;
-            for (int x = 0; x < width; x++) sums[x] = 1 << (BITS - 1);
-            for (int j = 0; j < s->down.count[y]; j++, row += (size_t)3 * width) {
-                const uint8_t *restrict source = row;
-                const int32_t w = weight[j];
-                for (int x = 0; x < width; x++) sums[x] += source[x] * w;
-            }
-            uint8_t *restrict levels = s->levels;
-            for (int x = 0; x < width; x++) levels[x] = clip(sums[x]);
-            store(job, levels, y, channel, out);
+        const uint8_t *levels = s->rows + (size_t)y * length;
+        if (s->resize_down) {
+            const uint8_t *lines = s->rows + (size_t)(s->down.first[y] - s->first_row) * length;
+            down(lines, length, s->down.weight + (size_t)y * s->down.size, s->down.count[y], s->levels);
+            levels = s->levels;
         }
+        for (int channel = 0; channel < 3; channel++) store(job, levels + channel * width, y, channel, out);
     }
 }
 
@@ -137,6 +140,7 @@ int portproof_resample(const uint8_t *pixels, ptrdiff_t stride, const struct job
     }
     free(block);
     close_state(&s);
+    leave_vectors();
     return code;
 }
 

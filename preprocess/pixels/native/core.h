@@ -20,7 +20,7 @@ struct job {
     int32_t filter;
     int32_t bgr, nhwc, item_size;              /* item_size: bytes of one value (4, 2 or 1) */
     uint8_t fill[4];                           /* R, G, B of what the image does not cover */
-    const void *tables;                        /* 3 x 256 values, in the order of the sample's channels */
+    const void *tables;                        /* 3 x 256 values, in the order of the sample's channels; unused for bytes */
 };
 
 /* One axis: the source pixels that each kept pixel is made of, and their weights. */
@@ -40,14 +40,22 @@ struct state {
     int first_column, end_column; /* source columns that the kept columns need */
     uint8_t *rows;                /* (end_row - first_row) x 3 x kept_width */
     uint8_t *lines;               /* AT_ONCE lines of kept_width RGBX pixels, resized horizontally */
-    int32_t *sums;                /* kept_width */
-    uint8_t *levels;              /* one line of the sample */
+    uint8_t *levels;              /* three planes of one line of the sample */
 };
 
 /* A weighted sum of levels as a level: rounded, and cut to 8 bits. */
 static inline uint8_t clip(int32_t sum) {
     sum >>= BITS;
-    return sum < 0 ? 0 : sum > 255 ? 255 : (uint8_t)sum;
+    sum = sum < 0 ? 0 : sum;
+    return (uint8_t)(sum > 255 ? 255 : sum);
+}
+
+/* Clear the upper halves of the vector registers, which not every compiler does at every return: while they are not clear, the SSE
+ * instructions of other libraries (SHA-256 among them) take up to twice as long. */
+static inline void leave_vectors(void) {
+#if defined(__AVX__)
+    __builtin_ia32_vzeroupper();
+#endif
 }
 
 /* How many rows from y on are taken together. */

@@ -91,17 +91,26 @@ static inline void weigh(uint8_t *const rows[AT_ONCE], size_t at, const int32_t 
     _mm_storeu_si128((__m128i *)levels, in_order);
 }
 #else
+/* In the vectors of GCC and Clang, which become NEON, SSE, or whatever there is. */
+typedef int32_t four_rows __attribute__((vector_size(16)));
+
 static void split_four(int32_t w[4]) { (void)w; }
 
 /* The levels of one resized pixel in four rows, RGBX each. */
 static inline void weigh(uint8_t *const rows[AT_ONCE], size_t at, const int32_t *weight, int fours, uint8_t levels[16]) {
-    for (int i = 0; i < AT_ONCE; i++) {
-        const uint8_t *source = rows[i] + at;
-        int32_t sums[4] = {1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1)};
-        for (int j = 0; j < 4 * fours; j++)
-            for (int c = 0; c < 4; c++) sums[c] += source[4 * j + c] * weight[j];
-        for (int c = 0; c < 4; c++) levels[4 * i + c] = clip(sums[c]);
+    four_rows sums[4], all = {0};
+    for (int c = 0; c < 4; c++) sums[c] = all + (1 << (BITS - 1));
+    for (int j = 0; j < 4 * fours; j++, at += 4) {
+        int32_t pixel[AT_ONCE];
+        for (int i = 0; i < AT_ONCE; i++) memcpy(pixel + i, rows[i] + at, 4);
+        const four_rows pixels = {pixel[0], pixel[1], pixel[2], pixel[3]};
+        for (int c = 0; c < 4; c++) sums[c] += (pixels >> 8 * c & 255) * weight[j];
     }
+    for (int c = 0; c < 4; c++) {
+        const four_rows level = sums[c] >> BITS, positive = level & ~(level >> 31);
+        all |= ((positive | (255 - positive) >> 31) & 255) << 8 * c;
+    }
+    memcpy(levels, &all, 16);
 }
 #endif
 

@@ -94,5 +94,6 @@ int portproof_jpeg(const uint8_t *data, size_t size, const struct jpeg_functions
     close_state(&s);
     free(block);
     free(r);
+    leave_vectors();
     return code;
 }
