@@ -47,7 +47,8 @@ class _Done(msgspec.Struct):
 @dataclass
 class Attempts:
     """Runs the parts of one step. ``place``: of the plan; ``claim``: what it claims; ``job``: all
-    but the key, the words and the files; ``said``: takes lines that a step says on stderr.
+    but the key, the words and the files; ``flags``: words that decide no byte; ``said``: takes
+    lines that a step says on stderr.
     """
 
     cluster: Cluster
@@ -60,6 +61,7 @@ class Attempts:
     said: Callable[[str], None]
     most: int
     accepted: Sequence[int]
+    flags: Sequence[str] = ()
     _sending: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def run(self, part: Part, folder: Path, number: int, count: int) -> tuple[Answer, Arrived]:
@@ -169,7 +171,12 @@ class Attempts:
     def _perform(self, worker: Any, part: Part, key: str, there: str, host: Host) -> Answer:
         files = {name: self.hashes.of(path) for name, path in part.files.items()}
         job = Job(
-            key, part.argv, files, self.job.environment, self.job.rehearse, self.job.exclusive
+            key,
+            (*part.argv, *self.flags),
+            files,
+            self.job.environment,
+            self.job.rehearse,
+            self.job.exclusive,
         )
         waits = [False]
 

@@ -134,6 +134,7 @@ class FleetRunner(Runner):
             self._relay,
             self.attempts,
             step.accepted,
+            self.flags,
         )
         done = self._all(
             [

@@ -85,6 +85,11 @@ class Content:
                 )
             self._publish(part, final)
 
+    def settle(self) -> None:
+        """Remove the folder of files that were arriving, if none is."""
+        with contextlib.suppress(OSError):
+            self._parts.rmdir()
+
     def lay(self, sha256: str, place: Path) -> None:
         """Give a file of the store a name: a link where the file system has them, else a copy. One
         that is there already stays as it is, so that a stage continues.

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from portproof.core.errors import InputError, ToolError
-from portproof.core.files import flush_to_disk, write_bytes
+from portproof.core.files import flush_to_disk, write_bytes, write_text
 from portproof.fleet.needed import Hashes, Part
 from portproof.fleet.node import OUTSIDE
 from portproof.proof.journal import Journal
@@ -74,7 +74,7 @@ class Gathering:
 
     def _publish(self, make: str, whole: Proof) -> None:
         root = self.run.root
-        owner = {name: a for a in self.arrived for name in a.names}
+        owner = {name: a for a in reversed(self.arrived) for name in a.names}
         if not (self.arrived[0].folder / make).is_dir():
             for record in whole.outputs:
                 self._move(owner[record.path], record.path)
@@ -162,7 +162,21 @@ class Gathering:
             inputs=inputs,
             parameters=_with_paths_here(proof.parameters, there, self.run.root),
             facts=_with_paths_here(proof.facts, there, self.run.root),
+            outputs=[self._output(record, arrived, there) for record in proof.outputs],
         )
+
+    def _output(self, record: FileRecord, arrived: Arrived, there: str) -> FileRecord:
+        """The record of a file that was made; a measurement names the model files that it timed,
+        which gets the names that they have here.
+        """
+        if not record.path.endswith(".json"):
+            return record
+        path = arrived.folder / record.path
+        if not path.is_file():  # an earlier driver, which was killed, moved it already
+            path = self.run.root / record.path
+        text = path.read_text(encoding="utf-8")
+        write_text(path, path_here(text, there, self.run.root))
+        return msgspec.structs.replace(record_of(path, self.run.root), path=record.path)
 
     def _input(self, role: str, record: FileRecord, arrived: Arrived, catalog: str) -> FileRecord:
         path = record.path

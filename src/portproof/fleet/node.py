@@ -97,6 +97,7 @@ class Node:
         """Store pieces of files; the answer has a problem if that failed."""
         try:
             self.content.take(pieces)
+            self.content.settle()
         except (OSError, PortProofError) as error:
             return _failed(error)
         return Answer(0)
