@@ -83,13 +83,13 @@ class Attempts:
                 lost.append(host)
                 if len(lost) >= self.most:
                     raise ToolError(
-                        f"{name.rstrip(',')} was begun {self.most} times and never ended: the"
-                        f" worker on {host.name} was lost ({error}); see what ends it there"
+                        f"{name.rstrip(',')} was begun {self.most} times and never ended: at last"
+                        f" the worker on {host.name} was lost ({error}); see what ends it there"
                         " (memory?), then start the same command again"
                     ) from error
                 progress.warn(
-                    f"{name} was lost with its worker on {host.name} ({error}); it is run again"
-                    f" elsewhere, attempt {len(lost) + 1} of {self.most}"
+                    f"{name} was lost with its worker on {host.name} ({error}); it is run again, on"
+                    f" another host if there is one: attempt {len(lost) + 1} of {self.most}"
                 )
 
     def _earlier(self, part: Part, folder: Path, key: str) -> tuple[Answer, Arrived] | None:
@@ -109,13 +109,12 @@ class Attempts:
         fitting = self.cluster.awaited(self.claim, self.name)
         others = [h for h in fitting if h.id not in {gone.id for gone in lost}] or fitting
         slots = [host for host in others for _ in range(host.fits(self.claim))]
-        host = slots[turn % len(slots)]
-        self.cluster.check(host, self.place)
-        return host
+        return slots[turn % len(slots)]
 
     def _on(
         self, host: Host, part: Part, key: str, folder: Path, name: str
     ) -> tuple[Answer, Arrived]:
+        self.cluster.check(host, self.place)
         worker = self.cluster.worker(host, self.claim)
         is_over = False
         try:

@@ -66,8 +66,8 @@ class Cluster:
         """The hosts that have what a step claims; waits for the first one and says so, and raises
         :class:`ToolError` if none appears.
         """
-        began = said = time.monotonic() - _SAY_EVERY_S
-        began += _SAY_EVERY_S
+        began = time.monotonic()
+        said = began - _SAY_EVERY_S
         while True:
             hosts = self.hosts()
             fitting = [host for host in hosts if host.fits(claim)]
@@ -214,8 +214,11 @@ def lost_workers_named() -> Iterator[None]:
 
     try:
         yield
-    except exceptions.RayTaskError:
-        raise
+    except exceptions.RayTaskError as error:
+        raise ToolError(
+            f"a worker failed: {_first_line(error.cause)}; correct it on its host, then start the"
+            " same command again"
+        ) from error
     except exceptions.RayError as error:
         raise LostWorkerError(_first_line(error)) from error
 

@@ -5,6 +5,7 @@ their files in one run directory.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import os
 import shutil
@@ -15,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from portproof.core import progress
-from portproof.core.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOOL, ToolError
+from portproof.core.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOOL, InputError, ToolError
 from portproof.core.files import write_text
 from portproof.core.yamlfile import data_folder
 from portproof.fleet.attempt import Attempts, worst_of
-from portproof.fleet.cluster import Cluster, connected, devices
+from portproof.fleet.cluster import Cluster, LostWorkerError, connected, devices
 from portproof.fleet.gather import Arrived, Gathering
 from portproof.fleet.host_lock import host_locked
 from portproof.fleet.needed import Hashes, cut, images_of, is_cut
 from portproof.fleet.node import THREADS, Answer, Job
-from portproof.fleet.plan_file import FleetPlan, port_of, port_options, read_plan
+from portproof.fleet.plan_file import Claim, claims_of, port_of, port_options, read_plan
 from portproof.proof.freshness import stale_because
 from portproof.proof.lineage import Stage
 from portproof.proof.sidecar import Proof, proof_of, stored_path
@@ -42,19 +43,25 @@ def fleet(options: argparse.Namespace) -> int:
     """Run or continue the port of a plan on a cluster; the exit code is that of ``port``."""
     path = Path(options.plan)
     plan = read_plan(path)
+    claims = claims_of(plan, path)
     asked = port_options(plan, path.absolute().parent, options)
     ported = port_of(plan)
     simulated: dict[str, int] = {}
     if ported.rehearse:
-        for claim in plan.where.values():
+        for claim in claims.values():
             simulated |= claim
     with connected(options.ray_address, simulated, options.wait) as cluster:
-        for place, claim in plan.where.items():
+        for place, claim in claims.items():
             for host in cluster.hosts():
                 if host.fits(claim):
-                    cluster.check(host, place)
+                    with contextlib.suppress(LostWorkerError):  # gone meanwhile: nothing runs there
+                        cluster.check(host, place)
         runner = functools.partial(
-            FleetRunner, plan=plan, cluster=cluster, attempts=options.attempts
+            FleetRunner,
+            claims=claims,
+            shards=plan.shards,
+            cluster=cluster,
+            attempts=options.attempts,
         )
         return port(asked, runner)
 
@@ -68,12 +75,18 @@ class FleetRunner(Runner):
         lock: int,
         options: argparse.Namespace,
         *,
-        plan: FleetPlan,
+        claims: Mapping[str, Claim],
+        shards: int | None,
         cluster: Cluster,
         attempts: int,
     ) -> None:
         super().__init__(run, lock, options)
-        self.plan, self.cluster, self.attempts = plan, cluster, attempts
+        if run.settings.parts:
+            raise InputError(
+                "a fleet runs ports of one model, and this card has 'parts': use 'portproof port'"
+            )
+        self.claims, self.shards = claims, shards
+        self.cluster, self.attempts = cluster, attempts
         self.hashes = Hashes()
         self._speaking = threading.Lock()
 
@@ -88,7 +101,7 @@ class FleetRunner(Runner):
         at_device = step.command in ("infer", "bench", "onnx2om", "onnx2trt", "npu_check")
         side = labels.get(label, label) if at_device else ""
         names = (step.needs, step.command, side)
-        return next((name for name in names if name in self.plan.where), None)
+        return next((name for name in names if name in self.claims), None)
 
     def _is_kept(self, step: Step) -> bool:
         return self.place_of(step) is None and super()._is_kept(step)
@@ -116,12 +129,12 @@ class FleetRunner(Runner):
     def _elsewhere(self, step: Step, place: str) -> tuple[int, str]:
         """Run a step on the hosts of its place, and put together what they made."""
         scratch = self.run.root / ".fleet" / step.name.replace(" ", "_")
-        claim = self.plan.where[place]
+        claim = self.claims[place]
         hosts = self.cluster.awaited(claim, step.name)
         for read in (*step.reads, self.run.prep):
             if proof := proof_of(self.run.root / read):
                 self.hashes.believe(proof.outputs, self.run.root)
-        count = (self.plan.shards or devices(hosts, claim)) if is_cut(self.run, step) else 1
+        count = (self.shards or devices(hosts, claim)) if is_cut(self.run, step) else 1
         parts = cut(self.run, step, count, scratch / "lists")
         attempts = Attempts(
             self.cluster,
@@ -213,18 +226,21 @@ class FleetRunner(Runner):
         """The packages of a sidecar as a host of the place has them; as they were while no such
         host is there.
         """
-        claim = self.plan.where[place]
+        claim, there = self.claims[place], dict[str, str]()
         host = next((h for h in self.cluster.hosts() if h.fits(claim)), None)
-        there = self.cluster.check(host, place) if host else {}
+        if host:
+            with contextlib.suppress(LostWorkerError):
+                there = self.cluster.check(host, place)
         return {name: there.get(name, version) for name, version in proof.versions.items()}
 
     def _warn_of_processors(self, step: Step, place: str, arrived: Sequence[Arrived]) -> None:
         """Parts of other processors may have other last bits than a run on one of them."""
         found = {}
         for host in self.cluster.hosts():
-            if host.name in {a.host for a in arrived} and host.fits(self.plan.where[place]):
-                there = self.cluster.check(host, place)
-                found[f"{there['processor']} with {there['cpus']} processors"] = host.name
+            if host.name in {a.host for a in arrived} and host.fits(self.claims[place]):
+                with contextlib.suppress(LostWorkerError):
+                    there = self.cluster.check(host, place)
+                    found[f"{there['processor']} with {there['cpus']} processors"] = host.name
         if len(found) > 1:
             progress.warn(
                 f"{step.name} ran on {' and on '.join(f'{h} ({p})' for p, h in found.items())}:"

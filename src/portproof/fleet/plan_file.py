@@ -14,7 +14,7 @@ from portproof.core.yamlfile import load_yaml
 from portproof.rundir.layout import REFERENCE
 from portproof.rundir.options import absolute_card
 from portproof.rundir.settings import Settings
-from portproof.target import find_target, target_names
+from portproof.target import find_target, match_target
 
 SCHEMA = "portproof.fleet/1"
 #: What a plan may place beside targets: the commands of these names, and the reference.
@@ -23,8 +23,10 @@ PLACES = ("export", "preprocess", REFERENCE)
 _PATHS = ("weights", "images", "labels")
 
 Amount = Annotated[int, msgspec.Meta(ge=1)]
+#: A name as YAML has it: 310 is a number there.
+Name = str | int
 #: Name of a resource -> how many of it, as Ray has them.
-Claim = dict[Annotated[str, msgspec.Meta(min_length=1)], Amount]
+Claim = dict[str, Amount]
 
 
 class Ported(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +34,7 @@ class Ported(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     are relative to the plan.
     """
 
-    targets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    targets: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1)]
     model: str | None = None
     weights: str | None = None
     images: str | None = None
@@ -59,7 +61,7 @@ class FleetPlan(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
     """
 
     port: Ported | str
-    where: Annotated[dict[str, Claim], msgspec.Meta(min_length=1)]
+    where: Annotated[dict[Name, dict[Name, Amount]], msgspec.Meta(min_length=1)]
     shards: Amount | None = None
     schema: str = SCHEMA
 
@@ -74,22 +76,31 @@ def read_plan(path: Path) -> FleetPlan:
         )
     if isinstance(plan.port, str):
         plan = msgspec.structs.replace(plan, port=_from_settings(path.parent / plan.port))
-    ported = port_of(plan)
-    names = {find_target(name).name for name in ported.targets}
-    for name, claim in plan.where.items():
+    claims_of(plan, path)
+    return plan
+
+
+def claims_of(plan: FleetPlan, path: Path) -> dict[str, Claim]:
+    """Place -> what a step there claims; :class:`InputError` for a place that the port has not."""
+    targets = {find_target(str(name)).name for name in port_of(plan).targets}
+    claims: dict[str, Claim] = {}
+    for given, claim in plan.where.items():
+        target = match_target(str(given))
+        name = target.name if target else str(given)
+        if name not in {*targets, *PLACES}:
+            raise InputError(
+                f"fleet plan '{path}': 'where' names '{given}', which is no target of this port; it"
+                f" may name {', '.join((*sorted(targets), *PLACES))}"
+            )
         if not claim:
             raise InputError(
-                f"fleet plan '{path}': where.{name} claims nothing; name a resource and how many,"
+                f"fleet plan '{path}': where.{given} claims nothing; name a resource and how many,"
                 " such as {NPU: 1}"
             )
-        if name in PLACES:
-            continue
-        if name not in target_names() or name not in names:
-            raise InputError(
-                f"fleet plan '{path}': 'where' names '{name}', which is no target of this port; it"
-                f" may name {', '.join(sorted(names))}, {', '.join(PLACES)}"
-            )
-    return plan
+        if name in claims:
+            raise InputError(f"fleet plan '{path}': 'where' names '{name}' twice; keep one of them")
+        claims[name] = {str(resource): amount for resource, amount in claim.items()}
+    return claims
 
 
 def port_of(plan: FleetPlan) -> Ported:
@@ -110,7 +121,7 @@ def port_options(plan: FleetPlan, folder: Path, chosen: argparse.Namespace) -> a
     if card and ((folder / card).is_file() or (folder / card.rpartition(":")[0]).is_file()):
         card = str(folder / card)
     return argparse.Namespace(
-        target=list(ported.targets),
+        target=list(map(str, ported.targets)),
         model=absolute_card(card) if card else None,
         samples=[_absolute(folder, name) for name in ported.samples],
         batch=list(ported.batches),
