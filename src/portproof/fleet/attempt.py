@@ -161,6 +161,12 @@ class Attempts:
         by_hash = {self.hashes.of(path): path for path in part.files.values()}
         with self._sending[host.id]:
             lacking = self.cluster.answer_of(worker.lacks.remote(list(by_hash)))
+            if lacking:
+                size = sum(by_hash[sha256].stat().st_size for sha256 in lacking)
+                progress.say(
+                    f"fleet: {len(lacking)} files, {size / 1e6:.1f} MB, are sent to {host.name} for"
+                    f" {self.name}"
+                )
             for message in pieces_of((sha256, by_hash[sha256]) for sha256 in lacking):
                 answer: Answer = self.cluster.answer_of(worker.take.remote(message))
                 if answer.problem:

@@ -32,6 +32,7 @@ from portproof.fleet.host_lock import host_locked
 from portproof.rehearsal.installing import install
 
 OUTSIDE = ".outside"
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 #: What decides the number of threads, and with it times and last bits. Ray sets some of them for
 #: its workers; a step gets those of the driver.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -170,7 +171,7 @@ class Node:
                 errors="replace",
                 pass_fds=(lock,),
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=_begin,
             )
         if self._stopped.is_set():
             stop_like_ctrl_c([self._process])
@@ -194,6 +195,14 @@ class Node:
                 self.content.keep(path, sha256)
                 found.append(Made(relative, path.stat().st_size, sha256))
         return tuple(sorted(found, key=lambda made: made.path))
+
+
+def _begin() -> None:
+    """Runs in the new process: Ray's workers block Ctrl-C, and what they start would inherit it."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+    die_with_parent()
 
 
 def _environment(job: Job, folder: Path) -> dict[str, str]:
