@@ -63,8 +63,30 @@ JUDGES = {
 }
 
 #: (module, line of code, what it became) -> why no test can see the difference.
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "infer/timing/steady.py",
+        "slope = sum((i - centre) * (y - mean) for i, y in enumerate(logs)) / square",
+        "i + centre",
+    ): "the sum of y - mean is 0, whatever is added to i",
+    (
+        "infer/timing/steady.py",
+        "if abs(drift) > DRIFT and chance < SIGNIFICANCE:",
+        "chance <= SIGNIFICANCE",
+    ): "no measurement has exactly this probability",
+    (
+        "infer/timing/answers/judge.py",
+        "np.where(count > 0, sums / np.where(count > 0, count, 1), by_group(square, groups))",
+        "2",
+    ): "the outer choice takes the other branch where this divisor stands",
+    (
+        "src/portproof/proof/freshness.py",
+        "def difference(record: FileRecord, path: Path, paranoid: bool = False) -> str | None:",
+        "True",
+    ): "reads and hashes what need not be read: slower, the same answer",
+}
 
+_EXAMPLES = "tests/project/test_quality.py::test_doctests"
 #: A mutant that runs so many times longer than the tests do is taken for one that never ends.
 _PATIENCE, _LEAST_SECONDS = 5.0, 60.0
 
@@ -117,7 +139,7 @@ def main() -> None:
     p.add_argument("--workers", type=int, default=2, help="mutants at once (default: 2)")
     p.add_argument("--out", type=Path, help="write the page here")
     options = p.parse_args()
-    judges = {m: t.split() for m, t in JUDGES.items() if options.module in m}
+    judges = {m: [*t.split(), *examples(m)] for m, t in JUDGES.items() if options.module in m}
     chosen = drawn(judges, options.count, options.seed)
     with (
         tempfile.TemporaryDirectory() as place,
@@ -131,6 +153,13 @@ def main() -> None:
     print(text)
     if options.out:
         options.out.write_text(text)
+
+
+def examples(module: str) -> list[str]:
+    """The test that runs the examples of a module's docstrings, where there are any."""
+    name = "portproof." + module.removeprefix("src/portproof/")[:-3].replace("/", ".")
+    has = ">>> " in (ROOT / module).read_text()
+    return [f"{_EXAMPLES}[{name}]"] if has else []
 
 
 def drawn(judges: dict[str, list[str]], count: int, seed: int) -> list[Mutant]:
@@ -195,7 +224,8 @@ def baseline(free: Queue[Path], module: str, tests: Sequence[str]) -> Baseline:
         reaching = {int(n): v for n, v in json.loads(found.read_text()).items()}
         found.unlink()
     seconds = time.monotonic() - began
-    print(f"{module}: {len({t for v in reaching.values() for t in v})} tests, {seconds:.0f} s")
+    count = len({t for v in reaching.values() for t in v})
+    print(f"{module}: {count} tests, {seconds:.0f} s", flush=True)
     return Baseline(tests, reaching, seconds)
 
 

@@ -84,6 +84,8 @@ def _words(tree: ast.AST) -> Iterator[ast.AST]:
             yield from (n for n in (node.returns, *node.decorator_list) if n)
         elif isinstance(node, ast.ClassDef):
             yield from node.decorator_list
+        elif isinstance(node, ast.keyword) and node.arg in ("strict", "frozen", "kw_only"):
+            yield node  # a guard against our own mistakes
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield node
 
@@ -118,7 +120,7 @@ def _constants(value: object) -> Iterator[ast.Constant]:
     elif isinstance(value, int):
         yield ast.Constant(value + 1)
     elif isinstance(value, float):
-        yield ast.Constant(value * 2)
+        yield ast.Constant(value * 2 or 1.0)
 
 
 def _is_bare_call(node: ast.AST) -> bool:

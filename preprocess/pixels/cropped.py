@@ -22,11 +22,17 @@ from portproof.preprocess.pixels.pillow_images import (
     on_canvas,
     vertical_first,
 )
-from portproof.recipe import Recipe, Resize
+from portproof.recipe import Interpolation, Recipe, Resize
 
 #: How many source pixels a resized pixel is made of, to each side (``support`` in Resample.c),
 #: when nothing is reduced.
-SUPPORT = {"box": 0.5, "bilinear": 1.0, "hamming": 1.0, "bicubic": 2.0, "lanczos": 3.0}
+SUPPORT: dict[Interpolation, float] = {
+    "box": 0.5,
+    "bilinear": 1.0,
+    "hamming": 1.0,
+    "bicubic": 2.0,
+    "lanczos": 3.0,
+}
 
 #: Sizes (height, width) of the trial: reduced, enlarged, one axis each way, and as tall as
 #: horizontal-first goes.
@@ -83,7 +89,7 @@ def crops_first() -> bool:
     )
 
 
-def trial_recipe(interpolation: str) -> Recipe:
+def trial_recipe(interpolation: Interpolation) -> Recipe:
     """A recipe whose crop drops some rows of a trial's images, or some columns."""
     return Recipe(
         resize=Resize(size=(72,), interpolation=interpolation),

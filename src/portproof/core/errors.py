@@ -70,10 +70,7 @@ _HOST = {
     errno.EIO: ("the disk failed", _ELSEWHERE),
     errno.EROFS: ("the file system is read-only", _ELSEWHERE),
     errno.EFBIG: ("a file may not be as large as this", f"raise the limit (ulimit -f), {_AGAIN}"),
-    errno.EAGAIN: (
-        "no more threads or processes can be started",
-        f"end others or raise the limit (ulimit -u), {_AGAIN}",
-    ),
+    errno.EAGAIN: ("no more processes can be started", f"raise the limit (ulimit -u), {_AGAIN}"),
     errno.EMFILE: ("no more files can be opened", f"raise the limit (ulimit -n), {_AGAIN}"),
     errno.ENFILE: ("no more files can be opened on this host", f"end other programs, {_AGAIN}"),
 }
@@ -130,8 +127,7 @@ def _said(error: Exception) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     if isinstance(error, PortProofError):
-        tail = getattr(error, "log_tail", "")
-        if tail:
+        if tail := getattr(error, "log_tail", ""):
             print(tail.rstrip("\n"), file=sys.stderr)
         sentence, code = str(error), error.exit_code
     elif isinstance(error, OSError):
@@ -150,9 +146,7 @@ def _said(error: Exception) -> int:
 
 
 def _known_limit(error: Exception) -> tuple[str, int] | None:
-    """A sentence and an exit code for what Python raises without a class of its own: a path that
-    the system cannot hold, no room for a library, or no more threads.
-    """
+    """A sentence and an exit code for what Python raises without a class of its own."""
     if isinstance(error, ValueError) and "embedded null" in str(error):
         return (
             "a path with a NUL character in it was given, which no file has; correct it",
