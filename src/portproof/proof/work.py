@@ -75,7 +75,10 @@ class Work:
             revision,
             simulated or rehearsal.is_active(),
         )
-        self.inputs = {role: [Path(p) for p in paths] for role, paths in inputs.items()}
+        self.inputs = {
+            role: [p if isinstance(p, Path) else Path(p) for p in paths]
+            for role, paths in inputs.items()
+        }
         # A round trip through JSON, so that what is compared is what is stored (tuples become
         # lists, and so on).
         self.parameters: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(dict(parameters)))
