@@ -38,9 +38,8 @@ import numpy as np
 from PIL import Image
 
 from portproof.preprocess.cards.resolve import resolve_card
-from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
-from portproof.preprocess.dataset.stream import Prepared, prepare, write_bin
+from portproof.preprocess.dataset.stream import Prepared, prepare, written
 from portproof.preprocess.pixels.transform import Preprocessor
 from portproof.proof.journal import pending
 from portproof.recipe import Recipe, with_output
@@ -172,9 +171,9 @@ def portproof(recipe: Recipe, dtype: Any, workers: int, use_compiled: bool) -> R
 
     def run(images: list[Path], folder: Path) -> None:
         def make(path: Path) -> Prepared:
-            return write_bin(prepare(path, folder, preprocessor), folder, folder)
+            return prepare(path, folder, preprocessor)
 
-        for prepared in in_order(make, images, workers):
+        for prepared in written(make, images, folder, folder, workers):
             assert prepared.written is not None
             path = folder / prepared.written.path
             pending(path).replace(path)

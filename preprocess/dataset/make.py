@@ -14,14 +14,13 @@ from portproof.core.files import flush_to_disk
 from portproof.core.text import listed
 from portproof.core.yamlfile import as_data
 from portproof.manifest import sample_id
-from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.stream import (
     ClippingWarner,
     Prepared,
     prepare,
     sample_of,
-    write_bin,
+    written,
 )
 from portproof.preprocess.pixels.fingerprint import decoders, fingerprint
 from portproof.preprocess.pixels.transform import Preprocessor
@@ -88,10 +87,10 @@ def make_bins(
             done = finished.get(f"{sample_id(path)}.bin")
             if done is not None:
                 return Prepared(path, record_of(path, work.root), written=done)
-            return write_bin(prepare(path, work.root, preprocessor), prep, work.root)
+            return prepare(path, work.root, preprocessor)
 
         with progress.meter("preprocess", len(images), "images", done=len(finished)) as meter:
-            for prepared in in_order(make, images, workers):
+            for prepared in written(make, images, prep, work.root, workers):
                 tally.add(prepared, skip_bad)
                 if (
                     prepared.written is not None

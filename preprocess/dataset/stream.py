@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.core.files import existing_file
+from portproof.core.files import open_regular
 from portproof.manifest import sample_id
 from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.pixels.transform import Preprocessor, Sample
 from portproof.proof.journal import write_pending
-from portproof.proof.sidecar import FileRecord, record_of
+from portproof.proof.sidecar import FileRecord, stored_path
 from portproof.recipe import Recipe
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +67,31 @@ def prepare(path: Path, root: Path, preprocessor: Preprocessor) -> Prepared:
     """Read and preprocess one image; ``reason`` says what is wrong with a bad one. ``root`` is
     what the record's path is relative to.
     """
-    before = existing_file(path, "image").stat()
-    data = path.read_bytes()
-    source = record_of(path, root, hashlib.sha256(data).hexdigest())
-    if (before.st_size, before.st_mtime_ns) != (source.size, source.mtime_ns):
-        raise InputError(
-            f"image '{path}' changed while it was read; wait until whoever writes it has finished,"
-            " then start again"
-        )
+    data, source = read_image(path, root)
     try:
         sample, clipped = preprocessor(data)
     except InputError as error:
         return Prepared(path, source, reason=str(error))
     return Prepared(path, source, sample, clipped=clipped)
+
+
+def read_image(path: Path, root: Path) -> tuple[bytes, FileRecord]:
+    """The bytes of an image's file, read once, and their record; :class:`InputError` when it is no
+    regular file, or changes meanwhile.
+    """
+    with open_regular(path, "image") as file:
+        before = os.fstat(file.fileno())
+        data = file.read()
+    after = os.stat(path)
+    size, changed = after.st_size, after.st_mtime_ns
+    same = (before.st_size, before.st_mtime_ns, before.st_ino) == (size, changed, after.st_ino)
+    if not same or len(data) != size:
+        raise InputError(
+            f"image '{path}' changed while it was read; wait until whoever writes it has finished,"
+            " then start again"
+        )
+    digest = hashlib.sha256(data).hexdigest()
+    return data, FileRecord(stored_path(path, root), size, changed, after.st_ino, digest)
 
 
 def sample_of(prepared: Prepared) -> Sample:
@@ -97,12 +106,27 @@ def sample_of(prepared: Prepared) -> Sample:
 
 def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
     """Write the sample under its pending name, and keep the record of the ``<id>.bin`` that it will
-    be, for the journal, instead of the sample. A bad image writes nothing.
+    be, for the journal, instead of the sample. What has no sample is returned as it is.
     """
     if prepared.sample is None:
         return prepared
     final = folder / f"{sample_id(prepared.path)}.bin"
     return replace(prepared, sample=None, written=write_pending(final, prepared.sample.data, root))
+
+
+def written(
+    make: Callable[[Path], Prepared], images: Iterable[Path], folder: Path, root: Path, workers: int
+) -> Iterator[Prepared]:
+    """What ``make`` prepares of the images, by ``workers`` threads, in order, each written by
+    :func:`write_bin`: as many threads hash and write while the next images are decoded.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="write") as writers:
+
+        def hand_over(path: Path) -> Future[Prepared]:
+            return writers.submit(write_bin, make(path), folder, root)
+
+        for later in in_order(hand_over, images, workers):
+            yield later.result()
 
 
 class ClippingWarner:

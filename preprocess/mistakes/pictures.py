@@ -12,9 +12,8 @@ from msgspec.structs import replace
 from PIL import Image, ImageOps
 
 from portproof.preprocess.mistakes.mistake import Change, Mistake, Places
-from portproof.preprocess.pixels.compiled import vertical_first
 from portproof.preprocess.pixels.geometry import resized_size
-from portproof.preprocess.pixels.pillow_images import RESAMPLING, open_image, to_rgb
+from portproof.preprocess.pixels.pillow_images import RESAMPLING, open_image, to_rgb, vertical_first
 from portproof.recipe import INTERPOLATIONS, Recipe, Resize
 
 #: Fractions of the resized image that the crop keeps, and sizes before the crop, as model cards

@@ -11,14 +11,11 @@ import numpy.typing as npt
 import PIL
 from PIL import Image
 
+from portproof.preprocess.pixels.cropped import TRIAL_SIZES, trial_image, trial_recipe
 from portproof.preprocess.pixels.geometry import plan
 from portproof.preprocess.pixels.native import FILTERS, Core, CoreJob, CoreUnavailable, load
-from portproof.preprocess.pixels.pillow_images import Pixels, crop_resized, to_rgb
-from portproof.recipe import Recipe, Resize
-
-#: Sizes (height, width) of the self-test: reduced, enlarged, one axis each way, and as tall as
-#: horizontal-first goes.
-_TRIAL_SIZES = ((97, 131), (40, 61), (250, 64), (199, 100))
+from portproof.preprocess.pixels.pillow_images import crop_resized, to_rgb, vertical_first
+from portproof.recipe import Recipe
 
 
 class CompiledRecipe:
@@ -31,6 +28,8 @@ class CompiledRecipe:
         self.recipe, self.core = recipe, core
         self._filter = FILTERS.index(filters)
         self._tables = np.ascontiguousarray(value_tables(recipe))
+        # Images of a data set share their sizes; the core only reads a job.
+        self._job = functools.lru_cache(maxsize=1024)(self._job_of)
 
     def __call__(self, image: Image.Image, data: bytes) -> npt.NDArray[Any] | None:
         """One sample of an opened image, whose file is ``data``; None when Pillow would run the
@@ -50,7 +49,7 @@ class CompiledRecipe:
         self.core.resample(np.asarray(to_rgb(image)), job, sample)
         return sample
 
-    def _job(self, height: int, width: int) -> CoreJob | None:
+    def _job_of(self, height: int, width: int) -> CoreJob | None:
         recipe, steps = self.recipe, plan(self.recipe, height, width)
         if vertical_first(height, width, steps.height, steps.width):
             return None
@@ -77,15 +76,6 @@ class CompiledRecipe:
         )
 
 
-def vertical_first(height: int, width: int, new_height: int, new_width: int) -> bool:
-    """Whether Pillow 13 resizes vertically first (python-pillow/Pillow#9549; found by trying 1500
-    sizes, none of them an exception).
-
-    Earlier versions never do; leaving these images to Pillow is right for both.
-    """
-    return height > new_height and height - new_height > 2 * (width - new_width)
-
-
 def value_tables(recipe: Recipe) -> npt.NDArray[Any]:
     """The value that each of the 256 levels becomes: an array (3, 256) of the recipe's dtype, in
     the order of its channels.
@@ -107,9 +97,9 @@ def proven_core() -> Core:
     """
     core = load()
     for name in FILTERS:
-        recipe = _trial_recipe(name)
-        for height, width in _TRIAL_SIZES:
-            image = _trial_image(height, width)
+        recipe = trial_recipe(name)
+        for height, width in TRIAL_SIZES:
+            image = trial_image(height, width)
             if not _agrees(core, recipe, image, b""):
                 raise CoreUnavailable(
                     f"its {name} resize has other bits than the installed Pillow {PIL.__version__}"
@@ -123,28 +113,10 @@ def proven_core() -> Core:
     return core
 
 
-def _trial_recipe(interpolation: Any) -> Recipe:
-    return Recipe(
-        resize=Resize(size=(72,), interpolation=interpolation),
-        crop=(64, 80),
-        divide=1.0,
-        mean=(0, 0, 0),
-        std=(1, 1, 1),
-        dtype="uint8",
-    )
-
-
-def _trial_image(height: int, width: int) -> Image.Image:
-    noise: Pixels = np.random.default_rng(height * 1000 + width).integers(
-        0, 256, (height, width, 3), dtype=np.uint8
-    )
-    return Image.fromarray(noise)
-
-
 def _decodes_alike(core: Core, mode: str, subsampling: int) -> bool:
     buffer = io.BytesIO()
-    _trial_image(301, 400).convert(mode).save(buffer, "JPEG", quality=80, subsampling=subsampling)
-    return _agrees(core, _trial_recipe("bicubic"), Image.open(buffer), buffer.getvalue())
+    trial_image(301, 400).convert(mode).save(buffer, "JPEG", quality=80, subsampling=subsampling)
+    return _agrees(core, trial_recipe("bicubic"), Image.open(buffer), buffer.getvalue())
 
 
 def _agrees(core: Core, recipe: Recipe, image: Image.Image, data: bytes) -> bool:

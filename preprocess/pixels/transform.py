@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from portproof.preprocess.pixels.cropped import crop_resized_first, crops_first
 from portproof.preprocess.pixels.pillow_images import (
     CLIPPED_MODES,
     Pixels,
@@ -69,7 +70,8 @@ class Preprocessor:
     def _pixels(self, image: Image.Image, data: bytes) -> Pixels:
         recipe = self.recipe
         if (recipe.decoder, recipe.resizer) == ("pillow", "pillow"):
-            return crop_resized(to_rgb(image), recipe)
+            resized = crop_resized_first if crops_first() else crop_resized
+            return resized(to_rgb(image), recipe)
         from portproof.preprocess.pixels import opencv_images
 
         rgb = (

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from portproof.core.drafts import draft_folder
 
-_SOURCES = ("core.c", "weights.c", "jpeg.c")
+_SOURCES = ("core.c", "horizontal.c", "weights.c", "jpeg.c")
 _HEADERS = ("core.h", "jpeg62.h")
 
 #: No fused multiply-add: Pillow's coefficients are computed without.

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define BITS (32 - 8 - 2) /* of a weight's fraction, as in Pillow */
+#define AT_ONCE 4         /* source rows that are resized horizontally together: they share every weight */
 
 enum { OK = 0, NO_MEMORY = -1, USE_PILLOW = -2 };
 
@@ -19,7 +20,7 @@ struct job {
     int32_t filter;
     int32_t bgr, nhwc, item_size;              /* item_size: bytes of one value (4, 2 or 1) */
     uint8_t fill[4];                           /* R, G, B of what the image does not cover */
-    const void *tables;                        /* 3 x 256 values, in the order of the sample's channels */
+    const void *tables;                        /* 3 x 256 values, in the order of the sample's channels; unused for bytes */
 };
 
 /* One axis: the source pixels that each kept pixel is made of, and their weights. */
@@ -30,7 +31,7 @@ struct axis {
     int32_t *weight; /* size weights a kept pixel, zero beyond count */
 };
 
-/* The work in progress: rows arrive one by one, are resized horizontally, and kept as three planes a row until the last one is there. */
+/* The work in progress: rows arrive a few at a time, are resized horizontally, and kept as three planes a row until the last one is there. */
 struct state {
     const struct job *job;
     struct axis across, down;
@@ -38,18 +39,39 @@ struct state {
     int first_row, end_row;       /* source rows that the kept rows need */
     int first_column, end_column; /* source columns that the kept columns need */
     uint8_t *rows;                /* (end_row - first_row) x 3 x kept_width */
-    int32_t *sums;                /* kept_width */
-    uint8_t *levels;              /* one line of the sample */
+    uint8_t *lines;               /* AT_ONCE lines of kept_width RGBX pixels, resized horizontally */
+    uint8_t *levels;              /* three planes of one line of the sample */
 };
+
+/* A weighted sum of levels as a level: rounded, and cut to 8 bits. */
+static inline uint8_t clip(int32_t sum) {
+    sum >>= BITS;
+    sum = sum < 0 ? 0 : sum;
+    return (uint8_t)(sum > 255 ? 255 : sum);
+}
+
+/* Clear the upper halves of the vector registers, which not every compiler does at every return: while they are not clear, the SSE
+ * instructions of other libraries (SHA-256 among them) take up to twice as long. */
+static inline void leave_vectors(void) {
+#if defined(__AVX__)
+    __builtin_ia32_vzeroupper();
+#endif
+}
+
+/* How many rows from y on are taken together. */
+static inline int rows_at_once(const struct state *s, int y) { return s->end_row - y < AT_ONCE ? s->end_row - y : AT_ONCE; }
 
 /* weights.c */
 int make_axis(struct axis *axis, int in, int out, int start, int kept, int filter);
-void split_weights(struct axis *axis, int kept);
 void free_axis(struct axis *axis);
+
+/* horizontal.c */
+void split_weights(struct axis *axis, int kept);
+void take_rows(struct state *s, int y, int count, uint8_t *const rows[AT_ONCE], int column);
 
 /* core.c */
 int open_state(struct state *s, const struct job *job);
-void take_row(struct state *s, int y, const uint8_t *row, int column);
+uint8_t *open_rows(size_t columns, uint8_t *rows[AT_ONCE]);
 void finish_rows(struct state *s, void *out);
 void close_state(struct state *s);
 

@@ -33,7 +33,7 @@ static void skip(struct jpeg_decompress *jpeg, long bytes) {
  * neighbour to interpolate colour from.
  * Rows below are skipped but for the last one, which is read: skipping to the very end reads no data at all, and a file that is cut off there
  * must be found out. */
-static void decode(struct reader *r, const struct jpeg_functions *f, struct state *s, uint8_t *row) {
+static void decode(struct reader *r, const struct jpeg_functions *f, struct state *s, uint8_t *rows[AT_ONCE]) {
     struct jpeg_decompress *jpeg = &r->jpeg;
     const unsigned int margin = 32;
     unsigned int offset = (unsigned int)s->first_column > margin ? (unsigned int)s->first_column - margin : 0;
@@ -42,14 +42,19 @@ static void decode(struct reader *r, const struct jpeg_functions *f, struct stat
     unsigned int width = end - offset;
     if (offset > 0 || width < jpeg->output_width) f->crop_scanline(jpeg, &offset, &width);
     if (s->first_row > 0) f->skip_scanlines(jpeg, (unsigned int)s->first_row);
-    for (int y = s->first_row; y < s->end_row; y++) {
-        if (f->read_scanlines(jpeg, &row, 1) != 1) give_up(jpeg);
-        take_row(s, y, row, (int)offset);
+    for (int y = s->first_row, count; y < s->end_row; y += count) {
+        count = rows_at_once(s, y);
+        for (int done = 0; done < count;) {
+            const unsigned int more = f->read_scanlines(jpeg, rows + done, (unsigned int)(count - done));
+            if (more == 0) give_up(jpeg);
+            done += (int)more;
+        }
+        take_rows(s, y, count, rows, (int)offset);
     }
     if (jpeg->output_scanline < jpeg->output_height) {
         const unsigned int left = jpeg->output_height - jpeg->output_scanline;
         if (left > 1) f->skip_scanlines(jpeg, left - 1);
-        if (f->read_scanlines(jpeg, &row, 1) != 1) give_up(jpeg);
+        if (f->read_scanlines(jpeg, rows, 1) != 1) give_up(jpeg);
     }
     f->finish(jpeg);
 }
@@ -58,9 +63,9 @@ static void decode(struct reader *r, const struct jpeg_functions *f, struct stat
 int portproof_jpeg(const uint8_t *data, size_t size, const struct jpeg_functions *f, const struct job *job, void *out) {
     struct state s;
     struct reader *r = calloc(1, sizeof *r);
-    uint8_t *row = calloc((size_t)job->width + 64, 4);
+    uint8_t *rows[AT_ONCE], *block = open_rows((size_t)job->width + 64, rows);
     volatile int code = open_state(&s, job);
-    if (!r || !row) code = NO_MEMORY;
+    if (!r || !block) code = NO_MEMORY;
     if (code == OK) {
         r->jpeg.err = f->std_error(&r->error);
         r->error.error_exit = give_up;
@@ -81,13 +86,14 @@ int portproof_jpeg(const uint8_t *data, size_t size, const struct jpeg_functions
                 give_up(&r->jpeg);
             r->jpeg.out_color_space = JPEG_EXT_RGBX;
             if (!f->start(&r->jpeg)) give_up(&r->jpeg);
-            decode(r, f, &s, row);
+            decode(r, f, &s, rows);
         }
         f->destroy(&r->jpeg);
         if (code == OK) finish_rows(&s, out);
     }
     close_state(&s);
-    free(row);
+    free(block);
     free(r);
+    leave_vectors();
     return code;
 }

@@ -77,26 +77,6 @@ int make_axis(struct axis *axis, int in, int out, int start, int kept, int filte
     return OK;
 }
 
-/* Rearrange the weights as `weigh` reads them. */
-void split_weights(struct axis *axis, int kept) {
-#if defined(__AVX2__)
-    for (size_t i = 0; i < (size_t)axis->size * kept; i += 4) {
-        int32_t *w = axis->weight + i, high[4], low[4];
-        for (int j = 0; j < 4; j++) {
-            low[j] = w[j] & 2047;
-            high[j] = (w[j] - low[j]) / 2048;
-        }
-        for (int j = 0; j < 2; j++) {
-            w[j] = (int32_t)((uint32_t)high[2 * j + 1] << 16 | ((uint32_t)high[2 * j] & 0xffff));
-            w[j + 2] = low[2 * j + 1] << 16 | low[2 * j];
-        }
-    }
-#else
-    (void)axis;
-    (void)kept;
-#endif
-}
-
 void free_axis(struct axis *axis) {
     free(axis->first);
     free(axis->count);

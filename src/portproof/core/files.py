@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -93,15 +94,21 @@ def open_regular(path: str | os.PathLike[str], what: str) -> IO[bytes]:
     A pipe waits for its writer and a device (``/dev/zero``) never ends, so a file is opened without
     waiting, and what was opened is looked at: nothing can take its place in between.
     """
-    p = Path(path)
-    if not p.exists() or p.is_dir():
-        existing_file(p, what)
-    descriptor = os.open(p, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not os.path.isfile(descriptor):
+    try:
+        descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+    except (OSError, ValueError):
+        existing_file(path, what)
+        raise
+    kind = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(kind):
         os.close(descriptor)
+        if stat.S_ISDIR(kind):
+            existing_file(path, what)
         raise InputError(
-            f"{what}: '{p}' is no regular file (a pipe or a device); only regular files are read:"
-            " copy its contents into one"
+            f"{what}: '{os.fspath(path)}' is no regular file (a pipe or a device); only regular"
+            " files are read: copy its contents into one"
         )
     return os.fdopen(descriptor, "rb")
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from portproof.core.errors import InputError
-from portproof.core.files import sha256_of
+from portproof.core.files import sha256_of, write_bytes
 from portproof.core.jsonfile import read_record
 from portproof.host import cann
 
@@ -68,6 +68,11 @@ def root_of(artefact: str | os.PathLike[str]) -> Path:
 def read_proof(sidecar: str | os.PathLike[str]) -> Proof:
     """Read a sidecar; :class:`InputError` if it is damaged or of another schema version."""
     return read_record(sidecar, Proof, SCHEMA, "sidecar", "delete it and run the stage again")
+
+
+def write_proof(sidecar: str | os.PathLike[str], proof: Proof) -> None:
+    """Write a sidecar, atomically: what it vouches for counts as done from then on."""
+    write_bytes(sidecar, msgspec.json.format(msgspec.json.encode(proof), indent=1) + b"\n")
 
 
 def proof_of(artefact: str | os.PathLike[str]) -> Proof | None:

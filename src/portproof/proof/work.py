@@ -29,7 +29,6 @@ import portproof
 from portproof import rehearsal
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.core.files import write_bytes
 from portproof.proof.freshness import first_difference, stale_because
 from portproof.proof.sidecar import (
     SCHEMA,
@@ -41,6 +40,7 @@ from portproof.proof.sidecar import (
     root_of,
     sidecar_of,
     versions_of,
+    write_proof,
 )
 
 
@@ -158,7 +158,7 @@ class Work:
             facts=dict(facts or {}),
             simulated=self.simulated,
         )
-        write_bytes(self.sidecar, msgspec.json.format(msgspec.json.encode(proof), indent=1) + b"\n")
+        write_proof(self.sidecar, proof)
         return proof
 
     def _difference(self, proof: Proof) -> str | None:

@@ -19,7 +19,7 @@ from PIL import Image
 from portproof.core.errors import InputError
 from portproof.preprocess.cards.resolve import resolve_card
 from portproof.preprocess.cards.timm_cards import recipe_of_config
-from portproof.preprocess.pixels.compiled import vertical_first
+from portproof.preprocess.pixels.pillow_images import vertical_first
 from portproof.preprocess.pixels.transform import Preprocessor
 from portproof.recipe import Recipe, Resize, with_output
 

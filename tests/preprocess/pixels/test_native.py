@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from portproof.preprocess.pixels import compiled, native
 from portproof.preprocess.pixels.pillow_images import open_image
 from portproof.preprocess.pixels.transform import Preprocessor
-from portproof.recipe import find_recipe
+from portproof.recipe import Recipe, Resize, find_recipe
 
 from ..conftest import encoded, picture
 
@@ -115,21 +117,76 @@ def test_it_is_plain_c_without_a_warning(root: Path, tmp_path: Path, standard: s
     assert done.returncode == 0, done.stderr
 
 
+#: Flags of the compiler -> what the processor must know: every way that the core sums weights.
+WAYS = {
+    "plain": ((), ()),
+    "AVX2": (("-mavx2",), ("avx2",)),
+    "AVX-512 VNNI": (
+        ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni"),
+        ("avx512bw", "avx512vl", "avx512_vnni"),
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def one_way(
+    request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> native.Core:
+    """The core compiled for one kind of processor."""
+    flags, features = WAYS[request.param]
+    known = Path("/proc/cpuinfo").read_text().split() if features else []
+    if missing := [name for name in features if name not in known]:
+        pytest.skip(f"this processor has no {missing[0]}")
+    library = tmp_path_factory.mktemp("core") / "core.so"
+    command = ["cc", "-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", *flags]
+    subprocess.run([*command, *sources(root), "-o", str(library), "-lm"], check=True)
+    return native.Core(library)
+
+
 @needs_compiler
-def test_the_plain_loop_gives_the_same_bits(
-    root: Path, tmp_path: Path, kinds: dict[str, bytes]
-) -> None:
-    """What processors without AVX2 run."""
-    library = tmp_path / "plain.so"
-    subprocess.run(
-        ["cc", "-std=c11", "-O2", "-fPIC", "-shared", *sources(root), "-o", str(library), "-lm"],
-        check=True,
-    )
+def test_every_processor_gives_the_same_bits(one_way: native.Core, kinds: dict[str, bytes]) -> None:
     recipe = find_recipe("regnet")
-    plain = compiled.CompiledRecipe(recipe, native.Core(library))
+    way = compiled.CompiledRecipe(recipe, one_way)
     for kind in ("jpeg 4:2:0", "jpeg grey", "png colour", "jpeg wide"):
-        sample: Any = plain(open_image(kinds[kind]), kinds[kind])
+        sample: Any = way(open_image(kinds[kind]), kinds[kind])
         assert np.array_equal(sample, Preprocessor(recipe, use_compiled=False)(kinds[kind])[0])
+
+
+@needs_compiler
+@settings(deadline=None, max_examples=200)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    new=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    filters=st.sampled_from(native.FILTERS),
+    extreme=st.booleans(),
+)
+def test_every_processor_resizes_any_size_as_pillow_does(
+    one_way: native.Core,
+    height: int,
+    width: int,
+    new: tuple[int, int],
+    filters: Any,
+    extreme: bool,
+) -> None:
+    """Noise, of all levels or of black and white only: the sums of those go farthest beyond 8 bits,
+    and the fewer pixels there are, the larger weights are.
+    """
+    levels = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+    image = Image.fromarray(np.where(levels > 127, 255, 0).astype(np.uint8) if extreme else levels)
+    recipe = Recipe(
+        resize=Resize(rule="exact", size=new, interpolation=filters),
+        crop=new,
+        divide=1.0,
+        mean=(0, 0, 0),
+        std=(1, 1, 1),
+        dtype="uint8",
+        layout="NHWC",
+    )
+    sample: Any = compiled.CompiledRecipe(recipe, one_way)(image, b"")
+    if sample is not None:
+        expected = image.resize(new[::-1], Image.Resampling[filters.upper()])
+        assert np.array_equal(sample, np.asarray(expected))
 
 
 #: Damages files at random and compares the two paths; in a process of its own, which a crash would
