@@ -57,7 +57,11 @@ def run(*arguments: object) -> Run:
     """Run a command to its end. UNDECIDED and FAIL are ends too."""
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, *map(str, arguments), "--quiet"], stdout=subprocess.DEVNULL
+        [sys.executable, *map(str, arguments), "--quiet"],
+        stdout=subprocess.DEVNULL,
+        # Modules are compiled once, as in any installation, whatever this shell says.
+        env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        | {"PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir(), "portproof-scale-pycache"))},
     )
     _, status, used = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began

@@ -23,7 +23,10 @@ def parser() -> Parser:
     p.add_argument(
         "result",
         metavar="RESULT_DIR",
-        help="folder of <sample id>_<output>.bin, .txt or .npy files, and nothing else",
+        help=(
+            "folder of <sample id>_<output>.bin, .txt or .npy files and nothing else, or of packed"
+            " results (infer/run.py --format pack)"
+        ),
     )
     p.add_argument(
         "labels",

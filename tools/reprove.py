@@ -12,8 +12,10 @@ the sidecars name (weights, images, labels): these are hashed, and it is said wh
 """
 
 import argparse
+import ast
 import collections
 import csv
+import functools
 import hashlib
 import io
 import itertools
@@ -352,8 +354,10 @@ def outcome(row, label):
     return row.index(best), sum(x >= own for x in row), margin, row.count(own) > 1
 
 
-def score(run, folder, reading, truth):
-    """The outcome of every sample, in the order of the labels, from a folder of .bin results."""
+def result_files(run, folder, reading):
+    """The .bin results of a folder: a reader of each by sample, a letter for their numbers, and
+    None; nothing at all if they are in another form.
+    """
     found = {}
     for name in os.listdir(run.place(folder)):
         match = re.fullmatch(r"([^.]+)_(\d+)\.(bin|txt|npy)", name)
@@ -364,13 +368,49 @@ def score(run, folder, reading, truth):
     (number, form), ids = next((k, v) for k, v in found.items() if wanted in (None, k[0]))
     if form != "bin":
         return run.doubt(folder, f"results in .{form} are not read here")
+    if wanted is None and len(found) > 1:
+        raise Refused("it holds several outputs")
+    letter = {"float32": "f", "float16": "e"}[reading["dtype"]]
+    paths = {i: f"{folder}/{i}_{number}.bin" for i in ids}
+    return {i: functools.partial(run.bytes_of, path) for i, path in paths.items()}, letter, None
+
+
+def packed_rows(run, folder, reading):
+    """The same of packed results, ids.txt and output<k>.npy, with the SHA-256 of the rows' file."""
+    *ids, rest = run.bytes_of(f"{folder}/ids.txt").decode("utf-8-sig").split("\n")
+    count = len(os.listdir(run.place(folder))) - 1
+    number = reading["output"] or 1
+    content = run.bytes_of(f"{folder}/output{number}.npy")
+    start = 10 + int.from_bytes(content[8:10], "little")
+    header = ast.literal_eval(content[10:start].decode("latin-1"))
+    letter = {"<f4": "f", "<f2": "e"}.get(header["descr"])
+    if letter is None:
+        return run.doubt(folder, f"packed results of {header['descr']} are not read here")
+    size = struct.calcsize(f"<{letter}") * math.prod(header["shape"][1:])
+    is_whole = content[:8] == b"\x93NUMPY\x01\0" and len(content) == start + len(ids) * size
+    is_whole = is_whole and header["shape"][0] == len(ids) and not header["fortran_order"]
+    if rest or len(set(ids)) < len(ids) or not is_whole or (count > 1 and not reading["output"]):
+        raise Refused("it holds packed results that are not whole, or several outputs")
+    rows = {i: content[start + at * size : start + at * size + size] for at, i in enumerate(ids)}
+    readers = {i: functools.partial(bytes, row) for i, row in rows.items()}
+    return readers, letter, hashlib.sha256(content).hexdigest()
+
+
+def score(run, folder, reading, truth):
+    """The outcome of every sample, in the order of the labels, from a folder of results."""
+    is_packed = os.path.lexists(run.place(f"{folder}/ids.txt"))
+    held = (packed_rows if is_packed else result_files)(run, folder, reading)
+    if held is None:
+        return None
+    readers, code, whole = held
+    ids = set(readers)
     odd = sorted((ids if reading["allow_missing"] else set(truth) | ids) - (set(truth) & ids))
-    if odd or (wanted is None and len(found) > 1):
-        raise Refused(f"its samples are not those of the labels, or several outputs: {odd[:3]}")
-    code, size = {"float32": ("f", 4), "float16": ("e", 2)}[reading["dtype"]]
+    if odd:
+        raise Refused(f"its samples are not those of the labels: {odd[:3]}")
+    size = struct.calcsize(f"<{code}")
     classes, digest, rows, ties = reading["classes"], hashlib.sha256(), {}, 0
     for sample in (i for i in truth if i in ids):
-        content = run.bytes_of(f"{folder}/{sample}_{number}.bin")
+        content = readers[sample]()
         digest.update(content)
         classes = classes or len(content) // size
         if len(content) != classes * size or classes < 2:
@@ -379,7 +419,7 @@ def score(run, folder, reading, truth):
         *judged, tied = outcome(struct.unpack(f"<{classes}{code}", content), label)
         rows[sample], ties = (label, *judged), ties + tied
     missing = [i for i in truth if i not in ids]
-    return rows, classes, ties, missing, digest.hexdigest()
+    return rows, classes, ties, missing, whole or digest.hexdigest()
 
 
 def prove_topn(run, artefact, proof):

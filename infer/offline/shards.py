@@ -92,9 +92,11 @@ def run_sharded(
         },
         parameters={"devices": list(devices), "options": list(options)},
     )
-    if work.is_done():
-        return read_proof(work.sidecar)
     folder = target.absolute().with_name(f".{target.name}.shards")
+    if work.is_done():
+        if folder.is_dir():  # a kill right after the sidecar
+            shutil.rmtree(folder)
+        return read_proof(work.sidecar)
     shards = [Shard(folder / f"npu{device}", device) for device in devices]
     with Journal(work) as journal:
         work.begin()

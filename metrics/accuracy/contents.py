@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
 from portproof.metrics.accuracy.text_floats import parse_texts
+from portproof.proof.freshness import identity
 
 _READ_SIZE = 1 << 16
 #: A named pipe must not make us wait.
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 Logits = NDArray[np.floating[Any]]
+#: The memory of a file, and a spare byte behind it.
+Place = list[memoryview | bytearray]
 
 
 def content_of(path: str) -> bytes:
@@ -36,6 +40,33 @@ def content_of(path: str) -> bytes:
         raise
     finally:
         os.close(handle)
+
+
+def fill(
+    folder: Path, names: Sequence[str], places: Sequence[Place], size: int, seen: bytearray | None
+) -> bool:
+    """Read each file of a folder into its place; whether all have ``size`` bytes. ``seen`` gets
+    their identities (:func:`portproof.proof.freshness.identity`).
+    """
+    is_whole, name = True, ""
+    # Names are looked up in the open folder: a path is a look-up for each of its parts.
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        for name, place in zip(names, places, strict=False):
+            handle = os.open(name, READ_FLAGS, dir_fd=opened)
+            try:
+                if os.readv(handle, place) != size:
+                    is_whole = False
+                if seen is not None:
+                    seen += identity(os.fstat(handle))
+            finally:
+                os.close(handle)
+    except OSError as error:
+        error.filename = f"{folder}{os.sep}{name}"
+        raise
+    finally:
+        os.close(opened)
+    return is_whole
 
 
 def numbers_in(contents: Sequence[bytes], names: Sequence[str], form: str) -> list[Logits]:

@@ -8,11 +8,12 @@ A folder holds such files and nothing else.
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from portproof.core.errors import InputError
 from portproof.core.files import read_file
 from portproof.core.text import listed
 from portproof.metrics.accuracy.contents import (
-    READ_FLAGS,
     Logits,
+    Place,
     array_in,
     content_of,
+    fill,
     numbers_in,
 )
 from portproof.metrics.accuracy.one_output import (
@@ -56,6 +58,8 @@ class ResultFiles(Results):
     output: int
     ids: SampleIds
     format: str
+    #: The identities of all files, as they were when they were read and hashed.
+    seen: bytearray = field(default_factory=bytearray, compare=False, repr=False)
 
     @classmethod
     def choose(cls, path: Path, output: int | None) -> ResultFiles:
@@ -76,8 +80,8 @@ class ResultFiles(Results):
         return f"{self.folder}{os.sep}{self.name(sample)}"
 
     def listing_digest(self) -> str:
-        """Over the files of this output."""
-        return listing_digest(self.folder, self.ids, self.name(""))
+        """Over the files of this output, as they were hashed if they were."""
+        return listing_digest(self.folder, self.ids, self.name(""), bytes(self.seen) or None)
 
     def class_count(self, dtype: str = "float32", classes: int | None = None) -> int:
         """``dtype`` says how long a number is in ``bin``."""
@@ -133,10 +137,7 @@ class ResultFiles(Results):
 
 def groups_in(path: Path) -> dict[tuple[int, str], list[str]]:
     """(output number, format) -> sample ids; :class:`InputError` for any other file."""
-    by_ending: dict[str, list[str]] = {}
-    for name in os.listdir(path):
-        head, _, ending = name.rpartition("_")
-        by_ending.setdefault(ending, []).append(head)
+    by_ending = _by_ending(os.listdir(path))
     groups: dict[tuple[int, str], list[str]] = {}
     strays: list[str] = []
     for ending, heads in by_ending.items():
@@ -160,6 +161,20 @@ def groups_in(path: Path) -> dict[tuple[int, str], list[str]]:
             " the inference write there?"
         )
     return groups
+
+
+def _by_ending(names: list[str]) -> dict[str, list[str]]:
+    """What follows the last underscore of each name -> what is before it."""
+    ending = names[0].rpartition("_")[2] if names else ""
+    cut = -len(ending) - 1
+    # A folder of one output's files is the usual case, and may hold very many.
+    if ending and all(map(operator.methodcaller("endswith", f"_{ending}"), names)):
+        return {ending: [name[:cut] for name in names]}
+    found: dict[str, list[str]] = {}
+    for name in names:
+        head, _, ending = name.rpartition("_")
+        found.setdefault(ending, []).append(head)
+    return found
 
 
 def _only_form(path: Path, chosen: dict[str, list[str]]) -> tuple[str, list[str]]:
@@ -188,24 +203,15 @@ def _read_bin(
     rows = np.frombuffer(content, dtype=dtype).reshape(chunk, classes)
     # One spare byte after each row: a file that fills it is too long, and no further call is needed
     # to know.
-    places: list[list[memoryview | bytearray]] = [
+    places: list[Place] = [
         [memoryview(content)[i * size : (i + 1) * size], bytearray(1)] for i in range(chunk)
     ]
-    prefix, ending = f"{files.folder}{os.sep}", files.name("")
+    files.seen.clear()
+    ending = files.name("")
+    seen = files.seen if digest is not None and SampleIds.of(ids) == files.ids else None
     for first in range(0, len(ids), chunk):
-        part = ids[first : first + chunk]
-        wrong = False
-        for sample, place in zip(part, places, strict=False):
-            path = f"{prefix}{sample}{ending}"
-            handle = os.open(path, READ_FLAGS)
-            try:
-                wrong |= os.readv(handle, place) != size
-            except OSError as error:
-                error.filename = path
-                raise
-            finally:
-                os.close(handle)
-        if wrong:
+        part = [f"{sample}{ending}" for sample in ids[first : first + chunk]]
+        if not fill(files.folder, part, places, size, seen):
             sizes = {sample: os.stat(files.path(sample)).st_size for sample in ids}
             odd = {sample: count for sample, count in sizes.items() if count != size}
             raise _wrong_counts(
@@ -213,10 +219,8 @@ def _read_bin(
             )
         if digest is not None:
             digest.update(memoryview(content)[: len(part) * size])
-        yield (
-            slice(first, first + len(part)),
-            rows[: len(part)].astype(np.float32, copy=dtype.itemsize < 4),
-        )
+        logits = rows[: len(part)].astype(np.float32, copy=dtype.itemsize < 4)
+        yield slice(first, first + len(part)), logits
 
 
 def _wrong_counts(

@@ -49,18 +49,18 @@ class Reading:
                 f"the dtype of results is '{self.dtype}', float32 or float16 was expected"
             )
 
-    def inputs(self, role: str, results: Results) -> tuple[dict[str, list[Path]], dict[str, Any]]:
+    def inputs(
+        self, role: str, results: Results, is_listed: bool = True
+    ) -> tuple[dict[str, list[Path]], dict[str, Any]]:
         """What a sidecar says of results that were read so: files to hash, and parameters.
 
         The folder's own sidecar vouches for each of its files; vendor tools leave none, hence the
-        digest of the listing.
+        digest of the listing, under ``<role> files``. ``is_listed=False`` leaves it to the caller.
         """
         sidecar = sidecar_of(results.folder)
         files = {role: [sidecar]} if sidecar.is_file() else {}
-        return files, {
-            f"{role} files": results.listing_digest(),
-            f"{role} reading": asdict(self),
-        }
+        listing = {f"{role} files": results.listing_digest()} if is_listed else {}
+        return files, {**listing, f"{role} reading": asdict(self)}
 
 
 def is_simulated(source: Path) -> bool:
@@ -77,7 +77,7 @@ class Scored:
 
     ``ties``: samples in which another class has exactly the label's logit. ``missing``: ids that
     have a label and no result. ``sha256``: over the bytes of all results in the order of the
-    outcomes; None when it was not asked for.
+    outcomes, or of the file of packed results; None when it was not asked for.
     """
 
     outcomes: Outcomes

@@ -101,10 +101,14 @@ def topn(
             )
     results = list_results(result, reading.output)
     work = _work(results, Path(labels), reading, targets=targets, n=n, simulated=simulated)
+    if work.sidecar.is_file():
+        work.parameters["result files"] = results.listing_digest()
     if work.is_done():
         return TopN(**read_proof(work.sidecar).facts["figures"])
     work.begin()
     scored = score(results, labels, reading, digest=True)
+    # The files as they were when they were hashed.
+    work.parameters["result files"] = results.listing_digest()
     figures = _figures(scored, n, simulated)
     if out is not None:
         write_text(out, figures.to_json())
@@ -130,7 +134,7 @@ def _work(
     n: int,
     simulated: bool,
 ) -> Work:
-    files, parameters = reading.inputs("result", results)
+    files, parameters = reading.inputs("result", results, is_listed=False)
     work = Work(
         "topn",
         targets[0],

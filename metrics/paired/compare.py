@@ -271,7 +271,8 @@ def _count(mask: NDArray[np.bool_]) -> int:
 def _worst_flips(one: Outcomes, other: Outcomes) -> list[Flip]:
     """Right to wrong, those first in which the margin fell most."""
     flips = np.flatnonzero(one.right & ~other.right)
-    fall = (one.margin - other.margin)[flips]
+    with np.errstate(invalid="ignore"):  # infinite on both sides: these are listed last
+        fall = (one.margin - other.margin)[flips]
     worst: Sequence[int] = flips[np.argsort(-fall, kind="stable")][:_FLIPS_SHOWN].tolist()
     return [
         Flip(

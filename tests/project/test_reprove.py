@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from portproof.metrics.accuracy.score import Reading, judge
+from portproof.metrics.accuracy.score import Reading, judge, score
 from portproof.metrics.accuracy.topn import topn
 from portproof.metrics.paired.bounds import mcnemar_p, score_bound, wilson_lower
 from portproof.metrics.paired.compare import compare
@@ -43,6 +43,43 @@ def load() -> Any:
 
 
 reprove = load()
+
+
+READING = {"dtype": "float32", "classes": None, "output": None, "allow_missing": False}
+PACK_DAMAGE: dict[str, Callable[[Path], object]] = {
+    "an id twice": lambda f: (f / "ids.txt").write_text("b\nb\n"),
+    "few ids": lambda f: (f / "ids.txt").write_text("b\n"),
+    "a cut id": lambda f: (f / "ids.txt").write_text("b\na"),
+    "cut": lambda f: os.truncate(f / "output1.npy", 140),
+    "several": lambda f: shutil.copy(f / "output1.npy", f / "output2.npy"),
+    "other samples": lambda f: (f / "ids.txt").write_text("b\nc\n"),
+}
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f2"])
+def test_packed_results_are_scored_by_the_bytes_of_the_format(tmp_path: Path, dtype: str) -> None:
+    rows = np.array([[0, 2, 1], [3, 1, 1]], dtype)
+    (tmp_path / "r").mkdir()
+    np.save(tmp_path / "r/output1.npy", rows)
+    (tmp_path / "r/ids.txt").write_text("b\na\n")
+    (tmp_path / "labels.txt").write_text("a.png 1\nb.png 1\n")
+    scored = score(tmp_path / "r", tmp_path / "labels.txt", digest=True)
+    found = reprove.score(reprove.Run(str(tmp_path)), "r", READING, {"a": 1, "b": 1})
+    table = scored.outcomes
+    columns = (table.label, table.predicted, table.rank, table.margin)
+    assert [*found[0]] == [*table.ids]
+    assert [*found[0].values()] == [*zip(*(c.tolist() for c in columns), strict=True)]
+    assert found[1:] == (scored.classes, scored.ties, [], scored.sha256)
+
+
+@pytest.mark.parametrize("damage", PACK_DAMAGE)
+def test_packed_results_that_are_not_whole_are_refused(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "r").mkdir()
+    np.save(tmp_path / "r/output1.npy", np.zeros((2, 3), np.float32))
+    (tmp_path / "r/ids.txt").write_text("b\na\n")
+    PACK_DAMAGE[damage](tmp_path / "r")
+    with pytest.raises(reprove.Refused):
+        reprove.score(reprove.Run(str(tmp_path)), "r", READING, {"a": 1, "b": 1})
 
 
 def run_script(*arguments: object) -> subprocess.CompletedProcess[str]:

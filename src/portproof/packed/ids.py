@@ -196,8 +196,12 @@ class IdBuilder:
 
     def add_bytes(self, texts: Sequence[bytes]) -> None:
         """Append ids that are UTF-8 already."""
-        self._content += b"".join(texts)
-        self._lengths.append(np.fromiter(map(len, texts), np.uint32, len(texts)))
+        self.add_content(b"".join(texts), np.fromiter(map(len, texts), np.int64, len(texts)))
+
+    def add_content(self, content: bytes, lengths: NDArray[np.int64]) -> None:
+        """Append ids that stand one after the other in UTF-8 ``content``."""
+        self._content += content
+        self._lengths.append(lengths.astype(np.uint32))
 
     def ids(self) -> SampleIds:
         """What was added; nothing can be added after it."""

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from portproof.core.errors import InputError
 from portproof.core.files import existing_folder, open_regular
 from portproof.core.text import listed
@@ -102,37 +104,38 @@ def read_ids(path: str | os.PathLike[str], what: str, again: str) -> SampleIds:
     :class:`InputError` when it is not UTF-8, when its last line does not end, or when a line is no
     sample id. ``again``: what to do then, in a few words.
     """
-    builder = IdBuilder()
-    line = 1
-    for texts in _lines(path, what, again):
-        if b"" in texts or _NOT_IN_IDS.search(b"\n".join(texts)):
+    builder, line = IdBuilder(), 1
+    for lines in _whole_lines(path, what, again):
+        ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n"))
+        lengths = np.diff(ends, prepend=-1) - 1
+        if (lengths == 0).any() or _NOT_IN_IDS.search(lines):
+            texts = lines.split(b"\n")
             at, odd = next((i, t) for i, t in enumerate(texts) if not t or _NOT_IN_IDS.search(t))
             raise InputError(
                 f"{what} '{path}', line {line + at}: a sample id was expected, without a dot, a"
                 f" slash or a carriage return, got {odd[:80].decode('utf-8', 'replace')!r};"
                 f" {again}"
             )
-        line += len(texts)
-        builder.add_bytes(texts)
+        builder.add_content(lines.replace(b"\n", b""), lengths)
+        line += len(lengths)
     return builder.ids()
 
 
-def _lines(path: str | os.PathLike[str], what: str, again: str) -> Iterator[list[bytes]]:
-    """Whole lines without their ends, many at a time; a BOM is dropped."""
+def _whole_lines(path: str | os.PathLike[str], what: str, again: str) -> Iterator[bytes]:
+    """Many lines at a time, each with its end; a BOM is dropped."""
     with open_regular(path, what) as file:
-        chunk = file.read(_CHUNK)
-        rest = chunk.removeprefix(b"\xef\xbb\xbf")
+        chunk = file.read(_CHUNK).removeprefix(b"\xef\xbb\xbf")
         while chunk:
-            *lines, rest = rest.split(b"\n")
+            chunk += file.readline()
             try:
-                b"\n".join(lines).decode()
+                chunk.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise InputError(f"{what} '{path}' is not UTF-8 text; {again}") from error
-            yield lines
+            if not chunk.endswith(b"\n"):
+                last = chunk[chunk.rfind(b"\n") + 1 :][:80].decode("utf-8", "replace")
+                raise InputError(
+                    f"{what} '{path}' ends in the middle of a line, without a line end ({last!r}),"
+                    f" so it was cut off; {again}"
+                )
+            yield chunk
             chunk = file.read(_CHUNK)
-            rest += chunk
-    if rest:
-        raise InputError(
-            f"{what} '{path}' ends in the middle of a line, without a line end"
-            f" ({rest[:80].decode('utf-8', 'replace')!r}), so it was cut off; {again}"
-        )

@@ -111,16 +111,24 @@ def _hashes_in(folder: Path) -> dict[str, str]:
     return {Path(record.path).name: record.sha256 for record in proof.outputs} if proof else {}
 
 
-def listing_digest(folder: Path, heads: Iterable[str], ending: str) -> str:
+def listing_digest(
+    folder: Path, heads: Iterable[str], ending: str, seen: bytes | None = None
+) -> str:
     """SHA-256 over name, size, time and inode of the files ``<head><ending>`` of a folder: it
-    changes if a file is replaced, added or removed.
+    changes if a file is replaced, added or removed. ``seen``: :func:`identity` of each, in the
+    order of their names, where that is known.
     """
     names = sorted(heads)
     digest = hashlib.sha256("\n".join([ending, *names, ""]).encode("utf-8", "surrogateescape"))
-    for name in names:
-        status = os.stat(f"{folder}{os.sep}{name}{ending}")
-        digest.update(struct.pack("<3q", status.st_size, status.st_mtime_ns, status.st_ino))
+    if seen is None:
+        seen = b"".join(identity(os.stat(f"{folder}{os.sep}{name}{ending}")) for name in names)
+    digest.update(seen)
     return digest.hexdigest()
+
+
+def identity(status: os.stat_result) -> bytes:
+    """Size, time and inode of a file."""
+    return struct.pack("<3q", status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _records(proof: Proof) -> Iterator[tuple[str, FileRecord]]:

@@ -69,6 +69,9 @@ def test_four_devices_give_the_bytes_of_one(run: Command, tmp_path: Path, runner
     facts = json.loads((tmp_path / "four.proof.json").read_text())["facts"]
     assert [d["device"] for d in facts["devices"]] == ["npu:0", "npu:1", "npu:2", "npu:3"]
     assert sum(d["samples"] for d in facts["devices"]) == COUNT
+    # as a kill between the sidecar and the end leaves them
+    (tmp_path / ".four.shards").mkdir()
+    (tmp_path / ".four.journal").touch()
     assert "four is up to date" in run(*common, "--out", "four", "--devices", 0, 1, 2, 3).stderr
     assert not list(tmp_path.glob(".four*"))
 

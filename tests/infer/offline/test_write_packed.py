@@ -102,7 +102,7 @@ def test_rows_behind_the_last_note_are_cut_off_and_the_rest_continues(
 ) -> None:
     interrupt(monkeypatch, lambda: run("model.onnx", "prep.info", "result", batch=2, form="pack"))
     with open("result/.output1.npy.partial", "ab") as file:
-        file.write(b"half a row")
+        file.write(b"more than all rows that follow" * 99)
     proof = run("model.onnx", "prep.info", "result", batch=2, form="pack")
     run("model.onnx", "prep.info", "fresh", batch=2, form="pack")
     assert proof.facts["continued_from"] == 4

@@ -47,7 +47,7 @@ def test_rows_are_those_that_numpy_wrote(tmp_path: Path, dtype: str) -> None:
 def test_ids_are_read_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, mark: bytes, ids: list[str]
 ) -> None:
-    monkeypatch.setattr(results, "_CHUNK", max(chunk, len(mark)))
+    monkeypatch.setattr(results, "_CHUNK", chunk + len(mark))
     (tmp_path / "ids.txt").write_bytes(mark + "".join(f"{i}\n" for i in ids).encode())
     assert results.read_ids(tmp_path / "ids.txt", "ids", "again") == tuple(ids)
 

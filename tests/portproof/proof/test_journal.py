@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from portproof.proof import journal as journal_module
 from portproof.proof.journal import Journal, write_pending
 from portproof.proof.work import Work
 
@@ -42,6 +43,18 @@ def test_a_file_that_was_touched_since_is_made_again(tmp_path: Path, how: str) -
         os.utime(touched, ns=(before + 10**9, before + 10**9))
     assert list(Journal(work_on(folder)).finished) == ["b.bin"]
     assert not touched.exists()
+
+
+def test_a_kill_while_the_journal_is_written_again_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "result"
+    killed_after_two(folder)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(journal_module, "_lines", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        Journal(work_on(folder)).__enter__()
+    assert sorted(Journal(work_on(folder)).finished) == ["a.bin", "b.bin"]
+    assert sorted(os.listdir(tmp_path)) == [".result.journal", "result"]
 
 
 def test_a_file_is_noted_before_it_has_its_name(
