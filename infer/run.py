@@ -1,4 +1,4 @@
-"""Run a model over samples and write one result file a sample and output."""
+"""Run a model over samples and write its results: one file a sample and output, or packed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def parser() -> Parser:
     """The command line."""
     p = Parser(
         "Run a model over samples and write RESULT_DIR/<id>_<k>.bin, one file a sample and output,"
-        " k from 1. The rate it prints is end to end (file to result) and never comparable with a"
-        " bench.",
+        " k from 1; with --format pack, one file an output. The rate it prints is end to end (file"
+        " to result) and never comparable with a bench.",
         example=(
             "python infer/run.py model.onnx --info prep.info --out result --backend ort --batch 16"
         ),
@@ -37,12 +37,7 @@ def parser() -> Parser:
         "model_file", metavar="MODEL_FILE", help=".onnx, .om, .plan, or .pth (then with --model)"
     )
     _add_samples(p)
-    p.add_argument(
-        "--out",
-        required=True,
-        metavar="RESULT_DIR",
-        help="result folder: sample files only, of one model only",
-    )
+    _add_results(p)
     p.add_argument(
         "--backend",
         metavar="NAME",
@@ -53,21 +48,10 @@ def parser() -> Parser:
     )
     p.add_card_option()
     p.add_argument(
-        "--format",
-        choices=("bin", "txt", "npy"),
-        default="bin",
-        help="raw little-endian (default), text, or NumPy",
-    )
-    p.add_argument(
         "--workers",
         type=positive,
         metavar="N",
         help="threads that preprocess --images (default: one a processor)",
-    )
-    p.add_argument(
-        "--perf-file",
-        metavar="FILE",
-        help="write the end-to-end rate there too, in the benchmark tool's form",
     )
     p.add_argument(
         "--loop",
@@ -97,6 +81,28 @@ def _add_samples(p: Parser) -> None:
         "--images",
         metavar="DIR",
         help="images, preprocessed on the way by the card's recipe; no sample file is written",
+    )
+
+
+def _add_results(p: Parser) -> None:
+    """Add where results go, and in which form."""
+    p.add_argument(
+        "--out",
+        required=True,
+        metavar="RESULT_DIR",
+        help="result folder: of one model only, without other files",
+    )
+    p.add_argument(
+        "--format",
+        choices=("bin", "txt", "npy", "pack"),
+        default="bin",
+        help="raw little-endian (default), text, or NumPy; or pack: output<k>.npy of all samples,"
+        " and ids.txt",
+    )
+    p.add_argument(
+        "--perf-file",
+        metavar="FILE",
+        help="write the end-to-end rate there too, in the benchmark tool's form",
     )
 
 

@@ -221,6 +221,40 @@ def port_command() -> Command:
     return run_cpu
 
 
+@pytest.fixture(scope="session")
+def packed() -> Callable[..., Path]:
+    """Pack a folder of result files into another one, ``-packed``, in another order, with what its
+    sidecar says: ``packed(folder, dtype of .bin files)``.
+    """
+    import numpy as np
+
+    from portproof.proof.sidecar import read_proof, record_of, root_of, sidecar_of
+
+    def pack(folder: Path, dtype: str = "float32") -> Path:
+        names = sorted(path.name for path in folder.iterdir())
+        ids = sorted({name.rpartition("_")[0] for name in names}, key=lambda name: name[::-1])
+        out = folder.with_name(f"{folder.name}-packed")
+        out.mkdir()
+        (out / "ids.txt").write_text("".join(f"{i}\n" for i in ids), encoding="utf-8")
+        for ending in sorted({name.rpartition("_")[2] for name in names}):
+            number, form = ending.split(".")
+            paths = [folder / f"{i}_{ending}" for i in ids]
+            rows = [np.load(p) if form == "npy" else np.fromfile(p, dtype) for p in paths]
+            np.save(out / f"output{number}.npy", np.stack(rows))
+        if sidecar_of(folder).is_file():
+            said = json.loads(sidecar_of(folder).read_text())
+            records = [record_of(path, root_of(out)) for path in sorted(out.iterdir())]
+            said["outputs"] = [
+                {name: getattr(record, name) for name in record.__struct_fields__}
+                for record in records
+            ]
+            sidecar_of(out).write_text(json.dumps(said))
+            read_proof(sidecar_of(out))
+        return out
+
+    return pack
+
+
 _SHAPE = (3, 4, 4)
 _CLASSES = 10
 

@@ -1,1 +1,1 @@
-"""Offline inference: samples in, one result file a sample and output."""
+"""Offline inference: samples in, one result file a sample and output, or packed results."""

@@ -1,4 +1,4 @@
-"""Offline inference: every sample of a set through a model, one result file a sample and output.
+"""Offline inference: every sample of a set through a model, to single files or packed results.
 
 Reading, inference and writing overlap: threads read ahead, one writes behind, and the session stays
 in the thread that loaded it. Batches are always cut at the same places, so that an interrupted run
@@ -34,15 +34,16 @@ from portproof.infer.offline.looped import Loop, in_loop, loop_facts, loop_files
 from portproof.infer.offline.read import Batch, padded
 from portproof.infer.offline.sources import Source, open_source
 from portproof.infer.offline.write import (
-    FORMATS,
+    FILES,
+    ResultFiles,
+    Results,
     ResultWriter,
     check_batch_first,
     check_sizes,
-    result_name,
 )
+from portproof.infer.offline.write_packed import FORMAT, PackedResults
 from portproof.infer.runtimes.model_files import card_files, model_files, packages
 from portproof.preprocess.pixels import normalisation
-from portproof.proof.journal import Journal
 from portproof.proof.sidecar import FileRecord, Proof, proof_of, read_proof, record_of
 from portproof.proof.work import Work
 
@@ -68,8 +69,8 @@ def run(
     perf_file: str | Path | None = None,
     loop: Loop | None = None,
 ) -> Proof:
-    """Run a model over samples and write ``out/<id>_<k>.<form>``; returns the sidecar of ``out``,
-    which is up to date if nothing changed.
+    """Run a model over samples and write ``out/<id>_<k>.<form>``, or packed results for the form
+    ``pack``; returns the sidecar of ``out``, which is up to date if nothing changed.
 
     ``info``: an info list, or a packed folder; or None, and ``images`` is a folder of images that
     ``workers`` threads preprocess by the card's recipe. ``card``: name or path of the
@@ -81,8 +82,10 @@ def run(
     path = Path(model)
     name = backend or backends.default_for(path)
     backends.check_suffix(name, path)
-    if form not in FORMATS:
-        raise InputError(f"the result format is '{form}', one of {', '.join(FORMATS)} was expected")
+    if form not in (*FILES, FORMAT):
+        raise InputError(
+            f"the result format is '{form}', one of {', '.join((*FILES, FORMAT))} was expected"
+        )
     request = LoadRequest(
         batch, device, precision, threads, card, spinning=False, options=dict(options or {})
     )
@@ -166,37 +169,37 @@ class _Run:
             for role, paths in self.work.inputs.items()
             if role != hashed
         }
-        with Journal(
-            self.work, {"samples": self.source.check(self.inputs), "files": files}
-        ) as journal:
+        identity = {"samples": self.source.check(self.inputs), "files": files}
+        with self._results(identity) as results:
             self.work.begin(hashed_later=(hashed,))
-            self._note_finished(journal)
-            self._infer(journal)
+            self._note_finished(results)
+            self._infer(results)
+            records = results.end()
             flush_to_disk()
-            records = list(journal.finished.values())
             if perf_file:
                 self._write_perf_file(perf_file)
                 records.append(record_of(perf_file, self.work.root))
             fed = self.source.records(self.records, self.work.root)
             proof = self.work.finish(records, self._facts(), extra_inputs={hashed: fed})
-        journal.remove()
+        results.remove()
         self._say()
         return proof
 
-    def _note_finished(self, journal: Journal) -> None:
-        numbers = range(1, len(self.session.outputs) + 1)
-        self.finished = {
-            i
-            for i in self.source.ids
-            if all(result_name(i, k, self.form) in journal.finished for k in numbers)
-        }
+    def _results(self, identity: Mapping[str, Any]) -> Results:
+        outputs = [s.name for s in self.session.outputs]
+        if self.form == FORMAT:
+            return PackedResults(self.work, identity, outputs, self.source.ids)
+        return ResultFiles(self.work, identity, outputs, self.form)
+
+    def _note_finished(self, results: Results) -> None:
+        self.finished, self.outputs = results.finished(self.source.ids), results.outputs
         if self.finished:
             progress.say(
                 f"infer: continuing, {len(self.finished)} of {len(self.source.ids)} samples are"
                 " finished"
             )
 
-    def _infer(self, journal: Journal) -> None:
+    def _infer(self, results: Results) -> None:
         """Run every batch that holds an unfinished sample."""
         ids = self.source.ids
         spans = [
@@ -204,19 +207,17 @@ class _Run:
             for start in range(0, len(ids), self.batch)
         ]
         pending = [span for span in spans if any(ids[i] not in self.finished for i in span)]
-        writer = ResultWriter(
-            journal, [s.name for s in self.session.outputs], self.form, self.work.root
-        )
+        writer = ResultWriter(results, [s.name for s in self.session.outputs])
         self.with_nan = writer.with_nan
         began = time.perf_counter()
         with progress.meter("infer", len(ids), "samples", done=len(self.finished)) as meter, writer:
             for batch in self.source.batches(pending, self.inputs, self.work.root):
-                results = self._run_one(batch)
+                arrays = self._run_one(batch)
                 self.outputs = self.outputs or [
                     {"name": n, "dtype": a.dtype.name, "shape": list(a.shape[1:])}
-                    for n, a in results.items()
+                    for n, a in arrays.items()
                 ]
-                writer.put(batch.ids, results)
+                writer.put(batch.ids, arrays)
                 self.records += batch.records
                 new = sum(i not in self.finished for i in batch.ids)
                 self.new += new

@@ -6,20 +6,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from portproof.backend import Array, TensorSpec
 from portproof.core.errors import InputError
 from portproof.manifest import Sample
-from portproof.proof.sidecar import FileRecord, stored_path
-
-T = TypeVar("T")
-R = TypeVar("R")
+from portproof.proof.sidecar import FileRecord, stored_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +45,11 @@ def check_files(samples: Sequence[Sample], inputs: Sequence[TensorSpec]) -> str:
     wanted = [spec.nbytes(1) or 0 for spec in inputs]
     for sample in samples:
         for path, size, spec in zip(sample.files, wanted, inputs, strict=True):
-            stat = _stat(path)
-            if stat.st_size != size:
-                raise InputError(_wrong_size(path, stat.st_size, spec, size))
+            found = _stat(path)
+            if found.st_size != size:
+                raise InputError(_wrong_size(path, found.st_size, spec, size))
             digest.update(
-                f"{path}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}\n".encode(
+                f"{path}\0{found.st_size} {found.st_mtime_ns} {found.st_ino}\n".encode(
                     "utf-8", "surrogateescape"
                 )
             )
@@ -61,7 +58,7 @@ def check_files(samples: Sequence[Sample], inputs: Sequence[TensorSpec]) -> str:
 
 def _stat(path: str) -> os.stat_result:
     try:
-        stat = os.stat(path)
+        found = os.stat(path)
     except FileNotFoundError:
         hint = (
             ""
@@ -72,9 +69,9 @@ def _stat(path: str) -> os.stat_result:
             )
         )
         raise InputError(f"the sample file '{path}' is missing{hint}") from None
-    if os.path.isdir(path):
+    if stat.S_ISDIR(found.st_mode):
         raise InputError(f"the sample '{path}' is a folder, a file was expected")
-    return stat
+    return found
 
 
 def _wrong_size(path: str, size: int, spec: TensorSpec, wanted: int) -> str:
@@ -99,30 +96,47 @@ def _wrong_size(path: str, size: int, spec: TensorSpec, wanted: int) -> str:
 def read_batch(samples: Sequence[Sample], inputs: Sequence[TensorSpec], root: Path) -> Batch:
     """Read some samples into one array an input, and hash each file's bytes as they are read."""
     feeds = {s.name: np.empty((len(samples), *s.sample_shape), s.dtype) for s in inputs}
+    rows = [rows_of(feeds[spec.name]) for spec in inputs]
+    stored = {
+        f: stored_folder(f, root) for f in {os.path.dirname(p) for s in samples for p in s.files}
+    }
     records = [
-        _read_into(feeds[spec.name][row : row + 1], path, spec, root)
+        _read_into(rows[number][row], path, spec, stored)
         for row, sample in enumerate(samples)
-        for path, spec in zip(sample.files, inputs, strict=True)
+        for number, (path, spec) in enumerate(zip(sample.files, inputs, strict=True))
     ]
     return Batch([s.id for s in samples], feeds, records)
 
 
-def _read_into(array: Array, path: str, spec: TensorSpec, root: Path) -> FileRecord:
-    """One file into one sample's row; its record."""
+def rows_of(array: Array) -> list[memoryview[int]]:
+    """The bytes of each sample of a batch (C order), in place."""
     view = array.reshape(-1).view(np.uint8).data
-    with open(path, "rb", buffering=0) as file:
-        stat = os.fstat(file.fileno())
-        got = 0
-        while got < len(view) and (count := file.readinto(view[got:])):
+    size = len(view) // len(array)
+    return [view[row * size : (row + 1) * size] for row in range(len(array))]
+
+
+def _read_into(
+    row: memoryview[int], path: str, spec: TensorSpec, stored: Mapping[str, str]
+) -> FileRecord:
+    """One file into one sample's row; its record. ``stored``: of each folder, as it is stored."""
+    beyond = bytearray(1)  # what is read into it shows a file that is too long
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        found = os.fstat(descriptor)
+        got = os.readv(descriptor, [row, beyond])
+        while got < len(row) and (count := os.readv(descriptor, [row[got:], beyond])):
             got += count
-        if got != len(view) or file.read(1):
-            raise InputError(_wrong_size(path, stat.st_size, spec, len(view)))
+    finally:
+        os.close(descriptor)
+    if got != len(row):
+        raise InputError(_wrong_size(path, found.st_size, spec, len(row)))
+    folder, name = os.path.split(path)
     return FileRecord(
-        stored_path(Path(path), root),
-        stat.st_size,
-        stat.st_mtime_ns,
-        stat.st_ino,
-        hashlib.sha256(view).hexdigest(),
+        stored[folder] + name,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ino,
+        hashlib.sha256(row).hexdigest(),
     )
 
 

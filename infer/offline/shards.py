@@ -27,6 +27,7 @@ from portproof.core.shell import (
     start_program,
     stop_like_ctrl_c,
 )
+from portproof.infer.offline.write_packed import FORMAT
 from portproof.manifest import Sample, read_info, write_info
 from portproof.proof.journal import Journal, pending
 from portproof.proof.sidecar import (
@@ -49,6 +50,11 @@ def run_on_devices(options: argparse.Namespace) -> None:
         raise InputError(
             "--devices needs an info list (--info), and neither --device nor --perf-file; each"
             " device's rate is in the sidecar"
+        )
+    if options.format == FORMAT:
+        raise InputError(
+            f"--format {FORMAT} writes the rows of one run in the order of its list, and --devices"
+            " deals them out: leave one of the two out"
         )
     same = {
         "--runner": options.runner,

@@ -84,11 +84,11 @@ class _Files:
         now: the journal vouches that their size, time and inode are what they were when that
         process read them.
         """
+        files = self.files[self.hashed]
+        if len(read) == len(files):
+            return list(read)
         known = {r.path: r for r in read}
-        return [
-            known.get(stored_path(path, root)) or record_of(path, root)
-            for path in self.files[self.hashed]
-        ]
+        return [known.get(stored_path(path, root)) or record_of(path, root) for path in files]
 
 
 class ListedFiles(_Files):

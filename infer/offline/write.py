@@ -1,47 +1,71 @@
-"""Outputs of a batch to one file a sample and output, written behind the inference by one thread.
+"""Outputs of a batch, written behind the inference by one thread; and one file a sample and output.
 
-Formats: ``bin``, raw little-endian in the output's own dtype, as the benchmark tool writes;
-``txt``, its text form: the values on one line, separated by single spaces, with as many digits as
-the dtype needs to come back unchanged; ``npy``, with the shape of one sample.
+Formats of such files: ``bin``, raw little-endian in the output's own dtype, as the benchmark tool
+writes; ``txt``, its text form: the values on one line, separated by single spaces, with as many
+digits as the dtype needs to come back unchanged; ``npy``, with the shape of one sample.
 """
 
 from __future__ import annotations
 
 import io
+import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from portproof.backend import Array
 from portproof.core.errors import InputError
-from portproof.proof.journal import Journal, write_pending
+from portproof.infer.offline.read import rows_of
+from portproof.proof.journal import Journal, PendingFiles
+from portproof.proof.sidecar import FileRecord
+from portproof.proof.work import Work
 
-FORMATS = ("bin", "txt", "npy")
+#: Formats of one file a sample and output.
+FILES = ("bin", "txt", "npy")
 _DIGITS = {"float16": "%.5g", "float32": "%.9g", "float64": "%.17g"}
 
 
-class ResultWriter:
-    """Writes results into the folder of a journal, at most ``depth`` batches behind; results that
-    the journal already has are left alone.
+class Results(Protocol):
+    """Where results go: a folder in the making, which an interrupted run finds again."""
 
-    ``with_nan`` holds the ids of samples with a NaN in an output.
+    #: Name, dtype and shape of each output of a sample, as far as an earlier process wrote them.
+    outputs: list[dict[str, Any]]
+
+    def __enter__(self) -> Results:
+        """Open what is there for more."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it; what is there stays for the next run."""
+
+    def finished(self, ids: Sequence[str]) -> set[str]:
+        """Of all samples, those whose every output is written."""
+
+    def write(self, samples: Sequence[str], arrays: Sequence[Array]) -> None:
+        """The outputs of one batch, in C order and little-endian; finished ones are left alone."""
+
+    def end(self) -> list[FileRecord]:
+        """Called when all is written; the records of the files."""
+
+    def remove(self) -> None:
+        """Delete what only a run in the making needs: called after the sidecar was written."""
+
+
+class ResultWriter:
+    """Writes results, at most ``depth`` batches behind. ``with_nan`` holds the ids of samples with
+    a NaN in an output.
     """
 
-    def __init__(
-        self, journal: Journal, outputs: Sequence[str], form: str, root: Path, depth: int = 2
-    ) -> None:
-        self._journal, self._outputs, self._form, self._root, self._depth = (
-            journal,
-            outputs,
-            form,
-            root,
-            depth,
-        )
+    def __init__(self, results: Results, outputs: Sequence[str], depth: int = 2) -> None:
+        self._results, self._outputs, self._depth = results, outputs, depth
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._waiting: deque[Future[None]] = deque()
         self.with_nan: list[str] = []
@@ -72,19 +96,76 @@ class ResultWriter:
             self._waiting.popleft().result()
 
     def _write(self, samples: Sequence[str], results: Mapping[str, Array]) -> None:
-        arrays = [np.ascontiguousarray(results[name]) for name in self._outputs]
-        for row, sample in enumerate(samples):
-            if any(a.dtype.kind == "f" and np.isnan(a[row]).any() for a in arrays):
-                self.with_nan.append(sample)
-            for number, array in enumerate(arrays, start=1):
-                name = result_name(sample, number, self._form)
-                if name not in self._journal.finished:
-                    self._write_one(name, array[row])
+        arrays = [_little(results[name]) for name in self._outputs]
+        self.with_nan += [samples[row] for row in rows_with_nan(arrays)]
+        self._results.write(samples, arrays)
 
-    def _write_one(self, name: str, array: Array) -> None:
-        self._journal.publish(
-            write_pending(self._journal.folder / name, encoded(array, self._form), self._root)
-        )
+
+class ResultFiles:
+    """One file a sample and output, in a folder with a journal."""
+
+    def __init__(
+        self, work: Work, identity: Mapping[str, Any], outputs: Sequence[str], form: str
+    ) -> None:
+        self.outputs: list[dict[str, Any]] = []
+        self._journal, self._form = Journal(work, identity), form
+        self._numbers = range(1, len(outputs) + 1)
+        self._pending = PendingFiles(work.artefact, work.root)
+
+    def __enter__(self) -> ResultFiles:
+        self._journal.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._journal.__exit__(kind, error, trace)
+
+    def finished(self, ids: Sequence[str]) -> set[str]:
+        """Those with a file for every output."""
+        known = self._journal.finished
+        return {
+            i
+            for i in ids
+            if known and all(result_name(i, k, self._form) in known for k in self._numbers)
+        }
+
+    def write(self, samples: Sequence[str], arrays: Sequence[Array]) -> None:
+        """All files of the batch, or none."""
+        contents = [encoded_rows(array, self._form) for array in arrays]
+        records: list[FileRecord] = []
+        try:
+            for row, sample in enumerate(samples):
+                for number, rows in enumerate(contents, start=1):
+                    name = result_name(sample, number, self._form)
+                    if name not in self._journal.finished:
+                        records.append(self._pending.write(name, rows[row]))
+            self._journal.publish(*records)
+        except BaseException:
+            for record in records:
+                self._pending.discard(os.path.basename(record.path))
+            raise
+
+    def end(self) -> list[FileRecord]:
+        """The files have their names already."""
+        return list(self._journal.finished.values())
+
+    def remove(self) -> None:
+        """The journal."""
+        self._journal.remove()
+
+
+def rows_with_nan(arrays: Sequence[Array]) -> list[int]:
+    """Rows, in order, with a NaN in one of the arrays.
+
+    The least of all values is NaN if any value is, so that one pass without a copy clears a batch.
+    """
+    suspects = [a for a in arrays if a.dtype.kind == "f" and a.size and np.isnan(a.min())]
+    found = [np.isnan(a).reshape(len(a), -1).any(axis=1) for a in suspects]
+    return np.flatnonzero(np.logical_or.reduce(found)).tolist() if found else []
 
 
 def check_batch_first(results: Mapping[str, Array], batch: int) -> None:
@@ -117,19 +198,36 @@ def result_name(sample: str, number: int, form: str) -> str:
     return f"{sample}_{number}.{form}"
 
 
-def encoded(array: Array, form: str) -> bytes:
-    """One sample's output as the bytes of its file.
+def _little(array: Array) -> Array:
+    """The output in C order, little-endian."""
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
 
-    >>> encoded(np.array([0.1, 2], "float32"), "txt")
-    b'0.100000001 2\\n'
+
+def encoded_rows(array: Array, form: str) -> Sequence[bytes | memoryview[int]]:
+    """A batch's output, in C order and little-endian, as the bytes of each sample's file.
+
+    >>> encoded_rows(np.array([[0.1, 2]], "<f4"), "txt")
+    [b'0.100000001 2\\n']
     """
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     if form == "bin":
-        return little.tobytes()
-    if form == "npy":
-        buffer = io.BytesIO()
-        np.save(buffer, little, allow_pickle=False)
-        return buffer.getvalue()
-    values = little.reshape(-1).tolist()
+        return rows_of(array)
+    return [encoded(row, form) for row in array]
+
+
+def encoded(array: Array, form: str) -> bytes:
+    """One sample's output as the bytes of its file."""
+    if form == "bin":
+        return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return _as_npy(array) if form == "npy" else _as_text(array)
+
+
+def _as_npy(array: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _as_text(array: Array) -> bytes:
+    values = array.reshape(-1).tolist()
     pattern = " ".join([_DIGITS.get(array.dtype.name, "%d")] * len(values))
     return (pattern % tuple(values) + "\n").encode("ascii")

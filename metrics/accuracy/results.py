@@ -1,269 +1,36 @@
-"""Result folders: one file a sample and output, ``<sample id>_<output number>.bin|txt|npy``, read
-many at a time.
+"""The door of result folders, whatever their form: a file a sample, or packed results.
 
-``bin`` is the raw little-endian tensor, without a header; ``txt`` is numbers between blanks;
-``npy`` is numpy's own. The benchmark tool and PortProof count outputs from 1, ``ais_bench`` from 0.
-A folder holds such files and nothing else.
+Whoever reads results opens them here and does not know which form they have.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from portproof.core.errors import InputError
 from portproof.core.files import existing_folder
-from portproof.core.text import listed
-from portproof.metrics.accuracy.contents import (
-    READ_FLAGS,
-    Logits,
-    array_in,
-    content_of,
-    numbers_in,
-)
-from portproof.proof.freshness import listing_digest
-
-#: Files read before they are looked at: with 1000 classes they are still in the processor's cache.
-_CHUNK = {"bin": 256, "txt": 16, "npy": 256}
-
-#: A result's name after its last underscore: output number and format.
-_ENDING = re.compile(r"(0|[1-9][0-9]*)\.(bin|txt|npy)")
-
-
-@dataclass(frozen=True)
-class ResultFiles:
-    """The files of one output in a result folder, ``<id>_<output>.<format>`` for every id.
-    ``format`` is ``bin``, ``txt`` or ``npy``.
-    """
-
-    folder: Path
-    output: int
-    format: str
-    ids: frozenset[str]
-
-    def name(self, sample: str) -> str:
-        """The base name of a sample's file."""
-        return f"{sample}_{self.output}.{self.format}"
-
-    def path(self, sample: str) -> str:
-        """The path of a sample's file."""
-        return f"{self.folder}{os.sep}{self.name(sample)}"
-
-    def listing_digest(self) -> str:
-        """SHA-256 over name, size, time and inode of every file: it changes with any of them."""
-        return listing_digest(self.folder, self.ids, self.name(""))
+from portproof.metrics.accuracy.one_output import Results, chosen_number
+from portproof.metrics.accuracy.packed_output import PackedOutput
+from portproof.metrics.accuracy.result_files import ResultFiles, groups_in
+from portproof.packed.results import is_packed, open_results
 
 
 def output_numbers(folder: str | os.PathLike[str]) -> list[int]:
-    """The output numbers of which a result folder holds files."""
-    return sorted({number for number, _ in _groups(existing_folder(folder, "result folder"))})
+    """The output numbers of which a result folder holds results."""
+    path = existing_folder(folder, "result folder")
+    if is_packed(path):
+        return list(open_results(path)[1])
+    return sorted({number for number, _ in groups_in(path)})
 
 
-def list_results(folder: str | os.PathLike[str], output: int | None = None) -> ResultFiles:
-    """The result files of one output number, by default of the only one there is.
+def list_results(folder: str | os.PathLike[str], output: int | None = None) -> Results:
+    """The results of one output number, by default of the only one there is.
 
     :class:`InputError` when the folder holds anything else, several outputs and no choice, several
-    formats, or two files for one sample.
+    formats, or two results for one sample.
     """
     path = existing_folder(folder, "result folder")
-    return _choose(path, _groups(path), output)
-
-
-def _groups(path: Path) -> dict[tuple[int, str], list[str]]:
-    """(output number, format) -> sample ids; :class:`InputError` for any other file."""
-    by_ending: dict[str, list[str]] = {}
-    for name in os.listdir(path):
-        head, _, ending = name.rpartition("_")
-        by_ending.setdefault(ending, []).append(head)
-    groups: dict[tuple[int, str], list[str]] = {}
-    strays: list[str] = []
-    for ending, heads in by_ending.items():
-        match = _ENDING.fullmatch(ending)
-        # A sample id is cut at the first dot, so none has a dot in it.
-        odd = [h for h in heads if not h or "." in h] if match else heads
-        strays += [f"{head}_{ending}" if head else ending for head in odd]
-        if match and len(odd) < len(heads):
-            groups[int(match[1]), match[2]] = (
-                [h for h in heads if h and "." not in h] if odd else heads
-            )
-    if strays:
-        raise InputError(
-            f"'{path}' holds {len(strays)} files or folders that are not results"
-            f" ({listed(sorted(strays))}): only files '<sample id>_<output>.bin', .txt or .npy were"
-            " expected; give the folder that holds these, and move the rest out"
-        )
-    if not groups:
-        raise InputError(
-            f"'{path}' is empty: files '<sample id>_<output>.bin', .txt or .npy were expected; did"
-            " the inference write there?"
-        )
-    return groups
-
-
-def _choose(
-    path: Path, groups: dict[tuple[int, str], list[str]], output: int | None
-) -> ResultFiles:
-    numbers = sorted({number for number, _ in groups})
-    have = ", ".join(map(str, numbers))
-    if output is None and len(numbers) > 1:
-        raise InputError(
-            f"'{path}' holds results of several outputs ({have}); say which with --output"
-        )
-    wanted = numbers[0] if output is None else output
-    if wanted not in numbers:
-        raise InputError(
-            f"'{path}' holds no result of output {wanted}, only of {have}; give one of these with"
-            " --output"
-        )
-    chosen = {form: ids for (number, form), ids in groups.items() if number == wanted}
-    if len(chosen) > 1:
-        double = sorted(
-            i
-            for i, count in Counter(i for ids in chosen.values() for i in ids).items()
-            if count > 1
-        )
-        counts = " and ".join(f"{len(ids)} .{form}" for form, ids in sorted(chosen.items()))
-        raise InputError(
-            f"'{path}' mixes {counts} files of one output; {len(double)} samples are there more"
-            f" than once ({listed(double) or 'none'}); it is a mix of two runs: empty the folder"
-            " and run the inference again"
-        )
-    form, ids = chosen.popitem()
-    return ResultFiles(path, wanted, form, frozenset(ids))
-
-
-def class_count(files: ResultFiles, dtype: str = "float32", classes: int | None = None) -> int:
-    """How many classes each result holds: ``classes`` where given, else what the first holds (all
-    are checked as they are read).
-    """
-    sample = min(files.ids)
-    if classes is not None:
-        count = classes
-    elif files.format == "bin":
-        size, item = os.stat(files.path(sample)).st_size, np.dtype(dtype).itemsize
-        if size == 0 or size % item:
-            raise InputError(
-                f"'{files.path(sample)}' has {size} bytes, a multiple of {item} ({dtype}) was"
-                " expected; is --dtype right, is the file whole?"
-            )
-        count = size // item
-    else:
-        content = content_of(files.path(sample))
-        count = numbers_in([content], [files.name(sample)], files.format)[0].size
-        if files.format == "npy":
-            check_one_axis(array_in(content, files.name(sample)).shape, f"'{files.path(sample)}'")
-    if count < 2:
-        raise InputError(
-            f"'{files.path(sample)}' holds {count} numbers, one for every class (at least 2) was"
-            " expected; is --output right?"
-        )
-    return count
-
-
-def check_one_axis(shape: Sequence[int], what: str) -> None:
-    """Refuse an output with more than one axis: its numbers are not one for every class."""
-    if sum(size != 1 for size in shape) > 1:
-        raise InputError(
-            f"{what} has the shape {tuple(shape)} for one sample, one number for every class was"
-            " expected: Top-N is for classifiers; choose a classifier's output with --output, or"
-            " use the metric of the model's own task"
-        )
-
-
-def read_results(
-    files: ResultFiles, ids: Sequence[str], classes: int, dtype: str = "float32", digest: Any = None
-) -> Iterator[tuple[int, Logits]]:
-    """Read the results of ``ids`` in this order: yields (position of the first, array of shape
-    (results, ``classes``)), part by part.
-
-    An array is valid until the next one is asked for. ``digest`` (of :mod:`hashlib`) is fed every
-    byte that is read. :class:`InputError`, with counts and names, when a file does not hold
-    ``classes`` numbers (``dtype`` says how long one is in ``bin``).
-    """
-    if files.format == "bin":
-        yield from _read_bin(files, ids, classes, np.dtype(dtype).newbyteorder("<"), digest)
-    else:
-        yield from _read_parsed(files, ids, classes, digest)
-
-
-def _read_bin(
-    files: ResultFiles, ids: Sequence[str], classes: int, dtype: np.dtype[Any], digest: Any
-) -> Iterator[tuple[int, Logits]]:
-    size = classes * dtype.itemsize
-    chunk = min(_CHUNK["bin"], len(ids))
-    content = bytearray(chunk * size)
-    rows = np.frombuffer(content, dtype=dtype).reshape(chunk, classes)
-    # One spare byte after each row: a file that fills it is too long, and no further call is needed
-    # to know.
-    places: list[list[memoryview | bytearray]] = [
-        [memoryview(content)[i * size : (i + 1) * size], bytearray(1)] for i in range(chunk)
-    ]
-    prefix, ending = f"{files.folder}{os.sep}", files.name("")
-    for first in range(0, len(ids), chunk):
-        part = ids[first : first + chunk]
-        wrong = False
-        for sample, place in zip(part, places, strict=False):
-            path = f"{prefix}{sample}{ending}"
-            handle = os.open(path, READ_FLAGS)
-            try:
-                wrong |= os.readv(handle, place) != size
-            except OSError as error:
-                error.filename = path
-                raise
-            finally:
-                os.close(handle)
-        if wrong:
-            sizes = {sample: os.stat(files.path(sample)).st_size for sample in ids}
-            odd = {sample: count for sample, count in sizes.items() if count != size}
-            raise _wrong_counts(
-                files, odd, f"{size} bytes ({classes} classes of {dtype.name})", "bytes", len(ids)
-            )
-        if digest is not None:
-            digest.update(memoryview(content)[: len(part) * size])
-        yield first, rows[: len(part)].astype(np.float32, copy=dtype.itemsize < 4)
-
-
-def _wrong_counts(
-    files: ResultFiles, odd: dict[str, int], expected: str, unit: str, total: int
-) -> InputError:
-    groups: dict[int, list[str]] = {}
-    for sample, count in odd.items():
-        groups.setdefault(count, []).append(files.name(sample))
-    seen = "; ".join(
-        f"{count} {unit} in {len(names)} ({listed(names, 3)})"
-        for count, names in sorted(groups.items())[:3]
-    )
-    return InputError(
-        f"'{files.folder}': {len(odd)} of {total} results do not hold {expected}, but {seen}; "
-        "are --dtype, --classes and --output right, and is every result of one model and whole?"
-    )
-
-
-def _read_parsed(
-    files: ResultFiles, ids: Sequence[str], classes: int, digest: Any
-) -> Iterator[tuple[int, Logits]]:
-    odd: dict[str, int] = {}
-    for first in range(0, len(ids), _CHUNK[files.format]):
-        part = ids[first : first + _CHUNK[files.format]]
-        contents = [content_of(files.path(sample)) for sample in part]
-        if digest is not None:
-            digest.update(b"".join(contents))
-        numbers = numbers_in(contents, [files.name(sample) for sample in part], files.format)
-        odd.update(
-            {
-                sample: row.size
-                for sample, row in zip(part, numbers, strict=True)
-                if row.size != classes
-            }
-        )
-        if not odd:
-            yield first, np.stack(numbers)
-    if odd:
-        raise _wrong_counts(files, odd, f"{classes} numbers", "numbers", len(ids))
+    if not is_packed(path):
+        return ResultFiles.choose(path, output)
+    ids, outputs = open_results(path)
+    wanted = chosen_number(path, list(outputs), output)
+    return PackedOutput(path, wanted, ids, outputs[wanted])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,11 @@ from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.text import listed
 from portproof.metrics.accuracy.contents import Logits
-from portproof.metrics.accuracy.label_file import read_labels
-from portproof.metrics.accuracy.results import (
-    ResultFiles,
-    check_one_axis,
-    class_count,
-    list_results,
-    read_results,
-)
+from portproof.metrics.accuracy.label_file import Labels, label_columns
+from portproof.metrics.accuracy.one_output import Results, Where, check_one_axis
+from portproof.metrics.accuracy.results import list_results
 from portproof.outcome import Outcomes
+from portproof.packed.ids import SampleIds
 from portproof.proof.lineage import maker_of
 from portproof.proof.sidecar import proof_of, sidecar_of
 
@@ -53,16 +49,16 @@ class Reading:
                 f"the dtype of results is '{self.dtype}', float32 or float16 was expected"
             )
 
-    def inputs(self, role: str, folder: Path) -> tuple[dict[str, list[Path]], dict[str, Any]]:
-        """What a sidecar says of a result folder that was read so: files to hash, and parameters.
+    def inputs(self, role: str, results: Results) -> tuple[dict[str, list[Path]], dict[str, Any]]:
+        """What a sidecar says of results that were read so: files to hash, and parameters.
 
         The folder's own sidecar vouches for each of its files; vendor tools leave none, hence the
         digest of the listing.
         """
-        sidecar = sidecar_of(folder)
+        sidecar = sidecar_of(results.folder)
         files = {role: [sidecar]} if sidecar.is_file() else {}
         return files, {
-            f"{role} files": list_results(folder, self.output).listing_digest(),
+            f"{role} files": results.listing_digest(),
             f"{role} reading": asdict(self),
         }
 
@@ -92,110 +88,113 @@ class Scored:
 
 
 def score(
-    result: str | os.PathLike[str],
-    labels: str | os.PathLike[str],
+    result: str | os.PathLike[str] | Results,
+    labels: str | os.PathLike[str] | Labels,
     reading: Reading | None = None,
     digest: bool = False,
 ) -> Scored:
-    """Read a result folder and work out the outcome of every sample of the label file.
+    """Read results and work out the outcome of every sample of the label file; folder and file, or
+    what was opened of them.
 
     :class:`InputError`, with counts and names, when a sample is missing (unless that is allowed),
     extra, there twice, of another size, or without a largest number (NaN, infinite), when a label
     is outside the classes, or when the output is not one number a class.
     """
     reading = reading or Reading()
-    truth = read_labels(labels)
-    files = list_results(result, reading.output)
-    missing = _check_ids(files, truth, labels, reading.allow_missing)
-    _check_output(files)
-    classes = class_count(files, reading.dtype, reading.classes)
-    ids = [i for i in truth if i in files.ids] if missing else list(truth)
-    label = np.array([truth[i] for i in ids], dtype=np.int64) + (
-        1 if classes == BACKGROUND_CLASSES else 0
-    )
-    _check_range(ids, label, classes, files)
+    truth = labels if isinstance(labels, Labels) else label_columns(labels)
+    results = result if isinstance(result, Results) else list_results(result, reading.output)
+    has_result = _labelled(results, truth)
+    missing = _missing(results, truth, has_result, reading.allow_missing)
+    _check_output(results)
+    classes = results.class_count(reading.dtype, reading.classes)
+    ids = truth.ids.take(np.flatnonzero(has_result)) if missing else truth.ids
+    label = truth.classes[has_result].astype(np.int64)
+    label += 1 if classes == BACKGROUND_CLASSES else 0
+    _check_range(ids, label, classes, results)
     sha256 = hashlib.sha256() if digest else None
     outcomes, ties = _outcomes(
-        ids, label, files, read_results(files, ids, classes, reading.dtype, sha256)
+        ids, label, results, results.read(ids, classes, reading.dtype, sha256)
     )
     return Scored(outcomes, classes, ties, missing, sha256.hexdigest() if sha256 else None)
 
 
-def _check_output(files: ResultFiles) -> None:
+def _check_output(results: Results) -> None:
     """Refuse an output that the inference's sidecar knows to have several axes."""
-    proof = proof_of(files.folder)
+    proof = proof_of(results.folder)
     outputs = proof.facts.get("outputs") if proof else None
-    if isinstance(outputs, list) and 1 <= files.output <= len(outputs):
-        facts = outputs[files.output - 1]
+    if isinstance(outputs, list) and 1 <= results.output <= len(outputs):
+        facts = outputs[results.output - 1]
         shape = facts.get("shape") if isinstance(facts, dict) else None
         if isinstance(shape, list) and all(isinstance(size, int) for size in shape):
-            check_one_axis(shape, f"output {files.output} in '{files.folder}'")
+            check_one_axis(shape, f"output {results.output} in '{results.folder}'")
 
 
-def _check_ids(
-    files: ResultFiles,
-    truth: Mapping[str, int],
-    labels: str | os.PathLike[str],
-    allow_missing: bool,
-) -> tuple[str, ...]:
-    extra = sorted(files.ids.difference(truth))
+def _labelled(results: Results, truth: Labels) -> NDArray[np.bool_]:
+    """Which samples of the label file have a result; every result has a label."""
+    places = results.ids.places_in(truth.ids)
+    extra = sorted(results.ids[i] for i in np.flatnonzero(places < 0).tolist())
     if extra:
         raise InputError(
-            f"'{files.folder}': {len(extra)} of {len(files.ids)} results have no label in"
-            f" '{labels}' ({listed(extra)}); give the label file of these samples, or remove what"
-            " an earlier run left there"
+            f"'{results.folder}': {len(extra)} of {len(results.ids)} results have no label in"
+            f" '{truth.path}' ({listed(extra)}); give the label file of these samples, or remove"
+            " what an earlier run left there"
         )
-    missing = tuple(i for i in truth if i not in files.ids) if len(files.ids) < len(truth) else ()
+    has_result = np.zeros(len(truth.ids), np.bool_)
+    has_result[places] = True
+    return has_result
+
+
+def _missing(
+    results: Results, truth: Labels, has_result: NDArray[np.bool_], allow_missing: bool
+) -> tuple[str, ...]:
+    missing = tuple(truth.ids[i] for i in np.flatnonzero(~has_result).tolist())
     if missing and not allow_missing:
         raise InputError(
-            f"'{files.folder}': {len(missing)} of {len(truth)} samples of '{labels}' have no result"
-            f" ({listed(list(missing))}); finish the inference, or go on without them with"
-            " --allow-missing"
+            f"'{results.folder}': {len(missing)} of {len(truth.ids)} samples of '{truth.path}' have"
+            f" no result ({listed(list(missing))}); finish the inference, or go on without them"
+            " with --allow-missing"
         )
     return missing
 
 
-def _check_range(
-    ids: Sequence[str], label: NDArray[np.int64], classes: int, files: ResultFiles
-) -> None:
+def _check_range(ids: SampleIds, label: NDArray[np.int64], classes: int, results: Results) -> None:
     outside = np.flatnonzero(label >= classes).tolist()
     if outside:
         names = listed([f"{ids[i]}: {label[i]}" for i in outside])
         raise InputError(
             f"{len(outside)} of {len(ids)} labels are outside the classes 0 to {classes - 1} that"
-            f" '{files.folder}' holds ({names}); are the label file (it counts from 0), --dtype and"
-            " --output right?"
+            f" '{results.folder}' holds ({names}); are the label file (it counts from 0), --dtype"
+            " and --output right?"
         )
 
 
 def _outcomes(
-    ids: Sequence[str],
+    ids: SampleIds,
     label: NDArray[np.int64],
-    files: ResultFiles,
-    results: Iterable[tuple[int, Logits]],
+    results: Results,
+    parts: Iterable[tuple[Where, Logits]],
 ) -> tuple[Outcomes, int]:
     predicted, rank = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
     margin, tied = np.empty(len(ids), np.float64), np.empty(len(ids), np.bool_)
     peak = np.empty(len(ids), np.float64)
     with progress.meter("reading", len(ids), "results") as meter:
-        for first, logits in results:
-            part = slice(first, first + len(logits))
-            outcome = judge(logits, label[part])
-            predicted[part], rank[part], margin[part], tied[part], peak[part] = outcome
+        for where, logits in parts:
+            outcome = judge(logits, label[where])
+            predicted[where], rank[where], margin[where], tied[where], peak[where] = outcome
             meter.advance(len(logits))
-    _check_peaks(ids, peak, files)
-    return Outcomes(tuple(ids), label, predicted, rank, margin), int(np.count_nonzero(tied))
+    _check_peaks(ids, peak, results)
+    return Outcomes(ids, label, predicted, rank, margin), int(np.count_nonzero(tied))
 
 
-def _check_peaks(ids: Sequence[str], peak: NDArray[np.float64], files: ResultFiles) -> None:
+def _check_peaks(ids: SampleIds, peak: NDArray[np.float64], results: Results) -> None:
     """Refuse results whose largest number is not a number. A masked class may be -inf."""
     broken = np.flatnonzero(~np.isfinite(peak)).tolist()
     if broken:
         kinds = {"NaN": np.isnan(peak), "+inf": peak == np.inf, "only -inf": peak == -np.inf}
         held = " or ".join(kind for kind, where in kinds.items() if where.any())
         raise InputError(
-            f"'{files.folder}': {len(broken)} of {len(ids)} results hold {held}"
-            f" ({listed([files.name(ids[i]) for i in broken])}); the model overflowed or its"
+            f"'{results.folder}': {len(broken)} of {len(ids)} results hold {held}"
+            f" ({listed([results.name(ids[i]) for i in broken])}); the model overflowed or its"
             " precision is broken, or --dtype is wrong"
         )
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from portproof.core.errors import InputError
 from portproof.core.files import write_text
 from portproof.core.text import listed
+from portproof.metrics.accuracy.one_output import Results
+from portproof.metrics.accuracy.results import list_results
 from portproof.metrics.accuracy.score import Reading, Scored, is_simulated, score
 from portproof.outcome import write_outcomes
 from portproof.proof.sidecar import read_proof, stored_path
@@ -97,11 +99,12 @@ def topn(
                 f"'{target}' would be among the results in '{result}', which holds sample files"
                 " only; write it elsewhere"
             )
-    work = _work(Path(result), Path(labels), reading, targets=targets, n=n, simulated=simulated)
+    results = list_results(result, reading.output)
+    work = _work(results, Path(labels), reading, targets=targets, n=n, simulated=simulated)
     if work.is_done():
         return TopN(**read_proof(work.sidecar).facts["figures"])
     work.begin()
-    scored = score(result, labels, reading, digest=True)
+    scored = score(results, labels, reading, digest=True)
     figures = _figures(scored, n, simulated)
     if out is not None:
         write_text(out, figures.to_json())
@@ -119,9 +122,15 @@ def _figures(scored: Scored, n: int, simulated: bool) -> TopN:
 
 
 def _work(
-    result: Path, labels: Path, reading: Reading, *, targets: list[Path], n: int, simulated: bool
+    results: Results,
+    labels: Path,
+    reading: Reading,
+    *,
+    targets: list[Path],
+    n: int,
+    simulated: bool,
 ) -> Work:
-    files, parameters = reading.inputs("result", result)
+    files, parameters = reading.inputs("result", results)
     work = Work(
         "topn",
         targets[0],

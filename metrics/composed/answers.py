@@ -20,6 +20,7 @@ from portproof.core.text import listed
 from portproof.manifest import Sample, check_unique, read_info
 from portproof.metrics.decoding.arrays import Array
 from portproof.metrics.outputs.output_files import OutputFiles, outputs_of
+from portproof.packed.ids import SampleIds
 from portproof.rundir.parts.part import Part
 
 #: Between the id of the data's sample and the number of one that came of it.
@@ -109,7 +110,7 @@ def read_answers(part: Part, card: Card, info: Path, result: Path) -> PartAnswer
     """Read what is known of a part; :class:`InputError` if its samples are not those answered."""
     samples = {sample.id: sample for sample in read_info(info)}
     outputs = outputs_of(result)
-    if odd := sorted(samples.keys() ^ outputs[0].files.ids):
+    if odd := outputs[0].files.ids.apart_from(SampleIds.of(samples)):
         raise InputError(
             f"the list '{info}' and the results '{result}' of the part '{part.name}' are not of the"
             f" same samples ({listed(odd)}); finish the inference"

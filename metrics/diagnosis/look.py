@@ -16,7 +16,8 @@ from portproof.core.errors import InputError
 from portproof.core.text import listed
 from portproof.manifest import sample_id
 from portproof.metrics.accuracy.label_file import read_labels
-from portproof.metrics.accuracy.results import ResultFiles, class_count, list_results, read_results
+from portproof.metrics.accuracy.one_output import Results, Where
+from portproof.metrics.accuracy.results import list_results
 from portproof.metrics.accuracy.score import Reading
 from portproof.metrics.diagnosis.likeness import Rows
 from portproof.metrics.diagnosis.numbers.form import Form
@@ -71,7 +72,7 @@ class Chosen:
     of ``every`` are compared; ``images`` are of these.
     """
 
-    files: ResultFiles
+    files: Results
     every: list[str]
     labels: NDArray[np.int64]
     at: NDArray[np.int64]
@@ -137,30 +138,33 @@ def spread(count: int, wanted: int) -> NDArray[np.int64]:
 
 
 def _read(
-    files: ResultFiles,
+    files: Results,
     every: Sequence[str],
     at: NDArray[np.int64],
     reading: Reading,
     form: Form | None,
 ) -> tuple[Mask, Mask, Rows]:
     finite, blank = np.empty(len(every), bool), np.empty(len(every), bool)
-    wanted = np.zeros(len(every), bool)
-    wanted[at] = True
-    port: list[NDArray[Any]] = []
-    for first, rows in _parts(files, every, reading, form):
-        part = slice(first, first + len(rows))
-        finite[part], blank[part] = np.isfinite(rows).all(axis=1), ~rows.any(axis=1)
-        port.append(rows[wanted[part]].astype(np.float64))
-    return finite, blank, np.concatenate(port)
+    place_of = np.full(len(every), -1)
+    place_of[at] = np.arange(len(at))
+    port: Rows = np.empty((0, 0))
+    for where, rows in _parts(files, every, reading, form):
+        finite[where], blank[where] = np.isfinite(rows).all(axis=1), ~rows.any(axis=1)
+        if not port.size:
+            port = np.empty((len(at), rows.shape[1]))
+        place = place_of[where]
+        port[place[place >= 0]] = rows[place >= 0]
+    return finite, blank, port
 
 
 def _parts(
-    files: ResultFiles, every: Sequence[str], reading: Reading, form: Form | None
-) -> Iterator[tuple[int, NDArray[Any]]]:
-    """All results in their order, some at a time, with the place of the first."""
+    files: Results, every: Sequence[str], reading: Reading, form: Form | None
+) -> Iterator[tuple[Where, NDArray[Any]]]:
+    """All results, some at a time, with their places."""
     if form is None:
-        classes = class_count(files, reading.dtype, reading.classes)
-        yield from read_results(files, every, classes, reading.dtype)
+        classes = files.class_count(reading.dtype, reading.classes)
+        yield from files.read(every, classes, reading.dtype)
         return
     for first in range(0, len(every), _TOGETHER):
-        yield first, form.rows(files, every[first : first + _TOGETHER])
+        part = every[first : first + _TOGETHER]
+        yield slice(first, first + len(part)), form.rows(files, part)

@@ -23,6 +23,7 @@ from portproof.metrics.decoding.result_folder import ResultFolder
 from portproof.metrics.evaluation.contributions import About, Contributions, read_outcomes
 from portproof.metrics.tasks import load_task
 from portproof.metrics.truth import Truth, truth_digest, truth_files
+from portproof.packed.results import is_packed
 from portproof.proof.freshness import listing_digest
 from portproof.proof.sidecar import sidecar_of
 
@@ -184,7 +185,7 @@ def _predictions(
             f"'{source}' does not exist; a result folder, ready predictions or outcomes (.npz) were"
             " expected"
         )
-    if decoding.postprocess is None:
+    if decoding.postprocess is None and not is_packed(source):
         kind = plugins.load(_PREDICTIONS, task.PREDICTION, "kind of prediction")
         ready: Mapping[str, Any] | None = kind.read(source, truth)
         if ready is not None:

@@ -134,7 +134,7 @@ def _check_sides(
             f"'{reference}' has {len(ours)} outputs and '{port}' has {len(theirs)}: results of the"
             " same outputs were expected"
         )
-    odd = sorted(ours[0].files.ids ^ theirs[0].files.ids)
+    odd = ours[0].files.ids.apart_from(theirs[0].files.ids)
     if odd:
         raise InputError(
             f"{len(odd)} samples are in only one of '{reference}' and '{port}' ({listed(odd)}); run"

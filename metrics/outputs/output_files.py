@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
-from portproof.core.files import read_file
 from portproof.core.text import listed
-from portproof.metrics.accuracy.contents import array_in, numbers_in
-from portproof.metrics.accuracy.results import ResultFiles, list_results, output_numbers
+from portproof.metrics.accuracy.one_output import Results
+from portproof.metrics.accuracy.results import list_results, output_numbers
 from portproof.proof.sidecar import proof_of
 
 Array = NDArray[Any]
@@ -25,26 +24,14 @@ class OutputFiles:
     inference's, where its sidecar says them.
     """
 
-    files: ResultFiles
+    files: Results
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...] | None
 
     def read(self, sample: str) -> Array:
-        """A sample's array; :class:`InputError` if the file does not hold such numbers."""
-        path = self.files.path(sample)
-        data = read_file(path, "result")
-        if self.files.format == "npy":
-            array = array_in(data, path)
-        elif self.files.format == "txt":
-            array = numbers_in([data], [path], "txt")[0]
-        elif len(data) % self.dtype.itemsize:
-            raise InputError(
-                f"'{path}' has {len(data)} bytes, a multiple of {self.dtype.itemsize}"
-                f" ({self.dtype.name}) was expected; is the dtype right, is the file whole?"
-            )
-        else:
-            array = np.frombuffer(data, self.dtype.newbyteorder("<"))
+        """A sample's array; :class:`InputError` if its result does not hold such numbers."""
+        array = self.files.array(sample, self.dtype)
         whole = self.shape is not None and array.size == int(np.prod(self.shape))
         return array.reshape(self.shape) if whole and self.shape else array
 
@@ -61,7 +48,7 @@ def outputs_of(folder: str | os.PathLike[str], dtype: str = "float32") -> list[O
         for number in output_numbers(folder)
     ]
     for output in found[1:]:
-        odd = sorted(output.files.ids ^ found[0].files.ids)
+        odd = output.files.ids.apart_from(found[0].files.ids)
         if odd:
             raise InputError(
                 f"'{folder}': outputs {found[0].files.output} and {output.files.output} are not of"
@@ -70,7 +57,7 @@ def outputs_of(folder: str | os.PathLike[str], dtype: str = "float32") -> list[O
     return found
 
 
-def _described(files: ResultFiles, described: list[Any], dtype: str) -> OutputFiles:
+def _described(files: Results, described: list[Any], dtype: str) -> OutputFiles:
     facts = described[files.output - 1] if 1 <= files.output <= len(described) else {}
     try:
         kind = np.dtype(facts.get("dtype", dtype))

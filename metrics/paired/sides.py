@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
 from portproof.core.text import listed
-from portproof.metrics.accuracy.label_file import read_labels
+from portproof.metrics.accuracy.label_file import Labels, label_columns
+from portproof.metrics.accuracy.one_output import Results
+from portproof.metrics.accuracy.results import list_results
 from portproof.metrics.accuracy.score import BACKGROUND_CLASSES, Reading, score
 from portproof.outcome import Outcomes, read_outcomes
+from portproof.packed.ids import SampleIds
 from portproof.proof.lineage import maker_of
+
+Places = NDArray[np.int64]
+#: Results that were opened already, by folder and output.
+Opened = dict[tuple[Path, int | None], Results]
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,9 @@ class Sides:
     reference_reading: Reading
     port_reading: Reading
     allow_missing: bool = False
+    _opened: dict[tuple[Path, int | None], Results] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def paired(self) -> tuple[Outcomes, Outcomes, int, int]:
         """The outcomes of both sides, of the same samples in the order of the label file, how many
@@ -38,37 +48,40 @@ class Sides:
         class compare. :class:`InputError` when the sides have different samples, or lack some of
         the label file (unless ``allow_missing``), or none in common.
         """
-        truth = read_labels(self.labels)
-        one, classes = self._outcomes(self.reference, self.reference_reading)
-        other, port_classes = self._outcomes(self.port, self.port_reading)
+        truth = label_columns(self.labels)
+        one, classes = self._outcomes(self.reference, self.reference_reading, truth)
+        other, port_classes = self._outcomes(self.port, self.port_reading, truth)
         _check_classes(self, classes, port_classes)
-        one, other = _on_labels(one, truth, self.reference), _on_labels(other, truth, self.port)
-        at_one, at_other = _positions(one), _positions(other)
+        one, at_one = _on_labels(one, truth, self.reference)
+        other, at_other = _on_labels(other, truth, self.port)
         if not self.allow_missing:
-            _check_same(at_one, at_other, self.reference, self.port)
-            _check_same(at_other, at_one, self.port, self.reference)
-            _check_same(truth, at_one, self.labels, self.reference)
-        ids = [i for i in truth if i in at_one and i in at_other]
-        if not ids:
+            _check_same(truth.ids, at_one, at_other, self.reference, self.port)
+            _check_same(truth.ids, at_other, at_one, self.port, self.reference)
+            everywhere = np.arange(len(truth.ids))
+            _check_same(truth.ids, everywhere, at_one, self.labels, self.reference)
+        both = (at_one >= 0) & (at_other >= 0)
+        if not both.any():
             raise InputError(
                 f"'{self.reference}' and '{self.port}' have no sample in common: results of the"
                 " same samples were expected"
             )
         return (
-            one.take([at_one[i] for i in ids]),
-            other.take([at_other[i] for i in ids]),
-            len(truth) - len(ids),
-            max(classes or 0, port_classes or 0, *(label + 1 for label in truth.values())),
+            one.take(at_one[both]),
+            other.take(at_other[both]),
+            int(np.count_nonzero(~both)),
+            max(classes or 0, port_classes or 0, int(truth.classes.max()) + 1),
         )
 
-    def _outcomes(self, path: Path, reading: Reading) -> tuple[Outcomes, int | None]:
+    def _outcomes(self, path: Path, reading: Reading, truth: Labels) -> tuple[Outcomes, int | None]:
         """The outcomes, and of how many classes: a table alone does not know it."""
         if path.suffix == ".csv":
             maker = maker_of(path)
             figures = maker.facts.get("figures") if maker else None
             classes = figures.get("classes") if isinstance(figures, dict) else None
             return read_outcomes(path), classes if isinstance(classes, int) else None
-        scored = score(path, self.labels, replace(reading, allow_missing=self.allow_missing))
+        results = self._opened.pop((path, reading.output), None)
+        results = results or list_results(path, reading.output)
+        scored = score(results, truth, replace(reading, allow_missing=self.allow_missing))
         return scored.outcomes, scored.classes
 
     def inputs(self) -> tuple[dict[str, list[Path]], dict[str, Any]]:
@@ -82,7 +95,9 @@ class Sides:
             if path.suffix == ".csv":
                 inputs[role] = [path]
             else:
-                files, facts = reading.inputs(role, path)
+                results = list_results(path, reading.output)
+                self._opened[path, reading.output] = results
+                files, facts = reading.inputs(role, results)
                 inputs |= files
                 parameters |= facts
         return inputs, parameters
@@ -101,31 +116,32 @@ def _check_classes(sides: Sides, reference: int | None, port: int | None) -> Non
         )
 
 
-def _positions(outcomes: Outcomes) -> dict[str, int]:
-    return {sample: at for at, sample in enumerate(outcomes.ids)}
-
-
-def _check_same(here: Mapping[str, int], there: Mapping[str, int], name: Path, other: Path) -> None:
-    lacking = [i for i in here if i not in there]
+def _check_same(samples: SampleIds, here: Places, there: Places, name: Path, other: Path) -> None:
+    """Refuse ``samples`` that one side has and the other lacks: their places in each, -1 for
+    none.
+    """
+    lacking = [samples[i] for i in np.flatnonzero((here >= 0) & (there < 0)).tolist()]
     if lacking:
         raise InputError(
-            f"{len(lacking)} of {len(here)} samples of '{name}' are not in '{other}'"
-            f" ({listed(lacking)}); a paired comparison needs the same samples on both sides: run"
-            " the inference on all of them, or leave these out with --allow-missing"
+            f"{len(lacking)} of {np.count_nonzero(here >= 0)} samples of '{name}' are not in"
+            f" '{other}' ({listed(lacking)}); a paired comparison needs the same samples on both"
+            " sides: run the inference on all of them, or leave these out with --allow-missing"
         )
 
 
-def _on_labels(outcomes: Outcomes, truth: Mapping[str, int], source: Path) -> Outcomes:
-    """The outcomes with classes counted as in the label file: a model with a background class has
-    all its labels shifted by one.
+def _on_labels(outcomes: Outcomes, truth: Labels, source: Path) -> tuple[Outcomes, Places]:
+    """The outcomes with classes counted as in the label file (a model with a background class has
+    all its labels shifted by one), and the place of each sample of the label file in them, -1 for
+    none.
     """
-    unlabelled = [i for i in outcomes.ids if i not in truth]
+    places = SampleIds.of(outcomes.ids).places_in(truth.ids)
+    unlabelled = [outcomes.ids[i] for i in np.flatnonzero(places < 0).tolist()]
     if unlabelled:
         raise InputError(
             f"'{source}': {len(unlabelled)} of {len(outcomes)} samples have no label"
             f" ({listed(unlabelled)}); give the label file of these samples"
         )
-    shifts = outcomes.label - np.array([truth[i] for i in outcomes.ids], dtype=np.int64)
+    shifts = outcomes.label - truth.classes[places]
     shift = 1 if np.all(shifts == 1) else 0
     odd = [outcomes.ids[i] for i in np.flatnonzero(shifts != shift).tolist()]
     if odd:
@@ -133,10 +149,15 @@ def _on_labels(outcomes: Outcomes, truth: Mapping[str, int], source: Path) -> Ou
             f"'{source}': the labels of {len(odd)} of {len(outcomes)} samples are not those of the"
             f" label file ({listed(odd)}); make the table again with this label file"
         )
-    return Outcomes(
+    at = np.full(len(truth.ids), -1)
+    at[places] = np.arange(len(places))
+    if shift == 0:
+        return outcomes, at
+    counted = Outcomes(
         outcomes.ids,
         outcomes.label - shift,
         outcomes.predicted - shift,
         outcomes.rank,
         outcomes.margin,
     )
+    return counted, at

@@ -16,7 +16,7 @@ from portproof.core.errors import InputError
 from portproof.core.usercode import load_callable, own_folder, source_of
 from portproof.infer.offline.inference import run
 from portproof.manifest import Sample, read_info
-from portproof.metrics.accuracy.results import class_count, list_results, read_results
+from portproof.metrics.accuracy.results import list_results
 from portproof.metrics.accuracy.score import is_simulated
 from portproof.metrics.rungs.rung import Rung
 from portproof.rehearsal.om import Executable, NotAnOm, read_om
@@ -74,11 +74,11 @@ def answers_of(
 
 
 def _read(rung: Rung, folder: Path, simulated: bool) -> Answers:
-    files = list_results(folder)
-    ids = tuple(sorted(files.ids))
-    values = np.empty((len(ids), classes := class_count(files)), np.float32)
-    for first, part in read_results(files, ids, classes):
-        values[first : first + len(part)] = part
+    results = list_results(folder)
+    ids = tuple(sorted(results.ids))
+    values = np.empty((len(ids), classes := results.class_count()), np.float32)
+    for where, part in results.read(ids, classes):
+        values[where] = part
     return Answers(rung, ids, values, simulated)
 
 

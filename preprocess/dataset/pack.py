@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.core.files import existing_file, read_text, write_text
-from portproof.manifest import check_unique, sample_id
+from portproof.core.files import write_text
+from portproof.manifest import sample_id
+from portproof.packed.npy import HEADER, npy_header, open_npy
+from portproof.packed.results import read_ids
 from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.make import Tally, finish, images_digest, work_of
@@ -31,8 +33,7 @@ from portproof.recipe import Recipe, recipe_hash
 
 SAMPLES, IDS = "samples.npy", "ids.txt"
 
-#: The size of the header: NumPy pads to a multiple of 64, and this leaves room for any shape.
-_HEADER = 128
+_AGAIN = "make it again with --pack"
 
 
 def open_packed(path: str | os.PathLike[str]) -> tuple[list[str], npt.NDArray[Any]]:
@@ -40,22 +41,16 @@ def open_packed(path: str | os.PathLike[str]) -> tuple[list[str], npt.NDArray[An
     :class:`InputError` when it is not whole.
     """
     folder = Path(path)
-    samples = existing_file(folder / SAMPLES, "packed samples")
-    ids = read_text(folder / IDS, "ids of packed samples").split("\n")[:-1]
-    try:
-        rows: npt.NDArray[Any] = np.load(samples, mmap_mode="r", allow_pickle=False)
-    # numpy reads the header as Python text: damage ends in SyntaxError, TokenError, EOFError, ...
-    except Exception as error:
+    ids = read_ids(folder / IDS, "ids of packed samples", _AGAIN)
+    samples = open_npy(folder / SAMPLES, "packed samples", _AGAIN)
+    if len(ids) != samples.count:
         raise InputError(
-            f"'{samples}' is not a whole .npy file ({error}); make it again with --pack"
-        ) from error
-    if rows.ndim < 1 or len(ids) != len(rows):
-        raise InputError(
-            f"'{folder}': {IDS} has {len(ids)} ids and {SAMPLES} {len(rows)} samples; make it again"
-            " with --pack"
+            f"'{folder}': {IDS} has {len(ids)} ids and {SAMPLES} {samples.count} samples; {_AGAIN}"
         )
-    check_unique(ids, f"packed samples '{folder}'")
-    return ids, rows
+    ids.check_unique(f"packed samples '{folder}'")
+    shape = (samples.count, *samples.shape)
+    rows: npt.NDArray[Any] = np.memmap(samples.path, samples.dtype, "r", samples.start, shape)
+    return list(ids), rows
 
 
 def make_packed(
@@ -133,7 +128,7 @@ class PackedWriter:
         first_line = f"{self._identity}\n"
         self._samples = open(self._samples_path, "r+b" if self.ids else "wb")
         self._id_file = open(self._ids_path, "wb")
-        self._samples.truncate(_HEADER + len(self.ids) * self.recipe.nbytes)
+        self._samples.truncate(HEADER + len(self.ids) * self.recipe.nbytes)
         self._samples.seek(0, os.SEEK_END)
         self._id_file.write((first_line + "".join(f"{i}\n" for i in self.ids)).encode())
         self._id_file.flush()
@@ -178,7 +173,7 @@ class PackedWriter:
         if not self._ids_path.is_file() or not self._samples_path.is_file():
             return []
         first, *ids = self._ids_path.read_text(encoding="utf-8").split("\n")[:-1] or [""]
-        rows = (self._samples_path.stat().st_size - _HEADER) // self.recipe.nbytes
+        rows = (self._samples_path.stat().st_size - HEADER) // self.recipe.nbytes
         return ids[: max(rows, 0)] if first == self._identity else []
 
     def _refuse_other_files(self) -> None:
@@ -193,22 +188,3 @@ class PackedWriter:
                 f"'{self.folder}' holds {others[0]!r}, which --pack did not write; give an empty"
                 " or a new folder"
             )
-
-
-def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """The header of a C-ordered ``.npy`` file, version 1.0, in exactly 128 bytes
-    (numpy.lib.format).
-
-    >>> len(npy_header((50000, 3, 224, 224), np.dtype("float32")))
-    128
-    """
-    text = repr(
-        {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    )
-    length = _HEADER - 10
-    return (
-        b"\x93NUMPY\x01\x00"
-        + length.to_bytes(2, "little")
-        + text.ljust(length - 1).encode("latin-1")
-        + b"\n"
-    )

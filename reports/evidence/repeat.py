@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -195,6 +196,8 @@ def _copied(course: Course, answered: Mapping[str, Path], names: Sequence[str]) 
     precisions = {s.artefact: s.proof.facts.get("precision") for s in course.made_by("infer")}
     for one, other in itertools.permutations(precisions, 2):
         held = _bytes_of(course.run_dir / one, names)
+        if not any(held):
+            continue
         same_side = one.partition("/")[0] == other.partition("/")[0]
         if same_side or held != _bytes_of(course.run_dir / other, names) or len(names) < _LEAST:
             continue
@@ -213,8 +216,14 @@ def _equal(one: Sequence[bytes], other: Sequence[bytes]) -> int:
 
 
 def _bytes_of(folder: Path, names: Sequence[str]) -> list[bytes]:
-    files = [(folder / f"{name}_1.bin") for name in names]
-    return [path.read_bytes() if path.is_file() else b"" for path in files]
+    """The bytes of each sample's first output; empty where there are none."""
+    found = dict.fromkeys(names, b"")
+    with contextlib.suppress(PortProofError, OSError):
+        output = outputs_of(folder)[0]
+        for name in names:
+            if name in output.files.ids:
+                found[name] = output.read(name).tobytes()
+    return list(found.values())
 
 
 def exported_again(course: Course, folder: Path) -> Iterator[Again]:

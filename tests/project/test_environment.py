@@ -73,9 +73,56 @@ def test_an_environment_that_could_not_be_filled_is_filled_the_next_time(clone: 
 
 def test_what_the_tests_need_is_enough_for_everything_else(clone: Path) -> None:
     (clone / ".venv").mkdir()
-    stamp = f"cat {clone}/pyproject.toml {clone}/setup.py | cksum > {clone}/.venv/portproof-test"
+    stamp = f"environment_stamp {clone} > {clone}/.venv/portproof-test"
     made = bash(clone, f"{stamp}; prepare_environment demo; echo made")
     assert (made.returncode, made.stdout, made.stderr) == (0, "made\n", "")
+
+
+def pip_double(clone: Path) -> Path:
+    """An interpreter in the environment's place that writes down what it is asked, and does nothing."""
+    python, asked = clone / ".venv/bin/python", clone / "asked"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    python.chmod(0o755)
+    return asked
+
+
+def test_a_plain_environment_holds_what_the_lock_names_and_nothing_else(clone: Path) -> None:
+    asked = pip_double(clone)
+    (clone / "locks").mkdir()
+    (clone / "locks/demo.txt").touch()
+    assert bash(clone, "prepare_environment demo").returncode == 0
+    first, second = asked.read_text().splitlines()
+    assert f"--require-hashes --requirement {clone}/locks/demo.txt" in first
+    assert f"--no-deps --no-build-isolation --editable {clone}" in second
+
+
+@pytest.mark.parametrize(
+    ("locked", "command", "lock"),
+    [
+        ("demo", "prepare_environment demo", "no"),
+        ("test", "prepare_environment demo", "yes"),
+        ("demo", "prepare_environment demo --system-site-packages", "yes"),
+    ],
+)
+def test_without_a_lock_that_fits_the_project_says_what_is_needed(
+    clone: Path, locked: str, command: str, lock: str
+) -> None:
+    asked = pip_double(clone)
+    (clone / "locks").mkdir()
+    (clone / f"locks/{locked}.txt").touch()
+    assert bash(clone, command, PORTPROOF_LOCK=lock).returncode == 0
+    assert asked.read_text().rstrip().endswith(f"--editable {clone}[demo]")
+
+
+def test_a_lock_that_changed_makes_the_environment_anew(clone: Path) -> None:
+    asked = pip_double(clone)
+    (clone / "locks").mkdir()
+    (clone / "locks/demo.txt").touch()
+    for text in ("", "", "# changed"):
+        (clone / "locks/demo.txt").write_text(text)
+        assert bash(clone, "prepare_environment demo").returncode == 0
+    assert len(asked.read_text().splitlines()) == 4  # the second time nothing was installed
 
 
 @pytest.mark.parametrize(("has", "inherits"), [("torch", "true"), ("numpy_only", "false")])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from portproof.metrics.accuracy.results import ResultFiles
+from portproof.metrics.accuracy.one_output import Results
 from portproof.metrics.diagnosis.candidates import Candidate, Found
 from portproof.metrics.diagnosis.likeness import SAME, Rows, comparable, unlikeness
 
@@ -28,27 +27,27 @@ class Form:
     skip: int
     classes: int
 
-    def rows(self, files: ResultFiles, ids: Sequence[str]) -> Rows:
+    def rows(self, results: Results, ids: Sequence[str]) -> Rows:
         """The numbers of these samples, (samples, classes)."""
         parts = [
-            np.frombuffer(Path(files.path(i)).read_bytes(), self.dtype, self.classes, self.skip)
-            for i in ids
+            np.frombuffer(content, self.dtype, self.classes, self.skip)
+            for content in results.raw(ids) or ()
         ]
         with np.errstate(all="ignore"):
             return np.stack(parts).astype(np.float64)
 
 
 def form_of(
-    files: ResultFiles, ids: Sequence[str], right: Rows, dtype: str
+    results: Results, ids: Sequence[str], right: Rows, dtype: str
 ) -> tuple[Form, list[Found]] | None:
     """The form in which results are the reference's, and what is wrong with it; None where they
     have the usual one, or none that is known. ``right``: the reference's outputs for ``ids``.
     """
-    if files.format != "bin":
-        return None
     usual = np.dtype(dtype).newbyteorder("<").str
     at = np.linspace(0, len(ids) - 1, min(_FILES, len(ids))).round().astype(int)
-    contents = [Path(files.path(ids[i])).read_bytes() for i in at]
+    contents = results.raw([ids[i] for i in at])
+    if contents is None:
+        return None
     size = len(contents[0])
     if {len(c) for c in contents} != {size}:
         return None

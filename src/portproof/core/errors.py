@@ -60,29 +60,43 @@ class ToolError(PortProofError):
         self.log_tail = log_tail
 
 
-_STORAGE = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EIO: "the disk failed",
-    errno.EROFS: "the file system is read-only",
+_AGAIN = "then start the same command again; it continues"
+_ELSEWHERE = f"choose another folder, {_AGAIN}"
+_SPACE = f"free some space or {_ELSEWHERE}"
+#: What fails under a command without its doing: what happened, and what to do.
+_HOST = {
+    errno.ENOSPC: ("the disk is full", _SPACE),
+    errno.EDQUOT: ("the disk quota is used up", _SPACE),
+    errno.EIO: ("the disk failed", _ELSEWHERE),
+    errno.EROFS: ("the file system is read-only", _ELSEWHERE),
+    errno.EFBIG: ("a file may not be as large as this", f"raise the limit (ulimit -f), {_AGAIN}"),
+    errno.EAGAIN: (
+        "no more threads or processes can be started",
+        f"end others or raise the limit (ulimit -u), {_AGAIN}",
+    ),
+    errno.EMFILE: ("no more files can be opened", f"raise the limit (ulimit -n), {_AGAIN}"),
+    errno.ENFILE: ("no more files can be opened on this host", f"end other programs, {_AGAIN}"),
 }
+
+
+_NO_THREADS = (
+    "no more threads or processes can be started on this host: end others, raise the limit"
+    " (ulimit -u), or use fewer --workers"
+)
+#: What the dynamic linker says when a library finds no room in memory.
+_NO_ROOM = ("failed to map segment", "annot allocate memory")
 
 
 def sentence_for(error: OSError) -> tuple[str, int]:
     """One sentence and an exit code for an operating-system error.
 
-    A path that is missing or may not be used is bad input (2); storage that fails under us is a
-    failed device (3).
+    A path that is missing or may not be used is bad input (2); a host that fails under us, by its
+    storage or its limits, is a failed device (3).
     """
     where = f" ({error.filename!r})" if error.filename else ""
-    if error.errno in _STORAGE:
-        return (
-            (
-                f"{_STORAGE[error.errno]}{where}: free some space or choose another folder, then"
-                " start the same command again; it continues"
-            ),
-            EXIT_TOOL,
-        )
+    if error.errno in _HOST:
+        happened, to_do = _HOST[error.errno]
+        return f"{happened}{where}: {to_do}", EXIT_TOOL
     reason = error.strerror or str(error)
     return f"{reason}{where}: check that the path exists and that you may use it", EXIT_BAD_INPUT
 
@@ -95,44 +109,49 @@ def exit_code_of(main: Callable[[], int]) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        say_error(_interrupts.sentence)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
+        # OpenBLAS sends itself this signal when numpy is imported where no thread can be started.
+        if not _can_start_threads():
+            say_error(_NO_THREADS)
+            return EXIT_TOOL
+    except Exception as error:
+        # A library, or our own word on a missing one, may have made an error of its own of it.
+        if not _interrupts.arrived:
+            return _said(error)
+    say_error(_interrupts.sentence)
+    return EXIT_INTERRUPTED
+
+
+def _said(error: Exception) -> int:
+    """Say what an error means to the user; the exit code."""
+    code, sentence = EXIT_INTERNAL, ""
+    if isinstance(error, BrokenPipeError):
         # The reader of our output went away (`| head`): not an error; keep the interpreter from
         # complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
-    except PortProofError as error:
+    if isinstance(error, PortProofError):
         tail = getattr(error, "log_tail", "")
         if tail:
             print(tail.rstrip("\n"), file=sys.stderr)
-        say_error(str(error))
-        return error.exit_code
-    except OSError as error:
+        sentence, code = str(error), error.exit_code
+    elif isinstance(error, OSError):
         sentence, code = sentence_for(error)
-        say_error(sentence)
-        return code
-    except MemoryError:
-        say_error("out of memory: use a smaller --batch or fewer --workers")
-        return EXIT_TOOL
-    except Exception as error:
-        if _interrupts.arrived:  # a library made an error of its own of it while it was imported
-            say_error(_interrupts.sentence)
-            return EXIT_INTERRUPTED
-        known = _known_limit(error)
-        if known:
-            say_error(known[0])
-            return known[1]
-        say_error(
+    elif isinstance(error, MemoryError):
+        sentence, code = "out of memory: use a smaller --batch or fewer --workers", EXIT_TOOL
+    elif known := _known_limit(error):
+        sentence, code = known
+    else:
+        sentence = (
             f"internal error: {type(error).__name__}: {_one_line(str(error))}; the traceback is in"
-            f" {_write_traceback()}; please report it"
+            f" {_write_traceback(error)}; please report it"
         )
-        return EXIT_INTERNAL
+    say_error(sentence)
+    return code
 
 
 def _known_limit(error: Exception) -> tuple[str, int] | None:
     """A sentence and an exit code for what Python raises without a class of its own: a path that
-    the system cannot hold, or no more threads.
+    the system cannot hold, no room for a library, or no more threads.
     """
     if isinstance(error, ValueError) and "embedded null" in str(error):
         return (
@@ -142,13 +161,25 @@ def _known_limit(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         name = error.object[max(0, error.start - 60) : error.end + 60]
         return f"a file name that is not UTF-8 was met ({name!r}); rename the file", EXIT_BAD_INPUT
-    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+    if isinstance(error, ImportError) and any(w in str(error) for w in _NO_ROOM):
         return (
-            "no more threads or processes can be started on this host: end others, raise the limit"
-            " (ulimit -u), or use fewer --workers",
+            f"out of memory while a library was loaded ({_one_line(str(error))}): end other"
+            " programs, or raise the limit (ulimit -v)",
             EXIT_TOOL,
         )
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return _NO_THREADS, EXIT_TOOL
     return None
+
+
+def _can_start_threads() -> bool:
+    import threading
+
+    try:
+        threading.Thread(target=lambda: None, daemon=True).start()
+    except RuntimeError:
+        return False
+    return True
 
 
 def open_standard_streams() -> None:
@@ -258,14 +289,14 @@ def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def _write_traceback() -> str:
+def _write_traceback(error: Exception) -> str:
     import tempfile
     import traceback
 
     with tempfile.NamedTemporaryFile(
         "w", prefix="portproof-", suffix=".traceback.txt", delete=False, encoding="utf-8"
     ) as file:
-        traceback.print_exc(file=file)
+        traceback.print_exception(error, file=file)
         return file.name
 
 

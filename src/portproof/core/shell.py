@@ -105,7 +105,7 @@ def run_program(
                 stderr=errors,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         except OSError as error:
             raise ToolError(
@@ -276,7 +276,7 @@ def spelled(command: Sequence[str]) -> str:
     return shlex.join(command)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Runs in the new process: when we are killed, Linux kills it too, so that it does not go on
     using the device and writing files.
     """

@@ -89,6 +89,8 @@ def csv_field(text: str) -> str:
     >>> csv_field("=1+1"), csv_field("img_1"), csv_field("'quoted"), csv_field(" ＝1")
     ("'=1+1", 'img_1', "''quoted", "' ＝1")
     """
+    if text[:1].isalnum() and text.isascii():
+        return text  # nearly all there are, and there may be millions
     first = next((c for c in text if c.isprintable() and not c.isspace()), "")
     is_formula = unicodedata.normalize("NFKC", first)[:1] in ("=", "+", "-", "@")
     return f"'{text}" if is_formula or text.startswith(("\t", "\r", "\n", "'")) else text

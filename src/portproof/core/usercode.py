@@ -9,6 +9,7 @@ neither hides a library's module of that name.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.util
 import os
@@ -20,8 +21,9 @@ from types import ModuleType
 from typing import Any
 
 import portproof
+from portproof.core import progress
 from portproof.core.errors import InputError, PortProofError
-from portproof.core.files import existing_file
+from portproof.core.files import existing_file, sha256_of
 from portproof.core.text import listed
 
 
@@ -61,7 +63,11 @@ def load_callable(source: Path, attribute: str) -> tuple[Any, ModuleType]:
 
 
 def load_file(source: Path) -> ModuleType:
-    """Run the file anew; its module. Use both inside :func:`own_folder`."""
+    """Run the file anew; its module. Use both inside :func:`own_folder`.
+
+    Whose code runs is said before it runs, once a process for each content of the file.
+    """
+    _say_what_runs(source, sha256_of(source))
     name = _unique_name(source)
     for old in [n for n in sys.modules if n == name or n.startswith(f"{name}__")]:
         del sys.modules[old]
@@ -71,6 +77,14 @@ def load_file(source: Path) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@functools.cache
+def _say_what_runs(source: Path, sha256: str) -> None:
+    progress.say(
+        f"running code that is not PortProof's own: '{source}' (SHA-256 {sha256[:12]}), and what it"
+        " imports"
+    )
 
 
 def imported_files(source: Path) -> list[Path]:

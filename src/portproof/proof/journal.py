@@ -3,14 +3,16 @@ continues and never mixes two runs.
 
 The journal ``.<folder>.journal`` is beside the folder until the sidecar takes its place. Its
 first line is the fingerprint of the run (inputs, parameters, versions); every other line is the
-record of one finished file. A file counts as finished when its line is there and the file still has
-the size and time of that line.
+record of one finished file; the lines of files that are finished together are one write. A file
+counts as finished when its line is there and the file still has the size and time of that line.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -18,10 +20,17 @@ from typing import IO, Any
 import msgspec
 
 from portproof.core.errors import InputError
+from portproof.core.files import atomic_writer
 from portproof.core.jsonfile import json_in
 from portproof.core.text import listed
-from portproof.proof.sidecar import FileRecord, proof_of, record_of, stored_path
-from portproof.proof.work import Work
+from portproof.proof.sidecar import (
+    FileRecord,
+    proof_of,
+    record_of,
+    stored_folder,
+    stored_path,
+)
+from portproof.proof.work import Work, journal_of
 
 
 class Journal:
@@ -32,13 +41,22 @@ class Journal:
     names to records of this run's finished files. ``identity`` is what else decides the bytes
     beside the inputs, parameters and versions of ``work`` (JSON values). Call before
     ``work.begin()``, which drops the sidecar.
+
+    ``growing``: base names of files that are appended to. ``grown`` maps those that are there to
+    what they held when they were last noted (size and hash); whoever appends checks that.
     """
 
-    def __init__(self, work: Work, identity: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        identity: Mapping[str, Any] | None = None,
+        growing: Collection[str] = (),
+    ) -> None:
         self.folder = work.artefact
         self.path = journal_of(self.folder)
         self._fingerprint = _fingerprint(work, identity or {})
         self.finished: dict[str, FileRecord] = {}
+        self.grown: dict[str, FileRecord] = {}
         self._file: IO[bytes] | None = None
         earlier, same_run = self._read()
         proof = proof_of(self.folder)
@@ -46,18 +64,27 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._refuse_others(vouched)
         if same_run:
-            self.finished = {
-                name: r for name, r in earlier.items() if _still_there(self.folder / name, r)
+            self.grown = {
+                name: earlier[name]
+                for name in growing
+                if name in earlier and (self.folder / name).is_file()
             }
-        for name in vouched - set(self.finished):
+            self.finished = {
+                name: r
+                for name, r in earlier.items()
+                if name not in growing and _still_there(self.folder / name, r)
+            }
+        for name in vouched - set(self.finished) - set(self.grown):
             (self.folder / name).unlink(missing_ok=True)
 
     def __enter__(self) -> Journal:
-        """Rewrite the journal with what is finished, and keep it open for more."""
-        self._file = open(self.path, "wb")
-        self._line({"fingerprint": self._fingerprint})
-        for record in self.finished.values():
-            self._line(record)
+        """Rewrite the journal with what is finished, and keep it open for more. The old one is
+        replaced by a whole one: without it, nobody would vouch for the files after a kill.
+        """
+        first = {"fingerprint": self._fingerprint}
+        with atomic_writer(self.path, durable=False) as file:
+            file.write(_lines([first, *self.finished.values(), *self.grown.values()]))
+        self._file = open(self.path, "ab")
         return self
 
     def __exit__(
@@ -70,35 +97,43 @@ class Journal:
         if self._file:
             self._file.close()
 
-    def publish(self, record: FileRecord) -> None:
-        """Note a file that :func:`write_pending` wrote, then give it its final name: a kill in
+    def publish(self, *records: FileRecord) -> None:
+        """Note files that :func:`write_pending` wrote, then give them their final names: a kill in
         between leaves nothing that nobody vouches for.
+
+        The lines of one call are one write. A line whose file has no name yet counts for nothing.
         """
-        final = self.folder / Path(record.path).name
-        self._note(record)
-        pending(final).replace(final)
+        folder = os.fspath(self.folder)
+        for name in self._note(records):
+            os.replace(f"{folder}/{_pending_name(name)}", f"{folder}/{name}")
 
     def take(self, file: Path, name: str, root: Path, sha256: str | None = None) -> None:
         """Note a finished file from another folder on the same file system as ``name``, then move
         it there.
         """
         final = self.folder / name
-        self._note(
-            msgspec.structs.replace(record_of(file, root, sha256), path=stored_path(final, root))
-        )
-        file.replace(final)
+        record = record_of(file, root, sha256)
+        self._note([msgspec.structs.replace(record, path=stored_path(final, root))])
+        os.replace(file, final)
 
-    def _note(self, record: FileRecord) -> None:
-        self.finished[Path(record.path).name] = record
-        self._line(record)
+    def note_growing(self, records: Iterable[FileRecord]) -> None:
+        """Note what files that are appended to hold by now. A file is noted before it is made."""
+        self._write(_lines(records))
+
+    def _note(self, records: Sequence[FileRecord]) -> list[str]:
+        """Write the lines; the base names."""
+        self._write(_lines(records))
+        names = [os.path.basename(r.path) for r in records]
+        self.finished.update(zip(names, records, strict=True))
+        return names
 
     def remove(self) -> None:
         """Delete the journal: called after the sidecar was written."""
         self.path.unlink(missing_ok=True)
 
-    def _line(self, value: object) -> None:
+    def _write(self, lines: bytes) -> None:
         assert self._file is not None
-        self._file.write(msgspec.json.encode(value) + b"\n")
+        self._file.write(lines)
         self._file.flush()
 
     def _read(self) -> tuple[dict[str, FileRecord], bool]:
@@ -127,32 +162,74 @@ class Journal:
             )
 
 
+def _lines(values: Iterable[object]) -> bytes:
+    return msgspec.json.Encoder().encode_lines(values)
+
+
 def pending(final: Path) -> Path:
     """The name of a file that is not yet noted as finished; the journal removes such files when a
     run begins.
     """
-    return final.with_name(f".{final.stem}.tmp")
+    return final.with_name(_pending_name(final.name))
+
+
+def _pending_name(name: str) -> str:
+    return f".{name.rpartition('.')[0] or name}.tmp"
 
 
 def write_pending(final: Path, data: bytes | memoryview[int], root: Path) -> FileRecord:
     """Write ``data`` under the pending name of ``final``, and return the record of the file that it
     will be (see :meth:`Journal.publish`).
     """
-    temporary = pending(final)
+    return PendingFiles(final.parent, root).write(final.name, data)
+
+
+class PendingFiles:
+    """Writes files of one folder under their pending names, with the least work for each: system
+    calls on text paths, since thousands of small files pass here.
+    """
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self._folder, self._stored = f"{folder}/", stored_folder(folder, root)
+
+    def write(self, name: str, data: bytes | memoryview[int]) -> FileRecord:
+        """Write and hash ``data``; the record of the file that ``name`` will be."""
+        temporary = self._folder + _pending_name(name)
+        try:
+            _write_file(temporary, data)
+            stat = os.stat(temporary)
+        except BaseException:
+            self.discard(name)
+            raise
+        return FileRecord(
+            self._stored + name,
+            stat.st_size,
+            stat.st_mtime_ns,
+            stat.st_ino,
+            hashlib.sha256(data).hexdigest(),
+        )
+
+    def discard(self, name: str) -> None:
+        """Delete the pending file of ``name``, if there is one."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._folder + _pending_name(name))
+
+
+def _write_file(path: str, data: bytes | memoryview[int]) -> None:
+    """As ``Path.write_bytes``, without what it asks the system beside: open, write, close."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        temporary.write_bytes(data)
-        record = record_of(temporary, root, hashlib.sha256(data).hexdigest())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return msgspec.structs.replace(
-        record, path=record.path.removesuffix(temporary.name) + final.name
-    )
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
-def journal_of(folder: Path) -> Path:
-    """The place of the journal of a folder."""
-    return folder.with_name(f".{folder.name}.journal")
+def write_all(descriptor: int, data: bytes | memoryview[int]) -> None:
+    """Write all of ``data``; OSError when the disk is full."""
+    whole = memoryview(data).nbytes
+    written = os.write(descriptor, data)
+    while written < whole:  # a disk that gets full, or more than 2 GiB
+        written += os.write(descriptor, bytes(data)[written:])
 
 
 def _fingerprint(work: Work, identity: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from portproof.core.errors import InputError
-from portproof.core.files import sha256_of
+from portproof.core.files import sha256_of, write_bytes
 from portproof.core.jsonfile import read_record
 from portproof.host import cann
 
@@ -70,6 +70,11 @@ def read_proof(sidecar: str | os.PathLike[str]) -> Proof:
     return read_record(sidecar, Proof, SCHEMA, "sidecar", "delete it and run the stage again")
 
 
+def write_proof(sidecar: str | os.PathLike[str], proof: Proof) -> None:
+    """Write a sidecar, atomically: what it vouches for counts as done from then on."""
+    write_bytes(sidecar, msgspec.json.format(msgspec.json.encode(proof), indent=1) + b"\n")
+
+
 def proof_of(artefact: str | os.PathLike[str]) -> Proof | None:
     """The sidecar of an artefact, or None if it has none."""
     sidecar = sidecar_of(artefact)
@@ -90,16 +95,22 @@ def record_of(path: str | os.PathLike[str], root: Path, sha256: str | None = Non
     return FileRecord(stored_path(p, root), after.st_size, after.st_mtime_ns, after.st_ino, digest)
 
 
-def stored_path(path: Path, root: Path) -> str:
+def stored_path(path: str | os.PathLike[str], root: Path) -> str:
     """A path as sidecars store it: relative to the root when inside it, so that a copied run
     directory still verifies, else absolute.
+
+    Made of text, since a :class:`Path` costs more than reading a small file does.
     """
-    absolute = Path(os.path.abspath(path))
-    return (
-        absolute.relative_to(root).as_posix()
-        if absolute.is_relative_to(root)
-        else absolute.as_posix()
-    )
+    absolute, inside = os.path.abspath(path), os.path.join(root, "")
+    if absolute.startswith(inside) and len(absolute) > len(inside):
+        return absolute[len(inside) :]
+    return "." if absolute == os.fspath(root) else absolute
+
+
+def stored_folder(folder: str | os.PathLike[str], root: Path) -> str:
+    """What the stored paths of a folder's files begin with, before their names."""
+    stored = stored_path(folder, root)
+    return "" if stored == "." else os.path.join(stored, "")
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:

@@ -29,7 +29,6 @@ import portproof
 from portproof import rehearsal
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.core.files import write_bytes
 from portproof.proof.freshness import first_difference, stale_because
 from portproof.proof.sidecar import (
     SCHEMA,
@@ -41,7 +40,13 @@ from portproof.proof.sidecar import (
     root_of,
     sidecar_of,
     versions_of,
+    write_proof,
 )
+
+
+def journal_of(folder: Path) -> Path:
+    """The place of the journal of a folder in the making (:mod:`portproof.proof.journal`)."""
+    return folder.with_name(f".{folder.name}.journal")
 
 
 class Work:
@@ -70,7 +75,10 @@ class Work:
             revision,
             simulated or rehearsal.is_active(),
         )
-        self.inputs = {role: [Path(p) for p in paths] for role, paths in inputs.items()}
+        self.inputs = {
+            role: [p if isinstance(p, Path) else Path(p) for p in paths]
+            for role, paths in inputs.items()
+        }
         # A round trip through JSON, so that what is compared is what is stored (tuples become
         # lists, and so on).
         self.parameters: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(dict(parameters)))
@@ -93,8 +101,12 @@ class Work:
         )
 
     def is_done(self, paranoid: bool = False) -> bool:
-        """Whether there is nothing to do; says so, or says why there is."""
+        """Whether there is nothing to do; says so, or says why there is. What is done needs no
+        journal: one that a kill right after the sidecar left is removed.
+        """
         reason = self.why(paranoid)
+        if reason is None and journal_of(self.artefact).is_file():
+            journal_of(self.artefact).unlink(missing_ok=True)
         progress.say(
             f"{self.stage}: {self.artefact} is up to date"
             if reason is None
@@ -146,7 +158,7 @@ class Work:
             facts=dict(facts or {}),
             simulated=self.simulated,
         )
-        write_bytes(self.sidecar, msgspec.json.format(msgspec.json.encode(proof), indent=1) + b"\n")
+        write_proof(self.sidecar, proof)
         return proof
 
     def _difference(self, proof: Proof) -> str | None:

@@ -136,11 +136,11 @@ def _kept(stage: Stage, step: Step | None, run: RunDir) -> str:
 
 
 def _reason(stage: Stage, step: Step | None, run: RunDir) -> str | None:
-    stale = _other_command(stage, step, run.root) or stale_because(stage.proof, run.root)
+    stale = other_command(stage, step, run.root) or stale_because(stage.proof, run.root)
     return (stale and step and cannot_be_made_here(step, run.root)) or stale
 
 
-def _other_command(stage: Stage, step: Step | None, run_dir: Path) -> str | None:
+def other_command(stage: Stage, step: Step | None, run_dir: Path) -> str | None:
     """How the plan's command for this artefact differs from the one that made it."""
     if step is None or step.is_script:
         return None

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from portproof.core import progress
 from portproof.core.errors import (
@@ -41,8 +41,13 @@ from portproof.rundir.step import Step
 from portproof.target import find_target
 
 
-def port(options: argparse.Namespace) -> int:
-    """Run or continue a port; returns the exit code of its verdict."""
+def port(
+    options: argparse.Namespace,
+    runner_of: Callable[[RunDir, int, argparse.Namespace], Runner] | None = None,
+) -> int:
+    """Run or continue a port; returns the exit code of its verdict. ``runner_of`` makes the runner
+    of its steps from the run directory, the descriptor of its lock, and the options.
+    """
     root = marked((options.run_dir or default_run_dir(options)).absolute(), options.rehearse)
     run = RunDir(root, settings_from(options, root))
     baseline = existing_folder(options.against, "baseline").absolute() if options.against else None
@@ -51,7 +56,7 @@ def port(options: argparse.Namespace) -> int:
         for sentence in task_of(run).begin(run):
             progress.say(f"port: {sentence}")
         started = time.monotonic()
-        runner = Runner(run, lock, options)
+        runner = (runner_of or Runner)(run, lock, options)
         code = runner.run_all(steps(run, options.workers, baseline))
         for sentence in runner.relay.summary():
             progress.say(f"port: {sentence}")
@@ -105,16 +110,8 @@ class Runner:
         return EXIT_TOOL if failed else EXIT_DONE
 
     def _run(self, step: Step) -> int:
-        lacking = kept_from_elsewhere(step, self.run.root)
-        if lacking:
-            made = ", ".join(step.makes)
-            progress.say(
-                f"{step.name}: {made} is kept as it was made elsewhere, since {lacking} is not on"
-                " this host"
-            )
+        if self._is_kept(step):
             return EXIT_DONE
-        if sentence := cannot_be_made_here(step, self.run.root):
-            raise InputError(sentence)
         code, output = self._executed(step)
         write_text(self.run.root / self.run.log(step.name), f"$ {step.spelled}\n{output}")
         if step.show and code != EXIT_BAD_INPUT:
@@ -124,6 +121,21 @@ class Runner:
         if code not in step.accepted:
             progress.warn(f"the step '{step.name}' ended with exit code {code}: {step.spelled}")
         return code
+
+    def _is_kept(self, step: Step) -> bool:
+        """Whether what the step makes was made elsewhere and stays; :class:`InputError` if it must
+        be made again and cannot be here.
+        """
+        lacking = kept_from_elsewhere(step, self.run.root)
+        if lacking:
+            made = ", ".join(step.makes)
+            progress.say(
+                f"{step.name}: {made} is kept as it was made elsewhere, since {lacking} is not on"
+                " this host"
+            )
+        elif sentence := cannot_be_made_here(step, self.run.root):
+            raise InputError(sentence)
+        return bool(lacking)
 
     def _is_for_another_host(self, step: Step) -> bool:
         """Whether the step needs a device whose programs are not here."""

@@ -62,14 +62,15 @@ class Relay:
             while chunk := pipe.read(65536):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    self._take(line + b"\n")
+                    self.take(line + b"\n")
                 if b"\r" in rest:  # a bar, which goes on in its line
                     _write(rest)
                     rest = b""
         if rest:
-            self._take(rest)
+            self.take(rest)
 
-    def _take(self, line: bytes) -> None:
+    def take(self, line: bytes) -> None:
+        """Pass one line on, with its end, or count it."""
         text = line.decode("utf-8", "replace").rstrip()
         if self._left_out and text.startswith("  "):
             return  # the line of code that Python shows below a warning

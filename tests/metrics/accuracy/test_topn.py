@@ -16,7 +16,7 @@ from sklearn.metrics import top_k_accuracy_score
 
 from portproof.core.errors import InputError
 from portproof.metrics.accuracy.label_file import read_labels
-from portproof.metrics.accuracy.results import list_results, read_results
+from portproof.metrics.accuracy.results import list_results
 from portproof.metrics.accuracy.score import Reading, judge, score
 from portproof.metrics.accuracy.text_floats import parse_texts
 from portproof.metrics.accuracy.topn import TopN, topn
@@ -218,7 +218,7 @@ def test_a_text_result_is_read_whole_and_exactly(tmp_path: Path) -> None:
     (tmp_path / "r/a_0.txt").write_text(
         "0.100000 0.300000 \n-0.200000 12.000001 \n", encoding="ascii"
     )
-    ((_, numbers),) = read_results(list_results(tmp_path / "r"), ["a"], 4)
+    ((_, numbers),) = list_results(tmp_path / "r").read(["a"], 4)
     assert numbers.tolist() == [[0.1, 0.3, -0.2, 12.000001]]
 
 
@@ -235,9 +235,8 @@ def test_real_text_dumps_of_ais_bench(shared: Path, tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("".join(lines), encoding="ascii")
     figures = topn(tmp_path / "r", tmp_path / "l.txt")
     assert (figures.samples, figures.classes, figures.hits[0], figures.ties) == (3, 1000, 3, 0)
-    ((_, rows),) = read_results(
-        list_results(tmp_path / "r"), [dump.stem.removesuffix("_0") for dump in dumps], 1000
-    )
+    ids = [dump.stem.removesuffix("_0") for dump in dumps]
+    ((_, rows),) = list_results(tmp_path / "r").read(ids, 1000)
     np.testing.assert_array_equal(rows, expected)
 
 

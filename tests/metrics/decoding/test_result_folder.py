@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,27 @@ def test_a_card_names_post_processing_shapes_and_figure(tmp_path: Path) -> None:
         figures(as_half, truth, task, decoding=Decoding(card=card))
     ready = figures(truth, truth, task, decoding=Decoding(card=card))
     assert ready["mDice"] == 1.0, "ready masks need no post-processing"
+
+
+def test_packed_results_give_the_same_figures(tmp_path: Path, packed: Callable[..., Path]) -> None:
+    """And are not taken for ready predictions, which a file for every sample would be."""
+    result, truth = texts(tmp_path)
+    post = tmp_path / "post.yaml"
+    post.write_text("kind: ctc\nalphabet: keys.txt\nshapes: [[-1, 3]]\n")
+    (tmp_path / "keys.txt").write_text("a\nb\n")
+    pack, decoding = packed(result), Decoding(str(post))
+    made: list[dict[str, float | None]] = []
+    for folder in (result, pack):
+        out, outcomes = tmp_path / f"{folder.name}.json", tmp_path / f"{folder.name}.npz"
+        kept = {"decoding": decoding, "out": out, "outcomes": outcomes}
+        made.append(figures(folder, truth, "text_recognition", **kept))
+        assert figures(outcomes, truth, "text_recognition") == made[0]
+    assert made[0] == made[1] and made[0]["CER"] == 0.2
+    with pytest.raises(InputError, match="holds no ready predictions"):
+        evaluate(pack, truth, "text_recognition")
+    (pack / "ids.txt").write_text("x\nx\n")
+    with pytest.raises(InputError, match="more than one file"):
+        figures(pack, truth, "text_recognition", decoding=decoding)
 
 
 USER = """

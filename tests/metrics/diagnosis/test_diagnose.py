@@ -5,6 +5,7 @@ other means than ours where possible.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def test_a_sound_port_has_no_fault(
     none = next(c for c in diagnosis.candidates if c.fault == "none")
     assert none.score > 0.95
     assert diagnosis.reference_accuracy == 1.0
+
+
+@pytest.mark.parametrize("is_sound", [True, False])
+def test_packed_results_give_the_same_diagnosis(
+    world: World, packed: Callable[..., Path], is_sound: bool
+) -> None:
+    """Whose rows are in another order than the images."""
+    rows = world.right if is_sound else np.roll(world.right, 1, axis=0)
+    expected = world.diagnose(rows)
+    shutil.rmtree(world.folder / "result-packed", ignore_errors=True)
+    pack = packed(world.folder / "result")
+    found = diagnose(str(world.card), world.model, world.images, world.labels, pack)
+    assert found == expected and (found.fault == "none") is is_sound
 
 
 PREPROCESSING: dict[str, tuple[str, Callable[[World], np.ndarray]]] = {

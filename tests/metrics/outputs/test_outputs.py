@@ -154,6 +154,23 @@ def test_a_port_in_lower_precision_passes(case: Path, tmp_path: Path, precision:
     assert found.outputs[1].ratio is not None and 0.1 < found.outputs[1].ratio < 3
 
 
+def test_packed_results_give_the_same_figures(
+    case: Path, tmp_path: Path, packed: Callable[..., Path]
+) -> None:
+    """Several outputs of any shape and type, from a port that is sound and from one that is not."""
+    for fault in (None, swap_channels):
+        port = ported(
+            case, tmp_path / f"port{fault is None}", **({"fault": fault} if fault else {})
+        )
+        pack = packed(port)
+        one, other = compared(case, port), compared(case, pack)
+        assert one.verdict is other.verdict and one.outputs == other.outputs
+        assert (one.verdict is Verdict.FAIL) is (fault is not None)
+    np.save(pack / "output3.npy", np.load(pack / "output3.npy")[:-1])
+    with pytest.raises(InputError, match=r"12 ids and output3\.npy 11 rows"):
+        compared(case, pack)
+
+
 def test_the_reference_itself_passes_in_fp32(case: Path, tmp_path: Path) -> None:
     import onnxruntime
 

@@ -206,6 +206,20 @@ def test_a_ladder_of_result_folders(steps: Steps) -> None:
         assert found.rungs[1].first.allowed == pytest.approx(3 * WITHOUT_RULER["fp32"])
 
 
+def test_a_ladder_of_packed_results(steps: Steps, packed: Callable[..., Path]) -> None:
+    folders = {r: steps.folder / "sound" / r / "result" for r in ("torch", "onnx", "int8")}
+    for rung, folder in folders.items():
+        shutil.copytree(folder, steps.folder / f"of-{rung}")
+    card, found = str(steps.folder / "steps.yaml"), []
+    packs = {rung: packed(steps.folder / f"of-{rung}") for rung in folders}
+    for case in (folders, packs):
+        rungs = tuple(f"{rung}={folder}" for rung, folder in case.items())
+        labels = str(steps.folder / "labels.txt")
+        made = ladder(LadderRequest(card, rungs, labels=labels, out=str(steps.folder / "folders")))
+        found.append([(r.label, r.accuracy, r.first, r.before) for r in made.rungs])
+    assert found[0] == found[1]
+
+
 def test_results_that_are_not_finite_are_a_fault(steps: Steps) -> None:
     folder = steps.folder / "nan"
     shutil.copytree(steps.folder / "sound" / "onnx" / "result", folder)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from portproof.core.errors import InputError, ToolError, exit_code_of
+from portproof.core import errors
+from portproof.core.errors import InputError, MissingPackageError, ToolError, exit_code_of
 
 
 def failing(error: BaseException) -> int:
@@ -25,6 +27,9 @@ def failing(error: BaseException) -> int:
         (ToolError("atc failed", "E10001: bad value"), 3, "atc failed"),
         (KeyboardInterrupt(), 130, "start the same command again"),
         (OSError(errno.ENOSPC, "No space left on device", "x.bin"), 3, "the disk is full"),
+        (OSError(errno.EMFILE, "Too many open files", "x.bin"), 3, "ulimit -n"),
+        (OSError(errno.EFBIG, "File too large"), 3, "ulimit -f"),
+        (ImportError("libtorch.so: failed to map segment from shared object"), 3, "out of memory"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), 2, "No such file"),
         (MemoryError(), 3, "out of memory"),
     ],
@@ -65,3 +70,31 @@ def test_a_hostile_name_cannot_repaint_the_terminal(capsys: pytest.CaptureFixtur
 def test_success_is_passed_through() -> None:
     assert exit_code_of(lambda: 4) == 4
     assert sys.stdout
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MissingPackageError("onnxruntime", "the backend 'ort'", "ort"),
+        ToolError("the child ended"),
+        OSError(errno.EIO, "input/output"),
+        ImportError("initialisation failed"),
+    ],
+)
+def test_what_an_interrupt_was_made_into_is_still_an_interrupt(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(errors._interrupts, "arrived", 2)
+    assert failing(error) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_interrupt_that_a_library_sent_for_want_of_threads_is_said_to_be_that(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert failing(KeyboardInterrupt()) == 3
+    assert "no more threads" in capsys.readouterr().err

@@ -49,16 +49,18 @@ def test_a_file_is_noted_before_it_has_its_name(
 ) -> None:
     """A kill between the two leaves nothing that nobody vouches for."""
     folder, noted = tmp_path / "result", []
-    replace = Path.replace
+    replace = os.replace
 
-    def spied(self: Path, target: Any) -> Path:
-        noted.append(b'"result/' + Path(target).name.encode() in journal.path.read_bytes())
-        return replace(self, target)
+    def spied(source: Any, target: Any) -> None:
+        if Path(target).parent == folder:
+            noted.append(b'"result/' + Path(target).name.encode() in journal.path.read_bytes())
+        replace(source, target)
 
-    monkeypatch.setattr(Path, "replace", spied)
+    monkeypatch.setattr(os, "replace", spied)
     other = tmp_path / "other.bin"
     other.write_bytes(b"other")
     with Journal(work_on(folder)) as journal:
-        journal.publish(write_pending(folder / "a.bin", b"a", tmp_path))
+        journal.publish(*(write_pending(folder / f"{name}.bin", b"a", tmp_path) for name in "acd"))
         journal.take(other, "b.bin", tmp_path)
-    assert noted == [True, True]
+    assert noted == [True] * 4
+    assert sorted(Journal(work_on(folder)).finished) == [f"{name}.bin" for name in "abcd"]

@@ -139,9 +139,7 @@ def test_a_kill_between_writing_noting_and_renaming_leaves_no_stranger(
     with pytest.raises(KeyboardInterrupt), Journal(job) as journal:
         record = write_pending(tmp_path / "prep" / "a", b"whole", job.root)
         if moment == "noted":
-            monkeypatch.setattr(
-                Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
-            )
+            monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             journal.publish(record)
         raise KeyboardInterrupt
     assert pending(tmp_path / "prep" / "a").exists()

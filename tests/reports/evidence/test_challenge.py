@@ -15,10 +15,15 @@ import pytest
 from scipy.stats import hypergeom
 
 from portproof.core.errors import InputError
+from portproof.metrics.accuracy.topn import topn
+from portproof.metrics.paired.compare import compare
 from portproof.proof.lineage import read_stages
+from portproof.proof.sidecar import sidecar_of
 from portproof.reports.evidence.challenge import Asked, Course
 from portproof.reports.evidence.draw import draw, escapes, seed_of
 from portproof.reports.evidence.findings import Finding
+from portproof.reports.evidence.rechecks import compare as again_compare
+from portproof.reports.evidence.rechecks import topn as again_topn
 from portproof.rundir.settings import read_settings
 
 
@@ -62,6 +67,48 @@ def test_a_nudged_output_is_found_on_either_side(forged: Path, side: str) -> Non
         "changed",
         path.relative_to(forged).as_posix().removesuffix(".bin"),
     )
+
+
+@pytest.fixture
+def in_packs(forged: Path, packed: Callable[..., Path]) -> Path:
+    """The same port with packed results."""
+    for folder in sorted(forged.glob("*/bs*/result")):
+        pack = packed(folder)
+        shutil.rmtree(folder)
+        pack.rename(folder)
+        said = sidecar_of(pack).read_text().replace("result-packed/", "result/")
+        sidecar_of(folder).write_text(said)
+        sidecar_of(pack).unlink()
+    return forged
+
+
+def test_packed_results_are_run_again(in_packs: Path) -> None:
+    assert challenged(in_packs) == []
+    folder = next(in_packs.glob("ort/bs*/result"))
+    rows = np.load(folder / "output1.npy")
+    rows[3, 0] += 1e-2 * np.sqrt(np.mean(rows[3] ** 2))
+    np.save(folder / "output1.npy", rows)
+    sample = (folder / "ids.txt").read_text().split()[3]
+    (finding,) = challenged(in_packs)
+    assert finding.file == f"{folder.relative_to(in_packs).as_posix()}/{sample}_1"
+    shutil.copy(next(in_packs.glob("eager/bs*/result/output1.npy")), folder)
+    assert any("bit for bit" in f.what for f in challenged(in_packs))
+
+
+def test_packed_results_are_scored_again(in_packs: Path) -> None:
+    folder = next(in_packs.glob("ort/bs*/result"))
+    labels = in_packs / read_settings(in_packs).labels
+    topn(folder, labels, out=in_packs / "by-hand.json", outcomes=in_packs / "by-hand.csv")
+    compare(folder, folder, labels, out=in_packs / "itself.json")
+    stages = [s for s in read_stages(in_packs) if s.artefact in ("by-hand.json", "itself.json")]
+    assert len(stages) == 2
+    rechecks = {"topn": again_topn.recheck, "compare": again_compare.recheck}
+    for stage in stages:
+        assert list(rechecks[stage.proof.stage](stage, in_packs)) == []
+    rows = np.load(folder / "output1.npy")
+    np.save(folder / "output1.npy", rows[::-1])
+    for stage in stages:
+        assert list(rechecks[stage.proof.stage](stage, in_packs))
 
 
 def test_results_of_other_samples_are_found(forged: Path) -> None:

@@ -1,0 +1,277 @@
+"""Change the judging modules, one small change at a time, and see whether the fast tests notice.
+
+Each mutant is one change of one line: a comparison, a sign, a constant, a condition, a call that is
+left out. It runs in a copy of the checkout, in a process of its own: first the tests that reach the
+line, then, if these pass, all tests of the module that are not marked slow. ``killed``: a test
+failed, or nothing ended in time. Survivors are printed with their line; one that changes nothing
+that can be seen stands in ``EQUIVALENT`` with the reason, and is not counted.
+
+Example: ``python benchmarks/mutants.py --count 300 --out benchmarks/results/mutants.md``
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+sys.path.insert(1, str(Path(__file__).resolve().parent))
+
+from mutants_made import Mutant, mutants_of
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Judging module -> the tests that are held against it.
+JUDGES = {
+    "src/portproof/policy.py": "tests/portproof/test_policy.py",
+    "src/portproof/outcome.py": "tests/portproof/test_outcome.py tests/metrics/accuracy",
+    "src/portproof/rundir/gates.py": "tests/portproof/rundir/test_gates.py",
+    "src/portproof/proof/freshness.py": "tests/portproof/proof tests/portproof/rundir/test_why.py",
+    "src/portproof/proof/journal.py": "tests/portproof/proof tests/infer/offline",
+    "src/portproof/proof/sidecar.py": "tests/portproof/proof",
+    "src/portproof/proof/work.py": "tests/portproof/proof tests/infer/offline",
+    "infer/timing/speed_ratio.py": "tests/infer/timing/test_speed_ratio.py",
+    "infer/timing/steady.py": "tests/infer/timing/test_steady.py",
+    "infer/timing/answers/judge.py": "tests/infer/timing/answers",
+    "infer/timing/answers/tolerances.py": "tests/infer/timing/answers",
+    "metrics/accuracy/score.py": "tests/metrics/accuracy tests/metrics/paired",
+    "metrics/accuracy/results.py": "tests/metrics/accuracy",
+    "metrics/paired/bounds.py": "tests/metrics/paired",
+    "metrics/paired/compare.py": "tests/metrics/paired",
+    "metrics/paired/doubt.py": "tests/metrics/paired",
+    "metrics/paired/influence.py": "tests/metrics/paired",
+    "metrics/paired/losses.py": "tests/metrics/paired",
+    "metrics/paired/spread.py": "tests/metrics/paired",
+    "metrics/outputs/judge.py": "tests/metrics/outputs",
+    "metrics/outputs/ruler.py": "tests/metrics/outputs",
+    "reports/over_time/against.py": "tests/reports/over_time",
+    "reports/over_time/repeated_times.py": "tests/reports/over_time",
+    "reports/claims/agreement.py": "tests/reports/claims",
+}
+
+#: (module, line of code, what it became) -> why no test can see the difference.
+EQUIVALENT: dict[tuple[str, str, str], str] = {}
+
+#: A mutant that runs so many times longer than the tests do is taken for one that never ends.
+_PATIENCE, _LEAST_SECONDS = 5.0, 60.0
+
+_CHILD = """
+import os, sys
+sys.path.insert(0, os.path.join(os.getcwd(), "src"))
+import pytest
+targets = sys.argv[1].split("\\n")
+options = ["-q", "-x", "-m", "not slow", "-p", "no:cacheprovider"]
+module = sys.argv[2] if len(sys.argv) > 2 else None
+plugins = []
+if module:
+    import coverage
+    options.remove("-x")
+    measured = coverage.Coverage(data_file=None, include=[module])
+    class Contexts:
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_protocol(self, item):
+            measured.switch_context(item.nodeid)
+            return (yield)
+    plugins.append(Contexts())
+    measured.start()
+code = pytest.main([*options, *targets], plugins)
+if module:
+    import json
+    measured.stop()
+    data = measured.get_data()
+    lines = {n: v for f in data.measured_files() for n, v in data.contexts_by_lineno(f).items()}
+    with open(sys.argv[3], "w") as out:
+        json.dump({n: [c for c in v if c] for n, v in lines.items()}, out)
+os._exit(int(code))
+"""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a mutant: ``by``: the first test that failed, or None."""
+
+    mutant: Mutant
+    by: str | None
+    reached: int
+
+
+def main() -> None:
+    """Make the mutants, run them, print and write the table."""
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--count", type=int, default=300, help="mutants of all modules (default: 300)")
+    p.add_argument("--seed", type=int, default=1, help="which of all possible ones (default: 1)")
+    p.add_argument("--module", default="", help="only modules whose path holds this")
+    p.add_argument("--workers", type=int, default=2, help="mutants at once (default: 2)")
+    p.add_argument("--out", type=Path, help="write the page here")
+    options = p.parse_args()
+    judges = {m: t.split() for m, t in JUDGES.items() if options.module in m}
+    chosen = drawn(judges, options.count, options.seed)
+    with (
+        tempfile.TemporaryDirectory() as place,
+        checkouts(Path(place), options.workers) as free,
+        ThreadPoolExecutor(options.workers) as pool,
+    ):
+        measured = pool.map(lambda m: baseline(free, m, judges[m]), judges)
+        baselines = dict(zip(judges, measured, strict=True))
+        judged = list(pool.map(lambda m: judge(free, m, baselines[m.module]), chosen))
+    text = page(judged, options)
+    print(text)
+    if options.out:
+        options.out.write_text(text)
+
+
+def drawn(judges: dict[str, list[str]], count: int, seed: int) -> list[Mutant]:
+    """Mutants drawn from all, each as likely as another; in the order of the modules."""
+    every = [m for module in judges for m in mutants_of(module, (ROOT / module).read_text())]
+    known = [m for m in every if (m.module, m.before.strip(), m.became) not in EQUIVALENT]
+    taken = random.Random(seed).sample(range(len(known)), min(count, len(known)))
+    return [known[i] for i in sorted(taken)]
+
+
+@contextlib.contextmanager
+def checkouts(place: Path, count: int) -> Iterator[Queue[Path]]:
+    """So many copies of what git knows or would add, to be changed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    free: Queue[Path] = Queue()
+    for i in range(count):
+        copy = place / str(i) / "main"
+        for name in filter(None, listed):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+        for built in (ROOT / "preprocess/pixels/native").glob("*.so"):
+            shutil.copy(built, copy / built.relative_to(ROOT))
+        (copy.parent / "shared").symlink_to(ROOT.parent / "shared")
+        free.put(copy)
+    yield free
+
+
+@contextlib.contextmanager
+def borrowed(free: Queue[Path]) -> Iterator[Path]:
+    """A copy that no other thread uses."""
+    copy = free.get()
+    try:
+        yield copy
+    finally:
+        free.put(copy)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Tests of a module that pass, which of them reach each line, and how long they take."""
+
+    tests: Sequence[str]
+    reaching: dict[int, list[str]]
+    seconds: float
+
+
+def baseline(free: Queue[Path], module: str, tests: Sequence[str]) -> Baseline:
+    """Run the tests on the module as it is. They must pass."""
+    import json
+
+    with borrowed(free) as copy:
+        found, began = copy / ".reached.json", time.monotonic()
+        code, text = run(copy, tests, 900.0, str(copy / module), str(found))
+        if code != 0:
+            raise SystemExit(f"the tests of {module} fail without a change:\n{text[-2000:]}")
+        reaching = {int(n): v for n, v in json.loads(found.read_text()).items()}
+        found.unlink()
+    seconds = time.monotonic() - began
+    print(f"{module}: {len({t for v in reaching.values() for t in v})} tests, {seconds:.0f} s")
+    return Baseline(tests, reaching, seconds)
+
+
+def judge(free: Queue[Path], mutant: Mutant, base: Baseline) -> Judged:
+    """Run a mutant's tests until one fails."""
+    reaching = [t for n in range(mutant.line, mutant.last + 1) for t in base.reaching.get(n, [])]
+    reaching = list(dict.fromkeys(reaching))
+    patience = max(_LEAST_SECONDS, _PATIENCE * base.seconds)
+    with borrowed(free) as copy:
+        path = copy / mutant.module
+        before = path.read_text()
+        path.write_text(mutant.source)
+        try:
+            by = None
+            for tests in (reaching[:200], base.tests):
+                code, text = run(copy, tests, patience) if tests else (0, "")
+                if code != 0:
+                    by = _failed(code, text)
+                    break
+        finally:
+            path.write_text(before)
+    judged = Judged(mutant, by, len(reaching))
+    print(f"{'killed' if by else 'ALIVE'} {mutant.title}" + (f" by {by}" if by else ""), flush=True)
+    return judged
+
+
+def _failed(code: int, text: str) -> str:
+    if code == -signal.SIGKILL:
+        return "the time limit"
+    failed = [line.split()[1] for line in text.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failed[0].rpartition("/")[2][:100] if failed else f"exit code {code}"
+
+
+def run(copy: Path, tests: Sequence[str], limit: float, *measure: str) -> tuple[int, str]:
+    """Exit code and output of the tests in a copy; -9 if they took too long."""
+    environment = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, "\n".join(tests), *measure],
+        cwd=copy,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        text, _ = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        text, _ = process.communicate()
+    return process.returncode, text
+
+
+def page(judged: Sequence[Judged], options: argparse.Namespace) -> str:
+    """The counts by module and the survivors."""
+    killed = sum(j.by is not None for j in judged)
+    lines = [
+        "# Mutants of the judging modules",
+        "",
+        f"`python benchmarks/mutants.py --count {options.count} --seed {options.seed}`,"
+        f" {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}.",
+        "",
+        f"**{killed} of {len(judged)} killed ({100 * killed / max(len(judged), 1):.1f} %)** by the"
+        f" tests that are not marked slow. {len(EQUIVALENT)} mutants that change nothing were taken"
+        " out before the draw; `EQUIVALENT` in the script says why for each.",
+        "",
+        "| module | mutants | killed |",
+        "|---|---|---|",
+    ]
+    for module in dict.fromkeys(j.mutant.module for j in judged):
+        own = [j for j in judged if j.mutant.module == module]
+        lines.append(f"| `{module}` | {len(own)} | {sum(j.by is not None for j in own)} |")
+    lines += ["", "## Survivors", ""]
+    lines += [f"- {j.mutant.title}" for j in judged if j.by is None] or ["None."]
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Many samples in one file: their ids, their rows, and packed results."""

@@ -1,0 +1,86 @@
+"""The tormentors: they pass a stage that keeps its word, and catch one that does not."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+try:
+    hazards: Any = importlib.import_module("hazards")
+    kills: Any = importlib.import_module("kills")
+    kills_world: Any = importlib.import_module("kills_world")
+finally:
+    del sys.path[0]
+
+#: Writes 40 files as a stage should: drafts that are renamed, what is there is kept.
+_GOOD = """
+import os, sys, time
+os.makedirs("out", exist_ok=True)
+for i in range(40):
+    if not os.path.exists(f"out/{i}"):
+        with open(f"out/.{i}", "w") as f:
+            f.write(str(i) * 100)
+            f.flush()
+            time.sleep(0.01)
+        os.replace(f"out/.{i}", f"out/{i}")
+"""
+_INTERRUPTED = """
+import signal
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+"""
+
+
+def learned(tmp_path: Path, code: str) -> Any:
+    world = tmp_path / "world"
+    world.mkdir()
+    script = tmp_path / "stage.py"
+    script.write_text(code.replace("import os, sys, time", "import os, sys, time" + _INTERRUPTED))
+    return kills_world.learn(
+        kills_world.Stage("writer", (f"-u {script}",)), world, tmp_path / "known"
+    )
+
+
+def test_a_stage_that_goes_on_is_whole(tmp_path: Path) -> None:
+    known = learned(tmp_path, _GOOD)
+    row = kills.torment(known, 6, random.Random(1), tmp_path / "tormented")
+    assert (sum(row.kills.values()), row.problems) == (6, [])
+    assert set(row.kills) == {"SIGKILL", "SIGINT"}
+
+
+def caught(tmp_path: Path, code: str) -> str:
+    known = learned(tmp_path, code)
+    row = kills.torment(known, 12, random.Random(1), tmp_path / "tormented")
+    return "; ".join(row.problems)
+
+
+def test_a_file_that_grows_under_its_final_name_is_caught(tmp_path: Path) -> None:
+    code = _GOOD.replace("out/.{i}", "out/{i}").replace("os.replace", "#")
+    code = code.replace("str(i) * 100", "str(i)")
+    code = code.replace("f.flush()", "f.flush(); time.sleep(0.02); f.write(str(i) * 99)")
+    assert "half written" in caught(tmp_path, code)
+
+
+def test_a_draft_that_nobody_takes_up_again_is_caught(tmp_path: Path) -> None:
+    assert "left behind" in caught(tmp_path, _GOOD.replace("out/.{i}", "out/.{i}-{os.getpid()}"))
+
+
+def test_other_bytes_at_the_end_are_caught(tmp_path: Path) -> None:
+    known = learned(tmp_path, _GOOD)
+    (tmp_path / "stage.py").write_text(_GOOD.replace("* 100", "* 99"))
+    kills_world.copied(known.before, tmp_path / "again")
+    kills.finish(known, tmp_path / "again", kills.Killed("writer"))
+    assert "'out/1' has other bytes" in kills.different(known, tmp_path / "again")
+
+
+def test_a_hazard_is_survived_or_told_in_a_sentence(tmp_path: Path) -> None:
+    known = learned(tmp_path, _GOOD)
+    few = hazards.limited(resource.RLIMIT_FSIZE, 50)
+    row = hazards.endure(known, "small files", few, tmp_path / "endured")
+    assert row.code == 1 and any("exit code 1" in p for p in row.problems)
+    row = hazards.endure(known, "clock", hazards.clock_back, tmp_path / "endured")
+    assert (row.code, row.problems) == (0, [])
