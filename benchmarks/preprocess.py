@@ -15,8 +15,8 @@ moment of the machine falls on all of them.
 * floor: JPEG decoding alone (libjpeg-turbo through simplejpeg, or Pillow where that is missing),
   and writing the files.
 
-Example: ``python benchmarks/preprocess.py --images imagenet/val --limit 120 --rounds 8 --out
-benchmarks/results/preprocess.md``
+Example: ``python benchmarks/preprocess.py --images imagenet/val --limit 120 --rounds 8
+--scratch /dev/shm --out benchmarks/results/preprocess.md``
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ def table(subjects: list[Subject], plain: Subject) -> list[str]:
     return lines
 
 
-def head(images: list[Path], rounds: int) -> list[str]:
+def head(images: list[Path], rounds: int, scratch: str | None) -> list[str]:
     """What was measured, and where."""
     host = environment()
     packages = ("Pillow", "numpy", "torch", "torchvision")
@@ -279,8 +279,9 @@ def head(images: list[Path], rounds: int) -> list[str]:
     return [
         f"# Preprocessing, {os.cpu_count()} processors, no GPU",
         "",
-        f"`python benchmarks/preprocess.py --limit {len(images)} --rounds {rounds}` on JPEGs of"
-        f" {size / 1e3:.0f} KB in the mean, every subject in turn in every round.",
+        f"`python benchmarks/preprocess.py --limit {len(images)} --rounds {rounds}"
+        f"{f' --scratch {scratch}' if scratch else ''}` on JPEGs of {size / 1e3:.0f} KB in the"
+        " mean, every subject in turn in every round.",
         f"{host['processor']}, {platform.system()} {platform.release()}, Python"
         f" {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in packages)
@@ -306,10 +307,16 @@ def main() -> None:
     )
     parser.add_argument("--limit", type=int, default=150, help="use at most so many images")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--scratch",
+        metavar="DIR",
+        help="write the samples below it, best in memory: a disk looks long for places to create"
+        " files in after thousands of others were deleted (default: the system's)",
+    )
     parser.add_argument("--out", type=Path, metavar="PAGE", help="write the page here, too")
     options = parser.parse_args()
     recipe = resolve_card("regnety_016").preprocessing
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=options.scratch) as name:
         scratch = Path(name)
         (scratch / "images").mkdir()
         images = (
@@ -317,7 +324,7 @@ def main() -> None:
             if options.images
             else make_images(scratch / "images", options.limit)
         )[: options.limit]
-        page = head(images, options.rounds)
+        page = head(images, options.rounds, options.scratch)
         groups = [subjects_of(recipe, dtype) for dtype in ("float32", "uint8")]
         measure(groups, images, scratch, options.rounds)
     for group in groups:
