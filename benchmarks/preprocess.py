@@ -10,11 +10,13 @@ moment of the machine falls on all of them.
   reference;
 * dali: the same on DALI's CPU operators, where it is installed: NOT equal either;
 * portproof: what ``preprocess/imagenet.py`` does for each image, hashing for the sidecar included,
-  with and without the compiled core;
+  with and without the compiled core; hashing and writing have as many threads as decoding has, so
+  that "1 workers" may use two processors: the columns of processor time tell what a core does;
 * floor: JPEG decoding alone (libjpeg-turbo through simplejpeg, or Pillow where that is missing),
   and writing the files.
 
-Example: ``python benchmarks/preprocess.py --images imagenet/val --limit 150 --rounds 5``
+Example: ``python benchmarks/preprocess.py --images imagenet/val --limit 120 --rounds 8
+--scratch /dev/shm --out benchmarks/results/preprocess.md``
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import platform
 import shutil
 import statistics
 import sys
@@ -29,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +41,13 @@ sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 import numpy as np
 from PIL import Image
 
+from portproof.core.files import write_text
 from portproof.preprocess.cards.resolve import resolve_card
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.dataset.stream import Prepared, prepare, written
 from portproof.preprocess.pixels.transform import Preprocessor
 from portproof.proof.journal import pending
+from portproof.proof.sidecar import environment
 from portproof.recipe import Recipe, with_output
 
 Run = Callable[[list[Path], Path], None]
@@ -240,16 +246,17 @@ def make_images(folder: Path, count: int) -> list[Path]:
     return find_images(folder)
 
 
-def show(subjects: list[Subject], plain: Subject) -> None:
+def table(subjects: list[Subject], plain: Subject) -> list[str]:
     """A Markdown table: medians over the rounds, and medians of the ratios of each round with their
     range.
     """
     base, bottom = subjects[0], subjects[-1]
-    print(
-        "\n| subject | images/s | CPU ms/image | x reference | x float32 reference | CPU: x"
-        " reference | of the floor's rate | same bits |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    lines = [
+        "",
+        "| subject | images/s | CPU ms/image | x reference | x float32 reference | CPU: x"
+        " reference | of the floor's rate | same bits |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for subject in subjects:
         columns = [
             f"{1 / statistics.median(subject.wall):.0f}",
@@ -260,7 +267,28 @@ def show(subjects: list[Subject], plain: Subject) -> None:
             ratio(bottom.wall, subject.wall),
             "yes" if subject.exact else "no",
         ]
-        print(f"| {subject.name} | {' | '.join(columns)} |")
+        lines.append(f"| {subject.name} | {' | '.join(columns)} |")
+    return lines
+
+
+def head(images: list[Path], rounds: int, scratch: str | None) -> list[str]:
+    """What was measured, and where."""
+    host = environment()
+    packages = ("Pillow", "numpy", "torch", "torchvision")
+    size = sum(path.stat().st_size for path in images) / len(images)
+    return [
+        f"# Preprocessing, {os.cpu_count()} processors, no GPU",
+        "",
+        f"`python benchmarks/preprocess.py --limit {len(images)} --rounds {rounds}"
+        f"{f' --scratch {scratch}' if scratch else ''}` on JPEGs of {size / 1e3:.0f} KB in the"
+        " mean, every subject in turn in every round.",
+        f"{host['processor']}, {platform.system()} {platform.release()}, Python"
+        f" {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in packages)
+        + f", load at the start {os.getloadavg()[0]:.1f}.",
+        "Ratios are medians of the paired rounds, with their range. CPU: the processor time of all"
+        " threads, so its ratio is that of one core.",
+    ]
 
 
 def ratio(of: list[float], over: list[float]) -> str:
@@ -279,9 +307,16 @@ def main() -> None:
     )
     parser.add_argument("--limit", type=int, default=150, help="use at most so many images")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--scratch",
+        metavar="DIR",
+        help="write the samples below it, best in memory: a disk looks long for places to create"
+        " files in after thousands of others were deleted (default: the system's)",
+    )
+    parser.add_argument("--out", type=Path, metavar="PAGE", help="write the page here, too")
     options = parser.parse_args()
     recipe = resolve_card("regnety_016").preprocessing
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=options.scratch) as name:
         scratch = Path(name)
         (scratch / "images").mkdir()
         images = (
@@ -289,24 +324,28 @@ def main() -> None:
             if options.images
             else make_images(scratch / "images", options.limit)
         )[: options.limit]
-        size = sum(path.stat().st_size for path in images) / len(images)
-        print(
-            f"{len(images)} images of {size / 1e3:.0f} KB, {options.rounds} rounds, load"
-            f" {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors"
-        )
+        page = head(images, options.rounds, options.scratch)
         groups = [subjects_of(recipe, dtype) for dtype in ("float32", "uint8")]
-        everyone = [subject for group in groups for subject in group]
-        for subject in everyone:
-            subject.measure(images[:8], scratch)  # warm-up: code, tables, caches
-            subject.wall.clear()
-            subject.cpu.clear()
-        for number in range(options.rounds):
-            shift = number * 5 % len(everyone)
-            for subject in everyone[shift:] + everyone[:shift]:
-                subject.measure(images, scratch)
-        for group in groups:
-            show(group, groups[0][0])
-        print(f"\nload at the end: {os.getloadavg()[0]:.1f}")
+        measure(groups, images, scratch, options.rounds)
+    for group in groups:
+        page += table(group, groups[0][0])
+    page += ["", f"Load at the end: {os.getloadavg()[0]:.1f}.", ""]
+    print("\n".join(page))
+    if options.out:
+        write_text(options.out, "\n".join(page))
+
+
+def measure(groups: list[list[Subject]], images: list[Path], scratch: Path, rounds: int) -> None:
+    """Every subject once a round, beginning with another one each time."""
+    everyone = [subject for group in groups for subject in group]
+    for subject in everyone:
+        subject.measure(images[:8], scratch)  # warm-up: code, tables, caches
+        subject.wall.clear()
+        subject.cpu.clear()
+    for number in range(rounds):
+        shift = number * 5 % len(everyone)
+        for subject in everyone[shift:] + everyone[:shift]:
+            subject.measure(images, scratch)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,10 @@ def parser() -> Parser:
     )
     add_recipe_options(p, "; uint8 leaves the normalisation to the model")
     p.add_argument(
-        "--workers", type=positive, metavar="N", help="worker threads (default: one a processor)"
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="threads that decode and resize (default: one a processor); as many hash and write",
     )
     p.add_argument(
         "--pack",

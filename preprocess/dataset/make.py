@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,11 +93,9 @@ def make_bins(
         with progress.meter("preprocess", len(images), "images", done=len(finished)) as meter:
             for prepared in written(make, images, prep, work.root, workers):
                 tally.add(prepared, skip_bad)
-                if (
-                    prepared.written is not None
-                    and Path(prepared.written.path).name not in finished
-                ):
-                    journal.publish(prepared.written)
+                record = prepared.written
+                if record is not None and os.path.basename(record.path) not in finished:
+                    journal.publish(record)
                     meter.advance()
     finish(work, tally, preprocessor, model)
     journal.remove()

@@ -1,7 +1,8 @@
 """A whole data set through one recipe: on workers, in order, with bounded memory.
 
-Workers are threads: decoding, resizing, hashing and writing all run outside Python's interpreter
-lock, and threads end with their process.
+Workers are threads, and where files are written, as many threads beside them do that: decoding,
+resizing, hashing and writing all run outside Python's interpreter lock, and threads end with their
+process.
 """
 
 from __future__ import annotations

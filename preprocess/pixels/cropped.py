@@ -10,6 +10,7 @@ columns of the result vertically, each at its place in an image of the full heig
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,17 +23,11 @@ from portproof.preprocess.pixels.pillow_images import (
     on_canvas,
     vertical_first,
 )
-from portproof.recipe import Interpolation, Recipe, Resize
+from portproof.recipe import Recipe, Resize
 
 #: How many source pixels a resized pixel is made of, to each side (``support`` in Resample.c),
 #: when nothing is reduced.
-SUPPORT: dict[Interpolation, float] = {
-    "box": 0.5,
-    "bilinear": 1.0,
-    "hamming": 1.0,
-    "bicubic": 2.0,
-    "lanczos": 3.0,
-}
+SUPPORT = {"box": 0.5, "bilinear": 1.0, "hamming": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 
 #: Sizes (height, width) of the trial: reduced, enlarged, one axis each way, and as tall as
 #: horizontal-first goes.
@@ -89,7 +84,7 @@ def crops_first() -> bool:
     )
 
 
-def trial_recipe(interpolation: Interpolation) -> Recipe:
+def trial_recipe(interpolation: Any) -> Recipe:
     """A recipe whose crop drops some rows of a trial's images, or some columns."""
     return Recipe(
         resize=Resize(size=(72,), interpolation=interpolation),

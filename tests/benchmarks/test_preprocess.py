@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 
-def test_the_benchmark_runs(stage: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_the_benchmark_runs(
+    stage: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     pytest.importorskip("torchvision")
-    done = stage("benchmarks/preprocess.py", "--limit", 3, "--rounds", 1)
+    page = tmp_path / "page.md"
+    done = stage("benchmarks/preprocess.py", "--limit", 3, "--rounds", 1, "--out", page)
     assert done.returncode == 0, done.stderr
     for row in (
         "reference float32",
@@ -19,3 +23,4 @@ def test_the_benchmark_runs(stage: Callable[..., subprocess.CompletedProcess[str
         "floor uint8",
     ):
         assert f"| {row}" in done.stdout
+        assert f"| {row}" in page.read_text(encoding="utf-8")

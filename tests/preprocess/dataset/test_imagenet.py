@@ -4,22 +4,25 @@ moment.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from portproof.core.errors import InputError
+from portproof.core.files import open_regular
 from portproof.preprocess.dataset import pack as packed
+from portproof.preprocess.dataset import stream as streamed
 from portproof.preprocess.dataset.pack import open_packed
 from portproof.preprocess.dataset.stream import stream
 from portproof.preprocess.pixels.transform import Preprocessor
@@ -330,6 +333,57 @@ def test_stream_gives_the_same_samples_in_order(
     made = list(stream(tmp_path / "images", recipe, workers=2))
     assert [name for name, _ in made] == [p.stem for p in images]
     assert [sample.tobytes() for _, sample in made] == [expected(path, recipe) for path in images]
+
+
+@pytest.mark.parametrize("change", ["grown", "touched", "replaced"])
+def test_an_image_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, make_images: Make, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    (image,) = make_images(tmp_path / "images", 1)
+
+    def at_the_end(path: Path) -> None:
+        if change == "grown":
+            with open(path, "ab") as file:
+                file.write(b"more")
+        elif change == "touched":
+            os.utime(path, ns=(1, 1))
+        else:
+            other, time_of = path.with_suffix(".new"), path.stat().st_mtime_ns
+            other.write_bytes(path.read_bytes())
+            os.utime(other, ns=(time_of, time_of))
+            other.replace(path)
+
+    @contextlib.contextmanager
+    def opened(path: Path, what: str) -> Iterator[IO[bytes]]:
+        with open_regular(path, what) as file:
+            yield file
+        at_the_end(path)
+
+    monkeypatch.setattr(streamed, "open_regular", opened)
+    with pytest.raises(InputError, match=r"img_000.JPEG' changed while it was read"):
+        streamed.read_image(image, tmp_path)
+
+
+def test_what_is_due_before_an_error_is_written(
+    tmp_path: Path, recipe: Recipe, make_images: Make
+) -> None:
+    """In order, one by one, by two threads of each kind; the error comes in its image's turn."""
+    images, preprocessor = make_images(tmp_path / "images", 9), Preprocessor(recipe)
+    images[7].unlink()
+    (tmp_path / "prep").mkdir()
+
+    def make(path: Path) -> streamed.Prepared:
+        return streamed.prepare(path, tmp_path, preprocessor)
+
+    seen = []
+    with pytest.raises(InputError, match=r"img_007.JPEG' does not exist"):
+        for made in streamed.written(make, images, tmp_path / "prep", tmp_path, 2):
+            assert made.written is not None and made.sample is None
+            seen.append(made.written.path)
+    assert seen == [f"prep/{path.stem}.bin" for path in images[:7]]
+    for path in images[:7]:
+        file = tmp_path / "prep" / f".{path.stem}.tmp"
+        assert file.read_bytes() == expected(path, recipe)
 
 
 @pytest.mark.parametrize("pack", [(), ("--pack",)])
