@@ -204,7 +204,12 @@ class Attempts:
         )
 
     def _fetch(self, worker: Any, key: str, made: Sequence[Made], folder: Path) -> None:
-        """Bring files back; one that is not what its host made raises :class:`ToolError`."""
+        """Bring files back; one that is not what its host made raises :class:`ToolError`, and so
+        does a name outside of the run directory.
+        """
+        for file in made:
+            if os.path.isabs(file.path) or ".." in file.path.split("/"):
+                raise ToolError(f"a host made a file outside of its folder, '{file.path}'")
         for message in _messages(made):
             wanted = [(m.path, offset, size) for m, offset, size in message]
             parts = self.cluster.answer_of(worker.read.remote(key, wanted))
