@@ -26,6 +26,7 @@ from portproof.fleet.gather import Arrived, path_here
 from portproof.fleet.needed import Hashes, Part, key_of
 from portproof.fleet.node import Answer, Job, Made
 from portproof.fleet.plan_file import Claim
+from portproof.fleet.versions import versions_here
 
 _SAY_EVERY_S = 30.0
 #: Signals that end a step from outside, such as that of a host without memory: not its own fault.
@@ -68,7 +69,8 @@ class Attempts:
         """Run a part; ``folder`` gets what it made. Raises :class:`ToolError` after the last
         attempt.
         """
-        key = key_of(part, self.hashes, (self.job.rehearse, self.job.environment))
+        here = versions_here(self.place)
+        key = key_of(part, self.hashes, (self.job.rehearse, self.job.environment, here))
         earlier = self._earlier(part, folder, key)
         if earlier:
             return earlier
@@ -202,7 +204,12 @@ class Attempts:
         )
 
     def _fetch(self, worker: Any, key: str, made: Sequence[Made], folder: Path) -> None:
-        """Bring files back; one that is not what its host made raises :class:`ToolError`."""
+        """Bring files back; one that is not what its host made raises :class:`ToolError`, and so
+        does a name outside of the run directory.
+        """
+        for file in made:
+            if os.path.isabs(file.path) or ".." in file.path.split("/"):
+                raise ToolError(f"a host made a file outside of its folder, '{file.path}'")
         for message in _messages(made):
             wanted = [(m.path, offset, size) for m, offset, size in message]
             parts = self.cluster.answer_of(worker.read.remote(key, wanted))

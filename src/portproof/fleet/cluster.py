@@ -19,7 +19,7 @@ from portproof.core.errors import InputError, MissingPackageError, ToolError
 from portproof.core.shell import own_environment
 from portproof.fleet.node import Node
 from portproof.fleet.plan_file import Claim
-from portproof.fleet.versions import deciding, make_probe, refuse_others
+from portproof.fleet.versions import deciding, make_probe, refuse_others, versions_here
 
 _SAY_EVERY_S, _POLL_S = 10.0, 0.5
 #: Resources that every host has: a claim of these alone is of a host, not of a device.
@@ -102,7 +102,7 @@ class Cluster:
             probe = ray.remote(make_probe()).options(num_cpus=0, scheduling_strategy=_on(host))
             with lost_workers_named():
                 there: dict[str, str] = ray.get(probe.remote(packages), timeout=60)
-            refuse_others(host.name, there, make_probe()(packages), packages)
+            refuse_others(host.name, there, versions_here(place), packages)
             self._checked[key] = there
             return there
 

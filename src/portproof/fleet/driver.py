@@ -165,9 +165,11 @@ class FleetRunner(Runner):
             self._warn_of_processors(step, place, arrived)
             gathering = Gathering(self.run, step, arrived, self.hashes)
             gathering.finish(self.flags, str(data_folder("models").parent))
+            shutil.rmtree(scratch)
+            with contextlib.suppress(OSError):  # of another step that failed, parts are kept
+                scratch.parent.rmdir()
         else:
             self._keep_logs(arrived)
-        shutil.rmtree(scratch, ignore_errors=code not in step.accepted)
         return code, output + "".join(f"{a.problem}\n" for a in answers if a.problem)
 
     def _all(self, calls: Sequence[Any]) -> list[tuple[Answer, Arrived]]:

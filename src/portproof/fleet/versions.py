@@ -63,6 +63,11 @@ def make_probe() -> Callable[[tuple[str, ...]], dict[str, str]]:
     return probe
 
 
+def versions_here(place: str) -> dict[str, str]:
+    """The same of the driver's host."""
+    return make_probe()(deciding(place))
+
+
 def refuse_others(
     host: str, there: Mapping[str, str], here: Mapping[str, str], packages: Iterable[str]
 ) -> None:
