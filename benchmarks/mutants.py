@@ -4,7 +4,8 @@ Each mutant is one change of one line: a comparison, a sign, a constant, a condi
 left out. It runs in a copy of the checkout, in a process of its own: first the tests that reach the
 line, then, if these pass, all tests of the module that are not marked slow. ``killed``: a test
 failed, or nothing ended in time. Survivors are printed with their line; one that changes nothing
-that can be seen stands in ``EQUIVALENT`` with the reason, and is not counted.
+that can be seen stands in ``EQUIVALENT`` with the reason, and is not counted. Which tests reach a
+line is measured with the package ``coverage`` (``pip install coverage``).
 
 Example: ``python benchmarks/mutants.py --count 300 --out benchmarks/results/mutants.md``
 """
