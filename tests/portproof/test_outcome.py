@@ -88,6 +88,8 @@ def test_hits_and_right_count_ranks() -> None:
         ("id,label,predicted,rank,margin\na,3,3,1\n", "line 2"),
         ("id,label,predicted,rank,margin\n" + ROW + "\nb,x,3,1,0.5\n", "line 3"),
         ("id,label,predicted,rank,margin\na,-1,3,2,-0.5\n", "line 2"),
+        ("id,label,predicted,rank,margin\na,3,-1,2,-0.5\n", "line 2"),
+        ("id,label,predicted,rank,margin\na,3,3000000000,2,-0.5\n", "line 2"),
         ("id,label,predicted,rank,margin\na,3,3,0,0.5\n", "line 2"),
         ("id,label,predicted,rank,margin\na,3,3,1,nan\n", "line 2"),
         (

@@ -83,3 +83,9 @@ def test_level_file_states_only_what_was_judged() -> None:
     ]
     assert level_text(None, None).splitlines() == ["ModelConvert:OK", "FuncStatus:OK"]
     assert " " not in level_text(speed, accuracy)
+
+
+def test_exactly_the_margin_may_be_lost() -> None:
+    assert judge_accuracy(76.862, 77.862, 1.0).verdict is Verdict.PASS
+    assert judge_accuracy(77.362, 77.862, 0.5 - 1e-10).verdict is Verdict.PASS
+    assert judge_accuracy(77.361, 77.862, 0.5).verdict is Verdict.FAIL

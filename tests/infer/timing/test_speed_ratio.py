@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ import pytest
 from scipy import stats
 
 from portproof.core.errors import InputError
-from portproof.infer.timing.speed_ratio import paired_ratio
+from portproof.infer.timing.speed_ratio import (
+    _pairs_outside,
+    paired_ratio,
+    start_medians,
+    two_run_ratio,
+)
 from portproof.measurement import (
     Measurement,
     Performance,
@@ -158,3 +164,43 @@ def test_a_loaded_machine_does_not_bend_the_ratio() -> None:
         abs(math.log((a.images_per_second or 0) / (b.images_per_second or 1))) for a, b in runs
     ]
     assert np.median(medians) < 0.8 * np.median(means)
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 5), (4, 4), (5, 4), (6, 5)])
+@pytest.mark.parametrize("tail", [0.025, 0.05])
+def test_the_critical_count_is_that_of_all_orders(m: int, n: int, tail: float) -> None:
+    """Every order of two runs' values, counted one by one."""
+    counts = []
+    for places in itertools.combinations(range(m + n), m):
+        others = set(range(m + n)) - set(places)
+        counts.append(sum(o < p for p in places for o in others))
+    expected = max(
+        (u for u in range(m * n) if sum(c <= u for c in counts) <= tail * len(counts)), default=-1
+    )
+    assert _pairs_outside(m, n, tail) == expected
+
+
+def test_two_runs_with_just_enough_starts_have_the_widest_interval() -> None:
+    before, now = [1.0, 1.1, 1.2, 1.3], [0.9, 1.0, 1.05, 1.15]
+    ratio, interval = two_run_ratio(before, now)
+    quotients = sorted(b / n for b in before for n in now)
+    assert interval == (quotients[0], quotients[-1])
+    assert ratio == pytest.approx(np.median(quotients))
+    with pytest.raises(InputError, match="3 and 3 starts are too few"):
+        two_run_ratio(before[:3], now[:3])
+
+
+def test_the_interval_of_two_runs_leaves_out_as_many_on_either_side() -> None:
+    rng = np.random.default_rng(3)
+    before, now = (list(np.exp(rng.normal(0, 0.1, 8))) for _ in range(2))
+    _, (low, high) = two_run_ratio(before, now)
+    quotients = sorted(b / n for b in before for n in now)
+    outside = _pairs_outside(8, 8, 0.025)
+    assert outside == 13  # Hollander & Wolfe, table A.6
+    assert (low, high) == (quotients[13], quotients[-14])
+
+
+def test_blocks_without_starts_are_starts_of_their_own() -> None:
+    blocks = [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [4.0]]
+    assert start_medians(measurement(blocks=blocks, starts=[])) == [1.0, 2.0, 3.0, 4.0]
+    assert start_medians(measurement(blocks=blocks, starts=[2, 2])) == [1.5, 3.0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from portproof.infer.timing.steady import _drift, reasons
+from portproof.infer.timing.steady import _drift, reasons, runs_differ
 from portproof.measurement import Measurement
 
 
@@ -63,3 +63,34 @@ def test_a_slope_that_noise_explains_is_no_drift() -> None:
     assert abs(change) > 0.05
     assert chance > 0.01
     assert not any("became" in why for why in reasons(measured(scaled)))
+
+
+def test_six_blocks_are_enough_to_doubt_and_five_are_not() -> None:
+    restless = [1.0, 1.4, 1.0, 1.4, 1.0, 1.4]
+    assert reasons(measured(restless))
+    assert reasons(measured(restless[:5])) == []
+
+
+def test_a_line_without_noise_is_certain_and_a_flat_one_no_trend() -> None:
+    assert _drift([1.0] * 8) == (0.0, 1.0)
+    change, chance = _drift([2.0**i for i in range(8)])
+    assert change == pytest.approx(127)
+    assert chance < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("medians", "said"),
+    [
+        ([1.0, 1.0, 1.099], []),
+        ([1.0, 1.05, 0.9], ["the medians of 3 runs differ by 15% at call (limit 10%)"]),
+        ([2.0, 2.0, 2.3], ["the medians of 3 runs differ by 15% at call (limit 10%)"]),
+        ([], []),
+    ],
+)
+def test_runs_of_a_program_must_agree(medians: list[float], said: list[str]) -> None:
+    assert runs_differ(measured(medians)) == said
+
+
+def test_runs_that_differ_by_just_the_limit_agree() -> None:
+    assert runs_differ(measured([0.75, 1.0, 1.0])) != []
+    assert runs_differ(measured([10.0, 10.0, 11.0])) == []

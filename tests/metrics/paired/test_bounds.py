@@ -13,10 +13,12 @@ from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
+from portproof.metrics.paired import bounds
 from portproof.metrics.paired.bounds import (
     judge_loss,
     loss_bounds,
     mcnemar_p,
+    samples_range,
     samples_to_decide,
     score_bound,
     wilson_lower,
@@ -187,3 +189,40 @@ def test_no_number_of_samples_decides_a_loss_of_the_margin() -> None:
 def test_wilson_is_that_of_statsmodels(right: int, n: int) -> None:
     expected = proportion_confint(right, n, alpha=0.1, method="wilson")[0]
     assert wilson_lower(right, n) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("low", "rounded"), [(999, 999), (1001, 1010), (12345, 12400)])
+def test_numbers_of_samples_have_three_digits(
+    low: int, rounded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decided_from(fixed: float, broken: float, n: float, margin: float) -> Verdict:
+        return Verdict.PASS if n >= low else Verdict.UNDECIDED
+
+    monkeypatch.setattr(bounds, "judge_loss", decided_from)
+    assert samples_to_decide(0, 1, 10, 0.01) == rounded
+
+
+@pytest.mark.parametrize(
+    ("undecided", "expected"),
+    [((), (1000, 1000)), (range(15, 100), (1000, None)), (range(100), (None, None))],
+)
+def test_the_range_says_when_no_number_decides(
+    undecided: range, expected: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(100))
+    monkeypatch.setattr(
+        bounds, "samples_to_decide", lambda *_: None if next(calls) in undecided else 1000
+    )
+    assert samples_range(3, 8, 1000, 0.01) == expected
+
+
+def test_the_range_is_of_a_hundred_draws_and_the_same_each_time() -> None:
+    low, high = samples_range(2, 9, 1000, 0.01)
+    assert (low, high) == samples_range(2, 9, 1000, 0.01)
+    needed = samples_to_decide(2, 9, 1000, 0.01)
+    assert low is not None and needed is not None and low < needed
+
+
+def test_a_score_without_variance_is_infinite_or_nothing() -> None:
+    assert bounds._score(0, 0, 10, 0.0, 0.0) == 0.0
+    assert bounds._score(0, 0, 10, 1.0, 0.0) == -np.inf

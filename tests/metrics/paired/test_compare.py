@@ -12,8 +12,10 @@ import pytest
 import portproof
 from portproof.core.errors import InputError
 from portproof.metrics.accuracy.score import Reading
+from portproof.metrics.paired.bounds import careful_bounds
 from portproof.metrics.paired.compare import compare
 from portproof.outcome import Outcomes, write_outcomes
+from portproof.proof.work import Work
 from portproof.verdict import Verdict
 
 Stage = Callable[..., object]
@@ -299,3 +301,30 @@ def test_a_sound_reference_is_not_doubted(tmp_path: Path) -> None:
     same = [_results(tmp_path / name, answers) for name in ("reference", "port")]
     judged = compare(*same, tmp_path / "labels.txt")
     assert judged.reference_accuracy < 0.2 and judged.doubt is None
+
+
+def test_figures_are_the_bounds_in_points(tmp_path: Path) -> None:
+    found = compare(*files(tmp_path, 560, 12, 7, 21))
+    low, high = careful_bounds(7, 12, 600, 0.975)
+    assert found.ci95_pp == pytest.approx((-100 * high, -100 * low))
+    assert found.gate_bound_pp == pytest.approx(100 * careful_bounds(7, 12, 600)[1])
+    assert found.loss_lower_bound_pp == pytest.approx(100 * careful_bounds(7, 12, 600)[0])
+    assert found.samples_to_decide is not None
+    assert "samples would decide (" in found.to_text()
+
+
+def test_the_margin_is_in_points(tmp_path: Path) -> None:
+    sides = files(tmp_path, 560, 12, 7, 21)
+    bound = 100 * careful_bounds(7, 12, 600)[1]
+    assert compare(*sides, margin_pp=bound * 1.001).verdict is Verdict.PASS
+    assert compare(*sides, margin_pp=bound * 0.999).verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_one_rehearsed_side_makes_a_rehearsal(tmp_path: Path, side: int) -> None:
+    sides = files(tmp_path, 590, 1, 1, 8)
+    assert not compare(*sides).simulated
+    work = Work("topn", sides[side], inputs={}, parameters={}, simulated=True)
+    work.begin()
+    work.finish([sides[side]])
+    assert compare(*sides).simulated

@@ -17,7 +17,15 @@ from portproof.measurement import (
     write_performance,
     wrong_answers,
 )
-from portproof.rundir.gates import best_measured, judge, speed_gate, speed_verdict
+from portproof.rundir.gates import (
+    Gate,
+    Judgement,
+    _doubts,
+    best_measured,
+    judge,
+    speed_gate,
+    speed_verdict,
+)
 from portproof.rundir.layout import RunDir
 from portproof.rundir.plan import table_columns
 from portproof.rundir.settings import Settings
@@ -266,3 +274,26 @@ def test_a_tuned_model_is_timed_under_a_label_of_its_own(tmp_path: Path) -> None
 def test_the_speed_gate_at_its_boundary(ci95: tuple[float, float] | None, verdict: Verdict) -> None:
     """At least as fast is a PASS; slower is a FAIL only where all of the interval is under 1."""
     assert speed_verdict(ci95) is verdict
+
+
+def test_the_text_has_a_column_for_the_longest_label() -> None:
+    gates = [Gate("310p_aoe", "speed", Verdict.PASS, "fast"), Gate("cpu", "accuracy", None, "none")]
+    assert Judgement(gates, 0).text.splitlines() == [
+        "310p_aoe speed     PASS       fast",
+        "cpu      accuracy  not judged none",
+        "verdict: PASS",
+    ]
+    short = Judgement([Gate("cpu", "speed", Verdict.PASS, "fast")], 0)
+    assert short.text.splitlines()[0] == "cpu    speed     PASS       fast"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        (["drift"], "drift"),
+        (["drift", "spread"], "drift (and 1 more, in p.json)"),
+        (["drift", "spread", "load"], "drift (and 2 more, in p.json)"),
+    ],
+)
+def test_one_doubt_is_said_and_the_others_are_counted(reasons: list[str], said: str) -> None:
+    assert _doubts(reasons, "p.json") == said

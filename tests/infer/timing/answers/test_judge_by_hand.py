@@ -1,0 +1,108 @@
+"""The numbers that a judgement of answers is made of, each against one worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from portproof.infer.timing.answers import tolerances
+from portproof.infer.timing.answers.judge import (
+    Expected,
+    _other_shapes,
+    _size,
+    by_group,
+    floats,
+    slices_of,
+)
+
+
+def test_means_are_of_each_group_that_has_values() -> None:
+    values = np.array([1.0, 3.0, 10.0])
+    assert by_group(values, np.array([0, 0, 1])).tolist() == [2.0, 10.0]
+    assert by_group(values, np.array([0, 0, 2])).tolist() == [2.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "slices"),
+    [
+        ((4, 3, 2), [0, 1] * 12),
+        ((2, 3, 4), [0] * 12 + [1] * 12),
+        ((2, 6), [0] * 6 + [1] * 6),
+        ((3, 3), [0, 1, 2] * 3),
+        ((5,), [0] * 5),
+    ],
+)
+def test_slices_go_along_the_shorter_end(shape: tuple[int, ...], slices: list[int]) -> None:
+    assert slices_of(shape).tolist() == slices
+
+
+def test_stand_ins_of_infinity_are_infinite() -> None:
+    found = floats(np.array([9e7, 1e8, -1e8, 1.5], np.float32))
+    assert found.tolist() == [9e7, math.inf, -math.inf, 1.5]
+    assert floats(np.array([1, 2])).tolist() == [1.0, 2.0]
+
+
+def test_the_size_is_of_what_varies() -> None:
+    groups = np.array([0, 0, 1, 1])
+    rows = np.array([[1.0, 50.0, 7.0, 7.0], [3.0, 50.0, 7.0, 7.0]])
+    # (1 + 9) / 2 of the only element that varies; of all where none does.
+    assert _size(rows, groups) == pytest.approx([math.sqrt(5), 7.0])
+
+
+def expected(**changes: Any) -> Expected:
+    given: dict[str, Any] = {
+        "answers": {},
+        "calls": {},
+        "groups": np.array([0, 0]),
+        "size": np.array([2.0]),
+        "spread": np.array([10.0]),
+        "whole": False,
+    }
+    return Expected(**(given | changes))
+
+
+def test_the_distance_is_a_root_mean_square() -> None:
+    distance = expected().distance
+    assert distance(np.array([0.0, 0.0]), np.array([3.0, 4.0])) == pytest.approx([math.sqrt(12.5)])
+    inf = np.array([np.inf, 1.0])
+    assert distance(inf, inf).tolist() == [0.0]
+    assert distance(inf, np.array([1.0, 1.0])).tolist() == [np.inf]
+
+
+def test_the_larger_of_floor_and_share_is_allowed() -> None:
+    allowed = expected().allowed
+    assert allowed(tolerances.Tolerance(0.1, 0.01, 0)).tolist() == [0.2]
+    assert allowed(tolerances.Tolerance(0.01, 0.1, 0)).tolist() == [1.0]
+
+
+def test_calls_with_other_outputs_are_told() -> None:
+    class _Named:
+        def __init__(self, *names: str) -> None:
+            self.outputs = [type("O", (), {"name": n}) for n in names]
+
+    calls: Any = [_Named("a"), _Named("a"), _Named("b")]
+    assert _other_shapes(calls[:2]) is None
+    assert "different outputs" in str(_other_shapes(calls))
+
+
+def test_what_is_allowed_is_what_the_guide_says() -> None:
+    """Every limit, written out: a change of one is a change of verdicts, and wants a reason."""
+    own = {name: (t.floor, t.share, t.flips) for name, t in tolerances._OWN.items()}
+    assert own == {
+        "fp32": (pytest.approx(9.5367e-6, rel=1e-4), 0.01, 0.0),
+        "tf32": (0.00390625, 0.1, 0.25),
+        "fp16": (0.00390625, 0.1, 0.25),
+        "bf16": (0.03125, 0.1, 0.25),
+        "int8": (0.03, 0.3, 0.25),
+    }
+    port = {n: (t.floor, t.share, t.flips) for n, t in tolerances._PORT.items()}
+    assert port == {
+        "fp32": (0.0001, 0.1, 0.1),
+        "tf32": (0.05, 0.5, 0.7),
+        "fp16": (0.05, 0.5, 0.7),
+        "bf16": (0.2, 0.7, 0.7),
+        "int8": (0.2, 0.7, 0.7),
+    }
