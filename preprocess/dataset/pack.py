@@ -32,6 +32,7 @@ from portproof.proof.work import Work
 from portproof.recipe import Recipe, recipe_hash
 
 SAMPLES, IDS = "samples.npy", "ids.txt"
+_IDS_PARTIAL = ".ids.partial"
 
 _AGAIN = "make it again with --pack"
 
@@ -70,6 +71,7 @@ def make_packed(
     images = find_images(images_dir)
     work = work_of("pack", prep, images, recipe, skip_bad)
     if work.is_done():
+        (prep / _IDS_PARTIAL).unlink(missing_ok=True)  # of a kill right after the sidecar
         return
     work.inputs = {}
     preprocessor, tally = Preprocessor(recipe), Tally()
@@ -110,7 +112,7 @@ class PackedWriter:
         ).hexdigest()
         self._samples_path, self._ids_path = (
             self.folder / ".samples.partial",
-            self.folder / ".ids.partial",
+            self.folder / _IDS_PARTIAL,
         )
         self._samples: IO[bytes] | None = None
         self._id_file: IO[bytes] | None = None

@@ -309,6 +309,22 @@ def test_packing_stopped_before_its_sidecar(
     assert sorted(p.name for p in (tmp_path / "prep").iterdir()) == ["ids.txt", "samples.npy"]
 
 
+def test_packing_stopped_right_after_its_sidecar_leaves_nothing_behind(
+    tmp_path: Path, recipe: Recipe, make_images: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_images(tmp_path / "images")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(packed.PackedWriter, "remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            packed.make_packed(tmp_path / "images", tmp_path / "prep", recipe, workers=1)
+    packed.make_packed(tmp_path / "images", tmp_path / "prep", recipe, workers=1)
+    assert sorted(p.name for p in (tmp_path / "prep").iterdir()) == ["ids.txt", "samples.npy"]
+
+
 @pytest.mark.parametrize("damage", ["cut", "ids", "header"])
 def test_packed_folders_that_are_not_whole_are_refused(
     tmp_path: Path, recipe: Recipe, make_images: Make, damage: str
