@@ -97,28 +97,29 @@ def in_memory(room: int) -> Hazard:
         folder.rename(kept)
         folder.mkdir()
         size = sum(-(-p.stat().st_size // 4096) * 4096 + 1024 for p in kept.rglob("*"))
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size + max(room, _MIB)}", "tmpfs", folder],
-            check=True,
-        )
+        _as_root("mount", "-t", "tmpfs", "-o", f"size={size + max(room, _MIB)}", "tmpfs", folder)
         shutil.copytree(kept, folder, dirs_exist_ok=True)
         shutil.rmtree(kept)
         if room >= 0:
             left = shutil.disk_usage(folder).free - room
             (folder / ".filled").write_bytes(bytes(max(left, 0)))
         else:
-            subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+            _as_root("mount", "-o", "remount,ro", folder)
         try:
             yield Host()
         finally:
             if room >= 0:
                 (folder / ".filled").unlink()
             shutil.copytree(folder, kept)
-            subprocess.run(["umount", folder], check=True)
+            _as_root("umount", folder)
             folder.rmdir()
             kept.rename(folder)
 
     return hazard
+
+
+def _as_root(program: str, *words: str | Path) -> None:
+    subprocess.run([shutil.which(program) or program, *words], check=True)
 
 
 @contextlib.contextmanager
@@ -182,7 +183,6 @@ def main() -> None:
     options = p.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o755)
         world = Path(place, "world")
         make_world(world, options.samples)
         for number, stage in enumerate(STAGES):

@@ -167,7 +167,8 @@ def drawn(judges: dict[str, list[str]], count: int, seed: int) -> list[Mutant]:
     """Mutants drawn from all, each as likely as another; in the order of the modules."""
     every = [m for module in judges for m in mutants_of(module, (ROOT / module).read_text())]
     known = [m for m in every if (m.module, m.before.strip(), m.became) not in EQUIVALENT]
-    taken = random.Random(seed).sample(range(len(known)), min(count, len(known)))
+    rng = random.Random(seed)  # nosec B311 - which mutants, no secrets
+    taken = rng.sample(range(len(known)), min(count, len(known)))
     return [known[i] for i in sorted(taken)]
 
 
@@ -175,7 +176,14 @@ def drawn(judges: dict[str, list[str]], count: int, seed: int) -> list[Mutant]:
 def checkouts(place: Path, count: int) -> Iterator[Queue[Path]]:
     """So many copies of what git knows or would add, to be changed."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        [
+            shutil.which("git") or "git",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from portproof.card import Card
-from portproof.core import plugins, progress
+from portproof.core import plugins
 from portproof.core.errors import InputError
 from portproof.core.usercode import imported_files, load_callable, own_folder, source_of
 from portproof.core.yamlfile import as_data
@@ -85,7 +85,6 @@ def _by_settings(
 def _by_function(kind: str, text: str, card_path: str | None) -> Decoder:
     """A user's own ``decode(outputs, sample)``."""
     source, name = source_of(text, card_path)
-    progress.say(f"runs {name} of {source}")
     with own_folder(source):
         function, _ = load_callable(source, name)
 
