@@ -32,7 +32,6 @@ from kills import different, half_written
 from kills_world import STAGES, Known, learn, make_world
 
 _MIB = 1 << 20
-#: Where control groups (version 1) limit processes.
 _PIDS = Path("/sys/fs/cgroup/pids")
 #: Seconds that a stage may take under a hazard: one that hangs is one that fails.
 _PATIENCE_S = 300.0

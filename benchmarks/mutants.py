@@ -31,61 +31,10 @@ from queue import Queue
 
 sys.path.insert(1, str(Path(__file__).resolve().parent))
 
+from mutants_judges import EQUIVALENT, JUDGES
 from mutants_made import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[1]
-
-#: Judging module -> the tests that are held against it.
-JUDGES = {
-    "src/portproof/policy.py": "tests/portproof/test_policy.py",
-    "src/portproof/outcome.py": "tests/portproof/test_outcome.py tests/metrics/accuracy",
-    "src/portproof/rundir/gates.py": "tests/portproof/rundir/test_gates.py",
-    "src/portproof/proof/freshness.py": "tests/portproof/proof tests/portproof/rundir/test_why.py",
-    "src/portproof/proof/journal.py": "tests/portproof/proof tests/infer/offline",
-    "src/portproof/proof/sidecar.py": "tests/portproof/proof",
-    "src/portproof/proof/work.py": "tests/portproof/proof tests/infer/offline",
-    "infer/timing/speed_ratio.py": "tests/infer/timing/test_speed_ratio.py",
-    "infer/timing/steady.py": "tests/infer/timing/test_steady.py",
-    "infer/timing/answers/judge.py": "tests/infer/timing/answers",
-    "infer/timing/answers/tolerances.py": "tests/infer/timing/answers",
-    "metrics/accuracy/score.py": "tests/metrics/accuracy tests/metrics/paired",
-    "metrics/accuracy/results.py": "tests/metrics/accuracy",
-    "metrics/paired/bounds.py": "tests/metrics/paired",
-    "metrics/paired/compare.py": "tests/metrics/paired",
-    "metrics/paired/doubt.py": "tests/metrics/paired",
-    "metrics/paired/influence.py": "tests/metrics/paired",
-    "metrics/paired/losses.py": "tests/metrics/paired",
-    "metrics/paired/spread.py": "tests/metrics/paired",
-    "metrics/outputs/judge.py": "tests/metrics/outputs",
-    "metrics/outputs/ruler.py": "tests/metrics/outputs",
-    "reports/over_time/against.py": "tests/reports/over_time",
-    "reports/over_time/repeated_times.py": "tests/reports/over_time",
-    "reports/claims/agreement.py": "tests/reports/claims",
-}
-
-#: (module, line of code, what it became) -> why no test can see the difference.
-EQUIVALENT: dict[tuple[str, str, str], str] = {
-    (
-        "infer/timing/steady.py",
-        "slope = sum((i - centre) * (y - mean) for i, y in enumerate(logs)) / square",
-        "i + centre",
-    ): "the sum of y - mean is 0, whatever is added to i",
-    (
-        "infer/timing/steady.py",
-        "if abs(drift) > DRIFT and chance < SIGNIFICANCE:",
-        "chance <= SIGNIFICANCE",
-    ): "no measurement has exactly this probability",
-    (
-        "infer/timing/answers/judge.py",
-        "np.where(count > 0, sums / np.where(count > 0, count, 1), by_group(square, groups))",
-        "2",
-    ): "the outer choice takes the other branch where this divisor stands",
-    (
-        "src/portproof/proof/freshness.py",
-        "def difference(record: FileRecord, path: Path, paranoid: bool = False) -> str | None:",
-        "True",
-    ): "reads and hashes what need not be read: slower, the same answer",
-}
 
 _EXAMPLES = "tests/project/test_quality.py::test_doctests"
 #: A mutant that runs so many times longer than the tests do is taken for one that never ends.

@@ -38,12 +38,7 @@ class Results(Protocol):
     def __enter__(self) -> Results:
         """Open what is there for more."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Close it; what is there stays for the next run."""
 
     def finished(self, ids: Sequence[str]) -> set[str]:
@@ -116,13 +111,8 @@ class ResultFiles:
         self._journal.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._journal.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._journal.__exit__(*error)
 
     def finished(self, ids: Sequence[str]) -> set[str]:
         """Those with a file for every output."""

@@ -12,7 +12,6 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -60,15 +59,10 @@ class PackedResults:
             file.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         for file in self._files:
             file.close()
-        self._journal.__exit__(kind, error, trace)
+        self._journal.__exit__(*error)
 
     def finished(self, ids: Sequence[str]) -> set[str]:
         """Those of the rows."""

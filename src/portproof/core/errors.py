@@ -72,7 +72,6 @@ _HOST = {
     errno.EFBIG: ("a file may not be as large as this", f"raise the limit (ulimit -f), {_AGAIN}"),
     errno.EAGAIN: ("no more processes can be started", f"raise the limit (ulimit -u), {_AGAIN}"),
     errno.EMFILE: ("no more files can be opened", f"raise the limit (ulimit -n), {_AGAIN}"),
-    errno.ENFILE: ("no more files can be opened on this host", f"end other programs, {_AGAIN}"),
 }
 
 
@@ -87,11 +86,11 @@ _NO_ROOM = ("failed to map segment", "annot allocate memory")
 def sentence_for(error: OSError) -> tuple[str, int]:
     """One sentence and an exit code for an operating-system error.
 
-    A path that is missing or may not be used is bad input (2); a host that fails under us, by its
-    storage or its limits, is a failed device (3).
+    A missing or forbidden path is bad input (2); a host that fails under us a failed device (3).
     """
     where = f" ({error.filename!r})" if error.filename else ""
-    if error.errno in _HOST:
+    # Of a file, EAGAIN is a pipe that nobody fills; without one, a process that cannot be started.
+    if error.errno in _HOST and not (where and error.errno == errno.EAGAIN):
         happened, to_do = _HOST[error.errno]
         return f"{happened}{where}: {to_do}", EXIT_TOOL
     reason = error.strerror or str(error)

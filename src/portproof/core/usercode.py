@@ -82,8 +82,8 @@ def load_file(source: Path) -> ModuleType:
 @functools.cache
 def _say_what_runs(source: Path, sha256: str) -> None:
     progress.say(
-        f"running code that is not PortProof's own: '{source}' (SHA-256 {sha256[:12]}), and what it"
-        " imports"
+        f"running the code that a card, a suite or an option names: '{source}' (SHA-256"
+        f" {sha256[:12]}), and what it imports"
     )
 
 

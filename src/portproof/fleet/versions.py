@@ -37,9 +37,10 @@ def make_probe() -> Callable[[tuple[str, ...]], dict[str, str]]:
 
     def probe(packages: tuple[str, ...]) -> dict[str, str]:
         import importlib.metadata
+        import os
         import platform
 
-        found = {"cpus": str(__import__("os").cpu_count()), "processor": platform.processor()}
+        found = {"cpus": str(os.cpu_count()), "processor": platform.processor()}
         try:
             import portproof as here
 

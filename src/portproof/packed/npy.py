@@ -7,12 +7,12 @@ process with SIGBUS, without a word.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """Bytes of one row."""
-        return _product(self.shape) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def open(self) -> RowReader:
         """The file, to read rows from."""
@@ -86,14 +86,9 @@ class RowReader:
     def __enter__(self) -> RowReader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._file:
-            if error is None:
+            if kind is None:
                 self._check_identity()
 
     def header(self) -> bytes:
@@ -171,7 +166,7 @@ def open_npy(path: str | os.PathLike[str], what: str, again: str) -> Rows:
     shape, is_columns_first, dtype = header
     wrong = _wrong(shape, is_columns_first, dtype)
     if wrong is None:
-        expected = start + _product(shape) * dtype.itemsize
+        expected = start + math.prod(shape) * dtype.itemsize
         if status.st_size == expected:
             return Rows(Path(path), shape[0], shape[1:], dtype, start, identity_of(status))
         wrong = f"has {status.st_size} bytes, {expected} were expected for {shape} of {dtype.name}"
@@ -194,11 +189,3 @@ def _wrong(shape: tuple[int, ...], is_columns_first: bool, dtype: np.dtype[Any])
     if dtype.newbyteorder("<") != dtype:
         return f"holds big-endian {dtype.name}, little-endian was expected"
     return None
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    """Numbers of a shape, as Python counts: numpy's own product overflows."""
-    product = 1
-    for size in shape:
-        product *= size
-    return product

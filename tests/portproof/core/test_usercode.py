@@ -40,10 +40,10 @@ def test_it_is_named_again_only_when_it_changed(
     progress.configure()
     run(theirs)
     run(theirs)
-    assert capsys.readouterr().err.count("running code") == 1
+    assert capsys.readouterr().err.count("running the code") == 1
     theirs.write_text("def build(): return 2\n")
     run(theirs)
-    assert capsys.readouterr().err.count("running code") == 1
+    assert capsys.readouterr().err.count("running the code") == 1
 
 
 def test_code_that_fails_was_named_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
