@@ -149,6 +149,7 @@ def fleet(
     (folder / "in" / "colours.yaml").write_text(f"{card}class_names: [red, green, hang.txt]\n")
     (folder / "in" / "hang.txt").write_text("")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     cluster = Cluster(
         initialize_head=True,
         head_node_args={
@@ -176,6 +177,9 @@ def fleet(
         yield made
     finally:
         cluster.shutdown()
+        # A node puts Ray's handlers in the place of this process's, and other tests come after.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
