@@ -22,6 +22,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+# One thread is what is measured: what numpy's libraries start beside the model's is not.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
