@@ -33,6 +33,16 @@ JUDGES = {
 #: (module, line of code, what it became) -> why no test can see the difference.
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
+        "metrics/paired/bounds.py",
+        "low, high = (more - less) / n, 1.0",
+        "2.0",
+    ): "the same root, looked for between ends farther apart",
+    (
+        "metrics/paired/bounds.py",
+        "nuisance = (root - b) / (2 * a) if b < 0 else -2 * c / (root + b) if c else 0.0",
+        "b <= 0",
+    ): "the two ways to write the root are equal where b is 0",
+    (
         "src/portproof/proof/freshness.py",
         "if _changed_output(proof, root, paranoid=False):",
         "True",
