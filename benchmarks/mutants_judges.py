@@ -34,6 +34,11 @@ JUDGES = {
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
         "metrics/paired/bounds.py",
+        "nuisance = (root - b) / (2 * a) if b < 0 else -2 * c / (root + b) if c else 0.0",
+        "1",
+    ): "b < 1 instead of b < 0: the other way to write the root, which differs in the last digits",
+    (
+        "metrics/paired/bounds.py",
         "low, high = (more - less) / n, 1.0",
         "2.0",
     ): "the same root, looked for between ends farther apart",
