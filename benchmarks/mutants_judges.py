@@ -34,6 +34,11 @@ JUDGES = {
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
         "metrics/paired/bounds.py",
+        "if _score(more, less, n, middle, continuity if middle < 0 else 0.0) > -z:",
+        "middle <= 0",
+    ): "the middle is 0 only where every sample broke, and the bound is 0 either way",
+    (
+        "metrics/paired/bounds.py",
         "nuisance = (root - b) / (2 * a) if b < 0 else -2 * c / (root + b) if c else 0.0",
         "1",
     ): "b < 1 instead of b < 0: the other way to write the root, which differs in the last digits",
