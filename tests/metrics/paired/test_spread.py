@@ -14,7 +14,7 @@ from scipy.stats import norm, t
 
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.paired.bounds import loss_bounds
-from portproof.metrics.paired.losses import loss_of
+from portproof.metrics.paired.losses import Loss, loss_of
 from portproof.metrics.paired.spread import reach, resampled
 from portproof.metrics.tasks import Figure
 from portproof.verdict import Verdict
@@ -148,6 +148,37 @@ def test_chance_and_margin_make_doubt() -> None:
     near = loss_of(task(), Figure("mean", chance=0.3), right, right, 0.3)
     assert near.doubt is not None and "within the margin" in near.doubt
     assert loss_of(task(), Figure("mean", chance=0.3), right, right, 0.1).doubt is None
+    three_in_four = side([1, 1, 1, 0] * 75)
+    at = loss_of(task(), Figure("mean", chance=0.25), three_in_four, three_in_four, 0.5)
+    assert at.doubt is not None and "within the margin" in at.doubt
+
+
+@pytest.mark.parametrize("undefined", ["reference", "port"])
+def test_the_side_without_a_figure_is_named(undefined: str) -> None:
+    undefined_at = SimpleNamespace(
+        figures=lambda found, counts: {"mean": None if found.rows("x")[0] < 0 else 0.5}
+    )
+    sides = {"reference": side([1, 1]), "port": side([1, 1])} | {undefined: side([-1, 1])}
+    found = loss_of(undefined_at, SHARE, sides["reference"], sides["port"], 0.1)
+    assert found.doubt is not None
+    assert found.doubt.startswith(f"the {undefined}'s mean is not defined for these 2 samples")
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "verdict"),
+    [
+        (-0.01, 0.0199, Verdict.PASS),
+        (-0.01, 0.02, Verdict.UNDECIDED),
+        (0.02, 0.03, Verdict.UNDECIDED),
+        (0.0201, 0.03, Verdict.FAIL),
+    ],
+)
+def test_a_bound_at_the_margin_is_neither_under_nor_over_it(
+    lower: float, upper: float, verdict: Verdict
+) -> None:
+    middle = (lower + upper) / 2
+    loss = Loss(0.9, 0.9 - middle, middle, lower, upper, lower, upper, None)
+    assert loss.verdict(0.02) is verdict
 
 
 def test_a_true_loss_at_the_margin_is_seldom_passed() -> None:
