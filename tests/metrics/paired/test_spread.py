@@ -14,8 +14,8 @@ from scipy.stats import norm, t
 
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.paired.bounds import loss_bounds
-from portproof.metrics.paired.losses import Loss, loss_of
-from portproof.metrics.paired.spread import reach, resampled
+from portproof.metrics.paired.losses import Loss, loss_of, missing_of
+from portproof.metrics.paired.spread import RESAMPLES, reach, resampled
 from portproof.metrics.tasks import Figure
 from portproof.verdict import Verdict
 
@@ -108,6 +108,31 @@ def test_figures_that_rest_on_a_few_samples_are_not_resampled() -> None:
     first = resampled(lambda counts: np.ones(1) if counts[0] else None, 100)
     assert first is None
     assert resampled(lambda counts: np.ones(1), 1) is None
+
+
+@pytest.mark.parametrize(("undefined", "is_known"), [(0, True), (4, True), (5, False)])
+def test_one_draw_in_a_hundred_may_be_without_a_figure(undefined: int, is_known: bool) -> None:
+    draws = iter(range(RESAMPLES))
+    found = resampled(lambda counts: None if next(draws) < undefined else np.ones(1), 100)
+    assert (found is not None) is is_known
+    assert RESAMPLES == 400
+
+
+@pytest.mark.parametrize(
+    ("figure", "values", "missing"),
+    [
+        (Figure("mean"), [0.25, 1.0], [0.375, 0.0]),
+        (Figure("mean", span=2.0), [0.5, 2.0], [0.75, 0.0]),
+        (Figure("mean", higher_is_better=False), [0.25, 0.0], [0.125, 0.0]),
+        # More errors than words: a sample has no more to gain than all that it carries.
+        (Figure("mean", higher_is_better=False), [3.0, 0.0], [0.5, 0.0]),
+        (Figure("mean", "dB", span=30.0), [20.0, 30.0], [0.0, 0.0]),
+    ],
+)
+def test_a_sample_can_gain_what_it_carries_and_lacks(
+    figure: Figure, values: list[float], missing: list[float]
+) -> None:
+    assert missing_of(task(), figure, side(values)).tolist() == missing
 
 
 @pytest.mark.parametrize(
