@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
+from portproof.core import progress
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.paired.bounds import loss_bounds
 from portproof.metrics.paired.losses import Loss, loss_of, missing_of
@@ -108,6 +110,24 @@ def test_figures_that_rest_on_a_few_samples_are_not_resampled() -> None:
     first = resampled(lambda counts: np.ones(1) if counts[0] else None, 100)
     assert first is None
     assert resampled(lambda counts: np.ones(1), 1) is None
+
+
+def test_every_sample_is_drawn_and_every_draw_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    advanced: list[int] = []
+    meter = SimpleNamespace(advance=advanced.append)
+    monkeypatch.setattr(progress, "meter", lambda *_: contextlib.nullcontext(meter))
+    drawn = np.zeros(5, np.int64)
+
+    def count(counts: Any) -> Any:
+        nonlocal drawn
+        assert counts.sum() == 5
+        drawn += counts
+        return np.ones(1)
+
+    assert resampled(count, 5) is not None
+    assert advanced == [1] * RESAMPLES
+    # 2000 draws of one in five: 400 each, four standard deviations are 72.
+    assert np.abs(drawn - RESAMPLES).max() < 72
 
 
 @pytest.mark.parametrize(("undefined", "is_known"), [(0, True), (4, True), (5, False)])

@@ -1,0 +1,112 @@
+"""The verdict on errors that were made by hand, at its limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from portproof.metrics.outputs.judge import Errors, _by_interval, judge
+from portproof.verdict import Verdict
+
+NAMES = "abcdefgh"
+
+
+def errors(ratios: list[float], **more: object) -> Errors:
+    """The rounded reference errs by 1 in a norm of 10, the port by so many times that."""
+    names = NAMES[: len(ratios)]
+    return Errors(
+        port=dict(zip(names, ratios, strict=True)),
+        ruler=dict.fromkeys(names, 1.0),
+        norm=dict.fromkeys(names, 10.0),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "verdict"),
+    [
+        (1.0, Verdict.PASS),
+        (2.99, Verdict.PASS),
+        (3.01, Verdict.FAIL),
+        (11.9, Verdict.FAIL),
+    ],
+)
+def test_three_times_the_rounding_is_allowed(ratio: float, verdict: Verdict) -> None:
+    found = judge(errors([ratio] * 4))
+    assert found.verdict is verdict
+    assert found.ratio == pytest.approx(ratio)
+    assert "3 times" in found.reason
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.0, 3.0), (3.0, 4.0)])
+def test_an_end_at_the_limit_is_neither_under_nor_over_it(low: float, high: float) -> None:
+    assert _by_interval((low + high) / 2, low, high, 9)[0] is Verdict.UNDECIDED
+
+
+def test_the_interval_is_of_the_logarithms() -> None:
+    ratios = [1.0, 1.5, 2.0, 2.5]
+    found = judge(errors(ratios))
+    logs = np.log(ratios)
+    half = t.ppf(0.95, 3) * logs.std(ddof=1) / 2
+    assert found.ratio == pytest.approx(np.exp(logs.mean()))
+    assert (found.low, found.high) == pytest.approx(
+        (np.exp(logs.mean() - half), np.exp(logs.mean() + half))
+    )
+
+
+@pytest.mark.parametrize(("samples", "known"), [(1, False), (2, False), (3, True)])
+def test_three_samples_are_needed(samples: int, known: bool) -> None:
+    found = judge(errors([1.0] * samples))
+    assert (found.verdict is Verdict.PASS) is known
+    assert ("too few" in found.reason) is not known
+
+
+def test_the_sample_that_is_furthest_out_is_named() -> None:
+    found = judge(errors([1.0, 13.0, 40.0, 12.5, 1.0]))
+    assert found.verdict is Verdict.FAIL
+    assert found.reason.startswith("3 of 5 samples are over 12 times") and "'c' 40" in found.reason
+    assert "of 5 samples" not in judge(errors([1.0, 1.0, 1.0, 1.0, 12.0])).reason
+
+
+@pytest.mark.parametrize(("spread", "verdict"), [(2.99, "UNDECIDED"), (3.01, "PASS")])
+def test_a_reference_must_vary_by_three_times_its_rounding(spread: float, verdict: str) -> None:
+    """Two answers, the spread above and below their mean; the rounding errs by 1."""
+    answers = np.array([[5.0 + spread], [5.0 - spread]] * 2)
+    found = judge(
+        errors([1.0] * 4, total=answers.sum(axis=0), squares=float(np.square(answers).sum()))
+    )
+    assert str(found.verdict) == verdict
+    assert ("prove nothing" in found.reason) is (verdict == "UNDECIDED")
+
+
+@pytest.mark.parametrize(("factor", "fails"), [(11.9, False), (12.1, True)])
+def test_a_slice_is_held_to_its_own_rounding(factor: float, fails: bool) -> None:
+    ruler, norm = np.ones(3), np.full(3, 100.0)
+    port = np.array([1.0, factor**2, 1.0])
+    found = judge(errors([1.0] * 4, slices={1: (port, ruler, norm)}))
+    assert (found.verdict is Verdict.FAIL) is fails
+    assert ("slice 1 of axis 1" in found.reason) is fails
+
+
+@pytest.mark.parametrize(
+    ("port", "ruler", "verdict"),
+    [
+        ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0], Verdict.PASS),
+        ([0.03, 0.03, 0.03], [0.01, 0.01, 0.01], Verdict.PASS),
+        ([0.031, 0.031, 0.031], [0.01, 0.01, 0.01], Verdict.FAIL),
+        ([0.0, 0.03, 0.06], [0.01, 0.01, 0.01], Verdict.UNDECIDED),
+        ([0.01, 0.01], [0.01, 0.01], Verdict.UNDECIDED),
+    ],
+)
+def test_whole_numbers_are_judged_by_the_share_that_differs(
+    port: list[float], ruler: list[float], verdict: Verdict
+) -> None:
+    found = judge(
+        Errors(
+            port=dict(zip(NAMES, port, strict=False)),
+            ruler=dict(zip(NAMES, ruler, strict=False)),
+            whole=True,
+        )
+    )
+    assert found.verdict is verdict, found.reason
