@@ -9,7 +9,7 @@ from portproof.core import plugins, progress
 from portproof.core.errors import InputError, PortProofError
 from portproof.infer.suites.isolation import in_own_process, is_absent
 from portproof.infer.suites.one_model import time_model
-from portproof.infer.suites.page import Found, Row
+from portproof.infer.suites.page import Found, Row, from_page
 from portproof.infer.suites.suite_file import (
     Suite,
     SuiteModel,
@@ -91,4 +91,4 @@ def _row(suite: Suite, entry: SuiteModel, folder: Path, plan: Plan | None) -> Ro
     except PortProofError as error:
         absent = is_absent(error)
         progress.warn(f"{entry.name}: {error}")
-        return Row(entry, why=str(error), absent=absent)
+        return Row(entry, why=from_page(str(error), folder.parent), absent=absent)

@@ -17,7 +17,7 @@ from portproof.core.errors import InputError, ToolError
 from portproof.core.yamlfile import names_in
 from portproof.infer.suites.first_five import TopN
 from portproof.infer.suites.isolation import in_own_process
-from portproof.infer.suites.page import Found, Left, Row
+from portproof.infer.suites.page import Found, Left, Row, from_page
 from portproof.infer.suites.suite_file import Suite, SuiteModel, SuiteSubject, read_suite
 from portproof.measurement import Answers, Measurement, Performance, Ratio, wrong_answers
 
@@ -105,6 +105,51 @@ def test_what_kills_a_models_process_is_a_sentence() -> None:
     with pytest.raises(InputError, match="no such thing"):
         in_own_process(refuse)
     assert in_own_process(os.path.join, "a", "b") == os.path.join("a", "b")
+
+
+DEAD = """\
+import torch
+
+class Dead(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(12, 5)
+
+    def forward(self, x):
+        return 1e-6 * self.head(x.flatten(1)) + 0.5
+
+def build():
+    return Dead()
+"""
+
+
+def test_a_comparison_of_outputs_that_hardly_vary_is_not_called_a_proof(
+    tiny: Any, stage: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tiny.folder / "tiny.py").write_text(DEAD)
+    suite = "about: x\nmodels: [card.yaml]\nsubjects: [{label: ort, backend: ort, threads: 1}]\n"
+    (tiny.folder / "s.yaml").write_text(f"{suite}batches: [1]\n")
+    words = ("infer/suite.py", "s.yaml", "--out", "out", "--blocks", 1, "--iterations", 1)
+    done = stage(*words, cwd=tiny.folder)
+    assert done.returncode == 0, done.stderr
+    text = (tiny.folder / "out" / "README.md").read_text()
+    assert "compared with PyTorch at batches 1 and 3, which proves nothing" in text
+    assert "equal to PyTorch" not in text
+
+
+def test_a_page_says_what_other_programs_took_meanwhile(tmp_path: Path) -> None:
+    suite = Suite(about="x", models=("m",), subjects=subjects("a", "b"), batches=(2,))
+    measured = [
+        measurement(name, [0.004], counters={"other_cpu_fraction": share})
+        for name, share in (("a", 0.034), ("b", 0.61))
+    ]
+    text = page_of("plain", suite, [Row(suite.entries[0], found(measured))], tmp_path)
+    assert "| other programs meanwhile | 3 to 61 % of the processors |" in text
+
+
+def test_a_page_names_files_from_its_own_folder(tmp_path: Path) -> None:
+    whole = f"OpenVINO runs '{tmp_path}/m/model.onnx' in bf16; see '/elsewhere/x'"
+    assert from_page(whole, tmp_path) == "OpenVINO runs 'm/model.onnx' in bf16; see '/elsewhere/x'"
 
 
 def measurement(label: str, seconds: list[float], **facts: Any) -> Measurement:
