@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 _ANCHORS, _CLASSES = 3, 80
-#: One over the root of the mean square of SiLU of a standard normal variable; of ReLU it is 2 ** 0.5
-#: (He et al., "Delving deep into rectifiers", 2015). PyTorch's own start shrinks the signal layer
-#: by layer, and comparing a file whose answers do not depend on the picture proves nothing.
+#: One over the root of the mean square of SiLU of a standard normal variable; of ReLU that is
+#: 2 ** 0.5 (He et al., "Delving deep into rectifiers", 2015). PyTorch's own start makes the signal
+#: less layer by layer, and comparing a file whose answers do not depend on the picture proves
+#: nothing.
 _SILU_GAIN = 1.68
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import statistics
@@ -97,6 +98,26 @@ def kill_itself() -> None:
 
 def refuse() -> None:
     raise InputError("no such thing")
+
+
+def fill_the_disk() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", "out/model.onnx")
+
+
+def be_wrong() -> None:
+    raise KeyError("a fault of\nour own")
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (fill_the_disk, r"^the disk is full \('out/model.onnx'\): free some space or choose"),
+        (be_wrong, r"^KeyError: 'a fault of\\nour own' \(its traceback is on stderr\)$"),
+    ],
+)
+def test_what_fails_in_a_models_process_says_why(function: Any, words: str) -> None:
+    with pytest.raises(ToolError, match=words):
+        in_own_process(function)
 
 
 def test_what_kills_a_models_process_is_a_sentence() -> None:
