@@ -104,6 +104,18 @@ def not_negative(text: str) -> int:
     return value
 
 
+def seconds(text: str) -> float:
+    """A time that is not 0.
+
+    >>> seconds("0.5")
+    0.5
+    """
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("seconds above 0 were expected, such as 0.5")
+    return value
+
+
 def share(text: str) -> float:
     """A share between 0 and 1, written in percent.
 

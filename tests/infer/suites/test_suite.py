@@ -100,6 +100,35 @@ def refuse() -> None:
     raise InputError("no such thing")
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            ["poros", "--models", "Nope"],
+            "suite 'poros' has no model 'Nope'; it has ResNet50, VGG16",
+        ),
+        (["poros", "--starts", "5", "--blocks", "2"], "--starts is 5 and --blocks 2"),
+        (["poros", "--block-seconds", "nan"], "seconds above 0 were expected"),
+        (["torchpipe", "--starts", "3"], "--starts has no meaning for a suite under load"),
+        (["poros", "--requests", "3"], "--clients and --requests are for a suite that has them"),
+        (["poros", "--out", "full/README.md"], "'full/README.md' is a file, and a suite writes a"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(
+    tmp_path: Path,
+    stage: Callable[..., subprocess.CompletedProcess[str]],
+    words: list[str],
+    reason: str,
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "README.md").touch()
+    before = sorted(tmp_path.rglob("*"))
+    done = stage("infer/suite.py", "--out", "out", *words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert reason in done.stderr and done.stderr.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def fill_the_disk() -> None:
     raise OSError(errno.ENOSPC, "No space left on device", "out/model.onnx")
 
