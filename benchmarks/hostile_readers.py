@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from hostile_samples import (
+    AIS_BENCH,
+    CARD,
+    PERFORMANCE,
+    PROOF,
+    README,
+    REPORT,
+    SETTINGS,
+    SUMMARY,
+    TIMES,
+    checkpoint,
+    onnx_model,
+    picture_file,
+    saved,
+)
 from hostile_tasks import task_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,45 +68,6 @@ def _folder_of(module: str, function: str) -> Callable[[Path], object]:
 def _named(module: str, function: str) -> Callable[[Path], object]:
     """A function that takes the path as text."""
     return lambda path: _attribute(module, function)(str(path))
-
-
-def _saved(save: Callable[[io.BytesIO], object]) -> bytes:
-    buffer = io.BytesIO()
-    save(buffer)
-    return buffer.getvalue()
-
-
-def _model() -> bytes:
-    from onnx import TensorProto, helper, numpy_helper
-
-    nodes = [
-        helper.make_node("Flatten", ["image"], ["f"]),
-        helper.make_node("MatMul", ["f", "w"], ["class"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 2, 2])],
-        [helper.make_tensor_value_info("class", TensorProto.FLOAT, ["n", 3])],
-        [numpy_helper.from_array(np.ones((12, 3), np.float32), "w")],
-    )
-    opset = helper.make_opsetid("", 11)
-    made: bytes = helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
-    return made
-
-
-def _weights() -> bytes:
-    import torch
-
-    state = {"fc.weight": torch.ones(3, 4), "fc.bias": torch.zeros(3)}
-    return _saved(lambda file: torch.save({"state_dict": state, "epoch": 3}, file))
-
-
-def _picture(form: str) -> bytes:
-    from PIL import Image
-
-    picture = Image.fromarray(np.arange(12 * 10 * 3, dtype=np.uint8).reshape(12, 10, 3))
-    return _saved(lambda file: picture.save(file, form))
 
 
 def _image_of(path: Path) -> object:
@@ -165,139 +140,34 @@ def _readme(path: Path) -> object:
     return render(read_run(_run_dir(path)), "en")
 
 
-CARD = """name: small
-builder: net.py:build
-inputs: [{name: image, shape: [3, 8, 8], dtype: float32, layout: NCHW}]
-outputs: [{name: class, shape: [3]}]
-recipe:
-  resize: {rule: shorter, size: [9], interpolation: bilinear}
-  crop: [8, 8]
-  mean: [0.5, 0.5, 0.5]
-  std: [0.25, 0.25, 0.25]
-published: {source: a paper, top1: 77.5}
-batches: [1, 4]
-"""
-SETTINGS = """schema: portproof.port/1
-model: resnet18
-weights: weights.pth
-images: images
-labels: labels.txt
-targets: [cpu]
-batches: [1, 4]
-margin_pp: 1.0
-gate: accuracy
-"""
-PERFORMANCE = {
-    "schema": "portproof.perf/1",
-    "status": "ok",
-    "reasons": [],
-    "measurements": [
-        {
-            "label": "ort",
-            "model": "m.onnx",
-            "backend": "ort",
-            "batch": 4,
-            "boundary": "call",
-            "precision": "fp32",
-            "clients": 1,
-            "inputs": "random",
-            "blocks": [[0.01, 0.011], [0.012, 0.009]],
-        }
-    ],
-    "ratios": [],
-}
-PROOF = {
-    "schema": "portproof.proof/1",
-    "stage": "topn",
-    "revision": 1,
-    "portproof": "0.2.0",
-    "command": ["topn"],
-    "directory": ".",
-    "started": "2026-01-01T00:00:00Z",
-    "seconds": 1.5,
-    "parameters": {"n": 5},
-    "versions": {"numpy": "2.0"},
-    "environment": {"system": "Linux"},
-    "inputs": {"labels": [{"path": "l", "size": 1, "mtime_ns": 2, "inode": 3, "sha256": "00"}]},
-    "outputs": [{"path": "r", "size": 1, "mtime_ns": 2, "inode": 3, "sha256": "00"}],
-    "facts": {"figures": {"classes": 3}},
-}
-REPORT = {
-    "schema": "portproof.report/1",
-    "portproof": "0.2.0",
-    "model": "m",
-    "verdict": "PASS",
-    "simulated": False,
-    "gates": [{"label": "ort", "name": "accuracy", "verdict": "PASS", "reason": "r"}],
-    "figures": [{"name": "top1", "label": "ort", "batch": 1, "value": 0.5}],
-    "origins": [],
-    "versions": {},
-    "environment": {},
-    "renderers": {},
-    "files": [{"path": "port.yaml", "size": 1, "sha256": "00"}],
-}
-README = """# ResNet50
-
-| batch | 310 | T4 | 310/T4 |
-|---|---|---|---|
-| 1 | 1443.0 | 1160.5 | 1.24 |
-| 16 | 2100.5 fps | 1900.25 | 1.10 |
-
-Batch 16: the 310 is 1.1 times the T4. Top-1 76.1 %, Top-5 92.9 %.
-
-```
-[e2e] throughputRate: 125.3, latency: 399043
-[infer] Interface throughputRate: 360.75, 2.77 ms
-```
-"""
-
-
-AIS_BENCH = """[INFO] try get model batchsize:16
-[INFO] NPU_compute_time (ms): min = 3.9, max = 4.2, mean = 4.0, median = 4.0, percentile(99%) = 4.19
-[INFO] throughput 1000*batchsize.mean(16)/NPU_compute_time.mean(4.0): 4000.0
-"""
-
-
-def _kinds() -> list[Kind]:
-    logs = {
-        "benchmark": (DATA / "310/perf_vision_batchsize_16_device_0.txt").read_bytes(),
-        "trtexec": (DATA / "t4/t4_bs1.log").read_bytes(),
-        "ais_bench": AIS_BENCH.encode(),
-    }
-    result = np.arange(3, dtype=np.float32)
-    encoded = {name: json.dumps(v).encode() for name, v in _documents().items()}
-    read_log = _of("logs.read", "read")
+def _given() -> list[Kind]:
+    """What a user writes or brings."""
+    catalog = ROOT / "catalog"
     return [
         Kind("model card", "card.yaml", CARD.encode(), _of("card", "read_card")),
         Kind(
             "recipe",
             "recipe.yaml",
-            (ROOT / "catalog/recipes/regnet.yaml").read_bytes(),
+            (catalog / "recipes/regnet.yaml").read_bytes(),
             _of("recipe", "read_recipe"),
         ),
         Kind(
             "target",
             "target.yaml",
-            (ROOT / "catalog/targets/310p.yaml").read_bytes(),
+            (catalog / "targets/310p.yaml").read_bytes(),
             _of("target", "read_target"),
         ),
         Kind(
             "policy",
             "policy.yaml",
-            (ROOT / "catalog/policies/modelzoo-310.yaml").read_bytes(),
+            (catalog / "policies/modelzoo-310.yaml").read_bytes(),
             _named("policy", "find_policy"),
         ),
         Kind(
             "suite",
             "suite.yaml",
-            (ROOT / "catalog/suites/cpu.yaml").read_bytes(),
+            (catalog / "suites/cpu.yaml").read_bytes(),
             _of("infer.suites.suite_file", "read_suite"),
-        ),
-        Kind(
-            "port.yaml",
-            "port.yaml",
-            SETTINGS.encode(),
-            _folder_of("rundir.settings", "read_settings"),
         ),
         Kind(
             "labels",
@@ -305,96 +175,76 @@ def _kinds() -> list[Kind]:
             b"a.jpg 1\nb.jpg 0\nc.jpg 22\n",
             _of("metrics.accuracy.label_file", "read_labels"),
         ),
-        Kind(
-            "info list",
-            "x.info",
-            b"0 a.bin 224 224\n1 b.bin 224 224\n",
-            _of("manifest", "read_info"),
-        ),
-        Kind("result .bin", "result/a_1.bin", result.tobytes(), _score, _labels_beside),
-        Kind("result .txt", "result/a_1.txt", b"0.5 1.25 -3.0\n", _score, _labels_beside),
-        Kind(
-            "result .npy",
-            "result/a_1.npy",
-            _saved(lambda file: np.save(file, result)),
-            _score,
-            _labels_beside,
-        ),
-        Kind(
-            "packed samples",
-            "samples.npy",
-            _saved(lambda file: np.save(file, np.ones((2, 3)))),
-            _packed,
-            _ids_beside,
-        ),
-        Kind("ids of packed samples", "ids.txt", b"a\nb\n", _packed, _samples_beside),
-        Kind(
-            "outcomes",
-            "outcomes.csv",
-            b"id,label,predicted,rank,margin\na,1,1,1,0.5\nb,0,1,2,-0.25\n",
-            _of("outcome", "read_outcomes"),
-        ),
-        Kind("sidecar", "r.proof.json", encoded["proof"], _of("proof.sidecar", "read_proof")),
-        Kind("perf.json", "perf.json", encoded["perf"], _of("measurement", "read_performance")),
-        Kind(
-            "report.json",
-            "report/report.json",
-            encoded["report"],
-            _report,
-            _settings_beside,
-        ),
-        Kind(
-            "sidecar in a run directory",
-            "prep.info.proof.json",
-            encoded["proof"],
-            _report,
-            _settings_beside,
-        ),
-        Kind(
-            "figures in a run directory",
-            "cpu/perf.json",
-            encoded["perf"],
-            _readme,
-            _settings_beside,
-        ),
-        Kind("lock", ".lock", b'{"host": "h", "pid": 1, "start": "x"}', _lock),
-        Kind(
-            "journal",
-            ".result.journal",
-            b'{"fingerprint": "x"}\n' + json.dumps(PROOF["outputs"][0]).encode() + b"\n",
-            _journal,
-        ),
-        Kind("ais_bench summary", "x_summary.json", encoded["summary"], read_log),
-        Kind("trtexec times", "times.json", encoded["times"], read_log),
-        *(Kind(f"log of {name}", "run.log", data, read_log) for name, data in logs.items()),
         Kind("README", "README.md", README.encode(), _of("reports.claims.audit", "audit")),
-        Kind("weights", "w.pth", _weights(), _of("convert.pytorch.checkpoint", "read_state_dict")),
-        Kind("ONNX", "m.onnx", _model(), _of("convert.onnxfile.read", "read_onnx")),
+        Kind(
+            "weights", "w.pth", checkpoint(), _of("convert.pytorch.checkpoint", "read_state_dict")
+        ),
+        Kind("ONNX", "m.onnx", onnx_model(), _of("convert.onnxfile.read", "read_onnx")),
         *(
-            Kind(f"image {form}", f"a.{form.lower()}", _picture(form), _image_of)
+            Kind(f"image {form}", f"a.{form.lower()}", picture_file(form), _image_of)
             for form in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
         ),
     ]
 
 
-def _documents() -> dict[str, object]:
-    summary = {
-        "NPU_compute_time": {
-            "min": 3.9, "max": 4.2, "mean": 4.0, "median": 4.0, "percentile(99%)": 4.19
-        },
-        "throughput": 4000.0,
-        "filesinfo": {"0": {"infiles": ["a.bin"], "outfiles": ["a_0.bin"]}},
-    }  # fmt: skip
-    times = [{"startMs": 0.1, "endMs": 5.2, "latencyMs": 5.1, "computeMs": 4.9}]
-    return {
-        "proof": PROOF,
-        "perf": PERFORMANCE,
-        "report": REPORT,
-        "summary": summary,
-        "times": times,
+def _samples_and_results() -> list[Kind]:
+    """What the stages hand on to each other."""
+    result = np.arange(3, dtype=np.float32)
+    rows = np.ones((2, 3))
+    info = b"0 a.bin 224 224\n1 b.bin 224 224\n"
+    outcomes = b"id,label,predicted,rank,margin\na,1,1,1,0.5\nb,0,1,2,-0.25\n"
+    npy, packed = (saved(lambda file, a=a: np.save(file, a)) for a in (result, rows))
+    return [
+        Kind("info list", "x.info", info, _of("manifest", "read_info")),
+        Kind("result .bin", "result/a_1.bin", result.tobytes(), _score, _labels_beside),
+        Kind("result .txt", "result/a_1.txt", b"0.5 1.25 -3.0\n", _score, _labels_beside),
+        Kind("result .npy", "result/a_1.npy", npy, _score, _labels_beside),
+        Kind("packed samples", "samples.npy", packed, _packed, _ids_beside),
+        Kind("ids of packed samples", "ids.txt", b"a\nb\n", _packed, _samples_beside),
+        Kind("outcomes", "outcomes.csv", outcomes, _of("outcome", "read_outcomes")),
+    ]
+
+
+def _run_directory() -> list[Kind]:
+    """What a port keeps of itself."""
+    proof, perf, report = (json.dumps(x).encode() for x in (PROOF, PERFORMANCE, REPORT))
+    journal = b'{"fingerprint": "x"}\n' + json.dumps(PROOF["outputs"][0]).encode() + b"\n"
+    settings = _folder_of("rundir.settings", "read_settings")
+    within = "prep.info.proof.json"
+    return [
+        Kind("port.yaml", "port.yaml", SETTINGS.encode(), settings),
+        Kind("sidecar", "r.proof.json", proof, _of("proof.sidecar", "read_proof")),
+        Kind("perf.json", "perf.json", perf, _of("measurement", "read_performance")),
+        Kind("report.json", "report/report.json", report, _report, _settings_beside),
+        Kind("sidecar in a run directory", within, proof, _report, _settings_beside),
+        Kind("figures in a run directory", "cpu/perf.json", perf, _readme, _settings_beside),
+        Kind("lock", ".lock", b'{"host": "h", "pid": 1, "start": "x"}', _lock),
+        Kind("journal", ".result.journal", journal, _journal),
+    ]
+
+
+def _logs() -> list[Kind]:
+    """What the vendors' tools print and write."""
+    files = {
+        "ais_bench summary": ("x_summary.json", json.dumps(SUMMARY).encode()),
+        "trtexec times": ("times.json", json.dumps(TIMES).encode()),
+        "log of benchmark": (
+            "run.log",
+            (DATA / "310/perf_vision_batchsize_16_device_0.txt").read_bytes(),
+        ),
+        "log of trtexec": ("run.log", (DATA / "t4/t4_bs1.log").read_bytes()),
+        "log of ais_bench": ("run.log", AIS_BENCH.encode()),
     }
+    return [Kind(label, *facts, _of("logs.read", "read")) for label, facts in files.items()]
 
 
 KINDS: dict[str, Kind] = {
-    kind.label: kind for kind in (*_kinds(), *(Kind(*facts) for facts in task_files()))
+    kind.label: kind
+    for kind in (
+        *_given(),
+        *_samples_and_results(),
+        *_run_directory(),
+        *_logs(),
+        *(Kind(*facts) for facts in task_files()),
+    )
 }

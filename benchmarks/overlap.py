@@ -42,7 +42,9 @@ import onnx
 from onnx import TensorProto, helper
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT / "src")
+sys.path[:1] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
+
+from rounds import ratio
 
 from portproof.backend import LoadRequest, Session
 from portproof.core import progress
@@ -169,8 +171,8 @@ def loop_rows(rounds: int, per: int) -> Iterator[str]:
         alternate(sides, rounds, samples)
         for side in sides:
             yield (
-                f"| {name} | {side.name} | {median([1 / s for s in side.wall]):.0f}"
-                f" | {1e3 * median(side.cpu):.3f} | {ratio(side.cpu, sides[0].cpu)}"
+                f"| {name} | {side.name} | {statistics.median([1 / s for s in side.wall]):.0f}"
+                f" | {1e3 * statistics.median(side.cpu):.3f} | {ratio(side.cpu, sides[0].cpu)}"
                 f" | {ratio(side.cpu, sides[1].cpu)} |"
             )
 
@@ -198,9 +200,9 @@ def model_row(rounds: int, samples: int) -> str:
             rates[side].append(side(samples))
     whole, pure = rates.values()
     return (
-        f"{median(whole):.1f} samples/s from file to result, {median(pure):.1f} pure:"
-        f" {ratio(whole, pure)} of the pure rate. Batches of {MODEL_BATCH}, {samples} samples a"
-        " round, one intra-op thread."
+        f"{statistics.median(whole):.1f} samples/s from file to result,"
+        f" {statistics.median(pure):.1f} pure: {ratio(whole, pure)} of the pure rate."
+        f" Batches of {MODEL_BATCH}, {samples} samples a round, one intra-op thread."
     )
 
 
@@ -253,17 +255,6 @@ def end_to_end_rate(samples: int) -> float:
     rate: Any = proof.facts["end_to_end"]
     assert rate["samples"] == samples
     return float(rate["images_per_second"])
-
-
-def median(values: list[float]) -> float:
-    """The median."""
-    return statistics.median(values)
-
-
-def ratio(of: list[float], over: list[float]) -> str:
-    """Median, lowest and highest of the rounds' ratios."""
-    ratios = [a / b for a, b in zip(of, over, strict=True)]
-    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def hashing_gb_s() -> float:

@@ -36,10 +36,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:1] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 
 import numpy as np
 from PIL import Image
+from rounds import ratio
 
 from portproof.core.files import write_text
 from portproof.preprocess.cards.resolve import resolve_card
@@ -289,12 +291,6 @@ def head(images: list[Path], rounds: int, scratch: str | None) -> list[str]:
         "Ratios are medians of the paired rounds, with their range. CPU: the processor time of all"
         " threads, so its ratio is that of one core.",
     ]
-
-
-def ratio(of: list[float], over: list[float]) -> str:
-    """The median of the rounds' ratios, and their range."""
-    ratios = [a / b for a, b in zip(of, over, strict=True)]
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
 
 
 def main() -> None:

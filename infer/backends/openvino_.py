@@ -41,9 +41,9 @@ class OpenVinoSession:
         self.provider: str | None = WIDENED if half and self.precision == "fp32" else None
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        """One batch."""
+        """One batch. The caller's inputs are read where they lie; the results are copies."""
         try:
-            results = self._request.infer(dict(feeds))
+            results = self._request.infer(dict(feeds), share_inputs=True)
         except RuntimeError as error:
             raise ToolError(
                 f"OpenVINO failed while it ran the model: {_one_line(error)}"

@@ -107,6 +107,12 @@ def test_a_damaged_table_is_refused(tmp_path: Path, text: str, said: str) -> Non
         read_outcomes(tmp_path / "o.csv")
 
 
+def test_a_byte_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_bytes(b"id,label,predicted,rank,margin\n\xff,3,3,1,0.5\n")
+    with pytest.raises(InputError, match=r"byte 31|not UTF-8"):
+        read_outcomes(tmp_path / "o.csv")
+
+
 def test_columns_of_different_length_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="different lengths"):
         Outcomes(

@@ -107,6 +107,28 @@ def test_the_bound_is_where_the_score_test_just_rejects(more: int, less: int, n:
     assert score_bound(more, less, n, 0.95) == pytest.approx(bound, abs=2e-6)
 
 
+@pytest.mark.parametrize(("fixed", "broken", "n"), [(1, 14, 300), (0, 9, 100), (6, 30, 600)])
+def test_a_bound_that_proves_a_change_is_half_a_sample_nearer_to_none(
+    fixed: int, broken: int, n: int
+) -> None:
+    """Yates' half of a sample, taken off the distance from the estimate."""
+    z = norm.ppf(0.95)
+    gain = brentq(
+        lambda d: (
+            _score_by_likelihood(fixed, broken, n, d)
+            * ((fixed - broken + 0.5) / n - d)
+            / ((fixed - broken) / n - d)
+            + z
+        ),
+        (fixed - broken) / n + 1e-6,
+        -1e-9,
+        xtol=1e-12,
+    )
+    lower, upper = bounds.careful_bounds(fixed, broken, n)
+    assert lower == pytest.approx(-gain, abs=2e-6)
+    assert upper == loss_bounds(fixed, broken, n)[1], "the other end is Tango's own"
+
+
 @settings(max_examples=100, deadline=None)
 @given(fixed=flips, broken=flips, rest=st.integers(0, 2000))
 def test_properties_of_the_bounds(fixed: int, broken: int, rest: int) -> None:
@@ -221,6 +243,14 @@ def test_the_range_is_of_a_hundred_draws_and_the_same_each_time() -> None:
     assert (low, high) == samples_range(2, 9, 1000, 0.01)
     needed = samples_to_decide(2, 9, 1000, 0.01)
     assert low is not None and needed is not None and low < needed
+    # The series of random numbers is part of what a report says: it is not another one tomorrow.
+    assert samples_range(2, 5, 600, 0.01) == (600, 42100)
+
+
+def test_what_takes_more_than_a_thousand_million_samples_is_not_decided() -> None:
+    """About 27 thousand million: 1.645^2 x 0.01 / 0.000001^2."""
+    assert samples_to_decide(0, 1000, 100_000, 0.010001) is None
+    assert samples_to_decide(0, 1000, 100_000, 0.01001) is not None
 
 
 def test_a_score_without_variance_is_infinite_or_nothing() -> None:

@@ -14,8 +14,8 @@ from scipy.stats import norm, t
 
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.paired.bounds import loss_bounds
-from portproof.metrics.paired.losses import loss_of
-from portproof.metrics.paired.spread import reach, resampled
+from portproof.metrics.paired.losses import Loss, loss_of, missing_of
+from portproof.metrics.paired.spread import RESAMPLES, reach, resampled
 from portproof.metrics.tasks import Figure
 from portproof.verdict import Verdict
 
@@ -110,6 +110,31 @@ def test_figures_that_rest_on_a_few_samples_are_not_resampled() -> None:
     assert resampled(lambda counts: np.ones(1), 1) is None
 
 
+@pytest.mark.parametrize(("undefined", "is_known"), [(0, True), (4, True), (5, False)])
+def test_one_draw_in_a_hundred_may_be_without_a_figure(undefined: int, is_known: bool) -> None:
+    draws = iter(range(RESAMPLES))
+    found = resampled(lambda counts: None if next(draws) < undefined else np.ones(1), 100)
+    assert (found is not None) is is_known
+    assert RESAMPLES == 400
+
+
+@pytest.mark.parametrize(
+    ("figure", "values", "missing"),
+    [
+        (Figure("mean"), [0.25, 1.0], [0.375, 0.0]),
+        (Figure("mean", span=2.0), [0.5, 2.0], [0.75, 0.0]),
+        (Figure("mean", higher_is_better=False), [0.25, 0.0], [0.125, 0.0]),
+        # More errors than words: a sample has no more to gain than all that it carries.
+        (Figure("mean", higher_is_better=False), [3.0, 0.0], [0.5, 0.0]),
+        (Figure("mean", "dB", span=30.0), [20.0, 30.0], [0.0, 0.0]),
+    ],
+)
+def test_a_sample_can_gain_what_it_carries_and_lacks(
+    figure: Figure, values: list[float], missing: list[float]
+) -> None:
+    assert missing_of(task(), figure, side(values)).tolist() == missing
+
+
 @pytest.mark.parametrize(
     ("figure", "reference", "port", "verdict"),
     [
@@ -148,6 +173,37 @@ def test_chance_and_margin_make_doubt() -> None:
     near = loss_of(task(), Figure("mean", chance=0.3), right, right, 0.3)
     assert near.doubt is not None and "within the margin" in near.doubt
     assert loss_of(task(), Figure("mean", chance=0.3), right, right, 0.1).doubt is None
+    three_in_four = side([1, 1, 1, 0] * 75)
+    at = loss_of(task(), Figure("mean", chance=0.25), three_in_four, three_in_four, 0.5)
+    assert at.doubt is not None and "within the margin" in at.doubt
+
+
+@pytest.mark.parametrize("undefined", ["reference", "port"])
+def test_the_side_without_a_figure_is_named(undefined: str) -> None:
+    undefined_at = SimpleNamespace(
+        figures=lambda found, counts: {"mean": None if found.rows("x")[0] < 0 else 0.5}
+    )
+    sides = {"reference": side([1, 1]), "port": side([1, 1])} | {undefined: side([-1, 1])}
+    found = loss_of(undefined_at, SHARE, sides["reference"], sides["port"], 0.1)
+    assert found.doubt is not None
+    assert found.doubt.startswith(f"the {undefined}'s mean is not defined for these 2 samples")
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "verdict"),
+    [
+        (-0.01, 0.0199, Verdict.PASS),
+        (-0.01, 0.02, Verdict.UNDECIDED),
+        (0.02, 0.03, Verdict.UNDECIDED),
+        (0.0201, 0.03, Verdict.FAIL),
+    ],
+)
+def test_a_bound_at_the_margin_is_neither_under_nor_over_it(
+    lower: float, upper: float, verdict: Verdict
+) -> None:
+    middle = (lower + upper) / 2
+    loss = Loss(0.9, 0.9 - middle, middle, lower, upper, lower, upper, None)
+    assert loss.verdict(0.02) is verdict
 
 
 def test_a_true_loss_at_the_margin_is_seldom_passed() -> None:

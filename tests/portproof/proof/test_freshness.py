@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from portproof.proof.freshness import lacking_here, listing_digest, made_from_others, stale_because
+from portproof.proof.freshness import (
+    first_difference,
+    lacking_here,
+    listing_digest,
+    made_from_others,
+    stale_because,
+)
 from portproof.proof.sidecar import Proof, read_proof, stored_path
 from portproof.proof.work import Work
 
@@ -133,3 +139,18 @@ def test_paths_inside_the_root_are_stored_relative(
 ) -> None:
     expected = stored if stored is not None else str(tmp_path / path)
     assert stored_path(tmp_path / path, tmp_path / "root") == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ({"a": "1"}, {"a": "1"}, None),
+        ({"b": "1", "a": "1"}, {"b": "2", "a": "2"}, "a was '1', now '2'"),
+        ({"a": "1"}, {}, "a was '1', now None"),
+        ({}, {"a": "1"}, "a was None, now '1'"),
+    ],
+)
+def test_the_first_difference_may_be_one_that_came_or_went(
+    old: dict[str, str], new: dict[str, str], said: str | None
+) -> None:
+    assert first_difference(old, new) == said

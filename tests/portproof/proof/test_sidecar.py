@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from portproof import rehearsal
 from portproof.core.errors import InputError
 from portproof.proof.journal import Journal, journal_of, pending, write_pending
 from portproof.proof.sidecar import proof_of, sidecar_of
@@ -46,6 +48,30 @@ def test_nothing_changed_is_done(done: Path) -> None:
     assert proof is not None
     assert proof.facts == {"answer": 42}
     assert [r.path for r in proof.outputs] == ["out.txt"]
+
+
+@pytest.mark.parametrize("rehearsed", [False, True])
+@pytest.mark.parametrize("simulated", [False, True])
+def test_what_is_simulated_or_rehearsed_is_marked(
+    done: Path, monkeypatch: pytest.MonkeyPatch, simulated: bool, rehearsed: bool
+) -> None:
+    monkeypatch.setattr(rehearsal, "is_active", lambda: rehearsed)
+    job = Work("copy", done / "x.txt", inputs={}, parameters={}, simulated=simulated)
+    job.begin()
+    (done / "x.txt").write_text("")
+    job.finish([done / "x.txt"])
+    proof = proof_of(done / "x.txt")
+    assert proof is not None
+    assert proof.simulated is (simulated or rehearsed)
+
+
+def test_a_sidecar_of_before_rehearsals_is_of_a_real_run(done: Path) -> None:
+    stored = json.loads(sidecar_of(done / "out.txt").read_text())
+    del stored["simulated"]
+    sidecar_of(done / "out.txt").write_text(json.dumps(stored))
+    proof = proof_of(done / "out.txt")
+    assert proof is not None
+    assert not proof.simulated
 
 
 def test_a_changed_parameter_is_the_reason(done: Path) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from portproof.measurement import (
+    WIDENED,
     Answers,
     Measurement,
     Performance,
@@ -216,6 +217,32 @@ def test_the_best_batch_is_one_that_answers_right(tmp_path: Path) -> None:
     assert best_measured(Performance(measurements=found), "ort") == (32, 1600.0)
     found[1].answers = Answers(ok=False, reason="NaN")
     assert best_measured(Performance(measurements=found), "ort") == (1, 100.0)
+
+
+def test_the_ratio_is_that_of_the_best_batch_against_the_reference(tmp_path: Path) -> None:
+    measured(tmp_path, (1.4, 1.6))
+    performance = read_performance(tmp_path / "ort/perf.json")
+    right = performance.ratios[0]
+    others = [{"batch": 32}, {"b": "other"}, {"boundary": "device"}]
+    performance.ratios = [
+        *(msgspec.structs.replace(right, ci95=(0.1, 0.2), ratio=0.15, **other) for other in others),
+        right,
+    ]
+    write_performance(tmp_path / "ort/perf.json", performance)
+    run = RunDir(tmp_path, settings("speed"))
+    gate = speed_gate(run, run.compared[0])
+    assert (gate.verdict, "1.50 (1.40 to 1.60) times" in gate.reason) == (Verdict.PASS, True)
+
+
+@pytest.mark.parametrize("who", ["ort", "eager", "neither"])
+def test_a_rate_of_widened_float16_is_said_to_be_one(tmp_path: Path, who: str) -> None:
+    measured(tmp_path, (1.4, 1.6))
+    performance = read_performance(tmp_path / "ort/perf.json")
+    for measurement in performance.measurements:
+        measurement.provider = WIDENED if measurement.label == who else "CPU"
+    write_performance(tmp_path / "ort/perf.json", performance)
+    run = RunDir(tmp_path, settings("speed"))
+    assert (f"({WIDENED})" in speed_gate(run, run.compared[0]).reason) is (who == "ort")
 
 
 def test_a_device_that_was_not_timed_has_not_finished(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from portproof.infer.timing.answers.judge import (
     _size,
     by_group,
     floats,
+    judged_outputs,
     slices_of,
 )
+from portproof.infer.timing.answers.witness import Call, Output
 
 
 def test_means_are_of_each_group_that_has_values() -> None:
@@ -76,6 +78,20 @@ def test_the_larger_of_floor_and_share_is_allowed() -> None:
     allowed = expected().allowed
     assert allowed(tolerances.Tolerance(0.1, 0.01, 0)).tolist() == [0.2]
     assert allowed(tolerances.Tolerance(0.01, 0.1, 0)).tolist() == [1.0]
+
+
+def test_an_output_is_compared_where_all_calls_have_it_in_one_shape() -> None:
+    def call(*outputs: tuple[tuple[int, ...], bool]) -> Any:
+        made = [
+            Output(str(i), shape, np.zeros((1, math.prod(shape)), np.float32) if rows else None, ())
+            for i, (shape, rows) in enumerate(outputs)
+        ]
+        return Call("alone", (), tuple(made))
+
+    calls = [call(((2,), True), ((2,), True), ((2,), True)) for _ in range(3)]
+    assert judged_outputs(calls) == [0, 1, 2]
+    calls[1] = call(((2,), True), ((3,), True), ((2,), False))
+    assert judged_outputs(calls) == [0]
 
 
 def test_calls_with_other_outputs_are_told() -> None:
