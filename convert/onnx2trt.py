@@ -104,4 +104,4 @@ def work(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    run_stage(parser, work)
+    run_stage(parser, work, apart=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.core.arguments import Parser, positive, run_stage, share
+from portproof.core.arguments import Parser, positive, run_stage, seconds, share
 from portproof.infer.runtimes.load_options import (
     VENDOR_TOOLS,
     add_backend_options,
@@ -104,7 +104,7 @@ def _add_length(p: Parser) -> None:
     )
     p.add_argument(
         "--block-seconds",
-        type=float,
+        type=seconds,
         metavar="S",
         help=(
             "how long a block should last (default 0.1; with --devices 0.5; of trtexec 3, after"

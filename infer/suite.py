@@ -10,7 +10,7 @@ import sys
 if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.core.arguments import Parser, positive, run_stage
+from portproof.core.arguments import Parser, positive, run_stage, seconds
 
 
 def parser() -> Parser:
@@ -57,14 +57,12 @@ def _add_length(p: Parser) -> None:
     p.add_argument(
         "--blocks",
         type=positive,
-        default=10,
         metavar="N",
         help="blocks a subject and batch (default 10)",
     )
     p.add_argument(
         "--block-seconds",
-        type=float,
-        default=0.1,
+        type=seconds,
         metavar="S",
         help="how long a block should last (default 0.1)",
     )
@@ -91,15 +89,19 @@ def work(options: argparse.Namespace) -> int:
     from portproof.core.errors import EXIT_DONE, EXIT_FAIL, EXIT_TOOL
     from portproof.core.text import printable
     from portproof.infer.suites.perform import run_suite
-    from portproof.infer.timing.protocol import Plan
 
     progress.configure(options.quiet, options.log_json)
-    plan = Plan(options.blocks, options.block_seconds, options.iterations, starts=options.starts)
+    length = {
+        "blocks": options.blocks,
+        "block_s": options.block_seconds,
+        "iterations": options.iterations,
+        "starts": options.starts,
+    }
     found = run_suite(
         options.suite,
         Path(options.out),
         options.models,
-        plan,
+        length,
         batches=options.batch,
         clients=options.clients,
         requests=options.requests,

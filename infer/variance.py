@@ -10,7 +10,7 @@ import sys
 if not __package__:
     sys.path[0] = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 
-from portproof.core.arguments import Parser, not_negative, positive, run_stage
+from portproof.core.arguments import Parser, not_negative, positive, run_stage, seconds
 
 
 def parser() -> Parser:
@@ -56,7 +56,9 @@ def parser() -> Parser:
     p.add_argument(
         "--blocks", type=positive, metavar="N", help="timed blocks a build (default: bench's)"
     )
-    p.add_argument("--block-seconds", type=float, metavar="S", help="of a block (default: bench's)")
+    p.add_argument(
+        "--block-seconds", type=seconds, metavar="S", help="of a block (default: bench's)"
+    )
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_progress_options()
     return p

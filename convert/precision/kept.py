@@ -28,6 +28,11 @@ def names_given(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def name_of(node: onnx.NodeProto) -> str:
+    """A node's name, or one that is made of what it computes."""
+    return node.name or f"node_of_{next(filter(None, node.output), '')}"
+
+
 def kept_nodes(model: onnx.ModelProto, kept: Collection[str], path: Path) -> list[str]:
     """The names of the nodes that are meant, by their name or by an output; nodes without a name
     get one. :class:`InputError` for a name that is no node's.
@@ -35,8 +40,7 @@ def kept_nodes(model: onnx.ModelProto, kept: Collection[str], path: Path) -> lis
     if not kept:
         return []
     for node in model.graph.node:
-        if not node.name:
-            node.name = f"node_of_{next(filter(None, node.output), '')}"
+        node.name = name_of(node)
     meant = [n for n in model.graph.node if n.name in kept or any(o in kept for o in n.output)]
     known = {name for node in meant for name in (node.name, *node.output)}
     unknown = sorted(set(kept) - known)

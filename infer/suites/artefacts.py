@@ -135,6 +135,15 @@ class Artefacts:
             work.finish([path])
         return path
 
+    @property
+    def onnx_file(self) -> Path:
+        """Where the fp32 ONNX file is, once it is made."""
+        if self.entry.model.startswith("engine:"):
+            from portproof.infer.suites.free_shapes import path_of
+
+            return path_of(self.entry.model, self.folder)
+        return self.folder / "model.onnx"
+
     def onnx(self) -> Path:
         """The fp32 ONNX file, compared with PyTorch at two batches by the exporter."""
         if self.entry.model.startswith("engine:"):
@@ -143,7 +152,7 @@ class Artefacts:
             return export_free(self.entry.model, self.weights(), self.folder)
         from portproof.convert.export.export import export
 
-        path = self.folder / "model.onnx"
+        path = self.onnx_file
         export(self.weights(), path, self.entry.model, opset=self.suite.opset)
         return path
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -14,10 +15,12 @@ from typing import Any, TypeVar
 from portproof.core import progress
 from portproof.core.errors import (
     EXIT_BAD_INPUT,
+    EXIT_TOOL,
     InputError,
     MissingPackageError,
     PortProofError,
     ToolError,
+    sentence_for,
 )
 
 T = TypeVar("T")
@@ -83,6 +86,23 @@ def _death(code: int | None) -> str:
     return f"the process {how}"
 
 
+def _failure(error: Exception) -> _Failure:
+    """An error as it travels; of one of our own, its traceback is on stderr."""
+    if isinstance(error, PortProofError):
+        tail = getattr(error, "log_tail", "")
+        return _Failure(error.exit_code, str(error), tail, is_absent(error))
+    if isinstance(error, OSError):
+        sentence, code = sentence_for(error)
+        return _Failure(code, sentence, "", False)
+    if isinstance(error, MemoryError):
+        return _Failure(EXIT_TOOL, "out of memory: take a smaller batch", "", False)
+    traceback.print_exception(error)
+    why = (
+        f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (its traceback is on stderr)"
+    )
+    return _Failure(EXIT_TOOL, why, "", False)
+
+
 def _serve(
     pipe: Connection[Any, Any],
     settings: tuple[bool, bool],
@@ -92,13 +112,8 @@ def _serve(
     progress.configure(*settings)
     try:
         answer: Any = function(*arguments)
-    except PortProofError as error:
-        answer = _Failure(
-            error.exit_code,
-            str(error),
-            getattr(error, "log_tail", ""),
-            isinstance(error, MissingPackageError | AbsentError),
-        )
     except KeyboardInterrupt:
         return
+    except Exception as error:  # a model that fails is a row that says why
+        answer = _failure(error)
     pipe.send(answer)

@@ -5,19 +5,20 @@ keeps nobody back: the others are timed without it, and it says why.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from portproof import backend as backends
 from portproof.core import progress
 from portproof.core.errors import MissingPackageError, PortProofError
+from portproof.core.text import listed
 from portproof.infer.load_test.job import Traffic, load_test
 from portproof.infer.load_test.record import LoadTest
 from portproof.infer.suites.artefacts import Artefacts
 from portproof.infer.suites.first_five import top_n
 from portproof.infer.suites.isolation import is_absent
-from portproof.infer.suites.page import Found, Left
+from portproof.infer.suites.page import Found, Left, from_page
 from portproof.infer.suites.suite_file import Suite, SuiteModel, SuiteSubject
 from portproof.infer.timing.job import bench, job_for
 from portproof.infer.timing.protocol import Plan
@@ -57,10 +58,10 @@ def time_model(suite: Suite, entry: SuiteModel, folder: Path, plan: Plan | None)
         counted = top_n(made, running, batches, suite.top_n, folder / "top_n")
     return Found(
         performance or _told_by(load),
-        left + unfit,
+        [replace(x, why=from_page(x.why, folder.parent)) for x in left + unfit],
         f"real: {_shown(info, folder)}" if info else f"{suite.inputs} (the suite states none)",
         "random (seed 0; the suite states none)" if made.weights_are_random else "as stated",
-        _comparison(folder / "model.onnx"),
+        _comparison(made.onnx_file),
         _parameters(folder, made),
         counted,
         load,
@@ -187,17 +188,24 @@ def _left(label: str, error: PortProofError) -> Left:
 
 
 def _comparison(onnx_file: Path) -> str | None:
-    """What the exporter's check found, in words."""
+    """What the exporter's check found, in words; equal outputs that hardly vary prove nothing."""
     proof = proof_of(onnx_file)
     if proof is None:
         return None
     facts = proof.facts
-    batches = " and ".join(map(str, facts["batches_checked"]))
-    proves = "" if facts["proves"] else "; its outputs hardly vary with these weights"
-    return (
-        f"equal to PyTorch at batches {batches}: largest difference"
-        f" {facts['max_difference']:.2g}, {facts['allowed_difference']:.2g} is allowed{proves}"
+    where = "batches " + " and ".join(map(str, facts["batches_checked"]))
+    if "sizes_checked" in facts:
+        where += f" and the sizes {listed(facts['sizes_checked'])}"
+    largest = (
+        f"largest difference {facts['max_difference']:.2g}, {facts['allowed_difference']:.2g} is"
+        " allowed"
     )
+    if not facts["proves"]:
+        return (
+            f"compared with PyTorch at {where}, which proves nothing, since the outputs hardly vary"
+            f" with these weights ({largest})"
+        )
+    return f"equal to PyTorch at {where}: {largest}"
 
 
 def _parameters(folder: Path, made: Artefacts) -> int | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from portproof.core.text import markdown, printable
 from portproof.infer.load_test.record import LoadTest
@@ -88,6 +90,13 @@ def head(suite: Suite, rows: Sequence[Row], title: str) -> list[str]:
     return lines
 
 
+def from_page(text: str, out: Path) -> str:
+    """A sentence that names files of the page's own folder from there, as the page's readers have
+    them.
+    """
+    return text.replace(f"{out.absolute()}{os.sep}", "")
+
+
 def cell(text: str) -> str:
     """A model's or subject's name in a table: a plain one as it is, so that the columns bear the
     source's names.
@@ -111,17 +120,34 @@ def fed_with(rows: Sequence[Row]) -> list[str]:
 
 
 def environment(rows: Sequence[Row]) -> list[str]:
-    """Where it was timed, with which versions: of the first model that ran."""
+    """Where it was timed, with which versions: of the first model that ran; and what other programs
+    took of the processors meanwhile.
+    """
     first = next((r.found.performance for r in rows if r.found), None)
     if first is None:
         return []
-    facts = first.versions | first.environment
+    facts = first.versions | first.environment | _neighbours(rows)
     return [
         "| Package | Version |",
         "|---|---|",
         *(f"| {markdown(name)} | {markdown(version)} |" for name, version in facts.items()),
         "",
     ]
+
+
+def _neighbours(rows: Sequence[Row]) -> dict[str, str]:
+    """What other programs took, from the least to the most of all that was timed."""
+    found = [r.found for r in rows if r.found]
+    counters = [m.counters for f in found for m in f.performance.measurements]
+    counters += [run.counters for f in found if f.load for run in f.load.runs]
+    shares = [c["other_cpu_fraction"] for c in counters if c.get("other_cpu_fraction") is not None]
+    if not shares:
+        return {}
+    few, many = (f"{100 * share:.0f}" for share in (min(shares), max(shares)))
+    return {
+        "other programs meanwhile": f"{few if few == many else f'{few} to {many}'} % of the"
+        " processors"
+    }
 
 
 def remarks(row: Row, left_out: bool = True) -> Iterator[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from portproof.core import plugins, progress
 from portproof.core.errors import InputError, PortProofError
 from portproof.infer.suites.isolation import in_own_process, is_absent
 from portproof.infer.suites.one_model import time_model
-from portproof.infer.suites.page import Found, Row
+from portproof.infer.suites.page import Found, Row, from_page
 from portproof.infer.suites.suite_file import (
     Suite,
     SuiteModel,
@@ -18,6 +20,7 @@ from portproof.infer.suites.suite_file import (
     with_batches,
     with_requests,
 )
+from portproof.infer.timing.job import changed
 from portproof.infer.timing.protocol import Plan
 
 
@@ -54,7 +57,7 @@ def run_suite(
     path: str | Path,
     out: Path,
     only: list[str] | None = None,
-    plan: Plan | None = None,
+    length: Mapping[str, float | None] | None = None,
     *,
     batches: list[int] | None = None,
     clients: int | None = None,
@@ -62,18 +65,32 @@ def run_suite(
 ) -> Benched:
     """Time the models of a suite (``only`` some of them) and write its page after each.
 
-    ``plan`` None: the suite's own number of calls, in blocks as usual.
+    ``length``: fields of a :class:`Plan` by name; what is not there or None is the suite's own
+    number of calls, in blocks as usual.
     """
     suite = with_batches(with_requests(read_suite(path), clients, requests), batches)
     entries = _chosen(suite, only or [], str(path))
-    given = plan or Plan()
-    plan = replace(given, iterations=given.iterations or suite.calls)
+    plan = _plan(suite, {k: v for k, v in (length or {}).items() if v is not None})
+    if out.exists() and not out.is_dir():
+        raise InputError(f"'{out}' is a file, and a suite writes a folder: give another --out")
+    out.mkdir(parents=True, exist_ok=True)
     form = plugins.load("portproof.infer.suites.forms", suite.form, "form")
     rows: list[Row] = []
     for entry in entries:
         rows.append(_row(suite, entry, out / folder_of(entry.name), plan))
         form.write(suite, rows, out)
     return Benched(rows)
+
+
+def _plan(suite: Suite, given: dict[str, Any]) -> Plan:
+    """How long each bench is; a suite under load is as long as its requests take."""
+    if suite.requests is not None and given:
+        flag = min(given).replace("block_s", "block-seconds")
+        raise InputError(
+            f"--{flag} has no meaning for a suite under load, whose length is --requests; leave it"
+            " out"
+        )
+    return changed(Plan(iterations=suite.calls), given)
 
 
 def _chosen(suite: Suite, only: list[str], path: str) -> list[SuiteModel]:
@@ -91,4 +108,4 @@ def _row(suite: Suite, entry: SuiteModel, folder: Path, plan: Plan | None) -> Ro
     except PortProofError as error:
         absent = is_absent(error)
         progress.warn(f"{entry.name}: {error}")
-        return Row(entry, why=str(error), absent=absent)
+        return Row(entry, why=from_page(str(error), folder.parent), absent=absent)

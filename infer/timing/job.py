@@ -190,6 +190,13 @@ def plan_for(subjects: Sequence[str], devices: Sequence[int], **given: Any) -> P
     if unknown:
         flag = unknown[0].replace("block_s", "block-seconds").replace("_", "-")
         raise InputError(f"--{flag} has no meaning for a bench {way.HOW}; leave it out")
+    return changed(way.PLAN, changes)
+
+
+def changed(plan: Plan, changes: dict[str, Any]) -> Plan:
+    """The plan with what was given in its place; :class:`InputError` for more starts than
+    blocks.
+    """
     starts, blocks = changes.get("starts"), changes.get("blocks")
     if starts and blocks and starts > blocks:
         raise InputError(
@@ -197,8 +204,8 @@ def plan_for(subjects: Sequence[str], devices: Sequence[int], **given: Any) -> P
             " as many blocks, or none"
         )
     if starts and not blocks:
-        changes["blocks"] = max(way.PLAN.blocks, starts)
-    return replace(way.PLAN, **changes)
+        changes = {**changes, "blocks": max(plan.blocks, starts)}
+    return replace(plan, **changes)
 
 
 def run(job: Job, timer: Timer, out: Path | None) -> Performance:

@@ -28,6 +28,9 @@ class Crnn(nn.Module):
         width = 3
         for channels, kernel, padding, normalised, pooled in _LAYERS:
             layers.append(nn.Conv2d(width, channels, kernel, padding=padding))
+            # PyTorch's own start shrinks the signal layer by layer, and a file whose answers do not
+            # depend on the picture proves nothing: He et al., "Delving deep into rectifiers", 2015.
+            nn.init.kaiming_normal_(layers[-1].weight, nonlinearity="relu")
             layers += [nn.BatchNorm2d(channels)] if normalised else []
             layers.append(nn.ReLU())
             if pooled is not None:

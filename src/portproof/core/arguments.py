@@ -8,11 +8,18 @@ function that does the work; that function imports what it needs when it is call
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from portproof.core.errors import EXIT_BAD_INPUT, InputError, exit_with, say_error
+from portproof.core.errors import EXIT_BAD_INPUT, EXIT_TOOL, InputError, exit_with, say_error
+
+#: What a process that waits for another hands on to it.
+_HANDED_ON = (signal.SIGINT, signal.SIGTERM)
+_CALLS_SHOWN = 8
 
 
 class Parser(argparse.ArgumentParser):
@@ -97,6 +104,18 @@ def not_negative(text: str) -> int:
     return value
 
 
+def seconds(text: str) -> float:
+    """A time that is not 0.
+
+    >>> seconds("0.5")
+    0.5
+    """
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("seconds above 0 were expected, such as 0.5")
+    return value
+
+
 def share(text: str) -> float:
     """A share between 0 and 1, written in percent.
 
@@ -113,10 +132,20 @@ def run_stage(
     parser: Callable[[], Parser],
     work: Callable[[argparse.Namespace], int],
     arguments: Sequence[str] | None = None,
+    *,
+    apart: bool = False,
 ) -> NoReturn:
-    """Parse the command line, do the work, and leave with its exit code."""
+    """Parse the command line, do the work, and leave with its exit code. ``apart``: in a process of
+    its own where the system can, since it calls libraries that may crash: a death by a signal then
+    is one sentence and exit code 3.
+    """
+    blocked = None
+    if apart and hasattr(signal, "sigwaitinfo") and not {"-h", "--help"} & set(sys.argv):
+        blocked = _watch_over_a_fork()
 
     def main() -> int:
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         # A console that cannot show a character prints a substitute; it must not turn a finished
         # job into a failure.
         for stream in (sys.stdout, sys.stderr):
@@ -126,6 +155,60 @@ def run_stage(
         return work(parser().parse_args(arguments))
 
     exit_with(main)
+
+
+def _watch_over_a_fork() -> set[int]:
+    """Return in a new process, with the signals to be blocked again once it can take them. The
+    present one waits for it, hands it the signals that it gets, and leaves as it leaves. Nothing
+    heavy is imported yet, so that this costs milliseconds.
+    """
+    import faulthandler
+    import tempfile
+
+    from portproof.core.shell import die_with_parent
+
+    crash = tempfile.TemporaryFile()  # noqa: SIM115 - both processes hold it to their end
+    asked = {s for s in _HANDED_ON if signal.getsignal(s) != signal.SIG_IGN}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*asked, signal.SIGCHLD})
+    pid = os.fork()
+    if pid == 0:
+        die_with_parent()
+        faulthandler.enable(crash)
+        return before
+    ended = 0
+    while not ended:
+        got = signal.sigwaitinfo({*asked, signal.SIGCHLD})
+        if got.si_signo == signal.SIGCHLD:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+        elif got.si_code <= 0:  # a program sent it; what a terminal sends reaches both
+            os.kill(pid, got.si_signo)
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        crash.seek(0)
+        _say_death(-code, crash.read().decode("utf-8", "replace"))
+    os._exit(EXIT_TOOL if code < 0 else code)
+
+
+def _say_death(number: int, told: str) -> None:
+    """Say that a signal killed the process that did the work; ``told``: the calls in which it was,
+    as :mod:`faulthandler` wrote them.
+    """
+    name = signal.Signals(number).name
+    calls = re.findall(r"^  File .+", told.partition("Current thread")[2] or told, re.MULTILINE)
+    if not calls:
+        memory = " (most often: the host's memory was used up)" if name == "SIGKILL" else ""
+        say_error(
+            f"the process that did the work was killed by {name}{memory}; what was finished is"
+            " kept, start the same command again to continue"
+        )
+        return
+    print("Its last calls, the latest first:", *calls[:_CALLS_SHOWN], sep="\n", file=sys.stderr)
+    package = re.search(r"site-packages/(\w+)", "\n".join(calls))
+    inside = f"the package '{package[1]}'" if package else "a library"
+    say_error(
+        f"{inside} crashed ({name}) while it did its part of the work, which is a fault of its own:"
+        " try another version of it, or another form of the model; nothing half-made is kept"
+    )
 
 
 def pairs_of(labels: Sequence[str], over: Sequence[str]) -> tuple[tuple[str, str], ...]:

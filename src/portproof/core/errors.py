@@ -13,6 +13,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
@@ -73,8 +74,6 @@ _HOST = {
     errno.EAGAIN: ("no more processes can be started", f"raise the limit (ulimit -u), {_AGAIN}"),
     errno.EMFILE: ("no more files can be opened", f"raise the limit (ulimit -n), {_AGAIN}"),
 }
-
-
 _NO_THREADS = (
     "no more threads or processes can be started on this host: end others, raise the limit"
     " (ulimit -u), or use fewer --workers"
@@ -193,7 +192,7 @@ def open_standard_streams() -> None:
 def exit_with(main: Callable[[], int]) -> NoReturn:
     """Run ``main`` and leave the process with its exit code."""
     catch_interrupts()
-    _interrupts.is_working = True
+    _interrupts.process, _interrupts.is_working = os.getpid(), True
     code = EXIT_INTERRUPTED
     try:
         code = exit_code_of(main)
@@ -210,8 +209,7 @@ class _Interrupts:
     """
 
     def __init__(self) -> None:
-        self.process = os.getpid()
-        self.is_working = False
+        self.process, self.is_working, self.at_s = os.getpid(), False, 0.0
         self.arrived: int | None = None
         self.code: int | None = None
 
@@ -230,6 +228,9 @@ class _Interrupts:
             raise KeyboardInterrupt
         if self.code is not None:
             os._exit(self.code)
+        before, self.at_s = self.at_s, time.monotonic()
+        if self.arrived == number and self.at_s - before < 0.5:
+            return  # one press reaches us twice: as one of a group, and by who waits for us
         self.arrived = number
         if self.is_working:
             raise KeyboardInterrupt
@@ -293,7 +294,6 @@ def _write_traceback(error: Exception) -> str:
         return file.name
 
 
-# A command's other imports are still to come, and take most of the time in which Ctrl-C would show
-# a traceback.
+# A command's other imports are still to come: most of the time in which Ctrl-C showed a traceback.
 if _is_command():
     catch_interrupts()

@@ -6,8 +6,10 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from portproof.convert.export.parity import compare
 from portproof.convert.pytorch.models import build_model
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.core.yamlfile import data_folder
@@ -40,6 +42,19 @@ def test_modules_of_ours_give_what_their_cards_say(name: str, parameters: int) -
     with torch.inference_mode():
         got = model(torch.zeros(2, *card.inputs[0].shape))
     assert tuple(got.shape) == (2, *(card.outputs[0].shape or ()))
+
+
+@pytest.mark.parametrize("name", ["crnn", "yolov5s"])
+def test_answers_of_untrained_modules_of_ours_depend_on_the_picture(name: str) -> None:
+    """Else the comparison of their ONNX files with PyTorch proves nothing."""
+    card = resolve_card(suite_model(name))
+    torch.manual_seed(0)
+    model = build_model(card, None)
+    with torch.inference_mode():
+        got = model(torch.randn(2, *card.inputs[0].shape)).numpy()
+    assert compare([got], [got], ["answer"])[0].proves
+    # An answer that is the same for both pictures is not taken for it.
+    assert not compare([np.broadcast_to(got.mean(0), got.shape)], [got], ["answer"])[0].passed
 
 
 def test_an_encoder_by_its_configuration() -> None:

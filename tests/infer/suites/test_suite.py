@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import statistics
@@ -17,7 +18,7 @@ from portproof.core.errors import InputError, ToolError
 from portproof.core.yamlfile import names_in
 from portproof.infer.suites.first_five import TopN
 from portproof.infer.suites.isolation import in_own_process
-from portproof.infer.suites.page import Found, Left, Row
+from portproof.infer.suites.page import Found, Left, Row, from_page
 from portproof.infer.suites.suite_file import Suite, SuiteModel, SuiteSubject, read_suite
 from portproof.measurement import Answers, Measurement, Performance, Ratio, wrong_answers
 
@@ -99,12 +100,106 @@ def refuse() -> None:
     raise InputError("no such thing")
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            ["poros", "--models", "Nope"],
+            "suite 'poros' has no model 'Nope'; it has ResNet50, VGG16",
+        ),
+        (["poros", "--starts", "5", "--blocks", "2"], "--starts is 5 and --blocks 2"),
+        (["poros", "--block-seconds", "nan"], "seconds above 0 were expected"),
+        (["torchpipe", "--starts", "3"], "--starts has no meaning for a suite under load"),
+        (["poros", "--requests", "3"], "--clients and --requests are for a suite that has them"),
+        (["poros", "--out", "full/README.md"], "'full/README.md' is a file, and a suite writes a"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(
+    tmp_path: Path,
+    stage: Callable[..., subprocess.CompletedProcess[str]],
+    words: list[str],
+    reason: str,
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "README.md").touch()
+    before = sorted(tmp_path.rglob("*"))
+    done = stage("infer/suite.py", "--out", "out", *words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert reason in done.stderr and done.stderr.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def fill_the_disk() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", "out/model.onnx")
+
+
+def be_wrong() -> None:
+    raise KeyError("a fault of\nour own")
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (fill_the_disk, r"^the disk is full \('out/model.onnx'\): free some space or choose"),
+        (be_wrong, r"^KeyError: 'a fault of\\nour own' \(its traceback is on stderr\)$"),
+    ],
+)
+def test_what_fails_in_a_models_process_says_why(function: Any, words: str) -> None:
+    with pytest.raises(ToolError, match=words):
+        in_own_process(function)
+
+
 def test_what_kills_a_models_process_is_a_sentence() -> None:
     with pytest.raises(ToolError, match="killed by SIGKILL"):
         in_own_process(kill_itself)
     with pytest.raises(InputError, match="no such thing"):
         in_own_process(refuse)
     assert in_own_process(os.path.join, "a", "b") == os.path.join("a", "b")
+
+
+DEAD = """\
+import torch
+
+class Dead(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(12, 5)
+
+    def forward(self, x):
+        return 1e-6 * self.head(x.flatten(1)) + 0.5
+
+def build():
+    return Dead()
+"""
+
+
+def test_a_comparison_of_outputs_that_hardly_vary_is_not_called_a_proof(
+    tiny: Any, stage: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tiny.folder / "tiny.py").write_text(DEAD)
+    suite = "about: x\nmodels: [card.yaml]\nsubjects: [{label: ort, backend: ort, threads: 1}]\n"
+    (tiny.folder / "s.yaml").write_text(f"{suite}batches: [1]\n")
+    words = ("infer/suite.py", "s.yaml", "--out", "out", "--blocks", 1, "--iterations", 1)
+    done = stage(*words, cwd=tiny.folder)
+    assert done.returncode == 0, done.stderr
+    text = (tiny.folder / "out" / "README.md").read_text()
+    assert "compared with PyTorch at batches 1 and 3, which proves nothing" in text
+    assert "equal to PyTorch" not in text
+
+
+def test_a_page_says_what_other_programs_took_meanwhile(tmp_path: Path) -> None:
+    suite = Suite(about="x", models=("m",), subjects=subjects("a", "b"), batches=(2,))
+    measured = [
+        measurement(name, [0.004], counters={"other_cpu_fraction": share})
+        for name, share in (("a", 0.034), ("b", 0.61))
+    ]
+    text = page_of("plain", suite, [Row(suite.entries[0], found(measured))], tmp_path)
+    assert "| other programs meanwhile | 3 to 61 % of the processors |" in text
+
+
+def test_a_page_names_files_from_its_own_folder(tmp_path: Path) -> None:
+    whole = f"OpenVINO runs '{tmp_path}/m/model.onnx' in bf16; see '/elsewhere/x'"
+    assert from_page(whole, tmp_path) == "OpenVINO runs 'm/model.onnx' in bf16; see '/elsewhere/x'"
 
 
 def measurement(label: str, seconds: list[float], **facts: Any) -> Measurement:

@@ -1,6 +1,13 @@
-"""Values with commas or spaces, and one-sentence usage errors."""
+"""Values with commas or spaces, one-sentence usage errors, and work that a library may kill."""
 
 from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +60,79 @@ def test_wrong_usage_is_one_sentence_and_exit_2(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "--help" in said
+
+
+WORK = """
+import argparse, ctypes, os, signal, sys, time
+from portproof.core.arguments import Parser, run_stage
+
+def work(options):
+    print("working", os.getpid(), flush=True)
+    {body}
+    return 0
+
+run_stage(lambda: Parser("A test.", "none"), work, apart=True)
+"""
+
+
+def apart(root: Path, body: str) -> subprocess.Popen[str]:
+    """A command that does its work in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", WORK.format(body=body)],
+        env=os.environ | {"PYTHONPATH": str(root / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ("pass", 0, ""),
+        ("return 4", 4, ""),
+        ("raise FileNotFoundError(2, 'No such file', 'x.onnx')", 2, "error: No such file ('x.on"),
+        ("ctypes.string_at(0)", 3, "error: a library crashed (SIGSEGV) while it did its part"),
+        ("os.abort()", 3, "error: a library crashed (SIGABRT) while it did its part"),
+        ("os.kill(os.getpid(), 9)", 3, "killed by SIGKILL (most often: the host's memory"),
+    ],
+)
+def test_a_death_of_what_works_apart_is_one_sentence(
+    root: Path, body: str, code: int, words: str
+) -> None:
+    process = apart(root, body)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert out.split()[0] == "working" and int(out.split()[1]) != process.pid
+    assert err.count("portproof: error: ") == (1 if words else 0)
+    assert words in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_works_apart_is_interrupted_once(root: Path, number: int, group: bool) -> None:
+    tidy = "time.sleep(0.3); print('tidied', flush=True)"
+    work = f"\n    try: print('in it', flush=True); time.sleep(60)\n    finally: {tidy}"
+    process = apart(root, work)
+    assert process.stdout is not None
+    assert process.stdout.readline() and process.stdout.readline() == "in it\n"
+    (os.killpg if group else os.kill)(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "tidied\n"), err
+    assert err.count("portproof: error: ") == 1 and "Traceback" not in err
+
+
+def test_what_works_apart_dies_with_who_waits_for_it(root: Path) -> None:
+    process = apart(root, "time.sleep(60)")
+    assert process.stdout is not None
+    pid = int(process.stdout.readline().split()[1])
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}/status").exists():
+        if "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.communicate()

@@ -39,6 +39,8 @@ sys.meta_path.insert(0, Finder())
         (["infer/run.py", "m.onnx", "--info", "i", "--out", "o"], "numpy", "0"),
         (["infer/run.py", "m.onnx", "--info", "i", "--out", "o"], "numpy", "1"),
         (["metrics/topn.py", "r", "l.txt"], "numpy", "0"),
+        (["convert/quantize.py", "m.onnx", "o.onnx"], "portproof.convert.precision", "0"),
+        (["convert/pth2onnx.py", "w", "o.onnx", "--model", "c"], "msgspec", "0"),
         (["-m", "portproof", "why", "x"], "portproof.commands.why", "0"),
         (["-m", "portproof", "port", "--target", "cpu"], "msgspec", "1"),
         (["examples/digits/data.py", "out"], "msgspec", "0"),
