@@ -9,11 +9,13 @@ import io
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from faults_world import HALF, MEAN, STD, Array, Kind, Pipeline, in_batches, shorter
+from faults_files import quantised_file, rescale
+from faults_world import HALF, MEAN, STD, Array, Kind, Pipeline, in_batches, shorter, sound
 from PIL import Image, ImageOps
 
 Filter = Image.Resampling
@@ -620,6 +622,30 @@ for _layer, _at, _bit in (
 for _factor in (8, 16, 40):
     fault("model", f"int8 ranges {_factor} times too wide", "int8-ranges", _int8(_factor))
 
+
+def _int8_file(method: str, factor: float, only: int | None = None) -> Change:
+    """A file of 8 bits by ONNX Runtime's quantizer, the scales of its activations, or that of one,
+    times a factor.
+    """
+
+    def made(kind: Kind, reference: Path) -> Path:
+        path = reference.with_name(f"int8_{method}_{factor}_{only}.onnx")
+        if not path.is_file():
+            quantised_file(reference, path, method, sound(kind).sample)
+            rescale(path, factor, only)
+        return path
+
+    return lambda p, k: setattr(p, "file", lambda reference: made(k, reference))
+
+
+for _factor in (4, 8, 16):
+    fault("model", f"int8 file, ranges {_factor} times too wide", "int8-ranges",
+          _int8_file("Percentile", _factor))  # fmt: skip
+fault("model", "int8 file, the input's range 16 times too wide", "int8-ranges",
+      _int8_file("MinMax", 16, 0))  # fmt: skip
+fault("model", "int8 file, ranges cut to a third", "int8-ranges",
+      _int8_file("MinMax", 1 / 3))  # fmt: skip
+
 #: Sound ports.
 CONTROLS = [
     Fault("fp32", "", frozenset(), lambda p, k: None),
@@ -645,6 +671,9 @@ CONTROLS = [
     Fault("logarithms of probabilities", "", frozenset(), rows(
         lambda r: r - r.max(1, keepdims=True)
         - np.log(np.exp(r - r.max(1, keepdims=True)).sum(1, keepdims=True)))),
+    Fault("int8 file, minmax", "", frozenset(), _int8_file("MinMax", 1.0)),
+    Fault("int8 file, percentile", "", frozenset(), _int8_file("Percentile", 1.0)),
+    Fault("int8 file, ranges twice as wide", "", frozenset(), _int8_file("MinMax", 2.0)),
     Fault("another scale", "", frozenset(), rows(lambda r: 3 * r + 1)),
 ]  # fmt: skip
 

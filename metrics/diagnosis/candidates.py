@@ -22,6 +22,14 @@ from portproof.preprocess.mistakes.mistake import Mistake
 _MOST_CLASSES = 4096
 #: The next best class leaves so many times as much where an order of classes is beyond doubt.
 _CLEARLY = 4
+#: A fault must leave at most this share of what "no fault" leaves unexplained; one whose effect is
+#: no larger than that of 8 bits, this one.
+BETTER, _CLEARLY_BETTER = 0.5, 0.2
+#: What arithmetic in another order or precision leaves. Below it, and where ranks are the same,
+#: only a fault that leaves next to nothing is believed; below the last there is nothing to explain.
+NOISE, NEXT_TO_NOTHING, NOTHING = 1e-4, 0.05, 1e-9
+#: Explanations that leave so much alike cannot be told apart.
+_ALIKE = 1.1
 LAYERS = "compare the layers with metrics/layers.py"
 ANOTHER_SCALE = ", and yet it ranks the classes as the reference does: another scale"
 
@@ -77,6 +85,39 @@ def no_fault(port: Rows, plain: Rows, left: Rows) -> Candidate:
         evidence += ANOTHER_SCALE
         fix = "nothing to do: no rank is changed"
     return Candidate("none", score_of(left), evidence, fix)
+
+
+def is_quiet(none: Candidate) -> bool:
+    """Whether the difference may be of precision alone."""
+    return 1 - none.score <= SAME or none.evidence.endswith(ANOTHER_SCALE)
+
+
+def left_by(found: Found, none: Candidate) -> float:
+    """The share of the difference that an explanation leaves."""
+    if found.left is not None:
+        return found.left
+    return (1 - found.candidate.score) / max(1 - none.score, 1e-300)
+
+
+def best_of(none: Candidate, others: list[Found]) -> Found | None:
+    """The explanation that leaves least, if clearly less than no fault does."""
+    unexplained = 1 - none.score
+    doubtful = unexplained <= NOISE or none.evidence.endswith(ANOTHER_SCALE)
+    needed = _CLEARLY_BETTER if is_quiet(none) else BETTER
+    needed = NEXT_TO_NOTHING if doubtful else needed
+    # A softmax is harmless.
+    fit = [f for f in others if f.candidate.fault != "softmax" and f.candidate.score >= 0.5]
+    if unexplained <= NOTHING or not fit:
+        return None
+    best = min(fit, key=lambda f: left_by(f, none))
+    return best if left_by(best, none) <= needed else None
+
+
+def as_good_as(best: Found, none: Candidate, others: list[Found]) -> tuple[str, ...]:
+    """Names of other faults that fit as well."""
+    limit = _ALIKE * left_by(best, none) + 1e-6
+    names = {f.candidate.fault for f in others if left_by(f, none) <= limit}
+    return tuple(sorted(names - {best.candidate.fault, "softmax"}))
 
 
 def classes_moved(port: Rows, plain: Rows) -> list[Found]:

@@ -21,6 +21,8 @@ from portproof.metrics.diagnosis.candidates import Candidate, Found
 from portproof.metrics.diagnosis.defects import broken, constant, framed
 from portproof.metrics.diagnosis.likeness import Rows
 from portproof.metrics.diagnosis.look import Compared, Mask, choose
+from portproof.metrics.diagnosis.model.ranges import unfit_ranges
+from portproof.metrics.diagnosis.numbers.answers import few_steps
 from portproof.metrics.diagnosis.numbers.form import form_of
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.metrics.diagnosis.remedy import TOO_FEW, lost, measured
@@ -108,7 +110,9 @@ def diagnose(
     form, found = form_of(chosen.files, chosen.ids, right, reading.dtype) or (None, [])
     compared = chosen.read(reading, form)
     compared = replace(compared, port=_without_background(compared.port))
+    first = right.shape[1]
     right = _without_background(right)
+    first -= right.shape[1]
     predicted, whole = right.argmax(axis=1), right
     classes, item = right.shape[1], np.dtype(reading.dtype).itemsize
     header, port, right = framed(compared.port, right, item)
@@ -119,11 +123,7 @@ def diagnose(
         compared = replace(compared, blank=np.zeros_like(compared.blank))
     found += [f for f in (header,) if f] + broken(compared)
     kept = (compared.finite & ~compared.blank)[compared.at]
-    rest = Searched([], [])
-    if kept.any():
-        same = constant(compared.only(kept))
-        found += [same] if same else []
-        rest = search(model, compared.only(kept), right[kept]) if not same else rest
+    rest = _searched(model, Path(result), compared.only(kept), right[kept], first)
     wrong = wrong_labels(compared, predicted, classes)
     found += rest.found + wrong[:1]
     if not found and (loss := lost(compared, predicted)):
@@ -142,6 +142,23 @@ def diagnose(
         port_accuracy=float(np.mean(compared.port.argmax(axis=1) == compared.truth)),
         verdict=_verdict(found),
     )
+
+
+def _searched(
+    model: Reference, result: Path, compared: Compared, right: Rows, first: int
+) -> Searched:
+    """What makes the answers others than the reference's, its outputs from column ``first`` on."""
+    if not len(right):
+        return Searched([], [])
+    if same := constant(compared):
+        return Searched([same], [])
+    rest = search(
+        model, compared, right, first, unfit_ranges(model, result, compared, right, first)
+    )
+    if not {f.candidate.fault for f in rest.found} - {"unexplained"}:
+        few = few_steps(compared.port)
+        return Searched([few] if few else rest.found, rest.tried)
+    return rest
 
 
 def _verdict(found: Sequence[Found]) -> Verdict:

@@ -12,10 +12,18 @@ import numpy as np
 
 from portproof.metrics.diagnosis.candidates import (
     ANOTHER_SCALE,
+    BETTER,
     LAYERS,
+    NEXT_TO_NOTHING,
+    NOISE,
+    NOTHING,
     Candidate,
     Found,
+    as_good_as,
+    best_of,
     classes_moved,
+    is_quiet,
+    left_by,
     no_fault,
     score_of,
 )
@@ -33,17 +41,10 @@ from portproof.metrics.diagnosis.order import Mixed
 from portproof.metrics.diagnosis.preprocessing import Preprocessing, State
 from portproof.metrics.diagnosis.reference import Reference
 
-#: A fault must leave at most this share of what "no fault" leaves unexplained.
-_BETTER = 0.5
 #: The first of several faults may leave more, if what follows it explains the rest.
 _PARTLY = 0.85
-#: What arithmetic in another order or precision leaves. Below it, and where ranks are the same,
-#: only a fault that leaves next to nothing is believed; below the last there is nothing to explain.
-_NOISE, _NEXT_TO_NOTHING, _NOTHING = 1e-4, 0.05, 1e-9
 #: What half precision leaves: dearer trials begin above it.
 _HALF = 1e-6
-#: Explanations that leave so much alike cannot be told apart.
-_ALIKE = 1.1
 #: Once something explains all but this share, nothing dearer is tried.
 _CERTAIN = 0.02
 #: Faults one after the other, first faults that are followed, and seconds in which a further one is
@@ -51,8 +52,6 @@ _CERTAIN = 0.02
 _ROUNDS, _FIRSTS, _SECONDS = 3, 3, 50.0
 #: All faults together leave at most this share, or what 8 bits leave.
 _EXPLAINED, _OF_8_BITS = 0.12, 0.01
-#: A fault whose effect is no larger than that of 8 bits leaves at most this share of it.
-_CLEARLY = 0.2
 #: Where this share of the samples is the reference's, the others are of another run.
 _SOUND = 0.3
 #: 8 bits over wide ranges may be it if they make a difference of the same size, within this.
@@ -71,13 +70,25 @@ class Searched:
     tried: list[Candidate]
 
 
-def search(model: Reference, compared: Compared, right: Rows) -> Searched:
-    """Look for faults until nothing is left, or nothing fits."""
+def search(
+    model: Reference, compared: Compared, right: Rows, first: int = 0, known: Found | None = None
+) -> Searched:
+    """Look for faults until nothing is left, or nothing fits. ``right``: the reference's answers,
+    its outputs from column ``first`` on; ``known``: a fault of the model that was found already.
+    """
+    state = State(compared, right, np.arange(right.shape[1]) + first)
+    if known is None or _unexplained_in(state) <= NOISE:
+        return _searched(model, state)
+    rest = _searched(model, _after(model, state, known) or state)
+    return Searched([known, *rest.found], rest.tried)
+
+
+def _searched(model: Reference, state: State) -> Searched:
+    """The faults between the port and a state of the reference."""
     began = time.monotonic()
-    state = State(compared, right, np.arange(right.shape[1]))
     none, others = _explanations(model, state)
     tried = [none, *(f.candidate for f in others)]
-    if 1 - none.score <= _NOTHING:
+    if 1 - none.score <= NOTHING:
         return Searched([], tried)
     partly: list[Found] = []
     for first in _firsts(none, others):
@@ -94,10 +105,10 @@ def search(model: Reference, compared: Compared, right: Rows) -> Searched:
 
 def unexplained(none: Candidate, others: list[Found]) -> Found:
     """Something is wrong that has no name here; ``others``: what was tried."""
-    nearest = min(others, key=lambda f: _left_by(f, none), default=None)
+    nearest = min(others, key=lambda f: left_by(f, none), default=None)
     said = "; nothing that was tried gives these outputs"
-    if nearest and _left_by(nearest, none) < _PARTLY:
-        share = 100 * _left_by(nearest, none)
+    if nearest and left_by(nearest, none) < _PARTLY:
+        share = 100 * left_by(nearest, none)
         said += f" (the nearest, {nearest.candidate.fault}, leaves {share:.0f} % of it)"
     wide = [f for f in others if f.candidate.fault == "int8-ranges" and f.changed]
     size = 1 - none.score
@@ -111,23 +122,18 @@ def unexplained(none: Candidate, others: list[Found]) -> Found:
 
 def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
     """The faults to begin with, likeliest first: one of each name."""
-    best = _best(none, others)
+    best = best_of(none, others)
     seen = set()
     if best:
         seen.add(best.candidate.fault)
         yield best
-    if _quiet(none):
+    if is_quiet(none):
         return
-    fit = [f for f in others if f.candidate.fault != "softmax" and _left_by(f, none) <= _PARTLY]
-    for f in sorted(fit, key=lambda f: _left_by(f, none)):
+    fit = [f for f in others if f.candidate.fault != "softmax" and left_by(f, none) <= _PARTLY]
+    for f in sorted(fit, key=lambda f: left_by(f, none)):
         if f.candidate.fault not in seen and len(seen) < _FIRSTS:
             seen.add(f.candidate.fault)
             yield f
-
-
-def _quiet(none: Candidate) -> bool:
-    """Whether the difference may be of precision alone."""
-    return 1 - none.score <= SAME or none.evidence.endswith(ANOTHER_SCALE)
 
 
 def _follow(
@@ -138,18 +144,18 @@ def _follow(
     best: Found | None = first
     chain: list[Found] = []
     while best is not None:
-        chain.append(replace(best, alike=_as_good_as(best, none, others)))
+        chain.append(replace(best, alike=as_good_as(best, none, others)))
         following = _after(model, state, best)
         if following is None:
             return chain, True
         state = following
         left = _unexplained_in(state)
-        if left <= _NOTHING or len(chain) == _ROUNDS:
+        if left <= NOTHING or len(chain) == _ROUNDS:
             break
         none, others = _explanations(model, state)
-        best = _best(none, others)
+        best = best_of(none, others)
     left = _unexplained_in(state)
-    return chain, left <= max(_EXPLAINED * begun, min(_OF_8_BITS, _BETTER * begun))
+    return chain, left <= max(_EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
 
 
 def _unexplained_in(state: State) -> float:
@@ -163,7 +169,7 @@ def _sure(chain: list[Found], none: Candidate) -> list[Found]:
     for found in chain:
         if found.there is None and found.columns is None:
             break
-        if _left_by(found, none) > _BETTER:
+        if left_by(found, none) > BETTER:
             break
         sure.append(found)
     return sure
@@ -183,7 +189,7 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
         )
         found.append(Found(Candidate("softmax", score_of(left), evidence, "nothing to do")))
     moved = classes_moved(port + measure.common, plain + measure.common)
-    if float(left.mean()) <= _NOTHING:
+    if float(left.mean()) <= NOTHING:
         return none, [*found, *moved]
     mixed = Mixed(compared, port, plain)
     found += [*mixed.explanations(), *moved, *changed_answers(compared.port, right)]
@@ -195,25 +201,25 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None
         if loud and inside and not _certain(none, found):
             tried = as_found(inside.all(), none)
-            found += [f for f in tried if everywhere or (f.left or 0.0) <= _NEXT_TO_NOTHING]
-        elif loud and inside and _scales(_best(none, found)):
+            found += [f for f in tried if everywhere or (f.left or 0.0) <= NEXT_TO_NOTHING]
+        elif loud and inside and _scales(best_of(none, found)):
             found += as_found(inside.first(), none)
         # What is done to all pixels or by one weight is done to every sample.
         if everywhere and not _certain(none, found):
             found += tries.fits(found)
         if everywhere and inside and _doubted(none, found):
             found += as_found(inside.damaged(), none)
-        if everywhere and _best(none, found) is None and not _quiet(none):
+        if everywhere and best_of(none, found) is None and not is_quiet(none):
             found += tries.pairs(found)
     # Whose answers they are says more than that they are nobody's.
-    if _best(none, found) is None:
+    if best_of(none, found) is None:
         found += mixed.stale()
     return none, found
 
 
 def _certain(none: Candidate, found: list[Found]) -> bool:
-    best = _best(none, found)
-    return best is not None and _left_by(best, none) <= _CERTAIN
+    best = best_of(none, found)
+    return best is not None and left_by(best, none) <= _CERTAIN
 
 
 def _scales(best: Found | None) -> bool:
@@ -223,8 +229,8 @@ def _scales(best: Found | None) -> bool:
 
 def _doubted(none: Candidate, found: list[Found]) -> bool:
     """Whether nothing explains the whole difference yet."""
-    best = _best(none, found)
-    return best is None or _left_by(best, none) > _EXPLAINED
+    best = best_of(none, found)
+    return best is None or left_by(best, none) > _EXPLAINED
 
 
 def _inside(model: Reference, state: State, measure: Measure, port: Rows, plain: Rows) -> Trial:
@@ -242,34 +248,6 @@ def _inside(model: Reference, state: State, measure: Measure, port: Rows, plain:
         lambda rows: measure(rows[:, state.columns]),
         neighbours,
     )
-
-
-def _left_by(found: Found, none: Candidate) -> float:
-    """The share of the difference that an explanation leaves."""
-    if found.left is not None:
-        return found.left
-    return (1 - found.candidate.score) / max(1 - none.score, 1e-300)
-
-
-def _best(none: Candidate, others: list[Found]) -> Found | None:
-    """The explanation that leaves least, if clearly less than no fault does."""
-    unexplained = 1 - none.score
-    doubtful = unexplained <= _NOISE or none.evidence.endswith(ANOTHER_SCALE)
-    needed = _CLEARLY if _quiet(none) else _BETTER
-    needed = _NEXT_TO_NOTHING if doubtful else needed
-    # A softmax is harmless.
-    fit = [f for f in others if f.candidate.fault != "softmax" and f.candidate.score >= 0.5]
-    if unexplained <= _NOTHING or not fit:
-        return None
-    best = min(fit, key=lambda f: _left_by(f, none))
-    return best if _left_by(best, none) <= needed else None
-
-
-def _as_good_as(best: Found, none: Candidate, others: list[Found]) -> tuple[str, ...]:
-    """Names of other faults that fit as well."""
-    limit = _ALIKE * _left_by(best, none) + 1e-6
-    names = {f.candidate.fault for f in others if _left_by(f, none) <= limit}
-    return tuple(sorted(names - {best.candidate.fault, "softmax"}))
 
 
 def _after(model: Reference, state: State, found: Found) -> State | None:
@@ -292,7 +270,7 @@ def _after(model: Reference, state: State, found: Found) -> State | None:
     mistake, changed = found.mistake or state.mistake, found.changed or state.changed
     if found.mistake is None and found.changed is None:
         return None
-    if 1 - found.candidate.score <= _NOTHING:
+    if 1 - found.candidate.score <= NOTHING:
         return None
     outputs = model.outputs(compared.images, mistake, changed=changed)
     return replace(state, right=outputs[:, state.columns], mistake=mistake, changed=changed)

@@ -14,6 +14,8 @@ from portproof.metrics.diagnosis.likeness import Rows
 from portproof.metrics.diagnosis.model.changes import Changed
 from portproof.metrics.diagnosis.model.network import Array
 
+#: Answers of one network in two runtimes are this near, as a part of the largest.
+_SAME = 1e-3
 _PARTS = {
     "bn-mean": ("running_mean", 0.0, "means"),
     "bn-var": ("running_var", 1.0, "variances"),
@@ -22,13 +24,18 @@ _PARTS = {
 }
 
 
-def normalisations_of(card: str, weights: Path, batches: list[int]) -> Iterator[Changed]:
-    """Batch normalisation by the batch, or without a part of what it learnt."""
+def normalisations_of(
+    card: str, weights: Path, batches: list[int], samples: Array, right: Rows
+) -> Iterator[Changed]:
+    """Batch normalisation by the batch, or without a part of what it learnt; nothing if the network
+    does not give the ``right`` answers to these ``samples``: the weights are of another then.
+    """
     from portproof.convert.pytorch.models import build_model
     from portproof.preprocess.cards.resolve import resolve_card
 
     net = build_model(resolve_card(card), weights).eval()
-    if not _norms(net):
+    plain = _run(net, lambda norm: None)(samples) if _norms(net) else None
+    if plain is None or plain.shape != right.shape or not _same(plain, right):
         return
     for batch in batches:
         words = f"batch normalisation by the statistics of batches of {batch}"
@@ -44,8 +51,14 @@ def _norms(net: Any) -> list[Any]:
     return [m for m in net.modules() if getattr(m, "running_mean", None) is not None]
 
 
+def _same(a: Rows, b: Rows) -> bool:
+    return bool(np.abs(a - b).max() <= _SAME * max(np.abs(b).max(), 1e-30))
+
+
 def _filled(norm: Any, name: str, value: float) -> None:
-    getattr(norm, name).data.fill_(value)
+    part = getattr(norm, name)
+    if part is not None:  # one that is not affine has no weight
+        part.data.fill_(value)
 
 
 def _run(net: Any, change: Callable[[Any], object]) -> Callable[[Array], Rows]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from portproof.metrics.diagnosis.model.changes import Changed, Variant
 from portproof.metrics.diagnosis.model.damage import Seen, damages
 from portproof.metrics.diagnosis.model.network import Array, Bend, Layer, Network, network_of
 from portproof.metrics.diagnosis.model.operators import operators
+from portproof.metrics.diagnosis.model.origin import weights_of
 
 #: Single layers are tried on so few samples, batch normalisation on so many, for so long at most.
 _FEW, _BATCHES, _SECONDS, _DAMAGE_SECONDS = 4, 64, 30.0, 15.0
@@ -134,13 +135,7 @@ class Trial:
         """Changes of several layers at once."""
         assert self.network is not None
         network, many = self.network, min(_BATCHES, len(self.samples))
-        if self.reference.suffix == ".onnx":
-            normal = changes.normalisations(network, self.samples[:many], list(_SIZES))
-        else:
-            from portproof.metrics.diagnosis.model.pytorch import normalisations_of
-
-            normal = normalisations_of(self.card, self.reference, list(_SIZES))
-        for changed in normal if network.batch is None else ():
+        for changed in self._normalisations(many) if network.batch is None else ():
             self._add(changed, np.arange(many))
         for changed in (*changes.everywhere(network), *operators(network)):
             if self._late():
@@ -148,6 +143,27 @@ class Trial:
             self._add(changed, self._rows(2 * _FEW))
         for changed in changes.coarse_ranges(network, self.samples[:many]):
             self._add(changed, self._rows(4 * _FEW))
+
+    def _normalisations(self, many: int) -> Iterator[Changed]:
+        """Faults of batch normalisation: made exactly where the weights are known from which the
+        reference comes, else of what its layers give for the first samples.
+        """
+        from portproof.metrics.diagnosis.model.pytorch import normalisations_of
+
+        assert self.network is not None
+        folded, few = self.reference.suffix == ".onnx", self.samples[:_FEW]
+        weights = weights_of(self.reference) if folded else self.reference
+        exact: list[Changed] = []
+        if weights is not None:
+            try:
+                right = self.network.rows(self.network.model, few)
+                exact = list(normalisations_of(self.card, weights, list(_SIZES), few, right))
+            except InputError:
+                if not folded:
+                    raise
+        if exact or not folded:
+            return iter(exact)
+        return changes.normalisations(self.network, self.samples[:many], list(_SIZES))
 
     def _places(self) -> None:
         """Changes of one layer or one activation."""

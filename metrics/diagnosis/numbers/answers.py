@@ -8,6 +8,7 @@ import numpy as np
 
 from portproof.metrics.diagnosis.candidates import Candidate, Found, score_of
 from portproof.metrics.diagnosis.likeness import Rows, comparable, unlikeness
+from portproof.metrics.diagnosis.model.changes import FIXES
 
 _ROUNDINGS: dict[str, Callable[[Rows], Rows]] = {
     "rounded": np.rint,
@@ -16,6 +17,8 @@ _ROUNDINGS: dict[str, Callable[[Rows], Rows]] = {
 }
 #: So many different numbers, and no more, are few for outputs.
 _FEW_LEVELS = 16
+#: Of the 255 steps of 8 bits a sound range has more than so many used; from so many outputs a step.
+_FEW_STEPS, _EACH = 40, 3
 #: Batches over which a softmax may have been taken.
 _BATCHES = (2, 4, 8, 16, 32, 64, 128)
 
@@ -82,6 +85,42 @@ def _coarse(port: Rows, right: Rows) -> Iterator[Found]:
     )
     evidence = f"the port's outputs have {len(levels)} different values, {step:g} apart"
     yield _found("int8-ranges", evidence, fix, port, np.rint(right / step) * step)
+
+
+def few_steps(port: Rows) -> Found | None:
+    """Outputs on so few steps that the range of 8 bits was several times wider than they need: the
+    same steps for all, or for each batch. ``port``: (rows, classes), in the order of their ids.
+    """
+    n = len(port)
+    if np.array_equal(port, np.rint(port)):
+        return None
+    for batch in (n, *(b for b in reversed(_BATCHES) if b < n)):
+        parts = [_steps(port[i : i + batch]) for i in range(0, n - n % batch, batch)]
+        known = [p for p in parts if p]
+        if len(known) < len(parts):
+            continue
+        used, step = max(u for u, _ in known), float(np.median([s for _, s in known]))
+        evidence = (
+            f"the port's outputs lie {step:.3g} apart{' in each batch' if batch < n else ''} and"
+            f" use {used} of the 256 steps of 8 bits: the range is about {256 / used:.0f} times too"
+            " wide"
+        )
+        alike = ("outputs-rounded",) if np.isclose(step, 10 ** np.rint(np.log10(step))) else ()
+        return Found(Candidate("int8-ranges", 0.0, evidence, FIXES["int8-ranges"]), alike)
+    return None
+
+
+def _steps(rows: Rows) -> tuple[int, float] | None:
+    """How many steps apart the ends of rows are, and the step; None unless all are multiples of it
+    and they are few.
+    """
+    levels = np.unique(rows)
+    if not 2 < len(levels) <= _FEW_STEPS:
+        return None
+    step = float(np.diff(levels).min())
+    used = int(np.rint((levels[-1] - levels[0]) / step)) + 1
+    even = np.abs(levels / step - np.rint(levels / step)).max() <= 0.02
+    return (used, step) if even and used <= _FEW_STEPS and rows.size >= _EACH * used else None
 
 
 def _clipped(port: Rows, right: Rows) -> Iterator[Found]:

@@ -5,7 +5,7 @@ batch normalisation is folded, as converters leave it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from portproof.metrics.diagnosis.model.origin import weights_of
+from portproof.proof.work import Work
 
 from .world import CLASSES, SIZE, World
 
@@ -147,6 +150,61 @@ def test_faults_inside_the_model(world: Layered, name: str) -> None:
     assert diagnosis.fault == fault, diagnosis.to_text()
     assert said in diagnosis.faults[0].evidence
     assert diagnosis.faults[0].accuracy_after == 1 and len(diagnosis.faults) == 1
+
+
+#: The network of Layered, as a card's builder makes it.
+BUILDER = f"""
+from torch import nn
+
+def build():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, {CLASSES}),
+    )
+"""
+
+
+@pytest.fixture
+def exported(world: Layered) -> Iterator[Path]:
+    """The weights that the reference was exported from, which its sidecar names."""
+    weights, code = world.folder / "weights.pth", world.folder / "small.py"
+    code.write_text(BUILDER, "ascii")
+    torch.save(world.net.state_dict(), weights)
+    work = Work("export", world.model, inputs={"weights": [weights]}, parameters={}, packages=())
+    work.begin()
+    work.finish([world.model], {})
+    yield weights
+    work.sidecar.unlink()
+    code.unlink()
+
+
+def filled(name: str, value: float) -> Callable[[Net], object]:
+    return lambda net: [getattr(net[i], name).data.fill_(value) for i in (1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "change"),
+    [("bn-var", filled("running_var", 1)), ("bn-weight", filled("weight", 1))],
+)
+def test_a_folded_reference_whose_weights_are_known(
+    world: Layered, exported: Path, fault: str, change: Callable[[Net], object]
+) -> None:
+    diagnosis = world.diagnose(world.changed(change))
+    assert [f.fault for f in diagnosis.faults] == [fault], diagnosis.to_text()
+    assert diagnosis.faults[0].accuracy_after == 1
+
+
+def test_weights_that_are_others_now_are_not_used(world: Layered, exported: Path) -> None:
+    assert weights_of(world.model) == exported
+    kept = exported.read_bytes()
+    exported.write_bytes(kept + b" ")
+    assert weights_of(world.model) is None
+    exported.write_bytes(kept)
+    kept = world.model.read_bytes()
+    world.model.write_bytes(kept + b" ")
+    assert weights_of(world.model) is None
+    world.model.write_bytes(kept)
 
 
 def test_statistics_of_the_batch(world: Layered) -> None:
