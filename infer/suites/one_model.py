@@ -160,25 +160,38 @@ class _Bench:
     def of_those_that_run(
         self, subjects: Sequence[Subject], timed: Callable[[Sequence[Subject]], T]
     ) -> tuple[T, list[Left]]:
-        """What ``timed`` gives of all; where that fails, of those that run alone, and the others
-        with the reason.
+        """What ``timed`` gives of all; where that fails, of the others than the one that the error
+        names, or of those that run alone, and of the rest the reason.
         """
         try:
             return timed(subjects), []
         except PortProofError as error:
             if len(subjects) < 2:
                 raise
-            progress.say(f"suite: {error}; each subject is now tried alone")
-            left, running = [], []
-            for subject in subjects:
-                try:
-                    self.of([subject], _ONE_CALL, None)
-                    running.append(subject)
-                except PortProofError as alone:
-                    left.append(_left(subject.label, alone))
+            named = [s for s in subjects if str(error).startswith(f"{s.label}: ")]
+            if len(named) == 1:
+                others = [s for s in subjects if s is not named[0]]
+                first = _left(named[0].label, error)
+                found, left = self.of_those_that_run(others, timed)
+                return found, [first, *left]
+            running, left = self._alone(subjects, error)
             if not left or not running:
                 raise
             return timed(running), left
+
+    def _alone(
+        self, subjects: Sequence[Subject], error: PortProofError
+    ) -> tuple[list[Subject], list[Left]]:
+        """Those that run alone, and those that do not."""
+        progress.say(f"suite: {error}; each subject is now tried alone")
+        left, running = [], []
+        for subject in subjects:
+            try:
+                self.of([subject], _ONE_CALL, None)
+                running.append(subject)
+            except PortProofError as alone:
+                left.append(_left(subject.label, alone))
+        return running, left
 
 
 def _left(label: str, error: PortProofError) -> Left:

@@ -62,6 +62,25 @@ def test_table_of_what_ran_and_exit_code_of_what_did_not(
     assert "bench: out/card.yaml/perf.json is up to date" in again.stderr
 
 
+def test_a_subject_that_fails_is_left_out_by_its_name(
+    tiny: Any, stage: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    lines = [
+        "about: x\nmodels: [card.yaml]\nbatches: [1]\nsubjects:",
+        *(f"  - {{label: {x}, backend: ort, threads: 1}}" for x in ("first", "second")),
+        *(f'  - {{label: {x}, backend: ort, device: "cuda:0"}}' for x in ("odd", "odd too")),
+    ]
+    (tiny.folder / "s.yaml").write_text("\n".join(lines))
+    words = ("infer/suite.py", "s.yaml", "--out", "out", "--blocks", 1, "--iterations", 1)
+    done = stage(*words, cwd=tiny.folder)
+    assert done.returncode == 3, done.stderr
+    assert "tried alone" not in done.stderr  # which would take a call of each
+    text = (tiny.folder / "out" / "README.md").read_text()
+    assert text.count("Failed: odd: ") == text.count("Failed: odd too: ") == 1
+    figures = next(line for line in text.splitlines() if line.startswith("| 1 |")).split("|")
+    assert [bool(x.strip()) for x in figures[2:6]] == [True, True, False, False]
+
+
 @pytest.mark.parametrize("name", names_in("suites"))
 def test_shipped_suites_are_readable(name: str) -> None:
     suite = read_suite(name)
