@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +39,14 @@ batches: [1, 2]
 
 @dataclass(frozen=True)
 class Stage:
-    """One command in the world's folder. ``codes``: what it may end with when nothing is wrong."""
+    """One command in the world's folder. ``codes``: what it may end with when nothing is wrong;
+    ``needs``: the stages whose files it reads.
+    """
 
     name: str
     words: tuple[str, ...]
     codes: tuple[int, ...] = (0,)
+    needs: tuple[str, ...] = ()
 
     def start(
         self, folder: Path, before: str = "", preexec_fn: Callable[[], object] | None = None
@@ -66,8 +69,8 @@ class Stage:
         )
 
 
-def _stage(name: str, line: str, codes: tuple[int, ...] = (0,)) -> Stage:
-    return Stage(name, tuple(line.split()), codes)
+def _stage(name: str, line: str, *needs: str, codes: tuple[int, ...] = (0,)) -> Stage:
+    return Stage(name, tuple(line.split()), codes, needs)
 
 
 _GIVEN = (
@@ -88,27 +91,37 @@ STAGES = (
         "pack samples",
         "preprocess/imagenet.py given/images packed --model given/colours.yaml --pack",
     ),
-    _stage("info", "preprocess/get_info.py bin prep prep.info 8 8"),
-    _stage("int8", "convert/quantize.py model.onnx int8.onnx --precision int8 --info prep.info"),
-    _stage("infer", "infer/run.py model.onnx --info prep.info --out eager --batch 4"),
-    _stage("infer txt", "infer/run.py int8.onnx --info prep.info --out text --format txt"),
-    _stage("topn", "metrics/topn.py eager given/labels.txt --out r.json --outcomes o.csv"),
+    _stage("info", "preprocess/get_info.py bin prep prep.info 8 8", "preprocess"),
+    _stage(
+        "int8",
+        "convert/quantize.py model.onnx int8.onnx --precision int8 --info prep.info",
+        *("export", "info"),
+    ),
+    _stage(
+        "infer",
+        "infer/run.py model.onnx --info prep.info --out eager --batch 4",
+        *("export", "info"),
+    ),
+    _stage("infer txt", "infer/run.py int8.onnx --info prep.info --out text --format txt", "int8"),
+    _stage("topn", "metrics/topn.py eager given/labels.txt --out r.json --outcomes o.csv", "infer"),
     _stage(
         "compare",
         "metrics/compare.py eager text given/labels.txt --margin-pp 20 --out compare.json",
-        (0, 1, 4),
+        *("infer", "infer txt"),
+        codes=(0, 1, 4),
     ),
     _stage(
         "bench",
         "infer/bench.py a=ort:model.onnx b=ort:int8.onnx --batch 1 --iterations 20 --blocks 4"
         " --starts 2 --out perf.json",
+        "int8",
     ),
     _port("port", "--target", "cpu", "--run-dir", "run"),
     _port("port in rehearsal", "--target", "310p", "--rehearse", "--run-dir", "run-REHEARSAL"),
-    _stage("report", "reports/report.py run"),
-    _stage("page", "reports/html.py run --out page.html"),
-    _stage("parcel", "reports/pack.py run -o run.tar.zst"),
-    _stage("baseline", "reports/baseline.py run --out frozen"),
+    _stage("report", "reports/report.py run", "port"),
+    _stage("page", "reports/html.py run --out page.html", "port"),
+    _stage("parcel", "reports/pack.py run -o run.tar.zst", "port"),
+    _stage("baseline", "reports/baseline.py run --out frozen", "port"),
 )
 
 
@@ -145,6 +158,33 @@ class Known:
     made: dict[str, bytes | None]
     writes_s: float
     ends_s: float
+
+
+def learnt(asked: str, world: Path, place: Path) -> Iterator[Known]:
+    """What each stage that was asked for makes, in turn. What they need runs once before them.
+
+    ``asked``: stages, or parts of their names, with commas between; nothing means all. Raises
+    SystemExit where there is no such stage.
+    """
+    chosen = {name for word in asked.split(",") for name in _named(word.strip())}
+    needed = set(chosen)
+    for stage in reversed(STAGES):
+        if stage.name in needed:
+            needed |= set(stage.needs)
+    for number, stage in enumerate(STAGES):
+        if stage.name in chosen:
+            yield learn(stage, world, place / str(number))
+        elif stage.name in needed:
+            _timed(stage, world)
+
+
+def _named(word: str) -> list[str]:
+    """The stage of this name, else all whose names hold the word."""
+    names = [stage.name for stage in STAGES]
+    found = [word] if word in names else [name for name in names if word in name]
+    if not found:
+        raise SystemExit(f"there is no stage '{word}': {', '.join(names)}")
+    return found
 
 
 def learn(stage: Stage, world: Path, place: Path) -> Known:

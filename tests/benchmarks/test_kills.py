@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 try:
     hazards: Any = importlib.import_module("hazards")
@@ -75,6 +77,37 @@ def test_other_bytes_at_the_end_are_caught(tmp_path: Path) -> None:
     kills_world.copied(known.before, tmp_path / "again")
     kills.finish(known, tmp_path / "again", kills.Killed("writer"))
     assert "'out/1' has other bytes" in kills.different(known, tmp_path / "again")
+
+
+def test_the_time_of_a_stage_ends_its_kills(tmp_path: Path) -> None:
+    known = learned(tmp_path, _GOOD)
+    row = kills.torment(known, 4, random.Random(1), tmp_path / "tormented", until=0.0)
+    assert (row.kills.total(), row.chains) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "learnt", "run"),
+    [
+        ("port", ["port"], []),
+        ("parcel, page", ["page", "parcel"], ["port"]),
+        ("topn", ["topn"], ["export", "preprocess", "info", "infer"]),
+        ("int", ["int8"], ["export", "preprocess", "info"]),
+        ("", [stage.name for stage in kills_world.STAGES], []),
+    ],
+)
+def test_only_what_a_stage_needs_runs_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str, learnt: list[str], run: list[str]
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(kills_world, "learn", lambda stage, *_: stage.name)
+    monkeypatch.setattr(kills_world, "_timed", lambda stage, _: ran.append(stage.name))
+    assert list(kills_world.learnt(asked, tmp_path, tmp_path)) == learnt
+    assert ran == run
+
+
+def test_a_stage_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="there is no stage 'bnech'"):
+        next(kills_world.learnt("bnech", tmp_path, tmp_path))
 
 
 def test_a_hazard_is_survived_or_told_in_a_sentence(tmp_path: Path) -> None:
