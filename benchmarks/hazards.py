@@ -137,15 +137,16 @@ def stale_locks(folder: Path) -> Iterator[Host]:
     """Locks of a process that ended without removing them."""
     ended = {"host": os.uname().nodename, "pid": 4194303, "started": "2026-01-01T00:00:00Z"}
     words = json.dumps(ended)
-    for name in ("prep", "packed", "eager", "text", "frozen", "run.tar.zst", "model.onnx"):
-        (folder / f".{name}.lock").write_text(words)
-    for run in ("run", "run-REHEARSAL"):
-        if (folder / run).is_dir():
-            (folder / run / ".lock").write_text(words)
+    names = ("prep", "packed", "eager", "text", "frozen", "run.tar.zst", "model.onnx")
+    locks = [folder / f".{name}.lock" for name in names]
+    locks += [f / ".lock" for f in (folder / "run", folder / "run-REHEARSAL") if f.is_dir()]
+    before = {lock: lock.read_text() if lock.exists() else None for lock in locks}
+    for lock in locks:
+        lock.write_text(words)
     yield Host()
-    for path in folder.glob(".*.lock"):
-        if path.read_text() == words:
-            path.unlink()
+    for lock, text in before.items():  # what no stage took is as it was
+        if lock.exists() and lock.read_text() == words:
+            lock.unlink() if text is None else lock.write_text(text)
 
 
 HAZARDS: dict[str, Hazard] = {

@@ -117,3 +117,13 @@ def test_a_hazard_is_survived_or_told_in_a_sentence(tmp_path: Path) -> None:
     assert row.code == 1 and any("exit code 1" in p for p in row.problems)
     row = hazards.endure(known, "clock", hazards.clock_back, tmp_path / "endured")
     assert (row.code, row.problems) == (0, [])
+
+
+def test_a_stale_lock_that_no_stage_took_is_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    with hazards.stale_locks(tmp_path):
+        assert "4194303" in (tmp_path / "run" / ".lock").read_text()
+        (tmp_path / ".prep.lock").write_text("taken")
+    assert (tmp_path / "run" / ".lock").read_text() == ""
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [".prep.lock"]
