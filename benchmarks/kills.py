@@ -130,7 +130,7 @@ def kill_once(
         # The keyboard's signal reaches everything of the command, as a terminal sends it.
         os.killpg(process.pid, number)
     errors = process.communicate(timeout=120)[1]
-    if process.returncode in known.stage.codes:
+    if known.stage.ended(process.returncode, errors):
         row.pace *= _EARLIER
         return False
     row.pace = min(1.0, row.pace * _LATER)
@@ -150,7 +150,7 @@ def finish(known: Known, folder: Path, row: Killed) -> None:
     """Let the stage end by itself."""
     process = known.stage.start(folder)
     errors = process.communicate(timeout=600)[1]
-    if process.returncode not in known.stage.codes:
+    if not known.stage.ended(process.returncode, errors):
         row.problems.append(f"started again: exit code {process.returncode}: {errors[-500:]}")
 
 

@@ -127,3 +127,18 @@ def test_a_stale_lock_that_no_stage_took_is_as_it_was(tmp_path: Path) -> None:
         (tmp_path / ".prep.lock").write_text("taken")
     assert (tmp_path / "run" / ".lock").read_text() == ""
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [".prep.lock"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "ended"),
+    [
+        (0, "", True),
+        (2, "portproof: error: 'x' is there already: name another", True),
+        (2, "portproof: error: no such file", False),
+        (70, "'x' is there already", False),
+    ],
+)
+def test_a_stage_that_refuses_what_is_there_is_over(code: int, said: str, ended: bool) -> None:
+    stage = kills_world.Stage("baseline", ("baseline",), once=True)
+    assert stage.ended(code, said) == ended
+    assert not kills_world.Stage("other", ("other",)).ended(2, said)
