@@ -4,6 +4,7 @@ some hundred small images, and what each stage makes of them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,9 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+
+#: Folders of many files, in which no stage writes first.
+_LARGE = frozenset({"images"})
 
 _MODEL = """
 from torch import nn
@@ -220,7 +224,7 @@ def _timed(stage: Stage, folder: Path) -> tuple[float, float]:
     while process.poll() is None:
         if not seen and _names(folder) != names:
             seen = time.monotonic() - began
-        time.sleep(0.005)
+        time.sleep(0.02)
     errors = process.communicate()[1]
     if process.returncode not in stage.codes:
         raise SystemExit(f"{stage.name} fails without a disturbance:\n{errors}")
@@ -228,8 +232,14 @@ def _timed(stage: Stage, folder: Path) -> tuple[float, float]:
     return seen or ended, ended
 
 
-def _names(folder: Path) -> set[str]:
-    return {entry.name for entry in os.scandir(folder)}
+def _names(folder: Path) -> set[tuple[str, int]]:
+    """Names and inodes of all files below: one that is replaced deep down is written as well."""
+    found = set()
+    for place, folders, _ in os.walk(folder):
+        with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
+            found |= {(entry.path, entry.inode()) for entry in entries}
+        folders[:] = [name for name in folders if name not in _LARGE]
+    return found
 
 
 def copied(source: Path, target: Path) -> None:

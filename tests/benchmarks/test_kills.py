@@ -142,3 +142,16 @@ def test_a_stage_that_refuses_what_is_there_is_over(code: int, said: str, ended:
     stage = kills_world.Stage("baseline", ("baseline",), once=True)
     assert stage.ended(code, said) == ended
     assert not kills_world.Stage("other", ("other",)).ended(2, said)
+
+
+def test_a_file_that_is_replaced_deep_down_is_a_first_write(tmp_path: Path) -> None:
+    (tmp_path / "world" / "run").mkdir(parents=True)
+    (tmp_path / "world" / "run" / "report").write_text("old")
+    (tmp_path / "stage.py").write_text(
+        "import os, time\n"
+        "open('run/.new', 'w').close()\nos.replace('run/.new', 'run/report')\n"
+        "time.sleep(1.5)\n"
+    )
+    stage = kills_world.Stage("report", (f"-u {tmp_path / 'stage.py'}",))
+    writes_s, ends_s = kills_world._timed(stage, tmp_path / "world")
+    assert writes_s < ends_s
