@@ -37,7 +37,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGINT)
 #: What a stage that was interrupted from the keyboard ends with, where it was not over already.
 INTERRUPTED = 130
 #: A stage that ended before its kill is killed so much earlier the next time, and later again.
-_EARLIER, _LATER = 0.93, 1.03
+_EARLIER, _LATER = 0.85, 1.05
 
 
 @dataclass
