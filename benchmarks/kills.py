@@ -67,6 +67,8 @@ def main() -> None:
     p.add_argument("--seed", type=int, default=1, help="which moments (default: 1)")
     p.add_argument("--out", type=Path, help="write the page here")
     options = p.parse_args()
+    # Where a shell started us in the background, this signal is ignored, also by what we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rng = random.Random(options.seed)  # nosec B311 - moments, no secrets
     rows = []
     with tempfile.TemporaryDirectory() as place, busy(options.load):
