@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import platform
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -29,13 +31,13 @@ from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).resolve().parent))
 
-from kills_world import STAGES, Known, contents, copied, learn, make_world
+from kills_world import Known, contents, copied, learnt, make_world
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT)
 #: What a stage that was interrupted from the keyboard ends with, where it was not over already.
 INTERRUPTED = 130
 #: A stage that ended before its kill is killed so much earlier the next time, and later again.
-_EARLIER, _LATER = 0.93, 1.03
+_EARLIER, _LATER = 0.85, 1.05
 
 
 @dataclass
@@ -54,21 +56,28 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--moments", type=int, default=50, help="kills a stage (default: 50)")
     p.add_argument("--samples", type=int, default=200, help="images (default: 200)")
-    p.add_argument("--stage", default="", help="only stages whose name holds this")
+    p.add_argument(
+        "--seconds",
+        type=float,
+        default=math.inf,
+        help="a stage's kills take at most (default: all)",
+    )
+    p.add_argument("--stage", default="", help="only these stages, with commas between")
     p.add_argument("--load", type=int, default=0, help="busy processes meanwhile (default: 0)")
     p.add_argument("--seed", type=int, default=1, help="which moments (default: 1)")
     p.add_argument("--out", type=Path, help="write the page here")
     options = p.parse_args()
+    # Where a shell started us in the background, this signal is ignored, also by what we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rng = random.Random(options.seed)  # nosec B311 - moments, no secrets
     rows = []
     with tempfile.TemporaryDirectory() as place, busy(options.load):
         world = Path(place, "world")
         make_world(world, options.samples)
-        for number, stage in enumerate(STAGES):
-            known = learn(stage, world, Path(place, str(number)))
-            if options.stage in stage.name:
-                rows.append(torment(known, options.moments, rng, Path(place, "tormented")))
-                print(line(rows[-1]), flush=True)
+        for known in learnt(options.stage, world, Path(place)):
+            until = time.monotonic() + options.seconds
+            rows.append(torment(known, options.moments, rng, Path(place, "tormented"), until))
+            print(line(rows[-1]), flush=True)
     text = page(rows, options)
     print(text)
     if options.out:
@@ -88,14 +97,20 @@ def busy(count: int) -> Iterator[None]:
             worker.wait()
 
 
-def torment(known: Known, moments: int, rng: random.Random, folder: Path) -> Killed:
-    """Chains of kills of one stage until there were enough."""
+def torment(
+    known: Known, moments: int, rng: random.Random, folder: Path, until: float = math.inf
+) -> Killed:
+    """Chains of kills of one stage until there were enough, or the clock stands at ``until``."""
     row = Killed(known.stage.name)
-    while sum(row.kills.values()) < moments and not row.problems:
+
+    def wanted() -> bool:
+        return sum(row.kills.values()) < moments and time.monotonic() < until
+
+    while wanted() and not row.problems:
         shutil.rmtree(folder, ignore_errors=True)
         copied(known.before, folder)
         row.chains += 1
-        while sum(row.kills.values()) < moments:
+        while wanted():
             number = SIGNALS[sum(row.kills.values()) % len(SIGNALS)]
             if not kill_once(known, number, rng, folder, row):
                 break
@@ -117,7 +132,7 @@ def kill_once(
         # The keyboard's signal reaches everything of the command, as a terminal sends it.
         os.killpg(process.pid, number)
     errors = process.communicate(timeout=120)[1]
-    if process.returncode in known.stage.codes:
+    if known.stage.ended(process.returncode, errors):
         row.pace *= _EARLIER
         return False
     row.pace = min(1.0, row.pace * _LATER)
@@ -137,7 +152,7 @@ def finish(known: Known, folder: Path, row: Killed) -> None:
     """Let the stage end by itself."""
     process = known.stage.start(folder)
     errors = process.communicate(timeout=600)[1]
-    if process.returncode not in known.stage.codes:
+    if not known.stage.ended(process.returncode, errors):
         row.problems.append(f"started again: exit code {process.returncode}: {errors[-500:]}")
 
 
@@ -178,9 +193,9 @@ def page(rows: list[Killed], options: argparse.Namespace) -> str:
     lines = [
         "# Stages that are killed",
         "",
-        f"`python benchmarks/kills.py --moments {options.moments} --samples {options.samples}"
-        f" --load {options.load} --seed {options.seed}`, {time.strftime('%Y-%m-%d')}, Python"
-        f" {platform.python_version()}, {os.cpu_count()} processors.",
+        f"`python benchmarks/kills.py {shlex.join(sys.argv[1:])}`, {time.strftime('%Y-%m-%d')},"
+        f" Python {platform.python_version()}, {os.cpu_count()} processors;"
+        f" {os.getloadavg()[2]:.0f} processes at work on average over the last 15 minutes.",
         "",
         "After every kill no final name held half a file; at the end of every chain names and bytes"
         " were those of a run that nobody disturbed, where nothing else is said.",

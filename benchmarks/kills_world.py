@@ -4,19 +4,23 @@ some hundred small images, and what each stage makes of them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+
+#: Folders of many files, in which no stage writes first.
+_LARGE = frozenset({"images"})
 
 _MODEL = """
 from torch import nn
@@ -39,11 +43,15 @@ batches: [1, 2]
 
 @dataclass(frozen=True)
 class Stage:
-    """One command in the world's folder. ``codes``: what it may end with when nothing is wrong."""
+    """One command in the world's folder. ``codes``: what it may end with when nothing is wrong;
+    ``needs``: the stages whose files it reads; ``once``: it refuses what is there already.
+    """
 
     name: str
     words: tuple[str, ...]
     codes: tuple[int, ...] = (0,)
+    needs: tuple[str, ...] = ()
+    once: bool = False
 
     def start(
         self, folder: Path, before: str = "", preexec_fn: Callable[[], object] | None = None
@@ -65,14 +73,20 @@ class Stage:
             preexec_fn=preexec_fn,  # noqa: PLW1509 - no thread of ours runs
         )
 
+    def ended(self, code: int, errors: str) -> bool:
+        """Whether it ended well: also one that was over already, and says so."""
+        return code in self.codes or (self.once and code == 2 and "is there already" in errors)
 
-def _stage(name: str, line: str, codes: tuple[int, ...] = (0,)) -> Stage:
-    return Stage(name, tuple(line.split()), codes)
+
+def _stage(
+    name: str, line: str, *needs: str, codes: tuple[int, ...] = (0,), once: bool = False
+) -> Stage:
+    return Stage(name, tuple(line.split()), codes, needs, once)
 
 
 _GIVEN = (
     "--model given/colours.yaml --weights given/weights.pth --images given/images"
-    " --labels given/labels.txt --margin-pp 20 --workers 1"
+    " --labels given/labels.txt --margin-pp 20 --workers 1 --batch 1 --starts 2"
 )
 
 
@@ -88,27 +102,37 @@ STAGES = (
         "pack samples",
         "preprocess/imagenet.py given/images packed --model given/colours.yaml --pack",
     ),
-    _stage("info", "preprocess/get_info.py bin prep prep.info 8 8"),
-    _stage("int8", "convert/quantize.py model.onnx int8.onnx --precision int8 --info prep.info"),
-    _stage("infer", "infer/run.py model.onnx --info prep.info --out eager --batch 4"),
-    _stage("infer txt", "infer/run.py int8.onnx --info prep.info --out text --format txt"),
-    _stage("topn", "metrics/topn.py eager given/labels.txt --out r.json --outcomes o.csv"),
+    _stage("info", "preprocess/get_info.py bin prep prep.info 8 8", "preprocess"),
+    _stage(
+        "int8",
+        "convert/quantize.py model.onnx int8.onnx --precision int8 --info prep.info",
+        *("export", "info"),
+    ),
+    _stage(
+        "infer",
+        "infer/run.py model.onnx --info prep.info --out eager --batch 4",
+        *("export", "info"),
+    ),
+    _stage("infer txt", "infer/run.py int8.onnx --info prep.info --out text --format txt", "int8"),
+    _stage("topn", "metrics/topn.py eager given/labels.txt --out r.json --outcomes o.csv", "infer"),
     _stage(
         "compare",
         "metrics/compare.py eager text given/labels.txt --margin-pp 20 --out compare.json",
-        (0, 1, 4),
+        *("infer", "infer txt"),
+        codes=(0, 1, 4),
     ),
     _stage(
         "bench",
         "infer/bench.py a=ort:model.onnx b=ort:int8.onnx --batch 1 --iterations 20 --blocks 4"
         " --starts 2 --out perf.json",
+        "int8",
     ),
     _port("port", "--target", "cpu", "--run-dir", "run"),
     _port("port in rehearsal", "--target", "310p", "--rehearse", "--run-dir", "run-REHEARSAL"),
-    _stage("report", "reports/report.py run"),
-    _stage("page", "reports/html.py run --out page.html"),
-    _stage("parcel", "reports/pack.py run -o run.tar.zst"),
-    _stage("baseline", "reports/baseline.py run --out frozen"),
+    _stage("report", "reports/report.py run", "port"),
+    _stage("page", "reports/html.py run --out page.html", "port"),
+    _stage("parcel", "reports/pack.py run -o run.tar.zst", "port", once=True),
+    _stage("baseline", "reports/baseline.py run --out frozen", "port", once=True),
 )
 
 
@@ -147,6 +171,33 @@ class Known:
     ends_s: float
 
 
+def learnt(asked: str, world: Path, place: Path) -> Iterator[Known]:
+    """What each stage that was asked for makes, in turn. What they need runs once before them.
+
+    ``asked``: stages, or parts of their names, with commas between; nothing means all. Raises
+    SystemExit where there is no such stage.
+    """
+    chosen = {name for word in asked.split(",") for name in _named(word.strip())}
+    needed = set(chosen)
+    for stage in reversed(STAGES):
+        if stage.name in needed:
+            needed |= set(stage.needs)
+    for number, stage in enumerate(STAGES):
+        if stage.name in chosen:
+            yield learn(stage, world, place / str(number))
+        elif stage.name in needed:
+            _timed(stage, world)
+
+
+def _named(word: str) -> list[str]:
+    """The stage of this name, else all whose names hold the word."""
+    names = [stage.name for stage in STAGES]
+    found = [word] if word in names else [name for name in names if word in name]
+    if not found:
+        raise SystemExit(f"there is no stage '{word}': {', '.join(names)}")
+    return found
+
+
 def learn(stage: Stage, world: Path, place: Path) -> Known:
     """Run a stage twice undisturbed, once in the world and once in a copy."""
     before, again = place / "before", place / "again"
@@ -154,6 +205,7 @@ def learn(stage: Stage, world: Path, place: Path) -> Known:
         copied(world, folder)
     names = set(contents(world))
     writes_s, ends_s = _timed(stage, world)
+    time.sleep(1.0)  # a file that holds a time in whole seconds must not be equal by chance
     _timed(stage, again)
     first, second = contents(world), contents(again)
     made = {n: b if second.get(n) == b else None for n, b in first.items()}
@@ -173,7 +225,7 @@ def _timed(stage: Stage, folder: Path) -> tuple[float, float]:
     while process.poll() is None:
         if not seen and _names(folder) != names:
             seen = time.monotonic() - began
-        time.sleep(0.005)
+        time.sleep(0.02)
     errors = process.communicate()[1]
     if process.returncode not in stage.codes:
         raise SystemExit(f"{stage.name} fails without a disturbance:\n{errors}")
@@ -181,8 +233,14 @@ def _timed(stage: Stage, folder: Path) -> tuple[float, float]:
     return seen or ended, ended
 
 
-def _names(folder: Path) -> set[str]:
-    return {entry.name for entry in os.scandir(folder)}
+def _names(folder: Path) -> set[tuple[str, int]]:
+    """Names and inodes of all files below: one that is replaced deep down is written as well."""
+    found = set()
+    for place, folders, _ in os.walk(folder):
+        with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
+            found |= {(entry.path, entry.inode()) for entry in entries}
+        folders[:] = [name for name in folders if name not in _LARGE]
+    return found
 
 
 def copied(source: Path, target: Path) -> None:

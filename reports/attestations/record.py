@@ -12,6 +12,7 @@ import yaml
 from portproof.core.errors import InputError
 from portproof.core.files import read_file, sha256_of, write_text
 from portproof.core.yamlfile import load_yaml
+from portproof.proof.lock import locked_artefact
 from portproof.reports.evidence.run_dir import verify
 from portproof.reports.port.data import read_run
 from portproof.reports.port.devices import devices_of
@@ -73,11 +74,16 @@ def attest(run_dir: Path, who: str, note: str | None = None) -> Attestation:
 
 
 def write_attestation(path: str | os.PathLike[str], attestation: Attestation) -> None:
-    """Write the YAML file; :class:`InputError` if there is one already, which is a record."""
-    if Path(path).exists():
-        raise InputError(f"'{path}' is there already: an attestation is not changed, name another")
+    """Write the YAML file; :class:`InputError` if there is one already, which is a record, or if
+    another process writes it.
+    """
     fields = {k: v for k, v in msgspec.to_builtins(attestation).items() if v not in (None, [], {})}
-    write_text(path, yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
+    with locked_artefact(Path(path), "--out"):
+        if Path(path).exists():
+            raise InputError(
+                f"'{path}' is there already: an attestation is not changed, name another"
+            )
+        write_text(path, yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
 
 
 def read_attestations(folder: Path) -> list[Attestation]:

@@ -19,6 +19,7 @@ from portproof.core.errors import InputError
 from portproof.core.files import flush_to_disk, sha256_of, write_bytes
 from portproof.core.jsonfile import read_record
 from portproof.proof.lineage import sidecars_in
+from portproof.proof.lock import locked_artefact
 from portproof.reports.over_time.repeated_times import StepTimes, time_steps
 from portproof.reports.port.data import RunData, read_run
 from portproof.rundir.layout import REFERENCE, Side
@@ -43,10 +44,18 @@ def freeze(run_dir: Path, out: Path) -> Baseline:
     """Write the baseline of a finished run directory into ``out``, a new folder.
 
     Raises :class:`InputError` for a run directory without a comparison, and for a folder that is
-    there already.
+    there already or that another process is writing.
     """
-    if out.exists():
-        raise InputError(f"'{out}' is there already: a baseline is not overwritten, name another")
+    # Looked at under the lock: of two at once the second waits for nothing and harms nothing.
+    with locked_artefact(out, "--out"):
+        if out.exists():
+            raise InputError(
+                f"'{out}' is there already: a baseline is not overwritten, name another"
+            )
+        return _write(run_dir, out)
+
+
+def _write(run_dir: Path, out: Path) -> Baseline:
     data = read_run(run_dir)
     if not (data.comparisons or data.task_comparisons):
         raise InputError(

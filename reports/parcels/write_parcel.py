@@ -7,7 +7,7 @@ import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,12 +17,16 @@ from portproof.core.errors import InputError, MissingPackageError
 from portproof.core.files import atomic_writer, sha256_of
 from portproof.manifest import sample_id
 from portproof.proof.lineage import Stage, read_stages
+from portproof.proof.lock import locked_artefact
 from portproof.reports.evidence.draw import draw, seed_of
 from portproof.reports.parcels.manifest import MANIFEST, SIGNATURE, Manifest, Member
 from portproof.reports.parcels.signing import private_key, sign
 from portproof.reports.port.data import read_run
 from portproof.reports.port.seal import REPORT
 from portproof.rundir.layout import RunDir
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 #: Model files, which are large and may be secret.
 MODELS = (".pth", ".pt", ".onnx", ".om", ".plan", ".engine", ".safetensors")
@@ -43,14 +47,27 @@ def pack(
 
     Results, figures, logs and reports go with it, of the samples and their images as many as a
     challenge without words draws first, and model files only with ``models``. Raises
-    :class:`InputError` for a run directory without a report, and for an ``out`` that is there.
+    :class:`InputError` for a run directory without a report, and for an ``out`` that is there or
+    that another process is writing.
     """
-    if out.exists():
-        raise InputError(f"'{out}' is there already: name a new file with --out")
-    signer = private_key(key) if key else None
-    seed = seed_of(run_dir, "")
-    stages = read_stages(run_dir)
-    kept, left_out = _chosen(run_dir, stages, seed, samples, models)
+    # Looked at under the lock: of two at once the second does not replace the first's parcel.
+    with locked_artefact(out, "--out"):
+        if out.exists():
+            raise InputError(f"'{out}' is there already: name a new file with --out")
+        signer = private_key(key) if key else None
+        seed = seed_of(run_dir, "")
+        chosen = _chosen(run_dir, read_stages(run_dir), seed, samples, models)
+        return _write(run_dir, out, chosen, signer, who)
+
+
+def _write(
+    run_dir: Path,
+    out: Path,
+    chosen: tuple[list[str], list[str]],
+    signer: Ed25519PrivateKey | None,
+    who: str | None,
+) -> Manifest:
+    kept, left_out = chosen
     with progress.meter("pack", 2 * len(kept), "files") as meter:
         members = []
         for name in kept:

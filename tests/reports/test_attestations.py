@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from portproof.core.errors import InputError
+from portproof.proof.lock import locked_artefact
 from portproof.reports.attestations.page import devices_page
-from portproof.reports.attestations.record import read_attestations
+from portproof.reports.attestations.record import Attestation, read_attestations, write_attestation
 
 Stage = Callable[..., Any]
 
@@ -75,3 +77,18 @@ def test_an_emulated_device_is_no_device(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text(yaml.safe_dump(claim | {"speed": 3}))
     with pytest.raises(InputError, match=r"b\.yaml"):
         read_attestations(tmp_path)
+
+
+def test_of_two_that_attest_at_once_the_second_replaces_nothing(tmp_path: Path) -> None:
+    fields = {"who": "A", "date": "2026-01-01", "targets": ["cpu"], "devices": ["a processor"]}
+    fields |= {"model": "m", "verdicts": [], "versions": {}, "host": {}, "report_sha256": "0" * 64}
+    attestation = msgspec.convert(fields, Attestation)
+    with (
+        locked_artefact(tmp_path / "a.yaml", "--out"),
+        pytest.raises(InputError, match=r"'.*a.yaml' is in use: by process .* another --out"),
+    ):
+        write_attestation(tmp_path / "a.yaml", attestation)
+    write_attestation(tmp_path / "a.yaml", attestation)
+    with pytest.raises(InputError, match="there already"):
+        write_attestation(tmp_path / "a.yaml", attestation)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]

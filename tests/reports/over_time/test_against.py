@@ -17,6 +17,7 @@ from portproof.core.errors import InputError
 from portproof.infer.timing.speed_ratio import two_run_ratio
 from portproof.measurement import Measurement, read_performance, write_performance
 from portproof.outcome import read_outcomes, write_outcomes
+from portproof.proof.lock import locked_artefact
 from portproof.reports.over_time import against
 from portproof.reports.over_time.against import judge_against, verdict_since
 from portproof.reports.over_time.against_record import write_judged
@@ -242,3 +243,24 @@ def test_history_goes_from_the_oldest_to_the_newest(
     empty = tmp_path / "empty"
     empty.mkdir()
     assert stage("reports/history.py", empty).returncode == 2
+
+
+def test_of_two_that_freeze_at_once_the_second_is_told_who_is_first(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    with (
+        locked_artefact(tmp_path / "frozen", "--out"),
+        pytest.raises(InputError, match=r"'.*frozen' is in use: by process .* another --out"),
+    ):
+        freeze(run_dir, tmp_path / "frozen")
+    assert not [path for path in tmp_path.iterdir() if "frozen" in path.name]
+
+
+@pytest.mark.usefixtures("baseline")
+def test_a_baseline_that_was_killed_at_its_end_leaves_no_lock(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".baseline.lock").write_text('{"host": "elsewhere", "pid": 4194303}')
+    with pytest.raises(InputError, match="is there already"):
+        freeze(run_dir, tmp_path / "baseline")
+    assert not (tmp_path / ".baseline.lock").exists()

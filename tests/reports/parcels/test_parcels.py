@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portproof.core.errors import InputError
+from portproof.proof.lock import locked_artefact
 from portproof.reports.parcels.open_parcel import unpack
 from portproof.reports.parcels.verify_parcel import verify_parcel
 from portproof.reports.parcels.write_parcel import pack
@@ -97,6 +98,21 @@ def test_the_command_packs_and_verifies(ported: Path, tmp_path: Path, stage: Sta
     assert done.returncode == 2
     assert "is not signed, a signature of" in done.stderr
     assert stage("reports/verify.py", ported, "--signer", public).returncode == 2
+
+
+def test_of_two_that_pack_at_once_the_second_replaces_nothing(ported: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run.tar.zst"
+    with (
+        locked_artefact(out, "--out"),
+        pytest.raises(InputError, match=r"'.*run.tar.zst' is in use: by process .* another --out"),
+    ):
+        pack(ported, out)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".run.tar.zst.lock").touch()
+    out.write_bytes(b"first")
+    with pytest.raises(InputError, match="is there already"):
+        pack(ported, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.tar.zst"]
 
 
 def test_another_key_is_not_the_expected_one(parcel: Path, tmp_path: Path) -> None:
