@@ -263,6 +263,11 @@ _PIXELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "bytes read as signed": ("signed-bytes", lambda p: p.astype(np.int8)),
     "red channel thrice": ("grey", lambda p: p[..., [0, 0, 0]]),
     "green channel lost": ("channel-lost", lambda p: p * np.array([1, 0, 1], np.uint8)),
+    "brighter by 60, wrapped": ("overflow", lambda p: p + np.uint8(60)),
+    "planes read as pixels": (
+        "layout",
+        lambda p: np.ascontiguousarray(p.transpose(2, 0, 1)).reshape(p.shape),
+    ),
     "blurred": (
         "blurred",
         lambda p: np.asarray(Image.fromarray(np.ascontiguousarray(p)).resize((16, 16), Filter.BOX)
@@ -416,11 +421,39 @@ _ROWS: dict[str, tuple[str, Callable[[Array], Array]]] = {
         "samples-shuffled samples-interleaved",
         lambda r: r[np.arange(len(r)).reshape(2, -1).T.ravel()],
     ),
+    "shifted by a batch": ("samples-shifted", lambda r: np.roll(r, 16, axis=0)),
+    "the first of each batch for all": (
+        "repeated-results",
+        lambda r: r[np.arange(len(r)) // 16 * 16],
+    ),
+    "every second is its neighbour": ("repeated-results", lambda r: r[np.arange(len(r)) // 2 * 2]),
     "constant": ("constant", lambda r: np.repeat(r[:1], len(r), axis=0)),
 }
 for _name, (_names, _change) in _ROWS.items():
     fault("order", _name, _names, rows(_change))
+
+
+def _softmax(r: Array) -> Array:
+    return np.exp(r - r.max(1, keepdims=True)) / np.exp(r - r.max(1, keepdims=True)).sum(1)[:, None]
+
+
+def _transposed(r: Array) -> Array:
+    """Batches written class by class and read sample by sample."""
+    return np.concatenate([r[i : i + 16].T.reshape(-1, r.shape[1]) for i in range(0, len(r), 16)])
+
+
 _OUT: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    "softmax twice": ("softmax-twice", lambda r: _softmax(_softmax(r))),
+    "sigmoid": ("sigmoid", lambda r: 1 / (1 + np.exp(-r))),
+    "sigmoid of a softmax": ("sigmoid", lambda r: 1 / (1 + np.exp(-_softmax(r)))),
+    "tanh": ("outputs-changed sigmoid", np.tanh),
+    "batches transposed": ("output-axes", _transposed),
+    "sorted": ("outputs-sorted", lambda r: np.sort(r, axis=1)[:, ::-1]),
+    "sorted upwards": ("outputs-sorted", lambda r: np.sort(r, axis=1)),
+    "the best class alone": (
+        "outputs-one-hot outputs-rounded",
+        lambda r: (r == r.max(1, keepdims=True)).astype(np.float64),
+    ),
     "rounded": ("outputs-rounded", np.rint),
     "cut": ("outputs-rounded", np.trunc),
     "rounded to halves": ("outputs-coarse int8-ranges", lambda r: np.rint(r * 0.5) * 2),
@@ -469,6 +502,11 @@ for _dtype in ("<f8", ">f4", "<f2", "<i4"):
         "write", f"written as {_dtype}", "results-dtype",
         setting("write", lambda k, d=_dtype: lambda row: row.astype(d).tobytes()),
     )  # fmt: skip
+
+fault(
+    "write", "halves in a file for floats", "results-dtype",
+    setting("write", lambda k: lambda row: row.astype("<f2").tobytes() + bytes(2 * len(row))),
+)  # fmt: skip
 
 # ---- labels
 _LABELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
@@ -543,6 +581,14 @@ def _times(layer: int, factor: float) -> Change:
     return model(lambda net: _weighted(net)[layer].weight.data.mul_(factor))
 
 
+def _kernel(layer: int, change: Callable[[Any], Any]) -> Change:
+    def changed(net: torch.nn.Module) -> None:
+        weight = _weighted(net)[layer].weight
+        weight.data = change(weight.data).clone()
+
+    return model(changed)
+
+
 def _flipped(layer: int, at: float, bit: int) -> Change:
     def change(net: torch.nn.Module) -> None:
         flat = _weighted(net)[layer].weight.data.view(-1)
@@ -613,6 +659,18 @@ fault("model", "bias of the last layer doubled", "layer-bias",
       model(lambda n: _weighted(n)[-1].bias.data.mul_(4)))  # fmt: skip
 fault("model", "edges instead of zeros", "padding",
       model(_edges))  # fmt: skip
+for _layer in (0, 1, 2):
+    fault("model", f"kernels of layer {_layer + 1} flipped", "layer-kernel",
+          _kernel(_layer, lambda w: w.flip(2, 3)))  # fmt: skip
+    fault("model", f"kernels of layer {_layer + 1} transposed", "layer-kernel",
+          _kernel(_layer, lambda w: w.transpose(2, 3).contiguous()))  # fmt: skip
+fault("model", "input channels of layer 2 reversed", "layer-channels layer-kernel",
+      _kernel(1, lambda w: w.flip(1)))  # fmt: skip
+fault("model", "output channels of layer 2 reversed", "layer-channels",
+      _kernel(1, lambda w: w.flip(0)))  # fmt: skip
+for _epsilon in (1e-3, 1e-2, 0.1):
+    fault("model", f"BN epsilon {_epsilon}", "bn-epsilon bn-var",
+          model(lambda n, e=_epsilon: [setattr(m, "eps", e) for m in _norms(n)]))  # fmt: skip
 for _layer, _at, _bit in (
     *((0, 0.3, 30), (1, 0.5, 30), (2, 0.7, 30), (3, 0.4, 30), (1, 0.21, 26), (2, 0.33, 26)),
     *((3, 0.6, 27), (0, 0.8, 25), (1, 0.9, 31), (3, 0.1, 31)),
