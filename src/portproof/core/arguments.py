@@ -157,20 +157,27 @@ def run_stage(
     exit_with(main)
 
 
-def _watch_over_a_fork() -> set[int]:
+def _watch_over_a_fork() -> set[int] | None:
     """Return in a new process, with the signals to be blocked again once it can take them. The
     present one waits for it, hands it the signals that it gets, and leaves as it leaves. Nothing
     heavy is imported yet, so that this costs milliseconds.
+
+    None on a host that has no more processes or files: the work then goes on in this one, and says
+    itself what it lacks.
     """
     import faulthandler
     import tempfile
 
     from portproof.core.shell import die_with_parent
 
-    crash = tempfile.TemporaryFile()  # noqa: SIM115 - both processes hold it to their end
     asked = {s for s in _HANDED_ON if signal.getsignal(s) != signal.SIG_IGN}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*asked, signal.SIGCHLD})
-    pid = os.fork()
+    try:
+        crash = tempfile.TemporaryFile()  # noqa: SIM115 - both processes hold it to their end
+        pid = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return None
     if pid == 0:
         die_with_parent()
         faulthandler.enable(crash)

@@ -69,6 +69,23 @@ def test_the_sample_that_is_furthest_out_is_named() -> None:
     assert "of 5 samples" not in judge(errors([1.0, 1.0, 1.0, 1.0, 12.0])).reason
 
 
+def test_a_sample_that_is_infinitely_far_out_makes_the_mean_infinite() -> None:
+    found = judge(errors([1.0, 1.0, 1.0, np.inf]))
+    assert (found.verdict, found.ratio, found.low) == (Verdict.FAIL, np.inf, np.inf)
+
+
+def test_the_ruler_errs_by_the_last_bits_of_float32_at_least() -> None:
+    assert errors([1.0]).floor("a") == 10 * 2.0**-21
+
+
+def test_an_axis_of_pixels_has_no_slices() -> None:
+    found, reference = errors([1.0]), np.ones((2, 1025), np.float32)
+    found.add_slices(reference, reference + 1, reference + 2)
+    assert list(found.slices) == [0]
+    port, ruler, norm = (x.tolist() for x in found.slices[0])
+    assert (port, ruler, norm) == ([1025.0] * 2, [4100.0] * 2, [1025.0] * 2)
+
+
 @pytest.mark.parametrize(("spread", "verdict"), [(2.99, "UNDECIDED"), (3.01, "PASS")])
 def test_a_reference_must_vary_by_three_times_its_rounding(spread: float, verdict: str) -> None:
     """Two answers, the spread above and below their mean; the rounding errs by 1."""

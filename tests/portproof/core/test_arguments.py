@@ -87,6 +87,27 @@ def apart(root: Path, body: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize("lacks", ["os.fork", "tempfile.TemporaryFile"])
+def test_where_no_process_or_file_can_be_had_the_work_goes_on_in_this_one(
+    root: Path, lacks: str
+) -> None:
+    text = WORK.format(body="os.kill(os.getpid(), 2)")
+    fails = f"def none(*a): raise BlockingIOError(11, 'x')\nimport tempfile\n{lacks} = none\n"
+    at = text.index("run_stage(lambda")
+    process = subprocess.Popen(
+        [sys.executable, "-c", text[:at] + fails + text[at:]],
+        env=os.environ | {"PYTHONPATH": str(root / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out.split() == ["working", str(process.pid)]
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     ("body", "code", "words"),
     [
