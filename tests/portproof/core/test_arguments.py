@@ -91,7 +91,7 @@ def apart(root: Path, body: str) -> subprocess.Popen[str]:
 def test_where_no_process_or_file_can_be_had_the_work_goes_on_in_this_one(
     root: Path, lacks: str
 ) -> None:
-    text = WORK.format(body="os.kill(os.getpid(), 2)")
+    text = WORK.format(body="os.kill(os.getpid(), signal.SIGTERM)")
     fails = f"def none(*a): raise BlockingIOError(11, 'x')\nimport tempfile\n{lacks} = none\n"
     at = text.index("run_stage(lambda")
     process = subprocess.Popen(
