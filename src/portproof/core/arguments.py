@@ -173,7 +173,8 @@ def _watch_over_a_fork() -> set[int] | None:
     asked = {s for s in _HANDED_ON if signal.getsignal(s) != signal.SIG_IGN}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*asked, signal.SIGCHLD})
     try:
-        crash = tempfile.TemporaryFile()  # noqa: SIM115 - both processes hold it to their end
+        crash, name = tempfile.mkstemp()  # a number: both processes hold it to their end
+        os.unlink(name)
         pid = os.fork()
     except OSError:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -191,8 +192,9 @@ def _watch_over_a_fork() -> set[int] | None:
             os.kill(pid, got.si_signo)
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        crash.seek(0)
-        _say_death(-code, crash.read().decode("utf-8", "replace"))
+        with open(crash, "rb") as told:
+            told.seek(0)
+            _say_death(-code, told.read().decode("utf-8", "replace"))
     os._exit(EXIT_TOOL if code < 0 else code)
 
 

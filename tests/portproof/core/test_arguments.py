@@ -87,7 +87,7 @@ def apart(root: Path, body: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("lacks", ["os.fork", "tempfile.TemporaryFile"])
+@pytest.mark.parametrize("lacks", ["os.fork", "tempfile.mkstemp"])
 def test_where_no_process_or_file_can_be_had_the_work_goes_on_in_this_one(
     root: Path, lacks: str
 ) -> None:
