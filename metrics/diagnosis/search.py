@@ -206,7 +206,9 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
             found += as_found(inside.first(), none)
         # What is done to all pixels or by one weight is done to every sample.
         if everywhere and not _certain(none, found):
-            found += tries.fits(found)
+            # Numbers that may be any come near to every small difference.
+            most = NEXT_TO_NOTHING if is_quiet(none) else 1.0
+            found += [f for f in tries.fits(found) if left_by(f, none) <= most]
         if everywhere and inside and _doubted(none, found):
             found += as_found(inside.damaged(), none)
         if everywhere and best_of(none, found) is None and not is_quiet(none):

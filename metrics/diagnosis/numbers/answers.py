@@ -10,10 +10,16 @@ from portproof.metrics.diagnosis.candidates import Candidate, Found, score_of
 from portproof.metrics.diagnosis.likeness import Rows, comparable, unlikeness
 from portproof.metrics.diagnosis.model.changes import FIXES
 
+
+def _best_alone(rows: Rows) -> Rows:
+    return np.asarray(rows == rows.max(axis=1, keepdims=True), np.float64)
+
+
 _ROUNDINGS: dict[str, Callable[[Rows], Rows]] = {
     "rounded": np.rint,
     "cut": np.trunc,
     "rounded down": np.floor,
+    "of the best class alone": _best_alone,
 }
 #: So many different numbers, and no more, are few for outputs.
 _FEW_LEVELS = 16
@@ -62,8 +68,8 @@ def _rounded(port: Rows, right: Rows) -> Iterator[Found]:
     if not np.array_equal(port, np.rint(port)) or np.array_equal(right, np.rint(right)):
         return
     fix = (
-        "write outputs as float: look for a cast to an integer or a format without decimals where"
-        " results are written, or an output that is not dequantised"
+        "write outputs as float: look for a cast to an integer, an argmax or a format without"
+        " decimals where results are written, or an output that is not dequantised"
     )
     for name, rows in (("outputs", right), ("probabilities", probabilities(right))):
         for words, change in _ROUNDINGS.items():

@@ -220,6 +220,19 @@ def test_other_arithmetic_is_no_fault(world: Layered) -> None:
     assert diagnosis.fault == "none" and diagnosis.verdict == "PASS", diagnosis.to_text()
 
 
+@pytest.mark.parametrize("epsilon", [3e-4, 1e-3, 3e-3])
+def test_a_small_difference_inside_is_not_called_other_constants(
+    world: Layered, epsilon: float
+) -> None:
+    """Six free numbers come near to every small difference, and near is not enough for a name."""
+
+    def change(net: Net) -> None:
+        net[1].eps = net[5].eps = epsilon
+
+    found = {f.fault for f in world.diagnose(world.changed(change)).faults}
+    assert not found & {"normalisation-constants", "levels", "gamma"}, found
+
+
 def test_what_nothing_gives_is_detected_and_not_named(
     world: Layered, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,11 @@ RESULTS: dict[str, tuple[str, Change, str]] = {
     ),
     "whole numbers": ("outputs-rounded", lambda r: np.rint(r), "whole numbers"),
     "cut to whole numbers": ("outputs-rounded", lambda r: np.trunc(r), "whole numbers"),
+    "the best class alone": (
+        "outputs-rounded",
+        lambda r: (r == r.max(axis=1, keepdims=True)).astype(np.float32),
+        "of the best class alone",
+    ),
     "header": ("header", header, "8 bytes"),
     "header, last classes lost": ("header", lambda r: header(r)[:, :-2], "8 bytes"),
     "header of npy": (
