@@ -19,8 +19,7 @@ Array = npt.NDArray[Any]
 
 #: Outputs that spread less than this over samples (absolutely, or as a fraction of the largest
 #: output) prove nothing.
-LEAST_SPREAD = 1e-4
-LEAST_RELATIVE_SPREAD = 1e-3
+LEAST_SPREAD, LEAST_RELATIVE_SPREAD = 1e-4, 1e-3
 #: A mask (-1e9, -1e4, the least float) is this many times as large as all else in its slice, and
 #: its values are equal up to this fraction. It widens nothing.
 MASK_FACTOR, MASK_BAND = 100.0, 0.02

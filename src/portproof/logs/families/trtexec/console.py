@@ -4,8 +4,7 @@ pasted into a report.
 7.x prints sections (``Host Latency``, ``Enqueue Time``, ``GPU Compute``) of one figure a line that
 share their keys; 8.0 and later print one line a metric. Wrappers put anything before a line, and
 pasted logs lack line ends, so figures are found by their section, wherever it is. A FAILED run
-has no result. Without a verdict, whole figures make an incomplete run. What each figure means is in
-:mod:`.figures`.
+has no result; without a verdict, whole figures make an incomplete run (see :mod:`.figures`).
 """
 
 from __future__ import annotations
