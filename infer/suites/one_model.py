@@ -206,7 +206,8 @@ def _comparison(onnx_file: Path) -> str | None:
     if proof is None:
         return None
     facts = proof.facts
-    where = "batches " + " and ".join(map(str, facts["batches_checked"]))
+    checked = facts["batches_checked"]
+    where = ("batch " if len(checked) == 1 else "batches ") + " and ".join(map(str, checked))
     if "sizes_checked" in facts:
         where += f" and the sizes {listed(facts['sizes_checked'])}"
     largest = (

@@ -148,6 +148,6 @@ def test_engines_of_all_sizes_from_one_file(
         assert (out / f"plots/net_8x8_bs1/{file}_measurements.svg").read_bytes()[:5] == b"<?xml"
     assert "| TensorRT | not run: the Python package 'tensorrt'" in text
     assert "examples.info" in text and "Inputs of net 4x4: random" in text
-    said = "ONNX file: equal to PyTorch at batches 1 and the sizes 3x4x4, 3x8x8, 3x16x12: largest"
+    said = "ONNX file: equal to PyTorch at batch 1 and the sizes 3x4x4, 3x8x8, 3x16x12: largest"
     assert text.count(said) == 2
     assert "### Latency" in text and "Memory (RAM) [mb]" in text and "Utilisation [%]" in text
