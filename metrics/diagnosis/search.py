@@ -148,7 +148,9 @@ def _follow(
         chain.append(replace(best, alike=as_good_as(best, none, others)))
         following = _after(model, state, best)
         if following is None:
-            return chain, True
+            some = best.explained is not None and not best.explained.all()
+            left = 0.0 if some else 1 - best.candidate.score
+            return chain, left <= max(_EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
         state = following
         left = _unexplained_in(state)
         if left <= NOTHING or len(chain) == _ROUNDS:

@@ -19,6 +19,8 @@ Array = NDArray[Any]
 _LARGEST_BYTES = 600 << 20
 #: Rows of a batch when many variants of one tensor are tried together.
 _TOGETHER = 64
+#: A network of fewer weights waits longer for a second thread than it gains by it.
+_SMALL = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,7 @@ class Network:
         """Outputs of a changed model, all samples in parts of its batch, else of ``step``."""
         return self._parts(self.session(model), feeds, outputs, step)
 
-    @staticmethod
-    def session(model: Any) -> Any:
+    def session(self, model: Any) -> Any:
         """A session of a changed model."""
         import onnxruntime
 
@@ -145,6 +146,8 @@ class Network:
         options.log_severity_level = 4
         # Spinning threads cost more than they gain where many small models run one by one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if sum(w.size for w in self.weights.values()) < _SMALL:
+            options.intra_op_num_threads = 1
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )

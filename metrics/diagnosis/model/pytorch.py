@@ -24,6 +24,8 @@ from portproof.metrics.diagnosis.model.origin import weights_of
 
 #: Answers of one network in two runtimes are this near, as a part of the largest.
 _SAME = 1e-3
+#: A network of fewer numbers waits longer for a second thread than it gains by it.
+_SMALL = 1_000_000
 #: Batches whose statistics may have been taken.
 _BATCHES = (1, 2, 4, 8, 16, 32, 64)
 _PARTS = {
@@ -107,7 +109,11 @@ def epsilons_of(net: Any) -> Iterator[Epsilon]:
 
 
 def _run_with_epsilon(net: Any, at: int | None, epsilon: float) -> Callable[[Array], Rows]:
-    return _run(net, lambda norm: setattr(norm, "eps", epsilon), at)
+    def run(samples: Array) -> Rows:
+        norms = _norms(net) if at is None else [_norms(net)[at]]
+        return _answers_with(net, samples, [(n, "eps", epsilon) for n in norms])
+
+    return run
 
 
 def layers_of(net: Any) -> Holder:
@@ -127,10 +133,22 @@ def layers_of(net: Any) -> Holder:
 def _reweighted(net: Any, samples: Array, given: Mapping[str, Array]) -> Rows:
     import torch
 
-    changed = copy.deepcopy(net)
-    for name, values in given.items():
-        changed.get_submodule(name).weight.data = torch.from_numpy(np.array(values))
-    return _answers(changed, samples)
+    weights = [net.get_submodule(name).weight for name in given]
+    values = [torch.from_numpy(np.array(v)) for v in given.values()]
+    changed = [(w, "data", v) for w, v in zip(weights, values, strict=True)]
+    return _answers_with(net, samples, changed)
+
+
+def _answers_with(net: Any, samples: Array, given: list[tuple[Any, str, Any]]) -> Rows:
+    """The answers while attributes are others: a copy of the network for each would cost more."""
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in given]
+    try:
+        for owner, name, value in given:
+            setattr(owner, name, value)
+        return _answers(net, samples)
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
 
 
 def _norms(net: Any) -> list[Any]:
@@ -165,7 +183,13 @@ def _run(
 def _answers(net: Any, samples: Array) -> Rows:
     import torch
 
-    with torch.no_grad():
-        made = net(torch.from_numpy(np.ascontiguousarray(samples)))
+    threads = torch.get_num_threads()
+    if sum(p.numel() for p in net.parameters()) < _SMALL:
+        torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            made = net(torch.from_numpy(np.ascontiguousarray(samples)))
+    finally:
+        torch.set_num_threads(threads)
     made = made[0] if isinstance(made, tuple | list) else made
     return np.asarray(made.numpy().reshape(len(samples), -1), np.float64)

@@ -25,7 +25,7 @@ from portproof.metrics.diagnosis.model.network import Array, Bend, Layer, Networ
 from portproof.metrics.diagnosis.model.operators import operators
 
 #: Single layers are tried on so few samples, batch normalisation on so many, for so long at most;
-#: all layers in another order for so long.
+#: all layers in another order for so long, and so long what is known exactly.
 _FEW, _BATCHES, _SECONDS, _DAMAGE_SECONDS, _ORDER_SECONDS = 4, 64, 30.0, 15.0, 8.0
 #: What folded batch normalisation is made of is known in part only: so little must be left of it.
 _FOLDED = 0.2
@@ -69,8 +69,8 @@ class Trial:
             self.network, self.samples = network_of(self.reference, self.card), self.make()
             self._whole()
             if self._best() > _ENOUGH and self._likeliest().changed.fault not in _ABOUT:
+                self._exact()
                 self._places()
-                self._rest()
         except (InputError, ToolError) as error:
             progress.warn(f"not tried: faults inside the model; {error}")
         return sorted(self.tried, key=lambda t: t.left)
@@ -169,7 +169,7 @@ class Trial:
             exact = self.reference.suffix != ".onnx"
             for changed in normalisations(self.net, network, self.samples[:many], exact):
                 self._add(changed, np.arange(many))
-        self._epsilons(slice(0, 1))
+        self._epsilons(slice(0, 1), self._until)
         self.holders = [holder_of(network, self.samples[:1])]
         self.holders += [layers_of(self.net)] if self.net else []
         for holder in self.holders:
@@ -182,14 +182,14 @@ class Trial:
         for changed in changes.coarse_ranges(network, self.samples[:many]):
             self._add(changed, self._rows(4 * _FEW))
 
-    def _epsilons(self, which: slice) -> None:
+    def _epsilons(self, which: slice, until: float) -> None:
         """Batch normalisation with another epsilon: all of it first, then each."""
         from portproof.metrics.diagnosis.model.pytorch import epsilons_of
 
         assert self.network is not None
         own = epsilons_of(self.net) if self.net is not None else epsilons(self.network)
         for epsilon in list(own)[which]:
-            if self._best() <= _ENOUGH or self._late():
+            if self._best() <= _ENOUGH or time.monotonic() > until:
                 return
             epsilon.approach(lambda changed: self._add(changed, self._rows(_FEW)))
 
@@ -211,20 +211,21 @@ class Trial:
                     self._bend(place, few)
                 meter.advance()
 
-    def _rest(self) -> None:
-        """What is tried where there is time left: layers as PyTorch has them, pairs of layers, and
-        single batch normalisation.
+    def _exact(self) -> None:
+        """What needs no values inside the model: single batch normalisation, layers as PyTorch has
+        them, and pairs of layers.
         """
         from portproof.metrics.diagnosis.model.pytorch import parts_of_each
 
         assert self.network is not None
+        until = time.monotonic() + _ORDER_SECONDS
+        self._promising(parts_of_each(self.net, self.network), until)
+        self._epsilons(slice(1, None), until)
         for holder in self.holders[1:]:
             for held in holder.held:
-                self._promising(holder.of(held), self._until)
+                self._promising(holder.of(held), until)
         for holder in self.holders:
-            self._promising(holder.exchanged(), self._until)
-        self._promising(parts_of_each(self.net, self.network), self._until)
-        self._epsilons(slice(1, None))
+            self._promising(holder.exchanged(), until)
 
     def _layer(self, layer: Layer, few: Array) -> None:
         assert self.network is not None

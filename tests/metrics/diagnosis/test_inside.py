@@ -144,7 +144,7 @@ CHANGES: dict[str, tuple[str, str, Callable[[Net], object]]] = {
         4, lambda w: w.flip(2, 3))),
     "kernels transposed": ("layer-kernel", "conv_a: height and width", rewritten(
         0, lambda w: w.transpose(2, 3))),
-    "inputs reversed": ("layer-channels", "conv_b: its input channels reversed", rewritten(
+    "inputs reversed": ("layer-channels", "channels reversed", rewritten(
         4, lambda w: w.flip(1))),
     "matrix read as its transpose": ("layer-kernel", "linear: its weights", rewritten(
         9, lambda w: w.t().reshape(w.shape))),
