@@ -57,7 +57,7 @@ class Reorder:
 
 
 def _flipped(held: Held, letters: str) -> Array | None:
-    axes = [i for i, c in enumerate(held.axes) if c in letters]
+    axes = tuple(i for i, c in enumerate(held.axes) if c in letters)
     return np.flip(held.values, axes) if axes else None
 
 
@@ -122,12 +122,12 @@ def _reorders() -> Iterator[Reorder]:
     for order in _ORDERS:
         yield kernel(f"its weights written in the order {order}", partial(_written, order=order))
         yield kernel(f"its weights read in the order {order}", partial(_read, order=order))
-    for order in permutations(range(3)):
-        words = "".join("CHW"[i] for i in order)
+    for places in permutations(range(3)):
+        words = "".join("CHW"[i] for i in places)
         yield kernel(f"its input flattened as {words} instead of CHW",
-                     partial(_flattened, order=order, back=False))  # fmt: skip
+                     partial(_flattened, order=places, back=False))  # fmt: skip
         yield kernel(f"its weights made for an input that is flattened as {words}",
-                     partial(_flattened, order=order, back=True))  # fmt: skip
+                     partial(_flattened, order=places, back=True))  # fmt: skip
     for letter, side in (("I", "input"), ("O", "output")):
         yield channels(f"its {side} channels reversed", partial(_flipped, letters=letter))
         for by, words in ((1, "moved by one"), (-1, "moved by one back")):

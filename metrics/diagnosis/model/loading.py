@@ -75,6 +75,9 @@ class Holder:
         made = {h.key: reorder.of(h) for h in held}
         return self.run(samples, {k: v for k, v in made.items() if v is not None})
 
+    def _given(self, given: Mapping[str, Array]) -> Callable[[Array], Rows]:
+        return lambda samples: self.run(samples, given)
+
     def exchanged(self) -> Iterator[Changed]:
         """Two layers of one shape with each other's weights, without and with their biases."""
         alike = [
@@ -85,10 +88,10 @@ class Holder:
         for _, one, other in sorted(alike, key=lambda p: p[0])[:_PAIRS]:
             given = {one.key: other.values, other.key: one.values}
             words = f"{one.name} and {other.name} with each other's weights"
-            yield Changed("layer-weights", words, partial(self.run, given=given))
+            yield Changed("layer-weights", words, self._given(given))
             if one.bias and other.bias:
                 biases = {one.bias: self.biases[other.bias], other.bias: self.biases[one.bias]}
-                run = partial(self.run, given=given | biases)
+                run = self._given(given | biases)
                 yield Changed("layer-weights", f"{words} and biases", run)
 
 

@@ -82,4 +82,6 @@ def test_what_changes_nothing_or_makes_no_sense_is_not_tried() -> None:
     tried = {r.words for r in REORDERS if r.of(vector) is not None}
     assert not [w for w in tried if "kernels" in w or "flattened" in w]
     tall = Held("layer", "w", KERNEL[..., :1], "OIHW")
-    assert not [r.words for r in REORDERS if r.of(tall) is not None and "kernels exchanged" in r.words]
+    assert not [
+        r.words for r in REORDERS if r.of(tall) is not None and "kernels exchanged" in r.words
+    ]
