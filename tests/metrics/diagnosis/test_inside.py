@@ -215,6 +215,7 @@ def with_epsilon(value: float) -> Callable[[Net], object]:
     [
         ("bn-var", filled("running_var", 1)),
         ("bn-weight", filled("weight", 1)),
+        ("bn-var", lambda net: net[5].running_var.fill_(1)),
         ("bn-epsilon", with_epsilon(0.05)),
         ("bn-epsilon", lambda net: setattr(net[5], "eps", 0.1)),
         ("layer-channels", rewritten(4, lambda w: w.flip(0))),
