@@ -168,14 +168,21 @@ def _filled(norm: Any, name: str, value: float) -> None:
 def _run(
     net: Any, change: Callable[[Any], object], at: int | None = None
 ) -> Callable[[Array], Rows]:
-    """The network with all its batch normalisation changed, or that one ``at`` a place."""
+    """The network with all its batch normalisation changed, or that one ``at`` a place: for as long
+    as it runs, since a copy of the whole for each part of the samples would cost more.
+    """
 
     def run(samples: Array) -> Rows:
-        changed = copy.deepcopy(net)
-        norms = _norms(changed)
-        for norm in norms if at is None else [norms[at]]:
-            change(norm)
-        return _answers(changed, samples)
+        norms = _norms(net) if at is None else [_norms(net)[at]]
+        before = [copy.deepcopy(norm.state_dict()) for norm in norms]
+        try:
+            for norm in norms:
+                change(norm)
+            return _answers(net, samples)
+        finally:
+            for norm, state in zip(norms, before, strict=True):
+                norm.load_state_dict(state)
+                norm.eval()
 
     return run
 

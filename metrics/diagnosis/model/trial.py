@@ -165,11 +165,11 @@ class Trial:
         assert self.network is not None
         network, many = self.network, min(_BATCHES, len(self.samples))
         self.net = net_of(self.card, self.reference, network, self.samples[:_FEW])
+        self._epsilons(slice(0, 1), self._until)
         if network.batch is None:
             exact = self.reference.suffix != ".onnx"
             for changed in normalisations(self.net, network, self.samples[:many], exact):
                 self._add(changed, np.arange(many))
-        self._epsilons(slice(0, 1), self._until)
         self.holders = [holder_of(network, self.samples[:1])]
         self.holders += [layers_of(self.net)] if self.net else []
         for holder in self.holders:
