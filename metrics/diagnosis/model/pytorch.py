@@ -76,12 +76,12 @@ def normalisations(
 
 
 def _normalisations_of(net: Any) -> Iterator[Changed]:
-    for batch in _BATCHES:
-        words = f"batch normalisation by the statistics of batches of {batch}"
-        yield Changed("bn-batch", words, _run(net, lambda norm: norm.train()), batch)
     yield from _parts_missing(net, None)
     run = _run(net, lambda norm: norm.reset_running_stats())
     yield Changed("bn-mean", "batch normalisation without its means and variances", run)
+    for batch in reversed(_BATCHES):  # the smaller, the longer it takes
+        words = f"batch normalisation by the statistics of batches of {batch}"
+        yield Changed("bn-batch", words, _run(net, lambda norm: norm.train()), batch)
 
 
 def parts_of_each(net: Any | None, network: Network) -> Iterator[Changed]:

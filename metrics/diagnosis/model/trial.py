@@ -170,12 +170,14 @@ class Trial:
             exact = self.reference.suffix != ".onnx"
             for changed in normalisations(self.net, network, self.samples[:many], exact):
                 self._add(changed, np.arange(many))
+                if time.monotonic() > self._until - _SECONDS / 2:
+                    break
         self.holders = [holder_of(network, self.samples[:1])]
         self.holders += [layers_of(self.net)] if self.net else []
         for holder in self.holders:
             self._promising(holder.everywhere(), time.monotonic() + _ORDER_SECONDS)
         for changed in (*changes.everywhere(network), *operators(network)):
-            if self._late():
+            if self._best() <= _ENOUGH or self._late():
                 return
             with contextlib.suppress(ToolError):  # shapes that do not go together
                 self._add(changed, self._rows(2 * _FEW))
