@@ -25,6 +25,7 @@ import numpy as np
 
 sys.path.insert(1, str(Path(__file__).resolve().parent))
 
+import faults_model  # noqa: F401 - its faults are in the lists then
 from faults_planted import CONTROLS, FAULTS, Fault, planted
 from faults_world import KINDS, Array, World, sound
 

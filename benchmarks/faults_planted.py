@@ -1,6 +1,7 @@
 """The faults that are planted, each with the names by which a diagnosis may call it.
 
 A fault changes one :class:`~faults_world.Pipeline`; two faults of different steps make a pair.
+Those inside the model are in ``faults_model``.
 """
 
 from __future__ import annotations
@@ -9,13 +10,11 @@ import io
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from faults_files import quantised_file, rescale
-from faults_world import HALF, MEAN, STD, Array, Kind, Pipeline, in_batches, shorter, sound
+from faults_world import HALF, MEAN, STD, Array, Kind, Pipeline, in_batches, shorter
 from PIL import Image, ImageOps
 
 Filter = Image.Resampling
@@ -540,171 +539,7 @@ for _name, (_names, _change) in _LABELS.items():
     fault("labels", _name, _names, labels(_change))
 
 
-# ---- the model
-def _norms(net: torch.nn.Module) -> list[torch.nn.BatchNorm2d]:
-    return [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-
-
-def _weighted(net: torch.nn.Module) -> list[Any]:
-    return [m for m in net.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
-
-
-def _replaced(kind: type, made: Callable[[], torch.nn.Module], only: int | None = None) -> Change:
-    def change(net: torch.nn.Module) -> None:
-        at = [i for i, m in enumerate(net) if isinstance(m, kind)]  # type: ignore[arg-type]
-        for i in at if only is None else [at[only]]:
-            net[i] = made()  # type: ignore[index]
-
-    return model(change)
-
-
-def _training(net: torch.nn.Module) -> None:
-    for norm in _norms(net):
-        norm.train()
-
-
-def _filled(attribute: str, value: float, only: int | None = None) -> Change:
-    def change(net: torch.nn.Module) -> None:
-        norms = _norms(net)
-        for norm in norms if only is None else [norms[only]]:
-            getattr(norm, attribute).data.fill_(value)
-
-    return model(change)
-
-
-def _edges(net: torch.nn.Module) -> None:
-    conv = _weighted(net)[1]
-    conv.padding_mode, conv._reversed_padding_repeated_twice = "replicate", [1, 1, 1, 1]
-
-
-def _times(layer: int, factor: float) -> Change:
-    return model(lambda net: _weighted(net)[layer].weight.data.mul_(factor))
-
-
-def _kernel(layer: int, change: Callable[[Any], Any]) -> Change:
-    def changed(net: torch.nn.Module) -> None:
-        weight = _weighted(net)[layer].weight
-        weight.data = change(weight.data).clone()
-
-    return model(changed)
-
-
-def _flipped(layer: int, at: float, bit: int) -> Change:
-    def change(net: torch.nn.Module) -> None:
-        flat = _weighted(net)[layer].weight.data.view(-1)
-        place = int(len(flat) * at)
-        number = flat[place : place + 1].view(torch.int32)
-        number ^= 1 << bit
-
-    return model(change)
-
-
-def _int8(factor: float) -> Change:
-    """Every output of a layer in 8 bits, with a range that is so many times too wide."""
-
-    def change(net: torch.nn.Module) -> None:
-        for layer in (m for m in net.modules() if isinstance(m, torch.nn.ReLU | torch.nn.Linear)):
-            layer.register_forward_hook(
-                lambda m, i, o: _levels(o, float(o.abs().max()) * factor / 127)
-            )
-        for weighted in _weighted(net):
-            top = weighted.weight.data.abs().amax(
-                dim=tuple(range(1, weighted.weight.dim())), keepdim=True
-            )
-            weighted.weight.data = _levels(weighted.weight.data, top / 127)
-
-    return model(change)
-
-
-def _levels(values: Any, step: Any) -> Any:
-    return torch.clamp(torch.round(values / step), -128, 127) * step
-
-
-fault("model", "BN statistics of the batch", "bn-batch", model(_training))
-fault(
-    "model", "BN statistics of batches of 4", "bn-batch",
-    lambda p, k: (p.model.append(_training), setattr(p, "run", lambda n, s: in_batches(n, s, 4))),
-)  # fmt: skip
-fault("model", "BN means not loaded", "bn-mean", _filled("running_mean", 0))
-fault("model", "BN variances not loaded", "bn-var", _filled("running_var", 1))
-fault("model", "BN weights not loaded", "bn-weight", _filled("weight", 1))
-fault("model", "BN biases not loaded", "bn-bias", _filled("bias", 0))
-fault("model", "BN mean of one layer", "bn-mean layer-bias", _filled("running_mean", 0, 1))
-fault("model", "one leaky ReLU", "activation",
-      _replaced(torch.nn.ReLU, lambda: torch.nn.LeakyReLU(0.1), 1))  # fmt: skip
-for _word, _made in {
-    "leaky ReLU": lambda: torch.nn.LeakyReLU(0.1),
-    "GELU": torch.nn.GELU,
-    "SiLU": torch.nn.SiLU,
-    "ReLU6": torch.nn.ReLU6,
-    "ELU": torch.nn.ELU,
-}.items():
-    fault("model", f"{_word} everywhere", "activation", _replaced(torch.nn.ReLU, _made))
-for _only in (0, 1, 2):
-    fault("model", f"no activation {_only + 1}", "activation",
-          _replaced(torch.nn.ReLU, torch.nn.Identity, _only))  # fmt: skip
-fault("model", "one GELU", "activation", _replaced(torch.nn.ReLU, torch.nn.GELU, 0))
-fault("model", "one hard swish", "activation", _replaced(torch.nn.ReLU, torch.nn.Hardswish, 2))
-fault("model", "one mean for a largest", "pooling",
-      _replaced(torch.nn.MaxPool2d, lambda: torch.nn.AvgPool2d(2), 1))  # fmt: skip
-fault("model", "largest for the mean at the end", "pooling",
-      _replaced(torch.nn.AdaptiveAvgPool2d, lambda: torch.nn.AdaptiveMaxPool2d(1)))  # fmt: skip
-for _layer in range(4):
-    fault("model", f"weights of layer {_layer + 1} doubled", "layer-weights", _times(_layer, 2))
-fault("model", "weights of layer 2 times 1.3", "layer-weights", _times(1, 1.3))
-fault("model", "weights of layer 3 negated", "layer-weights", _times(2, -1))
-fault("model", "bias of the last layer missing", "layer-bias",
-      model(lambda n: _weighted(n)[-1].bias.data.zero_()))  # fmt: skip
-fault("model", "bias of the last layer doubled", "layer-bias",
-      model(lambda n: _weighted(n)[-1].bias.data.mul_(4)))  # fmt: skip
-fault("model", "edges instead of zeros", "padding",
-      model(_edges))  # fmt: skip
-for _layer in (0, 1, 2):
-    fault("model", f"kernels of layer {_layer + 1} flipped", "layer-kernel",
-          _kernel(_layer, lambda w: w.flip(2, 3)))  # fmt: skip
-    fault("model", f"kernels of layer {_layer + 1} transposed", "layer-kernel",
-          _kernel(_layer, lambda w: w.transpose(2, 3).contiguous()))  # fmt: skip
-fault("model", "input channels of layer 2 reversed", "layer-channels layer-kernel",
-      _kernel(1, lambda w: w.flip(1)))  # fmt: skip
-fault("model", "output channels of layer 2 reversed", "layer-channels",
-      _kernel(1, lambda w: w.flip(0)))  # fmt: skip
-for _epsilon in (1e-3, 1e-2, 0.1):
-    fault("model", f"BN epsilon {_epsilon}", "bn-epsilon bn-var",
-          model(lambda n, e=_epsilon: [setattr(m, "eps", e) for m in _norms(n)]))  # fmt: skip
-for _layer, _at, _bit in (
-    *((0, 0.3, 30), (1, 0.5, 30), (2, 0.7, 30), (3, 0.4, 30), (1, 0.21, 26), (2, 0.33, 26)),
-    *((3, 0.6, 27), (0, 0.8, 25), (1, 0.9, 31), (3, 0.1, 31)),
-):
-    fault("model", f"bit {_bit} of a weight of layer {_layer + 1}", "weight-damaged",
-          _flipped(_layer, _at, _bit))  # fmt: skip
-for _factor in (8, 16, 40):
-    fault("model", f"int8 ranges {_factor} times too wide", "int8-ranges", _int8(_factor))
-
-
-def _int8_file(method: str, factor: float, only: int | None = None) -> Change:
-    """A file of 8 bits by ONNX Runtime's quantizer, the scales of its activations, or that of one,
-    times a factor.
-    """
-
-    def made(kind: Kind, reference: Path) -> Path:
-        path = reference.with_name(f"int8_{method}_{factor}_{only}.onnx")
-        if not path.is_file():
-            quantised_file(reference, path, method, sound(kind).sample)
-            rescale(path, factor, only)
-        return path
-
-    return lambda p, k: setattr(p, "file", lambda reference: made(k, reference))
-
-
-for _factor in (4, 8, 16):
-    fault("model", f"int8 file, ranges {_factor} times too wide", "int8-ranges",
-          _int8_file("Percentile", _factor))  # fmt: skip
-fault("model", "int8 file, the input's range 16 times too wide", "int8-ranges",
-      _int8_file("MinMax", 16, 0))  # fmt: skip
-fault("model", "int8 file, ranges cut to a third", "int8-ranges",
-      _int8_file("MinMax", 1 / 3))  # fmt: skip
-
-#: Sound ports.
+#: Sound ports; those of 8 bits are in ``faults_model``.
 CONTROLS = [
     Fault("fp32", "", frozenset(), lambda p, k: None),
     Fault("batches of 1", "", frozenset(),
@@ -717,8 +552,6 @@ CONTROLS = [
     Fault("fp16 outputs", "", frozenset(), rows(lambda r: r.astype(np.float16))),
     Fault("bf16", "", frozenset(), setting("run", lambda k: lambda n, s: torch.cat(
         [n.bfloat16()(part.bfloat16()).float().detach() for part in s.split(16)]).numpy())),
-    Fault("int8", "", frozenset(), _int8(1.0)),
-    Fault("int8, ranges twice as wide", "", frozenset(), _int8(2.0)),
     Fault("double precision", "", frozenset(), setting("run", lambda k: lambda n, s: torch.cat(
         [n.double()(part.double()).detach() for part in s.split(16)]).numpy())),
     Fault("channels last", "", frozenset(), setting("run", lambda k: lambda n, s: in_batches(
@@ -729,9 +562,6 @@ CONTROLS = [
     Fault("logarithms of probabilities", "", frozenset(), rows(
         lambda r: r - r.max(1, keepdims=True)
         - np.log(np.exp(r - r.max(1, keepdims=True)).sum(1, keepdims=True)))),
-    Fault("int8 file, minmax", "", frozenset(), _int8_file("MinMax", 1.0)),
-    Fault("int8 file, percentile", "", frozenset(), _int8_file("Percentile", 1.0)),
-    Fault("int8 file, ranges twice as wide", "", frozenset(), _int8_file("MinMax", 2.0)),
     Fault("another scale", "", frozenset(), rows(lambda r: 3 * r + 1)),
 ]  # fmt: skip
 

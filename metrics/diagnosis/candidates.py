@@ -15,7 +15,7 @@ from portproof.metrics.diagnosis.likeness import (
     same_ranks,
     unlikeness,
 )
-from portproof.metrics.diagnosis.model.changes import Changed
+from portproof.metrics.diagnosis.model.changes import FIXES, Changed
 from portproof.preprocess.mistakes.mistake import Mistake
 
 #: Beyond so many classes, no order of them is looked for class by class.
@@ -64,6 +64,17 @@ class Found:
     columns: NDArray[np.int64] | None = None
     mistake: Mistake | None = None
     changed: Changed | None = None
+    moved: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A change, the share of the difference that it leaves, and how unlike the reference's it makes
+    the answers.
+    """
+
+    changed: Changed
+    left: float
     moved: float = 0.0
 
 
@@ -191,3 +202,15 @@ def class_orders(count: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
         if (text != np.arange(count)).any():
             yield f"text order ({first}, 1, 10, ...)" if not first else "text order from 1", text
             yield f"undone text order, from {first}", np.argsort(text)
+
+
+def as_found(tried: list[Tried], none: Candidate) -> list[Found]:
+    """What was tried as explanations of what ``none`` leaves."""
+    found = []
+    for each in tried:
+        changed, left = each.changed, each.left * (1 - none.score)
+        evidence = f"{changed.words}; the reference made so differs by {left:.2g}"
+        fix = FIXES[changed.fault]
+        candidate = Candidate(changed.fault, max(0.0, 1 - left), evidence, fix)
+        found.append(Found(candidate, left=each.left, changed=changed, moved=each.moved))
+    return found

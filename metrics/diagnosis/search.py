@@ -19,6 +19,7 @@ from portproof.metrics.diagnosis.candidates import (
     NOTHING,
     Candidate,
     Found,
+    as_found,
     as_good_as,
     best_of,
     classes_moved,
@@ -35,7 +36,7 @@ from portproof.metrics.diagnosis.likeness import (
     unlikeness,
 )
 from portproof.metrics.diagnosis.look import Compared
-from portproof.metrics.diagnosis.model.trial import Trial, as_found
+from portproof.metrics.diagnosis.model.trial import TURNED, Trial
 from portproof.metrics.diagnosis.numbers.answers import changed_answers
 from portproof.metrics.diagnosis.order import Mixed
 from portproof.metrics.diagnosis.preprocessing import Preprocessing, State
@@ -147,7 +148,9 @@ def _follow(
         chain.append(replace(best, alike=as_good_as(best, none, others)))
         following = _after(model, state, best)
         if following is None:
-            return chain, True
+            some = best.explained is not None and not best.explained.all()
+            left = 0.0 if some else 1 - best.candidate.score
+            return chain, left <= max(_EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
         state = following
         left = _unexplained_in(state)
         if left <= NOTHING or len(chain) == _ROUNDS:
@@ -202,8 +205,8 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
         if loud and inside and not _certain(none, found):
             tried = as_found(inside.all(), none)
             found += [f for f in tried if everywhere or (f.left or 0.0) <= NEXT_TO_NOTHING]
-        elif loud and inside and _scales(best_of(none, found)):
-            found += as_found(inside.first(), none)
+        elif loud and inside and (best := best_of(none, found)) and _of_the_model_too(best):
+            found += as_found(inside.like(best.candidate.fault, left_by(best, none)), none)
         # What is done to all pixels or by one weight is done to every sample.
         if everywhere and not _certain(none, found):
             # Numbers that may be any come near to every small difference.
@@ -224,9 +227,10 @@ def _certain(none: Candidate, found: list[Found]) -> bool:
     return best is not None and left_by(best, none) <= _CERTAIN
 
 
-def _scales(best: Found | None) -> bool:
-    """Whether a fault multiplies the input, as another first layer does."""
-    return best is not None and best.mistake is not None and not best.mistake.changes
+def _of_the_model_too(best: Found) -> bool:
+    """Whether a fault multiplies or turns the input, as other layers do."""
+    turned = best.candidate.fault in TURNED
+    return best.mistake is not None and (turned or not best.mistake.changes)
 
 
 def _doubted(none: Candidate, found: list[Found]) -> bool:

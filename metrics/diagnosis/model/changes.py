@@ -18,16 +18,27 @@ FIXES = {
     " the converter's replacements (approximate GELU, ReLU6 for ReLU, a fused activation left out)"
     " and at the options of the model's builder",
     "layer-weights": "load and convert the weights again and compare this layer's with the"
-    " checkpoint's: look for a scale that is folded into them twice or not at all",
+    " checkpoint's: look for a scale that is folded into them twice or not at all, and for names"
+    " that point at another layer",
+    "layer-kernel": "read the weights of this layer in the order in which they were written: look"
+    " for a transposition that is left out or done twice (OIHW and HWIO, a matrix and its"
+    " transpose), for kernels that are flipped, and for the layout of what is flattened",
     "layer-bias": "load and convert the bias of this layer again: look for load_state_dict with"
     " strict=False, and for a bias that a fusion drops or adds twice",
     "layer-channels": "keep the order of this layer's channels: look for a concatenation or a"
-    " shuffle that was reordered",
+    " shuffle that was reordered, and for its number of groups",
+    "residual": "keep both sides of this addition: look for a shortcut that the converter or a"
+    " pruning took away",
+    "dilation": "convert this convolution with its dilation: look for an operator that ignores it",
+    "stride": "put the stride where the model has it: on the 3 x 3 convolution of a block, or on"
+    " the one in front of it",
     "pooling": "convert this pooling as the model has it: mean or largest, ceil_mode,"
     " count_include_pad",
     "padding": "pad as the model does: padding mode, and which side gets the odd pixel",
     "bn-batch": "call model.eval() before exporting, and export without training=...: batch"
     " normalisation must use its running statistics",
+    "bn-epsilon": "give batch normalisation the epsilon that it was trained with (1e-5 in PyTorch,"
+    " 1e-3 in Keras): take it from the model, not from the framework's default",
     "bn-mean": "load the running_mean of batch normalisation: look for load_state_dict with"
     " strict=False, or for buffers left out of the checkpoint",
     "bn-var": "load the running_var of batch normalisation: look for load_state_dict with"
@@ -44,6 +55,23 @@ FIXES = {
 _FACTORS = (-1.0, 0.0, 0.1, 0.25, 0.5, 0.75, 1.5, 2.0, 3.0, 4.0, 10.0)
 _BIAS_FACTORS = (0.0, 2.0, -1.0, 4.0)
 _WIDTHS = (4, 8, 16, 32, 64)
+
+
+def _shuffled(y: Array, axis: int, groups: int) -> Array:
+    count = y.shape[axis]
+    if count % groups:
+        return y
+    return y.take(np.arange(count).reshape(groups, -1).T.ravel(), axis)
+
+
+_CHANNELS: dict[str, Callable[..., Array]] = {
+    "moved by one": partial(np.roll, shift=1),
+    "moved by one back": partial(np.roll, shift=-1),
+    "reversed": np.flip,
+    "in two halves that are exchanged": lambda y, axis: np.roll(y, y.shape[axis] // 2, axis),
+    "shuffled in 2 groups": partial(_shuffled, groups=2),
+    "shuffled in 4 groups": partial(_shuffled, groups=4),
+}
 
 
 @dataclass(frozen=True)
@@ -79,12 +107,9 @@ def layer_variants(network: Network, layer: Layer) -> Iterator[Variant]:
             yield Variant("layer-bias", f"{layer.name} {words}", partial(_shifted, by=shift))
         gone = "batch normalisation without its mean"
         yield Variant("bn-mean", f"{layer.name}: {gone}", _without_mean(bias, layer))
-    for words, step in (("moved by one", 1), ("moved by one back", -1)):
-        yield Variant(
-            "layer-channels",
-            f"{layer.name} with its channels {words}",
-            partial(np.roll, shift=step, axis=layer.axis),
-        )
+    for words, change in _CHANNELS.items():
+        yield Variant("layer-channels", f"{layer.name} with its channels {words}",
+                      partial(change, axis=layer.axis))  # fmt: skip
 
 
 def scaled(network: Network, layer: Layer, factor: float) -> Variant:
@@ -165,11 +190,11 @@ def normalisations(network: Network, samples: Array, batches: list[int]) -> Iter
     """Batch normalisation with statistics of the batch, or without a part of what it learnt.
 
     Folded into convolutions, its bias and weight are about the mean and the spread of what the
-    layer gives for usual samples.
+    layer gives for usual samples; where it stands in the file, only statistics are done here.
     """
     layers = [y for y in network.layers if y.op == "Conv" and y.bias is not None]
-    normal = [n for n in network.model.graph.node if n.op_type == "BatchNormalization"]
-    names = [n.output[0] for n in normal] or [layer.output for layer in layers]
+    normal = [n.output[0] for n in network.model.graph.node if n.op_type == "BatchNormalization"]
+    names = normal or [layer.output for layer in layers]
     if not names:
         return
     made = network.values(samples, names)
@@ -179,12 +204,13 @@ def normalisations(network: Network, samples: Array, batches: list[int]) -> Iter
     for batch in batches:
         yield Changed("bn-batch", f"batch normalisation by the statistics of batches of {batch}",
                       _by_batch(network, names, mean, std), batch)  # fmt: skip
+    if normal:  # the rest can be done exactly
+        return
     ones = {n: np.ones_like(a) for n, a in mean.items()}
-    if not normal:
-        folded = {y.output: network.weights[y.bias or ""].reshape(mean[y.output].shape)
-                  for y in layers}  # fmt: skip
-        yield Changed("bn-mean", "batch normalisation without its means",
-                      _affine(network, ones, {n: mean[n] - folded[n] for n in names}))  # fmt: skip
+    folded = {y.output: network.weights[y.bias or ""].reshape(mean[y.output].shape)
+              for y in layers}  # fmt: skip
+    yield Changed("bn-mean", "batch normalisation without its means",
+                  _affine(network, ones, {n: mean[n] - folded[n] for n in names}))  # fmt: skip
     yield Changed("bn-bias", "batch normalisation without its biases",
                   _affine(network, ones, {n: -mean[n] for n in names}))  # fmt: skip
     yield Changed("bn-weight", "batch normalisation without its weights",

@@ -19,6 +19,8 @@ Array = NDArray[Any]
 _LARGEST_BYTES = 600 << 20
 #: Rows of a batch when many variants of one tensor are tried together.
 _TOGETHER = 64
+#: A network of fewer weights waits longer for a second thread than it gains by it.
+_SMALL = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,7 @@ class Network:
         """Outputs of a changed model, all samples in parts of its batch, else of ``step``."""
         return self._parts(self.session(model), feeds, outputs, step)
 
-    @staticmethod
-    def session(model: Any) -> Any:
+    def session(self, model: Any) -> Any:
         """A session of a changed model."""
         import onnxruntime
 
@@ -145,13 +146,21 @@ class Network:
         options.log_severity_level = 4
         # Spinning threads cost more than they gain where many small models run one by one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if sum(w.size for w in self.weights.values()) < _SMALL:
+            options.intra_op_num_threads = 1
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     def _parts(
-        self, session: Any, feeds: Mapping[str, Array], outputs: Sequence[str], step: int
+        self,
+        session: Any,
+        feeds: Mapping[str, Array],
+        outputs: Sequence[str],
+        step: int,
+        whole: Mapping[str, Array] | None = None,
     ) -> list[Array]:
+        """All samples in parts; ``whole``: inputs without a batch axis."""
         count = len(next(iter(feeds.values())))
         step = self.batch or step
         parts = []
@@ -160,7 +169,7 @@ class Network:
             short = step - len(next(iter(part.values()))) if self.batch else 0
             if short:
                 part = {n: np.concatenate([a, a[-1:].repeat(short, 0)]) for n, a in part.items()}
-            made = session.run(list(outputs), part)
+            made = session.run(list(outputs), part | dict(whole or {}))
             parts.append([a[: len(a) - short] for a in made])
         return [np.concatenate(p) for p in zip(*parts, strict=True)]
 
@@ -183,6 +192,28 @@ class Network:
         """The first output of a changed model for one batch of samples, (samples, numbers)."""
         made = self.run(model, {self.input: samples}, [self.output], len(samples))[0]
         return made.reshape(len(samples), -1).astype(np.float64)
+
+    def reweighted(self) -> Callable[[Array, Mapping[str, Array]], Rows]:
+        """The first output, (samples, numbers), as a function of samples and of those weights and
+        biases of layers that are others, by name.
+        """
+        from onnx import TensorProto, helper
+
+        model = self.copy()
+        known = {i.name for i in model.graph.input}
+        for name in dict.fromkeys(n for y in self.layers for n in (y.weight, y.bias) if n):
+            if name not in known:
+                shape = self.weights[name].shape
+                given = helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+                model.graph.input.append(given)
+        session = self.session(model)
+
+        def answers(samples: Array, given: Mapping[str, Array]) -> Rows:
+            feeds = {self.input: samples}
+            made = self._parts(session, feeds, [self.output], _TOGETHER, given)[0]
+            return made.reshape(len(samples), -1).astype(np.float64)
+
+        return answers
 
     def after(self, name: str, samples: Array) -> Callable[[Array], Rows]:
         """What the model answers when the tensor ``name`` is given: a function of an array

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
-from portproof.metrics.diagnosis.candidates import Candidate, Found
+from portproof.metrics.diagnosis.candidates import Tried
 from portproof.metrics.diagnosis.likeness import Rows, unlikeness
 from portproof.metrics.diagnosis.model import changes
+from portproof.metrics.diagnosis.model.batch_normalisation import epsilons
 from portproof.metrics.diagnosis.model.changes import Changed, Variant
 from portproof.metrics.diagnosis.model.damage import Seen, damages
+from portproof.metrics.diagnosis.model.loading import Holder, holder_of
 from portproof.metrics.diagnosis.model.network import Array, Bend, Layer, Network, network_of
 from portproof.metrics.diagnosis.model.operators import operators
-from portproof.metrics.diagnosis.model.origin import weights_of
 
-#: Single layers are tried on so few samples, batch normalisation on so many, for so long at most.
-_FEW, _BATCHES, _SECONDS, _DAMAGE_SECONDS = 4, 64, 30.0, 15.0
+#: Single layers are tried on so few samples, batch normalisation on so many, for so long at most;
+#: all layers in another order for so long, and so long what is known exactly.
+_FEW, _BATCHES, _SECONDS, _DAMAGE_SECONDS, _ORDER_SECONDS = 4, 64, 30.0, 15.0, 8.0
 #: What folded batch normalisation is made of is known in part only: so little must be left of it.
 _FOLDED = 0.2
 #: An explanation that leaves so little ends the search.
 _ENOUGH = 1e-3
-_SIZES = (1, 2, 4, 8, 16, 32, 64)
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A change, the share of the difference that it leaves, and how unlike the reference's it makes
-    the answers.
-    """
-
-    changed: Changed
-    left: float
-    moved: float = 0.0
+#: Two ways to one answer differ by so little.
+_ROUNDING = 1e-6
+#: What leaves more of two samples is not tried on others.
+_PROMISING = 0.7
+#: Faults of the input that a model has too if its kernels or its first channels are turned.
+TURNED = ("mirrored", "upside-down", "rotated", "channel-order")
+#: Faults that may be known in part only.
+_ABOUT = ("bn-batch", "bn-mean", "bn-var", "bn-weight", "bn-bias")
 
 
 @dataclass
@@ -57,6 +57,8 @@ class Trial:
     network: Network | None = None
     samples: Array = field(default_factory=lambda: np.zeros(0))
     tried: list[Tried] = field(default_factory=list)
+    net: Any = None
+    holders: list[Holder] = field(default_factory=list)
 
     def all(self) -> list[Tried]:
         """Everything but single weights that there was time for, best first. Nothing if the model
@@ -66,21 +68,35 @@ class Trial:
         try:
             self.network, self.samples = network_of(self.reference, self.card), self.make()
             self._whole()
-            if self._best() > _ENOUGH and not self._likeliest().changed.fault.startswith("bn-"):
+            if self._best() > _ENOUGH and self._likeliest().changed.fault not in _ABOUT:
+                self._exact()
                 self._places()
         except (InputError, ToolError) as error:
             progress.warn(f"not tried: faults inside the model; {error}")
         return sorted(self.tried, key=lambda t: t.left)
 
-    def first(self) -> list[Tried]:
-        """The first layer alone, which may be scaled in the place of its input."""
+    def like(self, fault: str, left: float) -> list[Tried]:
+        """What may be done to the model that comes to the same as a fault of its input, which is
+        named first and leaves so much: all kernels turned or the first layer's channels in another
+        order, else that layer scaled.
+        """
         try:
             self.network, self.samples = network_of(self.reference, self.card), self.make()
-            for layer in self.network.layers[:1]:
-                self._layer(layer, self.samples[self._rows(_FEW)])
+            if fault in TURNED:
+                holder = holder_of(self.network, self.samples[:1])
+                for every in (holder.everywhere(), *map(holder.of, holder.held[:1])):
+                    self._promising(every, time.monotonic() + _ORDER_SECONDS)
+            else:
+                for layer in self.network.layers[:1]:
+                    self._layer(layer, self.samples[self._rows(_FEW)])
         except (InputError, ToolError):
             return []
-        return [t for t in self.tried if t.changed.fault == "layer-weights"]
+        wanted = ("layer-kernel", "layer-channels") if fault in TURNED else ("layer-weights",)
+        return [
+            replace(t, left=max(t.left, left)) if t.left > left - _ROUNDING else t
+            for t in self.tried
+            if t.changed.fault in wanted
+        ]
 
     def damaged(self) -> list[Tried]:
         """One number among the weights that is another, after :meth:`all`."""
@@ -121,54 +137,69 @@ class Trial:
         after = float(unlikeness(self.port[at], self.measure(rows)).mean())
         return after / max(before, 1e-300) if np.isfinite(after) else 1e9
 
-    def _add(self, changed: Changed, at: NDArray[np.int64]) -> None:
-        """Try a change of the whole model."""
+    def _add(self, changed: Changed, at: NDArray[np.int64]) -> float:
+        """Try a change of the whole model; returns what it leaves."""
         if changed.batch > self.neighbours and changed.fault == "bn-batch":
-            return
+            return 1.0
         parts = range(0, len(at), changed.batch)
         rows = [changed.run(self.samples[at[i : i + changed.batch]]) for i in parts]
         made = np.concatenate(rows)
         moved = float(unlikeness(self.measure(made), self.plain[at]).mean())
         self.tried.append(Tried(changed, self._left(made, at), moved))
+        return self.tried[-1].left
+
+    def _promising(self, every: Iterable[Changed], until: float) -> None:
+        """Try changes that show in every sample: those that fit two of them on more."""
+        at = self._rows(_FEW)
+        two = at[[0, -1]]
+        for changed in every:
+            if self._best() <= _ENOUGH or time.monotonic() > until:
+                return
+            if self._left(changed.run(self.samples[two]), two) <= _PROMISING:
+                self._add(changed, at)
 
     def _whole(self) -> None:
         """Changes of several layers at once."""
+        from portproof.metrics.diagnosis.model.pytorch import layers_of, net_of, normalisations
+
         assert self.network is not None
         network, many = self.network, min(_BATCHES, len(self.samples))
-        for changed in self._normalisations(many) if network.batch is None else ():
-            self._add(changed, np.arange(many))
+        self.net = net_of(self.card, self.reference, network, self.samples[:_FEW])
+        self._epsilons(slice(0, 1), self._until)
+        if network.batch is None:
+            exact = self.reference.suffix != ".onnx"
+            for changed in normalisations(self.net, network, self.samples[:many], exact):
+                self._add(changed, np.arange(many))
+                if time.monotonic() > self._until - _SECONDS / 2:
+                    break
+        self.holders = [holder_of(network, self.samples[:1])]
+        self.holders += [layers_of(self.net)] if self.net else []
+        for holder in self.holders:
+            self._promising(holder.everywhere(), time.monotonic() + _ORDER_SECONDS)
         for changed in (*changes.everywhere(network), *operators(network)):
-            if self._late():
+            if self._best() <= _ENOUGH or self._late():
                 return
-            self._add(changed, self._rows(2 * _FEW))
+            with contextlib.suppress(ToolError):  # shapes that do not go together
+                self._add(changed, self._rows(2 * _FEW))
         for changed in changes.coarse_ranges(network, self.samples[:many]):
             self._add(changed, self._rows(4 * _FEW))
 
-    def _normalisations(self, many: int) -> Iterator[Changed]:
-        """Faults of batch normalisation: made exactly where the weights are known from which the
-        reference comes, else of what its layers give for the first samples.
-        """
-        from portproof.metrics.diagnosis.model.pytorch import normalisations_of
+    def _epsilons(self, which: slice, until: float) -> None:
+        """Batch normalisation with another epsilon: all of it first, then each."""
+        from portproof.metrics.diagnosis.model.pytorch import epsilons_of
 
         assert self.network is not None
-        folded, few = self.reference.suffix == ".onnx", self.samples[:_FEW]
-        weights = weights_of(self.reference) if folded else self.reference
-        exact: list[Changed] = []
-        if weights is not None:
-            try:
-                right = self.network.rows(self.network.model, few)
-                exact = list(normalisations_of(self.card, weights, list(_SIZES), few, right))
-            except InputError:
-                if not folded:
-                    raise
-        if exact or not folded:
-            return iter(exact)
-        return changes.normalisations(self.network, self.samples[:many], list(_SIZES))
+        own = epsilons_of(self.net) if self.net is not None else epsilons(self.network)
+        for epsilon in list(own)[which]:
+            if self._best() <= _ENOUGH or time.monotonic() > until:
+                return
+            epsilon.approach(lambda changed: self._add(changed, self._rows(_FEW)))
 
     def _places(self) -> None:
         """Changes of one layer or one activation."""
         assert self.network is not None
         few = self.samples[self._rows(_FEW)]
+        held = {h.key: h for h in self.holders[0].held}
         places: list[Layer | Bend] = [*self.network.layers, *self.network.bends]
         with progress.meter("diagnose: layers", len(places), "layers") as meter:
             for place in places:
@@ -176,9 +207,27 @@ class Trial:
                     return
                 if isinstance(place, Layer):
                     self._layer(place, few)
+                    if place.weight in held:
+                        self._promising(self.holders[0].of(held[place.weight]), self._until)
                 else:
                     self._bend(place, few)
                 meter.advance()
+
+    def _exact(self) -> None:
+        """What needs no values inside the model: single batch normalisation, layers as PyTorch has
+        them, and pairs of layers.
+        """
+        from portproof.metrics.diagnosis.model.pytorch import parts_of_each
+
+        assert self.network is not None
+        until = time.monotonic() + _ORDER_SECONDS
+        self._promising(parts_of_each(self.net, self.network), until)
+        self._epsilons(slice(1, None), until)
+        for holder in self.holders[1:]:
+            for held in holder.held:
+                self._promising(holder.of(held), until)
+        for holder in self.holders:
+            self._promising(holder.exchanged(), until)
 
     def _layer(self, layer: Layer, few: Array) -> None:
         assert self.network is not None
@@ -249,15 +298,3 @@ class Trial:
             return np.asarray(made[0], np.float64)
 
         return run
-
-
-def as_found(tried: list[Tried], none: Candidate) -> list[Found]:
-    """What was tried as explanations of what ``none`` leaves."""
-    found = []
-    for each in tried:
-        changed, left = each.changed, each.left * (1 - none.score)
-        evidence = f"{changed.words}; the reference made so differs by {left:.2g}"
-        fix = changes.FIXES[changed.fault]
-        candidate = Candidate(changed.fault, max(0.0, 1 - left), evidence, fix)
-        found.append(Found(candidate, left=each.left, changed=changed, moved=each.moved))
-    return found

@@ -121,6 +121,11 @@ def bit(layer: int, place: int, number: int) -> Callable[[Net], object]:
     return change
 
 
+def rewritten(layer: int, change: Callable[[Any], Any]) -> Callable[[Net], object]:
+    """The layer's weights in another order."""
+    return lambda net: setattr(net[layer].weight, "data", change(net[layer].weight.data).clone())
+
+
 def batch_statistics(net: Net) -> None:
     net[1].train()
     net[5].train()
@@ -135,6 +140,14 @@ CHANGES: dict[str, tuple[str, str, Callable[[Net], object]]] = {
     "largest for mean": ("pooling", "mean", put(7, lambda: torch.nn.AdaptiveMaxPool2d(1))),
     "doubled": ("layer-weights", "conv_b", lambda n: n[4].weight.data.mul_(2)),
     "negated": ("layer-weights", "times -1", lambda n: n[4].weight.data.mul_(-1)),
+    "kernels flipped": ("layer-kernel", "conv_b: its kernels flipped", rewritten(
+        4, lambda w: w.flip(2, 3))),
+    "kernels transposed": ("layer-kernel", "conv_a: height and width", rewritten(
+        0, lambda w: w.transpose(2, 3))),
+    "inputs reversed": ("layer-channels", "channels reversed", rewritten(
+        4, lambda w: w.flip(1))),
+    "matrix read as its transpose": ("layer-kernel", "linear: its weights", rewritten(
+        9, lambda w: w.t().reshape(w.shape))),
     "no bias": ("layer-bias", "linear", lambda n: n[9].bias.data.zero_()),
     "sign bit": ("weight-damaged", "bit 31", bit(9, 17, 31)),
     "exponent bit": ("weight-damaged", "linear", bit(9, 30, 24)),
@@ -150,6 +163,16 @@ def test_faults_inside_the_model(world: Layered, name: str) -> None:
     assert diagnosis.fault == fault, diagnosis.to_text()
     assert said in diagnosis.faults[0].evidence
     assert diagnosis.faults[0].accuracy_after == 1 and len(diagnosis.faults) == 1
+
+
+def test_kernels_turned_everywhere_are_turned_pictures_too(world: Layered) -> None:
+    def change(net: Net) -> None:
+        for at in (0, 4):
+            rewritten(at, lambda w: w.flip(3))(net)
+
+    diagnosis = world.diagnose(world.changed(change))
+    assert diagnosis.fault == "mirrored", diagnosis.to_text()
+    assert diagnosis.faults[0].alike == ["layer-kernel"] and len(diagnosis.faults) == 1
 
 
 #: The network of Layered, as a card's builder makes it.
@@ -183,9 +206,21 @@ def filled(name: str, value: float) -> Callable[[Net], object]:
     return lambda net: [getattr(net[i], name).data.fill_(value) for i in (1, 5)]
 
 
+def with_epsilon(value: float) -> Callable[[Net], object]:
+    return lambda net: [setattr(net[i], "eps", value) for i in (1, 5)]
+
+
 @pytest.mark.parametrize(
     ("fault", "change"),
-    [("bn-var", filled("running_var", 1)), ("bn-weight", filled("weight", 1))],
+    [
+        ("bn-var", filled("running_var", 1)),
+        ("bn-weight", filled("weight", 1)),
+        ("bn-var", lambda net: net[5].running_var.fill_(1)),
+        ("bn-epsilon", with_epsilon(0.05)),
+        ("bn-epsilon", lambda net: setattr(net[5], "eps", 0.1)),
+        ("layer-channels", rewritten(4, lambda w: w.flip(0))),
+        ("layer-kernel", rewritten(4, lambda w: w.permute(2, 3, 1, 0).reshape(w.shape))),
+    ],
 )
 def test_a_folded_reference_whose_weights_are_known(
     world: Layered, exported: Path, fault: str, change: Callable[[Net], object]
