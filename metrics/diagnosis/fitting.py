@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from portproof.metrics.diagnosis.likeness import Rows
-from portproof.preprocess.mistakes.colours import gamma_mistake
-from portproof.preprocess.mistakes.mistake import Mistake
+from portproof.preprocess.mistakes.colours import gamma_mistake, overflow
+from portproof.preprocess.mistakes.mistake import Change, Mistake
 from portproof.preprocess.mistakes.pictures import (
     before_the_crop,
     off_centre,
@@ -49,6 +49,12 @@ def families(recipe: Recipe) -> Iterator[Family]:
         yield Family(lambda a, b: clipped(recipe, a, b) if a < b else None, ends, (0.5, 0.01))
     powers = [(0.6,), (1.6,)]
     yield Family(lambda g: gamma_mistake(recipe, g) if g > 0 else None, powers, (0.3, 0.01))
+    shifts = [(float(s),) for s in range(8, 256, 16)]
+    yield Family(
+        lambda s: overflow(recipe, shift=int(s)) if 1 <= s <= 255 else None, shifts, (4, 1)
+    )
+    factors = [(f,) for f in (1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.5, 3.5, 5.0, 8.0)]
+    yield Family(lambda f: overflow(recipe, f) if 1 < f <= 16 else None, factors, (0.05, 0.01))
     qualities = [(float(q),) for q in range(5, 100, 5)]
     yield Family(
         lambda q: recompression(recipe, int(q)) if 1 <= q <= 99 else None, qualities, (2, 1)
@@ -118,14 +124,17 @@ def fitted_constants(
     start: tuple[Numbers, Numbers],
     outputs: Callable[[Mistake], Rows],
     port: Rows,
+    changes: tuple[Change, ...] = (),
 ) -> Mistake:
     """Mean and std of each channel for which the reference comes nearest to the port, by damped
-    least squares (Levenberg 1944). ``start``: mean and std to begin with.
+    least squares (Levenberg 1944). ``start``: mean and std to begin with; ``changes``: of another
+    mistake besides.
     """
 
     def made(numbers: Rows) -> Mistake:
         mean, std = numbers[:3], np.exp(numbers[3:])
-        return constants(recipe, tuple(map(float, mean)), tuple(map(float, std)))
+        other = constants(recipe, tuple(map(float, mean)), tuple(map(float, std)))
+        return replace(other, changes=changes)
 
     def rest(numbers: Rows) -> Rows:
         with np.errstate(all="ignore"):

@@ -4,6 +4,7 @@ before it leave unexplained.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,12 +35,19 @@ from portproof.metrics.diagnosis.likeness import (
     are_probabilities,
     unlikeness,
 )
-from portproof.metrics.diagnosis.look import Compared
 from portproof.metrics.diagnosis.model.trial import Trial, as_found
 from portproof.metrics.diagnosis.numbers.answers import changed_answers
+from portproof.metrics.diagnosis.numbers.sorting import turned_batches
 from portproof.metrics.diagnosis.order import Mixed
-from portproof.metrics.diagnosis.preprocessing import Preprocessing, State
+from portproof.metrics.diagnosis.preprocessing import Preprocessing
 from portproof.metrics.diagnosis.reference import Reference
+from portproof.metrics.diagnosis.steps.hidden import (
+    in_another_order,
+    inside_in_another_order,
+    inside_of_any_sample,
+)
+from portproof.metrics.diagnosis.steps.standing import stands, sure_of
+from portproof.metrics.diagnosis.steps.state import State, after
 
 #: The first of several faults may leave more, if what follows it explains the rest.
 _PARTLY = 0.85
@@ -61,6 +69,17 @@ _INSIDE = 64
 
 
 @dataclass(frozen=True)
+class Round:
+    """``none``, every explanation of what is left, and what they were tried with."""
+
+    none: Candidate
+    others: list[Found]
+    measure: Measure
+    tries: Preprocessing | None = None
+    inside: Trial | None = None
+
+
+@dataclass(frozen=True)
 class Searched:
     """What a search found, in order; ``tried``: every candidate of the first round, ``none`` among
     them.
@@ -70,32 +89,30 @@ class Searched:
     tried: list[Candidate]
 
 
-def search(
-    model: Reference, compared: Compared, right: Rows, first: int = 0, known: Found | None = None
-) -> Searched:
-    """Look for faults until nothing is left, or nothing fits. ``right``: the reference's answers,
-    its outputs from column ``first`` on; ``known``: a fault of the model that was found already.
+def search(model: Reference, state: State, known: Found | None = None) -> Searched:
+    """Look for faults until nothing is left, or nothing fits, from a state on. ``known``: a fault
+    of the model that was found already.
     """
-    state = State(compared, right, np.arange(right.shape[1]) + first)
-    if known is None or _unexplained_in(state) <= NOISE:
+    if known is None or state.unexplained() <= NOISE:
         return _searched(model, state)
-    rest = _searched(model, _after(model, state, known) or state)
+    rest = _searched(model, after(model, state, known) or state)
     return Searched([known, *rest.found], rest.tried)
 
 
 def _searched(model: Reference, state: State) -> Searched:
     """The faults between the port and a state of the reference."""
     began = time.monotonic()
-    none, others = _explanations(model, state)
+    begun = _explanations(model, state)
+    none, others = begun.none, begun.others
     tried = [none, *(f.candidate for f in others)]
     if 1 - none.score <= NOTHING:
         return Searched([], tried)
     partly: list[Found] = []
-    for first in _firsts(none, others):
+    for first in _begin_with(begun, began):
         chain, whole = _follow(model, state, none, others, first)
-        if whole:
+        if whole and stands(chain):
             return Searched(chain, tried)
-        partly = partly or _sure(chain, none)
+        partly = partly or sure_of(chain, none)
         if time.monotonic() - began > _SECONDS:
             break
     if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
@@ -129,11 +146,34 @@ def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
         yield best
     if is_quiet(none):
         return
-    fit = [f for f in others if f.candidate.fault != "softmax" and left_by(f, none) <= _PARTLY]
-    for f in sorted(fit, key=lambda f: left_by(f, none)):
+    sound = [f for f in others if f.candidate.fault != "softmax"]
+    fit = [f for f in sound if f.sure or left_by(f, none) <= _PARTLY]
+    for f in sorted(fit, key=lambda f: (not f.sure, left_by(f, none))):
         if f.candidate.fault not in seen and len(seen) < _FIRSTS:
             seen.add(f.candidate.fault)
             yield f
+
+
+def _begin_with(begun: Round, began: float) -> Iterator[Found]:
+    """The faults to begin with. Some show only in another order of the classes or samples, and the
+    order only when they are mended.
+    """
+    firsts = _firsts(begun.none, begun.others)
+    for first in itertools.islice(firsts, 1 if best_of(begun.none, begun.others) else 0):
+        yield first
+    if begun.tries is not None and not is_quiet(begun.none):
+        for first in in_another_order(begun.tries, begun.measure.common)[:_FIRSTS]:
+            yield first
+    for first in firsts:
+        yield first
+    if begun.tries is None or is_quiet(begun.none):
+        return
+    if begun.inside is not None and time.monotonic() - began < _SECONDS:
+        for first in inside_in_another_order(begun.inside, begun.measure, begun.none)[:_FIRSTS]:
+            yield first
+    if begun.inside is not None and time.monotonic() - began < _SECONDS:
+        for first in inside_of_any_sample(begun.inside, begun.tries.port, begun.none)[:_FIRSTS]:
+            yield first
 
 
 def _follow(
@@ -145,38 +185,22 @@ def _follow(
     chain: list[Found] = []
     while best is not None:
         chain.append(replace(best, alike=as_good_as(best, none, others)))
-        following = _after(model, state, best)
+        following = after(model, state, best)
         if following is None:
             return chain, True
         state = following
-        left = _unexplained_in(state)
+        left = state.unexplained()
         if left <= NOTHING or len(chain) == _ROUNDS:
             break
-        none, others = _explanations(model, state)
+        next_ = _explanations(model, state)
+        none, others = next_.none, next_.others
         best = best_of(none, others)
-    left = _unexplained_in(state)
+    left = state.unexplained()
     return chain, left <= max(_EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
 
 
-def _unexplained_in(state: State) -> float:
-    measure = Measure(state.compared.port, state.right)
-    return float(unlikeness(measure(state.compared.port), measure(state.right)).mean())
-
-
-def _sure(chain: list[Found], none: Candidate) -> list[Found]:
-    """The faults of a chain that stand without the rest: orders and copies that fit most rows."""
-    sure = []
-    for found in chain:
-        if found.there is None and found.columns is None:
-            break
-        if left_by(found, none) > BETTER:
-            break
-        sure.append(found)
-    return sure
-
-
-def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found]]:
-    """``none``, and every explanation of what is left."""
+def _explanations(model: Reference, state: State) -> Round:
+    """Every explanation of what is left."""
     compared, right = state.compared, state.right
     measure = Measure(compared.port, right)
     port, plain = measure(compared.port), measure(right)
@@ -190,9 +214,13 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
         found.append(Found(Candidate("softmax", score_of(left), evidence, "nothing to do")))
     moved = classes_moved(port + measure.common, plain + measure.common)
     if float(left.mean()) <= NOTHING:
-        return none, [*found, *moved]
+        return Round(none, [*found, *moved], measure)
     mixed = Mixed(compared, port, plain)
-    found += [*mixed.explanations(), *moved, *changed_answers(compared.port, right)]
+    found += [*mixed.explanations(), *moved, *turned_batches(compared, right)]
+    if state.made is None:
+        found += changed_answers(compared.port, right)
+    tries: Preprocessing | None = None
+    inside: Trial | None = None
     if not _certain(none, found):
         tries = Preprocessing(model, state, measure, port, plain)
         found += tries.all()
@@ -216,7 +244,7 @@ def _explanations(model: Reference, state: State) -> tuple[Candidate, list[Found
     # Whose answers they are says more than that they are nobody's.
     if best_of(none, found) is None:
         found += mixed.stale()
-    return none, found
+    return Round(none, found, measure, tries, inside)
 
 
 def _certain(none: Candidate, found: list[Found]) -> bool:
@@ -247,32 +275,6 @@ def _inside(model: Reference, state: State, measure: Measure, port: Rows, plain:
         lambda: model.samples(compared.images[:count], state.mistake),
         port[:count],
         plain[:count],
-        lambda rows: measure(rows[:, state.columns]),
+        lambda rows: measure(state.answers(rows)),
         neighbours,
     )
-
-
-def _after(model: Reference, state: State, found: Found) -> State | None:
-    """What is left to explain once a fault is; None if nothing is."""
-    compared, right = state.compared, state.right
-    if found.explained is not None:
-        kept = ~found.explained
-        if kept.sum() < 3:
-            return None
-        return replace(state, compared=compared.only(kept), right=right[kept])
-    if found.there is not None:
-        known = found.there >= 0
-        there = found.there[known]
-        rest = compared.only(known)
-        images = [compared.images[i] for i in there]
-        moved = replace(rest, at=compared.at[there], images=images)
-        return replace(state, compared=moved, right=right[there])
-    if found.columns is not None:
-        return replace(state, right=right[:, found.columns], columns=state.columns[found.columns])
-    mistake, changed = found.mistake or state.mistake, found.changed or state.changed
-    if found.mistake is None and found.changed is None:
-        return None
-    if 1 - found.candidate.score <= NOTHING:
-        return None
-    outputs = model.outputs(compared.images, mistake, changed=changed)
-    return replace(state, right=outputs[:, state.columns], mistake=mistake, changed=changed)

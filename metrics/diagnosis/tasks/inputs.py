@@ -64,6 +64,10 @@ def token_mistakes(names: tuple[str, ...]) -> Iterator[TokenMistake]:
             "types": np.where(_mask(p) > 0, 1 - p["types"], p["types"])})  # fmt: skip
         yield TokenMistake("token-types", "token types swapped, padding too", lambda p: {
             "types": 1 - p["types"]})  # fmt: skip
+        yield TokenMistake("token-types", "token types one place too early", lambda p: {
+            "types": np.roll(p["types"], -1)})  # fmt: skip
+        yield TokenMistake("token-types", "token types one place too late", lambda p: {
+            "types": np.roll(p["types"], 1)})  # fmt: skip
         yield _exchanged("ids", "types")
     if {"mask", "types"} <= {*names}:
         yield _exchanged("mask", "types")
