@@ -22,7 +22,7 @@ _MOST, _ENOUGH = 0.9, 0.9
 
 def classes_alike(rows: Rows, right: Rows) -> NDArray[np.bool_]:
     """For each class whether its numbers are outputs, as far as sizes tell: neither too large nor
-    too small, and not the same for all samples. Both: (samples, classes).
+    too small. Both: (samples, classes).
     """
     sizes = np.abs(rows)
     there = np.isfinite(rows) & (rows != 0)
@@ -33,8 +33,13 @@ def classes_alike(rows: Rows, right: Rows) -> NDArray[np.bool_]:
     if not _SMALL * asked <= usual <= _LARGE * asked:
         return np.zeros(rows.shape[1], bool)
     good = (rows == 0) | (there & (sizes <= _FAR * usual) & (sizes > _TINY))
+    return np.asarray(good.mean(axis=0) >= _MOST)
+
+
+def _varied(rows: Rows) -> NDArray[np.bool_]:
+    """The classes whose numbers are not the same for all samples, where any is."""
     varied = (rows != rows[:1]).any(axis=0)
-    return np.asarray((good.mean(axis=0) >= _MOST) & (varied | ~varied.any()))
+    return varied | ~varied.any()
 
 
 def are_outputs(rows: Rows, right: Rows) -> bool:
@@ -59,7 +64,11 @@ def likeliest(readings: Iterable[tuple[Reading, Rows]], right: Rows, usual: str)
     of the ``usual`` type first; None if there is none, or if two places are as good.
     """
     scored = [
-        (float(classes_alike(rows, right).mean()), reading[0] == usual, reading)
+        (
+            float((classes_alike(rows, right) & _varied(rows)).mean()),
+            reading[0] == usual,
+            reading,
+        )
         for reading, rows in readings
     ]
     best = max(scored, key=lambda s: s[:2], default=None)
