@@ -70,13 +70,16 @@ _INSIDE = 64
 
 @dataclass(frozen=True)
 class Round:
-    """``none``, every explanation of what is left, and what they were tried with."""
+    """``none``, the explanations of what is left, and what they were tried with. ``short``: the
+    dearer ones were left out, since one was good enough.
+    """
 
     none: Candidate
     others: list[Found]
     measure: Measure
     tries: Preprocessing | None = None
     inside: Trial | None = None
+    short: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,13 @@ def _searched(model: Reference, state: State) -> Searched:
     if 1 - none.score <= NOTHING:
         return Searched([], tried)
     partly: list[Found] = []
+    if begun.short:
+        chain, whole = _follow(model, state, none, others, next(_begin_with(begun, began)))
+        if whole and stands(chain):
+            return Searched(chain, tried)
+        begun = _explanations(model, state, thorough=True)
+        none, others = begun.none, begun.others
+        tried = [none, *(f.candidate for f in others)]
     for first in _begin_with(begun, began):
         chain, whole = _follow(model, state, none, others, first)
         if whole and stands(chain):
@@ -199,8 +209,8 @@ def _follow(
     return chain, left <= max(_EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
 
 
-def _explanations(model: Reference, state: State) -> Round:
-    """Every explanation of what is left."""
+def _explanations(model: Reference, state: State, thorough: bool = False) -> Round:
+    """Explanations of what is left: every one if ``thorough``, else as many as are needed."""
     compared, right = state.compared, state.right
     measure = Measure(compared.port, right)
     port, plain = measure(compared.port), measure(right)
@@ -221,19 +231,23 @@ def _explanations(model: Reference, state: State) -> Round:
         found += changed_answers(compared.port, right)
     tries: Preprocessing | None = None
     inside: Trial | None = None
-    if not _certain(none, found):
+
+    def wanted() -> bool:
+        return thorough or not _certain(none, found)
+
+    if wanted():
         tries = Preprocessing(model, state, measure, port, plain)
         found += tries.all()
         loud = 1 - none.score > _HALF and not none.evidence.endswith(ANOTHER_SCALE)
         everywhere = loud and mixed.sound() < _SOUND
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None
-        if loud and inside and not _certain(none, found):
+        if loud and inside and wanted():
             tried = as_found(inside.all(), none)
             found += [f for f in tried if everywhere or (f.left or 0.0) <= NEXT_TO_NOTHING]
         elif loud and inside and _scales(best_of(none, found)):
             found += as_found(inside.first(), none)
         # What is done to all pixels or by one weight is done to every sample.
-        if everywhere and not _certain(none, found):
+        if everywhere and wanted():
             # Numbers that may be any come near to every small difference.
             most = NEXT_TO_NOTHING if is_quiet(none) else 1.0
             found += [f for f in tries.fits(found) if left_by(f, none) <= most]
@@ -244,7 +258,7 @@ def _explanations(model: Reference, state: State) -> Round:
     # Whose answers they are says more than that they are nobody's.
     if best_of(none, found) is None:
         found += mixed.stale()
-    return Round(none, found, measure, tries, inside)
+    return Round(none, found, measure, tries, inside, not wanted())
 
 
 def _certain(none: Candidate, found: list[Found]) -> bool:
