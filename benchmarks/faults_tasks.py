@@ -121,7 +121,7 @@ TOKENS: dict[str, tuple[str, Callable[[dict[str, Array]], dict[str, Array]]]] = 
     "mask of ones": ("mask-missing", lambda p: {**p, "mask": np.ones_like(p["mask"])}),
     "mask of zeros": ("mask-missing", lambda p: {**p, "mask": np.zeros_like(p["mask"])}),
     "inputs exchanged": (
-        "inputs-exchanged", lambda p: {"ids": p["mask"], "mask": p["ids"]}),
+        "inputs-exchanged", lambda p: {**p, "ids": p["mask"], "mask": p["ids"]}),
     "another vocabulary": ("vocabulary", lambda p: {**p, "ids": np.maximum(p["ids"] - 1, 0)}),
 }  # fmt: skip
 #: Faults of token types, for models that have them.

@@ -28,6 +28,8 @@ BETTER, _CLEARLY_BETTER = 0.5, 0.2
 #: What arithmetic in another order or precision leaves. Below it, and where ranks are the same,
 #: only a fault that leaves next to nothing is believed; below the last there is nothing to explain.
 NOISE, NEXT_TO_NOTHING, NOTHING = 1e-4, 0.05, 1e-9
+#: The first of several faults may leave more, if what follows it explains the rest.
+PARTLY = 0.85
 #: Explanations that leave so much alike cannot be told apart.
 _ALIKE = 1.1
 LAYERS = "compare the layers with metrics/layers.py"

@@ -14,10 +14,10 @@ import numpy as np
 from portproof.metrics.diagnosis.candidates import (
     ANOTHER_SCALE,
     BETTER,
-    LAYERS,
     NEXT_TO_NOTHING,
     NOISE,
     NOTHING,
+    PARTLY,
     Candidate,
     Found,
     as_good_as,
@@ -46,11 +46,9 @@ from portproof.metrics.diagnosis.steps.hidden import (
     inside_in_another_order,
     inside_of_any_sample,
 )
-from portproof.metrics.diagnosis.steps.standing import stands, sure_of
+from portproof.metrics.diagnosis.steps.standing import stands, sure_of, unexplained
 from portproof.metrics.diagnosis.steps.state import State, after
 
-#: The first of several faults may leave more, if what follows it explains the rest.
-_PARTLY = 0.85
 #: What half precision leaves: dearer trials begin above it.
 _HALF = 1e-6
 #: Once something explains all but this share, nothing dearer is tried.
@@ -62,8 +60,6 @@ _ROUNDS, _FIRSTS, _SECONDS = 3, 3, 50.0
 _EXPLAINED, _OF_8_BITS = 0.12, 0.01
 #: Where this share of the samples is the reference's, the others are of another run.
 _SOUND = 0.3
-#: 8 bits over wide ranges may be it if they make a difference of the same size, within this.
-_SIZED = 0.3
 #: So many samples are given to trials inside the model.
 _INSIDE = 64
 
@@ -112,14 +108,14 @@ def _searched(model: Reference, state: State) -> Searched:
         return Searched([], tried)
     partly: list[Found] = []
     if begun.short:
-        chain, whole = _follow(model, state, none, others, next(_begin_with(begun, began)))
+        chain, whole = _follow(model, state, begun, next(_begin_with(begun, began)), began)
         if whole and stands(chain):
             return Searched(chain, tried)
         begun = _explanations(model, state, thorough=True)
         none, others = begun.none, begun.others
         tried = [none, *(f.candidate for f in others)]
     for first in _begin_with(begun, began):
-        chain, whole = _follow(model, state, none, others, first)
+        chain, whole = _follow(model, state, begun, first, began)
         if whole and stands(chain):
             return Searched(chain, tried)
         partly = partly or sure_of(chain, none)
@@ -128,23 +124,6 @@ def _searched(model: Reference, state: State) -> Searched:
     if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
         partly = [unexplained(none, others)]
     return Searched(partly, tried)
-
-
-def unexplained(none: Candidate, others: list[Found]) -> Found:
-    """Something is wrong that has no name here; ``others``: what was tried."""
-    nearest = min(others, key=lambda f: left_by(f, none), default=None)
-    said = "; nothing that was tried gives these outputs"
-    if nearest and left_by(nearest, none) < _PARTLY:
-        share = 100 * left_by(nearest, none)
-        said += f" (the nearest, {nearest.candidate.fault}, leaves {share:.0f} % of it)"
-    wide = [f for f in others if f.candidate.fault == "int8-ranges" and f.changed]
-    size = 1 - none.score
-    alike = ("int8-ranges",) if any(_SIZED < f.moved / size < 1 / _SIZED for f in wide) else ()
-    fix = (
-        f"{LAYERS}: the first layer whose error grows tells weights, operators and 8-bit ranges"
-        " apart from the input's"
-    )
-    return Found(Candidate("unexplained", none.score, none.evidence + said, fix), alike)
 
 
 def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
@@ -157,7 +136,7 @@ def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
     if is_quiet(none):
         return
     sound = [f for f in others if f.candidate.fault != "softmax"]
-    fit = [f for f in sound if f.sure or left_by(f, none) <= _PARTLY]
+    fit = [f for f in sound if f.sure or left_by(f, none) <= PARTLY]
     for f in sorted(fit, key=lambda f: (not f.sure, left_by(f, none))):
         if f.candidate.fault not in seen and len(seen) < _FIRSTS:
             seen.add(f.candidate.fault)
@@ -187,9 +166,12 @@ def _begin_with(begun: Round, began: float) -> Iterator[Found]:
 
 
 def _follow(
-    model: Reference, state: State, none: Candidate, others: list[Found], first: Found
+    model: Reference, state: State, at_first: Round, first: Found, began: float
 ) -> tuple[list[Found], bool]:
-    """The faults from a first one on, and whether they explain everything."""
+    """The faults from a first one on, and whether they explain everything. ``began``: when the
+    search did; the dearest trials are left out once it has taken long.
+    """
+    none, others = at_first.none, at_first.others
     begun = 1 - none.score
     best: Found | None = first
     chain: list[Found] = []
@@ -202,15 +184,20 @@ def _follow(
         left = state.unexplained()
         if left <= NOTHING or len(chain) == _ROUNDS:
             break
-        next_ = _explanations(model, state)
+        late = time.monotonic() - began > _SECONDS
+        next_ = _explanations(model, state, late=late)
         none, others = next_.none, next_.others
         best = best_of(none, others)
     left = state.unexplained()
     return chain, left <= max(_EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
 
 
-def _explanations(model: Reference, state: State, thorough: bool = False) -> Round:
-    """Explanations of what is left: every one if ``thorough``, else as many as are needed."""
+def _explanations(
+    model: Reference, state: State, thorough: bool = False, late: bool = False
+) -> Round:
+    """Explanations of what is left: every one if ``thorough``, else as many as are needed; if it is
+    ``late``, without numbers that may be any, single weights, and pairs.
+    """
     compared, right = state.compared, state.right
     measure = Measure(compared.port, right)
     port, plain = measure(compared.port), measure(right)
@@ -240,6 +227,7 @@ def _explanations(model: Reference, state: State, thorough: bool = False) -> Rou
         found += tries.all()
         loud = 1 - none.score > _HALF and not none.evidence.endswith(ANOTHER_SCALE)
         everywhere = loud and mixed.sound() < _SOUND
+        deep = everywhere and not late
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None
         if loud and inside and wanted():
             tried = as_found(inside.all(), none)
@@ -247,13 +235,13 @@ def _explanations(model: Reference, state: State, thorough: bool = False) -> Rou
         elif loud and inside and _scales(best_of(none, found)):
             found += as_found(inside.first(), none)
         # What is done to all pixels or by one weight is done to every sample.
-        if everywhere and wanted():
+        if deep and wanted():
             # Numbers that may be any come near to every small difference.
             most = NEXT_TO_NOTHING if is_quiet(none) else 1.0
             found += [f for f in tries.fits(found) if left_by(f, none) <= most]
-        if everywhere and inside and _doubted(none, found):
+        if deep and inside and _doubted(none, found):
             found += as_found(inside.damaged(), none)
-        if everywhere and best_of(none, found) is None and not is_quiet(none):
+        if deep and best_of(none, found) is None and not is_quiet(none):
             found += tries.pairs(found)
     # Whose answers they are says more than that they are nobody's.
     if best_of(none, found) is None:

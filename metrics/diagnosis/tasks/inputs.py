@@ -56,6 +56,11 @@ def token_mistakes(names: tuple[str, ...]) -> Iterator[TokenMistake]:
         )
         yield TokenMistake("mask-missing", "the mask inverted", lambda p: {"mask": 1 - p["mask"]})
         yield _exchanged("ids", "mask")
+    if {"mask", "types"} <= {*names}:
+        typed = "padded at the beginning, the types left as they were"
+        yield TokenMistake(
+            "padding-side", typed, lambda p: {n: _moved(p, n) for n in ("ids", "mask")}
+        )
     if "types" in names:
         yield TokenMistake("token-types", "token types of zeros", _zero_types)
         yield TokenMistake("token-types", "token types of ones", lambda p: {
