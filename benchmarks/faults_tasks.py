@@ -189,6 +189,7 @@ class Port:
     work: Path
 
     def __post_init__(self) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
         home, data = ROOT / "examples" / self.name, self.folder / "data"
         if self.name in MADE:
             MADE[self.name](self.folder)

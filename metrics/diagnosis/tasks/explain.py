@@ -30,8 +30,9 @@ from portproof.verdict import Verdict
 
 #: Samples that are compared by default.
 _MOST = 200
-#: Predictions are the same from this likeness on.
-_ALIKE = 0.97
+#: Predictions are the same from this likeness on, but for a few that one record may explain where
+#: they are not entirely.
+_ALIKE, _NO_DIFFERENCE = 0.97, 0.9999
 #: Figures that differ by less are the same.
 _SAME_FIGURE = 0.01
 #: Raw outputs that differ by less, by their unlikeness, are the same.
@@ -129,11 +130,14 @@ def _by_predictions(finder: Finder, ready: Mapping[str, Any]) -> Diagnosis:
     value = finder.figure({i: finder.judge.judged(i, p) for i, p in ours.items()})
     port, plain = finder.judge.answers(theirs), finder.judge.answers(ours)
     alike = likeness(port, plain)
-    if alike >= _ALIKE:
+    if alike >= _NO_DIFFERENCE:
         return _told(finder, finder.by_truth(), own, value, alike)
     found = finder.by_records(plain, right, port, list(finder.other_classes(ours, theirs)))
     if min((e.left for e in found), default=1.0) > EXPLAINED:
-        found += _inputs_by_predictions(finder, port, plain)
+        if alike >= _ALIKE:
+            found = finder.by_truth()
+        else:
+            found += _inputs_by_predictions(finder, port, plain)
     return _told(finder, found, own, value, alike)
 
 

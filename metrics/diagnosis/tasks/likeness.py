@@ -40,6 +40,15 @@ def likeness(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
     return float(np.mean([_alike(a[i], b[i]) for i in b if i in a] or [0.0]))
 
 
+def most_different(a: Mapping[str, Any], b: Mapping[str, Any], count: int) -> list[str]:
+    """Samples to try explanations on: those of ``b`` whose answers differ most, which may be few,
+    and as many of the first of the others.
+    """
+    by_difference = sorted(b, key=lambda i: _alike(a[i], b[i]) if i in a else 0.0)
+    worst = by_difference[: max(1, count // 2)]
+    return [*worst, *[i for i in b if i not in worst][: count - len(worst)]]
+
+
 def _alike(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
     shares = []
     for name in b:

@@ -16,7 +16,7 @@ from portproof.metrics.diagnosis.likeness import SAME, Rows, unlikeness, unliken
 from portproof.metrics.diagnosis.tasks import inputs as token_inputs
 from portproof.metrics.diagnosis.tasks import outputs as made_outputs
 from portproof.metrics.diagnosis.tasks.fields import Change, changes
-from portproof.metrics.diagnosis.tasks.likeness import Scale, likeness
+from portproof.metrics.diagnosis.tasks.likeness import Scale, likeness, most_different
 from portproof.metrics.diagnosis.tasks.partners import classes_of
 from portproof.metrics.diagnosis.tasks.sides import Inputs, Judge, Outputs, Runner
 from portproof.metrics.evaluation.contributions import Contributions
@@ -187,6 +187,7 @@ class Finder:
         """Records under which the outputs ``make`` give the answers ``wanted``; ``port``: the
         answers by the card's record; ``others``: records beside the usual ones.
         """
+        wanted = {i: wanted[i] for i in most_different(port, wanted, TRIED)}
         before = max(1 - likeness(port, wanted), 1e-9)
         found: list[tuple[Explanation, Change]] = []
         for change in (*others, *self.records()):
@@ -211,12 +212,11 @@ class Finder:
         self, record: Postprocess, outputs: Mapping[str, Outputs], wanted: Mapping[str, Any]
     ) -> float:
         try:
-            ids = list(wanted)[:TRIED]
-            made = self.judge.predictions(record, {i: outputs[i] for i in ids})
+            made = self.judge.predictions(record, {i: outputs[i] for i in wanted})
             parts = self.judge.answers(made)
         except (InputError, ValueError, IndexError, TypeError):  # the record does not fit
             return 1.0
-        return 1 - likeness(parts, {i: wanted[i] for i in ids})
+        return 1 - likeness(parts, wanted)
 
     def by_truth(self) -> list[Explanation]:
         """Records under which the reference itself is clearly better."""
