@@ -137,9 +137,11 @@ def coco(folder: Path) -> None:
         truth["images"].append({"id": i, "file_name": name, "width": SIDE, "height": SIDE})
         best = rows[i][rows[i][:, 4:].max(axis=1).argmax()]
         x, y, w, h = map(float, best[:4])
+        left, top = max(x - w / 2, 0), max(y - h / 2, 0)
+        w, h = min(x + w / 2, SIDE) - left, min(y + h / 2, SIDE) - top
         truth["annotations"].append({
             "id": i + 1, "image_id": i, "category_id": COCO[int(best[4:].argmax())], "iscrowd": 0,
-            "bbox": [x - w / 2, y - h / 2, w, h], "area": w * h,
+            "bbox": [left, top, w, h], "area": w * h,
         })  # fmt: skip
     (folder / "val.json").write_text(json.dumps(truth))
 
