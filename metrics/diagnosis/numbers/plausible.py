@@ -39,7 +39,7 @@ def classes_alike(rows: Rows, right: Rows) -> NDArray[np.bool_]:
 def _varied(rows: Rows) -> NDArray[np.bool_]:
     """The classes whose numbers are not the same for all samples, where any is."""
     varied = (rows != rows[:1]).any(axis=0)
-    return varied | ~varied.any()
+    return np.asarray(varied | ~varied.any())
 
 
 def are_outputs(rows: Rows, right: Rows) -> bool:
