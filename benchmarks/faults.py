@@ -50,6 +50,7 @@ class Outcome:
     detected: bool
     wrong: bool
     seconds: float
+    processor: float
     text: str
 
     @property
@@ -66,13 +67,14 @@ def main() -> None:
     p.add_argument("--only", default="", help="faults whose name or step holds this")
     p.add_argument("--pairs", type=int, default=40, help="so many pairs of each network")
     p.add_argument("--seed", type=int, default=1, help="which pairs")
+    p.add_argument("--images", type=int, metavar="N", help="so many pictures, some with noise")
     p.add_argument("--reference", choices=("model.onnx", "weights.pth"), default="model.onnx")
     p.add_argument("--what", default="controls,single,pairs")
     p.add_argument("--out", type=Path, help="write the table here")
     options = p.parse_args()
     outcomes = []
     for kind in KINDS.values() if options.network == "both" else [KINDS[options.network]]:
-        world = World(kind, options.work / kind.name)
+        world = World(kind, options.work / kind.name, options.images)
         for faults in chosen(options):
             if any(f.names and not _changes(world, f) for f in faults):
                 continue
@@ -105,7 +107,7 @@ def judge(world: World, faults: tuple[Fault, ...], work: Path, reference: str) -
     """Make the port, diagnose it, compare with what was planted."""
     folder = work / "port"
     world.port(planted(sound(world.kind), world.kind, faults), folder)
-    began = time.monotonic()
+    began, at_work = time.monotonic(), time.process_time()
     found: Diagnosis | InputError
     with contextlib.redirect_stderr(io.StringIO()):
         try:
@@ -119,6 +121,7 @@ def judge(world: World, faults: tuple[Fault, ...], work: Path, reference: str) -
         except InputError as error:
             found = error
     took = time.monotonic() - began
+    processor = time.process_time() - at_work
     counted = [f for f in faults if f.names]
     names, text = _said(found)
     named = tuple(any(n in f.names for n in names) for f in counted)
@@ -127,7 +130,16 @@ def judge(world: World, faults: tuple[Fault, ...], work: Path, reference: str) -
     if not counted:
         wrong = bool(names)
     return Outcome(
-        world.kind.name, faults, bool(counted), names, named, bool(names), wrong, took, text
+        world.kind.name,
+        faults,
+        bool(counted),
+        names,
+        named,
+        bool(names),
+        wrong,
+        took,
+        processor,
+        text,
     )
 
 
@@ -144,7 +156,7 @@ def _changes(world: World, fault: Fault) -> bool:
 
 
 def _differ(rows: Array, right: Array) -> bool:
-    if not np.isfinite(rows).all():
+    if rows.shape != right.shape or not np.isfinite(rows).all():
         return True
     return bool(np.linalg.norm(rows - right) > ROUNDING * np.linalg.norm(right))
 
@@ -163,7 +175,8 @@ def line(outcome: Outcome) -> str:
         state = "".join("+" if n else "." for n in outcome.named) if outcome.detected else "MISS"
     state = "WRNG" if outcome.wrong else state
     return (
-        f"{state:4} {outcome.network:6} {outcome.seconds:5.1f} s  {outcome.title:45}"
+        f"{state:4} {outcome.network:6} {outcome.seconds:5.1f} s ({outcome.processor:5.1f} of"
+        f" processors)  {outcome.title:45}"
         f" {', '.join(outcome.said) or 'none'}"
     )
 
@@ -174,6 +187,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
     single = [o for o in outcomes if len(o.faults) == 1 and o.faults[0].names and o.changes]
     pairs = [o for o in outcomes if len(o.faults) == 2 and o.changes]
     slowest = max((o.seconds for o in outcomes), default=0.0)
+    busiest = max((o.processor for o in outcomes), default=0.0)
     lines = [
         "# Planted faults",
         "",
@@ -198,7 +212,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
         lines.append(f"| {network}, sound | {len(own)} ports | {alarms} false alarms | | |")
     lines += [
         "",
-        f"The slowest diagnosis took {slowest:.0f} s.",
+        f"The slowest diagnosis took {slowest:.0f} s, {busiest:.0f} s of processors at most.",
         "",
         "## Not named, or wrongly",
         "",

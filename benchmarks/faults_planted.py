@@ -263,6 +263,14 @@ _PIXELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "red channel thrice": ("grey", lambda p: p[..., [0, 0, 0]]),
     "green channel lost": ("channel-lost", lambda p: p * np.array([1, 0, 1], np.uint8)),
     "brighter by 60, wrapped": ("overflow", lambda p: p + np.uint8(60)),
+    "darker by 31, wrapped": ("overflow", lambda p: p - np.uint8(31)),
+    "brighter by 133, wrapped": ("overflow", lambda p: p + np.uint8(133)),
+    "doubled, wrapped": ("overflow", lambda p: p * np.uint8(2)),
+    "times 1.35, wrapped": ("overflow", lambda p: (p * 1.35).astype(np.int64).astype(np.uint8)),
+    "pixels read as planes": (
+        "layout",
+        lambda p: np.ascontiguousarray(p).reshape(3, *p.shape[:2]).transpose(1, 2, 0),
+    ),
     "planes read as pixels": (
         "layout",
         lambda p: np.ascontiguousarray(p.transpose(2, 0, 1)).reshape(p.shape),
@@ -436,9 +444,9 @@ def _softmax(r: Array) -> Array:
     return np.exp(r - r.max(1, keepdims=True)) / np.exp(r - r.max(1, keepdims=True)).sum(1)[:, None]
 
 
-def _transposed(r: Array) -> Array:
+def _transposed(r: Array, by: int = 16) -> Array:
     """Batches written class by class and read sample by sample."""
-    return np.concatenate([r[i : i + 16].T.reshape(-1, r.shape[1]) for i in range(0, len(r), 16)])
+    return np.concatenate([r[i : i + by].T.reshape(-1, r.shape[1]) for i in range(0, len(r), by)])
 
 
 _OUT: dict[str, tuple[str, Callable[[Array], Array]]] = {
@@ -446,7 +454,16 @@ _OUT: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "sigmoid": ("sigmoid", lambda r: 1 / (1 + np.exp(-r))),
     "sigmoid of a softmax": ("sigmoid", lambda r: 1 / (1 + np.exp(-_softmax(r)))),
     "tanh": ("outputs-changed sigmoid", np.tanh),
+    "softmax of a sigmoid": ("sigmoid", lambda r: _softmax(1 / (1 + np.exp(-r)))),
+    "cube root": ("outputs-changed", np.cbrt),
+    "softplus": ("outputs-changed", lambda r: np.log1p(np.exp(r))),
+    "square root of probabilities": ("outputs-changed", lambda r: np.sqrt(_softmax(r))),
     "batches transposed": ("output-axes", _transposed),
+    "batches of 50 transposed": ("output-axes", lambda r: _transposed(r, 50)),
+    "batches read class by class": ("output-axes", lambda r: np.concatenate(
+        [r[i : i + 8].reshape(r.shape[1], -1).T for i in range(0, len(r), 8)])),
+    "best 5 probabilities": (
+        "outputs-sorted", lambda r: np.sort(_softmax(r), axis=1)[:, :-6:-1]),
     "sorted": ("outputs-sorted", lambda r: np.sort(r, axis=1)[:, ::-1]),
     "sorted upwards": ("outputs-sorted", lambda r: np.sort(r, axis=1)),
     "the best class alone": (
@@ -477,7 +494,7 @@ _OUT: dict[str, tuple[str, Callable[[Array], Array]]] = {
         "softmax-axis",
         lambda r: np.exp(r - r.max()) / np.exp(r - r.max()).sum(axis=0),
     ),
-}
+}  # fmt: skip
 for _name, (_names, _change) in _OUT.items():
     fault("outputs", _name, _names, rows(_change))
 
@@ -563,6 +580,12 @@ CONTROLS = [
         lambda r: r - r.max(1, keepdims=True)
         - np.log(np.exp(r - r.max(1, keepdims=True)).sum(1, keepdims=True)))),
     Fault("another scale", "", frozenset(), rows(lambda r: 3 * r + 1)),
+    Fault("probabilities of 16 bits", "", frozenset(), rows(
+        lambda r: _softmax(r).astype(np.float16))),
+    Fault("probabilities on another scale", "", frozenset(), rows(lambda r: 100 * _softmax(r))),
+    Fault("8 bits that saturate", "", frozenset(), rows(
+        lambda r: np.clip(np.rint(r / (0.75 * np.abs(r).max()) * 127), -128, 127)
+        * (0.75 * np.abs(r).max() / 127))),
 ]  # fmt: skip
 
 

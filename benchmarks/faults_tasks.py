@@ -1,5 +1,5 @@
 """Plant faults in ports of the examples' detector, segmenter, recogniser and classifier of text,
-and see whether ``metrics/diagnose.py`` names them.
+and of two small models made here, and see whether ``metrics/diagnose.py`` names them.
 
 ``RUNS`` holds finished ports of the examples, ``run-NAME`` each (``port --example NAME``).
 Faults of inputs and outputs are planted in raw results, those of post-processing in predictions.
@@ -25,10 +25,13 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT / "src")
+sys.path.insert(1, str(Path(__file__).resolve().parent))
 
 import msgspec
+from faults_tasks_made import coco, pairs
 from PIL import Image
 
+from portproof.core.errors import InputError
 from portproof.metrics.diagnosis.look import spread
 from portproof.metrics.diagnosis.tasks.explain import diagnose_task
 from portproof.metrics.diagnosis.tasks.sides import Inputs, Judge, Runner
@@ -42,7 +45,11 @@ DATA = {
     "segmenter": ("val", "val_masks"),
     "recogniser": ("val", "val.txt"),
     "text_classifier": ("val.tsv", "val_label.txt"),
+    "pairs": ("val.jsonl", "val_label.txt"),
+    "coco": ("val", "val.json"),
 }
+#: Networks that are made here.
+MADE = {"pairs": pairs, "coco": coco}
 Array = Any
 
 
@@ -94,6 +101,11 @@ OUTPUTS: dict[str, dict[str, tuple[str, Callable[[Array], Array]]]] = {
     },
     "recogniser": {"transposed": ("output-axes", lambda a: a.T.reshape(a.shape))},
     "text_classifier": {"classes moved": ("class-columns", lambda a: np.roll(a, 1))},
+    "pairs": {"classes moved": ("class-columns", lambda a: np.roll(a, 1))},
+    "coco": {
+        "sigmoid twice": ("sigmoid", columns(slice(4, None), sigmoid)),
+        "classes moved": ("class-columns", columns(slice(4, None), lambda c: np.roll(c, 1, 1))),
+    },
 }  # fmt: skip
 
 
@@ -109,8 +121,23 @@ TOKENS: dict[str, tuple[str, Callable[[dict[str, Array]], dict[str, Array]]]] = 
     "mask of ones": ("mask-missing", lambda p: {**p, "mask": np.ones_like(p["mask"])}),
     "mask of zeros": ("mask-missing", lambda p: {**p, "mask": np.zeros_like(p["mask"])}),
     "inputs exchanged": (
-        "inputs-exchanged", lambda p: {"ids": p["mask"], "mask": p["ids"]}),
+        "inputs-exchanged", lambda p: {**p, "ids": p["mask"], "mask": p["ids"]}),
     "another vocabulary": ("vocabulary", lambda p: {**p, "ids": np.maximum(p["ids"] - 1, 0)}),
+}  # fmt: skip
+#: Faults of token types, for models that have them.
+TYPES: dict[str, tuple[str, Callable[[dict[str, Array]], dict[str, Array]]]] = {
+    "token types swapped": (
+        "token-types",
+        lambda p: {**p, "types": np.where(p["mask"] > 0, 1 - p["types"], 0)},
+    ),
+    "token types swapped, padding too": (
+        "token-types", lambda p: {**p, "types": 1 - p["types"]}),
+    "token types of zeros": (
+        "token-types", lambda p: {**p, "types": np.zeros_like(p["types"])}),
+    "mask and types exchanged": (
+        "inputs-exchanged", lambda p: {**p, "mask": p["types"], "types": p["mask"]}),
+    "types from the separator on": (
+        "token-types", lambda p: {**p, "types": np.roll(p["types"], -1)}),
 }  # fmt: skip
 #: Network -> name -> right names, changed fields of the record, or of the recipe.
 RECORDS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
@@ -140,6 +167,16 @@ RECORDS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
         "alphabet turned": ("alphabet", {"symbols": tuple("1234567890")}),
     },
     "text_classifier": {"classes reversed": ("class-ids", {"class_ids": (3, 2, 1, 0)})},
+    "pairs": {"classes reversed": ("class-ids", {"class_ids": (4, 3, 2, 1, 0)})},
+    "coco": {
+        "80 from 0": ("class-ids", {"class_ids": "same"}),
+        "80 from 1": ("class-ids", {"class_ids": tuple(range(1, 81))}),
+        "91 from 0": ("class-ids", {"class_ids": tuple(
+            i for i in range(90) if i + 1 not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83))}),
+        "in any order": ("class-ids", {"class_ids": tuple(
+            np.random.default_rng(1).permutation(80).tolist())}),
+        "score threshold 0.7": ("score-threshold", {"score_threshold": 0.7}),
+    },
 }  # fmt: skip
 
 
@@ -152,10 +189,14 @@ class Port:
     work: Path
 
     def __post_init__(self) -> None:
-        self.card_path = str(ROOT / f"examples/{self.name}/{self.name}.yaml")
+        self.work.mkdir(parents=True, exist_ok=True)
+        home, data = ROOT / "examples" / self.name, self.folder / "data"
+        if self.name in MADE:
+            MADE[self.name](self.folder)
+            home = data = self.folder
+        self.card_path = str(home / f"{self.name}.yaml")
         self.card = card_of(self.card_path)
-        images, truth = DATA[self.name]
-        self.images, self.truth_path = (self.folder / "data" / n for n in (images, truth))
+        self.images, self.truth_path = (data / n for n in DATA[self.name])
         self.model = self.folder / "model.onnx"
         self.task = load_task(self.card.task)
         self.truth = self.task.read_truth(self.truth_path)
@@ -234,6 +275,8 @@ WRITERS = {
     "segmenter": _masks,
     "recogniser": _texts,
     "text_classifier": _classes,
+    "pairs": _classes,
+    "coco": _coco,
 }
 
 
@@ -254,7 +297,8 @@ def planted(port: Port) -> Iterator[tuple[str, str, Path]]:
             port.results([{n: change(a) for n, a in o.items()} for o in port.right]),
         )
     if port.inputs.parts:
-        for name, (right, tokens) in TOKENS.items():
+        faults = {**TOKENS, **(TYPES if "types" in port.inputs.parts else {})}
+        for name, (right, tokens) in faults.items():
             parts = [tokens(dict(zip(port.inputs.parts, a, strict=True))) for a in port.arrays]
             made = port.runner.run([[p[n] for n in port.inputs.parts] for p in parts])
             if all(
@@ -293,6 +337,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("runs", type=Path)
     p.add_argument("--network", choices=list(DATA), action="append")
+    p.add_argument("--only", default="", help="faults whose name holds this")
     p.add_argument("--out", type=Path)
     options = p.parse_args()
     lines = [
@@ -300,11 +345,17 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     for name in options.network or DATA:
-        port = Port(name, options.runs / f"run-{name}", options.runs / "planted")
+        folder = options.runs / f"{'made' if name in MADE else 'run'}-{name}"
+        port = Port(name, folder, options.runs / "planted")
         for words, right, result in planted(port):
+            if options.only not in words:
+                continue
             began = time.monotonic()
-            said = port.diagnose(result)
-            names = [n for f in said.faults for n in (f.fault, *f.alike)]
+            try:
+                said = port.diagnose(result)
+                names = [n for f in said.faults for n in (f.fault, *f.alike)]
+            except InputError:
+                names = ["refused"]
             good = bool({*right.split()} & {*names}) if right else not names
             lines.append(
                 f"| {name} | {words} | {'yes' if names else 'no'} | {'yes' if good else 'NO'} |"

@@ -131,9 +131,11 @@ def sound(kind: Kind) -> Pipeline:
 
 
 class World:
-    """One network with its pictures in a work folder; trained once, then read."""
+    """One network with its pictures in a work folder; trained once, then read. ``count``: more
+    pictures than there are, the others being these with noise.
+    """
 
-    def __init__(self, kind: Kind, folder: Path) -> None:
+    def __init__(self, kind: Kind, folder: Path, count: int | None = None) -> None:
         self.kind, self.folder = kind, folder
         self.card, self.weights = folder / f"{kind.name}.yaml", folder / "weights.pth"
         self.onnx, self.images = folder / "model.onnx", folder / "val"
@@ -143,9 +145,11 @@ class World:
         self.net = self._network()
         self.net.load_state_dict(torch.load(self.weights, weights_only=True))
         self.net.eval()
+        if count:
+            self.images = noisy(self.images, folder / f"val{count}", count)
         self.files = sorted(self.images.iterdir())
         self.data = [path.read_bytes() for path in self.files]
-        text = (folder / "val_label.txt").read_text().split("\n")
+        text = (folder / f"{self.images.name}_label.txt").read_text().split("\n")
         self.labels = np.array([int(line.split()[1]) for line in text if line])
         self.samples = np.stack([sound(kind).sample(d) for d in self.data])
         self.right = in_batches(self.net, torch.from_numpy(self.samples))
@@ -252,6 +256,23 @@ def train(net: torch.nn.Module, samples: torch.Tensor, labels: Array, epochs: in
             optimiser.step()
         schedule.step()
     net.eval()
+
+
+def noisy(source: Path, folder: Path, count: int) -> Path:
+    """``count`` pictures: those of a folder, again and again, the later ones with noise."""
+    label_file = source.parent / f"{source.name}_label.txt"
+    labels = dict(line.split() for line in label_file.read_text().splitlines())
+    paths, lines = sorted(source.iterdir()), []
+    folder.mkdir(exist_ok=True)
+    for i in range(count):
+        path, again = paths[i % len(paths)], i // len(paths)
+        whole = np.asarray(Image.open(path).convert("RGB"), np.float64)
+        whole = whole + np.random.default_rng(i).normal(0, 12 * bool(again), whole.shape)
+        name = f"{path.stem}_{again}.jpg"
+        Image.fromarray(np.uint8(np.clip(whole, 0, 255))).save(folder / name, quality=95)
+        lines.append(f"{name} {labels[path.name]}\n")
+    (folder.parent / f"{folder.name}_label.txt").write_text("".join(sorted(lines)))
+    return folder
 
 
 def grey_digits(part: str, folder: Path, count: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -28,6 +28,8 @@ BETTER, _CLEARLY_BETTER = 0.5, 0.2
 #: What arithmetic in another order or precision leaves. Below it, and where ranks are the same,
 #: only a fault that leaves next to nothing is believed; below the last there is nothing to explain.
 NOISE, NEXT_TO_NOTHING, NOTHING = 1e-4, 0.05, 1e-9
+#: The first of several faults may leave more, if what follows it explains the rest.
+PARTLY = 0.85
 #: Explanations that leave so much alike cannot be told apart.
 _ALIKE = 1.1
 LAYERS = "compare the layers with metrics/layers.py"
@@ -51,8 +53,11 @@ class Found:
     be after the fix; None: the reference's. ``left``: the share of the difference that it leaves;
     None: by its score. Once it is found, a second fault is looked for in what it leaves: without
     the samples that are ``explained``, with the answer of sample ``there[i]`` in row i (-1:
-    unknown), with classes in the order ``columns``, with the reference's ``mistake``, or with a
-    ``changed`` model, which gives answers unlike the reference's by ``moved``.
+    unknown), with classes in the order ``columns``, with the reference's ``mistake``, with a
+    ``changed`` model, which gives answers unlike the reference's by ``moved``, with outputs that
+    are ``made`` of the reference's, or with the port's outputs ``undone``: which rows, and what
+    they are then. ``sure``: the port's outputs alone show it, whatever else is wrong;
+    ``besides``: it stands only with another fault that is found next, an "order" or a "mistake".
     """
 
     candidate: Candidate
@@ -65,6 +70,10 @@ class Found:
     mistake: Mistake | None = None
     changed: Changed | None = None
     moved: float = 0.0
+    made: Callable[[Rows], Rows] | None = None
+    undone: tuple[NDArray[np.int64], Rows] | None = None
+    sure: bool = False
+    besides: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,8 @@ def best_of(none: Candidate, others: list[Found]) -> Found | None:
     needed = _CLEARLY_BETTER if is_quiet(none) else BETTER
     needed = NEXT_TO_NOTHING if doubtful else needed
     # A softmax is harmless.
-    fit = [f for f in others if f.candidate.fault != "softmax" and f.candidate.score >= 0.5]
+    likely = [f for f in others if f.candidate.score >= 0.5 or f.made is not None]
+    fit = [f for f in likely if f.candidate.fault != "softmax"]
     if unexplained <= NOTHING or not fit:
         return None
     best = min(fit, key=lambda f: left_by(f, none))

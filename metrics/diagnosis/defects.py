@@ -14,6 +14,7 @@ from portproof.metrics.diagnosis.candidates import Candidate, Found
 from portproof.metrics.diagnosis.likeness import SAME, Rows, comparable, unlikeness
 from portproof.metrics.diagnosis.look import Compared, Mask
 from portproof.metrics.diagnosis.numbers.form import beside
+from portproof.metrics.diagnosis.numbers.plausible import never_outputs
 
 #: So many numbers may stand before or behind the classes: numpy's header has 128 bytes.
 _MOST_EXTRA = 64
@@ -109,8 +110,9 @@ def _pushed_out(port: Rows, right: Rows, item: int) -> tuple[Found | None, Rows,
     extra = same.index(False) if False in same else 0
     if len(port) > 1 and 0 < extra <= min(_MOST_EXTRA, port.shape[1] - 2):
         inner, kept = port[:, extra:], right[:, :-extra]
-        if _alike(inner, kept):
-            return beside(extra * item, "before"), inner, kept
+        alike = _alike(inner, kept)
+        if alike or never_outputs(port[:, :extra], inner):
+            return beside(extra * item, "before", alike), inner, kept
     return None, port, right
 
 

@@ -24,9 +24,11 @@ from portproof.metrics.diagnosis.look import Compared, Mask, choose
 from portproof.metrics.diagnosis.model.ranges import unfit_ranges
 from portproof.metrics.diagnosis.numbers.answers import few_steps
 from portproof.metrics.diagnosis.numbers.form import form_of
+from portproof.metrics.diagnosis.numbers.sorting import best_alone
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.metrics.diagnosis.remedy import TOO_FEW, lost, measured
 from portproof.metrics.diagnosis.search import Searched, search
+from portproof.metrics.diagnosis.steps.state import State
 from portproof.metrics.diagnosis.truth import wrong_labels
 from portproof.verdict import Verdict
 
@@ -115,15 +117,20 @@ def diagnose(
     first -= right.shape[1]
     predicted, whole = right.argmax(axis=1), right
     classes, item = right.shape[1], np.dtype(reading.dtype).itemsize
-    header, port, right = framed(compared.port, right, item)
-    if header:
-        compared = _unframed(compared, port)
-    if not compared.blank.all() and np.array_equal(port, np.rint(port)):
+    top = best_alone(compared.port, right)
+    if top is None:
+        header, own, right = framed(compared.port, right, item)
+        compared = _unframed(compared, own) if header else compared
+        found += [header] if header else []
+    if not compared.blank.all() and np.array_equal(compared.port, np.rint(compared.port)):
         # Whole numbers are zeros where fractions were small.
         compared = replace(compared, blank=np.zeros_like(compared.blank))
-    found += [f for f in (header,) if f] + broken(compared)
+    found += [top[0], *broken(compared)] if top else broken(compared)
     kept = (compared.finite & ~compared.blank)[compared.at]
-    rest = _searched(model, Path(result), compared.only(kept), right[kept], first)
+    state = State(compared.only(kept), right[kept], np.arange(right.shape[1]) + first)
+    if top:
+        state = replace(state, right=top[1](state.right), made=top[1])
+    rest = _searched(model, Path(result), state, first)
     wrong = wrong_labels(compared, predicted, classes)
     found += rest.found + wrong[:1]
     if not found and (loss := lost(compared, predicted)):
@@ -144,17 +151,15 @@ def diagnose(
     )
 
 
-def _searched(
-    model: Reference, result: Path, compared: Compared, right: Rows, first: int
-) -> Searched:
+def _searched(model: Reference, result: Path, state: State, first: int) -> Searched:
     """What makes the answers others than the reference's, its outputs from column ``first`` on."""
+    compared, right = state.compared, state.right
     if not len(right):
         return Searched([], [])
     if same := constant(compared):
         return Searched([same], [])
-    rest = search(
-        model, compared, right, first, unfit_ranges(model, result, compared, right, first)
-    )
+    known = None if state.made else unfit_ranges(model, result, compared, right, first)
+    rest = search(model, state, known)
     if not {f.candidate.fault for f in rest.found} - {"unexplained"}:
         few = few_steps(compared.port)
         return Searched([few] if few else rest.found, rest.tried)

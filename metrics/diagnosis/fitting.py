@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from portproof.metrics.diagnosis.likeness import Rows
-from portproof.preprocess.mistakes.colours import gamma_mistake
-from portproof.preprocess.mistakes.mistake import Mistake
+from portproof.preprocess.mistakes.colours import gamma_mistake, overflow
+from portproof.preprocess.mistakes.mistake import Change, Mistake
 from portproof.preprocess.mistakes.pictures import (
     before_the_crop,
     off_centre,
@@ -20,8 +20,8 @@ from portproof.preprocess.mistakes.usual import clipped, constants
 from portproof.recipe import Recipe
 
 Numbers = tuple[float, ...]
-#: Tries of one family, and steps of a least-squares fit.
-_TRIES, _STEPS = 60, 8
+#: Steps of one search, and of a least-squares fit.
+_STEPS_DOWN, _STEPS = 30, 8
 #: Factors and shifts of normalised values.
 _FACTORS = (0.35, 0.5, 0.7, 1.0, 1.5, 2.5)
 _SHIFTS = (-1.0, -0.6, -0.3, 0.0, 0.3, 0.6, 1.0)
@@ -31,13 +31,14 @@ _SLOPE = 0.01
 
 @dataclass(frozen=True)
 class Family:
-    """Mistakes made of numbers. ``starts``: where a search begins; ``step``: its first and its last
-    step, the same for every number.
+    """Mistakes made of numbers. ``starts``: where a search begins, from the ``best`` of them;
+    ``step``: its first and its last step, the same for every number.
     """
 
     make: Callable[..., Mistake | None]
     starts: Sequence[Numbers]
     step: tuple[float, float]
+    best: int = 1
 
 
 def families(recipe: Recipe) -> Iterator[Family]:
@@ -49,6 +50,13 @@ def families(recipe: Recipe) -> Iterator[Family]:
         yield Family(lambda a, b: clipped(recipe, a, b) if a < b else None, ends, (0.5, 0.01))
     powers = [(0.6,), (1.6,)]
     yield Family(lambda g: gamma_mistake(recipe, g) if g > 0 else None, powers, (0.3, 0.01))
+    # Where bytes wrap, near numbers are no better than far ones.
+    shifts = [(float(s),) for s in range(4, 256, 4)]
+    yield Family(
+        lambda s: overflow(recipe, shift=int(s)) if 1 <= s <= 255 else None, shifts, (2, 1), 3
+    )
+    factors = [(f / 20,) for f in (*range(22, 42, 2), *range(50, 90, 10), 100, 120, 160)]
+    yield Family(lambda f: overflow(recipe, f) if 1 < f <= 16 else None, factors, (0.05, 0.01), 3)
     qualities = [(float(q),) for q in range(5, 100, 5)]
     yield Family(
         lambda q: recompression(recipe, int(q)) if 1 <= q <= 99 else None, qualities, (2, 1)
@@ -74,7 +82,7 @@ def families(recipe: Recipe) -> Iterator[Family]:
 
 
 def searched(family: Family, left_by: Callable[[Mistake], float]) -> tuple[float, Mistake] | None:
-    """The mistake of a family that leaves least: from the best start along one number after the
+    """The mistake of a family that leaves least: from the best starts along one number after the
     other, with steps that become shorter.
     """
     known: dict[Numbers, float] = {}
@@ -85,9 +93,18 @@ def searched(family: Family, left_by: Callable[[Mistake], float]) -> tuple[float
             known[numbers] = left_by(mistake) if mistake else 9e9
         return known[numbers]
 
-    at = min(family.starts, key=left)
+    ends = [
+        _descended(family, start, left) for start in sorted(family.starts, key=left)[: family.best]
+    ]
+    at = min(ends, key=left)
+    mistake = family.make(*at)
+    return (left(at), mistake) if mistake and left(at) < 9e9 else None
+
+
+def _descended(family: Family, at: Numbers, left: Callable[[Numbers], float]) -> Numbers:
+    """The numbers at which no step leaves less, or the last ones that there was patience for."""
     step, last = family.step
-    while len(known) < _TRIES:
+    for _ in range(_STEPS_DOWN):
         near = [
             tuple(round(v + d * step, 4) if i == axis else v for i, v in enumerate(at))
             for axis in range(len(at))
@@ -100,8 +117,7 @@ def searched(family: Family, left_by: Callable[[Mistake], float]) -> tuple[float
             break
         else:
             step = max(step / 2, last) if last < 1 else max(step // 2, last)
-    mistake = family.make(*at)
-    return (left(at), mistake) if mistake and left(at) < 9e9 else None
+    return at
 
 
 def coarse_starts(recipe: Recipe) -> Iterator[Mistake]:
@@ -118,14 +134,17 @@ def fitted_constants(
     start: tuple[Numbers, Numbers],
     outputs: Callable[[Mistake], Rows],
     port: Rows,
+    changes: tuple[Change, ...] = (),
 ) -> Mistake:
     """Mean and std of each channel for which the reference comes nearest to the port, by damped
-    least squares (Levenberg 1944). ``start``: mean and std to begin with.
+    least squares (Levenberg 1944). ``start``: mean and std to begin with; ``changes``: of another
+    mistake besides.
     """
 
     def made(numbers: Rows) -> Mistake:
         mean, std = numbers[:3], np.exp(numbers[3:])
-        return constants(recipe, tuple(map(float, mean)), tuple(map(float, std)))
+        other = constants(recipe, tuple(map(float, mean)), tuple(map(float, std)))
+        return replace(other, changes=changes)
 
     def rest(numbers: Rows) -> Rows:
         with np.errstate(all="ignore"):

@@ -19,14 +19,18 @@ def are_probabilities(rows: Rows) -> bool:
     return bool(rows.min() >= 0 and np.abs(rows.sum(axis=1) - 1).max() < 1e-2)
 
 
+def probabilities(rows: Rows, axis: int = 1) -> Rows:
+    """Softmax along an axis."""
+    powers = np.exp(rows - rows.max(axis=axis, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
+
+
 def comparable(rows: Rows, as_probabilities: bool) -> Rows:
     """Rows without what does not change a ranking: each is centred; with ``as_probabilities`` after
     (softmax and) logarithm, so that outputs before and after a softmax compare.
     """
     if as_probabilities:
-        if not are_probabilities(rows):
-            shifted = np.exp(rows - rows.max(axis=1, keepdims=True))
-            rows = shifted / shifted.sum(axis=1, keepdims=True)
+        rows = rows if are_probabilities(rows) else probabilities(rows)
         rows = np.log(np.maximum(rows, _LEAST_PROBABILITY))
     centred: Rows = rows - rows.mean(axis=1, keepdims=True)
     return centred

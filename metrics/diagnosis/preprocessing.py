@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,8 @@ from portproof.metrics.diagnosis.fitting import (
     searched,
 )
 from portproof.metrics.diagnosis.likeness import Rows, distances, unlikeness
-from portproof.metrics.diagnosis.look import Compared
-from portproof.metrics.diagnosis.model.changes import Changed
 from portproof.metrics.diagnosis.reference import Reference
+from portproof.metrics.diagnosis.steps.state import State
 from portproof.preprocess.mistakes.mistake import Mistake
 from portproof.preprocess.mistakes.usual import usual_mistakes
 from portproof.recipe import Recipe, describe
@@ -42,55 +41,65 @@ _MOVED, _ENTIRELY = 1e-6, 0.01
 
 
 @dataclass(frozen=True)
-class State:
-    """The samples about which something is left to say, and the reference's answers to them, with
-    what was found so far.
+class Made:
+    """A mistake, and what the reference answers with it to some ``rows`` of the samples, made
+    comparable.
     """
 
-    compared: Compared
-    right: Rows
-    columns: NDArray[np.int64]
-    mistake: Mistake | None = None
-    changed: Changed | None = None
+    mistake: Mistake
+    rows: NDArray[np.int64]
+    answers: Rows
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a mistake of preprocessing is tried on."""
+    """What a mistake of preprocessing is tried on. ``seen``: the usual ones, once they were."""
 
     model: Reference
     state: State
     measure: Callable[[Rows], Rows]
     port: Rows
     plain: Rows
+    seen: list[Made] = field(default_factory=list)
 
     def of(self, mistake: Mistake, rows: NDArray[np.int64]) -> list[Found]:
         """The reference made to make the mistake, on some of the samples; nothing if a package for
         it is missing.
         """
-        assert mistake.fault is not None
+        return [self.found(made) for made in self._made(mistake, rows)]
+
+    def _made(self, mistake: Mistake, rows: NDArray[np.int64]) -> list[Made]:
         try:
-            outputs = self._outputs(mistake, rows)
+            return [Made(mistake, rows, self.measure(self._outputs(mistake, rows)))]
         except MissingPackageError as error:
             progress.warn(f"not tried: {mistake.part} of {mistake.found}; {error}")
-            return []
         except InputError:  # such a resize makes nothing of these images
-            return []
-        left = unlikeness(self.port[rows], self.measure(outputs))
-        before = unlikeness(self.port[rows], self.plain[rows])
+            pass
+        return []
+
+    def found(self, made: Made) -> Found:
+        """What the answers with a mistake leave."""
+        left = unlikeness(self.port[made.rows], made.answers)
+        before = unlikeness(self.port[made.rows], self.plain[made.rows])
+        said = f"differs by {left.mean():.2g}"
+        return self.found_as(made.mistake, said, score_of(left), _share(left, before))
+
+    def found_as(self, mistake: Mistake, said: str, score: float, left: float) -> Found:
+        """A mistake that leaves a share of the difference; ``said``: what it makes of answers."""
+        assert mistake.fault is not None
         candidate = Candidate(
             mistake.fault,
-            score_of(left),
+            score,
             f"{mistake.part}: {mistake.found} instead of {mistake.asked}; the reference made to do"
-            f" so differs by {left.mean():.2g}",
+            f" so {said}",
             f"{mistake.fix}; preprocess with the card's recipe ({describe(self.model.recipe)})",
         )
-        return [Found(candidate, left=_share(left, before), mistake=mistake)]
+        return Found(candidate, left=left, mistake=mistake)
 
     def _outputs(self, mistake: Mistake, rows: NDArray[np.int64]) -> Rows:
         images = [self.state.compared.images[i] for i in rows]
         made = self.model.outputs(images, mistake, changed=self.state.changed)
-        return made[:, self.state.columns]
+        return self.state.answers(made)
 
     def all(self) -> list[Found]:
         """Every mistake on a few images, the likeliest ones on more."""
@@ -102,11 +111,11 @@ class Preprocessing:
         ]
         distance = distances(self.port, self.plain)
         few, more = _chosen(distance, _FIRST), _chosen(distance, _MORE)
-        first: list[Found] = []
         with progress.meter("diagnose: preprocessing", len(mistakes), "mistakes") as meter:
             for mistake in mistakes:
-                first += self.of(mistake, few)
+                self.seen.extend(self._made(mistake, few))
                 meter.advance()
+        first = [self.found(made) for made in self.seen]
         if len(more) == len(few):
             return first
         first.sort(key=lambda f: f.left or 0.0)
@@ -117,9 +126,7 @@ class Preprocessing:
     def fits(self, found: list[Found]) -> list[Found]:
         """Mistakes with numbers that may be any: the numbers that fit best."""
         past = self.state.mistake
-        recipe = past.recipe if past else self.model.recipe
-        if past and past.changes:
-            return []
+        recipe, changes = (past.recipe, past.changes) if past else (self.model.recipe, ())
         rows = _chosen(distances(self.port, self.plain), _FITTED)
         few = rows[:: max(1, len(rows) // 3)][:3]
 
@@ -129,7 +136,7 @@ class Preprocessing:
 
         fitted: list[Found] = []
         began = time.monotonic()
-        for family in families(recipe):
+        for family in families(recipe) if not changes else ():
             if time.monotonic() - began > _FITS_S:
                 progress.say("diagnose: sizes and places were tried in part: it took too long")
                 break
@@ -137,8 +144,11 @@ class Preprocessing:
             if best and best[0] < 0.8:
                 fitted += self.of(best[1], rows)
         if recipe.dtype != "uint8":
-            few_starts = sorted(coarse_starts(recipe), key=left_by)[:_STARTS]
+            starts = [replace(m, changes=changes) for m in coarse_starts(recipe)]
+            few_starts = sorted(starts, key=left_by)[:_STARTS]
             fitted += self._constants(recipe, found, rows, few_starts)
+            if not fitted and time.monotonic() - began < _FITS_S:
+                fitted += self._beside_constants(recipe, found, rows)
         return fitted
 
     def _constants(
@@ -149,8 +159,10 @@ class Preprocessing:
         coarse: list[Mistake],
     ) -> list[Found]:
         """Constants from those of the recipe, the best of the usual and of some ``coarse`` ones."""
+        changes = coarse[0].changes
         usual = sorted(
-            (f for f in found if f.mistake and not f.mistake.changes), key=lambda f: f.left or 0.0
+            (f for f in found if f.mistake and f.mistake.changes == changes),
+            key=lambda f: f.left or 0.0,
         )
         starts: list[tuple[Numbers, Numbers]] = [(recipe.mean, recipe.std)]
         starts += [(m.recipe.mean, m.recipe.std) for m in coarse]
@@ -171,38 +183,77 @@ class Preprocessing:
                 start,
                 lambda m: self.measure(self._outputs(m, rows)),
                 self.port[rows],
+                changes,
             )
-            fitted += self.of(mistake, rows)
-            if fitted[-1].left is not None and fitted[-1].left < _NEXT_TO_NOTHING:
+            # Six numbers that may be any come near to much that is no matter of constants.
+            fitted += [f for f in self.of(mistake, rows) if (f.left or 0.0) <= _NEXT_TO_NOTHING]
+            if fitted:
                 break
         return fitted
 
+    def _beside_constants(
+        self, recipe: Recipe, found: list[Found], rows: NDArray[np.int64]
+    ) -> list[Found]:
+        """The likeliest mistakes that leave the constants alone, if other constants besides leave
+        next to nothing.
+        """
+        own = (recipe.divide, recipe.mean, recipe.std)
+        likely = [
+            f.mistake
+            for f in sorted(found, key=lambda f: f.left or 0.0)
+            if f.mistake
+            and (f.mistake.recipe.divide, f.mistake.recipe.mean, f.mistake.recipe.std) == own
+        ]
+        for first in likely[:_STARTS]:
+            both = fitted_constants(
+                first.recipe,
+                (recipe.mean, recipe.std),
+                lambda m: self.measure(self._outputs(m, rows)),
+                self.port[rows],
+                first.changes,
+            )
+            for made in self.of(both, rows):
+                if (made.left or 0.0) <= _NEXT_TO_NOTHING:
+                    return [self._first_of_two(first, made)]
+        return []
+
+    def _first_of_two(self, first: Mistake, both: Found) -> Found:
+        """A mistake that shows with another besides, which is found once this one is mended."""
+        assert both.mistake is not None
+        score = both.candidate.score
+        said = f"and to do this as well ({both.mistake.found}) differs by {1 - score:.2g}"
+        return replace(self.found_as(first, said, score, both.left or 0.0), besides="mistake")
+
     def pairs(self, found: list[Found]) -> list[Found]:
-        """Two mistakes of which neither fits alone: the likeliest kinds with every other on top."""
+        """The first of two mistakes of which neither fits alone: the likeliest kinds are tried with
+        every other on top.
+        """
         rows = _chosen(distances(self.port, self.plain), _PAIRED)
         firsts: dict[str, Mistake] = {}
         for single in sorted((f for f in found if f.mistake), key=lambda f: f.left or 0.0):
             if single.mistake and len(firsts) < _KINDS:
                 firsts.setdefault(single.candidate.fault, single.mistake)
         both = [
-            replace(m, changes=first.changes + m.changes, part=f"{first.found}, and {m.part}")
+            (first, replace(m, changes=first.changes + m.changes))
             for first in firsts.values()
             for m in usual_mistakes(first.recipe)
             if m.fault is not None and m.fault != first.fault
         ]
-        tried: list[Found] = []
+        tried: list[tuple[Mistake, Found]] = []
         began = time.monotonic()
         with progress.meter("diagnose: pairs of mistakes", len(both), "pairs") as meter:
-            for mistake in both:
+            for first, mistake in both:
                 if time.monotonic() - began > _PAIRS_S:
                     progress.say("diagnose: pairs of mistakes were tried in part: it took too long")
                     break
-                tried += self.of(mistake, rows)
+                tried += [(first, f) for f in self.of(mistake, rows)]
                 meter.advance()
+        if not tried:
+            return []
         more = _chosen(distances(self.port, self.plain), _MORE)
-        best = min(tried, key=lambda f: f.left or 0.0, default=None)
-        again = self.of(best.mistake, more) if best and best.mistake else []
-        return [f for f in again if (f.left or 0.0) <= _NEXT_TO_NOTHING]
+        first, best = min(tried, key=lambda t: t[1].left or 0.0)
+        again = self.of(best.mistake, more) if best.mistake else []
+        return [self._first_of_two(first, f) for f in again if (f.left or 0.0) <= _NEXT_TO_NOTHING]
 
 
 def _low(values: Rows) -> float:

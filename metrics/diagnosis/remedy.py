@@ -39,7 +39,7 @@ def measured(
         mended = any(f.mistake or f.changed for f in found[:i])
         if accuracy is None and not mended:
             accuracy = _after(fault, compared, kept, right)
-        if accuracy is None and fault.mistake and i + 1 < len(found):
+        if accuracy is None and (fault.mistake or fault.made) and i + 1 < len(found):
             accuracy = _with_the_rest(model, found[i + 1 :], compared)
         measured_.append(replace(fault, accuracy=accuracy))
     return measured_

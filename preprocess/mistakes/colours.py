@@ -14,6 +14,8 @@ from portproof.preprocess.mistakes.mistake import Change, Levels, Mistake
 from portproof.recipe import Recipe
 
 _GAMMAS = (2.2, 1 / 2.2)
+#: Whole numbers that bytes are multiplied by.
+_FACTORS = (2, 3, 4)
 #: Bits of the red, green and blue of formats for displays.
 _DISPLAY = {"RGB565": (5, 6, 5), "RGB555": (5, 5, 5), "RGB332": (3, 3, 2), "RGB444": (4, 4, 4)}
 
@@ -30,6 +32,9 @@ def colour_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     yield mistake("levels", "as they are", "inverted", "inverted", lambda p: 255.0 - p)
     signed = "bytes read with a sign"
     yield mistake("levels", "0 to 255", signed, "signed-bytes", _signed)
+    for factor in _FACTORS:
+        yield overflow(recipe, factor)
+    yield overflow(recipe, shift=128)
     for order in permutations(range(3)):
         if order not in ((0, 1, 2), (2, 1, 0)):
             found = "".join("RGB"[i] for i in order)
@@ -62,6 +67,20 @@ def gamma_mistake(recipe: Recipe, gamma: float) -> Mistake:
     found = f"levels to the power of {gamma:.3g}"
     change = Change(found, pixels=lambda p: 255 * (np.maximum(p, 0.0) / 255) ** gamma)
     return Mistake("levels", "as they are", found, recipe, "gamma", (change,))
+
+
+def overflow(recipe: Recipe, factor: float = 1, shift: int = 0) -> Mistake:
+    """Bytes times a factor plus a shift, of which the last eight bits stay."""
+    parts = [f" times {factor:g}"] if factor != 1 else []
+    parts += [f" plus {shift}"] if shift else []
+    found = f"bytes{''.join(parts)} that wrap round"
+    change = Change(found, pixels=partial(_wrapped, factor=factor, shift=shift))
+    return Mistake("levels", "0 to 255", found, recipe, "overflow", (change,))
+
+
+def _wrapped(pixels: Levels, factor: float, shift: int) -> Levels:
+    made = np.trunc(_whole(pixels) * float(factor)).astype(np.int64) + shift
+    return np.asarray((made % 256).astype(np.uint8))
 
 
 def _signed(pixels: Levels) -> Levels:

@@ -23,7 +23,8 @@ Places = tuple[int, int]
 FIXES = {
     "channel-order": "give the model its channels in the card's order: look for a missing or second"
     " swap of RGB and BGR (OpenCV reads BGR; AIPP has rbuv_swap_switch)",
-    "layout": "write samples in the model's layout: transpose height, width and channels once",
+    "layout": "write samples in the model's layout: transpose height, width and channels once, and"
+    " read bytes in the layout that they were written in",
     "normalisation-missing": "subtract the mean and divide by the std once, in the script or in"
     " AIPP or in the model",
     "normalisation-twice": "normalise in one place only: in the script, in AIPP, or in the model",
@@ -57,6 +58,8 @@ FIXES = {
     "colour-space": "convert to RGB before the resize: look for a decoder that gives YUV, HSV or"
     " LAB, and for AIPP's csc_switch",
     "signed-bytes": "read pixels as unsigned bytes (uint8): int8 makes 128..255 negative",
+    "overflow": "do the arithmetic of pixels in float, or saturate it (np.clip, cv2.add): bytes"
+    " wrap round beyond 255 and below 0",
     "gamma": "leave the levels linear: look for a gamma correction or a conversion of sRGB",
     "blurred": "read the image in its size: it was made small and enlarged again on the way",
     "rolled": "look for a wrong stride or start address of the pixels' buffer: rows or columns are"

@@ -67,6 +67,12 @@ def _output_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     yield Mistake("channel order, with mean and std", asked, other, swapped, fault)
     layout = "NHWC" if recipe.layout == "NCHW" else "NCHW"
     yield Mistake("layout", recipe.layout, layout, replace(recipe, layout=layout), "layout")
+    for found, change in (
+        ("planes read as pixels", _planes_as_pixels),
+        ("pixels read as planes", _pixels_as_planes),
+    ):
+        changes = (Change(found, pixels=change),)
+        yield Mistake("layout of the bytes", "read as written", found, recipe, "layout", changes)
     for dtype in ("float32", "float16", "uint8"):
         if dtype != "uint8" or not recipe.normalises:
             yield Mistake("dtype", recipe.dtype, dtype, replace(recipe, dtype=dtype))
@@ -134,6 +140,7 @@ def _sample_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         changes = (Change(found, pixels=partial(_standardised, axes=axes)),)
         own = replace(alone, divide=1.0)
         yield Mistake("mean and std", "the card's", found, own, "normalisation-per-image", changes)
+    yield from _wrapped_means(recipe)
     for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, np.inf), (-2.0, 2.0)):
         yield clipped(recipe, low, high)
     cut = Change("cut to whole numbers", values=np.trunc)
@@ -141,6 +148,19 @@ def _sample_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     divided = Change("divided as integers", pixels=lambda p: p // np.float32(recipe.divide))
     whole = replace(recipe, divide=1.0)
     yield Mistake("scale", "in floats", divided.name, whole, "scaling-integer", (divided,))
+
+
+def _wrapped_means(recipe: Recipe) -> Iterator[Mistake]:
+    """The mean subtracted before bytes are made floats."""
+    if not any(recipe.mean):
+        return
+    none, one = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    whole = [round(m * recipe.divide) for m in recipe.mean]
+    found = f"{', '.join(map(str, whole))} subtracted from bytes, which wrap round"
+    of_rgb = np.array(whole if recipe.channels == "RGB" else whole[::-1])
+    changes = (Change(found, pixels=lambda p: (p.astype(np.int64) - of_rgb) % 256),)
+    for changed in (replace(recipe, mean=none), replace(recipe, mean=none, std=one, divide=1.0)):
+        yield Mistake("mean", "subtracted in floats", found, changed, "overflow", changes)
 
 
 def clipped(recipe: Recipe, low: float, high: float) -> Mistake:
@@ -156,6 +176,15 @@ def constants(recipe: Recipe, mean: tuple[float, ...], std: tuple[float, ...]) -
     numbers = [f"({', '.join(f'{v:.3g}' for v in values)})" for values in (mean, std)]
     changed = replace(recipe, mean=mean, std=std)
     return Mistake("mean and std", asked, " and ".join(numbers), changed, _CONSTANTS)
+
+
+def _planes_as_pixels(pixels: Levels) -> Levels:
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)).reshape(pixels.shape)
+
+
+def _pixels_as_planes(pixels: Levels) -> Levels:
+    height, width, channels = pixels.shape
+    return np.ascontiguousarray(pixels).reshape(channels, height, width).transpose(1, 2, 0)
 
 
 def _stretched(pixels: Levels, axes: tuple[int, ...]) -> Levels:

@@ -1,21 +1,25 @@
-"""Outputs that are the reference's, changed as a whole: other steps, limits, signs or classes."""
+"""Outputs that are the reference's, changed as a whole: other steps, limits, orders or values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from portproof.metrics.diagnosis.candidates import Candidate, Found, score_of
-from portproof.metrics.diagnosis.likeness import Rows, comparable, unlikeness
+from portproof.metrics.diagnosis.likeness import Rows, comparable, probabilities, unlikeness
 from portproof.metrics.diagnosis.model.changes import FIXES
+from portproof.metrics.diagnosis.numbers.functions import functions
+from portproof.metrics.diagnosis.numbers.made import Make, Way
+from portproof.metrics.diagnosis.numbers.sorting import sorted_answers
 
 
 def _best_alone(rows: Rows) -> Rows:
     return np.asarray(rows == rows.max(axis=1, keepdims=True), np.float64)
 
 
-_ROUNDINGS: dict[str, Callable[[Rows], Rows]] = {
+_ROUNDINGS: dict[str, Make] = {
     "rounded": np.rint,
     "cut": np.trunc,
     "rounded down": np.floor,
@@ -29,38 +33,16 @@ _FEW_STEPS, _EACH = 40, 3
 _BATCHES = (2, 4, 8, 16, 32, 64, 128)
 
 
-def probabilities(rows: Rows, axis: int = 1) -> Rows:
-    """Softmax along an axis."""
-    powers = np.exp(rows - rows.max(axis=axis, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
-
-
 def changed_answers(port: Rows, right: Rows) -> list[Found]:
     """What may have been done to all outputs. Both sides are raw outputs, (rows, classes)."""
-    found = [
+    return [
         *_rounded(port, right),
         *_coarse(port, right),
         *_clipped(port, right),
         *_over_the_batch(port, right),
+        *sorted_answers(port, right),
+        *functions(port, right),
     ]
-    for words, rows in (("negated", -right), ("made positive", np.abs(right))):
-        fix = f"give the outputs as the model has them: look for what is {words} behind the model"
-        found.append(_found("outputs-changed", f"the port's outputs are {words}", fix, port, rows))
-    return found
-
-
-def _found(fault: str, evidence: str, fix: str, port: Rows, rows: Rows) -> Found:
-    left = unlikeness(comparable(port, False), comparable(rows, False))
-    return Found(
-        Candidate(
-            fault,
-            score_of(left),
-            f"{evidence}; the reference's, made so, differ from them by {left.mean():.2g}",
-            fix,
-        ),
-        left=None,
-        explained=np.ones(len(port), bool),
-    )
 
 
 def _rounded(port: Rows, right: Rows) -> Iterator[Found]:
@@ -71,10 +53,20 @@ def _rounded(port: Rows, right: Rows) -> Iterator[Found]:
         "write outputs as float: look for a cast to an integer, an argmax or a format without"
         " decimals where results are written, or an output that is not dequantised"
     )
-    for name, rows in (("outputs", right), ("probabilities", probabilities(right))):
+    ways: tuple[tuple[str, Make], ...] = (("outputs", _same), ("probabilities", probabilities))
+    for name, before in ways:
         for words, change in _ROUNDINGS.items():
             evidence = f"all outputs of the port are whole numbers, like {name} {words}"
-            yield _found("outputs-rounded", evidence, fix, port, change(rows))
+            make = partial(_one_after_the_other, before, change)
+            yield Way("outputs-rounded", evidence, fix, make, sure=True).found(port, right)
+
+
+def _same(rows: Rows) -> Rows:
+    return rows
+
+
+def _one_after_the_other(first: Make, second: Make, rows: Rows) -> Rows:
+    return second(first(rows))
 
 
 def _coarse(port: Rows, right: Rows) -> Iterator[Found]:
@@ -90,7 +82,12 @@ def _coarse(port: Rows, right: Rows) -> Iterator[Found]:
         " wide leave these few steps"
     )
     evidence = f"the port's outputs have {len(levels)} different values, {step:g} apart"
-    yield _found("int8-ranges", evidence, fix, port, np.rint(right / step) * step)
+    make = partial(_in_steps, step=step)
+    yield Way("int8-ranges", evidence, fix, make).found(port, right)
+
+
+def _in_steps(rows: Rows, step: float) -> Rows:
+    return np.asarray(np.rint(rows / step) * step)
 
 
 def few_steps(port: Rows) -> Found | None:
@@ -142,7 +139,8 @@ def _clipped(port: Rows, right: Rows) -> Iterator[Found]:
         "take the limit out: look for an activation behind the last layer, or for an output range"
         " of 8 bits that is too narrow"
     )
-    yield _found("outputs-clipped", evidence, fix, port, np.clip(right, *limits))
+    make = partial(np.clip, a_min=limits[0], a_max=limits[1])
+    yield Way("outputs-clipped", evidence, fix, make).found(port, right)
 
 
 def _over_the_batch(port: Rows, right: Rows) -> Iterator[Found]:
@@ -154,7 +152,11 @@ def _over_the_batch(port: Rows, right: Rows) -> Iterator[Found]:
         whole = port[: n // batch * batch].reshape(-1, batch, port.shape[1]).sum(axis=1)
         if np.abs(whole - 1).max() < 1e-3:
             parts = [probabilities(right[i : i + batch], axis=0) for i in range(0, n, batch)]
+            made = np.concatenate(parts)
+            left = unlikeness(comparable(port, False), comparable(made, False))
             evidence = f"the port's outputs add up to 1 over {batch} samples, class by class"
+            evidence += f"; the reference's, made so, differ from them by {left.mean():.2g}"
             fix = "take the softmax along the classes (its axis or dim), not along the batch"
-            yield _found("softmax-axis", evidence, fix, port, np.concatenate(parts))
+            candidate = Candidate("softmax-axis", score_of(left), evidence, fix)
+            yield Found(candidate, explained=np.ones(n, bool))
             return

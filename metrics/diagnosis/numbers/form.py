@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from portproof.metrics.accuracy.one_output import Results
 from portproof.metrics.diagnosis.candidates import Candidate, Found
 from portproof.metrics.diagnosis.likeness import SAME, Rows, comparable, unlikeness
+from portproof.metrics.diagnosis.numbers.plausible import are_outputs, likeliest
 
 #: Types that numbers are written in, the usual ones first.
 _DTYPES = ("<f4", "<f2", "<f8", ">f4", ">f2", ">f8", "<i4", "<i8", "<i2", "<i1", "<u1", ">i4")
 _WORDS = {"f": "float", "i": "int", "u": "uint"}
 #: So many files are looked at; so many bytes may stand beside the numbers.
 _FILES, _MOST_BESIDE = 16, 4096
+_OF_IT, _LIKE_IT = "the reference's", "of the size of the reference's, and something else is wrong"
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,9 @@ class Form:
 def form_of(
     results: Results, ids: Sequence[str], right: Rows, dtype: str
 ) -> tuple[Form, list[Found]] | None:
-    """The form in which results are the reference's, and what is wrong with it; None where they
-    have the usual one, or none that is known. ``right``: the reference's outputs for ``ids``.
+    """The form in which results are the reference's, or numbers like it where another fault changes
+    them, and what is wrong with it; None where they have the usual one, or none that is known.
+    ``right``: the reference's outputs for ``ids``.
     """
     usual = np.dtype(dtype).newbyteorder("<").str
     at = np.linspace(0, len(ids) - 1, min(_FILES, len(ids))).round().astype(int)
@@ -53,16 +56,40 @@ def form_of(
         return None
     raw = np.frombuffer(b"".join(contents), np.uint8).reshape(len(at), size)
     count, wanted = right.shape[1], right[at]
-    if size == count * np.dtype(usual).itemsize and _distance(raw, usual, 0, wanted) < 0.5:
+    exact = size == count * np.dtype(usual).itemsize
+    if exact and _distance(raw, usual, 0, wanted) < 0.5:
         return None
     best = min(
         ((_distance(raw, d, s, wanted), d, s) for d, s in _forms(size, count)),
         default=(1.0, usual, 0),
     )
-    if best[0] >= SAME or (best[1:] == (usual, 0) and size == count * np.dtype(usual).itemsize):
+    same = best[0] < SAME
+    chosen = best[1:] if same else _by_size(raw, usual, exact, wanted)
+    if chosen is None or (chosen == (usual, 0) and exact):
         return None
-    form = Form(best[1], best[2], count)
-    return form, _faults(form, usual, size - form.skip - count * np.dtype(form.dtype).itemsize)
+    form = Form(*chosen, count)
+    behind = size - form.skip - count * np.dtype(form.dtype).itemsize
+    return form, _faults(form, usual, behind, same)
+
+
+def _by_size(
+    raw: NDArray[np.uint8], usual: str, exact: bool, right: Rows
+) -> tuple[str, int] | None:
+    """Type and place of the numbers where the results are not the reference's in any form.
+    Integers are believed in files of their own size only: bytes of floats are integers as well.
+    """
+    if exact and are_outputs(_numbers(raw, usual, 0, right.shape[1]), right):
+        return None
+    size, count = raw.shape[1], right.shape[1]
+    fewer = size // np.dtype(usual).itemsize
+    if 1 < fewer < count and are_outputs(_numbers(raw, usual, 0, fewer), right):
+        return None  # outputs of fewer classes
+    forms = [
+        (d, s)
+        for d, s in _forms(size, count)
+        if np.dtype(d).kind == "f" or size == count * np.dtype(d).itemsize
+    ]
+    return likeliest(((f, _numbers(raw, *f, count)) for f in forms), right, usual)
 
 
 def _forms(size: int, count: int) -> Iterator[tuple[str, int]]:
@@ -77,41 +104,50 @@ def _forms(size: int, count: int) -> Iterator[tuple[str, int]]:
 
 def _distance(raw: NDArray[np.uint8], dtype: str, skip: int, right: Rows) -> float:
     """How unlike the numbers are, read so: 0 to 1."""
-    end = skip + right.shape[1] * np.dtype(dtype).itemsize
-    rows = np.ascontiguousarray(raw[:, skip:end]).view(dtype)
+    numbers = _numbers(raw, dtype, skip, right.shape[1])
     with np.errstate(all="ignore"):
-        numbers = rows.astype(np.float64)
-        wanted = np.rint(right) if rows.dtype.kind in "iu" else right
+        wanted = np.rint(right) if np.dtype(dtype).kind in "iu" else right
         if not np.isfinite(numbers).all(axis=1).mean() > 0.5:
             return 1.0
         left = unlikeness(comparable(numbers, False), comparable(wanted, False))
         return float(np.nan_to_num(np.median(left), nan=1.0))
 
 
-def _faults(form: Form, usual: str, behind: int) -> list[Found]:
+def _numbers(raw: NDArray[np.uint8], dtype: str, skip: int, count: int) -> Rows:
+    end = skip + count * np.dtype(dtype).itemsize
+    with np.errstate(all="ignore"):
+        return np.ascontiguousarray(raw[:, skip:end]).view(dtype).astype(np.float64)
+
+
+def _faults(form: Form, usual: str, behind: int, same: bool) -> list[Found]:
     found = []
     if form.dtype != usual:
         said, asked = (_name(d) for d in (form.dtype, usual))
         evidence = (
-            f"the files hold numbers of {said}, not of {asked}: read so, they are the reference's"
+            f"the files hold numbers of {said}, not of {asked}: read so, they are"
+            f" {_OF_IT if same else _LIKE_IT}"
         )
         fix = f"write the outputs as {asked}, little-endian"
         if form.dtype == "<f2":
             fix += ", or give --dtype float16"
         found.append(Found(Candidate("results-dtype", 1.0, evidence, fix)))
-    if form.skip or behind:
-        found.append(beside(form.skip or behind, "before" if form.skip else "behind"))
+    whole = form.classes * np.dtype(form.dtype).itemsize + form.skip + behind
+    spare = form.dtype != usual and whole == form.classes * np.dtype(usual).itemsize
+    if (form.skip or behind) and not spare:  # what a narrower type leaves is no header
+        found.append(beside(form.skip or behind, "before" if form.skip else "behind", same))
     return found
 
 
-def beside(count: int, where: str) -> Found:
-    """Bytes that are no outputs ``before`` or ``behind`` the numbers."""
+def beside(count: int, where: str, same: bool = True) -> Found:
+    """Bytes that are no outputs ``before`` or ``behind`` the numbers. ``same``: whether the rest is
+    the reference's.
+    """
     return Found(
         Candidate(
             "header",
             1.0,
             f"{count} bytes that are no outputs stand {where} the numbers of every file; without"
-            " them the outputs are the reference's",
+            f" them the outputs are {_OF_IT if same else _LIKE_IT}",
             "write the raw numbers and nothing else, or leave the header out when results are read",
         )
     )

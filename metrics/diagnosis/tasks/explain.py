@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,15 @@ from portproof.metrics.diagnosis.tasks.search import EXPLAINED, TRIED, Explanati
 from portproof.metrics.diagnosis.tasks.sides import Inputs, Judge, Outputs, Runner, port_outputs
 from portproof.metrics.evaluation.task_choice import card_of
 from portproof.metrics.tasks import figure_of, load_task
+from portproof.metrics.truth import Truth
 from portproof.postprocess import Classes, Embedding, Postprocess, read_postprocess
 from portproof.verdict import Verdict
 
 #: Samples that are compared by default.
 _MOST = 200
-#: Predictions are the same from this likeness on.
-_ALIKE = 0.97
+#: Predictions are the same from this likeness on, but for a few that one record may explain where
+#: they are not entirely.
+_ALIKE, _NO_DIFFERENCE = 0.97, 0.9999
 #: Figures that differ by less are the same.
 _SAME_FIGURE = 0.01
 #: Raw outputs that differ by less, by their unlikeness, are the same.
@@ -69,9 +72,12 @@ def diagnose_task(
     metric = figure_of(task, card.metric).name
     finder = Finder(card, record, judge, runner, inputs, ids, right, metric)
     kind = plugins.load("portproof.metrics.predictions", task.PREDICTION, "kind of prediction")
-    ready = kind.read(Path(result), truth)
+    ready, foreign = _ready(kind, Path(result), truth)
     if ready is not None:
-        return _by_predictions(finder, ready)
+        found = _by_predictions(finder, ready)
+        if foreign and "class-ids" not in {f.fault for f in found.faults}:
+            raise foreign
+        return found
     return _by_results(finder, port_outputs(Path(result), card, dtype, ids))
 
 
@@ -90,21 +96,49 @@ def _record(card: Card, task: Any, folder: Path) -> Postprocess:
     return own or usual[task.PREDICTION]
 
 
+class _Any(dict[Any, Any]):
+    """Classes among which every number is."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+def _ready(
+    kind: Any, result: Path, truth: Truth
+) -> tuple[Mapping[str, Any] | None, InputError | None]:
+    """Ready predictions, None for raw results; and the refusal of classes that the truth does not
+    have, which may be the fault.
+    """
+    try:
+        return kind.read(result, truth), None
+    except InputError as error:
+        if "classes" not in truth.facts or result.is_dir():
+            raise
+        facts = {**truth.facts, "classes": _Any(truth.facts["classes"])}
+        return kind.read(result, replace(truth, facts=facts)), error
+
+
 def _by_predictions(finder: Finder, ready: Mapping[str, Any]) -> Diagnosis:
     """Ready predictions: which record, or which input, makes the reference give these."""
     ids = [i for i in finder.ids if i in ready]
     if not ids:
         raise InputError("the predictions have no sample in common with the images; check both")
-    port = {i: finder.judge.judged(i, ready[i]) for i in ids}
+    theirs = {i: ready[i] for i in ids}
+    own = {i: finder.judge.judged(i, p) for i, p in theirs.items()}
     right = {i: finder.right[i] for i in ids}
-    plain = finder.judge.contributions(finder.record, right)
-    value = finder.figure(plain)
-    if likeness(port, plain) >= _ALIKE:
-        return _told(finder, finder.by_truth(), port, value, likeness(port, plain))
-    found = finder.by_records(plain, right, port)
+    ours = finder.judge.predictions(finder.record, right)
+    value = finder.figure({i: finder.judge.judged(i, p) for i, p in ours.items()})
+    port, plain = finder.judge.answers(theirs), finder.judge.answers(ours)
+    alike = likeness(port, plain)
+    if alike >= _NO_DIFFERENCE:
+        return _told(finder, finder.by_truth(), own, value, alike)
+    found = finder.by_records(plain, right, port, list(finder.other_classes(ours, theirs)))
     if min((e.left for e in found), default=1.0) > EXPLAINED:
-        found += _inputs_by_predictions(finder, port, plain)
-    return _told(finder, found, port, value, likeness(port, plain))
+        if alike >= _ALIKE:
+            found = finder.by_truth()
+        else:
+            found += _inputs_by_predictions(finder, port, plain)
+    return _told(finder, found, own, value, alike)
 
 
 def _inputs_by_predictions(
@@ -119,7 +153,7 @@ def _inputs_by_predictions(
             at = max(finder.ids.index(i) for i in ids) + 1
             made = finder.runner.run(finder.inputs.arrays(at, mistake))
             outputs = {i: o for i, o in zip(finder.ids, made, strict=False) if i in wanted}
-            parts = finder.judge.contributions(finder.record, outputs)
+            parts = finder.judge.answers(finder.judge.predictions(finder.record, outputs))
         except (InputError, ToolError):  # it, or the model, makes nothing of these samples
             continue
         left = (1 - likeness(parts, wanted)) / before
@@ -135,16 +169,18 @@ def _by_results(finder: Finder, port: Mapping[str, Outputs]) -> Diagnosis:
     finder.ids = ids
     right = {i: finder.right[i] for i in ids}
     finder.right = right
-    value = finder.figure(plain := finder.judge.contributions(finder.record, right))
+    ours = finder.judge.predictions(finder.record, right)
+    value = finder.figure({i: finder.judge.judged(i, p) for i, p in ours.items()})
     same_shapes = all(
         n in port[i] and port[i][n].shape == array.shape
         for i in ids
         for n, array in right[i].items()
     )
     try:
-        own = finder.judge.contributions(finder.record, port)
+        made = finder.judge.predictions(finder.record, port)
+        own = {i: finder.judge.judged(i, p) for i, p in made.items()}
     except (InputError, ValueError, IndexError, TypeError):  # not in the form of the card
-        own = {}
+        made, own = {}, {}
     found: list[Explanation] = []
     apart = 1.0
     if same_shapes:
@@ -154,7 +190,9 @@ def _by_results(finder: Finder, port: Mapping[str, Outputs]) -> Diagnosis:
     lost = not own or abs(finder.figure(own) - value) > _SAME_FIGURE
     rest = min((e.left for e in found), default=1.0)
     if rest > EXPLAINED and apart > _SAME_OUTPUTS and (lost or apart > SAME):
-        found += finder.by_records(own, port, plain) if own or not same_shapes else []
+        answers = finder.judge.answers
+        if own or not same_shapes:
+            found += finder.by_records(answers(made), port, answers(ours))
     if apart <= _SAME_OUTPUTS and not [e for e in found if e.left <= EXPLAINED]:
         found = finder.by_truth()
     return _told(finder, found, own, value, 1 - apart)

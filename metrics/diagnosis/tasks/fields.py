@@ -10,7 +10,17 @@ import msgspec
 
 from portproof.core.errors import InputError
 from portproof.core.yamlfile import as_data
-from portproof.postprocess import Boxes, Classes, Ctc, Frame, Image, LabelMap, Postprocess, Spans
+from portproof.postprocess import (
+    COCO80,
+    Boxes,
+    Classes,
+    Ctc,
+    Frame,
+    Image,
+    LabelMap,
+    Postprocess,
+    Spans,
+)
 
 #: Field -> the fault's name and what else to look at.
 FAULTS = {
@@ -51,6 +61,8 @@ FAULTS = {
     "mask_threshold": ("mask-threshold", "of raw masks 0, of probabilities 0.5"),
     "mask_activation": ("activation-missing", "a sigmoid of the masks"),
 }
+#: So many of many ids are said.
+_SAID = 16
 _SCORES = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7)
 _OVERLAPS = (None, 0.3, 0.4, 0.45, 0.5, 0.6, 0.65, 0.7, 0.8, 0.9)
 _CHOICES: dict[str, tuple[Any, ...]] = {
@@ -104,17 +116,22 @@ class Change:
     @property
     def words(self) -> str:
         """What is done instead of what, for the evidence."""
-        found, asked = (as_data(v) if isinstance(v, msgspec.Struct) else v
-                        for v in (self.found, self.asked))  # fmt: skip
+        found, asked = (_said(v) for v in (self.found, self.asked))
         return f"postprocess.{self.field}: {found} instead of {asked}"
 
     @property
     def fix(self) -> str:
         """What to do about it."""
         return (
-            f"post-process with '{self.field}: {self.asked}', as the card's 'postprocess' has it:"
-            f" {FAULTS[self.field][1]}"
+            f"post-process with '{self.field}: {_said(self.asked)}', as the card's 'postprocess'"
+            f" has it: {FAULTS[self.field][1]}"
         )
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, tuple) and len(value) > _SAID:
+        return f"({', '.join(map(str, value[:_SAID]))}, ...)"
+    return as_data(value) if isinstance(value, msgspec.Struct) else value
 
 
 def changes(record: Postprocess, classes: int, letterboxed: bool | None) -> Iterator[Change]:
@@ -162,6 +179,12 @@ def _class_ids(asked: Any, classes: int) -> Iterator[Any]:
     own = tuple(range(classes)) if isinstance(asked, str) else tuple(asked)
     if classes == 80 or asked == "coco80":
         yield "coco80"
+        yield tuple(i - 1 for i in COCO80)
+        yield tuple(i + 1 for i in COCO80)
+    if classes in (90, 91):  # ids of COCO that are written as places among its 80 classes
+        for first in (0, 1):
+            places = {i: place for place, i in enumerate(COCO80, first)}
+            yield tuple(places.get(i, -1) for i in own)
     yield tuple(i + 1 for i in own)
     yield tuple(i - 1 for i in own)
     yield own[1:] + own[:1]

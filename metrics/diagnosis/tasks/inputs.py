@@ -56,6 +56,11 @@ def token_mistakes(names: tuple[str, ...]) -> Iterator[TokenMistake]:
         )
         yield TokenMistake("mask-missing", "the mask inverted", lambda p: {"mask": 1 - p["mask"]})
         yield _exchanged("ids", "mask")
+    if {"mask", "types"} <= {*names}:
+        typed = "padded at the beginning, the types left as they were"
+        yield TokenMistake(
+            "padding-side", typed, lambda p: {n: _moved(p, n) for n in ("ids", "mask")}
+        )
     if "types" in names:
         yield TokenMistake("token-types", "token types of zeros", _zero_types)
         yield TokenMistake("token-types", "token types of ones", lambda p: {
@@ -64,6 +69,10 @@ def token_mistakes(names: tuple[str, ...]) -> Iterator[TokenMistake]:
             "types": np.where(_mask(p) > 0, 1 - p["types"], p["types"])})  # fmt: skip
         yield TokenMistake("token-types", "token types swapped, padding too", lambda p: {
             "types": 1 - p["types"]})  # fmt: skip
+        yield TokenMistake("token-types", "token types one place too early", lambda p: {
+            "types": np.roll(p["types"], -1)})  # fmt: skip
+        yield TokenMistake("token-types", "token types one place too late", lambda p: {
+            "types": np.roll(p["types"], 1)})  # fmt: skip
         yield _exchanged("ids", "types")
     if {"mask", "types"} <= {*names}:
         yield _exchanged("mask", "types")

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from portproof.metrics.diagnosis.likeness import Rows
+from portproof.metrics.diagnosis.tasks.partners import same_share
 from portproof.metrics.diagnosis.tasks.sides import Outputs
+from portproof.metrics.predictions.instances import Detections
 
 
 class Scale:
@@ -34,13 +36,25 @@ class Scale:
 
 
 def likeness(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
-    """How alike two sides' contributions are, 0 to 1, sample by sample."""
+    """How alike two sides' answers are, 0 to 1, sample by sample."""
     return float(np.mean([_alike(a[i], b[i]) for i in b if i in a] or [0.0]))
+
+
+def most_different(a: Mapping[str, Any], b: Mapping[str, Any], count: int) -> list[str]:
+    """Samples to try explanations on: those of ``b`` whose answers differ most, which may be few,
+    and as many of the first of the others.
+    """
+    by_difference = sorted(b, key=lambda i: _alike(a[i], b[i]) if i in a else 0.0)
+    worst = by_difference[: max(1, count // 2)]
+    return [*worst, *[i for i in b if i not in worst][: count - len(worst)]]
 
 
 def _alike(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
     shares = []
     for name in b:
+        if isinstance(b[name], Detections):
+            shares.append(same_share(a[name], b[name]))
+            continue
         one, two = (np.asarray(x[name]) for x in (a, b))
         if one.dtype.kind not in "fiub" or one.shape != two.shape:
             shares.append(float(one.shape == two.shape and np.array_equal(one, two)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from portproof.card import Card
@@ -15,11 +16,12 @@ from portproof.metrics.diagnosis.likeness import SAME, Rows, unlikeness, unliken
 from portproof.metrics.diagnosis.tasks import inputs as token_inputs
 from portproof.metrics.diagnosis.tasks import outputs as made_outputs
 from portproof.metrics.diagnosis.tasks.fields import Change, changes
-from portproof.metrics.diagnosis.tasks.likeness import Scale, likeness
+from portproof.metrics.diagnosis.tasks.likeness import Scale, likeness, most_different
+from portproof.metrics.diagnosis.tasks.partners import classes_of
 from portproof.metrics.diagnosis.tasks.sides import Inputs, Judge, Outputs, Runner
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.evaluation.evaluate import figures_of
-from portproof.postprocess import Postprocess
+from portproof.postprocess import COCO80, Postprocess
 from portproof.preprocess.mistakes.usual import usual_mistakes
 
 #: Pictures and texts that mistakes are tried on.
@@ -70,6 +72,18 @@ class Finder:
     def records(self) -> Iterator[Change]:
         """Records with one field changed."""
         yield from self._changes(self.record)
+
+    def other_classes(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Change]:
+        """The record with the class ids that the other side's predictions have."""
+        asked = getattr(self.record, "class_ids", None)
+        named = classes_of(ours, theirs) if asked is not None else {}
+        if not named or not self._classes():
+            return
+        own: Sequence[int] = COCO80 if asked == "coco80" else range(self._classes())
+        own = asked if isinstance(asked, tuple) else own
+        found = tuple(named.get(i, i) for i in own)
+        record = msgspec.structs.replace(self.record, class_ids=found)
+        yield Change("class_ids", asked, found, record)
 
     def _changes(self, record: Postprocess) -> Iterator[Change]:
         recipe = self.card.preprocessing if self.card.recipe is not None else None
@@ -164,14 +178,19 @@ class Finder:
                 yield token, token_inputs.FIXES[token.fault], f"inputs: {token.words}"
 
     def by_records(
-        self, port: Mapping[str, Any], make: Mapping[str, Outputs], wanted: Mapping[str, Any]
+        self,
+        port: Mapping[str, Any],
+        make: Mapping[str, Outputs],
+        wanted: Mapping[str, Any],
+        others: Sequence[Change] = (),
     ) -> list[Explanation]:
-        """Records under which the outputs ``make`` give the contributions ``wanted``; ``port``: the
-        contributions by the card's record.
+        """Records under which the outputs ``make`` give the answers ``wanted``; ``port``: the
+        answers by the card's record; ``others``: records beside the usual ones.
         """
+        wanted = {i: wanted[i] for i in most_different(port, wanted, TRIED)}
         before = max(1 - likeness(port, wanted), 1e-9)
         found: list[tuple[Explanation, Change]] = []
-        for change in self.records():
+        for change in (*others, *self.records()):
             left = self._left(change.record, make, wanted) / before
             found.append((Explanation(change.fault, change.words, change.fix, left), change))
         found.sort(key=lambda f: f[0].left)
@@ -193,11 +212,11 @@ class Finder:
         self, record: Postprocess, outputs: Mapping[str, Outputs], wanted: Mapping[str, Any]
     ) -> float:
         try:
-            ids = list(wanted)[:TRIED]
-            parts = self.judge.contributions(record, {i: outputs[i] for i in ids})
+            made = self.judge.predictions(record, {i: outputs[i] for i in wanted})
+            parts = self.judge.answers(made)
         except (InputError, ValueError, IndexError, TypeError):  # the record does not fit
             return 1.0
-        return 1 - likeness(parts, {i: wanted[i] for i in ids})
+        return 1 - likeness(parts, wanted)
 
     def by_truth(self) -> list[Explanation]:
         """Records under which the reference itself is clearly better."""

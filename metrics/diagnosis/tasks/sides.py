@@ -23,6 +23,7 @@ from portproof.infer.runtimes.model_files import sample_shapes
 from portproof.manifest import read_info, sample_id
 from portproof.metrics.decoding.arrays import Decode, Sample
 from portproof.metrics.evaluation.task_choice import card_of
+from portproof.metrics.predictions.instances import Detections
 from portproof.metrics.truth import Truth
 from portproof.postprocess import Boxes, LabelMap, Postprocess, Regions, kind_of
 from portproof.preprocess.dataset.images import find_images
@@ -146,12 +147,25 @@ class Judge:
         made: Decode = module.decoder(record, self.folder)
         return made
 
-    def contributions(self, record: Postprocess, outputs: Mapping[str, Outputs]) -> dict[str, Any]:
-        """What each sample adds; :class:`InputError` where the record does not fit."""
+    def predictions(self, record: Postprocess, outputs: Mapping[str, Outputs]) -> dict[str, Any]:
+        """The prediction for each sample; :class:`InputError` where the record does not fit."""
         decode = self.decode(record)
         with np.errstate(all="ignore"):
-            return {i: self.judged(i, decode(o, self.sample(i, record)))
-                    for i, o in outputs.items()}  # fmt: skip
+            return {i: decode(o, self.sample(i, record)) for i, o in outputs.items()}
+
+    def contributions(self, record: Postprocess, outputs: Mapping[str, Outputs]) -> dict[str, Any]:
+        """What each sample adds; :class:`InputError` where the record does not fit."""
+        made = self.predictions(record, outputs)
+        with np.errstate(all="ignore"):
+            return {i: self.judged(i, p) for i, p in made.items()}
+
+    def answers(self, predictions: Mapping[str, Any]) -> dict[str, Any]:
+        """What is compared of predictions: detections themselves, of others what they add."""
+        with np.errstate(all="ignore"):
+            return {
+                i: {"detections": p} if isinstance(p, Detections) else self.judged(i, p)
+                for i, p in predictions.items()
+            }
 
     def judged(self, sample: str, prediction: Any) -> Any:
         """What one prediction adds."""

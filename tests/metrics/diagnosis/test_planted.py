@@ -187,7 +187,6 @@ SOUND: dict[str, Change] = {
     "int8, coarse": lambda r: np.round(r / 0.1) * 0.1,
     "probabilities": softmax,
     "another scale": lambda r: 3 * r + 1,
-    "sigmoid": lambda r: 1 / (1 + np.exp(-r)),
 }
 
 

@@ -1,0 +1,231 @@
+"""Outputs that are one function of the reference's, value by value or behind a softmax.
+
+A sound port may give the reference's values, these times a factor plus a shift, their softmax or
+its logarithm. What is called a function here leaves next to nothing of what those leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from portproof.metrics.diagnosis.candidates import NEXT_TO_NOTHING, Found
+from portproof.metrics.diagnosis.likeness import (
+    Rows,
+    are_probabilities,
+    comparable,
+    probabilities,
+)
+from portproof.metrics.diagnosis.numbers.made import Make, Way
+
+#: Where a sound port leaves less, there is nothing to explain.
+_SOUND = 1e-7
+#: A curve through the values themselves must leave this share of what a sound port leaves.
+_SMOOTH = 0.02
+#: What the mark of a function is said to leave where it leaves more.
+_MARKED = 0.15
+#: From fewer values no curve is drawn; of more than so many, some rows are enough.
+_FEWEST, _MOST = 200, 20000
+#: Of rounded outputs many are the same; of limited ones many are the largest or the smallest.
+_DIFFERENT, _AT_AN_END = 0.5, 0.01
+
+_ONCE = (
+    "take the softmax once: in the model or in what reads its outputs; probabilities of a second"
+    " one are nearly alike: thresholds and ensembles go wrong, though no rank changes"
+)
+_SIGMOID = (
+    "take the sigmoid out, or put the softmax in its place, in the model or behind it: scores are"
+    " no longer those of the reference, though no rank may change"
+)
+_CHANGED = (
+    "give the outputs as the model has them: look for an activation or arithmetic behind the last"
+    " layer"
+)
+
+
+def _sigmoid(rows: Rows) -> Rows:
+    return np.asarray(0.5 * (1 + np.tanh(rows / 2)))
+
+
+def _probabilities(rows: Rows) -> Rows:
+    """Of outputs that are none yet."""
+    return rows if are_probabilities(rows) else probabilities(rows)
+
+
+def _logarithms(rows: Rows) -> Rows:
+    return np.asarray(-np.logaddexp(0, -rows))
+
+
+def _exponentials(rows: Rows) -> Rows:
+    return np.asarray(np.exp(np.minimum(rows, 700)))
+
+
+def _within(port: Rows, right: Rows, low: float, high: float) -> bool:
+    """Whether the port's outputs, which are no probabilities, have limits that the reference's do
+    not have.
+    """
+    inside = [bool(r.min() >= low - 1e-3 and r.max() <= high + 1e-3) for r in (port, right)]
+    return inside == [True, False] and not are_probabilities(port)
+
+
+def _nearly_alike(port: Rows, right: Rows) -> bool:
+    """Whether the probabilities of each sample are within a factor of e, which those of numbers
+    from 0 to 1 are, and the reference's are not.
+    """
+    if not are_probabilities(port):
+        return False
+    most = [(r.max(axis=1) / np.maximum(r.min(axis=1), 1e-300)).max()
+            for r in (port, _probabilities(right))]  # fmt: skip
+    return bool(most[0] <= np.e * 1.001 < most[1])
+
+
+Mark = Callable[[Rows, Rows], bool]
+_UNIT: Mark = partial(_within, low=0.0, high=1.0)
+_HALF: Mark = partial(_within, low=0.5, high=float(_sigmoid(np.ones(1))[0]))
+
+
+def _no_mark(port: Rows, right: Rows) -> bool:
+    return False
+
+
+#: Fault, words, fix, the functions one after the other, and what alone shows that it is likely.
+_FUNCTIONS: tuple[tuple[str, str, str, tuple[Make, ...], Mark], ...] = (
+    (
+        "softmax-twice",
+        "a softmax of their softmax",
+        _ONCE,
+        (_probabilities, probabilities),
+        _nearly_alike,
+    ),
+    (
+        "softmax-twice",
+        "a softmax, taken three times",
+        _ONCE,
+        (_probabilities, probabilities, probabilities),
+        _no_mark,
+    ),
+    ("sigmoid", "their sigmoid", _SIGMOID, (_sigmoid,), _UNIT),
+    ("sigmoid", "the sigmoid of their softmax", _SIGMOID, (_probabilities, _sigmoid), _HALF),
+    ("sigmoid", "the softmax of their sigmoid", _SIGMOID, (_sigmoid, probabilities), _nearly_alike),
+    ("sigmoid", "the sigmoid of their sigmoid", _SIGMOID, (_sigmoid, _sigmoid), _HALF),
+    ("sigmoid", "the logarithm of their sigmoid", _SIGMOID, (_logarithms,), _no_mark),
+    ("outputs-changed", "negated", _CHANGED, (np.negative,), _no_mark),
+    ("outputs-changed", "made positive", _CHANGED, (np.abs,), _no_mark),
+    (
+        "outputs-changed",
+        "their hyperbolic tangent",
+        _CHANGED,
+        (np.tanh,),
+        partial(_within, low=-1.0, high=1.0),
+    ),
+    (
+        "outputs-changed",
+        "the softmax of their hyperbolic tangent",
+        _CHANGED,
+        (np.tanh, probabilities),
+        _no_mark,
+    ),
+    ("outputs-changed", "exponentials of them", _CHANGED, (_exponentials,), _no_mark),
+    ("outputs-changed", "their squares", _CHANGED, (np.square,), _no_mark),
+)
+
+
+def functions(port: Rows, right: Rows) -> Iterator[Found]:
+    """Functions that give the port's outputs, named ones and any curve. Both sides are raw outputs,
+    (rows, classes).
+    """
+    sound = sound_share(port, right)
+    if sound <= _SOUND:
+        return
+    curve = _curve(port, right, sound)
+    for fault, words, fix, steps, mark in _FUNCTIONS:
+        make: Make = partial(_applied, steps=steps)
+        left = _share(port, make(right)) / sound
+        if left > NEXT_TO_NOTHING:
+            if not mark(port, right):
+                continue
+            left = min(left, _MARKED)  # another fault may be in the way
+        way = Way(fault, f"the port's outputs are {words}", fix, make)
+        yield way.found(port, right, left)
+    if curve is not None:
+        make, left = curve
+        words = "the port's outputs are one function of the reference's, value by value"
+        yield Way("outputs-changed", words, _CHANGED, make).found(port, right, left)
+
+
+def _applied(rows: Rows, steps: tuple[Make, ...]) -> Rows:
+    for step in steps:
+        rows = step(rows)
+    return rows
+
+
+def _share(port: Rows, made: Rows) -> float:
+    """What is left of the port's outputs, of their size, each row without its mean."""
+    theirs, ours = comparable(port, False), comparable(made, False)
+    return float(np.sum((theirs - ours) ** 2) / max(float(np.sum(theirs**2)), 1e-300))
+
+
+def sound_share(port: Rows, right: Rows) -> float:
+    """The least share of the port's outputs that a sound port leaves: the reference's values or
+    their probabilities times a factor that is not negative, plus a shift.
+    """
+    likely = _probabilities(right)
+    pairs = [(comparable(port, False), comparable(r, False)) for r in (right, likely)]
+    if are_probabilities(port):
+        pairs.append((comparable(port, True), comparable(likely, True)))
+    return min(_beside(theirs, ours) for theirs, ours in pairs)
+
+
+def _beside(y: Rows, x: Rows) -> float:
+    """The share of ``y`` that no multiple of ``x`` gives."""
+    product = max(float(np.sum(x * y)), 0.0)
+    sizes = float(np.sum(x * x)) * float(np.sum(y * y))
+    return max(0.0, 1 - product**2 / sizes) if sizes else 1.0
+
+
+def _curve(port: Rows, right: Rows, sound: float) -> tuple[Make, float] | None:
+    """A curve through the values of both sides, and the share that it leaves of what a sound port
+    leaves; None where the values lie beside every curve, or are rounded or limited.
+    """
+    step = max(1, port.size // _MOST)
+    theirs = port[::step].ravel()
+    ends = np.mean((theirs == theirs.min()) | (theirs == theirs.max()))
+    if theirs.size < _FEWEST or ends > max(_AT_AN_END, 2.5 / theirs.size):
+        return None
+    if len(np.unique(theirs)) < _DIFFERENT * theirs.size:
+        return None
+    bases: tuple[tuple[Make, ...], ...] = ((), (_probabilities,))
+    best: tuple[Make, float] | None = None
+    for before in bases:
+        x = _applied(right, before)[::step].ravel()
+        order = np.argsort(x, kind="stable")
+        x, y = x[order], theirs[order]
+        line = _beside(y - y.mean(), x - x.mean())
+        left = _from_neighbours(x, y) / max(min(line, sound), 1e-300)
+        if min(line, sound) > _SOUND and left <= _SMOOTH and (best is None or left < best[1]):
+            best = partial(_applied, steps=(*before, _Curve(x, y))), left
+    return best
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """Straight lines through points."""
+
+    x: Rows
+    y: Rows
+
+    def __call__(self, rows: Rows) -> Rows:
+        return np.asarray(np.interp(rows, self.x, self.y))
+
+
+def _from_neighbours(x: Rows, y: Rows) -> float:
+    """The share of the variance of ``y`` that is left when each value is told from its two
+    neighbours in the order of ``x``.
+    """
+    width = x[2:] - x[:-2]
+    part = np.divide(x[1:-1] - x[:-2], width, out=np.full(len(width), 0.5), where=width > 0)
+    told = y[:-2] + part * (y[2:] - y[:-2])
+    return float(np.mean((y[1:-1] - told) ** 2) / max(float(y.var()), 1e-300))

@@ -1,0 +1,55 @@
+"""What holds of faults that were found one after the other."""
+
+from __future__ import annotations
+
+from portproof.metrics.diagnosis.candidates import (
+    BETTER,
+    LAYERS,
+    PARTLY,
+    Candidate,
+    Found,
+    left_by,
+)
+
+#: 8 bits over wide ranges may be it if they make a difference of the same size, within this.
+_SIZED = 0.3
+
+
+def sure_of(chain: list[Found], none: Candidate) -> list[Found]:
+    """The faults of a chain that stand without the rest: orders and copies that fit most rows, and
+    what the port's outputs alone show.
+    """
+    sure = []
+    for found in chain:
+        if not found.sure and not (_of_order(found) and left_by(found, none) <= BETTER):
+            break
+        sure.append(found)
+    return sure
+
+
+def stands(chain: list[Found]) -> bool:
+    """Whether what the first fault stands with was found as well."""
+    if chain[0].besides == "order":
+        return any(_of_order(f) for f in chain[1:])
+    return len(chain) > 1 or not chain[0].besides
+
+
+def _of_order(found: Found) -> bool:
+    return any(part is not None for part in (found.there, found.columns, found.undone))
+
+
+def unexplained(none: Candidate, others: list[Found]) -> Found:
+    """Something is wrong that has no name here; ``others``: what was tried."""
+    nearest = min(others, key=lambda f: left_by(f, none), default=None)
+    said = "; nothing that was tried gives these outputs"
+    if nearest and left_by(nearest, none) < PARTLY:
+        share = 100 * left_by(nearest, none)
+        said += f" (the nearest, {nearest.candidate.fault}, leaves {share:.0f} % of it)"
+    wide = [f for f in others if f.candidate.fault == "int8-ranges" and f.changed]
+    size = 1 - none.score
+    alike = ("int8-ranges",) if any(_SIZED < f.moved / size < 1 / _SIZED for f in wide) else ()
+    fix = (
+        f"{LAYERS}: the first layer whose error grows tells weights, operators and 8-bit ranges"
+        " apart from the input's"
+    )
+    return Found(Candidate("unexplained", none.score, none.evidence + said, fix), alike)

@@ -1,0 +1,235 @@
+"""Outputs that were sorted, written along another axis or bent behind the model; number types and
+headers beside a second fault; and faults that an order hides.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from portproof.metrics.diagnosis.candidates import NEXT_TO_NOTHING
+from portproof.metrics.diagnosis.explain import Diagnosis, diagnose
+from portproof.metrics.diagnosis.numbers.functions import functions, sound_share
+from portproof.metrics.diagnosis.numbers.plausible import are_outputs
+
+from .world import CLASSES, World
+
+COUNT = 96
+Rows = np.ndarray
+Change = Callable[[Rows], Rows]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("answers"), COUNT)
+
+
+def softmax(rows: Rows) -> Rows:
+    powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def sigmoid(rows: Rows) -> Rows:
+    return 1 / (1 + np.exp(-rows))
+
+
+def noise(rows: Rows, scale: float) -> Rows:
+    return rows + scale * rows.std() * np.random.default_rng(4).standard_normal(rows.shape)
+
+
+def in_batches(rows: Rows, size: int, change: Change) -> Rows:
+    return np.concatenate([change(rows[i : i + size]) for i in range(0, len(rows), size)])
+
+
+#: fault, how it is made, a word of its evidence
+ANSWERS: dict[str, tuple[str, Change, str]] = {
+    "sorted": ("outputs-sorted", lambda r: np.sort(r, axis=1)[:, ::-1], "the largest first"),
+    "sorted upwards": ("outputs-sorted", lambda r: np.sort(r, axis=1), "the smallest first"),
+    "probabilities sorted": (
+        "outputs-sorted",
+        lambda r: np.sort(softmax(r), axis=1)[:, ::-1],
+        "probabilities without their classes",
+    ),
+    "the best 5": (
+        "outputs-sorted",
+        lambda r: np.sort(softmax(r), axis=1)[:, :-6:-1],
+        "the best 5 probabilities",
+    ),
+    "class by class": (
+        "output-axes",
+        lambda r: in_batches(r, 16, lambda b: b.T.reshape(b.shape)),
+        "batches of 16 were written class by class",
+    ),
+    "class by class, the last batch short": (
+        "output-axes",
+        lambda r: in_batches(r, 25, lambda b: b.T.reshape(b.shape)),
+        "batches of 25",
+    ),
+    "read class by class": (
+        "output-axes",
+        lambda r: in_batches(r, 8, lambda b: b.reshape(b.shape[1], -1).T),
+        "batches of 8 were written sample by sample",
+    ),
+    "all in one": ("output-axes", lambda r: r.T.reshape(r.shape), f"batches of {COUNT}"),
+    "softmax twice": ("softmax-twice", lambda r: softmax(softmax(r)), "softmax of their softmax"),
+    "sigmoid": ("sigmoid", sigmoid, "are their sigmoid"),
+    "sigmoid of a softmax": ("sigmoid", lambda r: sigmoid(softmax(r)), "of their softmax"),
+    "softmax of a sigmoid": ("sigmoid", lambda r: softmax(sigmoid(r)), "of their sigmoid"),
+    "tanh": ("outputs-changed", np.tanh, "hyperbolic tangent"),
+    "cube root": ("outputs-changed", np.cbrt, "one function"),
+    "square root of probabilities": (
+        "outputs-changed",
+        lambda r: np.sqrt(softmax(r)),
+        "one function",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_changed_answers(world: World, name: str) -> None:
+    fault, change, said = ANSWERS[name]
+    diagnosis = world.diagnose(change(world.right))
+    assert [f.fault for f in diagnosis.faults] == [fault], diagnosis.to_text()
+    assert said in diagnosis.faults[0].evidence and diagnosis.verdict == "FAIL"
+    assert diagnosis.faults[0].accuracy_after == 1
+
+
+def logits(seed: int) -> Rows:
+    """Outputs of some spread, with a class that is clear."""
+    generator = np.random.default_rng(seed)
+    rows = 3 * generator.standard_normal((200, 10))
+    rows[np.arange(200), generator.integers(0, 10, 200)] += 6
+    return rows
+
+
+def eight_bits(rows: Rows, share: float) -> Rows:
+    """Of a range that ends at a share of the largest value."""
+    step = share * np.abs(rows).max() / 127
+    return np.clip(np.rint(rows / step), -128, 127) * step
+
+
+SOUND: dict[str, Change] = {
+    "the same": lambda r: r,
+    "another scale": lambda r: 3 * r + 1,
+    "probabilities": softmax,
+    "probabilities on another scale": lambda r: 100 * softmax(r) + 5,
+    "logarithms of probabilities": lambda r: np.log(softmax(r)),
+    "halves": lambda r: r.astype(np.float16),
+    "probabilities of halves": lambda r: softmax(r).astype(np.float16),
+    "8 bits": lambda r: eight_bits(r, 1.0),
+    "8 bits that saturate": lambda r: eight_bits(r, 0.6),
+    "probabilities of 8 bits that saturate": lambda r: softmax(eight_bits(noise(r, 0.05), 0.7)),
+    "noise of 8 bits": lambda r: noise(r, 0.05),
+    "noise of 8 bits on the scale of a sigmoid": lambda r: 0.25 * noise(r, 0.05) + 0.5,
+    "halves that saturate": lambda r: np.clip(8000 * r, -65504, 65504).astype(np.float16),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_a_sound_port_gives_is_no_function(name: str) -> None:
+    right = logits(1)
+    found = [f for f in functions(SOUND[name](right).astype(np.float64), right)
+             if (f.left or 0.0) <= NEXT_TO_NOTHING]  # fmt: skip
+    assert not found, found[0].candidate.evidence
+
+
+@pytest.mark.parametrize("change", [lambda r: 3 * r + 1, lambda r: softmax(r), lambda r: 2 - r])
+def test_what_a_sound_port_leaves(change: Change) -> None:
+    """Next to nothing, but where larger values became smaller ones."""
+    right = logits(2)
+    left = sound_share(change(right), right)
+    assert left > 0.5 if change(right)[0].argmax() != right[0].argmax() else left < 1e-9
+
+
+def written(world: World, rows: Rows, write: Callable[[Rows], bytes]) -> Diagnosis:
+    result = world.folder / "written"
+    shutil.rmtree(result, ignore_errors=True)
+    result.mkdir()
+    for i, row in enumerate(rows):
+        Path(result, f"img_{i:0{world.digits}d}_1.bin").write_bytes(write(row))
+    return diagnose(str(world.card), world.model, world.images, world.labels, result)
+
+
+#: fault, and how a row is written
+FORMS: dict[str, tuple[str, Callable[[Rows], bytes]]] = {
+    "doubles": ("results-dtype", lambda r: r.astype("<f8").tobytes()),
+    "big-endian": ("results-dtype", lambda r: r.astype(">f4").tobytes()),
+    "halves": ("results-dtype", lambda r: r.astype("<f2").tobytes()),
+    "halves in a longer file": (
+        "results-dtype",
+        lambda r: r.astype("<f2").tobytes() + bytes(2 * CLASSES),
+    ),
+    "8 bytes before": (
+        "header",
+        lambda r: struct.pack("<ii", 1, CLASSES) + r.astype("<f4").tobytes(),
+    ),
+    "12 bytes behind": ("header", lambda r: r.astype("<f4").tobytes() + bytes(12)),
+    "8 bytes before, the end lost": (
+        "header",
+        lambda r: (struct.pack("<ii", 1, CLASSES) + r.astype("<f4").tobytes())[: 4 * CLASSES],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_beside_another_fault(world: World, name: str) -> None:
+    fault, write = FORMS[name]
+    mirrored = world.infer(np.stack([world.normalised(p[:, ::-1]) for p in world.pixels()]))
+    diagnosis = written(world, mirrored, write)
+    assert [f.fault for f in diagnosis.faults] == [fault, "mirrored"], diagnosis.to_text()
+
+
+def test_another_model_is_not_a_header(world: World) -> None:
+    from portproof.core.errors import InputError
+
+    more = np.hstack([world.right, world.right[:, ::-1][:, :2]])
+    with pytest.raises(InputError, match="the port has 14 classes, the reference 12"):
+        world.diagnose(np.random.default_rng(1).permuted(more, axis=0))
+
+
+def test_sizes_tell_outputs_from_other_bytes() -> None:
+    right = logits(3)
+    with np.errstate(invalid="ignore"):
+        swapped = right.astype(">f4").view("<f4").astype(np.float64)
+    assert are_outputs(right, right) and are_outputs(40 * right, right)
+    assert not are_outputs(swapped, right)
+
+
+ORDERS: dict[str, tuple[str, Change]] = {
+    "classes reversed": ("classes-order", lambda r: r[:, ::-1]),
+    "classes in any order": (
+        "classes-order",
+        lambda r: r[:, np.random.default_rng(4).permutation(CLASSES)],
+    ),
+    "samples in any order": (
+        "samples-shuffled",
+        lambda r: r[np.random.default_rng(4).permutation(COUNT)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_fault_that_an_order_hides(world: World, name: str) -> None:
+    fault, change = ORDERS[name]
+    turned = world.infer(np.stack([world.normalised(p[::-1, ::-1]) for p in world.pixels()]))
+    diagnosis = world.diagnose(change(turned))
+    assert [f.fault for f in diagnosis.faults] == ["rotated", fault], diagnosis.to_text()
+
+
+@pytest.mark.parametrize(
+    ("fault", "change"),
+    [
+        ("sigmoid", sigmoid),
+        ("outputs-sorted", lambda r: np.sort(r, axis=1)[:, ::-1]),
+        ("outputs-rounded", lambda r: np.rint(r)),
+    ],
+)
+def test_changed_answers_of_another_input(world: World, fault: str, change: Change) -> None:
+    turned = world.infer(np.stack([world.normalised(p[::-1, ::-1]) for p in world.pixels()]))
+    diagnosis = world.diagnose(change(turned))
+    assert {f.fault for f in diagnosis.faults} == {"rotated", fault}, diagnosis.to_text()
