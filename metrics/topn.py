@@ -64,6 +64,8 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> int:
     """Do the work; return the exit code."""
+    # numpy starts threads for products of matrices, of which there are none here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from portproof.core import progress
     from portproof.metrics.accuracy.score import Reading
     from portproof.metrics.accuracy.topn import topn
