@@ -117,6 +117,8 @@ def test_what_the_graph_says_is_read_and_given_out(
     side = open_side(folder, None, om_json=str(om_json(tmp_path / "net.json", ops)))
     last = next(t for t in side.tensors if t.name == "_block1_conv2_Conv")
     assert last.reads == ("_block1_conv1_Conv_block1_relu_Relu",)
+    added = next(t for t in side.tensors if t.name.startswith("_block1_Add"))
+    assert added.reads == ("_block1_conv2_Conv", "_stem_Conv_relu_Relu")
     assert last.origin is not None and last.origin.name == "/block1/conv2/Conv"
     assert side.outputs == ["_fc_Gemm"]
 
