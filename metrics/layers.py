@@ -21,7 +21,8 @@ def parser() -> Parser:
         "Compare two models layer by layer on real samples, and name the first layer whose inputs"
         " agree and whose result does not. Either side is an ONNX file (run by ONNX Runtime on the"
         " CPU, float16 rounded as a device rounds it), PyTorch weights with --model, or layer"
-        " dumps: a folder of msprobe's, or what Polygraphy saved with --save-outputs.",
+        " dumps: a folder of msprobe's, of an Ascend device's (acl.json), or what Polygraphy saved"
+        " with --save-outputs.",
         example="python metrics/layers.py model.onnx model_fp16.onnx --info prep.info",
     )
     p.add_argument("a", metavar="A", help="the model that is right")
@@ -38,24 +39,14 @@ def parser() -> Parser:
         metavar="N",
         help="how many samples to run (default: 4)",
     )
-    p.add_argument(
-        "--tolerance",
-        type=float,
-        metavar="E",
-        help="relative error below which no layer is named (default: what rounding explains)",
-    )
-    p.add_argument(
-        "--precision",
-        choices=_PRECISIONS,
-        help="what B may compute in, which says what rounding explains (default: B's own)",
-    )
-    p.add_argument(
-        "--emulate",
-        choices=("fp16", "bf16"),
-        help="round every result of the ONNX file B to this, as a device that computes in it",
-    )
+    _add_arithmetic(p)
     p.add_card_option(
         note="; for PyTorch weights, and when an input has a dynamic size beside the batch"
+    )
+    p.add_argument(
+        "--om-json",
+        metavar="FILE",
+        help="the compiled model of an Ascend dump (atc --mode=1 --om=MODEL.om --json=FILE)",
     )
     p.add_argument(
         "--repair",
@@ -73,6 +64,25 @@ def parser() -> Parser:
     p.add_argument("--json", action="store_true", help="print JSON")
     p.add_progress_options()
     return p
+
+
+def _add_arithmetic(p: Parser) -> None:
+    p.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="E",
+        help="relative error below which no layer is named (default: what rounding explains)",
+    )
+    p.add_argument(
+        "--precision",
+        choices=_PRECISIONS,
+        help="what B may compute in, which says what rounding explains (default: B's own)",
+    )
+    p.add_argument(
+        "--emulate",
+        choices=("fp16", "bf16"),
+        help="round every result of the ONNX file B to this, as a device that computes in it",
+    )
 
 
 def work(options: argparse.Namespace) -> int:
@@ -93,6 +103,7 @@ def work(options: argparse.Namespace) -> int:
             emulate=options.emulate,
             repair=options.repair,
             bundle=options.bundle,
+            om_json=options.om_json,
         )
     )
     print(answer.to_json() if options.json else answer.to_text())

@@ -15,15 +15,20 @@ from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
 from portproof.core.files import existing_file, flush_to_disk, tail_of, write_bytes
 from portproof.core.text import listed
+from portproof.infer.offline.pack_afterwards import check_described, of_files, write_rows
 from portproof.infer.offline.write import result_name
+from portproof.infer.offline.write_packed import FORMAT
 from portproof.infer.runtimes.npu_devices import device_index
 from portproof.infer.vendor import Outcome, ToolJob, find
 from portproof.infer.vendor.parts.gears import gear_flags
 from portproof.infer.vendor.parts.scratch import check_sizes, scratch_beside
 from portproof.manifest import Sample, read_info
 from portproof.proof.journal import Journal
-from portproof.proof.sidecar import Proof, read_proof, record_of
+from portproof.proof.sidecar import FileRecord, Proof, read_proof, record_of
 from portproof.proof.work import Work
+
+#: The form of a tool's files from which packed results are made.
+_RAW = "bin"
 
 
 def run_by_tool(options: argparse.Namespace) -> None:
@@ -64,7 +69,7 @@ def run_with_tool(
     perf_file: str | Path | None = None,
 ) -> Proof:
     """Run ``model`` over an info list by the tool ``runner`` and write ``out/<id>_<k>.<form>``, k
-    from 1; the sidecar of ``out``.
+    from 1, or packed results for the form ``pack``; the sidecar of ``out``.
 
     ``options``: the gear of a dynamic model
     (:func:`portproof.infer.vendor.parts.gears.gear_flags`). ``perf_file``: where the tool's own
@@ -74,11 +79,14 @@ def run_with_tool(
     """
     tool = find(runner)
     path, target = existing_file(model, "offline model"), Path(out)
-    if form not in tool.FORMS:
+    written = _RAW if form == FORMAT else form
+    if written not in tool.FORMS:
         raise InputError(
             f"the tool '{runner}' writes {' and '.join(tool.FORMS)}, --format asks for {form}"
         )
     samples, facts = read_info(info), facts_of(path)
+    if form == FORMAT:
+        check_described(path, facts.outputs if facts else None)
     gear = gear_flags(path, facts, batch, options or {})
     if facts:
         check_batch(path, facts, batch)
@@ -105,7 +113,7 @@ def run_with_tool(
         return read_proof(work.sidecar)
     check_sizes(samples, facts.inputs if facts else None)
     log, number = target.absolute().parent / "logs" / f"{runner}.log", device_index(device)
-    job = ToolJob(path.absolute(), batch, number, Path(), log, form, gear, facts)
+    job = ToolJob(path.absolute(), batch, number, Path(), log, written, gear, facts)
     return _to_the_end(work, runner, job, samples, perf_file)
 
 
@@ -126,9 +134,13 @@ def _to_the_end(
             "rate": {"boundary": "device", "images_per_second": outcome.images_per_second},
         }
         _keep_figures(outcome, job.log, perf_file)
-        for sample in samples:
-            for number, path in enumerate(outcome.results[sample.id], start=1):
-                journal.take(path, result_name(sample.id, number, job.form), work.root)
+        if work.parameters["format"] == FORMAT:
+            records = _packed(work, job, outcome, samples)
+        else:
+            for sample in samples:
+                for number, path in enumerate(outcome.results[sample.id], start=1):
+                    journal.take(path, result_name(sample.id, number, job.form), work.root)
+            records = list(journal.finished.values())
         flush_to_disk()
         if job.facts and job.facts.outputs:
             facts["outputs"] = [
@@ -136,13 +148,28 @@ def _to_the_end(
                 for s in job.facts.outputs
             ]
         figures = [record_of(perf_file, work.root)] if perf_file else []
-        proof = work.finish([*journal.finished.values(), *figures], facts)
+        proof = work.finish([*records, *figures], facts)
     journal.remove()
     progress.say(
         f"infer: {runner} ran {len(samples)} samples, {outcome.images_per_second:.1f} images/s of"
         " device time"
     )
     return proof
+
+
+def _packed(
+    work: Work, job: ToolJob, outcome: Outcome, samples: Sequence[Sample]
+) -> list[FileRecord]:
+    outputs = job.facts.outputs if job.facts and job.facts.outputs else ()
+    count = len(outcome.results[samples[0].id])
+    if count != len(outputs):
+        raise ToolError(
+            f"the tool left {count} results a sample, the model has {len(outputs)} outputs; its"
+            f" log is {job.log}",
+            tail_of(job.log),
+        )
+    rows = of_files(outcome.results, outputs)
+    return write_rows(work, [s.name for s in outputs], [s.id for s in samples], rows)
 
 
 def _check_results(outcome: Outcome, samples: Sequence[Sample], log: Path) -> int:

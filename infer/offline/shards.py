@@ -27,6 +27,7 @@ from portproof.core.shell import (
     start_program,
     stop_like_ctrl_c,
 )
+from portproof.infer.offline.pack_afterwards import of_parts, write_rows
 from portproof.infer.offline.write_packed import FORMAT
 from portproof.manifest import Sample, read_info, write_info
 from portproof.proof.journal import Journal, pending
@@ -51,11 +52,6 @@ def run_on_devices(options: argparse.Namespace) -> None:
             "--devices needs an info list (--info), and neither --device nor --perf-file; each"
             " device's rate is in the sidecar"
         )
-    if options.format == FORMAT:
-        raise InputError(
-            f"--format {FORMAT} writes the rows of one run in the order of its list, and --devices"
-            " deals them out: leave one of the two out"
-        )
     same = {
         "--runner": options.runner,
         "--backend": options.backend,
@@ -72,7 +68,7 @@ def run_sharded(
     model: str, info: str, out: str, devices: Sequence[int], options: Sequence[str]
 ) -> Proof:
     """Run ``model`` over an info list on all ``devices`` at the same time, and write
-    ``out/<id>_<k>.<form>`` as one device would.
+    ``out/<id>_<k>.<form>``, or packed results, as one device would.
 
     ``options``: the other options of ``run.py``, the same for every device. A part that is finished
     is not run again. Raises :class:`InputError` or :class:`ToolError` of the first device that
@@ -82,6 +78,7 @@ def run_sharded(
     if len(set(devices)) != len(devices):
         raise InputError(f"--devices names a device twice: {', '.join(map(str, devices))}")
     samples = read_info(info)
+    is_packed = FORMAT in options
     work = Work(
         "infer",
         target,
@@ -107,16 +104,14 @@ def run_sharded(
         _run_all([shard.command(model, options) for shard in shards], [f"npu:{d}" for d in devices])
         wall_s = time.perf_counter() - began
         proofs = [read_proof(sidecar_of(shard.result)) for shard in shards]
-        for shard, proof in zip(shards, proofs, strict=True):
-            for record in proof.outputs:
-                journal.publish(
-                    _joined(shard.result / Path(record.path).name, target, record, work.root)
-                )
+        records = (
+            _packed(work, shards, proofs, samples)
+            if is_packed
+            else _published(journal, work, shards, proofs)
+        )
         flush_to_disk()
         is_whole = all(now != then for now, then in zip(proofs, earlier, strict=True))
-        proof = work.finish(
-            journal.finished.values(), _facts(devices, proofs, len(samples), wall_s, is_whole)
-        )
+        proof = work.finish(records, _facts(devices, proofs, len(samples), wall_s, is_whole))
     journal.remove()
     shutil.rmtree(folder)
     progress.say(f"infer: {len(samples)} samples in {target}, on {len(devices)} devices")
@@ -219,6 +214,26 @@ def _refuse(code: int, log: str, name: str) -> None:
     if code == EXIT_BAD_INPUT:
         raise InputError(f"{name}: {reason}")
     raise ToolError(f"{name}: {reason}", "\n".join(lines[-_TAIL_LINES:]))
+
+
+def _packed(
+    work: Work, shards: Sequence[Shard], proofs: Sequence[Proof], samples: Sequence[Sample]
+) -> list[FileRecord]:
+    """The rows of all parts in the order of the info list, as one run has them."""
+    names = [str(output["name"]) for output in proofs[0].facts["outputs"]]
+    rows = of_parts([shard.result for shard in shards])
+    return write_rows(work, names, [sample.id for sample in samples], rows)
+
+
+def _published(
+    journal: Journal, work: Work, shards: Sequence[Shard], proofs: Sequence[Proof]
+) -> list[FileRecord]:
+    """The files of all parts, under their names."""
+    for shard, proof in zip(shards, proofs, strict=True):
+        for record in proof.outputs:
+            file = shard.result / Path(record.path).name
+            journal.publish(_joined(file, work.artefact, record, work.root))
+    return list(journal.finished.values())
 
 
 def _joined(part: Path, target: Path, record: FileRecord, root: Path) -> FileRecord:

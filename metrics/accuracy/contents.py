@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
 from portproof.metrics.accuracy.text_floats import parse_texts
-from portproof.proof.freshness import identity
+from portproof.proof.freshness import identities
 
 _READ_SIZE = 1 << 16
 #: A named pipe must not make us wait.
@@ -46,9 +46,9 @@ def fill(
     folder: Path, names: Sequence[str], places: Sequence[Place], size: int, seen: bytearray | None
 ) -> bool:
     """Read each file of a folder into its place; whether all have ``size`` bytes. ``seen`` gets
-    their identities (:func:`portproof.proof.freshness.identity`).
+    their identities (:func:`portproof.proof.freshness.identities`).
     """
-    is_whole, name = True, ""
+    is_whole, name, found = True, "", list[os.stat_result]()
     # Names are looked up in the open folder: a path is a look-up for each of its parts.
     opened = os.open(folder, os.O_RDONLY)
     try:
@@ -58,7 +58,7 @@ def fill(
                 if os.readv(handle, place) != size:
                     is_whole = False
                 if seen is not None:
-                    seen += identity(os.fstat(handle))
+                    found.append(os.fstat(handle))
             finally:
                 os.close(handle)
     except OSError as error:
@@ -66,6 +66,8 @@ def fill(
         raise
     finally:
         os.close(opened)
+    if seen is not None:
+        seen += identities(found)
     return is_whole
 
 

@@ -199,6 +199,25 @@ def _check_peaks(ids: SampleIds, peak: NDArray[np.float64], results: Results) ->
         )
 
 
+#: Words that are added without one of their bytes passing 255.
+_WORDS = 255
+
+
+def count_true(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many are true in each row. Where rows are whole words of eight bytes, words are added,
+    which takes a quarter of the time.
+    """
+    count = np.zeros(len(mask), np.int64)
+    if mask.shape[1] % 8:
+        count += mask.sum(axis=1, dtype=np.int64)
+        return count
+    words = np.ascontiguousarray(mask).view(np.uint64)
+    for first in range(0, words.shape[1], _WORDS):
+        sums = np.add.reduce(words[:, first : first + _WORDS], axis=1)
+        count += sums.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64)
+    return count
+
+
 def judge(
     logits: Logits, label: NDArray[np.int64]
 ) -> tuple[
@@ -217,12 +236,12 @@ def judge(
     """
     rows = np.arange(len(logits))
     own = logits[rows, label]
-    rank = (logits >= own[:, None]).sum(axis=1, dtype=np.int32)
-    tied = (logits == own[:, None]).sum(axis=1, dtype=np.int32) > 1
+    rank = count_true(logits >= own[:, None])
+    tied = count_true(logits == own[:, None]) > 1
     logits[rows, label] = -np.inf
     rival = logits.argmax(axis=1)  # the first NaN where there is one
     best = logits[rows, rival]
     predicted = np.where(own > best, label, np.where(own == best, np.minimum(label, rival), rival))
     with np.errstate(invalid="ignore"):
         margin = np.where(own == best, 0.0, own.astype(np.float64) - best)
-    return predicted, rank.astype(np.int64), margin, tied, np.maximum(own, best)
+    return predicted, rank, margin, tied, np.maximum(own, best)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from portproof.backend import Array
 from portproof.core import progress
 from portproof.core.errors import InputError
-from portproof.metrics.dumped.kinds import open_side
+from portproof.metrics.dumped.kinds import open_sides
 from portproof.metrics.layerwise import sketch
 from portproof.metrics.layerwise.counterparts import counterparts
 from portproof.metrics.layerwise.graph import Layered
@@ -38,23 +37,29 @@ def compare_layers(
     card: str | None = None,
     precision: str | None = None,
     emulate: str | None = None,
+    om_json: str | None = None,
 ) -> LayerReport:
     """Run both models on the first ``limit`` samples of an info list and compare every tensor that
     both compute. Either may be an ONNX file, PyTorch weights with ``card``, or layer dumps, which
     are read instead of run.
 
     ``precision`` is what B is allowed to compute in (its own by default), ``emulate`` rounds an
-    ONNX file B to it. :class:`InputError` when the models' inputs differ or nothing matches.
+    ONNX file B to it, ``om_json`` is the graph that ATC compiled, of an Ascend dump.
+    :class:`InputError` when the models' inputs differ or nothing matches.
     Tensors are looked at in groups, so memory stays bounded.
     """
-    one, other = open_side(Path(a), card), open_side(Path(b), card, emulate)
+    one, other = open_sides(a, b, card, emulate, om_json)
     return Comparison(one, other, info, limit, card).report(
         Limits(tolerance, precision or precision_of(one, other))
     )
 
 
 def precision_of(a: Layered, b: Layered) -> str:
-    """What B computes in, or what its weights alone were rounded to where A's were not."""
+    """What B computes in, or what its weights alone were rounded to where A's were not; or what a
+    dump A was rounded to, where B is not.
+    """
+    if isinstance(a, Dumped) and b.precision == "fp32" != a.precision:
+        return a.precision
     if b.precision == "fp32" and isinstance(b, Probe) and b.hidden:
         hidden = a.hidden if isinstance(a, Probe) else None
         return b.precision if hidden or a.precision != "fp32" else b.hidden

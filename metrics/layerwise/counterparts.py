@@ -1,8 +1,8 @@
 """Which tensor of one model is which of the other, when names, fusion or frameworks differ.
 
-The surest first: equal values (before a fault nothing else has them), equal names of one operator,
-nearly equal values, equal paths of modules, and place: the same operator on the same inputs. The
-models' outputs match by position.
+The surest first: what a compiler states, equal values (before a fault nothing else has them), equal
+names of one operator, nearly equal values, equal paths of modules, and place: the same operator on
+the same inputs. The models' outputs match by position.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from portproof.metrics.dumped.original_nodes import original_pairs
 from portproof.metrics.layerwise.graph import Layered, Tensor, family
 from portproof.metrics.layerwise.sketch import Sketch, distances
 
@@ -29,12 +30,14 @@ Sketches = Mapping[str, Sketch]
 def counterparts(a: Layered, b: Layered, of_a: Sketches, of_b: Sketches) -> dict[str, str]:
     """Tensor of A -> tensor of B, in A's order of computation."""
     found = _Pairs(a, b, of_a, of_b)
+    found.by_origin(sure=True)
     if len(a.outputs) == len(b.outputs):
         for x, y in zip(a.outputs, b.outputs, strict=True):
             if x in found.ops_a and y in found.ops_b:
                 found.take(x, y)
     near = found.by_value()
     found.take_all(near, _EQUAL)
+    found.by_origin(sure=False)
     for t in b.tensors:
         if t.name in found.ops_a and found.alike(t.name, t.name) and found.free(t.name, t.name):
             found.take(t.name, t.name)
@@ -68,6 +71,14 @@ class _Pairs:
         one, other = self._of_a.get(x), self._of_b.get(y)
         sizes = one is None or other is None or one.size == other.size
         return self.ops_a[x] == self.ops_b[y] and sizes
+
+    def by_origin(self, sure: bool) -> None:
+        """Pair what a compiler made of a node with what the node gives; ``sure`` as in
+        :func:`original_pairs`.
+        """
+        for x, y in original_pairs(self._a, self._b, sure):
+            if self._fits(x, y):
+                self.take(x, y)
 
     def by_value(self) -> list[tuple[float, str, str]]:
         """Pairs of tensors of one size with their distances, the nearest first; among ties those of

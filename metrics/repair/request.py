@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from portproof.core.errors import InputError
-from portproof.metrics.dumped.kinds import open_side
+from portproof.metrics.dumped.kinds import open_sides
 from portproof.metrics.layerwise.compare import Comparison, precision_of
 from portproof.metrics.layerwise.limits import Limits
 from portproof.metrics.layerwise.report import LayerReport
@@ -28,14 +28,14 @@ class LayersRequest:
     emulate: str | None = None
     repair: str | None = None
     bundle: str | None = None
+    om_json: str | None = None
 
 
 def compare_and_repair(request: LayersRequest) -> LayerReport:
     """Compare, then repair and pack where that is asked; :class:`InputError` for what cannot be."""
     if request.tolerance is not None and not request.tolerance > 0:
         raise InputError(f"--tolerance is {request.tolerance:g}, more than 0 was expected")
-    a = open_side(Path(request.a), request.card)
-    b = open_side(Path(request.b), request.card, request.emulate)
+    a, b = open_sides(request.a, request.b, request.card, request.emulate, request.om_json)
     comparison = Comparison(a, b, request.info, request.limit, request.card)
     limits = Limits(request.tolerance, request.precision or precision_of(a, b))
     report = comparison.report(limits)

@@ -56,6 +56,11 @@ def parser() -> Parser:
     )
     _add_judging_options(p)
     p.add_argument(
+        "--packed",
+        action="store_true",
+        help="write results as one file an output, not one a sample and output",
+    )
+    p.add_argument(
         "--workers", type=positive, help="preprocessing processes (default: one a processor)"
     )
     _add_ascend_options(p)

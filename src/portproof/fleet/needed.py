@@ -99,12 +99,12 @@ def cut(run: RunDir, step: Step, count: int, scratch: Path) -> list[Part]:
 
 
 def is_cut(run: RunDir, step: Step) -> bool:
-    """Whether a step may be cut. A vendor's tool has figures of its own of all samples, and a step
-    over several devices of a host is cut already.
+    """Whether a step may be cut. A vendor's tool has figures of its own of all samples, a step over
+    several devices of a host is cut already, and packed results are one file.
     """
     if step.command == "preprocess":
         return True
-    whole = {"--devices", "--runner", "--loop", "--images"} & set(step.words)
+    whole = {"--devices", "--runner", "--loop", "--images", "--format"} & set(step.words)
     return step.command == "infer" and run.info in step.words and not whole
 
 

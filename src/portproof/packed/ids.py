@@ -192,7 +192,12 @@ class IdBuilder:
 
     def add(self, ids: Sequence[str]) -> None:
         """Append ids."""
-        self.add_bytes([sample.encode("utf-8", _ERRORS) for sample in ids])
+        together = "\0".join([*ids, ""]).encode("utf-8", _ERRORS)
+        ends = np.flatnonzero(np.frombuffer(together, np.uint8) == 0)
+        if len(ends) != len(ids):  # one has the mark in itself
+            self.add_bytes([sample.encode("utf-8", _ERRORS) for sample in ids])
+            return
+        self.add_content(together.replace(b"\0", b""), np.diff(ends, prepend=-1) - 1)
 
     def add_bytes(self, texts: Sequence[bytes]) -> None:
         """Append ids that are UTF-8 already."""

@@ -84,6 +84,7 @@ def _settings(options: argparse.Namespace, run_dir: Path) -> Settings:
         "runner": options.runner,
         "devices": tuple(options.devices or ()),
         "tune": options.tune,
+        "packed": options.packed,
         "batches": tuple(options.batch or ()),
     }
     common: dict[str, Any] = {name: value for name, value in chosen.items() if value}

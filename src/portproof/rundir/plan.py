@@ -142,7 +142,8 @@ def infer(
     result = run.result(side, batch)
     by, card = (["--backend", backend], ["--model", run.settings.model]) if backend else ([], [])
     perf = [] if device is None else ["--perf-file", run.perf_file(side, batch, device)]
-    start = words(model, "--info", run.info, "--out", result, *by, "--batch", batch)
+    form = ["--format", "pack"] if run.settings.packed else []
+    start = words(model, "--info", run.info, "--out", result, *by, "--batch", batch, *form)
     return Step(
         f"infer {side.step_name(batch)}",
         "infer",

@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     bench of several sides starts its processes (None: the bench's own). ``gate``: which gates
     decide the verdict. For Ascend targets: ``runner`` executes the model (``om`` or a vendor tool)
     on ``devices``, ``tune`` tunes the operators before the conversion, ``rehearse`` simulates the
-    device and its tools.
+    device and its tools. ``packed``: results are one file an output, not one a sample and output.
     """
 
     schema: str = SCHEMA
@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     devices: tuple[int, ...] = (0,)
     tune: bool = False
     rehearse: bool = False
+    packed: bool = False
 
 
 def read_settings(run_dir: Path) -> Settings:

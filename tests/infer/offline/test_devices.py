@@ -18,6 +18,7 @@ import pytest
 
 from portproof.infer.offline.shards import Shard, dealt
 from portproof.manifest import Sample, read_info, write_info
+from portproof.packed.results import open_results
 from portproof.rehearsal.installing import install
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -74,6 +75,45 @@ def test_four_devices_give_the_bytes_of_one(run: Command, tmp_path: Path, runner
     (tmp_path / ".four.journal").touch()
     assert "four is up to date" in run(*common, "--out", "four", "--devices", 0, 1, 2, 3).stderr
     assert not list(tmp_path.glob(".four*"))
+
+
+@pytest.mark.parametrize("runner", ["om", "ais_bench", "msame"])
+def test_packs_of_one_device_and_of_several_are_one(
+    run: Command, tmp_path: Path, tiny_onnx: Path, runner: str
+) -> None:
+    """In the order of the list, which is not that of the ids."""
+    (tmp_path / "tiny.onnx").write_bytes(tiny_onnx.read_bytes())
+    made = run("tiny.onnx", "om", "--batch", 4, script="convert/onnx2om.py")
+    assert made.returncode == 0, made.stderr
+    (om,) = (tmp_path / "om").rglob("*.om")
+    names = [f"s{k}" for k in (9, 3, 10, 0, 7, 1, 8, 2, 6, 5, 4)]
+    write_info(tmp_path / "mixed.info", [Sample(n, (f"prep/{n}.bin",), 4, 4) for n in names])
+    model = (om.relative_to(tmp_path), "--info", "mixed.info", "--batch", 4, "--runner", runner)
+    assert run(*model, "--out", "files", "--device", "npu:0").returncode == 0
+    for out, where in (("one", ("--device", "npu:0")), ("three", ("--devices", 0, 1, 2))):
+        done = run(*model, "--out", out, *where, "--format", "pack")
+        assert done.returncode == 0, done.stderr
+        assert sorted(files(tmp_path / out)) == ["ids.txt", "output1.npy"]
+        proof = json.loads((tmp_path / f"{out}.proof.json").read_text())
+        assert proof["facts"]["samples"] == COUNT and len(proof["facts"]["outputs"]) == 1
+        assert not list(tmp_path.glob(f".{out}*"))
+    assert files(tmp_path / "one") == files(tmp_path / "three")
+    ids, outputs = open_results(tmp_path / "three")
+    assert list(ids) == names
+    with outputs[1].open() as reader:
+        rows = reader.read(0, COUNT)
+    for name, row in zip(names, rows, strict=True):
+        assert row.tobytes() == (tmp_path / "files" / f"{name}_1.bin").read_bytes()
+    again = run(*model, "--out", "three", "--devices", 0, 1, 2, "--format", "pack")
+    assert "three is up to date" in again.stderr
+
+
+def test_a_pack_of_a_tool_needs_the_types_of_the_outputs(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "bare.om").write_bytes((tmp_path / "models/bs1.om").read_bytes())
+    words = ("bare.om", "--info", "prep.info", "--runner", "msame", "--format", "pack")
+    refused = run(*words, "--out", "bare")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+    assert "needs the dtype and shape of every output" in refused.stderr
 
 
 def test_a_device_that_fails_ends_the_run_and_what_the_others_did_is_kept(

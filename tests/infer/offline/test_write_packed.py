@@ -52,10 +52,6 @@ def test_it_is_an_option_of_the_command_and_done_once(tiny: Any, stage: Stage) -
     again = stage("infer/run.py", *words, cwd=tiny.folder)
     assert again.returncode == 0 and "up to date" in again.stderr
     assert before == {p: p.stat().st_mtime_ns for p in (tiny.folder / "result").iterdir()}
-    for other in (["--devices", "0,1"], ["--runner", "msame"]):
-        refused = stage("infer/run.py", *words, *other, cwd=tiny.folder)
-        assert refused.returncode == 2, refused.stderr
-        assert "--format" in refused.stderr and refused.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("forms", [("bin", "pack"), ("pack", "bin"), ("npy", "pack")])

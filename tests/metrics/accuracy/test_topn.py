@@ -17,7 +17,7 @@ from sklearn.metrics import top_k_accuracy_score
 from portproof.core.errors import InputError
 from portproof.metrics.accuracy.label_file import read_labels
 from portproof.metrics.accuracy.results import list_results
-from portproof.metrics.accuracy.score import Reading, judge, score
+from portproof.metrics.accuracy.score import Reading, count_true, judge, score
 from portproof.metrics.accuracy.text_floats import parse_texts
 from portproof.metrics.accuracy.topn import TopN, topn
 from portproof.metrics.paired.compare import compare
@@ -282,6 +282,15 @@ def test_ranks_by_definition(logits: np.ndarray, label: list[int]) -> None:
         assert t == (row[own] in others)
         assert peak_of == max(row)
         assert m == (0 if row[own] == max(others) else row[own] - max(others))
+
+
+@pytest.mark.parametrize("columns", [2, 8, 1000, 1001, 2040, 2048, 8160, 10_000])
+def test_what_is_true_is_counted_row_by_row(columns: int) -> None:
+    """More than a byte can count in every column of words, and in another order of memory."""
+    mask = np.random.default_rng(columns).random((5, columns)) < 0.9
+    mask[0], mask[1] = True, False
+    for stored in (mask, np.asfortranarray(mask), mask[::-1][::-1]):
+        assert count_true(stored).tolist() == [sum(row) for row in mask.tolist()]
 
 
 def break_nothing(_: Path) -> None:

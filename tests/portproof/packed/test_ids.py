@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from portproof.core.errors import InputError
@@ -17,6 +17,7 @@ from portproof.packed.ids import SampleIds
 names = st.lists(st.text(max_size=6), max_size=30)
 
 
+@example(["a\0b", "", "\0", "é"])
 @given(names)
 def test_it_is_the_tuple_of_the_same_strings(ids: list[str]) -> None:
     packed = SampleIds.of(iter(ids))
