@@ -138,11 +138,11 @@ def kill_once(
     row.pace = min(1.0, row.pace * _LATER)
     row.kills[number.name] += 1
     ended = -number if number == signal.SIGKILL else INTERRUPTED
-    # Before Python has read a line of ours, a signal ends it as it ends every program.
-    unborn = process.returncode == -number and not errors
+    # While Python still imports, a signal ends it as it ends every program.
+    unborn = process.returncode == -number and "in run_stage" not in errors
     if process.returncode != ended and not unborn:
         row.problems.append(f"{number.name}: exit code {process.returncode}: {errors[-500:]}")
-    elif number == signal.SIGINT and "Traceback" in errors:
+    elif number == signal.SIGINT and "Traceback" in errors and not unborn:
         row.problems.append(f"{number.name}: it ended with a traceback: {errors[-500:]}")
     row.problems += half_written(known, folder)
     return not row.problems

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import platform
 import random
@@ -40,34 +41,47 @@ _EXAMPLES = "tests/project/test_quality.py::test_doctests"
 #: A mutant that runs so many times longer than the tests do is taken for one that never ends.
 _PATIENCE, _LEAST_SECONDS = 5.0, 60.0
 
-_CHILD = """
-import os, sys
-sys.path.insert(0, os.path.join(os.getcwd(), "src"))
-import pytest
-targets = sys.argv[1].split("\\n")
-options = ["-q", "-x", "-m", "not slow", "-p", "no:cacheprovider"]
-module = sys.argv[2] if len(sys.argv) > 2 else None
-plugins = []
-if module:
-    import coverage
-    options.remove("-x")
-    measured = coverage.Coverage(data_file=None, include=[module])
+#: A server in a copy: every job is a fork of it, so that packages are imported once.
+_SERVER = """
+import json, os, signal, sys, time
+import coverage, hypothesis, numpy, onnx, onnxruntime, pytest, scipy.stats
+
+def job(asked):
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    out = os.open(asked["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(out, 1), os.dup2(out, 2)
+    options = ["-q", "-m", "not slow", "-p", "no:cacheprovider"]
+    if not asked["module"]:
+        return pytest.main([*options, "-x", *asked["tests"]])
+    measured = coverage.Coverage(data_file=None, include=[asked["module"]])
     class Contexts:
         @pytest.hookimpl(wrapper=True)
         def pytest_runtest_protocol(self, item):
             measured.switch_context(item.nodeid)
             return (yield)
-    plugins.append(Contexts())
     measured.start()
-code = pytest.main([*options, *targets], plugins)
-if module:
-    import json
+    code = pytest.main([*options, *asked["tests"]], [Contexts()])
     measured.stop()
     data = measured.get_data()
     lines = {n: v for f in data.measured_files() for n, v in data.contexts_by_lineno(f).items()}
-    with open(sys.argv[3], "w") as out:
+    with open(asked["found"], "w") as out:
         json.dump({n: [c for c in v if c] for n, v in lines.items()}, out)
-os._exit(int(code))
+    return code
+
+for line in sys.stdin:
+    asked, began = json.loads(line), time.monotonic()
+    child = os.fork()
+    if not child:
+        os._exit(int(job(asked)))
+    ended, status = 0, signal.SIGKILL
+    while not ended and time.monotonic() - began < asked["limit"]:
+        time.sleep(0.01)
+        ended, status = os.waitpid(child, os.WNOHANG)
+    if not ended:
+        os.killpg(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+    print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
 
@@ -121,38 +135,62 @@ def drawn(judges: dict[str, list[str]], count: int, seed: int) -> list[Mutant]:
     return [known[i] for i in sorted(taken)]
 
 
-@contextlib.contextmanager
-def checkouts(place: Path, count: int) -> Iterator[Queue[Path]]:
-    """So many copies of what git knows or would add, to be changed."""
-    listed = subprocess.run(
-        [
-            shutil.which("git") or "git",
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\0")
-    free: Queue[Path] = Queue()
-    for i in range(count):
-        copy = place / str(i) / "main"
-        for name in filter(None, listed):
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
+class Checkout:
+    """A copy of what git knows or would add, to be changed, and its server."""
+
+    def __init__(self, path: Path, listed: Sequence[str]) -> None:
+        self.path = path
+        for name in listed:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, path / name)
         for built in (ROOT / "preprocess/pixels/native").glob("*.so"):
-            shutil.copy(built, copy / built.relative_to(ROOT))
-        (copy.parent / "shared").symlink_to(ROOT.parent / "shared")
-        free.put(copy)
-    yield free
+            shutil.copy(built, path / built.relative_to(ROOT))
+        (path.parent / "shared").symlink_to(ROOT.parent / "shared")
+        self._server = subprocess.Popen(
+            [sys.executable, "-c", _SERVER],
+            cwd=path,
+            env=os.environ | {"PYTHONPATH": str(path / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(
+        self, tests: Sequence[str], limit: float, module: str = "", found: str = ""
+    ) -> tuple[int, str]:
+        """Exit code and output of the tests; -9 if they took longer than ``limit`` seconds.
+        ``found``: a file for the tests that reach each line of ``module``.
+        """
+        out = self.path.with_name("out")
+        asked = {"tests": [*tests], "limit": limit, "module": module, "found": found}
+        server = self._server
+        assert server.stdin and server.stdout
+        print(json.dumps(asked | {"out": str(out)}), file=server.stdin, flush=True)
+        return int(server.stdout.readline()), out.read_text(errors="replace")
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.communicate()
 
 
 @contextlib.contextmanager
-def borrowed(free: Queue[Path]) -> Iterator[Path]:
+def checkouts(place: Path, count: int) -> Iterator[Queue[Checkout]]:
+    """So many copies."""
+    words = [shutil.which("git") or "git", *["ls-files", "-z", "-c", "-o", "--exclude-standard"]]
+    listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = [n for n in listed.split("\0") if n]
+    copies = [Checkout(place / str(i) / "main", names) for i in range(count)]
+    free: Queue[Checkout] = Queue()
+    for each in copies:
+        free.put(each)
+    yield free
+    for each in copies:
+        each.close()
+
+
+@contextlib.contextmanager
+def borrowed(free: Queue[Checkout]) -> Iterator[Checkout]:
     """A copy that no other thread uses."""
     copy = free.get()
     try:
@@ -170,13 +208,11 @@ class Baseline:
     seconds: float
 
 
-def baseline(free: Queue[Path], module: str, tests: Sequence[str]) -> Baseline:
+def baseline(free: Queue[Checkout], module: str, tests: Sequence[str]) -> Baseline:
     """Run the tests on the module as it is. They must pass."""
-    import json
-
     with borrowed(free) as copy:
-        found, began = copy / ".reached.json", time.monotonic()
-        code, text = run(copy, tests, 900.0, str(copy / module), str(found))
+        found, began = copy.path.with_name("reached.json"), time.monotonic()
+        code, text = copy.run(tests, 900.0, str(copy.path / module), str(found))
         if code != 0:
             raise SystemExit(f"the tests of {module} fail without a change:\n{text[-2000:]}")
         reaching = {int(n): v for n, v in json.loads(found.read_text()).items()}
@@ -187,19 +223,19 @@ def baseline(free: Queue[Path], module: str, tests: Sequence[str]) -> Baseline:
     return Baseline(tests, reaching, seconds)
 
 
-def judge(free: Queue[Path], mutant: Mutant, base: Baseline) -> Judged:
+def judge(free: Queue[Checkout], mutant: Mutant, base: Baseline) -> Judged:
     """Run a mutant's tests until one fails."""
     reaching = [t for n in range(mutant.line, mutant.last + 1) for t in base.reaching.get(n, [])]
     reaching = list(dict.fromkeys(reaching))
     patience = max(_LEAST_SECONDS, _PATIENCE * base.seconds)
     with borrowed(free) as copy:
-        path = copy / mutant.module
+        path = copy.path / mutant.module
         before = path.read_text()
         path.write_text(mutant.source)
         try:
             by = None
             for tests in (reaching[:200], base.tests):
-                code, text = run(copy, tests, patience) if tests else (0, "")
+                code, text = copy.run(tests, patience) if tests else (0, "")
                 if code != 0:
                     by = _failed(code, text)
                     break
@@ -215,26 +251,6 @@ def _failed(code: int, text: str) -> str:
         return "the time limit"
     failed = [line.split()[1] for line in text.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return failed[0].rpartition("/")[2][:100] if failed else f"exit code {code}"
-
-
-def run(copy: Path, tests: Sequence[str], limit: float, *measure: str) -> tuple[int, str]:
-    """Exit code and output of the tests in a copy; -9 if they took too long."""
-    environment = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, "\n".join(tests), *measure],
-        cwd=copy,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        text, _ = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        text, _ = process.communicate()
-    return process.returncode, text
 
 
 def page(judged: Sequence[Judged], options: argparse.Namespace) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from portproof.core.errors import InputError
 from portproof.outcome import Outcomes, read_outcomes, write_outcomes
+from portproof.packed.ids import SampleIds
 
 ROW = "a,3,3,1,0.5"
 
@@ -70,6 +71,12 @@ def test_the_csv_is_readable_by_others(tmp_path: Path) -> None:
     assert rows[1]["rank"] == "7"
 
 
+def test_ids_are_packed_whatever_they_come_in() -> None:
+    table = outcomes([("a", 0, 0, 1, 1.0), ("b", 1, 0, 2, -1.0)])
+    assert isinstance(table.ids, SampleIds)
+    assert tuple(table.ids) == ("a", "b")
+
+
 def test_hits_and_right_count_ranks() -> None:
     table = outcomes(
         [("a", 0, 0, 1, 1.0), ("b", 0, 1, 2, -1.0), ("c", 0, 1, 5, -1.0), ("d", 0, 1, 6, -1.0)]
@@ -90,6 +97,10 @@ def test_hits_and_right_count_ranks() -> None:
         ("id,label,predicted,rank,margin\na,-1,3,2,-0.5\n", "line 2"),
         ("id,label,predicted,rank,margin\na,3,-1,2,-0.5\n", "line 2"),
         ("id,label,predicted,rank,margin\na,3,3000000000,2,-0.5\n", "line 2"),
+        *(
+            (f"id,label,predicted,rank,margin\na,{numbers},-0.5\n", "line 2")
+            for numbers in (f"3,{2**31},2", f"{2**31},3,2", f"3,4,{2**31}")
+        ),
         ("id,label,predicted,rank,margin\na,3,3,0,0.5\n", "line 2"),
         ("id,label,predicted,rank,margin\na,3,3,1,nan\n", "line 2"),
         (

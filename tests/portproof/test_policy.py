@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from portproof.core.errors import InputError
-from portproof.policy import judge_accuracy, judge_speed, level_text
+from portproof.policy import (
+    find_policy,
+    judge_accuracy,
+    judge_speed,
+    level_text,
+    policy_about,
+)
 from portproof.verdict import Verdict
 
 # The best row that the source document states: 310 2917.84, 310P 3907.39, T4 1918.7328; it claims
@@ -89,3 +97,19 @@ def test_exactly_the_margin_may_be_lost() -> None:
     assert judge_accuracy(76.862, 77.862, 1.0).verdict is Verdict.PASS
     assert judge_accuracy(77.362, 77.862, 0.5 - 1e-10).verdict is Verdict.PASS
     assert judge_accuracy(77.361, 77.862, 0.5).verdict is Verdict.FAIL
+
+
+def test_a_policy_is_about_the_target_of_its_first_rule() -> None:
+    about = {t: policy_about(t) for t in ("310p", "310", "t4")}
+    assert about == {"310p": "modelzoo-310p", "310": "modelzoo-310", "t4": None}
+
+
+@pytest.mark.parametrize("wrong", ["  unit: rate\n", "rule: none\n"])
+def test_a_field_that_no_policy_has_is_refused(tmp_path: Path, wrong: str) -> None:
+    file = tmp_path / "mine.yaml"
+    rules = "rules:\n- subject: a\n  other: b\n  factor: 2.0\n"
+    file.write_text(rules)
+    assert find_policy(str(file)).rules[0].factor == 2.0
+    file.write_text(rules + wrong)
+    with pytest.raises(InputError, match="unknown"):
+        find_policy(str(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,18 @@ def answers(backend: str, model: Path, feeds: dict[str, Any], **request: Any) ->
         return session.run(feeds)
     finally:
         session.close()
+
+
+def test_openvino_reports_its_own_time_inside_that_of_the_call(tiny: Any) -> None:
+    pytest.importorskip("openvino")
+    feeds = {"image": np.stack([tiny.data["s0"]])}
+    session = find("openvino").load(tiny.folder / "model.onnx", LoadRequest(threads=1))
+    assert session.boundaries == ("device",)
+    session.run(feeds)
+    began = perf_counter()
+    session.run(feeds)
+    assert 0 < session.reported_s("device") <= perf_counter() - began
+    session.close()
 
 
 @pytest.mark.parametrize("backend", ["ort", "openvino"])

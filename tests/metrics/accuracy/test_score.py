@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ def test_the_shape_that_the_sidecar_states_is_of_the_chosen_output(
         assert score(folder, truth, Reading(output=plain)).classes == CLASSES
     with pytest.raises(InputError, match=r"output 2 .* Top-N is for classifiers"):
         score(folder, truth, Reading(output=2))
+    facts["outputs"].reverse()
+    facts["outputs"][0] = {"shape": shape}
+    Work("infer", folder, inputs={}, parameters={}).finish([], facts=facts)
+    with pytest.raises(InputError, match=r"output 1 .* Top-N is for classifiers"):
+        score(folder, truth, Reading(output=1))
 
 
 @pytest.mark.parametrize("shape", [["batch", CLASSES], [None, 2, 2], "(4,)", None])
@@ -61,6 +67,23 @@ def test_a_shape_that_is_no_list_of_sizes_says_nothing(tmp_path: Path, shape: An
     assert score(folder, truth).classes == CLASSES
 
 
+@pytest.mark.parametrize("held", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_called_by_its_name(tmp_path: Path, held: float) -> None:
+    folder, truth = results(tmp_path / "r"), labels(tmp_path / "l.txt", 3, 1)
+    np.full(CLASSES, held, "<f4").tofile(folder / "b_1.bin")
+    names = {"nan": "NaN", "inf": r"\+inf", "-inf": "only -inf"}
+    with pytest.raises(InputError, match=rf"1 of 2 results hold {names[str(held)]} \(b_1.bin\)"):
+        score(folder, truth)
+
+
+def test_what_was_read_is_hashed_where_it_is_asked_for(tmp_path: Path) -> None:
+    folder, truth = results(tmp_path / "r"), labels(tmp_path / "l.txt", 3, 1)
+    (folder / "b_1.bin").write_bytes(np.array([5, 1, 2, 3], "<f4").tobytes())
+    read = b"".join((folder / f"{name}_1.bin").read_bytes() for name in "ab")
+    assert score(folder, truth).sha256 is None
+    assert score(folder, truth, digest=True).sha256 == hashlib.sha256(read).hexdigest()
+
+
 @pytest.mark.parametrize("is_listed", [True, False])
 @pytest.mark.parametrize("proven", [True, False])
 def test_inputs_are_the_sidecar_the_listing_and_the_reading(
@@ -70,7 +93,7 @@ def test_inputs_are_the_sidecar_the_listing_and_the_reading(
     if proven:
         Work("infer", folder, inputs={}, parameters={}).finish([])
     found = list_results(folder, None)
-    files, parameters = Reading().inputs("port", found, is_listed)
+    files, parameters = Reading().inputs("port", found, *(() if is_listed else (False,)))
     assert files == ({"port": [tmp_path / "r.proof.json"]} if proven else {})
     listing = {"port files": found.listing_digest()} if is_listed else {}
     read = {"dtype": "float32", "classes": None, "output": None, "allow_missing": False}

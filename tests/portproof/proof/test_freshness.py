@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from portproof.proof.freshness import (
@@ -15,7 +16,7 @@ from portproof.proof.freshness import (
     made_from_others,
     stale_because,
 )
-from portproof.proof.sidecar import Proof, read_proof, stored_path
+from portproof.proof.sidecar import Proof, read_proof, stored_path, versions_of
 from portproof.proof.work import Work
 
 
@@ -154,3 +155,32 @@ def test_the_first_difference_may_be_one_that_came_or_went(
     old: dict[str, str], new: dict[str, str], said: str | None
 ) -> None:
     assert first_difference(old, new) == said
+
+
+def test_a_package_that_is_not_installed_is_lacking_here(root: Path) -> None:
+    (root / "in.txt").write_text("one")
+    proof = made(root, root / "in.txt")
+    here = msgspec.structs.replace(proof, versions=versions_of(["msgspec", "pytest"]))
+    assert lacking_here(here, root) is None
+    gone = msgspec.structs.replace(proof, versions={**here.versions, "no-such-package": "1"})
+    assert lacking_here(gone, root) == "the package 'no-such-package'"
+
+
+@pytest.mark.parametrize("parameters", [{}, {"source files": "of something else"}])
+def test_only_a_folder_that_was_read_as_a_listing_has_one(
+    root: Path, parameters: dict[str, object]
+) -> None:
+    """Neither a folder that was read file by file, nor a file, whatever the parameters say."""
+    listing(root, "_1.bin")
+    sidecar, plain = root / "result.proof.json", root / "in.txt"
+    plain.write_text("one")
+    assert stale_because(made(root, plain if parameters else sidecar, **parameters), root) is None
+
+
+def test_all_listings_of_a_folder_may_have_been_read(root: Path) -> None:
+    proof = listing(root, "_1.bin", "_2.bin")
+    known = proof.parameters["result files"]
+    names = sorted(p.name for p in (root / "result").iterdir())
+    assert isinstance(known, list)
+    known.append(["", "float32", listing_digest(root / "result", names, "")])
+    assert stale_because(proof, root) is None

@@ -215,6 +215,11 @@ def test_the_best_batch_is_one_that_answers_right(tmp_path: Path) -> None:
         for batch, seconds in ((1, 0.01), (32, 0.02))
     ]
     assert best_measured(Performance(measurements=found), "ort") == (32, 1600.0)
+    others = [
+        msgspec.structs.replace(found[0], blocks=[[1e-6]], **other)
+        for other in ({"label": "eager"}, {"boundary": "device"})
+    ]
+    assert best_measured(Performance(measurements=[*found, *others]), "ort") == (32, 1600.0)
     found[1].answers = Answers(ok=False, reason="NaN")
     assert best_measured(Performance(measurements=found), "ort") == (1, 100.0)
 
@@ -234,12 +239,26 @@ def test_the_ratio_is_that_of_the_best_batch_against_the_reference(tmp_path: Pat
     assert (gate.verdict, "1.50 (1.40 to 1.60) times" in gate.reason) == (Verdict.PASS, True)
 
 
+def test_without_a_ratio_to_the_reference_speed_is_not_judged(tmp_path: Path) -> None:
+    measured(tmp_path, (1.4, 1.6))
+    performance = read_performance(tmp_path / "ort/perf.json")
+    performance.ratios = []
+    write_performance(tmp_path / "ort/perf.json", performance)
+    run = RunDir(tmp_path, settings("speed"))
+    gate = speed_gate(run, run.compared[0])
+    assert (gate.verdict, "no ratio to the reference" in gate.reason) == (None, True)
+
+
 @pytest.mark.parametrize("who", ["ort", "eager", "neither"])
 def test_a_rate_of_widened_float16_is_said_to_be_one(tmp_path: Path, who: str) -> None:
     measured(tmp_path, (1.4, 1.6))
     performance = read_performance(tmp_path / "ort/perf.json")
     for measurement in performance.measurements:
         measurement.provider = WIDENED if measurement.label == who else "CPU"
+    performance.measurements += [
+        msgspec.structs.replace(m, provider="CPU", batch=2, blocks=[[0.1] * 20])
+        for m in performance.measurements
+    ]
     write_performance(tmp_path / "ort/perf.json", performance)
     run = RunDir(tmp_path, settings("speed"))
     assert (f"({WIDENED})" in speed_gate(run, run.compared[0]).reason) is (who == "ort")
