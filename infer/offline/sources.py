@@ -16,11 +16,14 @@ import numpy as np
 
 from portproof.backend import TensorSpec
 from portproof.core.errors import InputError
+from portproof.infer.offline.native import file_reader
 from portproof.infer.offline.read import Batch, check_files, read_batch
 from portproof.infer.runtimes.model_files import builder_packages, card_files
 from portproof.manifest import read_info
 from portproof.preprocess.dataset.ahead import in_order
+from portproof.preprocess.pixels.memory import Memory
 from portproof.proof.sidecar import FileRecord, record_of, stored_path
+from portproof.proof.work import Paths
 
 
 class Source(Protocol):
@@ -30,7 +33,7 @@ class Source(Protocol):
     ids: list[str]
     #: Files by role, for the sidecar; those of the role ``hashed`` are hashed while they are read,
     #: not before.
-    files: dict[str, list[Path]]
+    files: dict[str, Sequence[Path]]
     hashed: str
     #: What else decides the samples' bytes: JSON values, and distributions.
     parameters: dict[str, Any]
@@ -76,7 +79,7 @@ def open_source(
 class _Files:
     """What sources made of single files have in common."""
 
-    files: dict[str, list[Path]]
+    files: dict[str, Sequence[Path]]
     hashed: str
 
     def records(self, read: Sequence[FileRecord], root: Path) -> list[FileRecord]:
@@ -99,9 +102,11 @@ class ListedFiles(_Files):
     def __init__(self, info: Path) -> None:
         self._samples = read_info(info)
         self.ids = [s.id for s in self._samples]
-        folders = {os.path.dirname(s.files[0]) for s in self._samples}
+        first = [s.files[0] for s in self._samples]
+        heads = {path[: path.rfind(os.sep) + 1] for path in first}
+        folders = {os.path.dirname(head) for head in heads}
         self.prepared: Path | None = Path(folders.pop()) if len(folders) == 1 else None
-        self.files = {"info": [info], "samples": [Path(f) for s in self._samples for f in s.files]}
+        self.files = {"info": [info], "samples": Paths([f for s in self._samples for f in s.files])}
         self.parameters: dict[str, Any] = {}
         self.packages: tuple[str, ...] = ()
 
@@ -113,8 +118,10 @@ class ListedFiles(_Files):
         self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path
     ) -> Iterator[Batch]:
         """Read by several threads."""
+        file_reader()  # by this thread, so that it is made, or spoken of, once
+        memory = Memory()
         return in_order(
-            lambda span: read_batch(self._samples[span.start : span.stop], inputs, root),
+            lambda span: read_batch(self._samples[span.start : span.stop], inputs, root, memory),
             spans,
             workers=2,
             each=2,
@@ -132,10 +139,11 @@ class PackedSamples:
         self.ids, self._rows = open_packed(folder)
         self._path = folder / SAMPLES
         self.prepared: Path | None = folder
-        self.files = {"ids": [folder / IDS], "samples": [self._path]}
+        self.files: dict[str, Sequence[Path]] = {"ids": [folder / IDS], "samples": [self._path]}
         self.parameters: dict[str, Any] = {}
         self.packages: tuple[str, ...] = ()
         self._hash, self._hashed_rows = hashlib.sha256(), 0
+        self._memory = Memory()
 
     def check(self, inputs: Sequence[TensorSpec]) -> str:
         """The rows have the dtype and shape of the only input."""
@@ -154,7 +162,9 @@ class PackedSamples:
         return in_order(functools.partial(self._batch, inputs[0].name), spans, workers=1, each=2)
 
     def _batch(self, name: str, span: range) -> Batch:
-        rows = np.array(self._rows[span.start : span.stop])
+        stored = self._rows[span.start : span.stop]
+        rows = self._memory.empty(stored.shape, stored.dtype)
+        rows[...] = stored
         if span.start == self._hashed_rows:
             self._hash.update(rows.data)
             self._hashed_rows = span.stop

@@ -5,6 +5,7 @@ touches nobody else.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import traceback
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from portproof.core.errors import (
     ToolError,
     sentence_for,
 )
+from portproof.core.shell import die_with_parent
 
 T = TypeVar("T")
 
@@ -43,7 +45,8 @@ class AbsentError(InputError):
 def in_own_process(function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in a new process; what it raises for the user is raised here.
 
-    :class:`ToolError` when the process dies: says how.
+    :class:`ToolError` when the process dies: says how. It dies with this one: a suite that is
+    started again after a kill would work beside it, in the same folder.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -109,6 +112,10 @@ def _serve(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
 ) -> None:
+    die_with_parent()
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid != os.getppid():  # killed before the line above
+        return
     progress.configure(*settings)
     try:
         answer: Any = function(*arguments)

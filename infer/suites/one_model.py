@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from portproof import backend as backends
 from portproof.core import progress
-from portproof.core.errors import MissingPackageError, PortProofError
+from portproof.core.errors import InputError, MissingPackageError, PortProofError
 from portproof.core.text import listed
 from portproof.infer.load_test.job import Traffic, load_test
 from portproof.infer.load_test.record import LoadTest
@@ -44,14 +44,13 @@ def time_model(suite: Suite, entry: SuiteModel, folder: Path, plan: Plan | None)
     info = _info(suite, entry, made)
     timed = _Bench(suite, entry, info)
     load, performance = None, None
+    out = folder / ("perf.json" if suite.requests is None else "load.json")
+    fit, still_left = timed.without_those_left(subjects, out)
     if suite.requests is None:
-        performance, unfit = timed.of_those_that_run(
-            subjects, lambda sides: timed.of(sides, plan, folder / "perf.json")
-        )
+        performance, unfit = timed.of_those_that_run(fit, lambda sides: timed.of(sides, plan, out))
     else:
-        load, unfit = timed.of_those_that_run(
-            subjects, lambda sides: timed.under_load(sides, folder / "load.json")
-        )
+        load, unfit = timed.of_those_that_run(fit, lambda sides: timed.under_load(sides, out))
+    unfit = still_left + unfit
     counted = {}
     if suite.top_n is not None:
         running = [s for s in subjects if s.label not in {x.label for x in unfit}]
@@ -157,6 +156,19 @@ class _Bench:
         traffic = Traffic(clients=self.suite.clients or 1, requests=self.suite.requests or 1)
         return load_test(job, traffic, out)
 
+    def without_those_left(
+        self, subjects: Sequence[Subject], out: Path
+    ) -> tuple[list[Subject], list[Left]]:
+        """The subjects without those that an earlier run left out of ``out`` and that still do not
+        run: what it measured of the others stays.
+        """
+        known = _labels_in(out)
+        missing = [s for s in subjects if s.label not in known]
+        if len(missing) == len(subjects):
+            return list(subjects), []
+        running, left = self._alone(missing)
+        return [s for s in subjects if s not in missing or s in running], left
+
     def of_those_that_run(
         self, subjects: Sequence[Subject], timed: Callable[[Sequence[Subject]], T]
     ) -> tuple[T, list[Left]]:
@@ -174,16 +186,14 @@ class _Bench:
                 first = _left(named[0].label, error)
                 found, left = self.of_those_that_run(others, timed)
                 return found, [first, *left]
-            running, left = self._alone(subjects, error)
+            progress.say(f"suite: {error}; each subject is now tried alone")
+            running, left = self._alone(subjects)
             if not left or not running:
                 raise
             return timed(running), left
 
-    def _alone(
-        self, subjects: Sequence[Subject], error: PortProofError
-    ) -> tuple[list[Subject], list[Left]]:
+    def _alone(self, subjects: Sequence[Subject]) -> tuple[list[Subject], list[Left]]:
         """Those that run alone, and those that do not."""
-        progress.say(f"suite: {error}; each subject is now tried alone")
         left, running = [], []
         for subject in subjects:
             try:
@@ -192,6 +202,15 @@ class _Bench:
             except PortProofError as alone:
                 left.append(_left(subject.label, alone))
         return running, left
+
+
+def _labels_in(out: Path) -> set[str]:
+    """The labels of what was measured in a file; none where its sidecar cannot be read."""
+    try:
+        proof = proof_of(out)
+    except InputError:
+        return set()
+    return {s["label"] for s in proof.parameters["subjects"]} if proof else set()
 
 
 def _left(label: str, error: PortProofError) -> Left:

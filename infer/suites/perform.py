@@ -22,6 +22,7 @@ from portproof.infer.suites.suite_file import (
 )
 from portproof.infer.timing.job import changed
 from portproof.infer.timing.protocol import Plan
+from portproof.proof.lock import locked_artefact
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,13 @@ def run_suite(
     plan = _plan(suite, {k: v for k, v in (length or {}).items() if v is not None})
     if out.exists() and not out.is_dir():
         raise InputError(f"'{out}' is a file, and a suite writes a folder: give another --out")
-    out.mkdir(parents=True, exist_ok=True)
     form = plugins.load("portproof.infer.suites.forms", suite.form, "form")
     rows: list[Row] = []
-    for entry in entries:
-        rows.append(_row(suite, entry, out / folder_of(entry.name), plan))
-        form.write(suite, rows, out)
+    with locked_artefact(out, "--out"):
+        out.mkdir(parents=True, exist_ok=True)
+        for entry in entries:
+            rows.append(_row(suite, entry, out / folder_of(entry.name), plan))
+            form.write(suite, rows, out)
     return Benched(rows)
 
 

@@ -21,7 +21,7 @@ from portproof.manifest import sample_id
 from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.dataset.images import find_images
 from portproof.preprocess.pixels.transform import Preprocessor, Sample
-from portproof.proof.journal import write_pending
+from portproof.proof.journal import PendingFiles
 from portproof.proof.sidecar import FileRecord, stored_path
 from portproof.recipe import Recipe
 
@@ -105,14 +105,14 @@ def sample_of(prepared: Prepared) -> Sample:
     return prepared.sample
 
 
-def write_bin(prepared: Prepared, folder: Path, root: Path) -> Prepared:
+def write_bin(prepared: Prepared, files: PendingFiles) -> Prepared:
     """Write the sample under its pending name, and keep the record of the ``<id>.bin`` that it will
     be, for the journal, instead of the sample. What has no sample is returned as it is.
     """
     if prepared.sample is None:
         return prepared
-    final = folder / f"{sample_id(prepared.path)}.bin"
-    return replace(prepared, sample=None, written=write_pending(final, prepared.sample.data, root))
+    record = files.write(f"{sample_id(prepared.path)}.bin", prepared.sample.data)
+    return replace(prepared, sample=None, written=record)
 
 
 def written(
@@ -121,10 +121,11 @@ def written(
     """What ``make`` prepares of the images, by ``workers`` threads, in order, each written by
     :func:`write_bin`: as many threads hash and write while the next images are decoded.
     """
+    files = PendingFiles(folder, root)
     with ThreadPoolExecutor(workers, thread_name_prefix="write") as writers:
 
         def hand_over(path: Path) -> Future[Prepared]:
-            return writers.submit(write_bin, make(path), folder, root)
+            return writers.submit(write_bin, make(path), files)
 
         for later in in_order(hand_over, images, workers):
             yield later.result()

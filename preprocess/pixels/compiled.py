@@ -13,8 +13,15 @@ from PIL import Image
 
 from portproof.preprocess.pixels.cropped import TRIAL_SIZES, trial_image, trial_recipe
 from portproof.preprocess.pixels.geometry import plan
-from portproof.preprocess.pixels.native import FILTERS, Core, CoreJob, CoreUnavailable, load
-from portproof.preprocess.pixels.pillow_images import crop_resized, to_rgb, vertical_first
+from portproof.preprocess.pixels.memory import Memory
+from portproof.preprocess.pixels.native import FILTERS, Core, CoreJob, load
+from portproof.preprocess.pixels.native.build import CoreUnavailable
+from portproof.preprocess.pixels.pillow_images import (
+    crop_resized,
+    is_bomb,
+    to_rgb,
+    vertical_first,
+)
 from portproof.recipe import Recipe
 
 
@@ -28,8 +35,9 @@ class CompiledRecipe:
         self.recipe, self.core = recipe, core
         self._filter = FILTERS.index(filters)
         self._tables = np.ascontiguousarray(value_tables(recipe))
-        # Images of a data set share their sizes; the core only reads a job.
-        self._job = functools.lru_cache(maxsize=1024)(self._job_of)
+        # Images of a data set share their sizes; the core only reads a job, of some 20 KB.
+        self._job = functools.lru_cache(maxsize=512)(self._job_of)
+        self._memory = Memory()
 
     def __call__(self, image: Image.Image, data: bytes) -> npt.NDArray[Any] | None:
         """One sample of an opened image, whose file is ``data``; None when Pillow would run the
@@ -38,7 +46,7 @@ class CompiledRecipe:
         job = self._job(image.height, image.width)
         if job is None:
             return None
-        sample = np.empty(self.recipe.shape, self.recipe.dtype)
+        sample = self._memory.empty(self.recipe.shape, self.recipe.dtype)
         if (
             self.core.decodes_jpeg
             and image.format in ("JPEG", "MPO")
@@ -49,12 +57,23 @@ class CompiledRecipe:
         self.core.resample(np.asarray(to_rgb(image)), job, sample)
         return sample
 
+    def of_plain_jpeg(self, data: bytes) -> npt.NDArray[Any] | None:
+        """One sample of a JPEG file that Pillow needs not open, since all that it would look at is
+        as usual; None for any other file, and where there is a fault, which Pillow finds again.
+        """
+        size = self.core.plain_jpeg_size(data) if self.core.decodes_jpeg else None
+        job = self._job(*size) if size and not is_bomb(*size) else None
+        if job is None:
+            return None
+        sample = self._memory.empty(self.recipe.shape, self.recipe.dtype)
+        return sample if self.core.jpeg(data, job, sample) else None
+
     def _job_of(self, height: int, width: int) -> CoreJob | None:
         recipe, steps = self.recipe, plan(self.recipe, height, width)
         if vertical_first(height, width, steps.height, steps.width):
             return None
         rows, columns, (sample_height, sample_width) = steps.rows, steps.columns, recipe.size
-        return CoreJob(
+        job = CoreJob(
             width=width,
             height=height,
             new_width=steps.width,
@@ -74,6 +93,8 @@ class CompiledRecipe:
             fill=(*recipe.fill, 0),
             tables=self._tables.ctypes.data,
         )
+        self.core.prepare(job)
+        return job
 
 
 def value_tables(recipe: Recipe) -> npt.NDArray[Any]:

@@ -49,13 +49,17 @@ def open_image(data: bytes) -> Image.Image:
             f"it cannot be opened as an image ({type(error).__name__}: {error}); replace or"
             " remove it"
         ) from error
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and image.width * image.height > limit:
+    if is_bomb(image.height, image.width):
         raise InputError(
             f"it is refused as a decompression bomb: {image.width} x {image.height} pixels, at most"
-            f" {limit} are allowed"
+            f" {Image.MAX_IMAGE_PIXELS} are allowed"
         )
     return image
+
+
+def is_bomb(height: int, width: int) -> bool:
+    """Whether an image has more pixels than Pillow allows without a warning."""
+    return Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

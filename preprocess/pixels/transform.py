@@ -43,7 +43,7 @@ class Preprocessor:
 
     def _use_compiled(self) -> str:
         from portproof.preprocess.pixels.compiled import CompiledRecipe, proven_core
-        from portproof.preprocess.pixels.native import CoreUnavailable
+        from portproof.preprocess.pixels.native.build import CoreUnavailable
 
         try:
             core = proven_core()
@@ -59,6 +59,9 @@ class Preprocessor:
         :class:`InputError`, to be prefixed with the file's name, when the bytes are not a whole
         image or the recipe cannot take it.
         """
+        sample = self._compiled.of_plain_jpeg(data) if self._compiled is not None else None
+        if sample is not None:
+            return sample, False
         image = open_image(data)
         clipped = self.recipe.decoder == "pillow" and image.mode in CLIPPED_MODES
         if self._compiled is not None:

@@ -14,6 +14,7 @@ them.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections import Counter
@@ -37,7 +38,8 @@ def sample_id(name: str | os.PathLike[str]) -> str:
     >>> sample_id("a.b.bin")
     'a'
     """
-    base = os.path.basename(os.fspath(name))
+    text = os.fspath(name)
+    base = text[text.rfind(os.sep) + 1 :]
     stem = base.split(".", 1)[0]
     if not stem:
         raise InputError(
@@ -74,24 +76,21 @@ def read_info(path: str | os.PathLike[str]) -> list[Sample]:
     Every sample has the same number of inputs. Indices need not start at 0 (lists are cut in
     parts), but the lines of one sample follow each other.
     """
-    grouped: list[tuple[str, list[tuple[str, int | None, int | None]]]] = []
+    grouped: list[tuple[str, list[str], tuple[int | None, int | None]]] = []
     for number, line in enumerate(read_text(path, "info list").splitlines(), start=1):
-        if not line.strip():
+        index, *rest = _fields(line, path, number)
+        if not rest:
             continue
-        index, *row = _fields(line, path, number)
         if grouped and grouped[-1][0] == index:
-            grouped[-1][1].append((row[0], *_size(row)))
+            grouped[-1][1].append(rest[0])
         else:
-            grouped.append((index, [(row[0], *_size(row))]))
+            grouped.append((index, [rest[0]], _size(*rest[1:])))
     if not grouped:
         raise InputError(
             f"info list '{path}' is empty: at least one line '<index> <path> [<width> <height>]'"
             " was expected"
         )
-    samples = [
-        Sample(sample_id(rows[0][0]), tuple(r[0] for r in rows), rows[0][1], rows[0][2])
-        for _, rows in grouped
-    ]
+    samples = [Sample(sample_id(files[0]), tuple(files), *size) for _, files, size in grouped]
     counts = Counter(len(s.files) for s in samples)
     if len(counts) > 1:
         usual = counts.most_common(1)[0][0]
@@ -105,19 +104,22 @@ def read_info(path: str | os.PathLike[str]) -> list[Sample]:
 
 
 def _fields(line: str, path: str | os.PathLike[str], number: int) -> list[str]:
+    """The fields of a line; of an empty one, one empty field."""
     fields = line.split()
-    if len(fields) not in (2, 3, 4) or not _DIGITS.fullmatch(fields[0]):
-        hint = " (a path with blanks cannot be written in this format)" if len(fields) > 4 else ""
-        raise InputError(
-            f"info list '{path}', line {number}: '<index> <path> [<width> <height>]' was"
-            f" expected{hint}"
-        )
-    return fields
+    if 2 <= len(fields) <= 4 and _DIGITS.fullmatch(fields[0]):
+        return fields
+    if not fields:
+        return [""]
+    hint = " (a path with blanks cannot be written in this format)" if len(fields) > 4 else ""
+    raise InputError(
+        f"info list '{path}', line {number}: '<index> <path> [<width> <height>]' was expected{hint}"
+    )
 
 
-def _size(row: Sequence[str]) -> tuple[int | None, int | None]:
-    if len(row) == 3 and all(_DIGITS.fullmatch(text) for text in row[1:]):
-        return int(row[1]), int(row[2])
+@functools.lru_cache(maxsize=1024)  # most lines of a list have one size
+def _size(*texts: str) -> tuple[int | None, int | None]:
+    if len(texts) == 2 and all(_DIGITS.fullmatch(text) for text in texts):
+        return int(texts[0]), int(texts[1])
     return None, None
 
 

@@ -22,6 +22,7 @@ from typing import Any, Literal, cast
 from portproof import backend as backends
 from portproof.backend import Array, LoadRequest, Session, check_batch, check_feeds, complete
 from portproof.core.errors import PortProofError
+from portproof.core.shell import die_with_parent
 from portproof.infer.load_test.arrivals import Served
 from portproof.infer.load_test.arrivals import serve as serve_requests
 from portproof.infer.load_test.loadgen import Settings as LoadGenSettings
@@ -237,7 +238,12 @@ class Server:
 
 
 def serve(handle: int) -> None:
-    """The worker's main loop: answer orders until the pipe closes; prints go to stderr."""
+    """The worker's main loop: answer orders until the pipe closes; prints go to stderr.
+
+    It dies with its parent, and not only after its present order, since whoever starts the bench
+    again would be timed beside it.
+    """
+    die_with_parent()
     # Ctrl-C reaches the parent too, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)

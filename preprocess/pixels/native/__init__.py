@@ -1,6 +1,6 @@
 """The compiled core: C, built where a compiler is, with bits identical to Pillow's.
 
-The C files beside this one are compiled once into a cache folder, by the system's compiler, and
+The C files beside this one are compiled once (:mod:`portproof.preprocess.pixels.native.build`) and
 loaded with ctypes. Before the core is used it must reproduce Pillow's own results on images made
 for the purpose; if it cannot be used, :class:`CoreUnavailable` gives the reason.
 """
@@ -9,25 +9,16 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from portproof.core.drafts import draft_folder
+from portproof.preprocess.pixels.native.build import CoreUnavailable, library
 
 _SOURCES = ("core.c", "horizontal.c", "weights.c", "jpeg.c")
 _HEADERS = ("core.h", "jpeg62.h")
-
-#: No fused multiply-add: Pillow's coefficients are computed without.
-_FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
-_COMPILE_SECONDS = 120
 
 #: Filters in the order of weights.c.
 FILTERS = ("box", "bilinear", "hamming", "bicubic", "lanczos")
@@ -47,10 +38,6 @@ _JPEG_FUNCTIONS = (
     "jpeg_destroy_decompress",
     "jpeg_resync_to_restart",
 )
-
-
-class CoreUnavailable(Exception):
-    """Why the compiled core cannot be used here, in a few words."""
 
 
 class CoreJob(ctypes.Structure):
@@ -85,6 +72,7 @@ class CoreJob(ctypes.Structure):
         ),
         ("fill", ctypes.c_uint8 * 4),
         ("tables", ctypes.c_void_p),
+        ("axes", ctypes.c_void_p),
     )
 
 
@@ -101,6 +89,7 @@ class Core:
             raise CoreUnavailable(
                 "the compiled core has another structure than this version expects"
             )
+        self._library.portproof_axes_size.restype = ctypes.c_size_t
         self._library.portproof_resample.argtypes = (
             ctypes.c_void_p,
             ctypes.c_ssize_t,
@@ -114,8 +103,22 @@ class Core:
             ctypes.POINTER(CoreJob),
             ctypes.c_void_p,
         )
+        self._library.portproof_header.argtypes = (
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+            ctypes.c_void_p,
+        )
         self._jpeg = _jpeg_functions()
         self.decodes_jpeg = self._jpeg is not None
+
+    def prepare(self, job: CoreJob) -> None:
+        """Compute what all images of a job share, which lives as long as the job."""
+        job.memory = ctypes.create_string_buffer(
+            self._library.portproof_axes_size(ctypes.byref(job))
+        )
+        if self._library.portproof_make_axes(ctypes.byref(job), job.memory):
+            raise MemoryError
+        job.axes = ctypes.addressof(job.memory)
 
     def resample(self, pixels: npt.NDArray[np.uint8], job: CoreJob, out: npt.NDArray[Any]) -> None:
         """Resize and crop (height, width, 3) RGB bytes into a sample; rows may be strided."""
@@ -124,6 +127,14 @@ class Core:
         )
         if code:
             raise MemoryError
+
+    def plain_jpeg_size(self, data: bytes) -> tuple[int, int] | None:
+        """Height and width of a JPEG file whose header has nothing that Pillow could refuse, or
+        read in another way; None for any other file.
+        """
+        found = (ctypes.c_int32 * 2)()
+        code = self._library.portproof_header(data, len(data), found)
+        return None if code else (found[0], found[1])
 
     def jpeg(self, data: bytes, job: CoreJob, out: npt.NDArray[Any]) -> bool:
         """Decode, resize and crop a JPEG file into a sample; False when Pillow must do it: not a
@@ -154,76 +165,4 @@ def _jpeg_functions() -> ctypes.Array[ctypes.c_void_p] | None:
 @functools.cache
 def load() -> Core:
     """The core of this process, compiled once; :class:`CoreUnavailable` says why there is none."""
-    return Core(_compiled())
-
-
-def _compiled() -> Path:
-    """The compiled library in the cache, named by everything that decides its bytes."""
-    compiler = next(
-        (
-            path
-            for name in (os.environ.get("CC"), "cc", "gcc", "clang")
-            if name and (path := shutil.which(name))
-        ),
-        None,
-    )
-    if compiler is None:
-        raise CoreUnavailable("no C compiler is installed (cc, gcc or clang)")
-    here = Path(__file__).parent
-    digest = hashlib.sha256(
-        repr((compiler, _FLAGS, platform.machine(), _processor_features())).encode()
-    )
-    try:
-        for name in (*_SOURCES, *_HEADERS):
-            digest.update((here / name).read_bytes())
-    except OSError as error:
-        raise CoreUnavailable(f"its source is missing from this installation: {error}") from error
-    library = _cache_folder() / f"core-{digest.hexdigest()[:32]}.so"
-    if not library.is_file():
-        _compile(compiler, [str(here / name) for name in _SOURCES], library)
-    return library
-
-
-def _compile(compiler: str, sources: list[str], library: Path) -> None:
-    try:
-        with draft_folder(library) as folder:
-            draft = folder / library.name
-            # The cache is of this processor alone, so its own instructions may be used; a compiler
-            # that does not know them does without.
-            for tuning in (("-march=native",), ()):
-                command = [compiler, *_FLAGS, *tuning, *sources, "-o", str(draft), "-lm"]
-                result = subprocess.run(
-                    command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False
-                )
-                if result.returncode == 0:
-                    os.replace(draft, library)
-                    return
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CoreUnavailable(f"{compiler} could not be run: {error}") from error
-    raise CoreUnavailable(
-        f"{compiler} failed: {(result.stderr.strip().splitlines() or ['no message'])[-1]}"
-    )
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = Path(base, "portproof")
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(f"'{folder}' is not writable")
-    except OSError as error:
-        raise CoreUnavailable(f"no cache folder to compile into: {error}") from error
-    return folder
-
-
-def _processor_features() -> str:
-    """What ``-march=native`` depends on: a home folder may be shared by hosts."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            return next(
-                (line for line in file if line.lower().startswith(("flags", "features"))),
-                platform.processor(),
-            )
-    except OSError:
-        return platform.processor()
+    return Core(library("core", Path(__file__).parent, _SOURCES, _HEADERS))

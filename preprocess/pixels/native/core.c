@@ -13,9 +13,29 @@
 
 #define BLOCK 64 /* levels that the vertical pass makes together */
 
+/* The memory that the axes of a job take. */
+size_t portproof_axes_size(const struct job *job) {
+    return sizeof(struct axes) + axis_bytes(job->width, job->new_width, job->kept_width, job->filter) +
+           axis_bytes(job->height, job->new_height, job->kept_height, job->filter);
+}
+
+/* Make them in memory of that size, which is zero and stays in its place. */
+int portproof_make_axes(const struct job *job, struct axes *axes) {
+    char *memory = (char *)(axes + 1);
+    if (job->new_width != job->width) {
+        if (make_axis(&axes->across, job->width, job->new_width, job->left, job->kept_width, job->filter, memory)) return NO_MEMORY;
+        split_weights(&axes->across, job->kept_width);
+        memory += axis_bytes(job->width, job->new_width, job->kept_width, job->filter);
+    }
+    if (job->new_height == job->height) return OK;
+    return make_axis(&axes->down, job->height, job->new_height, job->top, job->kept_height, job->filter, memory);
+}
+
 int open_state(struct state *s, const struct job *job) {
     memset(s, 0, sizeof *s);
     s->job = job;
+    s->across = &job->axes->across;
+    s->down = &job->axes->down;
     s->resize_across = job->new_width != job->width;
     s->resize_down = job->new_height != job->height;
     s->first_row = job->top;
@@ -23,17 +43,14 @@ int open_state(struct state *s, const struct job *job) {
     s->first_column = job->left;
     s->end_column = job->left + job->kept_width;
     if (s->resize_across) {
-        if (make_axis(&s->across, job->width, job->new_width, job->left, job->kept_width, job->filter)) return NO_MEMORY;
-        split_weights(&s->across, job->kept_width);
         const int last = job->kept_width - 1;
-        s->first_column = s->across.first[0];
-        s->end_column = s->across.first[last] + s->across.count[last];
+        s->first_column = s->across->first[0];
+        s->end_column = s->across->first[last] + s->across->count[last];
     }
     if (s->resize_down) {
-        if (make_axis(&s->down, job->height, job->new_height, job->top, job->kept_height, job->filter)) return NO_MEMORY;
         const int last = job->kept_height - 1;
-        s->first_row = s->down.first[0];
-        s->end_row = s->down.first[last] + s->down.count[last];
+        s->first_row = s->down->first[0];
+        s->end_row = s->down->first[last] + s->down->count[last];
     }
     s->rows = malloc((size_t)(s->end_row - s->first_row) * 3 * job->kept_width + BLOCK);
     s->lines = malloc((size_t)AT_ONCE * 4 * job->kept_width);
@@ -42,8 +59,6 @@ int open_state(struct state *s, const struct job *job) {
 }
 
 void close_state(struct state *s) {
-    free_axis(&s->across);
-    free_axis(&s->down);
     free(s->rows);
     free(s->lines);
     free(s->levels);
@@ -103,8 +118,8 @@ void finish_rows(struct state *s, void *out) {
     for (int y = 0; y < job->kept_height; y++) {
         const uint8_t *levels = s->rows + (size_t)y * length;
         if (s->resize_down) {
-            const uint8_t *lines = s->rows + (size_t)(s->down.first[y] - s->first_row) * length;
-            down(lines, length, s->down.weight + (size_t)y * s->down.size, s->down.count[y], s->levels);
+            const uint8_t *lines = s->rows + (size_t)(s->down->first[y] - s->first_row) * length;
+            down(lines, length, s->down->weight + (size_t)y * s->down->size, s->down->count[y], s->levels);
             levels = s->levels;
         }
         for (int channel = 0; channel < 3; channel++) store(job, levels + channel * width, y, channel, out);

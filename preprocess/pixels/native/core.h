@@ -21,6 +21,7 @@ struct job {
     int32_t bgr, nhwc, item_size;              /* item_size: bytes of one value (4, 2 or 1) */
     uint8_t fill[4];                           /* R, G, B of what the image does not cover */
     const void *tables;                        /* 3 x 256 values, in the order of the sample's channels; unused for bytes */
+    const struct axes *axes;                   /* as portproof_make_axes makes them: images of one size share them */
 };
 
 /* One axis: the source pixels that each kept pixel is made of, and their weights. */
@@ -31,10 +32,15 @@ struct axis {
     int32_t *weight; /* size weights a kept pixel, zero beyond count */
 };
 
+/* Both axes of a job; one that is not resized is empty. What they point to lies behind them. */
+struct axes {
+    struct axis across, down;
+};
+
 /* The work in progress: rows arrive a few at a time, are resized horizontally, and kept as three planes a row until the last one is there. */
 struct state {
     const struct job *job;
-    struct axis across, down;
+    const struct axis *across, *down;
     int resize_across, resize_down;
     int first_row, end_row;       /* source rows that the kept rows need */
     int first_column, end_column; /* source columns that the kept columns need */
@@ -62,8 +68,8 @@ static inline void leave_vectors(void) {
 static inline int rows_at_once(const struct state *s, int y) { return s->end_row - y < AT_ONCE ? s->end_row - y : AT_ONCE; }
 
 /* weights.c */
-int make_axis(struct axis *axis, int in, int out, int start, int kept, int filter);
-void free_axis(struct axis *axis);
+size_t axis_bytes(int in, int out, int kept, int filter);
+int make_axis(struct axis *axis, int in, int out, int start, int kept, int filter, void *memory);
 
 /* horizontal.c */
 void split_weights(struct axis *axis, int kept);

@@ -131,7 +131,7 @@ static void spread(uint8_t *restrict planes, const uint8_t *restrict line, int w
  * last needed pixel. */
 void take_rows(struct state *s, int y, int count, uint8_t *const rows[AT_ONCE], int column) {
     const int width = s->job->kept_width;
-    const struct axis *axis = &s->across;
+    const struct axis *axis = s->across;
     for (int x = 0; s->resize_across && x < width; x++) {
         uint8_t levels[16];
         weigh(rows, 4 * (size_t)(axis->first[x] - column), axis->weight + (size_t)x * axis->size, (axis->count[x] + 3) / 4, levels);

@@ -59,6 +59,42 @@ static void decode(struct reader *r, const struct jpeg_functions *f, struct stat
     f->finish(jpeg);
 }
 
+/* The height and width of a JPEG file in 8-bit grey or colour whose header Pillow reads without a complaint: of all markers up to the first
+ * scan, each is one of the usual ones, and whole. USE_PILLOW for any other, which Pillow reads, or says what is wrong with it. */
+int portproof_header(const uint8_t *data, size_t size, int32_t found[2]) {
+    int layers = 0;
+    if (size < 4 || data[0] != 0xff || data[1] != 0xd8) return USE_PILLOW;
+    for (size_t at = 2; size - at >= 4;) {
+        const size_t length = (size_t)data[at + 2] << 8 | data[at + 3];
+        if (data[at] != 0xff || length < 2 || length > size - at - 2) return USE_PILLOW;
+        const uint8_t *body = data + at + 4;
+        const size_t left = length - 2;
+        switch (data[at + 1]) {
+        case 0xc4: /* Huffman tables, restarts, a comment: Pillow does not look at them */
+        case 0xdd:
+        case 0xfe: break;
+        case 0xe0: /* JFIF */
+            if (left < 14) return USE_PILLOW;
+            break;
+        case 0xdb: /* quantisation tables of bytes */
+            for (size_t i = 0; i < left; i += 65)
+                if (body[i] > 15 || left - i < 65) return USE_PILLOW;
+            break;
+        case 0xc0: /* the frame, baseline or progressive */
+        case 0xc2:
+            if (layers || left < 6 || body[0] != 8 || (body[5] != 1 && body[5] != 3) || left != 6 + 3 * (size_t)body[5]) return USE_PILLOW;
+            layers = body[5];
+            found[0] = body[1] << 8 | body[2];
+            found[1] = body[3] << 8 | body[4];
+            break;
+        case 0xda: return layers && found[0] && found[1] ? OK : USE_PILLOW;
+        default: return USE_PILLOW;
+        }
+        at += 2 + length;
+    }
+    return USE_PILLOW;
+}
+
 /* Decode, resize and crop a JPEG file into a sample. The job's width and height are what the caller read in the header. */
 int portproof_jpeg(const uint8_t *data, size_t size, const struct jpeg_functions *f, const struct job *job, void *out) {
     struct state s;

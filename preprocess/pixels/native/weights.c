@@ -43,19 +43,26 @@ static const struct {
     double support;
 } FILTERS[] = {{box, 0.5}, {bilinear, 1.0}, {hamming, 1.0}, {bicubic, 2.0}, {lanczos, 3.0}};
 
-/* Weights of the kept pixels start .. start + kept of an axis resized from in to out. */
-int make_axis(struct axis *axis, int in, int out, int start, int kept, int filter) {
-    const double scale = (double)in / out, stretch = scale < 1.0 ? 1.0 : scale;
+static double stretch_of(int in, int out) { return in < out ? 1.0 : (double)in / out; }
+
+/* Weights a pixel. */
+static int weights_of(int in, int out, int filter) { return ((int)ceil(FILTERS[filter].support * stretch_of(in, out)) * 2 + 1 + 3) & ~3; }
+
+/* The memory that an axis takes. */
+size_t axis_bytes(int in, int out, int kept, int filter) {
+    return (size_t)kept * (2 * sizeof(int) + sizeof(int32_t) * (size_t)weights_of(in, out, filter));
+}
+
+/* Weights of the kept pixels start .. start + kept of an axis resized from in to out, in memory that is zero. */
+int make_axis(struct axis *axis, int in, int out, int start, int kept, int filter, void *memory) {
+    const double scale = (double)in / out, stretch = stretch_of(in, out);
     const double support = FILTERS[filter].support * stretch, inverse = 1.0 / stretch;
-    axis->size = ((int)ceil(support) * 2 + 1 + 3) & ~3;
-    axis->first = malloc(sizeof(int) * kept);
-    axis->count = malloc(sizeof(int) * kept);
-    axis->weight = calloc((size_t)axis->size * kept, sizeof(int32_t));
+    axis->size = weights_of(in, out, filter);
+    axis->first = memory;
+    axis->count = axis->first + kept;
+    axis->weight = (int32_t *)(axis->count + kept);
     double *exact = malloc(sizeof(double) * axis->size);
-    if (!axis->first || !axis->count || !axis->weight || !exact) {
-        free(exact);
-        return NO_MEMORY;
-    }
+    if (!exact) return NO_MEMORY;
     for (int i = 0; i < kept; i++) {
         const double centre = (start + i + 0.5) * scale;
         double sum = 0.0;
@@ -75,10 +82,4 @@ int make_axis(struct axis *axis, int in, int out, int start, int kept, int filte
     }
     free(exact);
     return OK;
-}
-
-void free_axis(struct axis *axis) {
-    free(axis->first);
-    free(axis->count);
-    free(axis->weight);
 }

@@ -92,7 +92,7 @@ class Journal:
             self._file.close()
 
     def publish(self, *records: FileRecord) -> None:
-        """Note files that :func:`write_pending` wrote, then give them their final names: a kill in
+        """Note files that :class:`PendingFiles` wrote, then give them their final names: a kill in
         between leaves nothing that nobody vouches for.
 
         The lines of one call are one write. A line whose file has no name yet counts for nothing.
@@ -117,7 +117,7 @@ class Journal:
     def _note(self, records: Sequence[FileRecord]) -> list[str]:
         """Write the lines; the base names."""
         self._write(_lines(records))
-        names = [os.path.basename(r.path) for r in records]
+        names = [r.path[r.path.rfind(os.sep) + 1 :] for r in records]
         self.finished.update(zip(names, records, strict=True))
         return names
 
@@ -171,13 +171,6 @@ def _pending_name(name: str) -> str:
     return f".{name.rpartition('.')[0] or name}.tmp"
 
 
-def write_pending(final: Path, data: bytes | memoryview[int], root: Path) -> FileRecord:
-    """Write ``data`` under the pending name of ``final``, and return the record of the file that it
-    will be (see :meth:`Journal.publish`).
-    """
-    return PendingFiles(final.parent, root).write(final.name, data)
-
-
 class PendingFiles:
     """Writes files of one folder under their pending names, with the least work for each: system
     calls on text paths, since thousands of small files pass here.
@@ -190,8 +183,7 @@ class PendingFiles:
         """Write and hash ``data``; the record of the file that ``name`` will be."""
         temporary = self._folder + _pending_name(name)
         try:
-            _write_file(temporary, data)
-            stat = os.stat(temporary)
+            stat = _written(temporary, data)
         except BaseException:
             self.discard(name)
             raise
@@ -209,11 +201,14 @@ class PendingFiles:
             os.unlink(self._folder + _pending_name(name))
 
 
-def _write_file(path: str, data: bytes | memoryview[int]) -> None:
-    """As ``Path.write_bytes``, without what it asks the system beside: open, write, close."""
+def _written(path: str, data: bytes | memoryview[int]) -> os.stat_result:
+    """As ``Path.write_bytes``, without what it asks the system beside: open, write, close; what the
+    system says of the file, before it is closed, since no path is looked up then.
+    """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         write_all(descriptor, data)
+        return os.fstat(descriptor)
     finally:
         os.close(descriptor)
 

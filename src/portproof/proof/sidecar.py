@@ -22,7 +22,7 @@ SUFFIX = ".proof.json"
 ROOT_MARK = "port.yaml"
 
 
-class FileRecord(msgspec.Struct, frozen=True):
+class FileRecord(msgspec.Struct, frozen=True, gc=False):
     """One file as it was when hashed. ``path``: relative to the run directory, or absolute."""
 
     path: str

@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
@@ -47,6 +47,27 @@ from portproof.proof.sidecar import (
 def journal_of(folder: Path) -> Path:
     """The place of the journal of a folder in the making (:mod:`portproof.proof.journal`)."""
     return folder.with_name(f".{folder.name}.journal")
+
+
+class Paths(Sequence[Path]):
+    """Texts as paths, each made when it is asked for: to make one takes longer than to read a small
+    file, and most of the work needs none.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, at: int) -> Path: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Paths: ...
+
+    def __getitem__(self, at: int | slice) -> Path | Paths:
+        return Paths(self._texts[at]) if isinstance(at, slice) else Path(self._texts[at])
 
 
 class Work:
@@ -75,8 +96,10 @@ class Work:
             revision,
             simulated or rehearsal.is_active(),
         )
-        self.inputs = {
-            role: [p if isinstance(p, Path) else Path(p) for p in paths]
+        self.inputs: dict[str, Sequence[Path]] = {
+            role: paths
+            if isinstance(paths, Paths)
+            else [p if isinstance(p, Path) else Path(p) for p in paths]
             for role, paths in inputs.items()
         }
         # A round trip through JSON, so that what is compared is what is stored (tuples become

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from portproof.proof import journal as journal_module
-from portproof.proof.journal import Journal, write_pending
+from portproof.proof.journal import Journal, PendingFiles
 from portproof.proof.work import Work
 
 
@@ -20,7 +20,7 @@ def work_on(folder: Path) -> Work:
 def killed_after_two(folder: Path) -> None:
     with Journal(work_on(folder)) as journal:
         for name in ("a.bin", "b.bin"):
-            journal.publish(write_pending(folder / name, name.encode(), folder.parent))
+            journal.publish(PendingFiles(folder, folder.parent).write(name, name.encode()))
 
 
 def test_what_was_finished_is_kept(tmp_path: Path) -> None:
@@ -73,7 +73,8 @@ def test_a_file_is_noted_before_it_has_its_name(
     other = tmp_path / "other.bin"
     other.write_bytes(b"other")
     with Journal(work_on(folder)) as journal:
-        journal.publish(*(write_pending(folder / f"{name}.bin", b"a", tmp_path) for name in "acd"))
+        files = PendingFiles(folder, tmp_path)
+        journal.publish(*(files.write(f"{name}.bin", b"a") for name in "acd"))
         journal.take(other, "b.bin", tmp_path)
     assert noted == [True] * 4
     assert sorted(Journal(work_on(folder)).finished) == [f"{name}.bin" for name in "abcd"]

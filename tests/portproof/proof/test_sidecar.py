@@ -13,7 +13,7 @@ import pytest
 
 from portproof import rehearsal
 from portproof.core.errors import InputError
-from portproof.proof.journal import Journal, journal_of, pending, write_pending
+from portproof.proof.journal import Journal, PendingFiles, journal_of, pending
 from portproof.proof.sidecar import proof_of, sidecar_of
 from portproof.proof.work import Work
 
@@ -142,7 +142,7 @@ def fill(base: Path, names: list[str], **parameters: object) -> Work:
     with Journal(job) as journal:
         for name in names:
             journal.publish(
-                write_pending(base / "prep" / name, f"{name} {parameters}".encode(), job.root)
+                PendingFiles(base / "prep", job.root).write(name, f"{name} {parameters}".encode())
             )
     return job
 
@@ -163,7 +163,7 @@ def test_a_kill_between_writing_noting_and_renaming_leaves_no_stranger(
 ) -> None:
     job = folder_work(tmp_path, size=1)
     with pytest.raises(KeyboardInterrupt), Journal(job) as journal:
-        record = write_pending(tmp_path / "prep" / "a", b"whole", job.root)
+        record = PendingFiles(tmp_path / "prep", job.root).write("a", b"whole")
         if moment == "noted":
             monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             journal.publish(record)

@@ -1,0 +1,138 @@
+"""Samples read by compiled code and by Python: the same arrays, records and errors."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from portproof.backend import TensorSpec
+from portproof.core.errors import InputError
+from portproof.infer.offline import native, read
+from portproof.infer.offline.read import Folders, read_batch
+from portproof.manifest import Sample
+from portproof.preprocess.pixels.native import build
+from portproof.proof.sidecar import record_of
+
+SPECS = (TensorSpec("a", "float32", (None, 3, 5)), TensorSpec("b", "uint8", (None, 7)))
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler is installed"
+)
+
+
+@pytest.fixture(params=["compiled", "python"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who reads."""
+    if request.param == "python":
+        monkeypatch.setattr(read, "file_reader", lambda: None)
+    elif native.file_reader() is None:
+        pytest.skip("no C compiler is installed")
+    return str(request.param)
+
+
+@pytest.fixture
+def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
+    """Four samples with two inputs, with relative and absolute paths, some of them not ASCII."""
+    monkeypatch.chdir(tmp_path)
+    rng, made = np.random.default_rng(0), []
+    for folder in ("x", "y/größe"):
+        Path(folder).mkdir(parents=True)
+    for number in range(4):
+        paths = (f"x/s{number}.bin", f"{tmp_path}/y/größe/s{number}_b.bin")
+        for path, spec in zip(paths, SPECS, strict=True):
+            Path(path).write_bytes(rng.bytes(spec.nbytes(1) or 0))
+        made.append(Sample(f"s{number}", paths))
+    return made
+
+
+def test_arrays_and_records(way: str, samples: list[Sample], tmp_path: Path) -> None:
+    batch = read_batch(samples, SPECS, tmp_path / "x")
+    assert batch.ids == [s.id for s in samples]
+    for number, spec in enumerate(SPECS):
+        expected = [np.fromfile(s.files[number], spec.dtype) for s in samples]
+        found = batch.feeds[spec.name]
+        assert found.dtype == spec.dtype and found.shape == (4, *spec.sample_shape)
+        assert np.array_equal(found.reshape(4, -1), np.stack(expected))
+    assert batch.records == [record_of(f, tmp_path / "x") for s in samples for f in s.files]
+
+
+@pytest.mark.parametrize("size", [0, 59, 61, 1000])
+def test_a_file_of_another_size_is_named(way: str, samples: list[Sample], size: int) -> None:
+    Path("x/s2.bin").write_bytes(bytes(size))
+    with pytest.raises(InputError, match=rf"'x/s2.bin' has {size} bytes.* takes 60"):
+        read_batch(samples, SPECS, Path())
+
+
+def test_a_file_that_went_is_named(way: str, samples: list[Sample]) -> None:
+    Path("x/s3.bin").unlink()
+    with pytest.raises(FileNotFoundError) as caught:
+        read_batch(samples, SPECS, Path())
+    assert caught.value.filename == "x/s3.bin"
+
+
+@pytest.mark.parametrize("path", ["/a.bin", "a.bin", "d/a.bin", "d//a.bin", "./d/../d/a.bin"])
+def test_paths_are_stored_as_records_store_them(tmp_path: Path, path: str) -> None:
+    folder = os.path.join(os.path.abspath(os.path.dirname(path)), "")
+    root = Path.cwd()
+    plain = folder.removeprefix(f"{root}{os.sep}") + "a.bin"
+    assert Folders(root).path(path) == plain
+
+
+@needs_compiler
+def test_it_is_plain_c_without_a_warning(root: Path, tmp_path: Path) -> None:
+    words = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC"]
+    source = str(root / "infer/offline/native/files.c")
+    command = ["cc", *words, source, "-o", str(tmp_path / "c.so")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An empty cache folder, and nothing loaded."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    native.file_reader.cache_clear()
+    yield
+    native.file_reader.cache_clear()
+
+
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CC", raising=False)
+
+
+def no_openssl(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Any:
+        raise build.CoreUnavailable("Python's OpenSSL cannot be called: x")
+
+    monkeypatch.setattr(native, "_openssl", fail)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (no_compiler, "no C compiler is installed"),
+        (no_openssl, "Python's OpenSSL cannot be called: x"),
+    ],
+)
+def test_without_it_python_reads_and_it_is_said(
+    fresh: None,
+    samples: list[Sample],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Any,
+    words: str,
+) -> None:
+    spoil(monkeypatch)
+    expected = [record_of(f, Path()) for s in samples for f in s.files]
+    for _ in range(2):
+        assert read_batch(samples, SPECS, Path()).records == expected
+    said = capsys.readouterr().err
+    assert said.count("samples are read by Python, more slowly") == 1 and words in said
