@@ -143,12 +143,13 @@ def functions(port: Rows, right: Rows) -> Iterator[Found]:
     curve = _curve(port, right, sound)
     for fault, words, fix, steps, mark in _FUNCTIONS:
         make: Make = partial(_applied, steps=steps)
-        left = _share(port, make(right)) / sound
+        left, sure = _share(port, make(right)) / sound, False
         if left > NEXT_TO_NOTHING:
             if not mark(port, right):
                 continue
-            left = min(left, _MARKED)  # another fault may be in the way
-        way = Way(fault, f"the port's outputs are {words}", fix, make)
+            # Another fault may be in the way. Limits of 0 or -1 and 1 may be a scale's.
+            left, sure = min(left, _MARKED), mark in (_HALF, _nearly_alike)
+        way = Way(fault, f"the port's outputs are {words}", fix, make, sure)
         yield way.found(port, right, left)
     if curve is not None:
         make, left = curve
