@@ -107,7 +107,8 @@ def layer_variants(network: Network, layer: Layer) -> Iterator[Variant]:
             yield Variant("layer-bias", f"{layer.name} {words}", partial(_shifted, by=shift))
         gone = "batch normalisation without its mean"
         yield Variant("bn-mean", f"{layer.name}: {gone}", _without_mean(bias, layer))
-    for words, change in _CHANNELS.items():
+    # Of the layer that gives the outputs, this is an order of the classes.
+    for words, change in _CHANNELS.items() if layer.output != network.output else ():
         yield Variant("layer-channels", f"{layer.name} with its channels {words}",
                       partial(change, axis=layer.axis))  # fmt: skip
 

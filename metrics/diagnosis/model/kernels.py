@@ -29,7 +29,8 @@ class Held:
 
     ``key``: the name by which they are given to the model; ``axes``: one letter each, O and I for
     output and input channels, D, H and W for places of a kernel; ``flat``: the shape (C, H, W) that
-    is flattened in front of the layer, empty where nothing is; ``bias``: the key of its bias.
+    is flattened in front of the layer, empty where nothing is; ``bias``: the key of its bias;
+    ``answers``: what it gives are the model's outputs.
     """
 
     name: str
@@ -38,6 +39,17 @@ class Held:
     axes: str
     flat: tuple[int, ...] = ()
     bias: str | None = None
+    answers: bool = False
+
+    def is_order_of_classes(self, made: Array) -> bool:
+        """Whether other weights only put the model's outputs into another order."""
+        if not self.answers or self.bias is not None:
+            return False
+        axis = self.axes.index("O")
+        before, after = (
+            sorted(row.tobytes() for row in np.moveaxis(w, axis, 0)) for w in (self.values, made)
+        )
+        return before == after
 
 
 @dataclass(frozen=True)
@@ -49,9 +61,13 @@ class Reorder:
     make: Callable[[Held], Array | None]
 
     def of(self, held: Held) -> Array | None:
-        """The weights in the other order; None where that changes nothing."""
+        """The weights in the other order; None where that changes nothing, or the order of the
+        classes alone, which has a name of its own.
+        """
         made = self.make(held)
         if made is None or made.shape != held.values.shape or np.array_equal(made, held.values):
+            return None
+        if held.is_order_of_classes(made):
             return None
         return np.ascontiguousarray(made)
 

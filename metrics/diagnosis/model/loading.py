@@ -107,7 +107,7 @@ def holder_of(network: Network, sample: Array) -> Holder:
     flat = _flat_shapes(network, sample)
     held = {
         y.weight: Held(y.name, y.weight, network.weights[y.weight], axes, flat.get(y.output, ()),
-                       y.bias)
+                       y.bias, y.output == network.output)
         for y in network.layers
         if (axes := _axes(network, y))
     }  # fmt: skip
