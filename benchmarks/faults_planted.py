@@ -584,8 +584,8 @@ CONTROLS = [
         lambda r: _softmax(r).astype(np.float16))),
     Fault("probabilities on another scale", "", frozenset(), rows(lambda r: 100 * _softmax(r))),
     Fault("8 bits that saturate", "", frozenset(), rows(
-        lambda r: np.clip(np.rint(r / (0.75 * np.abs(r).max()) * 127), -128, 127)
-        * (0.75 * np.abs(r).max() / 127))),
+        lambda r: np.clip(np.rint(r / (0.95 * np.abs(r).max()) * 127), -128, 127)
+        * (0.95 * np.abs(r).max() / 127))),
 ]  # fmt: skip
 
 
