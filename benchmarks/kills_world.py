@@ -86,7 +86,7 @@ def _stage(
 
 _GIVEN = (
     "--model given/colours.yaml --weights given/weights.pth --images given/images"
-    " --labels given/labels.txt --margin-pp 20 --workers 1 --batch 1 --starts 2"
+    " --labels given/labels.txt --margin-pp 20 --workers 1 --batch 1"
 )
 
 
@@ -127,7 +127,7 @@ STAGES = (
         " --starts 2 --out perf.json",
         "int8",
     ),
-    _port("port", "--target", "cpu", "--run-dir", "run"),
+    _port("port", "--target", "cpu", "--starts", "2", "--run-dir", "run"),
     _port("port in rehearsal", "--target", "310p", "--rehearse", "--run-dir", "run-REHEARSAL"),
     _stage("report", "reports/report.py run", "port"),
     _stage("page", "reports/html.py run --out page.html", "port"),
