@@ -102,4 +102,44 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "def difference(record: FileRecord, path: Path, paranoid: bool = False) -> str | None:",
         "True",
     ): "reads and hashes what need not be read: slower, the same answer",
+    (
+        "src/portproof/policy.py",
+        "holds = measured_percent >= required - 1e-9",
+        "2e-09",
+    ): "no accuracy, a fraction of whole numbers, is two billionths under its limit",
+    (
+        "src/portproof/outcome.py",
+        "_TOGETHER = 1 << 14",
+        "2",
+    ): "how many rows are held at once; the file is the same",
+    (
+        "src/portproof/proof/freshness.py",
+        "paranoid: bool = False,",
+        "True",
+    ): "reads and hashes what need not be read: slower, the same answer",
+    (
+        "src/portproof/proof/journal.py",
+        "with atomic_writer(self.path, durable=False) as file:",
+        "True",
+    ): "waits for the disk: slower, the same file",
+    (
+        "src/portproof/proof/journal.py",
+        "leftover.unlink(missing_ok=True)",
+        "False",
+    ): "differs only if another process deletes the file just then, and the folder has a lock",
+    (
+        "src/portproof/proof/sidecar.py",
+        "if absolute.startswith(inside) and len(absolute) > len(inside):",
+        "len(absolute) >= len(inside)",
+    ): "no path ends with a separator",
+    (
+        "src/portproof/proof/sidecar.py",
+        'write_bytes(sidecar, msgspec.json.format(msgspec.json.encode(proof), indent=1) + b"\\n")',
+        "2",
+    ): "blanks for people",
+    (
+        "metrics/paired/doubt.py",
+        "if wilson_lower(right, n) > 1 / max(classes, 2):",
+        "wilson_lower(right, n) >= 1 / max(classes, 2)",
+    ): "an irrational number is never one in so many",
 }

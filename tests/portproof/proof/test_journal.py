@@ -78,3 +78,37 @@ def test_a_file_is_noted_before_it_has_its_name(
         journal.take(other, "b.bin", tmp_path)
     assert noted == [True] * 4
     assert sorted(Journal(work_on(folder)).finished) == [f"{name}.bin" for name in "abcd"]
+
+
+def test_a_journal_leaves_no_descriptor_open_and_goes_when_it_is_removed(tmp_path: Path) -> None:
+    before = len(os.listdir("/dev/fd"))
+    killed_after_two(tmp_path / "new" / "result")
+    assert len(os.listdir("/dev/fd")) == before
+    journal = Journal(work_on(tmp_path / "new" / "result"))
+    assert journal.path.is_file()
+    for _ in range(2):
+        journal.remove()
+        assert not journal.path.exists()
+
+
+def test_files_are_everybodys_who_may_read_what_is_new_there(tmp_path: Path) -> None:
+    killed_after_two(tmp_path / "result")
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "result/a.bin").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_journal_with_a_line_of_something_else_vouches_for_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    killed_after_two(folder)
+    with (tmp_path / ".result.journal").open("a") as file:
+        file.write('{"path": 5}\n')
+    assert Journal(work_on(folder)).finished == {}
+    assert os.listdir(folder) == []
+
+
+def test_a_growing_file_that_is_gone_begins_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    killed_after_two(folder)
+    (folder / "a.bin").unlink()
+    journal = Journal(work_on(folder), growing=("a.bin", "b.bin", "c.bin"))
+    assert (list(journal.grown), list(journal.finished)) == (["b.bin"], [])
