@@ -49,6 +49,7 @@ class Ported(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     runner: str | None = None
     devices: tuple[Annotated[int, msgspec.Meta(ge=0)], ...] = ()
     tune: bool = False
+    packed: bool = False
     rehearse: bool = False
 
 
@@ -128,8 +129,10 @@ def port_options(plan: FleetPlan, folder: Path, chosen: argparse.Namespace) -> a
         **{name: given.get(name) for name in _PATHS},
         **{
             name: getattr(ported, name)
-            for name in ("margin_pp", "starts", "output", "gate", "example", "runner", "tune")
+            for name in ("margin_pp", "starts", "output", "gate", "example", "runner")
         },
+        tune=ported.tune,
+        packed=ported.packed,
         devices=list(ported.devices),
         rehearse=ported.rehearse,
         run_dir=chosen.out,
@@ -148,7 +151,17 @@ def _from_settings(path: Path) -> Ported:
     """The port of a run directory's settings, whose paths are relative to that directory."""
     settings = load_yaml(path, Settings, "run directory settings")
     root = path.parent
-    same = ("targets", "batches", "margin_pp", "starts", "output", "gate", "tune", "rehearse")
+    same = (
+        "targets",
+        "batches",
+        "margin_pp",
+        "starts",
+        "output",
+        "gate",
+        "tune",
+        "packed",
+        "rehearse",
+    )
     given: dict[str, Any] = {name: getattr(settings, name) for name in same}
     given |= {"runner": settings.runner} if settings.runner != "om" else {}
     given |= {"devices": settings.devices} if settings.devices != (0,) else {}

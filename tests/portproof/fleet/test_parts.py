@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portproof.commands.port import parser
 from portproof.core.errors import InputError
 from portproof.fleet.file_store import MESSAGE_BYTES, Content, Piece, pieces_of
 from portproof.fleet.gather import joined_facts, path_here
@@ -77,6 +78,7 @@ def test_the_settings_of_a_run_directory_are_a_port(tmp_path: Path) -> None:
         batches=(1, 4),
         gate="all",
         rehearse=True,
+        packed=True,
     )
     (tmp_path / "run").mkdir()
     write_settings(tmp_path / "run", settings)
@@ -85,7 +87,15 @@ def test_the_settings_of_a_run_directory_are_a_port(tmp_path: Path) -> None:
     asked = port_options(read_plan(path), tmp_path, chosen)
     assert (asked.target, asked.batch, asked.gate) == (["310p"], [1, 4], "all")
     assert (asked.weights, asked.images) == ("/w.pth", str(tmp_path / "run" / "images"))
-    assert (asked.model, asked.rehearse, asked.runner) == ("resnet50", True, None)
+    assert (asked.model, asked.rehearse, asked.packed) == ("resnet50", True, True)
+    assert asked.runner is None
+
+
+def test_a_plan_has_every_option_of_a_port(tmp_path: Path) -> None:
+    plan = read_plan(plan_in(tmp_path, PORT + "where: {310p: {NPU: 1}}\n"))
+    chosen = argparse.Namespace(out=tmp_path / "run", workers=None, quiet=True, log_json=False)
+    asked = vars(port_options(plan, tmp_path, chosen))
+    assert sorted(vars(parser().parse_args([])).keys() - asked.keys()) == []
 
 
 @given(st.integers(1, 500), st.integers(1, 70), st.integers(1, 64))

@@ -67,6 +67,13 @@ def gates_of(run: Path, folder: Path) -> dict[str, tuple[Verdict | None, str]]:
     return {g.name: (g.verdict, g.reason) for g in judged.gates}
 
 
+def test_the_steps_are_timed_on_the_samples_of_the_run(run_dir: Path, baseline: Path) -> None:
+    result = next(run_dir.glob("ort/*/result"))
+    samples = len({p.name.rpartition("_")[0] for p in result.glob("*_1.bin")})
+    steps = {s.name: s.samples for s in read_baseline(baseline)[1].steps}
+    assert steps == {"preprocessing": min(samples, 64), "post-processing": samples}
+
+
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The steps take what they took: these tests run on loaded machines."""
