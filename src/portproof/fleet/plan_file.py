@@ -121,20 +121,15 @@ def port_options(plan: FleetPlan, folder: Path, chosen: argparse.Namespace) -> a
     card = ported.model
     if card and ((folder / card).is_file() or (folder / card.rpartition(":")[0]).is_file()):
         card = str(folder / card)
+    other = (*_PATHS, "targets", "model", "samples", "batches", "devices")
     return argparse.Namespace(
         target=list(map(str, ported.targets)),
         model=absolute_card(card) if card else None,
         samples=[_absolute(folder, name) for name in ported.samples],
         batch=list(ported.batches),
         **{name: given.get(name) for name in _PATHS},
-        **{
-            name: getattr(ported, name)
-            for name in ("margin_pp", "starts", "output", "gate", "example", "runner")
-        },
-        tune=ported.tune,
-        packed=ported.packed,
         devices=list(ported.devices),
-        rehearse=ported.rehearse,
+        **{name: getattr(ported, name) for name in Ported.__struct_fields__ if name not in other},
         run_dir=chosen.out,
         workers=chosen.workers,
         against=None,
@@ -151,17 +146,8 @@ def _from_settings(path: Path) -> Ported:
     """The port of a run directory's settings, whose paths are relative to that directory."""
     settings = load_yaml(path, Settings, "run directory settings")
     root = path.parent
-    same = (
-        "targets",
-        "batches",
-        "margin_pp",
-        "starts",
-        "output",
-        "gate",
-        "tune",
-        "packed",
-        "rehearse",
-    )
+    other = (*_PATHS, "model", "samples", "example", "runner", "devices")
+    same = (name for name in Ported.__struct_fields__ if name not in other)
     given: dict[str, Any] = {name: getattr(settings, name) for name in same}
     given |= {"runner": settings.runner} if settings.runner != "om" else {}
     given |= {"devices": settings.devices} if settings.devices != (0,) else {}
