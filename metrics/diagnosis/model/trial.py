@@ -76,9 +76,8 @@ class Trial:
         return sorted(self.tried, key=lambda t: t.left)
 
     def like(self, fault: str, left: float) -> list[Tried]:
-        """What may be done to the model that comes to the same as a fault of its input, which is
-        named first and leaves so much: all kernels turned or the first layer's channels in another
-        order, else that layer scaled.
+        """What comes to the same as a fault of the input, which is named first and leaves so much:
+        all kernels turned or the first layer's channels in another order, else that layer scaled.
         """
         try:
             self.network, self.samples = network_of(self.reference, self.card), self.make()
