@@ -134,7 +134,9 @@ def test_a_death_of_what_works_apart_is_one_sentence(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_works_apart_is_interrupted_once(root: Path, number: int, group: bool) -> None:
     tidy = "time.sleep(0.3); print('tidied', flush=True)"
-    work = f"\n    try: print('in it', flush=True); time.sleep(60)\n    finally: {tidy}"
+    # In short pieces: a signal that comes between the last instruction and a sleep waits for its end.
+    sleep = "[time.sleep(0.1) for _ in range(600)]"
+    work = f"\n    try: print('in it', flush=True); {sleep}\n    finally: {tidy}"
     process = apart(root, work)
     assert process.stdout is not None
     assert process.stdout.readline() and process.stdout.readline() == "in it\n"

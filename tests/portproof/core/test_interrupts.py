@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 #: Stops the import of one module until the process is interrupted; then lets the interrupt through,
-#: makes an error of its own of it as extension modules do, or ends when nobody interrupts.
+#: makes an error of its own of it as extension modules do, or ends when nobody interrupts. It
+#: sleeps in short pieces: Python does not look for a signal again between its last instruction
+#: and the sleep, so one that arrives just then is seen only when the sleep is over.
 BLOCKER = """
 import os, sys, time
 
@@ -21,7 +23,8 @@ class Finder:
         if name == os.environ["BLOCKED"]:
             open(os.environ["REACHED"], "w").close()
             try:
-                time.sleep(60)
+                for _ in range(600):
+                    time.sleep(0.1)
             except KeyboardInterrupt:
                 if os.environ["SWALLOWED"] == "1":
                     raise ImportError("initialisation failed") from None
@@ -108,7 +111,7 @@ def test_a_fork_of_a_command_ends_as_its_maker_asks(root: Path) -> None:
         "import multiprocessing, time; from portproof.core.errors import exit_with\n"
         "def main():\n"
         "    fork = multiprocessing.get_context('fork'); up = fork.Event()\n"
-        "    child = fork.Process(target=lambda: (up.set(), time.sleep(60)))\n"
+        "    child = fork.Process(target=lambda: (up.set(), [time.sleep(0.1) for _ in range(600)]))\n"
         "    child.start(); up.wait(); child.terminate(); child.join()\n"
         "    return print(child.exitcode) or 0\n"
         "exit_with(main)"
