@@ -157,11 +157,13 @@ def finish(known: Known, folder: Path, row: Killed) -> None:
 
 
 def half_written(known: Known, folder: Path) -> list[str]:
-    """Files under final names that no undisturbed run writes so."""
+    """Files under final names that no undisturbed run writes so. The log of a program that runs is
+    read while it grows, so it may end anywhere.
+    """
     found, before = [], contents(known.before)
     for name, data in contents(folder).items():
         hidden = any(part.startswith(".") for part in Path(name).parts)
-        if hidden or before.get(name) == data:
+        if hidden or name.endswith(".log") or before.get(name) == data:
             continue
         if name not in known.made:
             found.append(f"'{name}' is there and belongs to nothing")
@@ -197,8 +199,9 @@ def page(rows: list[Killed], options: argparse.Namespace) -> str:
         f" Python {platform.python_version()}, {os.cpu_count()} processors;"
         f" {os.getloadavg()[2]:.0f} processes at work on average over the last 15 minutes.",
         "",
-        "After every kill no final name held half a file; at the end of every chain names and bytes"
-        " were those of a run that nobody disturbed, where nothing else is said.",
+        "After every kill no final name held half a file, but for logs of programs that were"
+        " running; at the end of every chain names and bytes were those of a run that nobody"
+        " disturbed, where nothing else is said.",
         "",
         "| stage | SIGKILL | SIGINT | chains | what was wrong |",
         "|---|---|---|---|---|",

@@ -259,5 +259,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def _vouched(sidecar: bytes) -> bytes:
-    outputs = json.loads(sidecar)["outputs"]
+    try:
+        outputs = json.loads(sidecar)["outputs"]
+    except ValueError:  # one that is being written, in a hidden folder
+        return sidecar
     return json.dumps([[r["path"], r["sha256"]] for r in outputs]).encode()

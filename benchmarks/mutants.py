@@ -54,19 +54,26 @@ def job(asked):
     options = ["-q", "-m", "not slow", "-p", "no:cacheprovider"]
     if not asked["module"]:
         return pytest.main([*options, "-x", *asked["tests"]])
-    measured = coverage.Coverage(data_file=None, include=[asked["module"]])
+    measured, took = coverage.Coverage(data_file=None, include=[asked["module"]]), {}
     class Contexts:
         @pytest.hookimpl(wrapper=True)
         def pytest_runtest_protocol(self, item):
             measured.switch_context(item.nodeid)
-            return (yield)
+            began = time.monotonic()
+            try:
+                return (yield)
+            finally:
+                name = item.nodeid.partition("::")[0]
+                took[name] = took.get(name, 0.0) + time.monotonic() - began
     measured.start()
     code = pytest.main([*options, *asked["tests"]], [Contexts()])
     measured.stop()
     data = measured.get_data()
     lines = {n: v for f in data.measured_files() for n, v in data.contexts_by_lineno(f).items()}
     with open(asked["found"], "w") as out:
-        json.dump({n: [c for c in v if c] for n, v in lines.items()}, out)
+        # Files in which tests take long come last: most mutants are killed before.
+        first = lambda test: took[test.partition("::")[0]]
+        json.dump({n: sorted(filter(None, v), key=first) for n, v in lines.items()}, out)
     return code
 
 for line in sys.stdin:

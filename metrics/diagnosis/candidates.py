@@ -131,6 +131,9 @@ def best_of(none: Candidate, others: list[Found]) -> Found | None:
     if unexplained <= NOTHING or not fit:
         return None
     best = min(fit, key=lambda f: left_by(f, none))
+    if best.besides:  # two faults fit better than one, also where there is one
+        alone = min((f for f in fit if not f.besides), key=lambda f: left_by(f, none), default=best)
+        best = alone if left_by(alone, none) <= min(needed, _CLEARLY_BETTER) else best
     return best if left_by(best, none) <= needed else None
 
 

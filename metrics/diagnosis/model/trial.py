@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
-from portproof.metrics.diagnosis.candidates import Tried
+from portproof.metrics.diagnosis.candidates import NOTHING, Tried
 from portproof.metrics.diagnosis.likeness import Rows, unlikeness
 from portproof.metrics.diagnosis.model import changes
 from portproof.metrics.diagnosis.model.batch_normalisation import epsilons
@@ -131,10 +131,12 @@ class Trial:
         return np.concatenate([most, rest[: count - len(most)]])
 
     def _left(self, rows: Rows, at: NDArray[np.int64]) -> float:
-        """What is left of the difference of some samples."""
+        """What is left of the difference of some samples; all, where they do not differ."""
         before = float(unlikeness(self.port[at], self.plain[at]).mean())
         after = float(unlikeness(self.port[at], self.measure(rows)).mean())
-        return after / max(before, 1e-300) if np.isfinite(after) else 1e9
+        if not np.isfinite(after):
+            return 1e9
+        return after / before if before > NOTHING else max(1.0, after / NOTHING)
 
     def _add(self, changed: Changed, at: NDArray[np.int64]) -> float:
         """Try a change of the whole model; returns what it leaves."""

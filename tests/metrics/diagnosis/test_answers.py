@@ -8,12 +8,16 @@ import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
+from portproof.metrics.accuracy.one_output import Results
 from portproof.metrics.diagnosis.candidates import NEXT_TO_NOTHING
 from portproof.metrics.diagnosis.explain import Diagnosis, diagnose
+from portproof.metrics.diagnosis.numbers.form import form_of
 from portproof.metrics.diagnosis.numbers.functions import functions, sound_share
 from portproof.metrics.diagnosis.numbers.plausible import are_outputs
 
@@ -198,6 +202,22 @@ def test_sizes_tell_outputs_from_other_bytes() -> None:
         swapped = right.astype(">f4").view("<f4").astype(np.float64)
     assert are_outputs(right, right) and are_outputs(40 * right, right)
     assert not are_outputs(swapped, right)
+
+
+def test_outputs_of_which_most_are_no_numbers_are_no_other_type() -> None:
+    """Read as halves from an odd byte on, NaN is -2.0 and 0.000015, which may be outputs. The rows
+    are those of a network of which one weight is damaged.
+    """
+    rows = np.full((16, 10), -np.nan, "<f4")
+    rows[:, 2] = np.inf
+    rows[[2, 11], 2] = np.nan
+    rows[8:10, [0, 1, 6, 8]], rows[8:10, 7] = -np.inf, np.inf
+    rows[4] = [-0.738, -1.171, 3.026, -0.517, 1.517, -2.071, -1.190, -0.816, -1.991, 0.673]
+    rows[7] = [-0.633, -1.017, 2.254, -0.278, 1.101, -1.461, -1.061, -0.659, -1.508, 0.724]
+    rows[[4, 7]] *= np.float32(1e37)
+    files = SimpleNamespace(raw=lambda ids: [row.tobytes() for row in rows])
+    right = 5 * np.random.default_rng(2).standard_normal((16, 10))
+    assert form_of(cast("Results", files), [str(i) for i in range(16)], right, "float32") is None
 
 
 ORDERS: dict[str, tuple[str, Change]] = {
