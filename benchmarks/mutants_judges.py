@@ -33,6 +33,11 @@ JUDGES = {
 #: (module, line of code, what it became) -> why no test can see the difference.
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
+        "metrics/outputs/judge.py",
+        "if low is None or high is None:",
+        "low is None and high is None",
+    ): "both are None or none is: the second is for the type checker",
+    (
         "metrics/paired/bounds.py",
         "if _score(more, less, n, middle, continuity if middle < 0 else 0.0) > -z:",
         "middle <= 0",

@@ -86,7 +86,7 @@ def test_an_axis_of_pixels_has_no_slices() -> None:
     assert (port, ruler, norm) == ([1025.0] * 2, [4100.0] * 2, [1025.0] * 2)
 
 
-@pytest.mark.parametrize(("spread", "verdict"), [(2.99, "UNDECIDED"), (3.01, "PASS")])
+@pytest.mark.parametrize(("spread", "verdict"), [(2.99, "UNDECIDED"), (3.0, "PASS")])
 def test_a_reference_must_vary_by_three_times_its_rounding(spread: float, verdict: str) -> None:
     """Two answers, the spread above and below their mean; the rounding errs by 1."""
     answers = np.array([[5.0 + spread], [5.0 - spread]] * 2)
@@ -114,6 +114,11 @@ def test_a_slice_is_held_to_its_own_rounding(factor: float, fails: bool) -> None
         ([0.031, 0.031, 0.031], [0.01, 0.01, 0.01], Verdict.FAIL),
         ([0.0, 0.03, 0.06], [0.01, 0.01, 0.01], Verdict.UNDECIDED),
         ([0.01, 0.01], [0.01, 0.01], Verdict.UNDECIDED),
+        # Two of 0.01 over the mean and two under it: the bounds are 0.0095 from it.
+        ([0.0494, 0.0494, 0.0294, 0.0294], [0.01] * 4, Verdict.UNDECIDED),
+        ([0.0496, 0.0496, 0.0296, 0.0296], [0.01] * 4, Verdict.FAIL),
+        ([0.0306, 0.0306, 0.0106, 0.0106], [0.01] * 4, Verdict.UNDECIDED),
+        ([0.0304, 0.0304, 0.0104, 0.0104], [0.01] * 4, Verdict.PASS),
     ],
 )
 def test_whole_numbers_are_judged_by_the_share_that_differs(
