@@ -97,8 +97,6 @@ def _pairs_outside(m: int, n: int, tail: float) -> int:
             ways[at] -= ways[at - n - i]
         for at in range(i, len(ways)):
             ways[at] += ways[at - i]
-        while not ways[-1]:
-            ways.pop()
     most = tail * math.comb(m + n, m)
     return sum(below <= most for below in itertools.accumulate(ways)) - 1
 

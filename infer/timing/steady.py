@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 
 from portproof.measurement import Measurement
 
@@ -79,7 +80,5 @@ def _drift(medians: list[float]) -> tuple[float, float]:
     square = sum((i - centre) ** 2 for i in range(count))
     slope = sum((i - centre) * (y - mean) for i, y in enumerate(logs)) / square
     rest = sum((y - mean - slope * (i - centre)) ** 2 for i, y in enumerate(logs)) / (count - 2)
-    change = math.expm1(slope * (count - 1))
-    if rest == 0:
-        return change, 0.0 if slope else 1.0
-    return change, 2 * float(stdtr(count - 2, -abs(slope) / math.sqrt(rest / square)))
+    error = math.sqrt(max(rest, sys.float_info.min) / square)
+    return math.expm1(slope * (count - 1)), 2 * float(stdtr(count - 2, -abs(slope) / error))

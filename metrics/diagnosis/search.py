@@ -36,6 +36,7 @@ from portproof.metrics.diagnosis.likeness import (
     are_probabilities,
     unlikeness,
 )
+from portproof.metrics.diagnosis.model.last_layer import other_last_layer
 from portproof.metrics.diagnosis.model.trial import TURNED, Trial
 from portproof.metrics.diagnosis.numbers.answers import changed_answers
 from portproof.metrics.diagnosis.numbers.sorting import turned_batches
@@ -123,8 +124,20 @@ def _searched(model: Reference, state: State) -> Searched:
         if time.monotonic() - began > _SECONDS:
             break
     if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
-        partly = [unexplained(none, others)]
+        partly = [_other_head(model, state, begun) or unexplained(none, others)]
     return Searched(partly, tried)
+
+
+def _other_head(model: Reference, state: State, begun: Round) -> Found | None:
+    """Other weights of the last layer, where nothing that is known explains the port."""
+    if begun.tries is None or begun.inside is None or begun.inside.network is None:
+        return None
+    return other_last_layer(
+        begun.inside.network,
+        lambda: model.samples(state.compared.images, state.mistake),
+        begun.tries.port,
+        begun.tries.plain,
+    )
 
 
 def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:

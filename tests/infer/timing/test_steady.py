@@ -65,6 +65,14 @@ def test_a_slope_that_noise_explains_is_no_drift() -> None:
     assert not any("became" in why for why in reasons(measured(scaled)))
 
 
+@pytest.mark.parametrize(("noise", "named"), [(0.0125, True), (0.0135, False)])
+def test_a_trend_must_be_significant_at_one_in_a_hundred(noise: float, named: bool) -> None:
+    logs = 0.01 * np.arange(8) + noise * np.array([1, -1, 1, 1, -1, -1, 1, -1])
+    chance = stats.linregress(range(8), logs).pvalue
+    assert (0.006 < chance < 0.01) if named else (0.01 < chance < 0.014)
+    assert bool(reasons(measured(list(np.exp(logs))))) is named
+
+
 def test_six_blocks_are_enough_to_doubt_and_five_are_not() -> None:
     restless = [1.0, 1.4, 1.0, 1.4, 1.0, 1.4]
     assert reasons(measured(restless))

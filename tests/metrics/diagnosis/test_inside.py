@@ -151,6 +151,10 @@ CHANGES: dict[str, tuple[str, str, Callable[[Net], object]]] = {
     "no bias": ("layer-bias", "linear", lambda n: n[9].bias.data.zero_()),
     "sign bit": ("weight-damaged", "bit 31", bit(9, 17, 31)),
     "exponent bit": ("weight-damaged", "linear", bit(9, 30, 24)),
+    "another head": ("layer-weights", "linear with other weights", lambda n: (
+        torch.manual_seed(5), n[9].reset_parameters())),
+    "a head of 2 bits": ("layer-weights", "linear with other weights", rewritten(
+        9, lambda w: torch.round(w / w.abs().max()) * w.abs().max())),
     "edges padded": ("padding", "edge", lambda n: setattr(n[4], "padding_mode", "replicate")
                      or setattr(n[4], "_reversed_padding_repeated_twice", [1, 1, 1, 1])),
 }  # fmt: skip
