@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 Array = npt.NDArray[Any]
-
-#: What a C library, C++ and Python say when the system gives no more threads.
-_NO_THREADS = ("start new thread", "pthread_create", "Resource temporarily unavailable")
 
 
 class ModelFailed(InputError):
@@ -50,29 +46,6 @@ class BatchLost(InputError):
             " depends on the data cannot be an output of a batch; leave it out, or expand it"
         )
         super().__init__(f"at batch {count} the model gives output '{name}' of shape {shape}{lost}")
-
-
-@contextlib.contextmanager
-def threads_needed() -> Iterator[None]:
-    """Inside the block, an error for want of threads is a :class:`ToolError` that says so."""
-    try:
-        yield
-    except PortProofError as error:
-        if any(sign in str(error) for sign in _NO_THREADS):
-            raise _no_threads(error) from error
-        raise
-    except (RuntimeError, OSError) as error:
-        if any(sign in str(error) for sign in _NO_THREADS):
-            raise _no_threads(error) from error
-        raise
-
-
-def _no_threads(error: Exception) -> ToolError:
-    return ToolError(
-        "no threads to be had: this host's limit of processes is reached"
-        f" ({str(error).splitlines()[0]}); end other processes, raise `ulimit -u`, or set"
-        " OMP_NUM_THREADS=1"
-    )
 
 
 def run_torch(

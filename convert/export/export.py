@@ -14,7 +14,6 @@ import msgspec
 from portproof.card import Card
 from portproof.convert.export import fold as normalise_fold
 from portproof.convert.export import interface, parity, samples, soundness, tracing
-from portproof.convert.export.engines import threads_needed
 from portproof.convert.export.tracing import Remark
 from portproof.convert.export.verification import Traced, check_numbers
 from portproof.convert.onnxfile import form, save
@@ -99,7 +98,7 @@ def export(
     job.begin()
     target.unlink(missing_ok=True)
     network = build_model(card, source)
-    with threads_needed(), draft_folder(target) as folder:
+    with draft_folder(target) as folder:
         draft = folder / target.name
         checked = write_checked(network, card, request, draft)
         made = [[spec.name, list(spec.shape[1:])] for spec in read_onnx(draft).outputs or ()]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from portproof.core import progress
 from portproof.infer.timing.devices import CounterSource
 from portproof.measurement import Moment
 
@@ -21,7 +22,8 @@ _SHOWN = ("utilisation", "memory_used_bytes", "power_w", "clock_hz", "temperatur
 @contextmanager
 def timeline_of(sources: dict[str, CounterSource]) -> Iterator[list[Moment]]:
     """The moments while the block runs, taken by a thread that sleeps in between; none without
-    psutil. ``sources``: the counters of the devices, by name.
+    psutil, and none where the host has no file left to read them from, which is said. ``sources``:
+    the counters of the devices, by name.
     """
     try:
         import psutil  # type: ignore[import-untyped, unused-ignore]
@@ -30,13 +32,24 @@ def timeline_of(sources: dict[str, CounterSource]) -> Iterator[list[Moment]]:
         return
     moments: list[Moment] = []
     over = threading.Event()
-    sampler = threading.Thread(target=_sample, args=(psutil, sources, over, moments), daemon=True)
+    work = (psutil, sources, over, moments)
+    sampler = threading.Thread(target=_sample_or_say, args=work, daemon=True)
     sampler.start()
     try:
         yield moments
     finally:
         over.set()
         sampler.join()
+
+
+def _sample_or_say(
+    psutil: Any, sources: dict[str, CounterSource], over: threading.Event, moments: list[Moment]
+) -> None:
+    try:
+        _sample(psutil, sources, over, moments)
+    except OSError as error:
+        moments.clear()  # a part would be taken for the whole
+        progress.warn(f"memory and processor use over time are not measured: {error.strerror}")
 
 
 def _sample(

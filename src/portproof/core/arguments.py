@@ -20,6 +20,9 @@ from portproof.core.errors import EXIT_BAD_INPUT, EXIT_TOOL, InputError, exit_wi
 #: What a process that waits for another hands on to it.
 _HANDED_ON = (signal.SIGINT, signal.SIGTERM)
 _CALLS_SHOWN = 8
+#: Where a process that leaves of its own accord puts the file that it shares with its parent, and
+#: the exit code of one that a library made leave (OpenMP's does, where it gets no thread).
+_LEFT, _LIBRARYS_EXIT = 1, 1
 
 
 class Parser(argparse.ArgumentParser):
@@ -139,13 +142,25 @@ def run_stage(
     its own where the system can, since it calls libraries that may crash: a death by a signal then
     is one sentence and exit code 3.
     """
-    blocked = None
+    watched, refused = None, None
     if apart and hasattr(signal, "sigwaitinfo") and not {"-h", "--help"} & set(sys.argv):
-        blocked = _watch_over_a_fork()
+        try:
+            watched = _watch_over_a_fork()
+        except BlockingIOError as error:  # no more processes
+            refused = error
 
     def main() -> int:
-        if blocked is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if refused is not None:
+            raise refused
+        if watched is None:
+            return parsed()
+        signal.pthread_sigmask(signal.SIG_SETMASK, watched[0])
+        try:
+            return parsed()
+        finally:
+            os.lseek(watched[1], _LEFT, os.SEEK_SET)
+
+    def parsed() -> int:
         # A console that cannot show a character prints a substitute; it must not turn a finished
         # job into a failure.
         for stream in (sys.stdout, sys.stderr):
@@ -157,13 +172,14 @@ def run_stage(
     exit_with(main)
 
 
-def _watch_over_a_fork() -> set[int] | None:
-    """Return in a new process, with the signals to be blocked again once it can take them. The
-    present one waits for it, hands it the signals that it gets, and leaves as it leaves. Nothing
-    heavy is imported yet, so that this costs milliseconds.
+def _watch_over_a_fork() -> tuple[set[int], int] | None:
+    """Return in a new process, with the signals to be blocked again once it can take them, and the
+    file to be put to :data:`_LEFT` when it leaves of its own accord. The present one waits for it,
+    hands it the signals that it gets, and leaves as it leaves. Nothing heavy is imported yet, so
+    that this costs milliseconds.
 
-    None on a host that has no more processes or files: the work then goes on in this one, and says
-    itself what it lacks.
+    None on a host that has no more files or no room: the work then goes on in this one, and says
+    itself what it lacks. BlockingIOError on one that has no more processes: libraries need threads.
     """
     import faulthandler
     import tempfile
@@ -176,13 +192,16 @@ def _watch_over_a_fork() -> set[int] | None:
         crash, name = tempfile.mkstemp()  # a number: both processes hold it to their end
         os.unlink(name)
         pid = os.fork()
+    except BlockingIOError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        raise
     except OSError:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return None
     if pid == 0:
         die_with_parent()
         faulthandler.enable(crash)
-        return before
+        return before, crash
     ended = 0
     while not ended:
         got = signal.sigwaitinfo({*asked, signal.SIGCHLD})
@@ -195,6 +214,12 @@ def _watch_over_a_fork() -> set[int] | None:
         with open(crash, "rb") as told:
             told.seek(0)
             _say_death(-code, told.read().decode("utf-8", "replace"))
+    elif code == _LIBRARYS_EXIT and os.lseek(crash, 0, os.SEEK_CUR) != _LEFT:
+        code = -code
+        say_error(
+            "a library ended the process that did the work, for the reason that stands above;"
+            " nothing half-made is kept"
+        )
     os._exit(EXIT_TOOL if code < 0 else code)
 
 

@@ -62,14 +62,13 @@ class ToolError(PortProofError):
 
 
 _AGAIN = "then start the same command again; it continues"
-_ELSEWHERE = f"choose another folder, {_AGAIN}"
-_SPACE = f"free some space or {_ELSEWHERE}"
+_SPACE = f"free some space or choose another folder, {_AGAIN}"
 #: What fails under a command without its doing: what happened, and what to do.
 _HOST = {
     errno.ENOSPC: ("the disk is full", _SPACE),
     errno.EDQUOT: ("the disk quota is used up", _SPACE),
-    errno.EIO: ("the disk failed", _ELSEWHERE),
-    errno.EROFS: ("the file system is read-only", _ELSEWHERE),
+    errno.EIO: ("the disk failed", f"choose another folder, {_AGAIN}"),
+    errno.EROFS: ("the file system is read-only", f"choose another folder, {_AGAIN}"),
     errno.EFBIG: ("a file may not be as large as this", f"raise the limit (ulimit -f), {_AGAIN}"),
     errno.EAGAIN: ("no more processes can be started", f"raise the limit (ulimit -u), {_AGAIN}"),
     errno.EMFILE: ("no more files can be opened", f"raise the limit (ulimit -n), {_AGAIN}"),
@@ -78,6 +77,8 @@ _NO_THREADS = (
     "no more threads or processes can be started on this host: end others, raise the limit"
     " (ulimit -u), or use fewer --workers"
 )
+#: What Python, a C library, ONNX Runtime and C++ say then.
+_THREAD_SIGNS = ("start new thread", "pthread_create", "PosixThread", os.strerror(errno.EAGAIN))
 #: What the dynamic linker says when a library finds no room in memory.
 _NO_ROOM = ("failed to map segment", "annot allocate memory")
 
@@ -92,8 +93,8 @@ def sentence_for(error: OSError) -> tuple[str, int]:
     if error.errno in _HOST and not (where and error.errno == errno.EAGAIN):
         happened, to_do = _HOST[error.errno]
         return f"{happened}{where}: {to_do}", EXIT_TOOL
-    reason = error.strerror or str(error)
-    return f"{reason}{where}: check that the path exists and that you may use it", EXIT_BAD_INPUT
+    words = f"{error.strerror or error}{where}: check that the path exists and that you may use it"
+    return words, EXIT_BAD_INPUT
 
 
 def exit_code_of(main: Callable[[], int]) -> int:
@@ -118,13 +119,15 @@ def exit_code_of(main: Callable[[], int]) -> int:
 
 def _said(error: Exception) -> int:
     """Say what an error means to the user; the exit code."""
-    code, sentence = EXIT_INTERNAL, ""
+    code = EXIT_INTERNAL
     if isinstance(error, BrokenPipeError):
         # The reader of our output went away (`| head`): not an error; keep the interpreter from
         # complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
-    if isinstance(error, PortProofError):
+    if not isinstance(error, OSError) and any(sign in str(error) for sign in _THREAD_SIGNS):
+        sentence, code = _NO_THREADS, EXIT_TOOL
+    elif isinstance(error, PortProofError):
         if tail := getattr(error, "log_tail", ""):
             print(tail.rstrip("\n"), file=sys.stderr)
         sentence, code = str(error), error.exit_code
@@ -159,8 +162,6 @@ def _known_limit(error: Exception) -> tuple[str, int] | None:
             " programs, or raise the limit (ulimit -v)",
             EXIT_TOOL,
         )
-    if isinstance(error, RuntimeError) and "start new thread" in str(error):
-        return _NO_THREADS, EXIT_TOOL
     return None
 
 

@@ -104,6 +104,8 @@ def prepared(run: RunDir, workers: int | None) -> Iterator[Step]:
         portable=True,
     )
     size = sample_size(run.root / run.prep)
+    if size is None:  # a step before failed: no step but reports is done any more
+        return
     yield Step(
         "info",
         "get_info",
@@ -228,10 +230,14 @@ def table_over(run: RunDir) -> list[str]:
     return run.bases if len(run.alternated) > 1 else []
 
 
-def sample_size(prep: Path) -> tuple[int, int]:
-    """Width and height of the preprocessed samples, in pixels, from the preprocessing's sidecar."""
+def sample_size(prep: Path) -> tuple[int, int] | None:
+    """Width and height of the preprocessed samples, in pixels, from the preprocessing's sidecar;
+    None if there is none yet.
+    """
     proof = proof_of(prep)
-    if proof is None or "recipe" not in proof.parameters:
+    if proof is None:
+        return None
+    if "recipe" not in proof.parameters:
         raise InputError(
             f"'{prep}' has no sidecar with the shape of its samples; delete it and start again"
         )

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from portproof.convert.export import export as module
 from portproof.core.errors import InputError, ToolError
 
 torch = pytest.importorskip("torch")
@@ -152,12 +151,3 @@ def test_heads_that_end_in_cat_keep_a_free_batch_and_get_known_sizes(
     (output,) = onnx.load(tmp_path / "m.onnx").graph.output
     dims = [d.dim_param or d.dim_value for d in output.type.tensor_type.shape.dim]
     assert dims == ["batch", 32, 8] if simplify else dims[0] == "batch"
-
-
-def test_want_of_threads_is_said(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_left(*_: object) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(module, "check_numbers", none_left)
-    with pytest.raises(ToolError, match="no threads to be had"):
-        module.export(small / "small.pth", small / "m.onnx", str(small / "small.yaml"))

@@ -87,14 +87,33 @@ def apart(root: Path, body: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("lacks", ["os.fork", "tempfile.mkstemp"])
-def test_where_no_process_or_file_can_be_had_the_work_goes_on_in_this_one(
-    root: Path, lacks: str
+@pytest.mark.parametrize(
+    ("lacks", "error"),
+    [("os.fork", "OSError(12, 'x')"), ("tempfile.mkstemp", "OSError(24, 'x')")],
+)
+def test_where_no_file_or_room_can_be_had_the_work_goes_on_in_this_process(
+    root: Path, lacks: str, error: str
 ) -> None:
+    process = without(root, lacks, error)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out.split() == ["working", str(process.pid)]
+    assert "Traceback" not in err
+
+
+def test_where_no_process_can_be_had_nothing_is_begun(root: Path) -> None:
+    """A library that gets no thread may end the process without a word of ours."""
+    out, err = without(root, "os.fork", "BlockingIOError(11, 'x')").communicate(timeout=60)
+    assert out == ""
+    assert err.startswith("portproof: error: no more processes can be started: raise the limit")
+
+
+def without(root: Path, lacks: str, error: str) -> subprocess.Popen[str]:
+    """The command, where a function that it needs raises an error."""
     text = WORK.format(body="os.kill(os.getpid(), signal.SIGTERM)")
-    fails = f"def none(*a): raise BlockingIOError(11, 'x')\nimport tempfile\n{lacks} = none\n"
+    fails = f"def none(*a): raise {error}\nimport tempfile\n{lacks} = none\n"
     at = text.index("run_stage(lambda")
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", text[:at] + fails + text[at:]],
         env=os.environ | {"PYTHONPATH": str(root / "src")},
         stdout=subprocess.PIPE,
@@ -102,10 +121,6 @@ def test_where_no_process_or_file_can_be_had_the_work_goes_on_in_this_one(
         text=True,
         start_new_session=True,
     )
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert out.split() == ["working", str(process.pid)]
-    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(
@@ -113,6 +128,9 @@ def test_where_no_process_or_file_can_be_had_the_work_goes_on_in_this_one(
     [
         ("pass", 0, ""),
         ("return 4", 4, ""),
+        ("return 1", 1, ""),
+        ("sys.exit(1)", 1, ""),
+        ("ctypes.CDLL(None).exit(1)", 3, "error: a library ended the process that did the work"),
         ("raise FileNotFoundError(2, 'No such file', 'x.onnx')", 2, "error: No such file ('x.on"),
         ("ctypes.string_at(0)", 3, "error: a library crashed (SIGSEGV) while it did its part"),
         ("os.abort()", 3, "error: a library crashed (SIGABRT) while it did its part"),

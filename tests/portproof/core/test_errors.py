@@ -98,3 +98,19 @@ def test_an_interrupt_that_a_library_sent_for_want_of_threads_is_said_to_be_that
     monkeypatch.setattr(threading.Thread, "start", start)
     assert failing(KeyboardInterrupt()) == 3
     assert "no more threads" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "can't start new thread",
+        "ONNX Runtime does not accept 'm.onnx': PosixThread::PosixThread(const char*, int, uns",
+        "the model fails on 2 samples: RuntimeError: Resource temporarily unavailable",
+    ],
+)
+@pytest.mark.parametrize("kind", [errors.InputError, RuntimeError])
+def test_want_of_threads_is_the_hosts_fault_whatever_failed_for_it(
+    said: str, kind: type[Exception], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failing(kind(said)) == 3
+    assert capsys.readouterr().err.startswith("portproof: error: no more threads or processes can")
