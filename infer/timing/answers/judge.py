@@ -122,9 +122,8 @@ def _size(rows: Floats, groups: npt.NDArray[np.int64]) -> Floats:
     square, varies = (rows**2).mean(axis=0), np.ptp(rows, axis=0) > 0
     count = by_group(varies.astype(np.float64), groups)
     sums = by_group(np.where(varies, square, 0.0), groups)
-    return np.sqrt(
-        np.where(count > 0, sums / np.where(count > 0, count, 1), by_group(square, groups))
-    )
+    of_all = by_group(square, groups)
+    return np.sqrt(np.divide(sums, count, out=of_all, where=count > 0))
 
 
 def fault_of(calls: Sequence[Call], tolerance: Tolerance) -> str | None:

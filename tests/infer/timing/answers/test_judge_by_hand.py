@@ -14,10 +14,14 @@ from portproof.infer.timing.answers.judge import (
     _other_shapes,
     _size,
     by_group,
+    fault_of,
     floats,
     judged_outputs,
+    never_varies,
     slices_of,
+    tells_rows_apart,
 )
+from portproof.infer.timing.answers.judge import expected as expected_of
 from portproof.infer.timing.answers.witness import Call, Output
 
 
@@ -92,6 +96,52 @@ def test_an_output_is_compared_where_all_calls_have_it_in_one_shape() -> None:
     assert judged_outputs(calls) == [0, 1, 2]
     calls[1] = call(((2,), True), ((3,), True), ((2,), False))
     assert judged_outputs(calls) == [0]
+
+
+def answered(name: Any, keys: str, *outputs: list[Any], dtype: str = "float32") -> Call:
+    """A call with a row for each letter, timed for a capital and made for a small one; each output
+    holds the rows' numbers.
+    """
+    rows: Any = tuple(("timed" if k.isupper() else "made", ord(k), "") for k in keys)
+    made = [np.array(values, dtype).reshape(len(keys), -1) for values in outputs]
+    nan = (False,) * len(keys)
+    return Call(name, rows, tuple(Output(str(i), a.shape[1:], a, nan) for i, a in enumerate(made)))
+
+
+EXACT = tolerances.Tolerance(0, 0, 0)
+
+
+def test_one_output_that_tells_rows_apart_is_enough() -> None:
+    calls = [answered("mixed", "ab", [1, 2], [5, 5])]
+    assert tells_rows_apart(calls, tolerances.Tolerance(0.01, 0.01, 0))
+    assert not tells_rows_apart([answered("mixed", "ab", [1, 1], [5, 5])], EXACT)
+
+
+def test_made_rows_say_how_far_answers_differ_where_there_are_any() -> None:
+    calls = [answered("first", "A", [100]), answered("mixed", "ab", [0, 2])]
+    assert expected_of(calls, 0).spread.tolist() == [1.0]
+    assert expected_of([calls[0], answered("last", "B", [98])], 0).spread.tolist() == [1.0]
+
+
+def test_a_single_call_may_never_vary() -> None:
+    assert never_varies([answered("first", "AB", [3, 3])])
+    assert not never_varies([answered("first", "AB", [3, 4])])
+
+
+def test_a_row_that_is_exactly_another_s_is_said_to_be() -> None:
+    calls = [answered("single", "a", [1]), answered("single", "b", [2])]
+    said = str(fault_of([*calls, answered("mixed", "ab", [2, 2])], EXACT))
+    assert "row 1 of a batch of 2 has the answer of another row" in said
+
+
+@pytest.mark.parametrize(("wrong", "is_one"), [(1, False), (2, True)])
+def test_of_whole_numbers_a_part_may_be_others(wrong: int, is_one: bool) -> None:
+    """A quarter of four is one."""
+    right = [answered("single", k, [10 * i], dtype="int64") for i, k in enumerate("abcd")]
+    rows = [10 * i + (1 if i < wrong else 0) for i in range(4)]
+    calls = [*right, answered("mixed", "abcd", rows, dtype="int64")]
+    found = fault_of(calls, tolerances.Tolerance(0, 0, 0.25))
+    assert (found is not None) is is_one, found
 
 
 def test_calls_with_other_outputs_are_told() -> None:
