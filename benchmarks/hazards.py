@@ -231,12 +231,13 @@ def _problems(known: Known, code: int | None, said: str) -> list[str]:
         return ["it hangs"]
     if code in known.stage.codes:
         return []
-    last = said.strip().splitlines()[-1:] or [""]
-    wrong = []
+    lines, wrong = said.strip().splitlines(), []
+    # A port goes on to its reports when a step has ended so.
+    looked_at = lines if known.stage.name.startswith("port") else lines[-1:]
     if code not in (2, 3):
         wrong.append(f"exit code {code}: {said[-300:]}")
-    elif not last[0].startswith("portproof: error: "):
-        wrong.append(f"the last line is no sentence of ours: {last[0][:300]}")
+    elif not any(line.startswith("portproof: error: ") for line in looked_at):
+        wrong.append(f"the last line is no sentence of ours: {said[-300:]}")
     if "Traceback" in said:
         wrong.append("it ended with a traceback")
     return wrong
