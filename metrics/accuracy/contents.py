@@ -16,6 +16,8 @@ from portproof.core.errors import InputError
 from portproof.infer.offline.file_reader import READ_FLAGS, FileReader
 from portproof.metrics.accuracy.text_floats import parse_texts
 
+#: So many results are read and scored sooner by compiled code, loading it included.
+MANY = 1 << 13
 _READ_SIZE = 1 << 16
 
 Logits = NDArray[np.floating[Any]]

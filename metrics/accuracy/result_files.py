@@ -25,6 +25,7 @@ from portproof.core.files import read_file
 from portproof.core.text import listed
 from portproof.infer.offline.file_reader import FileReader
 from portproof.metrics.accuracy.contents import (
+    MANY,
     Logits,
     array_in,
     content_of,
@@ -43,8 +44,6 @@ from portproof.proof.freshness import listing_digest
 
 #: Files read before they are looked at: with 1000 classes they are still in the processor's cache.
 _CHUNK = {"bin": 512, "txt": 16, "npy": 256}
-#: So many files are read sooner by compiled code, loading it included.
-_MANY = 1 << 13
 
 #: A result's name after its last underscore: output number and format.
 _ENDING = re.compile(r"(0|[1-9][0-9]*)\.(bin|txt|npy)")
@@ -222,8 +221,8 @@ def _read_bin(
         yield slice(first, first + len(part)), read.astype(np.float32, copy=dtype.itemsize < 4)
 
 
-def _reader(count: int) -> FileReader:
-    if count < _MANY:
+def _reader(files: int) -> FileReader:
+    if files < MANY:
         return FileReader()
     from portproof.infer.offline.native import file_reader
 
