@@ -41,6 +41,7 @@ setup(
         "portproof.catalog": ["*/*.yaml", "suites/models/*", "suites/engines/*/*"],
         "portproof.preprocess.pixels.native": ["*.c", "*.h"],
         "portproof.infer.offline.native": ["*.c"],
+        "portproof.metrics.accuracy.native": ["*.c"],
         "portproof.examples": ["**/*"],
         "portproof.reports.port": ["templates/*"],
         "portproof.reports.zoo": ["*.sh"],

@@ -15,6 +15,7 @@ JUDGES = {
     "infer/timing/steady.py": "tests/infer/timing/test_steady.py",
     "infer/timing/answers/judge.py": "tests/infer/timing/answers",
     "infer/timing/answers/tolerances.py": "tests/infer/timing/answers",
+    "metrics/accuracy/row_counts.py": "tests/metrics/accuracy",
     "metrics/accuracy/score.py": "tests/metrics/accuracy tests/metrics/paired",
     "metrics/accuracy/results.py": "tests/metrics/accuracy",
     "metrics/paired/bounds.py": "tests/metrics/paired",

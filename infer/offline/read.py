@@ -130,24 +130,11 @@ def read_batch(
     return Batch([s.id for s in samples], feeds, records)
 
 
-def rows_of(array: Array) -> list[memoryview[int]]:
-    """The bytes of each sample of a batch (C order), in place."""
-    view = array.reshape(-1).view(np.uint8).data
-    size = len(view) // len(array)
-    return [view[row * size : (row + 1) * size] for row in range(len(array))]
-
-
 def _read_rows(
     paths: Sequence[str], array: Array, spec: TensorSpec, stored: Folders
 ) -> list[FileRecord]:
     """One file into each sample's row; their records."""
-    reader = file_reader()
-    if reader is None:
-        return [
-            _read_into(row, path, spec, stored)
-            for row, path in zip(rows_of(array), paths, strict=True)
-        ]
-    found, wanted = reader.read(paths, array), array.nbytes // len(paths)
+    found, wanted = file_reader().read(paths, array), array.nbytes // len(paths)
     wrong = np.flatnonzero(found["got"] != wanted)
     if wrong.size:
         at = int(wrong[0])
@@ -160,28 +147,6 @@ def _read_rows(
         )
         for at, path in enumerate(paths)
     ]
-
-
-def _read_into(row: memoryview[int], path: str, spec: TensorSpec, stored: Folders) -> FileRecord:
-    """One file into one sample's row; its record."""
-    beyond = bytearray(1)  # what is read into it shows a file that is too long
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        found = os.fstat(descriptor)
-        got = os.readv(descriptor, [row, beyond])
-        while got < len(row) and (count := os.readv(descriptor, [row[got:], beyond])):
-            got += count
-    finally:
-        os.close(descriptor)
-    if got != len(row):
-        raise InputError(_wrong_size(path, found.st_size, spec, len(row)))
-    return FileRecord(
-        stored.path(path),
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ino,
-        hashlib.sha256(row).hexdigest(),
-    )
 
 
 def padded(feeds: dict[str, Array], batch: int) -> dict[str, Array]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from portproof.backend import Array
 from portproof.core.errors import InputError
-from portproof.infer.offline.read import rows_of
+from portproof.infer.offline.file_reader import rows_of
 from portproof.proof.journal import Journal, PendingFiles
 from portproof.proof.sidecar import FileRecord
 from portproof.proof.work import Work

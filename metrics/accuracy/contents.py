@@ -13,16 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portproof.core.errors import InputError
+from portproof.infer.offline.file_reader import READ_FLAGS, FileReader
 from portproof.metrics.accuracy.text_floats import parse_texts
-from portproof.proof.freshness import identities
 
+#: So many results are read and scored sooner by compiled code, loading it included.
+MANY = 1 << 13
 _READ_SIZE = 1 << 16
-#: A named pipe must not make us wait.
-READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 Logits = NDArray[np.floating[Any]]
-#: The memory of a file, and a spare byte behind it.
-Place = list[memoryview | bytearray]
 
 
 def content_of(path: str) -> bytes:
@@ -42,33 +40,23 @@ def content_of(path: str) -> bytes:
         os.close(handle)
 
 
-def fill(
-    folder: Path, names: Sequence[str], places: Sequence[Place], size: int, seen: bytearray | None
-) -> bool:
-    """Read each file of a folder into its place; whether all have ``size`` bytes. ``seen`` gets
-    their identities (:func:`portproof.proof.freshness.identities`).
+def fill(folder: Path, names: Sequence[str], rows: Logits, reader: FileReader) -> bytes | None:
+    """Read each file of a folder into its row: their identities
+    (:func:`portproof.proof.freshness.identities`), or None if one has not the size of a row.
     """
-    is_whole, name, found = True, "", list[os.stat_result]()
     # Names are looked up in the open folder: a path is a look-up for each of its parts.
     opened = os.open(folder, os.O_RDONLY)
     try:
-        for name, place in zip(names, places, strict=False):
-            handle = os.open(name, READ_FLAGS, dir_fd=opened)
-            try:
-                if os.readv(handle, place) != size:
-                    is_whole = False
-                if seen is not None:
-                    found.append(os.fstat(handle))
-            finally:
-                os.close(handle)
+        found = reader.read(names, rows, opened, is_hashed=False)
     except OSError as error:
-        error.filename = f"{folder}{os.sep}{name}"
+        error.filename = f"{folder}{os.sep}{error.filename}"
         raise
     finally:
         os.close(opened)
-    if seen is not None:
-        seen += identities(found)
-    return is_whole
+    if (found["got"] != rows[0].nbytes).any():
+        return None
+    columns = [found[name].astype("<i8") for name in ("size", "mtime_ns", "inode")]
+    return np.column_stack(columns).tobytes()
 
 
 def numbers_in(contents: Sequence[bytes], names: Sequence[str], form: str) -> list[Logits]:

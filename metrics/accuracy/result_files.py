@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from portproof.core.errors import InputError
 from portproof.core.files import read_file
 from portproof.core.text import listed
+from portproof.infer.offline.file_reader import FileReader
 from portproof.metrics.accuracy.contents import (
+    MANY,
     Logits,
-    Place,
     array_in,
     content_of,
     fill,
@@ -42,7 +43,7 @@ from portproof.packed.ids import SampleIds
 from portproof.proof.freshness import listing_digest
 
 #: Files read before they are looked at: with 1000 classes they are still in the processor's cache.
-_CHUNK = {"bin": 256, "txt": 16, "npy": 256}
+_CHUNK = {"bin": 512, "txt": 16, "npy": 256}
 
 #: A result's name after its last underscore: output number and format.
 _ENDING = re.compile(r"(0|[1-9][0-9]*)\.(bin|txt|npy)")
@@ -85,7 +86,7 @@ class ResultFiles(Results):
 
     def class_count(self, dtype: str = "float32", classes: int | None = None) -> int:
         """``dtype`` says how long a number is in ``bin``."""
-        sample = min(self.ids)
+        sample = self.ids[0]
         if classes is not None:
             count = classes
         elif self.format == "bin":
@@ -197,30 +198,35 @@ def _only_form(path: Path, chosen: dict[str, list[str]]) -> tuple[str, list[str]
 def _read_bin(
     files: ResultFiles, ids: Sequence[str], classes: int, dtype: np.dtype[Any], digest: Any
 ) -> Iterator[tuple[Where, Logits]]:
-    size = classes * dtype.itemsize
     chunk = min(_CHUNK["bin"], len(ids))
-    content = bytearray(chunk * size)
-    rows = np.frombuffer(content, dtype=dtype).reshape(chunk, classes)
-    # One spare byte after each row: a file that fills it is too long, and no further call is needed
-    # to know.
-    places: list[Place] = [
-        [memoryview(content)[i * size : (i + 1) * size], bytearray(1)] for i in range(chunk)
-    ]
+    rows = np.empty((chunk, classes), dtype)
     files.seen.clear()
-    ending = files.name("")
-    seen = files.seen if digest is not None and SampleIds.of(ids) == files.ids else None
+    ending, reader = files.name(""), _reader(len(ids))
+    is_listed = digest is not None and SampleIds.of(ids) == files.ids
     for first in range(0, len(ids), chunk):
         part = [f"{sample}{ending}" for sample in ids[first : first + chunk]]
-        if not fill(files.folder, part, places, size, seen):
+        read = rows[: len(part)]
+        seen = fill(files.folder, part, read, reader)
+        if seen is None:
+            size = classes * dtype.itemsize
             sizes = {sample: os.stat(files.path(sample)).st_size for sample in ids}
             odd = {sample: count for sample, count in sizes.items() if count != size}
             raise _wrong_counts(
                 files, odd, f"{size} bytes ({classes} classes of {dtype.name})", "bytes", len(ids)
             )
+        if is_listed:
+            files.seen.extend(seen)
         if digest is not None:
-            digest.update(memoryview(content)[: len(part) * size])
-        logits = rows[: len(part)].astype(np.float32, copy=dtype.itemsize < 4)
-        yield slice(first, first + len(part)), logits
+            digest.update(read.view(np.uint8))
+        yield slice(first, first + len(part)), read.astype(np.float32, copy=dtype.itemsize < 4)
+
+
+def _reader(files: int) -> FileReader:
+    if files < MANY:
+        return FileReader()
+    from portproof.infer.offline.native import file_reader
+
+    return file_reader()
 
 
 def _wrong_counts(

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from portproof.core import progress
 from portproof.core.errors import InputError
 from portproof.core.text import listed
-from portproof.metrics.accuracy.contents import Logits
+from portproof.metrics.accuracy.contents import MANY, Logits
 from portproof.metrics.accuracy.label_file import Labels, label_columns
 from portproof.metrics.accuracy.one_output import Results, Where, check_one_axis
 from portproof.metrics.accuracy.results import list_results
+from portproof.metrics.accuracy.row_counts import Counting, count_by_numpy
 from portproof.outcome import Outcomes
 from portproof.packed.ids import SampleIds
 from portproof.proof.lineage import maker_of
@@ -177,13 +178,22 @@ def _outcomes(
     predicted, rank = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
     margin, tied = np.empty(len(ids), np.float64), np.empty(len(ids), np.bool_)
     peak = np.empty(len(ids), np.float64)
+    count = _counting(len(ids))
     with progress.meter("reading", len(ids), "results") as meter:
         for where, logits in parts:
-            outcome = judge(logits, label[where])
+            outcome = judge(logits, label[where], count)
             predicted[where], rank[where], margin[where], tied[where], peak[where] = outcome
             meter.advance(len(logits))
     _check_peaks(ids, peak, results)
     return Outcomes(ids, label, predicted, rank, margin), int(np.count_nonzero(tied))
+
+
+def _counting(samples: int) -> Counting:
+    if samples < MANY:
+        return count_by_numpy
+    from portproof.metrics.accuracy.native import counting
+
+    return counting()
 
 
 def _check_peaks(ids: SampleIds, peak: NDArray[np.float64], results: Results) -> None:
@@ -199,27 +209,8 @@ def _check_peaks(ids: SampleIds, peak: NDArray[np.float64], results: Results) ->
         )
 
 
-#: Words that are added without one of their bytes passing 255.
-_WORDS = 255
-
-
-def count_true(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many are true in each row. Where rows are whole words of eight bytes, words are added,
-    which takes a quarter of the time.
-    """
-    count = np.zeros(len(mask), np.int64)
-    if mask.shape[1] % 8:
-        count += mask.sum(axis=1, dtype=np.int64)
-        return count
-    words = np.ascontiguousarray(mask).view(np.uint64)
-    for first in range(0, words.shape[1], _WORDS):
-        sums = np.add.reduce(words[:, first : first + _WORDS], axis=1)
-        count += sums.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64)
-    return count
-
-
 def judge(
-    logits: Logits, label: NDArray[np.int64]
+    logits: Logits, label: NDArray[np.int64], count: Counting = count_by_numpy
 ) -> tuple[
     NDArray[np.int64],
     NDArray[np.int64],
@@ -236,12 +227,11 @@ def judge(
     """
     rows = np.arange(len(logits))
     own = logits[rows, label]
-    rank = count_true(logits >= own[:, None])
-    tied = count_true(logits == own[:, None]) > 1
+    rank, equal = count(logits, own)
     logits[rows, label] = -np.inf
     rival = logits.argmax(axis=1)  # the first NaN where there is one
     best = logits[rows, rival]
     predicted = np.where(own > best, label, np.where(own == best, np.minimum(label, rival), rival))
     with np.errstate(invalid="ignore"):
         margin = np.where(own == best, 0.0, own.astype(np.float64) - best)
-    return predicted, rank, margin, tied, np.maximum(own, best)
+    return predicted, rank, margin, equal > 1, np.maximum(own, best)

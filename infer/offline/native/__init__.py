@@ -1,10 +1,9 @@
-"""Many files read and hashed in one call of compiled code, where a compiler is."""
+"""Many files read and hashed in one call of compiled code, where a compiler is; else by Python."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,23 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from portproof.backend import Array
 from portproof.core import progress
+from portproof.infer.offline.file_reader import FOUND, Array, FileReader
 from portproof.preprocess.pixels.native.build import CoreUnavailable, library
 
 _SOURCES = ("files.c",)
-
-#: ``struct found`` of files.c.
-FOUND = np.dtype(
-    [
-        ("sha256", np.uint8, (32,)),
-        ("size", np.int64),
-        ("mtime_ns", np.int64),
-        ("inode", np.uint64),
-        ("got", np.int64),
-        ("error", np.int64),
-    ]
-)
 
 
 class _Hashing(ctypes.Structure):
@@ -37,7 +24,7 @@ class _Hashing(ctypes.Structure):
     _fields_ = (("digest", ctypes.c_void_p), ("type", ctypes.c_void_p))
 
 
-class FileReader:
+class CompiledReader(FileReader):
     """The loaded library; :class:`CoreUnavailable` when it cannot be used."""
 
     def __init__(self, path: Path) -> None:
@@ -49,6 +36,7 @@ class FileReader:
         self._read = self._library.portproof_read_files
         self._read.restype = None
         self._read.argtypes = (
+            ctypes.c_int,
             ctypes.c_char_p,
             ctypes.c_size_t,
             ctypes.c_void_p,
@@ -60,20 +48,23 @@ class FileReader:
         if self._library.portproof_found_size() != FOUND.itemsize or not self._is_right():
             raise CoreUnavailable("it does not find what Python finds")
 
-    def read(self, paths: Sequence[str], rows: Array) -> Array:
-        """Read each file into a row of an array in C order: what was found, a :data:`FOUND` each.
-
-        The first file that has another size is the last that is read; OSError for one that cannot
-        be read.
-        """
+    def read(
+        self,
+        paths: Sequence[str],
+        rows: Array,
+        folder: int | None = None,
+        is_hashed: bool = True,
+    ) -> Array:
+        """In one call."""
         found = np.empty(len(paths), FOUND)
         text = os.fsencode("\0".join(paths) + "\0")
         self._read(
+            -1 if folder is None else folder,
             text,
             len(paths),
             rows.ctypes.data,
             rows.nbytes // len(paths),
-            ctypes.byref(self._hashing),
+            ctypes.byref(self._hashing) if is_hashed else None,
             found.ctypes.data,
         )
         if found["error"].any():
@@ -84,19 +75,14 @@ class FileReader:
 
     def _is_right(self) -> bool:
         """Whether it reads and hashes its own source as Python does."""
-        path = Path(__file__).with_name(_SOURCES[0])
-        data, status = path.read_bytes(), path.stat()
-        row = np.empty((1, len(data)), np.uint8)
+        source = str(Path(__file__).with_name(_SOURCES[0]))
+        rows = np.zeros((2, os.stat(source).st_size), np.uint8)
         try:
-            found = self.read([str(path)], row)[0]
+            found = self.read([source], rows[:1])
         except OSError:
             return False
-        return (
-            row.tobytes() == data
-            and found["sha256"].tobytes() == hashlib.sha256(data).digest()
-            and tuple(found)[1:]
-            == (status.st_size, status.st_mtime_ns, status.st_ino, status.st_size, 0)
-        )
+        expected = FileReader().read([source], rows[1:])
+        return found.tobytes() == expected.tobytes() and np.array_equal(rows[0], rows[1])
 
 
 def _openssl() -> _Hashing:
@@ -116,10 +102,10 @@ def _openssl() -> _Hashing:
 
 
 @functools.cache
-def file_reader() -> FileReader | None:
-    """The reader of this process; None, and said once, where Python must read file by file."""
+def file_reader() -> FileReader:
+    """The reader of this process; it is said once where Python must read file by file."""
     try:
-        return FileReader(library("files", Path(__file__).parent, _SOURCES, ()))
+        return CompiledReader(library("files", Path(__file__).parent, _SOURCES, ()))
     except CoreUnavailable as reason:
-        progress.say(f"infer: samples are read by Python, more slowly ({reason})")
-        return None
+        progress.say(f"files are read by Python, more slowly ({reason})")
+        return FileReader()

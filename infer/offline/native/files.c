@@ -40,11 +40,11 @@ static int64_t read_row(int descriptor, uint8_t *row, size_t wanted, struct foun
     return (int64_t)got;
 }
 
-static void read_file(const char *path, uint8_t *row, size_t wanted, const struct hashing *hash, struct found *found) {
+static void read_file(int folder, const char *path, uint8_t *row, size_t wanted, const struct hashing *hash, struct found *found) {
     struct stat status;
     int descriptor;
     do {
-        descriptor = open(path, O_RDONLY | O_CLOEXEC);
+        descriptor = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe must not make us wait */
     } while (descriptor < 0 && errno == EINTR);
     if (descriptor < 0 || fstat(descriptor, &status)) {
         found->error = errno;
@@ -56,15 +56,18 @@ static void read_file(const char *path, uint8_t *row, size_t wanted, const struc
     found->inode = (int64_t)status.st_ino;
     found->got = read_row(descriptor, row, wanted, found);
     close(descriptor);
-    if (!found->error && found->got == (int64_t)wanted && !hash->digest(row, wanted, found->sha256, NULL, hash->type, NULL)) found->error = EIO;
+    if (hash && !found->error && found->got == (int64_t)wanted && !hash->digest(row, wanted, found->sha256, NULL, hash->type, NULL))
+        found->error = EIO;
 }
 
-/* Read `count` files into the rows of an array, `wanted` bytes each; their paths follow each other, each with a zero at its end. Stops behind
- * the first one that has an error or another size. */
-void portproof_read_files(const char *path, size_t count, uint8_t *rows, size_t wanted, const struct hashing *hash, struct found *found) {
+/* Read `count` files into the rows of an array, `wanted` bytes each; their paths follow each other, each with a zero at its end, and are looked
+ * up in the open `folder` (-1: the working directory). `hash` is NULL where nobody asks for their hashes. Stops behind the first file that has
+ * an error or another size. */
+void portproof_read_files(int folder, const char *path, size_t count, uint8_t *rows, size_t wanted, const struct hashing *hash,
+                          struct found *found) {
     memset(found, 0, count * sizeof *found);
     for (size_t i = 0; i < count; i++, path += strlen(path) + 1) {
-        read_file(path, rows + i * wanted, wanted, hash, found + i);
+        read_file(folder < 0 ? AT_FDCWD : folder, path, rows + i * wanted, wanted, hash, found + i);
         if (found[i].error || found[i].got != (int64_t)wanted) return;
     }
 }

@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,6 +49,8 @@ def library(name: str, folder: Path, sources: Sequence[str], headers: Sequence[s
 
 
 def _compile(compiler: str, sources: list[str], made: Path) -> None:
+    import subprocess  # only the first command of a host compiles
+
     try:
         with draft_folder(made) as folder:
             draft = folder / made.name

@@ -15,6 +15,7 @@ import pytest
 from portproof.backend import TensorSpec
 from portproof.core.errors import InputError
 from portproof.infer.offline import native, read
+from portproof.infer.offline.file_reader import FileReader
 from portproof.infer.offline.read import Folders, read_batch
 from portproof.manifest import Sample
 from portproof.preprocess.pixels.native import build
@@ -30,8 +31,8 @@ needs_compiler = pytest.mark.skipif(
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Who reads."""
     if request.param == "python":
-        monkeypatch.setattr(read, "file_reader", lambda: None)
-    elif native.file_reader() is None:
+        monkeypatch.setattr(read, "file_reader", FileReader)
+    elif not isinstance(native.file_reader(), native.CompiledReader):
         pytest.skip("no C compiler is installed")
     return str(request.param)
 
@@ -74,6 +75,29 @@ def test_a_file_that_went_is_named(way: str, samples: list[Sample]) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         read_batch(samples, SPECS, Path())
     assert caught.value.filename == "x/s3.bin"
+
+
+def test_paths_begin_in_the_folder_that_is_open(way: str, tmp_path: Path) -> None:
+    contents = {"größe.bin": b"abc", "none": b"", "long": b"abcd", "never.bin": b"def"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    os.mkfifo(tmp_path / "pipe")
+    opened = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for odd, got in (("none", 0), ("long", 4), ("pipe", 0)):
+            rows = np.zeros((3, 3), np.uint8)
+            found = read.file_reader().read(["größe.bin", odd, "never.bin"], rows, opened, False)
+            assert found["got"].tolist() == [3, got, 0], "none is read behind an odd one"
+            assert rows[0].tobytes() == b"abc" and not rows[2].any()
+            assert not found["sha256"].any(), "nobody asked for it"
+            status = (tmp_path / odd).stat()
+            expected = (status.st_size, status.st_mtime_ns, status.st_ino)
+            assert tuple(found[1])[1:4] == expected
+        with pytest.raises(IsADirectoryError) as caught:
+            read.file_reader().read(["."], np.zeros((1, 3), np.uint8), opened)
+        assert caught.value.filename == "."
+    finally:
+        os.close(opened)
 
 
 @pytest.mark.parametrize("path", ["/a.bin", "a.bin", "d/a.bin", "d//a.bin", "./d/../d/a.bin"])
@@ -135,4 +159,4 @@ def test_without_it_python_reads_and_it_is_said(
     for _ in range(2):
         assert read_batch(samples, SPECS, Path()).records == expected
     said = capsys.readouterr().err
-    assert said.count("samples are read by Python, more slowly") == 1 and words in said
+    assert said.count("files are read by Python, more slowly") == 1 and words in said

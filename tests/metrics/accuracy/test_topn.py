@@ -17,7 +17,8 @@ from sklearn.metrics import top_k_accuracy_score
 from portproof.core.errors import InputError
 from portproof.metrics.accuracy.label_file import read_labels
 from portproof.metrics.accuracy.results import list_results
-from portproof.metrics.accuracy.score import Reading, count_true, judge, score
+from portproof.metrics.accuracy.row_counts import count_true
+from portproof.metrics.accuracy.score import Reading, judge, score
 from portproof.metrics.accuracy.text_floats import parse_texts
 from portproof.metrics.accuracy.topn import TopN, topn
 from portproof.metrics.paired.compare import compare
