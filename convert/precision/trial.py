@@ -28,6 +28,8 @@ def session_of(model: Path, optimised: bool = True) -> Any:
         raise MissingPackageError("onnxruntime", "quantizing", "convert") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Spinning threads would slow whatever runs next in this process several times.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

@@ -78,7 +78,11 @@ def play(
 
 
 @pytest.mark.slow
-def test_the_first_port(root: Path, tmp_path: Path, run: Run) -> None:
+def test_the_first_port(root: Path, demonstration_copy: Path, tmp_path: Path, run: Run) -> None:
+    """With the demonstration, made from nothing by the same command, in its place: each is done once
+    in all tests.
+    """
+    shutil.copytree(demonstration_copy, tmp_path / "runs" / "digits")
     commands = play(root / "docs/first-port.md", tmp_path, run)
     assert len(commands) >= 8
     assert (tmp_path / "README.zh.md").is_file()

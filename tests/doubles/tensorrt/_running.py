@@ -71,8 +71,10 @@ _KINDS = {
 class ICudaEngine:
     def __init__(self, plan: dict[str, Any], logger: Any) -> None:
         self._plan, self._logger = plan, logger
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            plan["onnx"], providers=["CPUExecutionProvider"]
+            plan["onnx"], options, providers=["CPUExecutionProvider"]
         )
         self._inputs = {node.name: node for node in self._session.get_inputs()}
         self._outputs = {node.name: node for node in self._session.get_outputs()}

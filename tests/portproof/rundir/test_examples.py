@@ -43,7 +43,8 @@ def portproof(*words: object) -> subprocess.CompletedProcess[str]:
 def ported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of the smallest example; it has two inputs and a task of its own."""
     run = tmp_path_factory.mktemp("example") / "run"
-    done = portproof("port", "--example", "text_classifier", "--batch", "1", "--run-dir", run)
+    words = ("--example", "text_classifier", "--batch", "1", "--starts", "4")
+    done = portproof("port", *words, "--run-dir", run)
     assert done.returncode == 0, done.stdout + done.stderr
     return run
 

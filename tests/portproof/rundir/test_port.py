@@ -12,6 +12,9 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+#: Those of the demonstration that the tests share.
+OPTIONS = ("--batch", "1,4", "--starts", "4")
+
 Demonstration = tuple[Path, subprocess.CompletedProcess[str]]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -68,7 +71,7 @@ def test_a_second_run_does_nothing_and_says_so(
     port_command: Command, demonstration: Demonstration
 ) -> None:
     run_dir, before = demonstration
-    done = port_command("--run-dir", run_dir, "--batch", "1,4")
+    done = port_command("--run-dir", run_dir, *OPTIONS)
     assert done.returncode == 0, done.stderr
     for stage in ("data", "train", "export", "preprocess", "infer", "topn", "compare", "bench"):
         assert re.search(rf"^{stage}: .*up to date", done.stderr, re.M), (stage, done.stderr)
@@ -86,7 +89,7 @@ def test_changed_weights_rerun_exactly_what_depends_on_them(
     last = list(state)[-1]
     state[last] = state[last] + 0.001
     torch.save(state, run_dir / "weights.pth")
-    done = port_command("--run-dir", run_dir, "--batch", "1,4")
+    done = port_command("--run-dir", run_dir, *OPTIONS)
     assert done.returncode == 0, done.stderr
     assert re.search(
         r"^export: running because weights .*weights\.pth' changed", done.stderr, re.M

@@ -86,7 +86,7 @@ def make(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_two_inputs_from_a_list_to_a_sealed_report(tmp_path: Path) -> None:
-    options = [*make(tmp_path), "--samples", "both.info", "--run-dir", "run"]
+    options = [*make(tmp_path), "--samples", "both.info", "--starts", "4", "--run-dir", "run"]
     done = portproof(tmp_path, "port", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     run = tmp_path / "run"
