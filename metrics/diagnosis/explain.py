@@ -33,6 +33,10 @@ from portproof.metrics.diagnosis.truth import wrong_labels
 from portproof.verdict import Verdict
 
 
+#: From fewer sound results of many nothing is told.
+_FEWEST = 3
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """A fault that was found. ``alike``: others that cannot be told from it. ``accuracy_after``:
     the fraction of the images compared that would be right after the fix.
@@ -154,7 +158,7 @@ def diagnose(
 def _searched(model: Reference, result: Path, state: State, first: int) -> Searched:
     """What makes the answers others than the reference's, its outputs from column ``first`` on."""
     compared, right = state.compared, state.right
-    if not len(right):
+    if len(right) < min(_FEWEST, len(compared.every)):  # the others are broken
         return Searched([], [])
     if same := constant(compared):
         return Searched([same], [])

@@ -165,6 +165,7 @@ def _begin_with(begun: Round, began: float) -> Iterator[Found]:
     for first in itertools.islice(firsts, 1 if best_of(begun.none, begun.others) else 0):
         yield first
     if begun.tries is not None and not is_quiet(begun.none):
+        yield from begun.tries.in_part()
         for first in in_another_order(begun.tries, begun.measure.common)[:_FIRSTS]:
             yield first
     for first in firsts:
@@ -261,7 +262,7 @@ def _explanations(
             found += tries.pairs(found)
     # Whose answers they are says more than that they are nobody's.
     if best_of(none, found) is None:
-        found += mixed.stale()
+        found += (tries.in_part() if tries else []) or mixed.stale()
     return Round(none, found, measure, tries, inside, not wanted())
 
 

@@ -158,7 +158,8 @@ def _at_chance(truth: Classes, predicted: Classes, classes: int) -> list[Found]:
         return []
     if expected < 1 and right:  # too few to know chance
         return []
-    if shares[0][:-1].max() > 0.95:  # one class: everything right is chance as well
+    # Where all are of one class, everything right is chance as well.
+    if shares[0][:-1].max() > 0.95 and right > 2 * n / classes:
         return []
     return [
         Found(

@@ -185,3 +185,29 @@ def test_a_stale_tail_beside_a_fault_of_preprocessing(world: World) -> None:
     rows[-4:] = np.random.default_rng(5).standard_normal((4, rows.shape[1])) * rows.std()
     diagnosis = world.diagnose(rows)
     assert [f.fault for f in diagnosis.faults] == ["channel-order", "stale-results"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "change", "part", "said"),
+    [
+        ("mirrored", lambda p: p[:, ::-1], range(12, COUNT), "in 18 of 30 samples (the last 18"),
+        ("inverted", lambda p: 255 - p, range(3, COUNT, 6), "in 5 of 30 samples"),
+        ("channel-order", lambda p: p[..., ::-1], range(0, COUNT, 2), "in 15 of 30 samples"),
+    ],
+)
+def test_a_fault_of_some_images_alone(
+    world: World, fault: str, change: Callable[[np.ndarray], np.ndarray], part: range, said: str
+) -> None:
+    """As of one of several workers, or of a last batch."""
+    pixels = [change(p) if i in part else p for i, p in enumerate(world.pixels())]
+    diagnosis = world.diagnose(world.infer(np.stack([world.normalised(p) for p in pixels])))
+    assert diagnosis.fault == fault, diagnosis.to_text()
+    assert said in diagnosis.faults[0].evidence
+    assert len(diagnosis.faults) == 1 and diagnosis.faults[0].accuracy_after == 1
+
+
+def test_some_images_of_another_run_are_no_fault_of_some_images(world: World) -> None:
+    rows = world.right.copy()
+    rows[20:] = np.random.default_rng(3).standard_normal(rows[20:].shape) * rows.std()
+    diagnosis = world.diagnose(rows)
+    assert [f.fault for f in diagnosis.faults] == ["stale-results"], diagnosis.to_text()

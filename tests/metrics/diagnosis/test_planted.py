@@ -138,6 +138,10 @@ LABELS: dict[str, tuple[str, Change]] = {
         "reference-at-chance",
         lambda c: np.random.default_rng(3).permutation(c),
     ),
+    "all of one class": (
+        "reference-at-chance",
+        lambda c: np.full_like(c, np.bincount(c, minlength=CLASSES).argmin()),
+    ),
     "of no class": ("reference-at-chance", lambda c: c + 123456789),
 }
 
@@ -224,3 +228,11 @@ def test_results_without_a_file_are_counted(
 ) -> None:
     world.diagnose(world.right[:-2])
     assert "2 images have a label and no result (img_158, img_159)" in capsys.readouterr().err
+
+
+def test_nothing_is_told_of_the_one_result_that_is_sound(world: World) -> None:
+    """Any explanation fits a single row."""
+    rows = np.full_like(world.right, np.inf)
+    rows[5] = np.rint(10 * world.right[5])
+    diagnosis = world.diagnose(rows)
+    assert [f.fault for f in diagnosis.faults] == ["not-finite"], diagnosis.to_text()

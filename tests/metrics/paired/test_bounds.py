@@ -248,9 +248,19 @@ def test_the_range_is_of_a_hundred_draws_and_the_same_each_time() -> None:
 
 
 def test_what_takes_more_than_a_thousand_million_samples_is_not_decided() -> None:
-    """About 27 thousand million: 1.645^2 x 0.01 / 0.000001^2."""
-    assert samples_to_decide(0, 1000, 100_000, 0.010001) is None
+    """About 2.7 thousand million: 1.645^2 x 0.01 / 0.000003162^2."""
+    assert samples_to_decide(0, 1000, 100_000, 0.010003162) is None
     assert samples_to_decide(0, 1000, 100_000, 0.01001) is not None
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"), [(0.01, 0.02), (0.0, 0.01)], ids=["the lower", "the upper"]
+)
+def test_a_bound_at_the_margin_decides_nothing(
+    lower: float, upper: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "careful_bounds", lambda *_: (lower, upper))
+    assert judge_loss(1, 2, 100, 0.01) is Verdict.UNDECIDED
 
 
 def test_a_score_without_variance_is_infinite_or_nothing() -> None:

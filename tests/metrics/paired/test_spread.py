@@ -155,6 +155,13 @@ def test_a_sample_can_gain_what_it_carries_and_lacks(
     assert missing_of(task(), figure, side(values)).tolist() == missing
 
 
+def test_a_sample_without_a_figure_of_its_own_is_not_known_to_gain() -> None:
+    undefined = SimpleNamespace(
+        figures=lambda found, counts: {"mean": None if (found.rows("x") < 0).any() else 0.25}
+    )
+    assert missing_of(undefined, SHARE, side([-1.0, 0.25])).tolist() == [0.0, 0.375]
+
+
 @pytest.mark.parametrize(
     ("figure", "reference", "port", "verdict"),
     [
@@ -188,6 +195,9 @@ def test_chance_and_margin_make_doubt() -> None:
     right = side((r.random(300) < 0.5).astype(float))
     guess = loss_of(task(), Figure("mean", chance=0.5), right, right, 0.1)
     assert guess.doubt is not None and "not above chance (50.00 %)" in guess.doubt
+    barely = side([1] * 161 + [0] * 139)  # 3.7 points above it, of which 4.7 may be luck
+    above = loss_of(task(), Figure("mean", chance=0.5), barely, barely, 0.01)
+    assert above.doubt is not None and "not above chance" in above.doubt
     own = loss_of(task(chance=lambda name, found: 0.5), SHARE, right, right, 0.1)
     assert own.doubt == guess.doubt
     near = loss_of(task(), Figure("mean", chance=0.3), right, right, 0.3)
