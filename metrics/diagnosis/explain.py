@@ -32,7 +32,6 @@ from portproof.metrics.diagnosis.steps.state import State
 from portproof.metrics.diagnosis.truth import wrong_labels
 from portproof.verdict import Verdict
 
-
 #: From fewer sound results of many nothing is told.
 _FEWEST = 3
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from portproof.core import progress
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.metrics.diagnosis.candidates import Candidate, Found, score_of
+from portproof.metrics.diagnosis.defects import place_of
 from portproof.metrics.diagnosis.fitting import (
     Numbers,
     coarse_starts,
@@ -22,7 +23,6 @@ from portproof.metrics.diagnosis.fitting import (
     searched,
 )
 from portproof.metrics.diagnosis.likeness import Rows, distances, unlikeness
-from portproof.metrics.diagnosis.order import place_of
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.metrics.diagnosis.steps.state import State
 from portproof.preprocess.mistakes.mistake import Mistake
