@@ -34,6 +34,12 @@ JUDGES = {
 #: (module, line of code, what it became) -> why no test can see the difference.
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
+        "metrics/paired/losses.py",
+        'what = f"not above chance ({figure.text(chance)})" if sign > 0 else'
+        ' "not better than chance"',
+        "sign >= 0",
+    ): "the sign is 1 or -1",
+    (
         "metrics/outputs/judge.py",
         "if low is None or high is None:",
         "low is None and high is None",

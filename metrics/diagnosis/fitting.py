@@ -25,6 +25,8 @@ _STEPS_DOWN, _STEPS = 30, 8
 #: Factors and shifts of normalised values.
 _FACTORS = (0.35, 0.5, 0.7, 1.0, 1.5, 2.5)
 _SHIFTS = (-1.0, -0.6, -0.3, 0.0, 0.3, 0.6, 1.0)
+#: Values clipped to less are all alike: anything is a function of what is left of them.
+_NARROWEST = 0.3
 #: What a change of a constant is, for a slope.
 _SLOPE = 0.01
 
@@ -47,7 +49,9 @@ def families(recipe: Recipe) -> Iterator[Family]:
     resize = recipe.resize
     if recipe.dtype != "uint8":
         ends = [(-b, b) for b in (0.5, 1.5)] + [(0.0, 0.5), (-0.5, 2.0)]
-        yield Family(lambda a, b: clipped(recipe, a, b) if a < b else None, ends, (0.5, 0.01))
+        yield Family(
+            lambda a, b: clipped(recipe, a, b) if b - a >= _NARROWEST else None, ends, (0.5, 0.01)
+        )
     powers = [(0.6,), (1.6,)]
     yield Family(lambda g: gamma_mistake(recipe, g) if g > 0 else None, powers, (0.3, 0.01))
     # Where bytes wrap, near numbers are no better than far ones.

@@ -17,7 +17,7 @@ from portproof.core import progress
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.paired.bounds import loss_bounds
 from portproof.metrics.paired.losses import Loss, loss_of, missing_of
-from portproof.metrics.paired.spread import RESAMPLES, reach, resampled
+from portproof.metrics.paired.spread import RESAMPLES, Resampled, reach, resampled
 from portproof.metrics.tasks import Figure
 from portproof.verdict import Verdict
 
@@ -104,6 +104,13 @@ def test_the_error_is_that_of_a_mean() -> None:
     found = resampled(lambda counts: np.array([values @ counts / 500]), 500)
     assert found is not None
     assert found.error(np.ones(1)) == pytest.approx(values.std(ddof=1) / math.sqrt(500), rel=0.12)
+
+
+def test_the_error_of_few_samples_is_not_too_small() -> None:
+    """The spread of draws of n samples is that of n - 1 independent ones."""
+    draws = np.array([[1.0, 0.0], [3.0, 1.0], [5.0, 0.0]])
+    error = Resampled(draws, 4).error(np.array([1.0, 2.0]))
+    assert error == pytest.approx(np.std([1.0, 5.0, 5.0], ddof=1) * math.sqrt(4 / 3))
 
 
 def test_figures_that_rest_on_a_few_samples_are_not_resampled() -> None:
