@@ -134,6 +134,10 @@ def best_of(none: Candidate, others: list[Found]) -> Found | None:
     if best.besides:  # two faults fit better than one, also where there is one
         alone = min((f for f in fit if not f.besides), key=lambda f: left_by(f, none), default=best)
         best = alone if left_by(alone, none) <= min(needed, _CLEARLY_BETTER) else best
+    if best.changed:  # a number that was fitted takes some of a second fault with it
+        limit = _ALIKE * left_by(best, none)
+        usual = [f for f in fit if f.mistake and not f.besides and left_by(f, none) <= limit]
+        best = min(usual, key=lambda f: left_by(f, none), default=best)
     return best if left_by(best, none) <= needed else None
 
 

@@ -136,7 +136,6 @@ def _other_head(model: Reference, state: State, begun: Round) -> Found | None:
         begun.inside.network,
         lambda: model.samples(state.compared.images, state.mistake),
         begun.tries.port,
-        begun.tries.plain,
     )
 
 

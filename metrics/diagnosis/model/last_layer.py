@@ -18,20 +18,18 @@ from portproof.metrics.diagnosis.model.network import Array, Layer, Network
 
 #: Every fifth sample is held out; the others must be so many times as many as numbers to be fitted.
 _FIFTH, _ENOUGH = 5, 1.2
-#: What it may leave of the difference: what another layer does is nearly linear in what this one
-#: reads where samples are alike.
+#: What it may leave of the port's differences between samples: what another layer does is nearly
+#: linear in what this one reads where samples are alike.
 _LEFT = 1e-3
 #: Operators that may stand between the last layer and the outputs.
 _BEHIND = ("Softmax", "LogSoftmax", "Flatten", "Reshape", "Squeeze", "Identity")
 
 
-def other_last_layer(
-    network: Network, samples: Callable[[], Array], port: Rows, plain: Rows
-) -> Found | None:
+def other_last_layer(network: Network, samples: Callable[[], Array], port: Rows) -> Found | None:
     """The fault, if a linear function of what the reference's last layer reads gives the port's
     outputs; None if not, if there is no such layer, or if there are too few samples to tell.
 
-    ``port``, ``plain``: outputs of all samples made comparable, (samples, classes).
+    ``port``: its outputs of all samples made comparable, (samples, classes).
     """
     layer = _last(network)
     if layer is None or len(port) < _ENOUGH * max(network.weights[layer.weight].shape):
@@ -42,17 +40,20 @@ def other_last_layer(
     if (~held_out).sum() < _ENOUGH * known.shape[1]:
         return None
     fitted = np.linalg.lstsq(known[~held_out], port[~held_out], rcond=1e-6)[0]
-    left = unlikeness(port[held_out], known[held_out] @ fitted)
-    before = float(unlikeness(port[held_out], plain[held_out]).mean())
-    share = float(left.mean()) / max(before, 1e-300)
+    made, own = known[held_out] @ fitted, port[held_out]
+    # Of what differs between samples: a constant fits outputs that hardly do.
+    varies = np.square(own - own.mean(axis=0)).sum()
+    share = float(np.square(own - made).sum() / max(float(varies), 1e-300))
     if share > _LEFT:
         return None
     evidence = (
         f"{layer.name} with other weights: what it reads in the reference gives the port's outputs"
         f" with a matrix that was fitted to {int((~held_out).sum())} samples; on the"
-        f" {int(held_out.sum())} others that leaves {100 * share:.2g} % of the difference"
+        f" {int(held_out.sum())} others that leaves {100 * share:.2g} % of how they differ"
     )
-    candidate = Candidate("layer-weights", score_of(left), evidence, FIXES["layer-weights"])
+    candidate = Candidate(
+        "layer-weights", score_of(unlikeness(own, made)), evidence, FIXES["layer-weights"]
+    )
     return Found(candidate, left=share)
 
 
