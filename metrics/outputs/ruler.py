@@ -96,23 +96,28 @@ def rounded_model(
         if v.type.tensor_type.elem_type == _FLOAT and (narrow is None or v.name in narrow)
     }
     graph = model.graph
-    wide = {id(n) for n in graph.node if n.name in kept or any(o in kept for o in n.output)}
+    # Nodes by their place: protobuf makes a new Python object of a node each time it is asked for.
+    wide = {
+        at
+        for at, n in enumerate(graph.node)
+        if n.name in kept or any(output in kept for output in n.output)
+    }
     if narrow is None:
-        _round_weights(graph, precision, {i for n in graph.node if id(n) in wide for i in n.input})
+        _round_weights(graph, precision, {i for at in wide for i in graph.node[at].input})
     splitter = helper.make_tensor("ruler_split", _FLOAT, [], [_SPLIT])
     graph.initializer.append(splitter)
     own = {w.name for w in graph.initializer}
     renamed = {v.name: f"{v.name}_rounded" for v in graph.input if v.name in floats - own}
     made = [n for name, new in renamed.items() for n in _rounding(name, new, precision)]
     finals, unrounded = {v.name for v in graph.output}, set[str]()
-    for node in graph.node:
-        exact = unrounded if id(node) in wide else ()
+    for place, node in enumerate(graph.node):
+        exact = unrounded if place in wide else ()
         node.input[:] = [name if name in exact else renamed.get(name, name) for name in node.input]
         after: list[Any] = []
         for at, name in enumerate(node.output):
             if name not in floats:
                 continue
-            if name in finals and id(node) in wide:
+            if name in finals and place in wide:
                 continue
             if name in finals:  # an output keeps its name, and is the rounded value
                 node.output[at] = f"{name}_exact"
@@ -120,7 +125,7 @@ def rounded_model(
             else:
                 renamed[name] = f"{name}_rounded"
                 after += _rounding(name, f"{name}_rounded", precision)
-            if id(node) in wide:
+            if place in wide:
                 unrounded.add(name)
         made += [node, *after]
     nodes = [type(node).FromString(node.SerializeToString()) for node in made]

@@ -58,9 +58,9 @@ def cut(
     import onnx
     from onnx import helper
 
-    makers = {name: node for node in model.graph.node for name in node.output}
+    makers = {name: at for at, node in enumerate(model.graph.node) for name in node.output}
     weights = {w.name: w for w in model.graph.initializer}
-    nodes, inputs, read, seen = [], dict[str, Array](), [], set[str]()
+    nodes, inputs, read, seen = set[int](), dict[str, Array](), [], set[str]()
     stack = [output]
     while stack:
         name = stack.pop()
@@ -72,12 +72,12 @@ def cut(
         elif name in weights:
             read.append(weights[name])
         elif name in makers:
-            nodes.append(id(makers[name]))
-            stack += makers[name].input
+            nodes.add(makers[name])
+            stack += model.graph.node[makers[name]].input
         else:
             raise InputError(f"nothing gives the tensor '{name}', which the faulty part reads")
     graph = helper.make_graph(
-        [node for node in model.graph.node if id(node) in set(nodes)],
+        [node for at, node in enumerate(model.graph.node) if at in nodes],
         "part",
         [
             helper.make_tensor_value_info(

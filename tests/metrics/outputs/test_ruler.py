@@ -1,0 +1,96 @@
+"""What the noise ruler rounds, and what it leaves as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from portproof.metrics.outputs.ruler import _rounded_array, rounded_model
+
+THIRD = np.float32(1 / 3)
+
+
+def model() -> onnx.ModelProto:
+    """x times a third, and that plus a third."""
+    nodes = [
+        helper.make_node("Mul", ["x", "third"], ["product"], name="mul"),
+        helper.make_node("Add", ["product", "third"], ["y"], name="add"),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", TensorProto.FLOAT, [1])],
+        [value("y", TensorProto.FLOAT, [1])],
+        [numpy_helper.from_array(np.array([THIRD]), "third")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def answer(made: onnx.ModelProto, x: float) -> np.float32:
+    return np.float32(ReferenceEvaluator(made).run(None, {"x": np.array([x], np.float32)})[0][0])
+
+
+def half(value: np.float32) -> np.float32:
+    return np.float32(np.float16(value))
+
+
+def test_every_value_is_rounded() -> None:
+    third, x = half(THIRD), half(np.float32(0.7))
+    expected = half(half(x * third) + third)
+    assert answer(rounded_model(model(), "fp16"), 0.7) == expected
+    assert expected != np.float32(0.7) * THIRD + THIRD
+
+
+@pytest.mark.parametrize("kept", ["add", "y"])
+def test_a_node_is_kept_by_its_name_or_by_an_output(kept: str) -> None:
+    """Its weights, and its result, are as they were; what it reads of others is rounded."""
+    x = half(np.float32(0.7))
+    made = rounded_model(model(), "fp16", kept=[kept])
+    assert answer(made, 0.7) == half(x * THIRD) + THIRD
+
+
+def test_nodes_that_are_kept_read_one_another_as_they_are() -> None:
+    x = half(np.float32(0.7))
+    made = rounded_model(model(), "fp16", kept=["mul", "add"])
+    assert answer(made, 0.7) == x * THIRD + THIRD
+
+
+@pytest.mark.parametrize(("precision", "bits"), [("bf16", 8), ("fp32", 22)])
+def test_numbers_have_so_many_bits(precision: str, bits: int) -> None:
+    """Every result is a whole number of steps of its last bit."""
+    made = answer(rounded_model(model(), precision), 0.7)
+    _, power = np.frexp(made)
+    steps = float(made) / 2.0 ** (int(power) - bits)
+    assert steps == round(steps)
+    assert made != np.float32(0.7) * THIRD + THIRD
+
+
+def test_only_the_tensors_that_are_named_are_rounded() -> None:
+    made = rounded_model(model(), "fp16", narrow=["product"])
+    assert answer(made, 0.7) == half(np.float32(0.7) * THIRD) + THIRD
+
+
+def test_weights_are_rounded_to_bf16_as_cast_does() -> None:
+    """To the nearest, ties to even: a half of the last bit goes to the even neighbour."""
+    ties = np.array([0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF], np.uint32).view(np.float32)
+    cast = helper.make_model(
+        helper.make_graph(
+            [
+                helper.make_node("Cast", ["x"], ["low"], to=TensorProto.BFLOAT16),
+                helper.make_node("Cast", ["low"], ["y"], to=TensorProto.FLOAT),
+            ],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
+        ),
+        opset_imports=[helper.make_opsetid("", 13)],
+    )
+    assert np.array_equal(
+        _rounded_array(ties, "bf16"), ReferenceEvaluator(cast).run(None, {"x": ties})[0]
+    )
+    expected = np.array([0x3F800000, 0x3F820000, 0x3F810000, 0x3F800000], np.uint32)
+    assert np.array_equal(_rounded_array(ties, "bf16").view(np.uint32), expected)
