@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from portproof.reports.over_time.against import (
     STEP_AS_FAST,
     STEP_SLOWER,
     changes_between,
+    performance_of,
     speed_since,
     verdict_since,
 )
@@ -86,3 +88,14 @@ def test_a_step_is_done_once_before_it_is_timed_beside_a_control() -> None:
     assert len(calls) == TURNS + 1
     assert (times.name, times.samples) == ("step", 5)
     assert len(times.seconds) == len(times.control) == TURNS
+
+
+def test_times_taken_in_alternation_stand_with_the_first_side() -> None:
+    sides: list[Any] = [SimpleNamespace(label=name) for name in ("ort", "int8", "310p")]
+    first, second, alone = sides
+    data: Any = SimpleNamespace(
+        files=SimpleNamespace(alternated=[first, second]),
+        performances={"ort": "those of both", "310p": "its own"},
+    )
+    found = [performance_of(data, side) for side in (first, second, alone)]
+    assert found == ["those of both", "those of both", "its own"]
