@@ -205,6 +205,10 @@ def test_chance_and_margin_make_doubt() -> None:
     barely = side([1] * 161 + [0] * 139)  # 3.7 points above it, of which 4.7 may be luck
     above = loss_of(task(), Figure("mean", chance=0.5), barely, barely, 0.01)
     assert above.doubt is not None and "not above chance" in above.doubt
+    errors = side([1] * 139 + [0] * 161)
+    below = Figure("mean", higher_is_better=False, chance=0.5)
+    better = loss_of(task(), below, errors, errors, 0.01)
+    assert better.doubt is not None and "not better than chance" in better.doubt
     own = loss_of(task(chance=lambda name, found: 0.5), SHARE, right, right, 0.1)
     assert own.doubt == guess.doubt
     near = loss_of(task(), Figure("mean", chance=0.3), right, right, 0.3)

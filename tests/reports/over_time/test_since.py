@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from portproof.infer.timing.speed_ratio import LEAST_STARTS
 from portproof.measurement import Measurement, Performance
 from portproof.reports.over_time import against
 from portproof.reports.over_time.against import (
+    AS_FAST,
     STEP_AS_FAST,
     STEP_SLOWER,
     changes_between,
@@ -18,7 +20,7 @@ from portproof.reports.over_time.against import (
     speed_since,
     verdict_since,
 )
-from portproof.reports.over_time.repeated_times import TURNS, _timed
+from portproof.reports.over_time.repeated_times import TURNS, _card, _timed
 from portproof.verdict import Verdict
 
 
@@ -28,6 +30,7 @@ from portproof.verdict import Verdict
         (0.95, 0.989, Verdict.FAIL),
         (0.95, 0.991, Verdict.UNDECIDED),
         (0.969, 1.01, Verdict.UNDECIDED),
+        (1 - AS_FAST, 1.01, Verdict.UNDECIDED),
         (0.971, 1.01, Verdict.PASS),
     ],
 )
@@ -99,3 +102,10 @@ def test_times_taken_in_alternation_stand_with_the_first_side() -> None:
     )
     found = [performance_of(data, side) for side in (first, second, alone)]
     assert found == ["those of both", "those of both", "its own"]
+
+
+def test_a_card_in_the_run_directory_is_read_there(tmp_path: Path) -> None:
+    data: Any = SimpleNamespace(root=tmp_path, settings=SimpleNamespace(model="card.yaml"))
+    assert _card(data) == "card.yaml"
+    (tmp_path / "card.yaml").touch()
+    assert _card(data) == str(tmp_path / "card.yaml")
