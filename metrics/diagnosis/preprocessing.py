@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from portproof.core import progress
 from portproof.core.errors import InputError, MissingPackageError
 from portproof.metrics.diagnosis.candidates import Candidate, Found, score_of
-from portproof.metrics.diagnosis.defects import place_of
 from portproof.metrics.diagnosis.fitting import (
     Numbers,
     coarse_starts,
@@ -37,9 +36,6 @@ _KINDS, _PAIRED, _PAIRS_S = 6, 3, 30.0
 _FITTED, _FITS_S, _STARTS = 6, 30.0, 3
 #: A pair, and a fit, must leave next to nothing.
 _NEXT_TO_NOTHING = 0.05
-#: Rows that differ from the reference do so by so many times what this share of them does at most;
-#: a mistake in some images explains most of them.
-_CLEARLY, _FEWEST, _MOST = 20.0, 0.05, 0.8
 #: A row that differs, and what a mistake leaves of rows that it explains entirely.
 _MOVED, _ENTIRELY = 1e-6, 0.01
 
@@ -67,12 +63,11 @@ class Preprocessing:
     seen: list[Made] = field(default_factory=list)
 
     def of(self, mistake: Mistake, rows: NDArray[np.int64]) -> list[Found]:
-        """The reference made to make the mistake, on some of the samples; nothing if a package for
-        it is missing.
-        """
-        return [self.found(made) for made in self._made(mistake, rows)]
+        """The reference made to make the mistake, on some of the samples."""
+        return [self.found(made) for made in self.made(mistake, rows)]
 
-    def _made(self, mistake: Mistake, rows: NDArray[np.int64]) -> list[Made]:
+    def made(self, mistake: Mistake, rows: NDArray[np.int64]) -> list[Made]:
+        """What the reference answers with a mistake; nothing if a package for it is missing."""
         try:
             return [Made(mistake, rows, self.measure(self._outputs(mistake, rows)))]
         except MissingPackageError as error:
@@ -117,7 +112,7 @@ class Preprocessing:
         few, more = _chosen(distance, _FIRST), _chosen(distance, _MORE)
         with progress.meter("diagnose: preprocessing", len(mistakes), "mistakes") as meter:
             for mistake in mistakes:
-                self.seen.extend(self._made(mistake, few))
+                self.seen.extend(self.made(mistake, few))
                 meter.advance()
         first = [self.found(made) for made in self.seen]
         if len(more) == len(few):
@@ -126,41 +121,6 @@ class Preprocessing:
         likely = [f for f in first[:_LIKELY] if f.left is not None and f.left < 0.8]
         again = [g for f in likely if f.mistake for g in self.of(f.mistake, more)]
         return [*again, *(f for f in first if f not in likely)]
-
-    def in_part(self) -> list[Found]:
-        """A usual mistake that was made with some of the images only: by one of several workers,
-        or in a last batch.
-        """
-        before = unlikeness(self.port, self.plain)
-        moved = before > max(_MOVED, _CLEARLY * float(np.quantile(before, _FEWEST)))
-        at = np.flatnonzero(moved)
-        if len(at) < _PAIRED or len(moved) - len(at) < _PAIRED:
-            return []
-        few = at[np.argsort(-before[at], kind="stable")[:_PAIRED]]
-        past = self.state.mistake
-        tried = [
-            (self.found(made), mistake)
-            for mistake in usual_mistakes(past.recipe if past else self.model.recipe)
-            if mistake.fault is not None
-            for made in self._made(mistake, few)
-        ]
-        if not tried:
-            return []
-        best, mistake = min(tried, key=lambda t: t[0].left or 0.0)
-        if past is not None or (best.left or 0.0) > _NEXT_TO_NOTHING:
-            return []
-        explained, left = np.zeros_like(moved), before.copy()
-        for made in self._made(mistake, at):
-            left[at] = np.minimum(before[at], unlikeness(self.port[at], made.answers))
-            explained[at] = left[at] <= _NEXT_TO_NOTHING * before[at]
-        if explained.sum() < _MOST * len(at):
-            return []
-        place = place_of(self.state.compared.ids, explained)
-        said = f"differs by {left.mean():.2g} if it does so in {explained.sum()} of {len(moved)}"
-        found = self.found_as(
-            mistake, f"{said} samples ({place})", score_of(left), _share(left, before)
-        )
-        return [replace(found, mistake=None, explained=explained)]
 
     def fits(self, found: list[Found]) -> list[Found]:
         """Mistakes with numbers that may be any: the numbers that fit best."""

@@ -36,7 +36,6 @@ from portproof.metrics.diagnosis.likeness import (
     are_probabilities,
     unlikeness,
 )
-from portproof.metrics.diagnosis.model.last_layer import other_last_layer
 from portproof.metrics.diagnosis.model.trial import TURNED, Trial
 from portproof.metrics.diagnosis.numbers.answers import changed_answers
 from portproof.metrics.diagnosis.numbers.sorting import turned_batches
@@ -48,6 +47,8 @@ from portproof.metrics.diagnosis.steps.hidden import (
     inside_in_another_order,
     inside_of_any_sample,
 )
+from portproof.metrics.diagnosis.steps.in_part import made_in_part
+from portproof.metrics.diagnosis.steps.last_layer import other_last_layer
 from portproof.metrics.diagnosis.steps.standing import stands, sure_of, unexplained
 from portproof.metrics.diagnosis.steps.state import State, after
 
@@ -164,7 +165,7 @@ def _begin_with(begun: Round, began: float) -> Iterator[Found]:
     for first in itertools.islice(firsts, 1 if best_of(begun.none, begun.others) else 0):
         yield first
     if begun.tries is not None and not is_quiet(begun.none):
-        yield from begun.tries.in_part()
+        yield from made_in_part(begun.tries)
         for first in in_another_order(begun.tries, begun.measure.common)[:_FIRSTS]:
             yield first
     for first in firsts:
@@ -261,7 +262,7 @@ def _explanations(
             found += tries.pairs(found)
     # Whose answers they are says more than that they are nobody's.
     if best_of(none, found) is None:
-        found += (tries.in_part() if tries else []) or mixed.stale()
+        found += (made_in_part(tries) if tries else []) or mixed.stale()
     return Round(none, found, measure, tries, inside, not wanted())
 
 

@@ -96,12 +96,7 @@ def rounded_model(
         if v.type.tensor_type.elem_type == _FLOAT and (narrow is None or v.name in narrow)
     }
     graph = model.graph
-    # Nodes by their place: protobuf makes a new Python object of a node each time it is asked for.
-    wide = {
-        at
-        for at, n in enumerate(graph.node)
-        if n.name in kept or any(output in kept for output in n.output)
-    }
+    wide = _places_of(graph, kept)
     if narrow is None:
         _round_weights(graph, precision, {i for at in wide for i in graph.node[at].input})
     splitter = helper.make_tensor("ruler_split", _FLOAT, [], [_SPLIT])
@@ -136,6 +131,14 @@ def rounded_model(
             if entry.domain in ("", "ai.onnx") and entry.version < 13:
                 return onnx.version_converter.convert_version(model, 13)
     return model
+
+
+def _places_of(graph: onnx.GraphProto, names: Collection[str]) -> set[int]:
+    """Where nodes stand, by name or by an output. (Their Python objects are others whenever they
+    are asked for.)
+    """
+    nodes = enumerate(graph.node)
+    return {at for at, n in nodes if n.name in names or any(o in names for o in n.output)}
 
 
 def _round_weights(graph: onnx.GraphProto, precision: str, kept: Collection[str]) -> None:

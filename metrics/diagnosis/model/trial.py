@@ -132,11 +132,10 @@ class Trial:
 
     def _left(self, rows: Rows, at: NDArray[np.int64]) -> float:
         """What is left of the difference of some samples; all, where they do not differ."""
-        before = float(unlikeness(self.port[at], self.plain[at]).mean())
-        after = float(unlikeness(self.port[at], self.measure(rows)).mean())
-        if not np.isfinite(after):
-            return 1e9
-        return after / before if before > NOTHING else max(1.0, after / NOTHING)
+        others = (self.plain[at], self.measure(rows))
+        before, after = (float(unlikeness(self.port[at], o).mean()) for o in others)
+        left = after / before if before > NOTHING else max(1.0, after / NOTHING)
+        return left if np.isfinite(after) else 1e9
 
     def _add(self, changed: Changed, at: NDArray[np.int64]) -> float:
         """Try a change of the whole model; returns what it leaves."""

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from portproof.metrics.diagnosis.candidates import Found
-from portproof.metrics.diagnosis.model.last_layer import other_last_layer
 from portproof.metrics.diagnosis.model.network import Layer
+from portproof.metrics.diagnosis.steps.last_layer import other_last_layer
 
 FEATURES, CLASSES = 8, 5
 HEAD = np.random.default_rng(1).normal(size=(FEATURES, CLASSES))
