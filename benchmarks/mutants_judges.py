@@ -105,11 +105,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "chance <= SIGNIFICANCE",
     ): "no measurement has exactly this probability",
     (
-        "infer/timing/answers/judge.py",
-        "np.where(count > 0, sums / np.where(count > 0, count, 1), by_group(square, groups))",
-        "2",
-    ): "the outer choice takes the other branch where this divisor stands",
-    (
         "src/portproof/proof/freshness.py",
         "def difference(record: FileRecord, path: Path, paranoid: bool = False) -> str | None:",
         "True",

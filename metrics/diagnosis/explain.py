@@ -32,7 +32,7 @@ from portproof.metrics.diagnosis.steps.state import State
 from portproof.metrics.diagnosis.truth import wrong_labels
 from portproof.verdict import Verdict
 
-#: From fewer sound results of many nothing is told.
+#: From fewer results that are sound, where others are broken, nothing is told.
 _FEWEST = 3
 
 
@@ -133,7 +133,7 @@ def diagnose(
     state = State(compared.only(kept), right[kept], np.arange(right.shape[1]) + first)
     if top:
         state = replace(state, right=top[1](state.right), made=top[1])
-    rest = _searched(model, Path(result), state, first)
+    rest = _searched(model, Path(result), state, first, 1 if kept.all() else _FEWEST)
     wrong = wrong_labels(compared, predicted, classes)
     found += rest.found + wrong[:1]
     if not found and (loss := lost(compared, predicted)):
@@ -154,10 +154,12 @@ def diagnose(
     )
 
 
-def _searched(model: Reference, result: Path, state: State, first: int) -> Searched:
-    """What makes the answers others than the reference's, its outputs from column ``first`` on."""
+def _searched(model: Reference, result: Path, state: State, first: int, fewest: int) -> Searched:
+    """What makes the answers others than the reference's, its outputs from column ``first`` on;
+    nothing where there are not the ``fewest`` results.
+    """
     compared, right = state.compared, state.right
-    if len(right) < min(_FEWEST, len(compared.every)):  # the others are broken
+    if len(right) < fewest:
         return Searched([], [])
     if same := constant(compared):
         return Searched([same], [])
