@@ -77,8 +77,8 @@ _NO_THREADS = (
     "no more threads or processes can be started on this host: end others, raise the limit"
     " (ulimit -u), or use fewer --workers"
 )
-#: What Python, a C library, ONNX Runtime and C++ say then.
-_THREAD_SIGNS = ("start new thread", "pthread_create", "PosixThread", os.strerror(errno.EAGAIN))
+#: What Python, a C library, ONNX Runtime and C++ say then; of a file, a pipe that nobody fills.
+_STARVED = ("start new thread", "pthread_create", "PosixThread", os.strerror(errno.EAGAIN))
 #: What the dynamic linker says when a library finds no room in memory.
 _NO_ROOM = ("failed to map segment", "annot allocate memory")
 
@@ -89,7 +89,7 @@ def sentence_for(error: OSError) -> tuple[str, int]:
     A missing or forbidden path is bad input (2); a host that fails under us a failed device (3).
     """
     where = f" ({error.filename!r})" if error.filename else ""
-    # Of a file, EAGAIN is a pipe that nobody fills; without one, a process that cannot be started.
+    # Of a file, EAGAIN is a pipe that nobody fills; else a process that cannot be started.
     if error.errno in _HOST and not (where and error.errno == errno.EAGAIN):
         happened, to_do = _HOST[error.errno]
         return f"{happened}{where}: {to_do}", EXIT_TOOL
@@ -125,7 +125,7 @@ def _said(error: Exception) -> int:
         # complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
-    if not isinstance(error, OSError) and any(sign in str(error) for sign in _THREAD_SIGNS):
+    if not isinstance(error.__cause__ or error, OSError) and any(s in str(error) for s in _STARVED):
         sentence, code = _NO_THREADS, EXIT_TOOL
     elif isinstance(error, PortProofError):
         if tail := getattr(error, "log_tail", ""):

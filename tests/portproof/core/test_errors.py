@@ -114,3 +114,10 @@ def test_want_of_threads_is_the_hosts_fault_whatever_failed_for_it(
 ) -> None:
     assert failing(kind(said)) == 3
     assert capsys.readouterr().err.startswith("portproof: error: no more threads or processes can")
+
+
+def test_a_pipe_that_nobody_fills_is_no_want_of_threads(capsys: pytest.CaptureFixture[str]) -> None:
+    error = errors.InputError("'labels.txt' cannot be read: Resource temporarily unavailable")
+    error.__cause__ = BlockingIOError(11, "Resource temporarily unavailable")
+    assert failing(error) == 2
+    assert "'labels.txt' cannot be read" in capsys.readouterr().err
