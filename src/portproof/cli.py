@@ -11,13 +11,13 @@ import sys
 from typing import NoReturn
 
 import portproof
+from portproof.core import STAGES, VERBS
 from portproof.core.errors import (
     EXIT_BAD_INPUT,
-    catch_interrupts,
     open_standard_streams,
     say_error,
 )
-from portproof.core.stages import STAGES, VERBS
+from portproof.core.interrupts import catch_interrupts
 
 
 def commands() -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from portproof.cli import commands
-from portproof.core.stages import STAGES, VERBS
+from portproof.core import STAGES, VERBS
 
 
 def portproof(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

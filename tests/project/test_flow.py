@@ -52,6 +52,6 @@ def test_the_drawing_of_the_flow_is_that_of_the_plan(root: Path, ported: Path) -
 
 def test_every_step_is_a_command(ported: Path) -> None:
     from portproof.cli import commands
-    from portproof.core.stages import VERBS
+    from portproof.core import VERBS
 
     assert {VERBS.get(step.command, step.command) for step in plan(ported)} <= set(commands())

@@ -23,8 +23,8 @@ def work(options: argparse.Namespace) -> int:
     from pathlib import PurePath
 
     from portproof.cli import commands
+    from portproof.core import VERBS
     from portproof.core.errors import MissingPackageError
-    from portproof.core.stages import VERBS
 
     try:
         import shtab

@@ -7,18 +7,13 @@ error of our own; 130 interrupted, by Ctrl-C or by SIGTERM.
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import errno
 import os
-import signal
 import sys
-import time
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn
 
-import portproof
+from portproof.core.interrupts import EXIT_INTERRUPTED, catch_interrupts, interrupts
 
 EXIT_DONE = 0
 EXIT_FAIL = 1
@@ -26,7 +21,6 @@ EXIT_BAD_INPUT = 2
 EXIT_TOOL = 3
 EXIT_UNDECIDED = 4
 EXIT_INTERNAL = 70
-EXIT_INTERRUPTED = 130
 
 
 class PortProofError(Exception):
@@ -111,9 +105,9 @@ def exit_code_of(main: Callable[[], int]) -> int:
             return EXIT_TOOL
     except Exception as error:
         # A library, or our own word on a missing one, may have made an error of its own of it.
-        if not _interrupts.arrived:
+        if not interrupts.arrived:
             return _said(error)
-    say_error(_interrupts.sentence)
+    say_error(interrupts.sentence)
     return EXIT_INTERRUPTED
 
 
@@ -193,84 +187,15 @@ def open_standard_streams() -> None:
 def exit_with(main: Callable[[], int]) -> NoReturn:
     """Run ``main`` and leave the process with its exit code."""
     catch_interrupts()
-    _interrupts.process, _interrupts.is_working = os.getpid(), True
+    interrupts.process, interrupts.is_working = os.getpid(), True
     code = EXIT_INTERRUPTED
     try:
         code = exit_code_of(main)
     except SystemExit as error:  # of the argument parser
         code = error.code if isinstance(error.code, int) else EXIT_DONE
     finally:
-        _interrupts.code = code
+        interrupts.code = code
     sys.exit(code)
-
-
-class _Interrupts:
-    """What Ctrl-C and SIGTERM do in a command. While it is only imported, they end it at once;
-    while it works, they raise KeyboardInterrupt; when it is done, they end it with its exit code.
-    """
-
-    def __init__(self) -> None:
-        self.process, self.is_working, self.at_s = os.getpid(), False, 0.0
-        self.arrived: int | None = None
-        self.code: int | None = None
-
-    @property
-    def sentence(self) -> str:
-        """The error sentence."""
-        how = "stopped by SIGTERM" if self.arrived == signal.SIGTERM else "interrupted"
-        return f"{how}; what was finished is kept, start the same command again to continue"
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler."""
-        if os.getpid() != self.process:  # a fork: whoever made it stops it
-            if number == signal.SIGTERM:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            raise KeyboardInterrupt
-        if self.code is not None:
-            os._exit(self.code)
-        before, self.at_s = self.at_s, time.monotonic()
-        if self.arrived == number and self.at_s - before < 0.5:
-            return  # one press reaches us twice: as one of a group, and by who waits for us
-        self.arrived = number
-        if self.is_working:
-            raise KeyboardInterrupt
-        with contextlib.suppress(OSError):
-            os.write(2, f"portproof: error: {self.sentence}\n".encode())
-        os._exit(EXIT_INTERRUPTED)
-
-    def ignore(self) -> None:
-        """The exit code is settled, and the interpreter is being taken down."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) == self.handle:
-                signal.signal(number, signal.SIG_IGN)
-
-
-_interrupts = _Interrupts()
-
-
-def catch_interrupts() -> None:
-    """Let Ctrl-C and SIGTERM end this command with one sentence and exit code 130. A signal that is
-    ignored (``nohup``), or that somebody handles, stays so; nothing outside the main thread.
-    """
-    for number, usual in (
-        (signal.SIGINT, signal.default_int_handler),
-        (signal.SIGTERM, signal.SIG_DFL),
-    ):
-        if signal.getsignal(number) == usual:
-            with contextlib.suppress(ValueError):
-                signal.signal(number, _interrupts.handle)
-    atexit.register(_interrupts.ignore)  # the first to be registered is the last to be called
-
-
-def _is_command() -> bool:
-    """Whether this process was started as one of our files (those of ``portproof NAME`` begin in
-    :mod:`portproof.cli`).
-    """
-    file: str | None = getattr(sys.modules.get("__main__"), "__file__", None)
-    return file is not None and os.path.dirname(os.path.dirname(os.path.abspath(file))) in map(
-        os.path.abspath, portproof.__path__
-    )
 
 
 def say_error(sentence: str) -> None:
@@ -293,8 +218,3 @@ def _write_traceback(error: Exception) -> str:
     ) as file:
         traceback.print_exception(error, file=file)
         return file.name
-
-
-# A command's other imports are still to come: most of the time in which Ctrl-C showed a traceback.
-if _is_command():
-    catch_interrupts()

@@ -128,9 +128,14 @@ def run_program(
     return Finished(words, process.returncode, log, time.monotonic() - started)
 
 
-def start_program(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+def start_program(
+    command: Sequence[str], *, held: bool = False, **options: Any
+) -> subprocess.Popen[Any]:
     """``subprocess.Popen`` that no interrupt cuts short, which would leave a program that nobody
     stops: what Ctrl-C and SIGTERM raise meanwhile is raised after the start, the program stopped.
+
+    ``held``: for commands of ours. They start with these signals blocked, and take them once they
+    can end with a sentence; a Python that still starts would print a traceback.
     """
     if threading.current_thread() is not threading.main_thread():
         return subprocess.Popen(command, **options)
@@ -141,12 +146,17 @@ def start_program(command: Sequence[str], **options: Any) -> subprocess.Popen[An
         for number in (signal.SIGINT, signal.SIGTERM)
         if callable(signal.getsignal(number))
     }
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, previous if held else ())
+    process = None
     try:
         process = subprocess.Popen(command, **options)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        if process is None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for late in arrived:
             signal.raise_signal(late)
     except BaseException:

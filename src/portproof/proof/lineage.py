@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from portproof.core import STAGES, VERBS
 from portproof.core.errors import InputError
-from portproof.core.stages import STAGES, VERBS
 from portproof.proof.sidecar import SUFFIX, FileRecord, Proof, read_proof, root_of
 
 _PUBLIC = {file: verb for verb, file in VERBS.items()}

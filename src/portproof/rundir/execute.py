@@ -148,6 +148,7 @@ class Runner:
         with self.relay.writing_end() as stderr, interrupted_by_sigterm():
             process = start_program(
                 [sys.executable, *step.argv, *self.flags],
+                held=True,
                 cwd=self.run.root,
                 env=self._environment(step),
                 stdout=subprocess.PIPE,

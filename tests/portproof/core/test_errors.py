@@ -84,7 +84,7 @@ def test_success_is_passed_through() -> None:
 def test_what_an_interrupt_was_made_into_is_still_an_interrupt(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(errors._interrupts, "arrived", 2)
+    monkeypatch.setattr(errors.interrupts, "arrived", 2)
     assert failing(error) == 130
     assert capsys.readouterr().err.count("\n") == 1
 

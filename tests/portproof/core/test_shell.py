@@ -193,9 +193,10 @@ def test_sigterm_is_an_interrupt_inside_and_itself_again_afterwards() -> None:
     assert not problems
 
 
+@pytest.mark.parametrize("held", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_program_that_is_started_as_an_interrupt_arrives_is_stopped(
-    number: int, tmp_path: Path
+    number: int, held: bool, tmp_path: Path
 ) -> None:
     pid = tmp_path / "pid"
 
@@ -205,9 +206,25 @@ def test_a_program_that_is_started_as_an_interrupt_arrives_is_stopped(
 
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     with interrupted_by_sigterm(), pytest.raises(KeyboardInterrupt):
-        start_program(python("import time; time.sleep(60)"), preexec_fn=interrupt_the_parent)
+        start_program(
+            python("import signal, time; signal.pthread_sigmask(signal.SIG_SETMASK, [])\n"
+                   "time.sleep(60)"),
+            held=held,
+            preexec_fn=interrupt_the_parent,
+        )  # fmt: skip
     assert not Path(f"/proc/{pid.read_text()}").exists()
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_held_program_starts_with_the_signals_blocked_and_we_do_not_stay_so() -> None:
+    code = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+    with interrupted_by_sigterm():
+        process = start_program(python(code), held=True, stdout=subprocess.PIPE, text=True)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+        with pytest.raises(FileNotFoundError):
+            start_program(["no-such-program"], held=True)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+    assert process.communicate(timeout=60)[0] == f"{signal.SIGINT:d} {signal.SIGTERM:d}\n"
 
 
 def test_a_program_inherits_that_we_ignore_ctrl_c() -> None:
