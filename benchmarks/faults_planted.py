@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from faults_world import HALF, MEAN, STD, Array, Kind, Pipeline, in_batches, shorter
@@ -127,8 +128,6 @@ def _filter(filter: Image.Resampling, gap: float | None = None) -> Callable[...,
 
 def _cv(flag: str) -> Callable[[Image.Image, tuple[int, int]], Image.Image]:
     def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-        import cv2
-
         return Image.fromarray(
             cv2.resize(np.asarray(image), size, interpolation=getattr(cv2, flag))
         )
@@ -226,6 +225,23 @@ def _stretch(p: Array) -> Array:
     return (p - low) / max(high - low, 1) * 255
 
 
+def _read_as_709(p: Array) -> Array:
+    """Full-range YCbCr of BT.601 made RGB with the numbers of BT.709."""
+    luma, red, blue = np.moveaxis(cv2.cvtColor(p, cv2.COLOR_RGB2YCrCb).astype(np.float64), -1, 0)
+    red, blue = red - 128, blue - 128
+    rgb = luma + 1.5748 * red, luma - 0.1873 * blue - 0.4681 * red, luma + 1.8556 * blue
+    return np.clip(np.rint(np.stack(rgb, axis=-1)), 0, 255).astype(np.uint8)
+
+
+def _subsampled(p: Array) -> Array:
+    """The mean colour of four pixels for each of them."""
+    made = cv2.cvtColor(p, cv2.COLOR_RGB2YCrCb)
+    half = cv2.resize(made[..., 1:], (p.shape[1] // 2, p.shape[0] // 2),
+                      interpolation=cv2.INTER_AREA)  # fmt: skip
+    made[..., 1:] = np.repeat(np.repeat(half, 2, axis=0), 2, axis=1)
+    return cv2.cvtColor(made, cv2.COLOR_YCrCb2RGB)
+
+
 _GREY_GAMMA = 2.2
 _PIXELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "mirrored": ("mirrored", lambda p: p[:, ::-1]),
@@ -259,6 +275,29 @@ _PIXELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     ),
     "gamma 2.2": ("gamma", lambda p: 255 * (p / 255) ** _GREY_GAMMA),
     "gamma 1/2.2": ("gamma", lambda p: 255 * (p / 255) ** (1 / _GREY_GAMMA)),
+    "NV21 for NV12": (
+        "colour-space",
+        lambda p: cv2.cvtColor(cv2.cvtColor(p, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]],
+                               cv2.COLOR_YCrCb2RGB),
+    ),
+    "BT.601 read as BT.709": ("colour-space", _read_as_709),
+    "4:2:0, full range": ("chroma-subsampling", _subsampled),
+    "4:2:0, video range, and back": (
+        "chroma-subsampling",
+        lambda p: cv2.cvtColor(cv2.cvtColor(p, cv2.COLOR_RGB2YUV_I420), cv2.COLOR_YUV2RGB_I420),
+    ),
+    "rows of 48 pixels read as 32": (
+        "row-stride",
+        lambda p: np.pad(p, ((0, 0), (0, 16), (0, 0))).reshape(-1, 3)[:1024].reshape(32, 32, 3),
+    ),
+    "rows of 33 pixels read as 32": (
+        "row-stride",
+        lambda p: np.pad(p, ((0, 0), (0, 1), (0, 0))).reshape(-1, 3)[:1024].reshape(32, 32, 3),
+    ),
+    "rows of 32 pixels read as 64": (
+        "row-stride",
+        lambda p: np.pad(p[::2], ((0, 16), (0, 0), (0, 0))),
+    ),
     "bytes read as signed": ("signed-bytes", lambda p: p.astype(np.int8)),
     "red channel thrice": ("grey", lambda p: p[..., [0, 0, 0]]),
     "green channel lost": ("channel-lost", lambda p: p * np.array([1, 0, 1], np.uint8)),

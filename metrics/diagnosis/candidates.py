@@ -57,7 +57,8 @@ class Found:
     ``changed`` model, which gives answers unlike the reference's by ``moved``, with outputs that
     are ``made`` of the reference's, or with the port's outputs ``undone``: which rows, and what
     they are then. ``sure``: the port's outputs alone show it, whatever else is wrong;
-    ``besides``: it stands only with another fault that is found next, an "order" or a "mistake".
+    ``besides``: it stands only with another fault that is found next, an "order", a "mistake", a
+    "function" of outputs, or a change of the "model".
     """
 
     candidate: Candidate

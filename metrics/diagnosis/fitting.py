@@ -13,6 +13,7 @@ from portproof.preprocess.mistakes.mistake import Change, Mistake
 from portproof.preprocess.mistakes.pictures import (
     before_the_crop,
     off_centre,
+    padded_rows,
     recompression,
     rolled,
 )
@@ -83,6 +84,9 @@ def families(recipe: Recipe) -> Iterator[Family]:
     quarter = [(float(y * height // 6), float(x * width // 6))
                for y, x in ((1, 0), (-1, 0), (0, 1), (0, -1), (2, 0), (0, 2))]  # fmt: skip
     yield Family(lambda y, x: rolled(recipe, int(y), int(x)), quarter, (max(1, height // 16), 1))
+    # A row one pixel longer is another picture.
+    longer = [(float(n),) for n in range(width + 4, 2 * width + 1, 4)]
+    yield Family(lambda n: padded_rows(recipe, int(n)) if n > width else None, longer, (1, 1))
 
 
 def searched(family: Family, left_by: Callable[[Mistake], float]) -> tuple[float, Mistake] | None:

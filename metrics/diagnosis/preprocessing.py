@@ -24,14 +24,12 @@ from portproof.metrics.diagnosis.fitting import (
 from portproof.metrics.diagnosis.likeness import Rows, distances, unlikeness
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.metrics.diagnosis.steps.state import State
-from portproof.preprocess.mistakes.mistake import Mistake
+from portproof.preprocess.mistakes.mistake import Change, Mistake
 from portproof.preprocess.mistakes.usual import usual_mistakes
 from portproof.recipe import Recipe, describe
 
 #: Every mistake is tried on so few images, the likeliest ones on more.
 _FIRST, _MORE, _LIKELY = 4, 24, 8
-#: Pairs are made of so many kinds, tried on so few images, and for so long at most.
-_KINDS, _PAIRED, _PAIRS_S = 6, 3, 30.0
 #: Numbers are fitted to so many images, for so long at most.
 _FITTED, _FITS_S, _STARTS = 6, 30.0, 3
 #: A pair, and a fit, must leave next to nothing.
@@ -109,7 +107,7 @@ class Preprocessing:
             if m.fault is not None
         ]
         distance = distances(self.port, self.plain)
-        few, more = _chosen(distance, _FIRST), _chosen(distance, _MORE)
+        few, more = chosen(distance, _FIRST), chosen(distance, _MORE)
         with progress.meter("diagnose: preprocessing", len(mistakes), "mistakes") as meter:
             for mistake in mistakes:
                 self.seen.extend(self.made(mistake, few))
@@ -122,11 +120,14 @@ class Preprocessing:
         again = [g for f in likely if f.mistake for g in self.of(f.mistake, more)]
         return [*again, *(f for f in first if f not in likely)]
 
-    def fits(self, found: list[Found]) -> list[Found]:
-        """Mistakes with numbers that may be any: the numbers that fit best."""
+    def fits(self, found: list[Found], within: float = _NEXT_TO_NOTHING) -> list[Found]:
+        """Mistakes with numbers that may be any: the numbers that fit best. Constants are believed
+        that leave at most ``within``: six numbers that may be any come near to much that is no
+        matter of constants.
+        """
         past = self.state.mistake
         recipe, changes = (past.recipe, past.changes) if past else (self.model.recipe, ())
-        rows = _chosen(distances(self.port, self.plain), _FITTED)
+        rows = chosen(distances(self.port, self.plain), _FITTED)
         few = rows[:: max(1, len(rows) // 3)][:3]
 
         def left_by(mistake: Mistake) -> float:
@@ -145,7 +146,7 @@ class Preprocessing:
         if recipe.dtype != "uint8":
             starts = [replace(m, changes=changes) for m in coarse_starts(recipe)]
             few_starts = sorted(starts, key=left_by)[:_STARTS]
-            fitted += self._constants(recipe, found, rows, few_starts)
+            fitted += self._constants(recipe, found, rows, few_starts, within)
             if not fitted and time.monotonic() - began < _FITS_S:
                 fitted += self._beside_constants(recipe, found, rows)
         return fitted
@@ -156,6 +157,7 @@ class Preprocessing:
         found: list[Found],
         rows: NDArray[np.int64],
         coarse: list[Mistake],
+        within: float,
     ) -> list[Found]:
         """Constants from those of the recipe, the best of the usual and of some ``coarse`` ones."""
         changes = coarse[0].changes
@@ -177,18 +179,26 @@ class Preprocessing:
                 )
         fitted = []
         for start in dict.fromkeys(starts):
-            mistake = fitted_constants(
-                recipe,
-                start,
-                lambda m: self.measure(self._outputs(m, rows)),
-                self.port[rows],
-                changes,
-            )
-            # Six numbers that may be any come near to much that is no matter of constants.
-            fitted += [f for f in self.of(mistake, rows) if (f.left or 0.0) <= _NEXT_TO_NOTHING]
+            mistake = self._fitted(recipe, start, rows, changes)
+            fitted += [f for f in self.of(mistake, rows) if (f.left or 0.0) <= within]
             if fitted:
                 break
         return fitted
+
+    def _fitted(
+        self,
+        recipe: Recipe,
+        start: tuple[Numbers, Numbers],
+        rows: NDArray[np.int64],
+        changes: tuple[Change, ...],
+    ) -> Mistake:
+        return fitted_constants(
+            recipe,
+            start,
+            lambda m: self.measure(self._outputs(m, rows)),
+            self.port[rows],
+            changes,
+        )
 
     def _beside_constants(
         self, recipe: Recipe, found: list[Found], rows: NDArray[np.int64]
@@ -204,55 +214,34 @@ class Preprocessing:
             and (f.mistake.recipe.divide, f.mistake.recipe.mean, f.mistake.recipe.std) == own
         ]
         for first in likely[:_STARTS]:
-            both = fitted_constants(
-                first.recipe,
-                (recipe.mean, recipe.std),
-                lambda m: self.measure(self._outputs(m, rows)),
-                self.port[rows],
-                first.changes,
-            )
+            start = recipe.mean, recipe.std
+            both = self._fitted(first.recipe, start, rows, first.changes)
             for made in self.of(both, rows):
                 if (made.left or 0.0) <= _NEXT_TO_NOTHING:
-                    return [self._first_of_two(first, made)]
+                    return [self.first_of_two(first, made)]
         return []
 
-    def _first_of_two(self, first: Mistake, both: Found) -> Found:
+    def first_of_two(self, first: Mistake, both: Found) -> Found:
         """A mistake that shows with another besides, which is found once this one is mended."""
         assert both.mistake is not None
         score = both.candidate.score
         said = f"and to do this as well ({both.mistake.found}) differs by {1 - score:.2g}"
         return replace(self.found_as(first, said, score, both.left or 0.0), besides="mistake")
 
-    def pairs(self, found: list[Found]) -> list[Found]:
-        """The first of two mistakes of which neither fits alone: the likeliest kinds are tried with
-        every other on top.
+    def same_as(self, best: Found, answers: Callable[[NDArray[np.int64]], Rows]) -> list[Found]:
+        """The usual mistakes that come to the same as the best explanation. ``answers``: what the
+        reference answers with that to some rows.
         """
-        rows = _chosen(distances(self.port, self.plain), _PAIRED)
-        firsts: dict[str, Mistake] = {}
-        for single in sorted((f for f in found if f.mistake), key=lambda f: f.left or 0.0):
-            if single.mistake and len(firsts) < _KINDS:
-                firsts.setdefault(single.candidate.fault, single.mistake)
-        both = [
-            (first, replace(m, changes=first.changes + m.changes))
-            for first in firsts.values()
-            for m in usual_mistakes(first.recipe)
-            if m.fault is not None and m.fault != first.fault
-        ]
-        tried: list[tuple[Mistake, Found]] = []
-        began = time.monotonic()
-        with progress.meter("diagnose: pairs of mistakes", len(both), "pairs") as meter:
-            for first, mistake in both:
-                if time.monotonic() - began > _PAIRS_S:
-                    progress.say("diagnose: pairs of mistakes were tried in part: it took too long")
-                    break
-                tried += [(first, f) for f in self.of(mistake, rows)]
-                meter.advance()
-        if not tried:
+        if not self.seen:
             return []
-        more = _chosen(distances(self.port, self.plain), _MORE)
-        first, best = min(tried, key=lambda t: t[1].left or 0.0)
-        again = self.of(best.mistake, more) if best.mistake else []
-        return [self._first_of_two(first, f) for f in again if (f.left or 0.0) <= _NEXT_TO_NOTHING]
+        rows = self.seen[0].rows
+        wanted, said = self.measure(answers(rows)), f"differs by {1 - best.candidate.score:.2g}"
+        return [
+            self.found_as(made.mistake, said, best.candidate.score, best.left or 0.0)
+            for made in self.seen
+            if np.array_equal(made.rows, rows)
+            and float(unlikeness(wanted, made.answers).mean()) <= _MOVED
+        ]
 
 
 def _low(values: Rows) -> float:
@@ -272,7 +261,7 @@ def _share(left: Rows, before: Rows) -> float:
     return float(left.mean()) / max(float(before.mean()), 1e-300)
 
 
-def _chosen(distance: Rows, count: int) -> NDArray[np.int64]:
+def chosen(distance: Rows, count: int) -> NDArray[np.int64]:
     """The rows to try mistakes on: evenly spread ones, and the ones that differ most where not all
     do.
     """

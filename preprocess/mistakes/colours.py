@@ -13,9 +13,12 @@ from PIL import Image
 from portproof.preprocess.mistakes.mistake import Change, Levels, Mistake
 from portproof.recipe import Recipe
 
+_NEAREST, _BILINEAR = Image.Resampling.NEAREST, Image.Resampling.BILINEAR
 _GAMMAS = (2.2, 1 / 2.2)
 #: Whole numbers that bytes are multiplied by.
 _FACTORS = (2, 3, 4)
+#: Luma's share of red and of blue: ITU-R BT.601, which JPEG has, and BT.709.
+_601, _709 = (0.299, 0.114), (0.2126, 0.0722)
 #: Bits of the red, green and blue of formats for displays.
 _DISPLAY = {"RGB565": (5, 6, 5), "RGB555": (5, 5, 5), "RGB332": (3, 3, 2), "RGB444": (4, 4, 4)}
 
@@ -55,6 +58,19 @@ def colour_mistakes(recipe: Recipe) -> Iterator[Mistake]:
     ):
         change = partial(_converted, source=source, to=to)
         yield mistake("colours", "RGB", found, "colour-space", change)
+    exchanged = "U and V exchanged (NV21 for NV12)"
+    yield mistake("colours", "YUV as it is", exchanged, "colour-space", _exchanged)
+    for found, coded, read in (
+        ("BT.601 read as BT.709", _601, _709),
+        ("BT.709 read as BT.601", _709, _601),
+    ):
+        change = partial(_recoded, coded=coded, read=read)
+        yield mistake("colours", "one matrix of YUV", found, "colour-space", change)
+    for of, taken in (("their mean", _mean_of_four), ("the first of them", _first_of_four)):
+        for way, filter_ in (("repeated", _NEAREST), ("interpolated", _BILINEAR)):
+            found = f"U and V of four pixels (4:2:0): {of}, {way}"
+            change = partial(_subsampled, taken=taken, filter_=filter_)
+            yield mistake("colours", "of every pixel", found, "chroma-subsampling", change)
     for found, bits in _few_bits():
         yield mistake("levels", "8 bits", found, "few-bits", bits)
     for side in (2, 3, 4):
@@ -109,11 +125,50 @@ def _converted(pixels: Levels, source: str, to: str) -> Levels:
     return np.frombuffer(image.convert(to).tobytes(), np.uint8).reshape(pixels.shape)
 
 
+def _exchanged(pixels: Levels) -> Levels:
+    """Blue and red differences exchanged."""
+    yuv = np.array(Image.fromarray(_whole(pixels)).convert("YCbCr"))
+    return np.asarray(Image.fromarray(yuv[..., [0, 2, 1]], "YCbCr").convert("RGB"))
+
+
+def _recoded(pixels: Levels, coded: tuple[float, float], read: tuple[float, float]) -> Levels:
+    """Full-range YUV made with one matrix and read with another: red and blue are luma plus a
+    multiple of their difference from it, green is what is left of luma.
+    """
+    red, green, blue = np.moveaxis(_whole(pixels).astype(np.float64), -1, 0)
+    luma = coded[0] * red + (1 - sum(coded)) * green + coded[1] * blue
+    made = [
+        luma + (1 - r) / (1 - c) * (channel - luma)
+        for channel, c, r in zip((red, blue), coded, read, strict=True)
+    ]
+    rest = (luma - read[0] * made[0] - read[1] * made[1]) / (1 - sum(read))
+    return _whole(np.stack([made[0], rest, made[1]], axis=-1))
+
+
+def _mean_of_four(plane: Image.Image) -> Image.Image:
+    half = (plane.width + 1) // 2, (plane.height + 1) // 2
+    return plane.resize(half, Image.Resampling.BOX)
+
+
+def _first_of_four(plane: Image.Image) -> Image.Image:
+    return Image.fromarray(np.asarray(plane)[::2, ::2])
+
+
+def _subsampled(
+    pixels: Levels,
+    taken: Callable[[Image.Image], Image.Image],
+    filter_: Image.Resampling,
+) -> Levels:
+    luma, *differences = Image.fromarray(_whole(pixels)).convert("YCbCr").split()
+    large = [taken(d).resize(luma.size, filter_) for d in differences]
+    return np.asarray(Image.merge("YCbCr", (luma, *large)).convert("RGB"))
+
+
 def _reduced(pixels: Levels, by: int) -> Levels:
     image = Image.fromarray(_whole(pixels))
     size = max(1, image.width // by), max(1, image.height // by)
     small = image.resize(size, Image.Resampling.BOX)
-    return np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))
+    return np.asarray(small.resize(image.size, _BILINEAR))
 
 
 def _few_bits() -> Iterator[tuple[str, Callable[[Levels], Levels]]]:

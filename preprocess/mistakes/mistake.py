@@ -56,12 +56,16 @@ FIXES = {
     "grey": "keep the colours: the images were made grey on the way, or one channel stands thrice",
     "channel-lost": "keep all three channels: one is zeros; look for a buffer of two planes",
     "colour-space": "convert to RGB before the resize: look for a decoder that gives YUV, HSV or"
-    " LAB, and for AIPP's csc_switch",
+    " LAB, and for AIPP's csc_switch; for NV12 and NV21; and for the matrix (JPEG has BT.601)",
+    "chroma-subsampling": "keep the colours of every pixel: 4:2:0 (NV12, AIPP's YUV420SP_U8) has"
+    " one colour for four pixels",
     "signed-bytes": "read pixels as unsigned bytes (uint8): int8 makes 128..255 negative",
     "overflow": "do the arithmetic of pixels in float, or saturate it (np.clip, cv2.add): bytes"
     " wrap round beyond 255 and below 0",
     "gamma": "leave the levels linear: look for a gamma correction or a conversion of sRGB",
     "blurred": "read the image in its size: it was made small and enlarged again on the way",
+    "row-stride": "give reader and writer of the pixels' buffer the same length of rows: hardware"
+    " fills rows up to a multiple of 16 or more pixels",
     "rolled": "look for a wrong stride or start address of the pixels' buffer: rows or columns are"
     " moved round",
     "inverted": "take the inversion of the pixels out",

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 from PIL import Image, ImageOps
 
-from portproof.preprocess.mistakes.mistake import Change, Mistake, Places
+from portproof.preprocess.mistakes.mistake import Change, Levels, Mistake, Places
 from portproof.preprocess.pixels.geometry import resized_size
 from portproof.preprocess.pixels.pillow_images import RESAMPLING, open_image, to_rgb, vertical_first
 from portproof.recipe import INTERPOLATIONS, Recipe, Resize
@@ -24,6 +24,8 @@ _MOST_PIXELS_OFF = 4
 #: What only the rules 'shorter' and 'letterbox' have, as the other rules have it.
 _PLAIN: dict[str, Any] = {"rounding": "truncate", "upscale": True}
 _QUALITIES = (50, 75, 90)
+#: Rows begin at multiples of so many pixels where hardware writes them.
+_ALIGNED = (16, 32, 64, 128, 256)
 #: Colours of a palette (GIF, PNG).
 _PALETTES = (16, 64, 128, 256)
 
@@ -103,6 +105,39 @@ def pixel_mistakes(recipe: Recipe) -> Iterator[Mistake]:
         yield mistake("image", "as it is", both, "rotated", lambda p: turned(p[::-1, ::-1]))
     for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         yield rolled(recipe, down, right)
+    width = recipe.size[1]
+    for stride in sorted({width + 1, width - 1} | {-(-width // n) * n for n in _ALIGNED}):
+        if stride > width:
+            yield padded_rows(recipe, stride)
+        if stride != width:
+            found = f"rows of {width} pixels read as rows of {stride}"
+            change = Change(found, pixels=partial(_strided, stride=stride))
+            yield Mistake("rows", "as written", found, recipe, "row-stride", (change,))
+
+
+def padded_rows(recipe: Recipe, stride: int) -> Mistake:
+    """The pixels after the crop in longer rows, which are read as if they were not longer."""
+    found = f"rows of {stride} pixels, filled up with zeros, read as rows of {recipe.size[1]}"
+    change = Change(found, pixels=partial(_padded, stride=stride))
+    return Mistake("rows", "as written", found, recipe, "row-stride", (change,))
+
+
+def _padded(pixels: Levels, stride: int) -> Levels:
+    """Rows with zeros behind, read without regard to these."""
+    height, width, channels = pixels.shape
+    rows = np.zeros((height, stride, channels), pixels.dtype)
+    rows[:, :width] = pixels
+    return rows.reshape(-1, channels)[: height * width].reshape(pixels.shape)
+
+
+def _strided(pixels: Levels, stride: int) -> Levels:
+    """Rows that begin every ``stride`` pixels of a buffer where they stand one behind the other;
+    zeros behind its end.
+    """
+    height, width, channels = pixels.shape
+    buffer = np.zeros((height * max(stride, width) + width, channels), pixels.dtype)
+    buffer[: height * width] = pixels.reshape(-1, channels)
+    return np.stack([buffer[y * stride : y * stride + width] for y in range(height)])
 
 
 def place_mistakes(recipe: Recipe) -> Iterator[Mistake]:

@@ -1,4 +1,6 @@
-"""Faults that do not show because classes or samples are in another order besides."""
+"""Faults that do not show because classes or samples are in another order besides, or outputs bent
+by a function.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +8,110 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
+from msgspec.structs import replace as with_other
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from portproof.metrics.diagnosis.candidates import Candidate, Found, Tried, as_found
 from portproof.metrics.diagnosis.likeness import Measure, Rows, unlikeness, unlikeness_matrix
-from portproof.metrics.diagnosis.model.trial import Trial
 from portproof.metrics.diagnosis.preprocessing import Made, Preprocessing
+from portproof.metrics.diagnosis.steps.trial import Trial
 
-#: What a fault leaves at most of what the reference leaves in every order.
-_LEFT = 0.1
+#: What a fault leaves at most of what the reference leaves in every order; what numbers that were
+#: fitted leave, since some are near in some order.
+_LEFT, _ENTIRELY = 0.1, 0.01
 #: Where the reference leaves so little in some order, there is nothing to look for.
 _NOTHING = 1e-3
+_SAMPLES = "whatever the order of the samples is"
 
 
-def in_another_order(tries: Preprocessing, common: Rows) -> list[Found]:
+@dataclass(frozen=True)
+class View:
+    """Makes comparable rows so that another fault does not show in them. ``besides``: that fault,
+    as :class:`Found` has it.
+    """
+
+    besides: str
+    words: str
+    see: Callable[[Rows], Rows]
+
+
+def views(plain: Rows, common: Rows, curves: bool) -> list[View]:
+    """Rows whatever the order of the classes is, and with ``curves`` whatever function that grows
+    was applied to each value. Without what those of the reference, ``plain``, have in common;
+    ``common``: what the measure took from all rows.
+    """
+    seen = [
+        View("order", "whatever the order of the classes is", _without_usual(_sizes, plain, common))
+    ]
+    if curves:
+        words = "whatever function that grows bends each of them"
+        seen.append(View("function", words, _without_usual(_ranks, plain, common)))
+    return seen
+
+
+def _without_usual(
+    see: Callable[[Rows], Rows], plain: Rows, common: Rows
+) -> Callable[[Rows], Rows]:
+    usual = see(plain + common).mean(axis=0)
+    return lambda rows: see(rows + common) - usual
+
+
+def _sizes(rows: Rows) -> Rows:
+    """The values of a row in order of size."""
+    return np.sort(rows, axis=1)
+
+
+def _ranks(rows: Rows) -> Rows:
+    """The places of the values of a row in their order of size."""
+    return np.asarray(rankdata(rows, axis=1))
+
+
+def mistakes_behind(tries: Preprocessing, common: Rows) -> list[Found]:
     """Usual mistakes of preprocessing with which the reference gives the port's outputs, but for
-    the order of the classes or of the samples. ``common``: what the measure took from all rows.
+    the order of the classes or of the samples, or a function of each value.
     """
     found = []
+    seen = views(tries.plain, common, tries.state.made is None)
     for made in tries.seen:
-        for words, left in _by_orders(tries, made, common):
+        for besides, words, left in (*_seen(tries, made, seen), *_of_any_sample(tries, made)):
             if left <= _LEFT:
-                said = f"gives the port's outputs in another order of the {words}"
+                said = f"gives the port's outputs {words}"
                 one = tries.found_as(made.mistake, said, 1 - left, left)
-                found.append(replace(one, besides="order"))
+                found.append(replace(one, besides=besides))
     return sorted(found, key=lambda f: f.left or 0.0)
 
 
-def _by_orders(tries: Preprocessing, made: Made, common: Rows) -> Iterator[tuple[str, float]]:
-    theirs, plain = tries.port[made.rows], tries.plain[made.rows]
-    by_size = sizes(plain, common)
-    before = float(unlikeness(by_size(theirs), by_size(plain)).mean())
-    if before > _NOTHING:
-        yield "classes", float(unlikeness(by_size(theirs), by_size(made.answers)).mean()) / before
-    before = float(unlikeness_matrix(plain, tries.port).min(axis=1).mean())
+def _seen(tries: Preprocessing, made: Made, seen: list[View]) -> Iterator[tuple[str, str, float]]:
+    for view in seen:
+        theirs, plain = view.see(tries.port[made.rows]), view.see(tries.plain[made.rows])
+        before = float(unlikeness(theirs, plain).mean())
+        if before > _NOTHING:
+            after = float(unlikeness(theirs, view.see(made.answers)).mean())
+            yield view.besides, view.words, after / before
+
+
+def _of_any_sample(tries: Preprocessing, made: Made) -> Iterator[tuple[str, str, float]]:
+    before = float(unlikeness_matrix(tries.plain[made.rows], tries.port).min(axis=1).mean())
     if before > _NOTHING:
         after = float(unlikeness_matrix(made.answers, tries.port).min(axis=1).mean())
-        yield "samples", after / before
+        yield "order", _SAMPLES, after / before
 
 
-def sizes(plain: Rows, common: Rows) -> Callable[[Rows], Rows]:
-    """Makes rows comparable in every order of classes: their values in order of size, without what
-    those of the reference have in common.
-    """
-    usual = np.sort(plain + common, axis=1).mean(axis=0)
-    return lambda rows: np.sort(rows + common, axis=1) - usual
+def fits_behind(tries: Preprocessing, common: Rows) -> list[Found]:
+    """The same for mistakes with numbers that may be any."""
+    found = []
+    for view in views(tries.plain, common, curves=False):
+        measure = tries.measure
+        turned = replace(
+            tries,
+            port=view.see(tries.port),
+            plain=view.see(tries.plain),
+            measure=lambda rows, v=view, m=measure: v.see(m(rows)),
+        )
+        likely = [f for f in turned.fits([], _ENTIRELY) if (f.left or 0.0) <= _LEFT]
+        found += [replace(f, besides=view.besides) for f in likely]
+    return found
 
 
 @dataclass
@@ -77,24 +138,28 @@ def inside_of_any_sample(trial: Trial, port: Rows, none: Candidate) -> list[Foun
     before = float(unlikeness_matrix(trial.plain, port).min(axis=1).mean())
     if before <= _NOTHING:
         return []
-    return _beside_an_order(anywhere.all(), none)
+    return _likely(anywhere.all(), none, "order", _SAMPLES)
 
 
-def inside_in_another_order(trial: Trial, measure: Measure, none: Candidate) -> list[Found]:
-    """The same for faults inside the model and an order of the classes."""
-    by_size, inner = sizes(trial.plain, measure.common), trial.measure
-    turned = replace(
-        trial,
-        port=by_size(trial.port),
-        plain=by_size(trial.plain),
-        measure=lambda rows: by_size(inner(rows)),
-        tried=[],
-    )
-    if float(unlikeness(turned.port, turned.plain).mean()) <= _NOTHING:
-        return []
-    return _beside_an_order(turned.all(), none)
+def inside_behind(trial: Trial, measure: Measure, none: Candidate, curves: bool) -> list[Found]:
+    """The same for faults inside the model and another order of the classes, and with ``curves`` a
+    function of each value.
+    """
+    found, inner = [], trial.measure
+    for view in views(trial.plain, measure.common, curves):
+        turned = replace(
+            trial,
+            port=view.see(trial.port),
+            plain=view.see(trial.plain),
+            measure=lambda rows, v=view: v.see(inner(rows)),
+            tried=[],
+        )
+        if float(unlikeness(turned.port, turned.plain).mean()) > _NOTHING:
+            found += _likely(turned.all(), none, view.besides, view.words)
+    return sorted(found, key=lambda f: f.left or 0.0)
 
 
-def _beside_an_order(tried: list[Tried], none: Candidate) -> list[Found]:
+def _likely(tried: list[Tried], none: Candidate, besides: str, words: str) -> list[Found]:
     likely = [f for f in as_found(tried, none) if (f.left or 0.0) <= _LEFT]
-    return [replace(f, besides="order") for f in likely]
+    said = [with_other(f.candidate, evidence=f"{f.candidate.evidence} {words}") for f in likely]
+    return [replace(f, candidate=c, besides=besides) for f, c in zip(likely, said, strict=True)]

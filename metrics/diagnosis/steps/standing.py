@@ -11,6 +11,8 @@ from portproof.metrics.diagnosis.candidates import (
     left_by,
 )
 
+#: What the last of several faults leaves where they are all that there is.
+_EXACTLY = 1e-4
 #: 8 bits over wide ranges may be it if they make a difference of the same size, within this.
 _SIZED = 0.3
 
@@ -28,10 +30,15 @@ def sure_of(chain: list[Found], none: Candidate) -> list[Found]:
 
 
 def stands(chain: list[Found]) -> bool:
-    """Whether what the first fault stands with was found as well."""
-    if chain[0].besides == "order":
-        return any(_of_order(f) for f in chain[1:])
-    return len(chain) > 1 or not chain[0].besides
+    """Whether what the first fault stands with was found as well, or what leaves nothing."""
+    first, *rest = chain
+    if not first.besides or (rest and 1 - rest[-1].candidate.score <= _EXACTLY):
+        return True
+    if first.besides == "order":
+        return any(_of_order(f) for f in rest)
+    if first.besides == "function":
+        return any(f.made is not None for f in rest)
+    return bool(rest)
 
 
 def _of_order(found: Found) -> bool:

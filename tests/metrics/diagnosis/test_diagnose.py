@@ -212,7 +212,7 @@ def test_labels_counted_from_one(world: World, tmp_path: Path) -> None:
 def test_what_nothing_explains_is_not_explained(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._PAIRS_S", 0.5)
+    monkeypatch.setattr("portproof.metrics.diagnosis.steps.pairs._SECONDS", 0.5)
     monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._FITS_S", 0.5)
     diagnosis = world.diagnose(np.random.default_rng(9).standard_normal(world.right.shape))
     assert (diagnosis.fault, diagnosis.verdict) == ("unexplained", "FAIL")

@@ -99,9 +99,13 @@ class Layered(World):
 
     def changed(self, change: Callable[[Net], object], batch: int = COUNT) -> np.ndarray:
         """What the network answers after a change."""
+        return self.ran(self.with_change(change), self.samples, batch)
+
+    def with_change(self, change: Callable[[Net], object]) -> Net:
+        """A copy of the network that was changed."""
         net = copy.deepcopy(self.net)
         change(net)
-        return self.ran(net, self.samples, batch)
+        return net
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +279,7 @@ def test_a_small_difference_inside_is_not_called_other_constants(
 def test_what_nothing_gives_is_detected_and_not_named(
     world: Layered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._PAIRS_S", 0.5)
+    monkeypatch.setattr("portproof.metrics.diagnosis.steps.pairs._SECONDS", 0.5)
     monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._FITS_S", 0.5)
 
     def other(net: Net) -> None:

@@ -74,6 +74,27 @@ def by(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[World], Pixels]:
     return lambda w: [change(p) for p in w.pixels()]
 
 
+#: JFIF's numbers: Y, Cb and Cr of red, green and blue; and what BT.709 makes of them.
+YUV = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+RGB_OF_709 = np.array([[1, 0, 1.5748], [1, -0.1873, -0.4681], [1, 1.8556, 0]])
+
+
+def yuv_as(back: np.ndarray, order: tuple[int, int, int] = (0, 1, 2)) -> Callable[..., np.ndarray]:
+    return lambda p: np.clip(np.rint((p @ YUV.T)[..., order] @ back.T), 0, 255).astype(np.uint8)
+
+
+def one_colour_for_four(pixels: np.ndarray) -> np.ndarray:
+    yuv = pixels @ YUV.T
+    four = yuv.reshape(SIZE // 2, 2, SIZE // 2, 2, 3).mean(axis=(1, 3))
+    yuv[..., 1:] = four.repeat(2, axis=0).repeat(2, axis=1)[..., 1:]
+    return np.clip(np.rint(yuv @ np.linalg.inv(YUV).T), 0, 255).astype(np.uint8)
+
+
+def longer_rows(pixels: np.ndarray, by: int) -> np.ndarray:
+    rows = np.pad(pixels, ((0, 0), (0, by), (0, 0))).reshape(-1, 3)
+    return rows[: SIZE * SIZE].reshape(SIZE, SIZE, 3)
+
+
 Filter = Image.Resampling
 #: fault, pixels (height, width, RGB)
 PIXELS: dict[str, tuple[str, Callable[[World], Pixels]]] = {
@@ -94,6 +115,16 @@ PIXELS: dict[str, tuple[str, Callable[[World], Pixels]]] = {
     "transposed": ("rotated", by(lambda p: p.transpose(1, 0, 2))),
     "video range": ("video-range", by(lambda p: np.rint(16 + p / 255 * 219))),
     "video range cut": ("video-range", by(lambda p: np.clip((p - 16.0) / 219 * 255, 0, 255))),
+    "NV21 for NV12": ("colour-space", by(yuv_as(np.linalg.inv(YUV), (0, 2, 1)))),
+    "BT.601 read as BT.709": ("colour-space", by(yuv_as(RGB_OF_709))),
+    "4:2:0": ("chroma-subsampling", by(one_colour_for_four)),
+    "rows of 32 read as 24": ("row-stride", by(lambda p: longer_rows(p, 8))),
+    "rows of 25 read as 24": ("row-stride", by(lambda p: longer_rows(p, 1))),
+    "rows of 36 read as 24": ("row-stride", by(lambda p: longer_rows(p, 12))),
+    "rows of 24 read as 32": (
+        "row-stride",
+        by(lambda p: np.resize(np.pad(p, ((0, 8), (0, 0), (0, 0))), (SIZE, 32, 3))[:, :SIZE]),
+    ),
     "planes as pixels": (
         "layout",
         by(lambda p: np.ascontiguousarray(p.transpose(2, 0, 1)).reshape(p.shape)),

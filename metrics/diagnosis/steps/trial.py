@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from portproof.core import progress
 from portproof.core.errors import InputError, ToolError
-from portproof.metrics.diagnosis.candidates import NOTHING, Tried
-from portproof.metrics.diagnosis.likeness import Rows, unlikeness
+from portproof.metrics.diagnosis.candidates import Tried
+from portproof.metrics.diagnosis.likeness import Rows
 from portproof.metrics.diagnosis.model import changes
 from portproof.metrics.diagnosis.model.batch_normalisation import epsilons
 from portproof.metrics.diagnosis.model.changes import Changed, Variant
@@ -23,40 +22,32 @@ from portproof.metrics.diagnosis.model.damage import Seen, damages
 from portproof.metrics.diagnosis.model.loading import Holder, holder_of
 from portproof.metrics.diagnosis.model.network import Array, Bend, Layer, Network, network_of
 from portproof.metrics.diagnosis.model.operators import operators
+from portproof.metrics.diagnosis.steps.weighing import ENOUGH, FEW, Weighing
 
-#: Single layers are tried on so few samples, batch normalisation on so many, for so long at most;
-#: all layers in another order for so long, and so long what is known exactly.
-_FEW, _BATCHES, _SECONDS, _DAMAGE_SECONDS, _ORDER_SECONDS = 4, 64, 30.0, 15.0, 8.0
+#: Batch normalisation is tried on so many samples, for so long at most; all layers in another order
+#: for so long, and so long what is known exactly.
+_BATCHES, _SECONDS, _DAMAGE_SECONDS, _ORDER_SECONDS = 64, 30.0, 15.0, 8.0
 #: What folded batch normalisation is made of is known in part only: so little must be left of it.
 _FOLDED = 0.2
-#: An explanation that leaves so little ends the search.
-_ENOUGH = 1e-3
 #: Two ways to one answer differ by so little.
 _ROUNDING = 1e-6
-#: What leaves more of two samples is not tried on others.
-_PROMISING = 0.7
 #: Faults of the input that a model has too if its kernels or its first channels are turned.
 TURNED = ("mirrored", "upside-down", "rotated", "channel-order")
 #: Faults that may be known in part only.
 _ABOUT = ("bn-batch", "bn-mean", "bn-var", "bn-weight", "bn-bias")
 
 
-@dataclass
-class Trial:
-    """The samples in the order of ids, and what the port answers to them. ``measure`` makes rows
-    comparable; ``neighbours``: so many of the samples are neighbours from the first.
+@dataclass(kw_only=True)
+class Trial(Weighing):
+    """What is tried on the reference, of a ``card``. ``make``: the samples in the order of ids;
+    ``seconds``: how long layers are tried one by one.
     """
 
     reference: Path
     card: str
     make: Callable[[], Array]
-    port: Rows
-    plain: Rows
-    measure: Callable[[Rows], Rows]
-    neighbours: int
+    seconds: float = _SECONDS
     network: Network | None = None
-    samples: Array = field(default_factory=lambda: np.zeros(0))
-    tried: list[Tried] = field(default_factory=list)
     net: Any = None
     holders: list[Holder] = field(default_factory=list)
 
@@ -64,13 +55,14 @@ class Trial:
         """Everything but single weights that there was time for, best first. Nothing if the model
         cannot be taken apart, which is said.
         """
-        self._until = time.monotonic() + _SECONDS
+        self._until = time.monotonic() + self.seconds
         try:
             self.network, self.samples = network_of(self.reference, self.card), self.make()
             self._whole()
-            if self._best() > _ENOUGH and self._likeliest().changed.fault not in _ABOUT:
+            if self._best() > ENOUGH and self._likeliest().changed.fault not in _ABOUT:
                 self._exact()
                 self._places()
+            self._surely()
         except (InputError, ToolError) as error:
             progress.warn(f"not tried: faults inside the model; {error}")
         return sorted(self.tried, key=lambda t: t.left)
@@ -84,10 +76,10 @@ class Trial:
             if fault in TURNED:
                 holder = holder_of(self.network, self.samples[:1])
                 for every in (holder.everywhere(), *map(holder.of, holder.held[:1])):
-                    self._promising(every, time.monotonic() + _ORDER_SECONDS)
+                    self._promising(every, self._soon())
             else:
                 for layer in self.network.layers[:1]:
-                    self._layer(layer, self.samples[self._rows(_FEW)])
+                    self._layer(layer, self.samples[self._rows(FEW)])
         except (InputError, ToolError):
             return []
         wanted = ("layer-kernel", "layer-channels") if fault in TURNED else ("layer-weights",)
@@ -101,19 +93,19 @@ class Trial:
         """One number among the weights that is another, after :meth:`all`."""
         if self.network is None:
             return []
-        before, at = len(self.tried), self._rows(2 * _FEW)
+        before, at = len(self.tried), self._rows(2 * FEW)
         until = time.monotonic() + _DAMAGE_SECONDS
         seen = Seen(self.samples[at], self.port[at], self.plain[at], self.measure)
         for changed in damages(self.network, seen, until):
             self._add(changed, at)
         return sorted(self.tried[before:], key=lambda t: t.left)
 
-    def _best(self) -> float:
-        return min((t.left for t in self.tried), default=1.0)
-
     def _likeliest(self) -> Tried:
         best = min(self.tried, key=lambda t: t.left)
         return best if best.left <= _FOLDED else Tried(Changed("", "", lambda s: s), 1.0)
+
+    def _soon(self) -> float:
+        return time.monotonic() + min(_ORDER_SECONDS, self.seconds)
 
     def _late(self) -> bool:
         late = time.monotonic() > self._until
@@ -121,68 +113,31 @@ class Trial:
             progress.say("diagnose: layers were tried in part: it took too long")
         return late
 
-    def _rows(self, count: int) -> NDArray[np.int64]:
-        """The samples that differ most, and some of all: a fault may show in few of them."""
-        n = len(self.samples)
-        if n <= count:
-            return np.arange(n)
-        most = np.argsort(-unlikeness(self.port, self.plain), kind="stable")[: count // 2]
-        rest = np.setdiff1d(np.linspace(0, n - 1, count).round().astype(int), most)
-        return np.concatenate([most, rest[: count - len(most)]])
-
-    def _left(self, rows: Rows, at: NDArray[np.int64]) -> float:
-        """What is left of the difference of some samples; all, where they do not differ."""
-        others = (self.plain[at], self.measure(rows))
-        before, after = (float(unlikeness(self.port[at], o).mean()) for o in others)
-        left = after / before if before > NOTHING else max(1.0, after / NOTHING)
-        return left if np.isfinite(after) else 1e9
-
-    def _add(self, changed: Changed, at: NDArray[np.int64]) -> float:
-        """Try a change of the whole model; returns what it leaves."""
-        if changed.batch > self.neighbours and changed.fault == "bn-batch":
-            return 1.0
-        parts = range(0, len(at), changed.batch)
-        rows = [changed.run(self.samples[at[i : i + changed.batch]]) for i in parts]
-        made = np.concatenate(rows)
-        moved = float(unlikeness(self.measure(made), self.plain[at]).mean())
-        self.tried.append(Tried(changed, self._left(made, at), moved))
-        return self.tried[-1].left
-
-    def _promising(self, every: Iterable[Changed], until: float) -> None:
-        """Try changes that show in every sample: those that fit two of them on more."""
-        at = self._rows(_FEW)
-        two = at[[0, -1]]
-        for changed in every:
-            if self._best() <= _ENOUGH or time.monotonic() > until:
-                return
-            if self._left(changed.run(self.samples[two]), two) <= _PROMISING:
-                self._add(changed, at)
-
     def _whole(self) -> None:
         """Changes of several layers at once."""
         from portproof.metrics.diagnosis.model.pytorch import layers_of, net_of, normalisations
 
         assert self.network is not None
         network, many = self.network, min(_BATCHES, len(self.samples))
-        self.net = net_of(self.card, self.reference, network, self.samples[:_FEW])
+        self.net = net_of(self.card, self.reference, network, self.samples[:FEW])
         self._epsilons(slice(0, 1), self._until)
         if network.batch is None:
             exact = self.reference.suffix != ".onnx"
             for changed in normalisations(self.net, network, self.samples[:many], exact):
                 self._add(changed, np.arange(many))
-                if time.monotonic() > self._until - _SECONDS / 2:
+                if time.monotonic() > self._until - self.seconds / 2:
                     break
         self.holders = [holder_of(network, self.samples[:1])]
         self.holders += [layers_of(self.net)] if self.net else []
         for holder in self.holders:
-            self._promising(holder.everywhere(), time.monotonic() + _ORDER_SECONDS)
+            self._promising(holder.everywhere(), self._soon())
         for changed in (*changes.everywhere(network), *operators(network)):
-            if self._best() <= _ENOUGH or self._late():
+            if self._best() <= ENOUGH or self._late():
                 return
             with contextlib.suppress(ToolError):  # shapes that do not go together
-                self._add(changed, self._rows(2 * _FEW))
+                self._add(changed, self._rows(2 * FEW))
         for changed in changes.coarse_ranges(network, self.samples[:many]):
-            self._add(changed, self._rows(4 * _FEW))
+            self._add(changed, self._rows(4 * FEW))
 
     def _epsilons(self, which: slice, until: float) -> None:
         """Batch normalisation with another epsilon: all of it first, then each."""
@@ -191,19 +146,19 @@ class Trial:
         assert self.network is not None
         own = epsilons_of(self.net) if self.net is not None else epsilons(self.network)
         for epsilon in list(own)[which]:
-            if self._best() <= _ENOUGH or time.monotonic() > until:
+            if self._best() <= ENOUGH or time.monotonic() > until:
                 return
-            epsilon.approach(lambda changed: self._add(changed, self._rows(_FEW)))
+            epsilon.approach(lambda changed: self._add(changed, self._rows(FEW)))
 
     def _places(self) -> None:
         """Changes of one layer or one activation."""
         assert self.network is not None
-        few = self.samples[self._rows(_FEW)]
+        few = self.samples[self._rows(FEW)]
         held = {h.key: h for h in self.holders[0].held}
         places: list[Layer | Bend] = [*self.network.layers, *self.network.bends]
         with progress.meter("diagnose: layers", len(places), "layers") as meter:
             for place in places:
-                if self._best() <= _ENOUGH or self._late():
+                if self._best() <= ENOUGH or self._late():
                     return
                 if isinstance(place, Layer):
                     self._layer(place, few)
@@ -220,7 +175,7 @@ class Trial:
         from portproof.metrics.diagnosis.model.pytorch import parts_of_each
 
         assert self.network is not None
-        until = time.monotonic() + _ORDER_SECONDS
+        until = self._soon()
         self._promising(parts_of_each(self.net, self.network), until)
         self._epsilons(slice(1, None), until)
         for holder in self.holders[1:]:
@@ -239,7 +194,7 @@ class Trial:
         scored = self._score(layer.output, layer.output, values, answer, variants)
         best = min((t for t in scored if t.changed.fault == "layer-weights"),
                    key=lambda t: t.left)  # fmt: skip
-        if _ENOUGH < best.left < 0.8:
+        if ENOUGH < best.left < 0.8:
             factor = float(best.changed.words.rpartition(" ")[2])
             for width in (0.5, 0.2, 0.05, 0.01):
                 around = [factor + width * k / 4 * max(abs(factor), 0.2) for k in range(-4, 5)]
@@ -280,7 +235,7 @@ class Trial:
         scored = [
             Tried(
                 Changed(v.fault, v.words, self._runner(name, reads, v)),
-                self._left(r, self._rows(_FEW)),
+                self._left(r, self._rows(FEW)),
             )
             for v, r in zip(listed, rows, strict=True)
         ]

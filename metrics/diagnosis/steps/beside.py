@@ -1,0 +1,58 @@
+"""A mistake of preprocessing and a fault inside the model at once, neither of which fits alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from portproof.core import progress
+from portproof.metrics.diagnosis.candidates import (
+    NEXT_TO_NOTHING,
+    Candidate,
+    Found,
+    as_found,
+    left_by,
+)
+from portproof.metrics.diagnosis.preprocessing import Preprocessing
+from portproof.metrics.diagnosis.steps.trial import Trial
+
+#: Faults inside are looked for so long behind each mistake, and for so long in all.
+_EACH_S, _ALL_S = 5.0, 30.0
+
+
+def beside_a_mistake(
+    tries: Preprocessing, inside: Trial, none: Candidate, others: list[Found]
+) -> list[Found]:
+    """A mistake of ``others`` that leaves next to nothing with a fault inside the model on top,
+    which is found once the mistake is mended: the likeliest of each kind are tried first.
+    """
+    likely = sorted((f for f in others if f.mistake), key=lambda f: left_by(f, none))
+    kinds: dict[str, Found] = {}
+    for found in likely:
+        kinds.setdefault(found.candidate.fault, found)
+    first = list(kinds.values())
+    images = tries.state.compared.images[: len(inside.port)]
+    began = time.monotonic()
+    for found in [*first, *(f for f in likely if all(f is not k for k in first))]:
+        mistake = found.mistake
+        assert mistake is not None
+        if time.monotonic() - began > _ALL_S:
+            progress.say("diagnose: mistakes beside faults inside the model were tried in part")
+            break
+        behind = replace(
+            inside,
+            make=lambda m=mistake: tries.model.samples(images, m),
+            tried=[],
+            seconds=_EACH_S,
+        )
+        best = min(as_found(behind.all(), none), key=lambda f: left_by(f, none), default=None)
+        if best is not None and left_by(best, none) <= NEXT_TO_NOTHING:
+            said = f"and to have this fault as well ({best.candidate.fault}) differs by"
+            one = tries.found_as(
+                mistake,
+                f"{said} {1 - best.candidate.score:.2g}",
+                best.candidate.score,
+                left_by(best, none),
+            )
+            return [replace(one, besides="model")]
+    return []
