@@ -97,6 +97,14 @@ def test_a_reference_must_vary_by_three_times_its_rounding(spread: float, verdic
     assert ("prove nothing" in found.reason) is (verdict == "UNDECIDED")
 
 
+def test_two_samples_are_enough_to_see_that_a_reference_hardly_varies() -> None:
+    """Of one alone nothing can be said; two that are equal prove as little as a hundred."""
+    equal = {"total": np.array([10.0]), "squares": 50.0}
+    assert errors([1.0] * 2, **equal).hardly_varies()
+    assert "prove nothing" in judge(errors([1.0] * 2, **equal)).reason
+    assert not errors([1.0], total=np.array([5.0]), squares=25.0).hardly_varies()
+
+
 @pytest.mark.parametrize(("factor", "fails"), [(11.9, False), (12.1, True)])
 def test_a_slice_is_held_to_its_own_rounding(factor: float, fails: bool) -> None:
     ruler, norm = np.ones(3), np.full(3, 100.0)
@@ -134,3 +142,19 @@ def test_whole_numbers_are_judged_by_the_share_that_differs(
     assert found.verdict is verdict, found.reason
     said = None if any(port) else 0.0
     assert (found.ratio, found.low, found.high) == (said, said, said)
+
+
+@pytest.mark.parametrize(
+    ("first", "verdict"),
+    [(0.3715, Verdict.FAIL), (0.3716, Verdict.UNDECIDED), (0.3717, Verdict.UNDECIDED)],
+)
+def test_a_share_that_may_just_be_what_is_allowed_is_no_failure(
+    first: float, verdict: Verdict
+) -> None:
+    """Nothing is allowed here. Of 0.3716 and three of 0.0516 the mean is 0.1316 and the standard
+    error 0.08, and 0.1316 - 1.645 x 0.08 is 0: the bound is at the limit, not over it. (The farther
+    out the first is the lower is the bound: the error grows faster than the mean.)
+    """
+    shares = dict(zip(NAMES, [first, 0.0516, 0.0516, 0.0516], strict=False))
+    found = judge(Errors(port=shares, ruler=dict.fromkeys(shares, 0.0), whole=True))
+    assert found.verdict is verdict
