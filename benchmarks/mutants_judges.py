@@ -164,4 +164,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "_SPLIT = 2**2 + 1",
         "2 * 2",
     ): "twice two is two squared",
+    (
+        "metrics/outputs/judge.py",
+        "verdict = Verdict.PASS if high <= 0 else Verdict.FAIL if low > 0 else Verdict.UNDECIDED",
+        "low >= 0",
+    ): "the lower end of floats is nothing by chance only, or the upper one is as well",
 }
