@@ -149,4 +149,24 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "if wilson_lower(right, n) > 1 / max(classes, 2):",
         "wilson_lower(right, n) >= 1 / max(classes, 2)",
     ): "an irrational number is never one in so many",
+    (
+        "metrics/paired/bounds.py",
+        "if _score(more, less, n, middle, continuity if middle < 0 else 0.0) > -z:",
+        "_score(more, less, n, middle, continuity if middle < 0 else 0.0) >= -z",
+    ): "where the score is exactly the quantile is the bound, whichever half is kept",
+    (
+        "metrics/paired/bounds.py",
+        "needed = [samples_to_decide(f, b, n, margin) for f, b in drawn.tolist() if f + b <= n]",
+        "f + b < n",
+    ): "no sum of two drawn rates is a whole number",
+    (
+        "metrics/outputs/ruler.py",
+        "_SPLIT = 2**2 + 1",
+        "2 * 2",
+    ): "twice two is two squared",
+    (
+        "metrics/outputs/judge.py",
+        "verdict = Verdict.PASS if high <= 0 else Verdict.FAIL if low > 0 else Verdict.UNDECIDED",
+        "low >= 0",
+    ): "the lower end of floats is nothing by chance only, or the upper one is as well",
 }

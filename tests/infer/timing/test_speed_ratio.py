@@ -182,6 +182,17 @@ def test_the_critical_count_is_that_of_all_orders(m: int, n: int, tail: float) -
     assert _pairs_outside(m, n, tail) == expected
 
 
+@pytest.mark.parametrize(
+    ("m", "n", "critical"), [(4, 9, 4), (4, 12, 7), (8, 11, 19), (9, 9, 17), (10, 12, 29)]
+)
+def test_the_critical_count_of_more_starts_is_that_of_the_published_table(
+    m: int, n: int, critical: int
+) -> None:
+    """Mann and Whitney's U, two-sided at 5 %: the table of every textbook, either way round."""
+    assert _pairs_outside(m, n, 0.025) == critical
+    assert _pairs_outside(n, m, 0.025) == critical
+
+
 def test_two_runs_with_just_enough_starts_have_the_widest_interval() -> None:
     before, now = [1.0, 1.1, 1.2, 1.3], [0.9, 1.0, 1.05, 1.15]
     ratio, interval = two_run_ratio(before, now)

@@ -97,6 +97,14 @@ def test_a_reference_must_vary_by_three_times_its_rounding(spread: float, verdic
     assert ("prove nothing" in found.reason) is (verdict == "UNDECIDED")
 
 
+def test_two_samples_are_enough_to_see_that_a_reference_hardly_varies() -> None:
+    """Of one alone nothing can be said; two that are equal prove as little as a hundred."""
+    equal = {"total": np.array([10.0]), "squares": 50.0}
+    assert errors([1.0] * 2, **equal).hardly_varies()
+    assert "prove nothing" in judge(errors([1.0] * 2, **equal)).reason
+    assert not errors([1.0], total=np.array([5.0]), squares=25.0).hardly_varies()
+
+
 @pytest.mark.parametrize(("factor", "fails"), [(11.9, False), (12.1, True)])
 def test_a_slice_is_held_to_its_own_rounding(factor: float, fails: bool) -> None:
     ruler, norm = np.ones(3), np.full(3, 100.0)

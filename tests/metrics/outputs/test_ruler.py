@@ -30,6 +30,13 @@ def model() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
+def identity(opset: int = 13) -> onnx.ModelProto:
+    value = helper.make_tensor_value_info
+    inputs, outputs = ([value(name, TensorProto.FLOAT, [1])] for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", inputs, outputs)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
 def answer(made: onnx.ModelProto, x: float) -> np.float32:
     return np.float32(ReferenceEvaluator(made).run(None, {"x": np.array([x], np.float32)})[0][0])
 
@@ -54,9 +61,10 @@ def test_a_node_is_kept_by_its_name_or_by_an_output(kept: str) -> None:
 
 
 def test_nodes_that_are_kept_read_one_another_as_they_are() -> None:
-    x = half(np.float32(0.7))
+    x = half(np.float32(0.6))
     made = rounded_model(model(), "fp16", kept=["mul", "add"])
-    assert answer(made, 0.7) == x * THIRD + THIRD
+    assert answer(made, 0.6) == x * THIRD + THIRD
+    assert half(x * THIRD) != x * THIRD, "or nothing would be seen of it"
 
 
 @pytest.mark.parametrize(("precision", "bits"), [("bf16", 8), ("fp32", 22)])
@@ -67,6 +75,30 @@ def test_numbers_have_so_many_bits(precision: str, bits: int) -> None:
     steps = float(made) / 2.0 ** (int(power) - bits)
     assert steps == round(steps)
     assert made != np.float32(0.7) * THIRD + THIRD
+
+
+def test_fp32_is_rounded_to_the_nearest_number_of_22_bits() -> None:
+    """Of two neighbours with 22 bits the nearer one, whatever the size and the sign."""
+    random = np.random.default_rng(0)
+    for x in (random.normal(size=200) * 10.0 ** random.integers(-9, 9, 200)).astype(np.float32):
+        mantissa, power = np.frexp(np.float64(x))
+        steps = mantissa * 2**22
+        made = rounded_model(identity(), "fp32")
+        found = np.float64(answer(made, x)) / 2.0 ** (int(power) - 22)
+        assert found == round(found)
+        assert abs(found - steps) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("precision", "before", "after"),
+    [("bf16", 11, 13), ("bf16", 13, 13), ("bf16", 17, 17), ("fp16", 11, 11)],
+)
+def test_the_opset_is_raised_no_further_than_bf16_needs(
+    precision: str, before: int, after: int
+) -> None:
+    """Every version more may change what an operator does, and what runs the model."""
+    made = rounded_model(identity(before), precision)
+    assert [(entry.domain, entry.version) for entry in made.opset_import] == [("", after)]
 
 
 def test_only_the_tensors_that_are_named_are_rounded() -> None:

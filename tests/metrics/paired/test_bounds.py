@@ -247,6 +247,17 @@ def test_the_range_is_of_a_hundred_draws_and_the_same_each_time() -> None:
     assert samples_range(2, 5, 600, 0.01) == (600, 42100)
 
 
+def test_no_rates_are_tried_of_more_flips_than_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight of ten samples flipped: rates of eleven are likely enough, and impossible."""
+    tried: list[tuple[float, float, int]] = []
+    monkeypatch.setattr(
+        bounds, "samples_to_decide", lambda f, b, n, margin: tried.append((f, b, n))
+    )
+    samples_range(4, 4, 10, 0.01)
+    assert 50 < len(tried) < 100, "some of the hundred were left out"
+    assert all(f + b <= n == 10 for f, b, n in tried)
+
+
 def test_what_takes_more_than_a_thousand_million_samples_is_not_decided() -> None:
     """About 2.7 thousand million: 1.645^2 x 0.01 / 0.000003162^2."""
     assert samples_to_decide(0, 1000, 100_000, 0.010003162) is None

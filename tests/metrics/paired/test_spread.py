@@ -16,7 +16,7 @@ from scipy.stats import norm, t
 from portproof.core import progress
 from portproof.metrics.evaluation.contributions import Contributions
 from portproof.metrics.paired.bounds import loss_bounds
-from portproof.metrics.paired.losses import Loss, loss_of, missing_of
+from portproof.metrics.paired.losses import Loss, loss_of, missing_of, stakes_of
 from portproof.metrics.paired.spread import RESAMPLES, Resampled, reach, resampled
 from portproof.metrics.tasks import Figure
 from portproof.verdict import Verdict
@@ -99,6 +99,10 @@ def test_few_samples_have_student_s_interval(n: int) -> None:
         assert wide == pytest.approx(t.ppf(0.95, n - 1), rel=0.02)
 
 
+def test_nothing_is_within_reach_of_no_samples() -> None:
+    assert reach(0.0, np.zeros(0), 0.95) == 0.0
+
+
 def test_the_error_is_that_of_a_mean() -> None:
     values = np.random.default_rng(0).normal(size=500)
     found = resampled(lambda counts: np.array([values @ counts / 500]), 500)
@@ -116,6 +120,17 @@ def test_the_error_of_few_samples_is_not_too_small() -> None:
 def test_figures_that_rest_on_a_few_samples_are_not_resampled() -> None:
     first = resampled(lambda counts: np.ones(1) if counts[0] else None, 100)
     assert first is None
+    assert resampled(lambda counts: np.ones(1), 1) is None
+
+
+def test_two_samples_are_resampled_and_one_is_not() -> None:
+    """Two draws from 0 and 1 have the mean 0, 1/2 or 1, which deviates by sqrt(1 / 8); the standard
+    error of the mean of 0 and 1 is 1/2.
+    """
+    found = resampled(lambda counts: np.array([counts[1] / 2]), 2)
+    assert found is not None
+    assert set(found.values[:, 0].tolist()) == {0.0, 0.5, 1.0}
+    assert found.error(np.ones(1)) == pytest.approx(0.5, rel=0.1)
     assert resampled(lambda counts: np.ones(1), 1) is None
 
 
@@ -143,6 +158,14 @@ def test_one_draw_in_a_hundred_may_be_without_a_figure(undefined: int, is_known:
     found = resampled(lambda counts: None if next(draws) < undefined else np.ones(1), 100)
     assert (found is not None) is is_known
     assert RESAMPLES == 400
+
+
+@pytest.mark.parametrize("samples", [1, 2, 5])
+def test_all_samples_together_carry_all_that_can_be_lost(samples: int) -> None:
+    """One alone carries it all."""
+    found = stakes_of(task(), Figure("mean", span=2.0), side([0.5] * samples))
+    assert found.tolist() == [2.0 / samples] * samples
+    assert stakes_of(task(), SHARE, side([])).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -217,6 +240,22 @@ def test_chance_and_margin_make_doubt() -> None:
     three_in_four = side([1, 1, 1, 0] * 75)
     at = loss_of(task(), Figure("mean", chance=0.25), three_in_four, three_in_four, 0.5)
     assert at.doubt is not None and "within the margin" in at.doubt
+
+
+@pytest.mark.parametrize("port_is_right", [True, False])
+def test_a_reference_well_above_chance_is_not_doubted_whatever_the_port_does(
+    port_is_right: bool,
+) -> None:
+    """170 of 300 are 6.7 points above a half, and 1.645 standard errors of 300 are 4.7; the port is
+    no part of that, be it as right as the reference or right where that is wrong.
+    """
+    right = np.r_[np.ones(170), np.zeros(130)]
+    port = right if port_is_right else 1 - right
+    for figure, one, other in (
+        (Figure("mean", chance=0.5), right, port),
+        (Figure("mean", higher_is_better=False, chance=0.5), 1 - right, 1 - port),
+    ):
+        assert loss_of(task(), figure, side(one), side(other), 0.01).doubt is None
 
 
 @pytest.mark.parametrize("undefined", ["reference", "port"])

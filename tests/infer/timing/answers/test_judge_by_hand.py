@@ -154,6 +154,33 @@ def test_calls_with_other_outputs_are_told() -> None:
     assert "different outputs" in str(_other_shapes(calls))
 
 
+def spoilt(call: Call, *nan: bool) -> Call:
+    """The call with NaN in these rows of its first output."""
+    first, *others = call.outputs
+    output = Output(first.name, first.sample_shape, first.values, nan)
+    return Call(call.name, call.keys, (output, *others))
+
+
+@pytest.mark.parametrize(
+    ("others", "hinted"),
+    [("ab", True), ("Bb", False)],
+    ids=["only made rows have answers", "another timed row has an answer"],
+)
+def test_real_inputs_are_advised_where_no_timed_row_ever_had_an_answer(
+    others: str, hinted: bool
+) -> None:
+    """A model that takes only some values answers none of the timed rows; one that answers some of
+    them takes them, and other inputs are no way out.
+    """
+    calls = [
+        spoilt(answered("first", "A", [0], [1]), True),
+        answered("mixed", others, [1, 2], [3, 4]),
+    ]
+    said = str(fault_of(calls, EXACT))
+    assert said.startswith("output '0' is not a number (NaN) in 1 of 1 rows of a batch")
+    assert said.endswith("; a model that takes only some values needs --inputs real") is hinted
+
+
 def test_what_is_allowed_is_what_the_guide_says() -> None:
     """Every limit, written out: a change of one is a change of verdicts, and wants a reason."""
     own = {name: (t.floor, t.share, t.flips) for name, t in tolerances._OWN.items()}
