@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from portproof.core import progress
 from portproof.metrics.diagnosis.candidates import (
@@ -41,7 +42,7 @@ def beside_a_mistake(
             break
         behind = replace(
             inside,
-            make=lambda m=mistake: tries.model.samples(images, m),
+            make=partial(tries.model.samples, images, mistake),
             tried=[],
             seconds=_EACH_S,
         )

@@ -35,6 +35,10 @@ class View:
     words: str
     see: Callable[[Rows], Rows]
 
+    def through(self, measure: Callable[[Rows], Rows]) -> Callable[[Rows], Rows]:
+        """The measure of this view, of what another one makes comparable."""
+        return lambda rows: self.see(measure(rows))
+
 
 def views(plain: Rows, common: Rows, curves: bool) -> list[View]:
     """Rows whatever the order of the classes is, and with ``curves`` whatever function that grows
@@ -102,12 +106,11 @@ def fits_behind(tries: Preprocessing, common: Rows) -> list[Found]:
     """The same for mistakes with numbers that may be any."""
     found = []
     for view in views(tries.plain, common, curves=False):
-        measure = tries.measure
         turned = replace(
             tries,
             port=view.see(tries.port),
             plain=view.see(tries.plain),
-            measure=lambda rows, v=view, m=measure: v.see(m(rows)),
+            measure=view.through(tries.measure),
         )
         likely = [f for f in turned.fits([], _ENTIRELY) if (f.left or 0.0) <= _LEFT]
         found += [replace(f, besides=view.besides) for f in likely]
@@ -145,13 +148,13 @@ def inside_behind(trial: Trial, measure: Measure, none: Candidate, curves: bool)
     """The same for faults inside the model and another order of the classes, and with ``curves`` a
     function of each value.
     """
-    found, inner = [], trial.measure
+    found = []
     for view in views(trial.plain, measure.common, curves):
         turned = replace(
             trial,
             port=view.see(trial.port),
             plain=view.see(trial.plain),
-            measure=lambda rows, v=view: v.see(inner(rows)),
+            measure=view.through(trial.measure),
             tried=[],
         )
         if float(unlikeness(turned.port, turned.plain).mean()) > _NOTHING:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from portproof.core import progress
-from portproof.core.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOOL, InputError, ToolError
+from portproof.core.errors import EXIT_DONE, EXIT_TOOL, InputError, ToolError
 from portproof.core.files import write_text
+from portproof.core.interrupts import EXIT_INTERRUPTED
 from portproof.core.yamlfile import data_folder
 from portproof.fleet.attempt import Attempts, worst_of
 from portproof.fleet.cluster import Cluster, LostWorkerError, connected, devices

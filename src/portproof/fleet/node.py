@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from portproof.core.errors import EXIT_INTERRUPTED, EXIT_TOOL, PortProofError, sentence_for
+from portproof.core.errors import EXIT_TOOL, PortProofError, sentence_for
 from portproof.core.files import sha256_of
+from portproof.core.interrupts import EXIT_INTERRUPTED
 from portproof.core.shell import (
     die_with_parent,
     own_environment,

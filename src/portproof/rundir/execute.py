@@ -13,12 +13,12 @@ from portproof.core import progress
 from portproof.core.errors import (
     EXIT_BAD_INPUT,
     EXIT_DONE,
-    EXIT_INTERRUPTED,
     EXIT_TOOL,
     EXIT_UNDECIDED,
     InputError,
 )
 from portproof.core.files import existing_folder, write_text
+from portproof.core.interrupts import EXIT_INTERRUPTED
 from portproof.core.shell import (
     TOOLS,
     interrupted_by_sigterm,
