@@ -137,7 +137,8 @@ def best_of(none: Candidate, others: list[Found]) -> Found | None:
         best = alone if left_by(alone, none) <= min(needed, _CLEARLY_BETTER) else best
     if best.changed:  # a number that was fitted takes some of a second fault with it
         limit = _ALIKE * left_by(best, none)
-        usual = [f for f in fit if f.mistake and not f.besides and left_by(f, none) <= limit]
+        named = (f for f in fit if (f.mistake or f.columns is not None) and not f.besides)
+        usual = [f for f in named if left_by(f, none) <= limit]
         best = min(usual, key=lambda f: left_by(f, none), default=best)
     return best if left_by(best, none) <= needed else None
 

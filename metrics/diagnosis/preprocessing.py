@@ -5,10 +5,11 @@ any, and pairs of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from msgspec.structs import replace as with_other
 from numpy.typing import NDArray
 
 from portproof.core import progress
@@ -146,7 +147,8 @@ class Preprocessing:
         if recipe.dtype != "uint8":
             starts = [replace(m, changes=changes) for m in coarse_starts(recipe)]
             few_starts = sorted(starts, key=left_by)[:_STARTS]
-            fitted += self._constants(recipe, found, rows, few_starts, within)
+            until = time.monotonic() + _FITS_S
+            fitted += self._constants(recipe, found, rows, few_starts, within=within, until=until)
             if not fitted and time.monotonic() - began < _FITS_S:
                 fitted += self._beside_constants(recipe, found, rows)
         return fitted
@@ -157,9 +159,13 @@ class Preprocessing:
         found: list[Found],
         rows: NDArray[np.int64],
         coarse: list[Mistake],
+        *,
         within: float,
+        until: float,
     ) -> list[Found]:
-        """Constants from those of the recipe, the best of the usual and of some ``coarse`` ones."""
+        """Constants from those of the recipe, the best of the usual and of some ``coarse`` ones, as
+        far as there is time.
+        """
         changes = coarse[0].changes
         usual = sorted(
             (f for f in found if f.mistake and f.mistake.changes == changes),
@@ -181,7 +187,7 @@ class Preprocessing:
         for start in dict.fromkeys(starts):
             mistake = self._fitted(recipe, start, rows, changes)
             fitted += [f for f in self.of(mistake, rows) if (f.left or 0.0) <= within]
-            if fitted:
+            if fitted or time.monotonic() > until:
                 break
         return fitted
 
@@ -228,19 +234,30 @@ class Preprocessing:
         said = f"and to do this as well ({both.mistake.found}) differs by {1 - score:.2g}"
         return replace(self.found_as(first, said, score, both.left or 0.0), besides="mistake")
 
-    def same_as(self, best: Found, answers: Callable[[NDArray[np.int64]], Rows]) -> list[Found]:
-        """The usual mistakes that come to the same as the best explanation. ``answers``: what the
-        reference answers with that to some rows.
+    def same_as(
+        self, best: Found, answers: Callable[[NDArray[np.int64]], Rows], orders: Sequence[Found]
+    ) -> list[Found]:
+        """The usual mistakes, and the ``orders`` of classes, that come to the same as the best
+        explanation. ``answers``: what the reference answers with that to some rows.
         """
         if not self.seen:
             return []
-        rows = self.seen[0].rows
-        wanted, said = self.measure(answers(rows)), f"differs by {1 - best.candidate.score:.2g}"
-        return [
-            self.found_as(made.mistake, said, best.candidate.score, best.left or 0.0)
+        rows, score, left = self.seen[0].rows, best.candidate.score, best.left or 0.0
+        wanted = self.measure(answers(rows))
+
+        def is_same(made: Rows) -> bool:
+            return float(unlikeness(wanted, made).mean()) <= _MOVED
+
+        found = [
+            self.found_as(made.mistake, f"differs by {1 - score:.2g}", score, left)
             for made in self.seen
-            if np.array_equal(made.rows, rows)
-            and float(unlikeness(wanted, made.answers).mean()) <= _MOVED
+            if np.array_equal(made.rows, rows) and is_same(made.answers)
+        ]
+        right = self.state.right[rows]
+        return found + [
+            replace(f, left=left, candidate=with_other(f.candidate, score=score))
+            for f in orders
+            if f.columns is not None and is_same(self.measure(right[:, f.columns]))
         ]
 
 

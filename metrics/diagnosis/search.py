@@ -22,9 +22,7 @@ from portproof.metrics.diagnosis.candidates import (
     is_quiet,
     left_by,
 )
-from portproof.metrics.diagnosis.likeness import (
-    SAME,
-)
+from portproof.metrics.diagnosis.likeness import SAME
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.metrics.diagnosis.steps.beside import beside_a_mistake
 from portproof.metrics.diagnosis.steps.explanations import EXPLAINED, Round, explanations
@@ -33,6 +31,7 @@ from portproof.metrics.diagnosis.steps.hidden import (
     inside_behind,
     inside_of_any_sample,
     mistakes_behind,
+    orders_behind,
 )
 from portproof.metrics.diagnosis.steps.in_part import made_in_part
 from portproof.metrics.diagnosis.steps.last_layer import other_last_layer
@@ -43,8 +42,8 @@ from portproof.metrics.diagnosis.steps.state import State, after
 #: Faults one after the other, first faults that are followed, and seconds in which a further one is
 #: begun with.
 _ROUNDS, _FIRSTS, _SECONDS = 3, 3, 50.0
-#: What 8 bits leave.
-_OF_8_BITS = 0.01
+#: What 8 bits leave, and what numbers that were fitted leave of the whole.
+_OF_8_BITS, _OF_A_FIT = 0.01, 1e-5
 
 
 @dataclass(frozen=True)
@@ -132,6 +131,7 @@ def _begin_with(begun: Round, began: float) -> Iterator[Found]:
     if begun.tries is not None and not is_quiet(begun.none):
         yield from made_in_part(begun.tries)
         yield from _of_each_name(mistakes_behind(begun.tries, begun.measure.common))
+        yield from _of_each_name(orders_behind(begun.tries, begun.measure.common))
     yield from firsts
     if begun.tries is None or begun.inside is None or is_quiet(begun.none):
         return
@@ -175,7 +175,7 @@ def _follow(
             return chain, left <= max(EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
         state = following
         left = state.unexplained()
-        if left <= NOTHING or len(chain) == _ROUNDS:
+        if left <= max(NOTHING, _OF_A_FIT * begun) or len(chain) == _ROUNDS:
             break
         late = time.monotonic() - began > _SECONDS
         next_ = explanations(model, state, late=late)

@@ -109,7 +109,7 @@ def explanations(
             found += as_found(inside.damaged(), none)
         if deep and best_of(none, found) is None and not is_quiet(none):
             found += pairs_of_mistakes(tries, found)
-        found += _of_the_input_too(model, state, tries, best_of(none, found))
+        found += _of_the_input_too(model, state, tries, best_of(none, found), moved)
     # Whose answers they are says more than that they are nobody's.
     if best_of(none, found) is None:
         found += (made_in_part(tries) if tries else []) or mixed.stale()
@@ -128,10 +128,14 @@ def _of_the_model_too(best: Found) -> bool:
 
 
 def _of_the_input_too(
-    model: Reference, state: State, tries: Preprocessing, best: Found | None
+    model: Reference,
+    state: State,
+    tries: Preprocessing,
+    best: Found | None,
+    orders: list[Found],
 ) -> list[Found]:
-    """The usual mistakes that come to the same as the best change of the model: they are named
-    first.
+    """The usual mistakes, and ``orders`` of classes, that come to the same as the best change of
+    the model: they are named first.
     """
     if best is None or best.changed is None:
         return []
@@ -141,7 +145,7 @@ def _of_the_input_too(
         images = [state.compared.images[i] for i in rows]
         return state.answers(run(model.samples(images, state.mistake)))
 
-    return tries.same_as(best, answers)
+    return tries.same_as(best, answers, orders)
 
 
 def _doubted(none: Candidate, found: list[Found]) -> bool:

@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from portproof.metrics.diagnosis.candidates import Candidate, Found, Tried, as_found
 from portproof.metrics.diagnosis.likeness import Measure, Rows, unlikeness, unlikeness_matrix
+from portproof.metrics.diagnosis.order import Mixed
 from portproof.metrics.diagnosis.preprocessing import Made, Preprocessing
 from portproof.metrics.diagnosis.steps.trial import Trial
 
@@ -22,6 +23,7 @@ from portproof.metrics.diagnosis.steps.trial import Trial
 _LEFT, _ENTIRELY = 0.1, 0.01
 #: Where the reference leaves so little in some order, there is nothing to look for.
 _NOTHING = 1e-3
+_CLASSES = "whatever the order of the classes is"
 _SAMPLES = "whatever the order of the samples is"
 
 
@@ -45,9 +47,7 @@ def views(plain: Rows, common: Rows, curves: bool) -> list[View]:
     was applied to each value. Without what those of the reference, ``plain``, have in common;
     ``common``: what the measure took from all rows.
     """
-    seen = [
-        View("order", "whatever the order of the classes is", _without_usual(_sizes, plain, common))
-    ]
+    seen = [View("order", _CLASSES, _without_usual(_sizes, plain, common))]
     if curves:
         words = "whatever function that grows bends each of them"
         seen.append(View("function", words, _without_usual(_ranks, plain, common)))
@@ -100,6 +100,25 @@ def _of_any_sample(tries: Preprocessing, made: Made) -> Iterator[tuple[str, str,
     if before > _NOTHING:
         after = float(unlikeness_matrix(made.answers, tries.port).min(axis=1).mean())
         yield "order", _SAMPLES, after / before
+
+
+def orders_behind(tries: Preprocessing, common: Rows) -> list[Found]:
+    """Orders of the samples, whatever the order of the classes is."""
+    see = _without_usual(_sizes, tries.plain, common)
+    theirs, plain = see(tries.port), see(tries.plain)
+    before = float(unlikeness(theirs, plain).mean())
+    if before <= _NOTHING:
+        return []
+    found = [
+        f
+        for f in Mixed(tries.state.compared, theirs, plain).explanations()
+        if f.there is not None and 1 - f.candidate.score <= _LEFT * before
+    ]
+    said = [with_other(f.candidate, evidence=f"{f.candidate.evidence}, {_CLASSES}") for f in found]
+    return [
+        replace(f, candidate=c, besides="order")
+        for f, c in sorted(zip(found, said, strict=True), key=lambda fc: -fc[1].score)
+    ]
 
 
 def fits_behind(tries: Preprocessing, common: Rows) -> list[Found]:

@@ -43,7 +43,56 @@ def test_constants_behind_a_function_of_the_outputs(plain: World) -> None:
     assert "whatever function" in diagnosis.faults[0].evidence
 
 
-def test_a_number_that_was_fitted_behind_an_order_of_the_classes(plain: World) -> None:
+@pytest.mark.parametrize(
+    "order", [np.arange(CLASSES)[::-1], np.random.default_rng(1).permutation(CLASSES)]
+)
+@pytest.mark.parametrize(
+    ("fault", "change"),
+    [
+        ("samples-shifted", lambda r: np.roll(r, 3, axis=0)),
+        ("samples-shuffled", lambda r: r[np.random.default_rng(4).permutation(len(r))]),
+    ],
+)
+def test_samples_and_classes_in_another_order(
+    plain: World, fault: str, change: Change, order: np.ndarray
+) -> None:
+    diagnosis = plain.diagnose(change(plain.right)[:, order])
+    assert [f.fault for f in diagnosis.faults] == [fault, "classes-order"], diagnosis.to_text()
+
+
+def test_classes_in_another_order_are_named_before_the_last_layer_s_channels(
+    layered: Layered,
+) -> None:
+    rows = layered.changed(lambda net: net[4].weight.data.mul_(1.6))[:, ::-1]
+    diagnosis = layered.diagnose(rows)
+    faults = {f.fault for f in diagnosis.faults}
+    assert faults == {"classes-order", "layer-weights"}, diagnosis.to_text()
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Leaves one of the dearer searches, and time for it on a host that is busy."""
+
+    def leave(kept: str) -> None:
+        search = "portproof.metrics.diagnosis.search"
+        for name in (
+            *("inside_behind", "inside_of_any_sample"),
+            *("pairs_of_mistakes", "fits_behind", "beside_a_mistake"),
+        ):
+            if name != kept:
+                monkeypatch.setattr(f"{search}.{name}", lambda *_: [])
+        monkeypatch.setattr(f"{search}._SECONDS", 600.0)
+        monkeypatch.setattr(f"{search.rpartition('.')[0]}.steps.pairs._SECONDS", 0.5)
+        if kept != "fits_behind":
+            monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._FITS_S", 0.5)
+
+    return leave
+
+
+def test_a_number_that_was_fitted_behind_an_order_of_the_classes(
+    plain: World, only: Callable[[str], None]
+) -> None:
+    only("fits_behind")
     added = of_values(plain, lambda p: ((p + np.uint8(77)) / 255 - MEAN) / STD)
     diagnosis = plain.diagnose(plain.infer(added)[:, ::-1])
     assert [f.fault for f in diagnosis.faults] == ["overflow", "classes-order"], diagnosis.to_text()
@@ -56,18 +105,20 @@ def inverted_and_reversed(world: Layered) -> np.ndarray:
     return world.ran(net, inverted, len(inverted))
 
 
-def test_a_layer_in_another_order_behind_another_picture(layered: Layered) -> None:
+def test_a_layer_in_another_order_behind_another_picture(
+    layered: Layered, only: Callable[[str], None]
+) -> None:
+    only("inside_of_any_sample")
     diagnosis = layered.diagnose(inverted_and_reversed(layered))
     faults = {f.fault: f.alike for f in diagnosis.faults}
     assert faults == {"layer-channels": [], "inverted": []}, diagnosis.to_text()
 
 
 def test_a_mistake_is_found_with_the_layer_behind_it(
-    layered: Layered, monkeypatch: pytest.MonkeyPatch
+    layered: Layered, only: Callable[[str], None]
 ) -> None:
     """Where no order of the answers shows the layer alone."""
-    for looked in ("inside_behind", "inside_of_any_sample"):
-        monkeypatch.setattr(f"portproof.metrics.diagnosis.search.{looked}", lambda *_: [])
+    only("beside_a_mistake")
     diagnosis = layered.diagnose(inverted_and_reversed(layered))
     assert [f.fault for f in diagnosis.faults] == ["inverted", "layer-channels"], (
         diagnosis.to_text()
