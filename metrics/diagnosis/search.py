@@ -39,11 +39,25 @@ from portproof.metrics.diagnosis.steps.pairs import pairs_of_mistakes
 from portproof.metrics.diagnosis.steps.standing import stands, sure_of, unexplained
 from portproof.metrics.diagnosis.steps.state import State, after
 
-#: Faults one after the other, first faults that are followed, and seconds in which a further one is
-#: begun with.
-_ROUNDS, _FIRSTS, _SECONDS = 3, 3, 50.0
+#: Faults one after the other, and first faults that are followed.
+_ROUNDS, _FIRSTS = 3, 3
+#: A further fault is begun with after so many seconds of work at most; of waiting, where other
+#: programs have the processors.
+_WORK_S, _WAIT_S = 50.0, 90.0
 #: What 8 bits leave, and what numbers that were fitted leave of the whole.
 _OF_8_BITS, _OF_A_FIT = 0.01, 1e-5
+
+
+class Patience:
+    """How long a search has taken."""
+
+    def __init__(self) -> None:
+        self._worked, self._waited = time.process_time(), time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether nothing dear is begun with any more."""
+        worked, waited = time.process_time() - self._worked, time.monotonic() - self._waited
+        return worked > _WORK_S or waited > _WAIT_S
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,7 @@ def search(model: Reference, state: State, known: Found | None = None) -> Search
 
 def _searched(model: Reference, state: State) -> Searched:
     """The faults between the port and a state of the reference."""
-    began = time.monotonic()
+    patience = Patience()
     begun = explanations(model, state)
     none, others = begun.none, begun.others
     tried = [none, *(f.candidate for f in others)]
@@ -76,18 +90,18 @@ def _searched(model: Reference, state: State) -> Searched:
         return Searched([], tried)
     partly: list[Found] = []
     if begun.short:
-        chain, whole = _follow(model, state, begun, next(_begin_with(begun, began)), began)
+        chain, whole = _follow(model, state, begun, next(_begin_with(begun, patience)), patience)
         if whole and stands(chain):
             return Searched(chain, tried)
         begun = explanations(model, state, thorough=True)
         none, others = begun.none, begun.others
         tried = [none, *(f.candidate for f in others)]
-    for first in _begin_with(begun, began):
-        chain, whole = _follow(model, state, begun, first, began)
+    for first in _begin_with(begun, patience):
+        chain, whole = _follow(model, state, begun, first, patience)
         if whole and stands(chain):
             return Searched(chain, tried)
         partly = partly or sure_of(chain, none)
-        if time.monotonic() - began > _SECONDS:
+        if patience.is_over():
             break
     if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
         partly = [_other_head(model, state, begun) or unexplained(none, others)]
@@ -122,7 +136,7 @@ def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
             yield f
 
 
-def _begin_with(begun: Round, began: float) -> Iterator[Found]:
+def _begin_with(begun: Round, patience: Patience) -> Iterator[Found]:
     """The faults to begin with. Some show only in another order of the classes or samples, and the
     order only when they are mended.
     """
@@ -144,7 +158,7 @@ def _begin_with(begun: Round, began: float) -> Iterator[Found]:
         lambda: beside_a_mistake(tries, inside, begun.none, begun.others),
     )
     for looked in dearer:
-        if time.monotonic() - began < _SECONDS:
+        if not patience.is_over():
             yield from _of_each_name(looked())
 
 
@@ -157,10 +171,10 @@ def _of_each_name(found: list[Found]) -> list[Found]:
 
 
 def _follow(
-    model: Reference, state: State, at_first: Round, first: Found, began: float
+    model: Reference, state: State, at_first: Round, first: Found, patience: Patience
 ) -> tuple[list[Found], bool]:
-    """The faults from a first one on, and whether they explain everything. ``began``: when the
-    search did; the dearest trials are left out once it has taken long.
+    """The faults from a first one on, and whether they explain everything. The dearest trials are
+    left out once there is no more ``patience``.
     """
     none, others = at_first.none, at_first.others
     begun = 1 - none.score
@@ -177,7 +191,7 @@ def _follow(
         left = state.unexplained()
         if left <= max(NOTHING, _OF_A_FIT * begun) or len(chain) == _ROUNDS:
             break
-        late = time.monotonic() - began > _SECONDS
+        late = patience.is_over()
         next_ = explanations(model, state, late=late)
         none, others = next_.none, next_.others
         best = best_of(none, others)

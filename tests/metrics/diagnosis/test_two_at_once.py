@@ -81,7 +81,8 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         ):
             if name != kept:
                 monkeypatch.setattr(f"{search}.{name}", lambda *_: [])
-        monkeypatch.setattr(f"{search}._SECONDS", 600.0)
+        monkeypatch.setattr(f"{search}._WORK_S", 600.0)
+        monkeypatch.setattr(f"{search}._WAIT_S", 600.0)
         monkeypatch.setattr(f"{search.rpartition('.')[0]}.steps.pairs._SECONDS", 0.5)
         if kept != "fits_behind":
             monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._FITS_S", 0.5)
