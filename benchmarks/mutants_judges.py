@@ -169,4 +169,14 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "verdict = Verdict.PASS if high <= 0 else Verdict.FAIL if low > 0 else Verdict.UNDECIDED",
         "low >= 0",
     ): "the lower end of floats is nothing by chance only, or the upper one is as well",
+    (
+        "src/portproof/proof/sidecar.py",
+        "class FileRecord(msgspec.Struct, frozen=True, gc=False):",
+        "True",
+    ): "the garbage collector looks at records that hold no others: slower, the same records",
+    (
+        "infer/timing/speed_ratio.py",
+        "return sum(40 * below <= 1 << count for below in itertools.accumulate(ways)) - 1",
+        "40 * below < 1 << count",
+    ): "no power of two is a multiple of 40",
 }

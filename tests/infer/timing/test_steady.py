@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from portproof.infer.timing.steady import _drift, reasons, runs_differ
+from portproof.infer.timing.steady import _drift, doubts_of, reasons, runs_differ
 from portproof.measurement import Measurement
 
 
-def measured(medians: list[float]) -> Measurement:
+def measured(medians: list[float], backend: str = "ort") -> Measurement:
     return Measurement(
         label="a",
         model="m",
-        backend="ort",
+        backend=backend,
         batch=1,
         boundary="call",
         precision="fp32",
@@ -102,3 +102,16 @@ def test_runs_of_a_program_must_agree(medians: list[float], said: list[str]) -> 
 def test_runs_that_differ_by_just_the_limit_agree() -> None:
     assert runs_differ(measured([0.75, 1.0, 1.0])) != []
     assert runs_differ(measured([10.0, 10.0, 11.0])) == []
+
+
+def test_blocks_of_a_process_are_doubted_as_a_series_and_runs_of_a_program_as_runs() -> None:
+    """Five runs of trtexec that differ are enough to doubt; five blocks of one process are too few
+    to tell. Six steady blocks but for one are a steady state; of six runs every one must agree.
+    """
+    five, six = [1.0, 1.0, 1.0, 1.0, 1.2], [1.0, 1.0, 1.0, 1.2, 1.0, 1.0]
+    assert doubts_of(measured(five)) == doubts_of(measured(six)) == []
+    for medians in (five, six):
+        (why,) = doubts_of(measured(medians, "trtexec"))
+        assert why.startswith(f"a, batch 1: the medians of {len(medians)} runs differ by 20%")
+    (why,) = doubts_of(measured([1.0, 1.4, 1.0, 1.4, 1.0, 1.4]))
+    assert "the middle half of the block medians" in why

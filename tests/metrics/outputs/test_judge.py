@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
+from portproof.metrics.outputs.distances import distance
 from portproof.metrics.outputs.judge import Errors, _by_interval, judge
 from portproof.verdict import Verdict
 
@@ -105,13 +106,33 @@ def test_two_samples_are_enough_to_see_that_a_reference_hardly_varies() -> None:
     assert not errors([1.0], total=np.array([5.0]), squares=25.0).hardly_varies()
 
 
-@pytest.mark.parametrize(("factor", "fails"), [(11.9, False), (12.1, True)])
+@pytest.mark.parametrize(("factor", "fails"), [(11.9, False), (12.0, False), (12.1, True)])
 def test_a_slice_is_held_to_its_own_rounding(factor: float, fails: bool) -> None:
     ruler, norm = np.ones(3), np.full(3, 100.0)
     port = np.array([1.0, factor**2, 1.0])
     found = judge(errors([1.0] * 4, slices={1: (port, ruler, norm)}))
     assert (found.verdict is Verdict.FAIL) is fails
     assert ("slice 1 of axis 1" in found.reason) is fails
+
+
+@pytest.mark.parametrize(("error", "fails"), [(11.9, False), (12.1, True)])
+def test_a_slice_that_rounding_leaves_exact_errs_by_the_last_bits_of_float32(
+    error: float, fails: bool
+) -> None:
+    """The mean of the squared norms is 2^42, and 2^-21 of its root is 1: of smaller slices too."""
+    ruler, norm = np.zeros(2), np.array([1.0, 2 * 2.0**42 - 1])
+    port = np.array([error**2, 0.0])
+    found = judge(errors([1.0] * 4, slices={0: (port, ruler, norm)}))
+    assert ("slice 0 of axis 0" in found.reason) is fails
+
+
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_what_is_infinite_in_a_reference_is_no_part_of_its_norm(infinite: float) -> None:
+    """A mask; the numbers beside it are 3 and 4."""
+    found, same = Errors(), distance(np.zeros(3), np.zeros(3))
+    found.add("a", same, same, np.array([3.0, infinite, 4.0]))
+    assert (found.norm, found.squares) == ({"a": 5.0}, 25.0)
+    assert found.total is not None and found.total.tolist() == [3.0, 0.0, 4.0]
 
 
 @pytest.mark.parametrize(

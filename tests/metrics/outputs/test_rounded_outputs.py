@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from portproof.core import progress
 from portproof.core.errors import ToolError
 from portproof.manifest import Sample
 from portproof.metrics.outputs import ruler
@@ -60,6 +61,27 @@ def test_int8_has_127_steps_from_zero_to_the_largest_value(tmp_path: Path) -> No
     exact, rounded = ([row[at][0].tolist() for row in found] for at in (1, 2))
     assert exact[1] == pytest.approx([1 / 3, -0.1])
     assert rounded == [pytest.approx([1.0, -1.0]), pytest.approx([42 / 127, -13 / 127])]
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"), [("fp16", []), ("int8", ["quantize: 1 of 1 models"])]
+)
+def test_every_model_and_sample_counts_once(
+    tmp_path: Path,
+    precision: str,
+    said: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """How far the work is, and how long it will still take."""
+    monkeypatch.setattr(progress, "_PLAIN_EVERY_S", 0.0)
+    monkeypatch.delenv("PORTPROOF_COLUMNS", raising=False)
+    progress.configure()
+    given = samples(tmp_path, [1.0, -1.0], [1 / 3, -0.1])
+    list(rounded_outputs(model(tmp_path, 1.0), given, precision))
+    lines = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    said = [*said, "ruler: 1 of 2 samples", "ruler: 2 of 2 samples"]
+    assert [line for line in lines if line.startswith(("quantize: ", "ruler: "))] == said
 
 
 def test_neither_model_is_optimised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

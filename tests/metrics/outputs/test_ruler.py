@@ -101,6 +101,19 @@ def test_the_opset_is_raised_no_further_than_bf16_needs(
     assert [(entry.domain, entry.version) for entry in made.opset_import] == [("", after)]
 
 
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_operators_that_a_model_brings_along_stay_with_it(precision: str) -> None:
+    """As exporters write them: a conversion to another opset, which this one needs not, would drop
+    what they are made of.
+    """
+    made, nodes = identity(13), [helper.make_node("Add", ["a", "a"], ["b"])]
+    opset = helper.make_opsetid("", 13)
+    made.functions.append(helper.make_function("own", "Twice", ["a"], ["b"], nodes, [opset]))
+    made.opset_import.append(helper.make_opsetid("own", 1))
+    made.graph.node[0].op_type, made.graph.node[0].domain = "Twice", "own"
+    assert answer(rounded_model(made, precision), 0.75) == 1.5
+
+
 def test_only_the_tensors_that_are_named_are_rounded() -> None:
     made = rounded_model(model(), "fp16", narrow=["product"])
     assert answer(made, 0.7) == half(np.float32(0.7) * THIRD) + THIRD

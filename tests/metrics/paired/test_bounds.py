@@ -259,9 +259,11 @@ def test_no_rates_are_tried_of_more_flips_than_samples(monkeypatch: pytest.Monke
 
 
 def test_what_takes_more_than_a_thousand_million_samples_is_not_decided() -> None:
-    """About 2.7 thousand million: 1.645^2 x 0.01 / 0.000003162^2."""
-    assert samples_to_decide(0, 1000, 100_000, 0.010003162) is None
-    assert samples_to_decide(0, 1000, 100_000, 0.01001) is not None
+    """Wald's 1.645^2 x 0.01 x 0.99 / distance^2: about 1197 million for a margin that is 0.00000473
+    from the loss, and 902 million for one that is 0.00000545 from it.
+    """
+    assert samples_to_decide(0, 1000, 100_000, 0.01 + 4.73e-6) is None
+    assert samples_to_decide(0, 1000, 100_000, 0.01 + 5.45e-6) == pytest.approx(902e6, rel=0.01)
 
 
 @pytest.mark.parametrize(

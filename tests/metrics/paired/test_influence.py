@@ -51,3 +51,14 @@ def test_beyond_so_many_the_largest_differences_are_exchanged_and_the_others_est
     largest, rest = order[:MOST_EXCHANGED], order[MOST_EXCHANGED:]
     assert shares[largest] == pytest.approx(exact[largest])
     assert shares[rest] == pytest.approx(estimated[rest])
+
+
+@pytest.mark.parametrize("lacking", ["reference", "port"])
+def test_a_sample_with_a_figure_on_one_side_only_has_no_share(lacking: str) -> None:
+    """Of an answer that is not a number nobody can say how much of a difference it makes."""
+    whole, broken = side([0.5, 1.0]), side([0.5, np.nan])
+    sides = (broken, whole) if lacking == "reference" else (whole, broken)
+    found = influences(task(), Figure("mean"), *sides)
+    assert (found[1].reference is None) is (lacking == "reference")
+    assert (found[1].port is None) is (lacking == "port")
+    assert [i.share for i in found] == [0.0, 0.0]

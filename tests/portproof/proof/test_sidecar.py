@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ import pytest
 
 from portproof import rehearsal
 from portproof.core.errors import InputError
+from portproof.proof import sidecar
 from portproof.proof.journal import Journal, PendingFiles, journal_of, pending
 from portproof.proof.sidecar import proof_of, sidecar_of
 from portproof.proof.work import Work
@@ -236,3 +238,10 @@ def test_where_cann_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASCEND_TOOLKIT_HOME", "/opt/cann")
     monkeypatch.delenv("ASCEND_HOME_PATH", raising=False)
     assert cann.roots()[:2] == ["/opt/cann", "/usr/local/Ascend/ascend-toolkit/latest"]
+
+
+def test_the_name_of_a_processor_is_noted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A colon in it is a part of it: what is cut off could be all that tells two hosts apart."""
+    cpuinfo = "processor\t: 0\nmodel name\t: Virtual CPU: rev 2 @ 2.60GHz\nflags\t\t: fpu\n"
+    monkeypatch.setattr(sidecar, "open", lambda *_, **__: io.StringIO(cpuinfo), raising=False)
+    assert sidecar.environment()["processor"] == "Virtual CPU: rev 2 @ 2.60GHz"

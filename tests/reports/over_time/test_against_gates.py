@@ -88,3 +88,25 @@ def test_a_loss_is_held_to_the_margin_of_the_port(
     assert found.verdict is verdict
     assert "30 samples broken and 0 mended" in found.reason
     assert found.lower is not None and 4 < found.lower < 6
+
+
+@pytest.mark.parametrize(
+    ("broken", "verdict"), [(2, Verdict.PASS), (3, Verdict.PASS), (4, Verdict.FAIL)]
+)
+def test_three_samples_that_broke_may_be_chance_and_four_are_a_loss(
+    tmp_path: Path, broken: int, verdict: Verdict
+) -> None:
+    """Of b that broke and none mended the score is the root of b, and (b - 1/2) / root b with the
+    correction for whole samples: 1.44 of three and 1.75 of four, where 1.645 is surely a loss. The
+    bound of three is nothing at all, neither a loss nor a gain.
+    """
+    files = SimpleNamespace(outcomes=lambda side, batch: "outcomes.csv", accuracy_batch=1)
+    settings = SimpleNamespace(labels="../labels.txt", task=CLASSIFICATION, margin_pp=20.0)
+    (tmp_path / "labels.txt").write_text("".join(f"s{i} 1\n" for i in range(500)))
+    runs: list[Any] = []
+    for name, right in (("old", 450), ("new", 450 - broken)):
+        (tmp_path / name).mkdir()
+        outcomes(tmp_path / name / "outcomes.csv", right, 500)
+        runs.append(SimpleNamespace(root=tmp_path / name, files=files, settings=settings))
+    side: Any = SimpleNamespace(label="310p")
+    assert against._accuracy(*runs, side).verdict is verdict

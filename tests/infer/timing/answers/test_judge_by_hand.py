@@ -123,6 +123,20 @@ def test_made_rows_say_how_far_answers_differ_where_there_are_any() -> None:
     assert expected_of([calls[0], answered("last", "B", [98])], 0).spread.tolist() == [1.0]
 
 
+def test_what_is_infinite_has_no_size_and_no_spread() -> None:
+    """A mask of minus infinity beside numbers: 1 and 3 are 1 from their mean, and the root of half
+    of 1 + 9 is their size. Where all is a mask, nothing is allowed for rounding.
+    """
+    masked = -np.inf
+    calls = [answered("mixed", "ab", [[1, masked], [3, masked]], [[masked] * 2] * 2)]
+    numbers, mask = expected_of(calls, 0), expected_of(calls, 1)
+    assert numbers.size == pytest.approx([math.sqrt(5)])
+    assert numbers.spread == pytest.approx([math.sqrt(1 / 2)])
+    assert (mask.size.tolist(), mask.spread.tolist()) == ([0.0], [0.0])
+    # What is infinite in one row only counts as 0 there: 0 and 2 are 1 from their mean.
+    assert expected_of([answered("mixed", "ab", [masked, 2])], 0).spread.tolist() == [1.0]
+
+
 def test_a_single_call_may_never_vary() -> None:
     assert never_varies([answered("first", "AB", [3, 3])])
     assert not never_varies([answered("first", "AB", [3, 4])])
