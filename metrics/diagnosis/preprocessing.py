@@ -147,7 +147,7 @@ class Preprocessing:
         if recipe.dtype != "uint8":
             starts = [replace(m, changes=changes) for m in coarse_starts(recipe)]
             few_starts = sorted(starts, key=left_by)[:_STARTS]
-            until = time.monotonic() + _FITS_S
+            until = max(began + _FITS_S, time.monotonic() + _FITS_S / 3)
             fitted += self._constants(recipe, found, rows, few_starts, within=within, until=until)
             if not fitted and time.monotonic() - began < _FITS_S:
                 fitted += self._beside_constants(recipe, found, rows)

@@ -43,7 +43,7 @@ from portproof.metrics.diagnosis.steps.state import State, after
 _ROUNDS, _FIRSTS = 3, 3
 #: A further fault is begun with after so many seconds of work at most; of waiting, where other
 #: programs have the processors.
-_WORK_S, _WAIT_S = 50.0, 90.0
+_WORK_S, _WAIT_S = 40.0, 75.0
 #: What 8 bits leave, and what numbers that were fitted leave of the whole.
 _OF_8_BITS, _OF_A_FIT = 0.01, 1e-5
 
