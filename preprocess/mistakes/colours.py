@@ -127,8 +127,8 @@ def _converted(pixels: Levels, source: str, to: str) -> Levels:
 
 def _exchanged(pixels: Levels) -> Levels:
     """Blue and red differences exchanged."""
-    yuv = np.array(Image.fromarray(_whole(pixels)).convert("YCbCr"))
-    return np.asarray(Image.fromarray(yuv[..., [0, 2, 1]], "YCbCr").convert("RGB"))
+    luma, blue, red = Image.fromarray(_whole(pixels)).convert("YCbCr").split()
+    return np.asarray(Image.merge("YCbCr", (luma, red, blue)).convert("RGB"))
 
 
 def _recoded(pixels: Levels, coded: tuple[float, float], read: tuple[float, float]) -> Levels:

@@ -114,26 +114,20 @@ def orders_behind(tries: Preprocessing, common: Rows) -> list[Found]:
         for f in Mixed(tries.state.compared, theirs, plain).explanations()
         if f.there is not None and 1 - f.candidate.score <= _LEFT * before
     ]
-    said = [with_other(f.candidate, evidence=f"{f.candidate.evidence}, {_CLASSES}") for f in found]
-    return [
-        replace(f, candidate=c, besides="order")
-        for f, c in sorted(zip(found, said, strict=True), key=lambda fc: -fc[1].score)
-    ]
+    return _said(sorted(found, key=lambda f: -f.candidate.score), View("order", _CLASSES, see))
 
 
 def fits_behind(tries: Preprocessing, common: Rows) -> list[Found]:
-    """The same for mistakes with numbers that may be any."""
-    found = []
-    for view in views(tries.plain, common, curves=False):
-        turned = replace(
-            tries,
-            port=view.see(tries.port),
-            plain=view.see(tries.plain),
-            measure=view.through(tries.measure),
-        )
-        likely = [f for f in turned.fits([], _ENTIRELY) if (f.left or 0.0) <= _LEFT]
-        found += [replace(f, besides=view.besides) for f in likely]
-    return found
+    """Mistakes with numbers that may be any, whatever the order of the classes is."""
+    (view,) = views(tries.plain, common, curves=False)
+    turned = replace(
+        tries,
+        port=view.see(tries.port),
+        plain=view.see(tries.plain),
+        measure=view.through(tries.measure),
+    )
+    fitted = sorted(turned.fits([], _ENTIRELY), key=lambda f: f.left or 0.0)
+    return _said([f for f in fitted if (f.left or 0.0) <= _LEFT], view)
 
 
 @dataclass
@@ -160,7 +154,7 @@ def inside_of_any_sample(trial: Trial, port: Rows, none: Candidate) -> list[Foun
     before = float(unlikeness_matrix(trial.plain, port).min(axis=1).mean())
     if before <= _NOTHING:
         return []
-    return _likely(anywhere.all(), none, "order", _SAMPLES)
+    return _likely(anywhere.all(), none, View("order", _SAMPLES, lambda rows: rows))
 
 
 def inside_behind(trial: Trial, measure: Measure, none: Candidate, curves: bool) -> list[Found]:
@@ -177,11 +171,21 @@ def inside_behind(trial: Trial, measure: Measure, none: Candidate, curves: bool)
             tried=[],
         )
         if float(unlikeness(turned.port, turned.plain).mean()) > _NOTHING:
-            found += _likely(turned.all(), none, view.besides, view.words)
+            found += _likely(turned.all(), none, view)
     return sorted(found, key=lambda f: f.left or 0.0)
 
 
-def _likely(tried: list[Tried], none: Candidate, besides: str, words: str) -> list[Found]:
-    likely = [f for f in as_found(tried, none) if (f.left or 0.0) <= _LEFT]
-    said = [with_other(f.candidate, evidence=f"{f.candidate.evidence} {words}") for f in likely]
-    return [replace(f, candidate=c, besides=besides) for f, c in zip(likely, said, strict=True)]
+def _likely(tried: list[Tried], none: Candidate, view: View) -> list[Found]:
+    return _said([f for f in as_found(tried, none) if (f.left or 0.0) <= _LEFT], view)
+
+
+def _said(found: list[Found], view: View) -> list[Found]:
+    """With what else there must be in the evidence."""
+    return [
+        replace(
+            f,
+            candidate=with_other(f.candidate, evidence=f"{f.candidate.evidence} {view.words}"),
+            besides=view.besides,
+        )
+        for f in found
+    ]
