@@ -4,6 +4,7 @@ before it leave unexplained.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -96,7 +97,8 @@ def _searched(model: Reference, state: State) -> Searched:
         begun = explanations(model, state, thorough=True)
         none, others = begun.none, begun.others
         tried = [none, *(f.candidate for f in others)]
-    for first in _begin_with(begun, patience):
+    head = functools.cache(lambda: _other_head(model, state, begun))
+    for first in _begin_with(begun, patience, head):
         chain, whole = _follow(model, state, begun, first, patience)
         if whole and stands(chain):
             return Searched(chain, tried)
@@ -104,19 +106,20 @@ def _searched(model: Reference, state: State) -> Searched:
         if patience.is_over():
             break
     if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
-        partly = [_other_head(model, state, begun) or unexplained(none, others)]
+        partly = [*(head() or [unexplained(none, others)])]
     return Searched(partly, tried)
 
 
-def _other_head(model: Reference, state: State, begun: Round) -> Found | None:
+def _other_head(model: Reference, state: State, begun: Round) -> list[Found]:
     """Other weights of the last layer, where nothing that is known explains the port."""
     if begun.tries is None or begun.inside is None or begun.inside.network is None:
-        return None
-    return other_last_layer(
+        return []
+    found = other_last_layer(
         begun.inside.network,
         lambda: model.samples(state.compared.images, state.mistake),
         begun.tries.port,
     )
+    return [found] if found else []
 
 
 def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
@@ -136,9 +139,11 @@ def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
             yield f
 
 
-def _begin_with(begun: Round, patience: Patience) -> Iterator[Found]:
+def _begin_with(
+    begun: Round, patience: Patience, head: Callable[[], list[Found]] = list
+) -> Iterator[Found]:
     """The faults to begin with. Some show only in another order of the classes or samples, and the
-    order only when they are mended.
+    order only when they are mended. ``head``: other weights of the last layer.
     """
     firsts = _firsts(begun.none, begun.others)
     yield from itertools.islice(firsts, 1 if best_of(begun.none, begun.others) else 0)
@@ -151,6 +156,7 @@ def _begin_with(begun: Round, patience: Patience) -> Iterator[Found]:
         return
     tries, inside, common = begun.tries, begun.inside, begun.measure.common
     dearer: tuple[Callable[[], list[Found]], ...] = (
+        head,
         lambda: inside_behind(inside, begun.measure, begun.none, tries.state.made is None),
         lambda: inside_of_any_sample(inside, tries.port, begun.none),
         lambda: pairs_of_mistakes(tries, begun.others),
