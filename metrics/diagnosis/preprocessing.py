@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from portproof.core import progress
 from portproof.core.errors import InputError, MissingPackageError
-from portproof.metrics.diagnosis.candidates import Candidate, Found, score_of
+from portproof.metrics.diagnosis.candidates import NEXT_TO_NOTHING, Candidate, Found, score_of
 from portproof.metrics.diagnosis.fitting import (
     Numbers,
     coarse_starts,
@@ -33,8 +33,6 @@ from portproof.recipe import Recipe, describe
 _FIRST, _MORE, _LIKELY = 4, 24, 8
 #: Numbers are fitted to so many images, for so long at most.
 _FITTED, _FITS_S, _STARTS = 6, 30.0, 3
-#: A pair, and a fit, must leave next to nothing.
-_NEXT_TO_NOTHING = 0.05
 #: A row that differs, and what a mistake leaves of rows that it explains entirely.
 _MOVED, _ENTIRELY = 1e-6, 0.01
 
@@ -121,7 +119,7 @@ class Preprocessing:
         again = [g for f in likely if f.mistake for g in self.of(f.mistake, more)]
         return [*again, *(f for f in first if f not in likely)]
 
-    def fits(self, found: list[Found], within: float = _NEXT_TO_NOTHING) -> list[Found]:
+    def fits(self, found: list[Found], within: float = NEXT_TO_NOTHING) -> list[Found]:
         """Mistakes with numbers that may be any: the numbers that fit best. Constants are believed
         that leave at most ``within``: six numbers that may be any come near to much that is no
         matter of constants.
@@ -223,7 +221,7 @@ class Preprocessing:
             start = recipe.mean, recipe.std
             both = self._fitted(first.recipe, start, rows, first.changes)
             for made in self.of(both, rows):
-                if (made.left or 0.0) <= _NEXT_TO_NOTHING:
+                if (made.left or 0.0) <= NEXT_TO_NOTHING:
                     return [self.first_of_two(first, made)]
         return []
 

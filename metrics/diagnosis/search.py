@@ -106,7 +106,7 @@ def _searched(model: Reference, state: State) -> Searched:
         if patience.is_over():
             break
     if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
-        partly = [*(head() or [unexplained(none, others)])]
+        partly = head() or [unexplained(none, others)]
     return Searched(partly, tried)
 
 
@@ -159,7 +159,7 @@ def _begin_with(
         head,
         lambda: inside_behind(inside, begun.measure, begun.none, tries.state.made is None),
         lambda: inside_of_any_sample(inside, tries.port, begun.none),
-        lambda: pairs_of_mistakes(tries, begun.others),
+        lambda: [] if begun.paired else pairs_of_mistakes(tries, begun.others),
         lambda: fits_behind(tries, common),
         lambda: beside_a_mistake(tries, inside, begun.none, begun.others),
     )

@@ -47,7 +47,7 @@ _INSIDE = 64
 @dataclass(frozen=True)
 class Round:
     """``none``, the explanations of what is left, and what they were tried with. ``short``: the
-    dearer ones were left out, since one was good enough.
+    dearer ones were left out, since one was good enough; ``paired``: pairs of mistakes are in them.
     """
 
     none: Candidate
@@ -56,6 +56,7 @@ class Round:
     tries: Preprocessing | None = None
     inside: Trial | None = None
     short: bool = False
+    paired: bool = False
 
 
 def explanations(
@@ -84,6 +85,7 @@ def explanations(
         found += changed_answers(compared.port, right)
     tries: Preprocessing | None = None
     inside: Trial | None = None
+    paired = False
 
     def wanted() -> bool:
         return thorough or not _certain(none, found)
@@ -107,13 +109,13 @@ def explanations(
             found += [f for f in tries.fits(found) if left_by(f, none) <= most]
         if deep and inside and _doubted(none, found):
             found += as_found(inside.damaged(), none)
-        if deep and best_of(none, found) is None and not is_quiet(none):
-            found += pairs_of_mistakes(tries, found)
+        paired = deep and best_of(none, found) is None and not is_quiet(none)
+        found += pairs_of_mistakes(tries, found) if paired else []
         found += _of_the_input_too(model, state, tries, best_of(none, found), moved)
     # Whose answers they are says more than that they are nobody's.
     if best_of(none, found) is None:
         found += (made_in_part(tries) if tries else []) or mixed.stale()
-    return Round(none, found, measure, tries, inside, not wanted())
+    return Round(none, found, measure, tries, inside, not wanted(), paired)
 
 
 def _certain(none: Candidate, found: list[Found]) -> bool:

@@ -21,7 +21,8 @@ _CALLED_BY_THE_COLLECTOR = (f"{os.sep}weakref.py", f"{os.sep}_weakrefset.py")
 
 class Interrupts:
     """What Ctrl-C and SIGTERM do in a command. While it is only imported, they end it at once;
-    while it works, they raise KeyboardInterrupt; when it is done, they end it with its exit code.
+    while it works, they raise KeyboardInterrupt, a moment later where that would be lost or abort
+    the process; when it is done, they end it with its exit code.
     """
 
     def __init__(self) -> None:
