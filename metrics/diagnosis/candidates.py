@@ -58,7 +58,7 @@ class Found:
     are ``made`` of the reference's, or with the port's outputs ``undone``: which rows, and what
     they are then. ``sure``: the port's outputs alone show it, whatever else is wrong;
     ``besides``: it stands only with another fault that is found next, an "order", a "mistake", a
-    "function" of outputs, or a change of the "model".
+    "function" of outputs, a change of the "model", or any "other".
     """
 
     candidate: Candidate
@@ -144,7 +144,11 @@ def best_of(none: Candidate, others: list[Found]) -> Found | None:
 
 
 def as_good_as(best: Found, none: Candidate, others: list[Found]) -> tuple[str, ...]:
-    """Names of other faults that fit as well."""
+    """Names of other faults that fit as well; none beside one that hardly fits before others are
+    found.
+    """
+    if left_by(best, none) > BETTER:
+        return ()
     limit = _ALIKE * left_by(best, none) + 1e-6
     names = {f.candidate.fault for f in others if left_by(f, none) <= limit}
     return tuple(sorted(names - {best.candidate.fault, "softmax"}))

@@ -67,6 +67,19 @@ def distances(a: Rows, b: Rows) -> Rows:
     return np.asarray(np.sum((a - b) ** 2, axis=1) / max(scale, np.finfo(np.float64).tiny))
 
 
+def chosen(distance: Rows, count: int) -> NDArray[np.int64]:
+    """The rows to try mistakes on: evenly spread ones, and the ones that differ most where not all
+    do.
+    """
+    n = len(distance)
+    if n <= count:
+        return np.arange(n)
+    rows = set(np.linspace(0, n - 1, count).round().astype(int).tolist())
+    if np.median(distance) < 0.05 * distance.max():
+        rows = set(sorted(rows)[::2]) | set(np.argsort(-distance)[: count // 2].tolist())
+    return np.array(sorted(rows))
+
+
 class Measure:
     """Makes outputs comparable, without what all samples have in common: that proves nothing about
     any of them.

@@ -107,7 +107,22 @@ class Mixed:
         """
         if len(self.matrix) < 3 or not self.odd.any():
             return []
-        return [*self._shifts(), *self._orders(), *self._matched()]
+        means = self.shifted()
+        offset = min(means, key=lambda k: (means[k], abs(k)), default=0)
+        return [*self.every_order(offset), *self._matched()]
+
+    def every_order(self, offset: int) -> list[Found]:
+        """A shift by so many places, unless it is 0, and the usual orders."""
+        return [*([self._shift(offset)] if offset else []), *self._orders()]
+
+    def shifted(self) -> dict[int, float]:
+        """How unlike both sides are with all results moved by so many places."""
+        n = len(self.matrix)
+        return {
+            k: float(np.diagonal(self.matrix, k).mean())
+            for k in range(-(n // 2), n // 2 + 1)
+            if k and n - abs(k) >= 3
+        }
 
     def sound(self) -> float:
         """The share of rows that are the reference's, where the others are clearly not."""
@@ -135,17 +150,9 @@ class Mixed:
             )
         ]
 
-    def _shifts(self) -> list[Found]:
+    def _shift(self, offset: int) -> Found:
         """All results moved by one number of places."""
         n = len(self.matrix)
-        means = {
-            k: float(np.diagonal(self.matrix, k).mean())
-            for k in range(-(n // 2), n // 2 + 1)
-            if k and n - abs(k) >= 3
-        }
-        offset = min(means, key=lambda k: (means[k], abs(k)), default=0)
-        if not offset:
-            return []
         here = np.arange(n)
         there = np.clip(here + offset, 0, n - 1)
         kept = here + offset == there
@@ -156,7 +163,7 @@ class Mixed:
             f" reference's of {ids[there[first]]}; the offset is {offset} samples)"
         )
         left = np.where(kept, self.matrix[here, there], self.best)
-        return [self._found("samples-shifted", left, evidence, np.where(kept, there, -1))]
+        return self._found("samples-shifted", left, evidence, np.where(kept, there, -1))
 
     def _orders(self) -> list[Found]:
         """The usual orders, as far as both samples are among those compared."""

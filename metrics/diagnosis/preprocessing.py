@@ -22,7 +22,7 @@ from portproof.metrics.diagnosis.fitting import (
     fitted_constants,
     searched,
 )
-from portproof.metrics.diagnosis.likeness import Rows, distances, unlikeness
+from portproof.metrics.diagnosis.likeness import Rows, chosen, distances, unlikeness
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.metrics.diagnosis.steps.state import State
 from portproof.preprocess.mistakes.mistake import Change, Mistake
@@ -124,32 +124,46 @@ class Preprocessing:
         that leave at most ``within``: six numbers that may be any come near to much that is no
         matter of constants.
         """
-        past = self.state.mistake
-        recipe, changes = (past.recipe, past.changes) if past else (self.model.recipe, ())
+        recipe, changes = self._past()
         rows = chosen(distances(self.port, self.plain), _FITTED)
-        few = rows[:: max(1, len(rows) // 3)][:3]
-
-        def left_by(mistake: Mistake) -> float:
-            made = self.of(mistake, few)
-            return (made[0].left or 0.0) if made else 9e9
-
         fitted: list[Found] = []
         began = time.monotonic()
         for family in families(recipe) if not changes else ():
             if time.monotonic() - began > _FITS_S:
                 progress.say("diagnose: sizes and places were tried in part: it took too long")
                 break
-            best = searched(family, left_by)
+            best = searched(family, self._left_of_few(rows))
             if best and best[0] < 0.8:
                 fitted += self.of(best[1], rows)
         if recipe.dtype != "uint8":
-            starts = [replace(m, changes=changes) for m in coarse_starts(recipe)]
-            few_starts = sorted(starts, key=left_by)[:_STARTS]
             until = max(began + _FITS_S, time.monotonic() + _FITS_S / 3)
-            fitted += self._constants(recipe, found, rows, few_starts, within=within, until=until)
+            fitted += self.constants(found, within, until)
             if not fitted and time.monotonic() - began < _FITS_S:
                 fitted += self._beside_constants(recipe, found, rows)
         return fitted
+
+    def constants(self, found: list[Found], within: float, until: float) -> list[Found]:
+        """Mean and std that fit best, if they leave at most ``within``."""
+        recipe, changes = self._past()
+        rows = chosen(distances(self.port, self.plain), _FITTED)
+        starts = [replace(m, changes=changes) for m in coarse_starts(recipe)]
+        few_starts = sorted(starts, key=self._left_of_few(rows))[:_STARTS]
+        return self._constants(recipe, found, rows, few_starts, within=within, until=until)
+
+    def _past(self) -> tuple[Recipe, tuple[Change, ...]]:
+        """The recipe and the changes of what was found before."""
+        past = self.state.mistake
+        return (past.recipe, past.changes) if past else (self.model.recipe, ())
+
+    def _left_of_few(self, rows: NDArray[np.int64]) -> Callable[[Mistake], float]:
+        """What a mistake leaves of three of the rows."""
+        few = rows[:: max(1, len(rows) // 3)][:3]
+
+        def left_by(mistake: Mistake) -> float:
+            made = self.of(mistake, few)
+            return (made[0].left or 0.0) if made else 9e9
+
+        return left_by
 
     def _constants(
         self,
@@ -274,16 +288,3 @@ def _share(left: Rows, before: Rows) -> float:
         if most < _ENTIRELY:
             return most
     return float(left.mean()) / max(float(before.mean()), 1e-300)
-
-
-def chosen(distance: Rows, count: int) -> NDArray[np.int64]:
-    """The rows to try mistakes on: evenly spread ones, and the ones that differ most where not all
-    do.
-    """
-    n = len(distance)
-    if n <= count:
-        return np.arange(n)
-    rows = set(np.linspace(0, n - 1, count).round().astype(int).tolist())
-    if np.median(distance) < 0.05 * distance.max():
-        rows = set(sorted(rows)[::2]) | set(np.argsort(-distance)[: count // 2].tolist())
-    return np.array(sorted(rows))

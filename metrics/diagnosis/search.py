@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from portproof.metrics.diagnosis.candidates import (
     ANOTHER_SCALE,
@@ -25,6 +26,7 @@ from portproof.metrics.diagnosis.candidates import (
 )
 from portproof.metrics.diagnosis.likeness import SAME
 from portproof.metrics.diagnosis.reference import Reference
+from portproof.metrics.diagnosis.steps.any_sample import orders_beside_another_fault
 from portproof.metrics.diagnosis.steps.beside import beside_a_mistake
 from portproof.metrics.diagnosis.steps.explanations import EXPLAINED, Round, explanations
 from portproof.metrics.diagnosis.steps.hidden import (
@@ -45,6 +47,8 @@ _ROUNDS, _FIRSTS = 3, 3
 #: A further fault is begun with after so many seconds of work at most; of waiting, where other
 #: programs have the processors.
 _WORK_S, _WAIT_S = 40.0, 75.0
+#: Faults with numbers that may be any, which come near to others.
+_FITTED = ("normalisation-constants", "values-clipped")
 #: What 8 bits leave, and what numbers that were fitted leave of the whole.
 _OF_8_BITS, _OF_A_FIT = 0.01, 1e-5
 
@@ -91,20 +95,26 @@ def _searched(model: Reference, state: State) -> Searched:
         return Searched([], tried)
     partly: list[Found] = []
     if begun.short:
-        chain, whole = _follow(model, state, begun, next(_begin_with(begun, patience)), patience)
-        if whole and stands(chain):
-            return Searched(chain, tried)
+        chain = _follow(model, state, begun, next(_begin_with(begun, patience)), patience)
+        if chain.whole and not _took_some(chain):
+            return Searched(chain.found, tried)
         begun = explanations(model, state, thorough=True)
         none, others = begun.none, begun.others
         tried = [none, *(f.candidate for f in others)]
     head = functools.cache(lambda: _other_head(model, state, begun))
+    nearly: list[_Chain] = []
+    others_tried = 0
     for first in _begin_with(begun, patience, head):
-        chain, whole = _follow(model, state, begun, first, patience)
-        if whole and stands(chain):
-            return Searched(chain, tried)
-        partly = partly or sure_of(chain, none)
-        if patience.is_over():
+        chain = _follow(model, state, begun, first, patience)
+        if chain.whole and not _took_some(chain):
+            return Searched(chain.found, tried)
+        nearly += [chain] if chain.whole else []
+        others_tried += bool(nearly)
+        partly = partly or sure_of(chain.found, none)
+        if patience.is_over() or others_tried > _FIRSTS:
             break
+    if nearly:
+        return Searched(min(nearly, key=lambda c: c.left).found, tried)
     if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
         partly = head() or [unexplained(none, others)]
     return Searched(partly, tried)
@@ -129,10 +139,9 @@ def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
     if best:
         seen.add(best.candidate.fault)
         yield best
-    if is_quiet(none):
-        return
     sound = [f for f in others if f.candidate.fault != "softmax"]
-    fit = [f for f in sound if f.sure or left_by(f, none) <= PARTLY]
+    quiet = is_quiet(none)
+    fit = [f for f in sound if f.sure or (not quiet and left_by(f, none) <= PARTLY)]
     for f in sorted(fit, key=lambda f: (not f.sure, left_by(f, none))):
         if f.candidate.fault not in seen and len(seen) < _FIRSTS:
             seen.add(f.candidate.fault)
@@ -149,6 +158,7 @@ def _begin_with(
     yield from itertools.islice(firsts, 1 if best_of(begun.none, begun.others) else 0)
     if begun.tries is not None and not is_quiet(begun.none):
         yield from made_in_part(begun.tries)
+        yield from _of_each_name(orders_beside_another_fault(begun.tries))
         yield from _of_each_name(mistakes_behind(begun.tries, begun.measure.common))
         yield from _of_each_name(orders_behind(begun.tries, begun.measure.common))
     yield from firsts
@@ -176,12 +186,46 @@ def _of_each_name(found: list[Found]) -> list[Found]:
     return list(first.values())[:_FIRSTS]
 
 
+class _Chain(NamedTuple):
+    """Faults one after the other, what they leave, and whether that is as good as nothing."""
+
+    found: list[Found]
+    left: float
+    whole: bool
+
+
+def _took_some(chain: _Chain) -> bool:
+    """Whether numbers that may be any may have taken a second fault with them: alone they leave
+    nothing.
+    """
+    return chain.found[0].candidate.fault in _FITTED and chain.left > NOISE
+
+
 def _follow(
     model: Reference, state: State, at_first: Round, first: Found, patience: Patience
-) -> tuple[list[Found], bool]:
-    """The faults from a first one on, and whether they explain everything. The dearest trials are
-    left out once there is no more ``patience``.
+) -> _Chain:
+    """The faults from a first one on; where they leave something, and others may fit better than
+    what was good enough, with all of these.
     """
+    chain, short = _followed(model, state, at_first, first, patience)
+    if chain.whole or not short or patience.is_over():
+        return chain
+    return _followed(model, state, at_first, first, patience, thorough=True)[0]
+
+
+def _followed(
+    model: Reference,
+    state: State,
+    at_first: Round,
+    first: Found,
+    patience: Patience,
+    *,
+    thorough: bool = False,
+) -> tuple[_Chain, bool]:
+    """The faults from a first one on, and whether dearer trials were left out after it. The dearest
+    are once there is no more ``patience``.
+    """
+    short = False
     none, others = at_first.none, at_first.others
     begun = 1 - none.score
     best: Found | None = first
@@ -192,14 +236,18 @@ def _follow(
         if following is None:
             some = best.explained is not None and not best.explained.all()
             left = 0.0 if some else 1 - best.candidate.score
-            return chain, left <= max(EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
+            return _chain(chain, left, begun), short
         state = following
         left = state.unexplained()
         if left <= max(NOTHING, _OF_A_FIT * begun) or len(chain) == _ROUNDS:
             break
         late = patience.is_over()
-        next_ = explanations(model, state, late=late)
-        none, others = next_.none, next_.others
+        next_ = explanations(model, state, thorough, late)
+        none, others, short = next_.none, next_.others, short or next_.short
         best = best_of(none, others)
-    left = state.unexplained()
-    return chain, left <= max(EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
+    return _chain(chain, state.unexplained(), begun), short
+
+
+def _chain(found: list[Found], left: float, begun: float) -> _Chain:
+    enough = left <= max(EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
+    return _Chain(found, left, enough and stands(found))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 
 from portproof.metrics.diagnosis.candidates import Candidate, Found, score_of
-from portproof.metrics.diagnosis.likeness import Rows, comparable, probabilities, unlikeness
+from portproof.metrics.diagnosis.likeness import (
+    Rows,
+    are_probabilities,
+    comparable,
+    probabilities,
+    unlikeness,
+)
 from portproof.metrics.diagnosis.model.changes import FIXES
 from portproof.metrics.diagnosis.numbers.functions import functions
 from portproof.metrics.diagnosis.numbers.made import Make, Way
@@ -29,6 +35,9 @@ _ROUNDINGS: dict[str, Make] = {
 _FEW_LEVELS = 16
 #: Of the 255 steps of 8 bits a sound range has more than so many used; from so many outputs a step.
 _FEW_STEPS, _EACH = 40, 3
+#: A limit shows where it holds so many outputs, of so many of the classes, and so many others are
+#: different numbers.
+_CUT, _OF_CLASSES, _VARIED = 0.1, 0.5, 0.5
 #: Batches over which a softmax may have been taken.
 _BATCHES = (2, 4, 8, 16, 32, 64, 128)
 
@@ -140,7 +149,22 @@ def _clipped(port: Rows, right: Rows) -> Iterator[Found]:
         " of 8 bits that is too narrow"
     )
     make = partial(np.clip, a_min=limits[0], a_max=limits[1])
-    yield Way("outputs-clipped", evidence, fix, make).found(port, right)
+    sure = any(_is_limit(port, right, end) for end in (np.min, np.max))
+    yield Way("outputs-clipped", evidence, fix, make, sure).found(port, right)
+
+
+def _is_limit(port: Rows, right: Rows, end: Callable[[Rows], float]) -> bool:
+    """Whether so many outputs of most classes are the smallest, or the largest, that they were cut
+    there, whatever else is wrong. Saturated probabilities and outputs of few steps say nothing.
+    """
+    at, own = port == end(port), right == end(right)
+    others = port[~at]
+    return bool(
+        at.mean() >= _CUT > own.mean()
+        and (at.any(axis=0)).mean() >= _OF_CLASSES
+        and not are_probabilities(port)
+        and len(np.unique(others)) >= _VARIED * others.size
+    )
 
 
 def _over_the_batch(port: Rows, right: Rows) -> Iterator[Found]:

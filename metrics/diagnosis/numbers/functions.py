@@ -31,6 +31,8 @@ _MARKED = 0.15
 _FEWEST, _MOST = 200, 20000
 #: Of rounded outputs many are the same; of limited ones many are the largest or the smallest.
 _DIFFERENT, _AT_AN_END = 0.5, 0.01
+#: Outputs that lost their signs are as large as others within this factor.
+_SIZE = 4.0
 
 _ONCE = (
     "take the softmax once: in the model or in what reads its outputs; probabilities of a second"
@@ -82,6 +84,18 @@ def _nearly_alike(port: Rows, right: Rows) -> bool:
     return bool(most[0] <= np.e * 1.001 < most[1])
 
 
+def _made_positive(port: Rows, right: Rows) -> bool:
+    """Whether the port's outputs, of the reference's size, lost their signs: none is negative, and
+    hardly any is the smallest, as a limit makes many.
+    """
+    if are_probabilities(port) or port.min() < 0 or right.min() >= 0:
+        return False
+    most = float(port.max()) / float(np.abs(right).max())
+    usual = float(np.median(port)) / float(np.median(np.abs(right)))
+    both = max(most, usual) <= _SIZE and min(most, usual) >= 1 / _SIZE
+    return both and bool(np.mean(port == port.min()) <= _AT_AN_END)
+
+
 Mark = Callable[[Rows, Rows], bool]
 _UNIT: Mark = partial(_within, low=0.0, high=1.0)
 _HALF: Mark = partial(_within, low=0.5, high=float(_sigmoid(np.ones(1))[0]))
@@ -113,7 +127,7 @@ _FUNCTIONS: tuple[tuple[str, str, str, tuple[Make, ...], Mark], ...] = (
     ("sigmoid", "the sigmoid of their sigmoid", _SIGMOID, (_sigmoid, _sigmoid), _HALF),
     ("sigmoid", "the logarithm of their sigmoid", _SIGMOID, (_logarithms,), _no_mark),
     ("outputs-changed", "negated", _CHANGED, (np.negative,), _no_mark),
-    ("outputs-changed", "made positive", _CHANGED, (np.abs,), _no_mark),
+    ("outputs-changed", "made positive", _CHANGED, (np.abs,), _made_positive),
     (
         "outputs-changed",
         "their hyperbolic tangent",
@@ -131,6 +145,12 @@ _FUNCTIONS: tuple[tuple[str, str, str, tuple[Make, ...], Mark], ...] = (
     ("outputs-changed", "exponentials of them", _CHANGED, (_exponentials,), _no_mark),
     ("outputs-changed", "their squares", _CHANGED, (np.square,), _no_mark),
 )
+
+
+def named_functions() -> Iterator[Make]:
+    """The functions that have a name, whichever of them it is."""
+    for _, _, _, steps, _ in _FUNCTIONS:
+        yield partial(_applied, steps=steps)
 
 
 def functions(port: Rows, right: Rows) -> Iterator[Found]:
@@ -207,18 +227,19 @@ def _curve(port: Rows, right: Rows, sound: float) -> tuple[Make, float] | None:
         line = _beside(y - y.mean(), x - x.mean())
         left = _from_neighbours(x, y) / max(min(line, sound), 1e-300)
         if min(line, sound) > _SOUND and left <= _SMOOTH and (best is None or left < best[1]):
-            best = partial(_applied, steps=(*before, _Curve(x, y))), left
+            best = partial(_applied, steps=(*before, Curve(x, y))), left
     return best
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """Straight lines through points."""
+class Curve:
+    """Straight lines through points: ``x``, growing, and ``y``, (points,)."""
 
     x: Rows
     y: Rows
 
     def __call__(self, rows: Rows) -> Rows:
+        """The values of the lines, of the shape of ``rows``; beyond the ends those at the ends."""
         return np.asarray(np.interp(rows, self.x, self.y))
 
 

@@ -16,9 +16,11 @@ from portproof.metrics.diagnosis.candidates import (
 )
 from portproof.metrics.diagnosis.preprocessing import Preprocessing
 from portproof.metrics.diagnosis.steps.trial import Trial
+from portproof.metrics.diagnosis.steps.weighing import ENOUGH
 
-#: Faults inside are looked for so long behind each mistake, and for so long in all.
-_EACH_S, _ALL_S = 5.0, 30.0
+#: Faults inside are looked for so long behind each mistake, and for so long in all; of so many that
+#: fit, though not exactly, the best is taken.
+_EACH_S, _ALL_S, _BOTH = 5.0, 30.0, 4
 
 
 def beside_a_mistake(
@@ -34,6 +36,7 @@ def beside_a_mistake(
     first = list(kinds.values())
     images = tries.state.compared.images[: len(inside.port)]
     began = time.monotonic()
+    both: list[Found] = []
     for found in [*first, *(f for f in likely if all(f is not k for k in first))]:
         mistake = found.mistake
         assert mistake is not None
@@ -47,13 +50,17 @@ def beside_a_mistake(
             seconds=_EACH_S,
         )
         best = min(as_found(behind.all(), none), key=lambda f: left_by(f, none), default=None)
-        if best is not None and left_by(best, none) <= NEXT_TO_NOTHING:
+        left = left_by(best, none) if best else 1.0
+        if best and left <= NEXT_TO_NOTHING:
             said = f"and to have this fault as well ({best.candidate.fault}) differs by"
             one = tries.found_as(
                 mistake,
                 f"{said} {1 - best.candidate.score:.2g}",
                 best.candidate.score,
-                left_by(best, none),
+                left,
             )
-            return [replace(one, besides="model")]
-    return []
+            both.append(replace(one, besides="model"))
+            # Behind statistics of a batch, what shifts or scales all values hardly shows.
+            if left <= ENOUGH or len(both) == _BOTH:
+                break
+    return sorted(both, key=lambda f: f.left or 0.0)[:1]

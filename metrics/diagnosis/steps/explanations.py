@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,8 @@ _CERTAIN = 0.02
 EXPLAINED = 0.12
 #: Where this share of the samples is the reference's, the others are of another run.
 _SOUND = 0.3
+#: Constants beside a layer that is scaled are fitted for so long.
+_CONSTANTS_S = 5.0
 #: So many samples are given to trials inside the model.
 _INSIDE = 64
 
@@ -97,11 +100,11 @@ def explanations(
         everywhere = loud and mixed.sound() < _SOUND
         deep = everywhere and not late
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None
-        if loud and inside and wanted():
-            tried = as_found(inside.all(), none)
-            found += [f for f in tried if everywhere or (f.left or 0.0) <= NEXT_TO_NOTHING]
-        elif loud and inside and (best := best_of(none, found)) and _of_the_model_too(best):
-            found += as_found(inside.like(best.candidate.fault, left_by(best, none)), none)
+        if loud and inside:
+            found += _changes_inside(inside, none, found, wanted(), everywhere)
+        if deep and _scales_a_layer(best_of(none, found)) and model.recipe.dtype != "uint8":
+            until = time.monotonic() + _CONSTANTS_S
+            found += tries.constants(found, NEXT_TO_NOTHING, until)
         # What is done to all pixels or by one weight is done to every sample.
         if deep and wanted():
             # Numbers that may be any come near to every small difference.
@@ -127,6 +130,27 @@ def _of_the_model_too(best: Found) -> bool:
     """Whether a fault multiplies or turns the input, as other layers do."""
     turned = best.candidate.fault in TURNED
     return best.mistake is not None and (turned or not best.mistake.changes)
+
+
+def _changes_inside(
+    inside: Trial, none: Candidate, found: list[Found], wanted: bool, everywhere: bool
+) -> list[Found]:
+    """Faults inside the model: all if they are ``wanted``, else those that come to the same as the
+    best mistake of preprocessing. Where a fault is not ``everywhere``, one must leave next to
+    nothing.
+    """
+    if wanted:
+        tried = as_found(inside.all(), none)
+        return [f for f in tried if everywhere or (f.left or 0.0) <= NEXT_TO_NOTHING]
+    best = best_of(none, found)
+    if best is None or not _of_the_model_too(best):
+        return []
+    return as_found(inside.like(best.candidate.fault, left_by(best, none)), none)
+
+
+def _scales_a_layer(best: Found | None) -> bool:
+    """Whether it does what other constants may do as well."""
+    return best is not None and best.changed is not None and best.changed.fault == "layer-weights"
 
 
 def _of_the_input_too(

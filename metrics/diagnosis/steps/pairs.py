@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from portproof.core import progress
 from portproof.metrics.diagnosis.candidates import NEXT_TO_NOTHING, Found
-from portproof.metrics.diagnosis.likeness import distances
-from portproof.metrics.diagnosis.preprocessing import Preprocessing, chosen
+from portproof.metrics.diagnosis.likeness import chosen, distances
+from portproof.metrics.diagnosis.preprocessing import Preprocessing
 from portproof.preprocess.mistakes.mistake import Mistake
 from portproof.preprocess.mistakes.pictures import before_the_crop
 from portproof.preprocess.mistakes.usual import usual_mistakes

@@ -13,6 +13,8 @@ from portproof.metrics.diagnosis.candidates import (
 
 #: What the last of several faults leaves where they are all that there is.
 _EXACTLY = 1e-4
+#: Behind another fault, more results than this share that are nobody's say that it is not that one.
+_STALE = 0.25
 #: 8 bits over wide ranges may be it if they make a difference of the same size, within this.
 _SIZED = 0.3
 
@@ -23,22 +25,34 @@ def sure_of(chain: list[Found], none: Candidate) -> list[Found]:
     """
     sure = []
     for found in chain:
-        if not found.sure and not (_of_order(found) and left_by(found, none) <= BETTER):
+        near = _of_order(found) and left_by(found, none) <= BETTER and found.besides != "other"
+        if not found.sure and not near:
             break
         sure.append(found)
     return sure
 
 
 def stands(chain: list[Found]) -> bool:
-    """Whether what the first fault stands with was found as well, or what leaves nothing."""
+    """Whether what the first fault stands with was found as well, or what leaves nothing, and no
+    large part of the results was given up.
+    """
     first, *rest = chain
-    if not first.besides or (rest and 1 - rest[-1].candidate.score <= _EXACTLY):
+    if any(f.candidate.fault == "stale-results" and _share(f) > _STALE for f in rest):
+        return False
+    if not first.besides:
+        return True
+    if rest and rest[-1].explained is None and 1 - rest[-1].candidate.score <= _EXACTLY:
         return True
     if first.besides == "order":
         return any(_of_order(f) for f in rest)
     if first.besides == "function":
         return any(f.made is not None for f in rest)
     return bool(rest)
+
+
+def _share(found: Found) -> float:
+    """The share of the samples that a fault explains."""
+    return 0.0 if found.explained is None else float(found.explained.mean())
 
 
 def _of_order(found: Found) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from portproof.metrics.diagnosis.candidates import NOTHING, Found
+from portproof.metrics.diagnosis.candidates import Found
 from portproof.metrics.diagnosis.likeness import Measure, Rows, unlikeness
 from portproof.metrics.diagnosis.look import Compared, Mask
 from portproof.metrics.diagnosis.model.changes import Changed
@@ -61,8 +61,6 @@ def after(model: Reference, state: State, found: Found) -> State | None:
         return replace(state, right=found.made(right), made=found.made)
     mistake, changed = found.mistake or state.mistake, found.changed or state.changed
     if found.mistake is None and found.changed is None:
-        return None
-    if 1 - found.candidate.score <= NOTHING and not found.besides:
         return None
     outputs = model.outputs(compared.images, mistake, changed=changed)
     return replace(state, right=state.answers(outputs), mistake=mistake, changed=changed)

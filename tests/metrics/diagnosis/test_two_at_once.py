@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from .test_inside import Layered, rewritten
 from .world import CLASSES, MEAN, STD, World
@@ -142,3 +143,47 @@ def test_turned_pictures_are_named_before_turned_kernels_also_beside_an_order(
     diagnosis = layered.diagnose(rows)
     faults = {f.fault: f.alike for f in diagnosis.faults}
     assert faults == {"rotated": ["layer-kernel"], "classes-order": []}, diagnosis.to_text()
+
+
+def test_a_limit_of_the_outputs_is_seen_through_a_layer(layered: Layered) -> None:
+    rows = layered.changed(rewritten(4, lambda w: w.flip(1)))
+    diagnosis = layered.diagnose(np.maximum(rows, 0))
+    faults = [f.fault for f in diagnosis.faults]
+    assert faults == ["outputs-clipped", "layer-channels"], diagnosis.to_text()
+    assert not diagnosis.faults[0].alike
+
+
+def test_lost_signs_do_not_hide_bytes_that_wrap_round(plain: World) -> None:
+    """133, where 128 is usual and comes near."""
+    added = of_values(plain, lambda p: ((p + np.uint8(133)) / 255 - MEAN) / STD)
+    diagnosis = plain.diagnose(np.abs(plain.infer(added)))
+    faults = [f.fault for f in diagnosis.faults]
+    assert faults == ["outputs-changed", "overflow"], diagnosis.to_text()
+    assert "plus 133" in diagnosis.faults[1].evidence
+
+
+def test_fitted_constants_do_not_take_few_bits_with_them(plain: World) -> None:
+    few = of_values(plain, lambda p: (p & np.array([0xE0, 0xE0, 0xC0], np.uint8)) / 255)
+    diagnosis = plain.diagnose(plain.infer(few))
+    faults = {f.fault for f in diagnosis.faults}
+    assert faults == {"normalisation-missing", "few-bits"}, diagnosis.to_text()
+
+
+def test_a_mistake_that_explains_all_that_it_was_tried_on_hides_no_other_run(plain: World) -> None:
+    inverted = plain.infer(of_values(plain, lambda p: ((255 - p) / 255 - MEAN) / STD))
+    other = np.array([4, 9, 13])  # a mistake is tried on 24 of the 40 samples, not on these
+    inverted[other] = np.random.default_rng(8).normal(0, 1, (3, CLASSES))
+    diagnosis = plain.diagnose(inverted)
+    faults = [f.fault for f in diagnosis.faults]
+    assert faults == ["inverted", "stale-results"], diagnosis.to_text()
+    assert "img_04, img_09, img_13" in diagnosis.faults[1].evidence
+
+
+def test_halves_in_files_for_floats_beside_another_size(plain: World) -> None:
+    nearest = [(p / 255 - MEAN) / STD for p in plain.pixels(Image.Resampling.NEAREST)]
+    rows = plain.infer(np.stack(nearest).transpose(0, 3, 1, 2).astype(np.float32))
+    halves = np.zeros((len(rows), CLASSES), np.float32)
+    halves.view("<f2")[:, :CLASSES] = rows
+    diagnosis = plain.diagnose(halves)
+    faults = [f.fault for f in diagnosis.faults]
+    assert faults == ["results-dtype", "interpolation"], diagnosis.to_text()
