@@ -32,6 +32,8 @@ NOISE, NEXT_TO_NOTHING, NOTHING = 1e-4, 0.05, 1e-9
 PARTLY = 0.85
 #: Explanations that leave so much alike cannot be told apart.
 _ALIKE = 1.1
+#: The same where a second fault is left, on samples that need not be the same.
+_ABOUT_ALIKE = 1.5
 LAYERS = "compare the layers with metrics/layers.py"
 ANOTHER_SCALE = ", and yet it ranks the classes as the reference does: another scale"
 
@@ -120,12 +122,16 @@ def left_by(found: Found, none: Candidate) -> float:
     return (1 - found.candidate.score) / max(1 - none.score, 1e-300)
 
 
+def most_left(none: Candidate) -> float:
+    """The share of the difference that a fault leaves at most where it is believed."""
+    if 1 - none.score <= NOISE or none.evidence.endswith(ANOTHER_SCALE):
+        return NEXT_TO_NOTHING
+    return _CLEARLY_BETTER if is_quiet(none) else BETTER
+
+
 def best_of(none: Candidate, others: list[Found]) -> Found | None:
     """The explanation that leaves least, if clearly less than no fault does."""
-    unexplained = 1 - none.score
-    doubtful = unexplained <= NOISE or none.evidence.endswith(ANOTHER_SCALE)
-    needed = _CLEARLY_BETTER if is_quiet(none) else BETTER
-    needed = NEXT_TO_NOTHING if doubtful else needed
+    unexplained, needed = 1 - none.score, most_left(none)
     # A softmax is harmless.
     likely = [f for f in others if f.candidate.score >= 0.5 or f.made is not None]
     fit = [f for f in likely if f.candidate.fault != "softmax"]
@@ -136,7 +142,8 @@ def best_of(none: Candidate, others: list[Found]) -> Found | None:
         alone = min((f for f in fit if not f.besides), key=lambda f: left_by(f, none), default=best)
         best = alone if left_by(alone, none) <= min(needed, _CLEARLY_BETTER) else best
     if best.changed:  # a number that was fitted takes some of a second fault with it
-        limit = _ALIKE * left_by(best, none)
+        certain = left_by(best, none) <= NEXT_TO_NOTHING
+        limit = (_ALIKE if certain else _ABOUT_ALIKE) * left_by(best, none)
         named = (f for f in fit if (f.mistake or f.columns is not None) and not f.besides)
         usual = [f for f in named if left_by(f, none) <= limit]
         best = min(usual, key=lambda f: left_by(f, none), default=best)

@@ -10,6 +10,8 @@ Rows = NDArray[np.float64]
 #: Probabilities are compared by their logarithm; text results have six decimals, so anything below
 #: is one value.
 _LEAST_PROBABILITY = 1e-6
+#: How unlike differences between samples may be on both sides; about 1 where they are unrelated.
+_APART = 0.3
 #: An output this unlike the reference's is not a matter of precision, not even of 8 bits.
 SAME = 0.05
 
@@ -65,6 +67,14 @@ def distances(a: Rows, b: Rows) -> Rows:
     """
     scale = float(np.mean(np.sum(a * a, axis=1) + np.sum(b * b, axis=1)))
     return np.asarray(np.sum((a - b) ** 2, axis=1) / max(scale, np.finfo(np.float64).tiny))
+
+
+def vary_alike(a: Rows, b: Rows) -> bool:
+    """Whether both sides differ between samples in the same way: answers that hardly differ are
+    near to each other whatever they are.
+    """
+    both = (rows - rows.mean(axis=0) for rows in (a, b))
+    return float(distances(*both).mean()) <= _APART
 
 
 def chosen(distance: Rows, count: int) -> NDArray[np.int64]:

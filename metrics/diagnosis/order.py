@@ -133,7 +133,7 @@ class Mixed:
         odd, n = self.odd, len(self.odd)
         if not 0 < odd.sum() <= 0.9 * n or n < 3:
             return []
-        if self.own[odd].sum() < 0.5 * self.own.sum():
+        if self.own[odd].sum() < 0.5 * self.own.sum() or np.median(self.own[odd]) < SAME:
             return []
         place = place_of(self.compared.ids, odd)
         return [

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from portproof.metrics.diagnosis.candidates import (
     ANOTHER_SCALE,
     BETTER,
@@ -23,6 +25,7 @@ from portproof.metrics.diagnosis.candidates import (
     best_of,
     is_quiet,
     left_by,
+    most_left,
 )
 from portproof.metrics.diagnosis.likeness import SAME
 from portproof.metrics.diagnosis.reference import Reference
@@ -39,7 +42,7 @@ from portproof.metrics.diagnosis.steps.hidden import (
 from portproof.metrics.diagnosis.steps.in_part import made_in_part
 from portproof.metrics.diagnosis.steps.last_layer import other_last_layer
 from portproof.metrics.diagnosis.steps.pairs import pairs_of_mistakes
-from portproof.metrics.diagnosis.steps.standing import stands, sure_of, unexplained
+from portproof.metrics.diagnosis.steps.standing import of_order, stands, sure_of, unexplained
 from portproof.metrics.diagnosis.steps.state import State, after
 
 #: Faults one after the other, and first faults that are followed.
@@ -48,7 +51,7 @@ _ROUNDS, _FIRSTS = 3, 3
 #: programs have the processors.
 _WORK_S, _WAIT_S = 40.0, 75.0
 #: Faults with numbers that may be any, which come near to others.
-_FITTED = ("normalisation-constants", "values-clipped")
+_FITTED = ("normalisation-constants", "values-clipped", "layer-weights")
 #: What 8 bits leave, and what numbers that were fitted leave of the whole.
 _OF_8_BITS, _OF_A_FIT = 0.01, 1e-5
 
@@ -108,13 +111,14 @@ def _searched(model: Reference, state: State) -> Searched:
         chain = _follow(model, state, begun, first, patience)
         if chain.whole and not _took_some(chain):
             return Searched(chain.found, tried)
-        nearly += [chain] if chain.whole else []
+        if chain.whole:
+            nearly += [chain, *_begun_with_the_second(model, state, begun, chain, patience)]
         others_tried += bool(nearly)
         partly = partly or sure_of(chain.found, none)
         if patience.is_over() or others_tried > _FIRSTS:
             break
     if nearly:
-        return Searched(min(nearly, key=lambda c: c.left).found, tried)
+        return Searched(min(nearly, key=_likeliest).found, tried)
     if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
         partly = head() or [unexplained(none, others)]
     return Searched(partly, tried)
@@ -195,10 +199,33 @@ class _Chain(NamedTuple):
 
 
 def _took_some(chain: _Chain) -> bool:
-    """Whether numbers that may be any may have taken a second fault with them: alone they leave
-    nothing.
+    """Whether numbers that may be any may have taken some of a second fault with them: alone they
+    leave nothing.
     """
-    return chain.found[0].candidate.fault in _FITTED and chain.left > NOISE
+    fitted = chain.found[0].candidate.fault in _FITTED
+    return fitted and (chain.left > NOISE or len(chain.found) > 1)
+
+
+def _likeliest(chain: _Chain) -> tuple[bool, int, float]:
+    """The order of chains: those that leave nothing first, then the shortest."""
+    return chain.left > NOISE, len(chain.found), chain.left
+
+
+def _begun_with_the_second(
+    model: Reference, state: State, begun: Round, chain: _Chain, patience: Patience
+) -> Iterator[_Chain]:
+    """A chain whose first fault has a number that was fitted while the second was in the way, the
+    other way round.
+    """
+    if len(chain.found) < 2 or not chain.found[0].changed or begun.tries is None:
+        return
+    if (mistake := chain.found[1].mistake) is None or patience.is_over():
+        return
+    rows = begun.tries.seen[0].rows if begun.tries.seen else np.arange(0)
+    for second in begun.tries.of(mistake, rows):
+        other = _follow(model, state, begun, second, patience)
+        if other.whole:
+            yield other
 
 
 def _follow(
@@ -237,8 +264,11 @@ def _followed(
             some = best.explained is not None and not best.explained.all()
             left = 0.0 if some else 1 - best.candidate.score
             return _chain(chain, left, begun), short
+        before, left = state.unexplained(), following.unexplained()
+        if len(chain) > 1 and left > most_left(none) * before and not of_order(best):
+            # It fits the samples that it was tried on, and not the others.
+            return _chain(chain[:-1], before, begun), short
         state = following
-        left = state.unexplained()
         if left <= max(NOTHING, _OF_A_FIT * begun) or len(chain) == _ROUNDS:
             break
         late = patience.is_over()

@@ -18,6 +18,7 @@ from portproof.metrics.diagnosis.likeness import (
     are_probabilities,
     comparable,
     probabilities,
+    vary_alike,
 )
 from portproof.metrics.diagnosis.numbers.made import Make, Way
 
@@ -25,6 +26,8 @@ from portproof.metrics.diagnosis.numbers.made import Make, Way
 _SOUND = 1e-7
 #: A curve through the values themselves must leave this share of what a sound port leaves.
 _SMOOTH = 0.02
+#: And this share of how samples differ, class by class.
+_BETWEEN = 0.1
 #: What the mark of a function is said to leave where it leaves more.
 _MARKED = 0.15
 #: From fewer values no curve is drawn; of more than so many, some rows are enough.
@@ -163,12 +166,13 @@ def functions(port: Rows, right: Rows) -> Iterator[Found]:
     curve = _curve(port, right, sound)
     for fault, words, fix, steps, mark in _FUNCTIONS:
         make: Make = partial(_applied, steps=steps)
-        left, sure = _share(port, make(right)) / sound, False
-        if left > NEXT_TO_NOTHING:
+        made = make(right)
+        left, sure = _share(port, made) / sound, False
+        if left > NEXT_TO_NOTHING or not vary_alike(port, made):
             if not mark(port, right):
                 continue
             # Another fault may be in the way. Limits of 0 or -1 and 1 may be a scale's.
-            left, sure = min(left, _MARKED), mark in (_HALF, _nearly_alike)
+            left, sure = max(min(left, _MARKED), NEXT_TO_NOTHING), mark in (_HALF, _nearly_alike)
         way = Way(fault, f"the port's outputs are {words}", fix, make, sure)
         yield way.found(port, right, left)
     if curve is not None:
@@ -213,6 +217,8 @@ def _curve(port: Rows, right: Rows, sound: float) -> tuple[Make, float] | None:
     """
     step = max(1, port.size // _MOST)
     theirs = port[::step].ravel()
+    # Where samples hardly differ, every class has one value, and any two sides are on a curve.
+    least = _BETWEEN * float(port.var(axis=0).mean() / max(float(port.var()), 1e-300))
     ends = np.mean((theirs == theirs.min()) | (theirs == theirs.max()))
     if theirs.size < _FEWEST or ends > max(_AT_AN_END, 2.5 / theirs.size):
         return None
@@ -225,8 +231,11 @@ def _curve(port: Rows, right: Rows, sound: float) -> tuple[Make, float] | None:
         order = np.argsort(x, kind="stable")
         x, y = x[order], theirs[order]
         line = _beside(y - y.mean(), x - x.mean())
-        left = _from_neighbours(x, y) / max(min(line, sound), 1e-300)
-        if min(line, sound) > _SOUND and left <= _SMOOTH and (best is None or left < best[1]):
+        told = _from_neighbours(x, y)
+        left = told / max(min(line, sound), 1e-300)
+        if told > least or min(line, sound) <= _SOUND or left > _SMOOTH:
+            continue
+        if best is None or left < best[1]:
             best = partial(_applied, steps=(*before, Curve(x, y))), left
     return best
 

@@ -157,4 +157,4 @@ def _errors(matrix: Rows, there: NDArray[np.int64]) -> float:
     known = np.flatnonzero(there >= 0)
     spread = float(matrix.std()) / max(len(known), 1) ** 0.5
     own = float(matrix[known, there[known]].mean())
-    return abs(float(matrix.mean()) - own) / max(spread, 1e-300)
+    return float(abs(float(matrix.mean()) - own) / max(spread, 1e-300))

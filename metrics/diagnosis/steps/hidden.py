@@ -16,9 +16,9 @@ from portproof.metrics.diagnosis.candidates import Candidate, Found, Tried, as_f
 from portproof.metrics.diagnosis.likeness import (
     Measure,
     Rows,
-    distances,
     unlikeness,
     unlikeness_matrix,
+    vary_alike,
 )
 from portproof.metrics.diagnosis.order import Mixed
 from portproof.metrics.diagnosis.preprocessing import Made, Preprocessing
@@ -29,8 +29,6 @@ from portproof.metrics.diagnosis.steps.trial import Trial
 _LEFT, _ENTIRELY = 0.1, 0.01
 #: Where the reference leaves so little in some order, there is nothing to look for.
 _NOTHING = 1e-3
-#: How unlike the differences between samples may be on both sides, of 1 where they are unrelated.
-_ALIKE = 0.3
 _CLASSES = "whatever the order of the classes is"
 _SAMPLES = "whatever the order of the samples is"
 
@@ -99,23 +97,15 @@ def _seen(tries: Preprocessing, made: Made, seen: list[View]) -> Iterator[tuple[
         theirs, plain = view.see(tries.port[made.rows]), view.see(tries.plain[made.rows])
         before = float(unlikeness(theirs, plain).mean())
         ours = view.see(made.answers)
-        if before > _NOTHING and _vary_alike(theirs, ours):
+        if before > _NOTHING and vary_alike(theirs, ours):
             yield view.besides, view.words, float(unlikeness(theirs, ours).mean()) / before
 
 
 def _of_any_sample(tries: Preprocessing, made: Made) -> Iterator[tuple[str, str, float]]:
     before = float(unlikeness_matrix(tries.plain[made.rows], tries.port).min(axis=1).mean())
     matrix = unlikeness_matrix(made.answers, tries.port)
-    if before > _NOTHING and _vary_alike(tries.port[matrix.argmin(axis=1)], made.answers):
+    if before > _NOTHING and vary_alike(tries.port[matrix.argmin(axis=1)], made.answers):
         yield "order", _SAMPLES, float(matrix.min(axis=1).mean()) / before
-
-
-def _vary_alike(theirs: Rows, ours: Rows) -> bool:
-    """Whether both sides differ between samples in the same way: answers that hardly differ are
-    near to each other in any order.
-    """
-    a, b = (rows - rows.mean(axis=0) for rows in (theirs, ours))
-    return float(distances(a, b).mean()) <= _ALIKE
 
 
 def orders_behind(tries: Preprocessing, common: Rows) -> list[Found]:

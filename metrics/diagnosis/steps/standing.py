@@ -25,7 +25,7 @@ def sure_of(chain: list[Found], none: Candidate) -> list[Found]:
     """
     sure = []
     for found in chain:
-        near = _of_order(found) and left_by(found, none) <= BETTER and found.besides != "other"
+        near = of_order(found) and left_by(found, none) <= BETTER and found.besides != "other"
         if not found.sure and not near:
             break
         sure.append(found)
@@ -37,14 +37,14 @@ def stands(chain: list[Found]) -> bool:
     large part of the results was given up.
     """
     first, *rest = chain
+    if rest and rest[-1].explained is None and 1 - rest[-1].candidate.score <= _EXACTLY:
+        return True
     if any(f.candidate.fault == "stale-results" and _share(f) > _STALE for f in rest):
         return False
     if not first.besides:
         return True
-    if rest and rest[-1].explained is None and 1 - rest[-1].candidate.score <= _EXACTLY:
-        return True
     if first.besides == "order":
-        return any(_of_order(f) for f in rest)
+        return any(of_order(f) for f in rest)
     if first.besides == "function":
         return any(f.made is not None for f in rest)
     return bool(rest)
@@ -55,7 +55,8 @@ def _share(found: Found) -> float:
     return 0.0 if found.explained is None else float(found.explained.mean())
 
 
-def _of_order(found: Found) -> bool:
+def of_order(found: Found) -> bool:
+    """Whether a fault is an order of samples, classes or values."""
     return any(part is not None for part in (found.there, found.columns, found.undone))
 
 

@@ -17,6 +17,7 @@ import pytest
 from portproof.metrics.accuracy.one_output import Results
 from portproof.metrics.diagnosis.candidates import NEXT_TO_NOTHING
 from portproof.metrics.diagnosis.explain import Diagnosis, diagnose
+from portproof.metrics.diagnosis.numbers.answers import changed_answers
 from portproof.metrics.diagnosis.numbers.form import form_of
 from portproof.metrics.diagnosis.numbers.functions import functions, sound_share
 from portproof.metrics.diagnosis.numbers.plausible import are_outputs
@@ -253,3 +254,23 @@ def test_changed_answers_of_another_input(world: World, fault: str, change: Chan
     turned = world.infer(np.stack([world.normalised(p[::-1, ::-1]) for p in world.pixels()]))
     diagnosis = world.diagnose(change(turned))
     assert {f.fault for f in diagnosis.faults} == {"rotated", fault}, diagnosis.to_text()
+
+
+def test_classes_whose_values_hardly_change_are_on_no_curve() -> None:
+    """Two models of which each has one answer for all: any curve goes through so few points."""
+    rng = np.random.default_rng(9)
+    right, port = (
+        rng.standard_normal(CLASSES) + 1e-3 * rng.standard_normal((COUNT, CLASSES))
+        for _ in range(2)
+    )
+    assert not [f for f in functions(port, right) if (f.left or 0.0) <= NEXT_TO_NOTHING]
+    bent = np.exp(right)
+    assert [f for f in functions(bent, right) if (f.left or 0.0) <= NEXT_TO_NOTHING]
+
+
+def test_floats_without_room_for_fractions_are_not_rounded(world: World) -> None:
+    """A damaged weight makes numbers of 1e37 of all outputs: whole ones, as all such floats are."""
+    huge = (world.right * 1e37).astype(np.float32).astype(np.float64)
+    assert np.array_equal(huge, np.rint(huge))
+    said = [f.candidate.fault for f in changed_answers(huge, world.right.astype(np.float64))]
+    assert "outputs-rounded" not in said

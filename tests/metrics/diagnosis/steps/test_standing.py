@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from portproof.metrics.diagnosis.candidates import Candidate, Found
-from portproof.metrics.diagnosis.search import _firsts
+from portproof.metrics.diagnosis.search import _Chain, _firsts, _likeliest, _took_some
 from portproof.metrics.diagnosis.steps.standing import stands, sure_of
 
 
@@ -38,3 +38,28 @@ def test_where_little_differs_only_what_the_outputs_show_is_followed() -> None:
     assert list(_firsts(quiet, [other, rounded])) == [rounded]
     loud = Candidate("none", 0.5, "", "")
     assert list(_firsts(loud, [other, rounded])) == [rounded, other]
+
+
+def test_chains_that_leave_nothing_come_first_and_then_the_shortest() -> None:
+    one, two, three = (found(str(i)) for i in range(3))
+    chains = [
+        _Chain([one], 0.05, True),
+        _Chain([one, two, three], 1e-9, True),
+        _Chain([one, two], 1e-8, True),
+    ]
+    assert min(chains, key=_likeliest) is chains[2]
+
+
+@pytest.mark.parametrize(
+    ("faults", "left", "took"),
+    [
+        (("normalisation-constants",), 1e-7, False),
+        (("normalisation-constants",), 0.05, True),
+        (("layer-weights", "rotated"), 1e-7, True),
+        (("rotated", "layer-weights"), 0.05, False),
+    ],
+)
+def test_numbers_that_were_fitted_may_have_taken_some_of_a_second_fault(
+    faults: tuple[str, ...], left: float, took: bool
+) -> None:
+    assert _took_some(_Chain([found(f) for f in faults], left, True)) == took
