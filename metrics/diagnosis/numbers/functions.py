@@ -93,10 +93,9 @@ def _made_positive(port: Rows, right: Rows) -> bool:
     """
     if are_probabilities(port) or port.min() < 0 or right.min() >= 0:
         return False
-    most = float(port.max()) / float(np.abs(right).max())
-    usual = float(np.median(port)) / float(np.median(np.abs(right)))
-    both = max(most, usual) <= _SIZE and min(most, usual) >= 1 / _SIZE
-    return both and bool(np.mean(port == port.min()) <= _AT_AN_END)
+    sizes = [(float(of(port)), float(of(np.abs(right)))) for of in (np.max, np.median)]
+    alike = all(asked / _SIZE <= size <= asked * _SIZE for size, asked in sizes)
+    return alike and bool(np.mean(port == port.min()) <= _AT_AN_END)
 
 
 Mark = Callable[[Rows, Rows], bool]

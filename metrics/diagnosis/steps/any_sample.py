@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace as with_other
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from portproof.metrics.diagnosis.candidates import Found
-from portproof.metrics.diagnosis.likeness import Rows, comparable, unlikeness_matrix
+from portproof.metrics.diagnosis.likeness import Rows, comparable, unlikeness, unlikeness_matrix
 from portproof.metrics.diagnosis.numbers.functions import Curve, named_functions
 from portproof.metrics.diagnosis.numbers.made import Make
 from portproof.metrics.diagnosis.numbers.sorting import turned_batches
@@ -26,18 +26,27 @@ from portproof.metrics.diagnosis.preprocessing import Preprocessing
 _LEFT = 0.1
 #: Where these leave so little, there is nothing to look for.
 _NOTHING = 1e-3
+#: So many of the port's answers are compared with those of every sample.
+_SOME = 200
 #: A curve goes through so many points, and is drawn again so often while answers change places.
 _POINTS, _DRAWN = 48, 8
 #: In the right order both sides are so many standard errors nearer than by chance, or farther, and
 #: so many times as many as in the order that they have.
 _ERRORS, _CLEARLY = 6.0, 2.0
+#: Chance is what both sides do a part of all samples apart, for each of so many parts but one.
+_CHANCE = 8
 
 
 class _Nearest(NamedTuple):
-    """For each of the port's answers the sample whose answer is nearest; how unlike they are."""
+    """For some of the port's answers the sample whose answer is nearest; how unlike they are."""
 
     places: NDArray[np.int64]
     left: float
+
+
+def _some(rows: NDArray[Any]) -> NDArray[Any]:
+    """Evenly spread rows, all of them if there are few."""
+    return rows[:: -(-len(rows) // _SOME)]
 
 
 def _nearest(port: Rows, right: Rows) -> _Nearest:
@@ -50,7 +59,7 @@ def orders_beside_another_fault(tries: Preprocessing) -> list[Found]:
     next; likeliest first.
     """
     found: list[Found] = []
-    before = _nearest(tries.port, tries.plain).left
+    before = _nearest(_some(tries.port), tries.plain).left
     if before > _NOTHING:
         found += _turned(tries, before)
         found += _bent(tries, before)
@@ -62,7 +71,7 @@ def _turned(tries: Preprocessing, before: float) -> Iterator[Found]:
     """Batches along the other axis, whatever the order of the samples is."""
     for found in turned_batches(tries.state.compared, tries.state.right):
         assert found.undone is not None
-        left = _nearest(tries.measure(found.undone[1]), tries.plain).left / before
+        left = _nearest(tries.measure(_some(found.undone[1])), tries.plain).left / before
         if left <= _LEFT:
             evidence = f"{found.candidate.evidence}, in the best order of the samples by {left:.2g}"
             candidate = with_other(found.candidate, evidence=evidence)
@@ -75,18 +84,18 @@ def _bent(tries: Preprocessing, before: float) -> Iterator[Found]:
     """
     if tries.state.made is not None:
         return
-    port, right = comparable(tries.state.compared.port, False), tries.state.right
-    raw, at = tries.state.compared.port, _nearest(tries.port, tries.plain)
-    best, make = at.left, None
+    raw, right = _some(tries.state.compared.port), tries.state.right
+    at, make = _nearest(_some(tries.port), tries.plain), None
     for _ in range(_DRAWN):
         drawn = [_curve(raw, right[at.places]), *named_functions()]
-        seen = [(_nearest(port, comparable(d(right), False)), d) for d in drawn]
-        at, make = min(seen, key=lambda s: s[0].left)
-        if at.left >= best:
+        seen = [(_nearest(comparable(raw, False), comparable(d(right), False)), d) for d in drawn]
+        nearer, function = min(seen, key=lambda s: s[0].left)
+        if nearer.left >= at.left:
             break
-        best = at.left
-    if make is None or best > _LEFT * before:
+        at, make = nearer, function
+    if make is None or at.left > _LEFT * before:
         return
+    port = comparable(tries.state.compared.port, False)
     mixed = Mixed(tries.state.compared, port, comparable(make(right), False))
     for found in mixed.explanations():
         left = (1 - found.candidate.score) / before
@@ -112,7 +121,7 @@ def _beyond_chance(tries: Preprocessing) -> Iterator[Found]:
     for see in (np.asarray, partial(rankdata, axis=1)):
         plain, port = (_apart(see(rows)) for rows in (tries.plain, tries.port))
         mixed = Mixed(tries.state.compared, port, plain)
-        least = max(_ERRORS, _CLEARLY * _errors(mixed.matrix, np.arange(len(port))))
+        least = max(_ERRORS, _CLEARLY * _errors(port, plain))
         for errors, found in _in_every_order(tries, mixed, see):
             if errors > max(least, best[0] if best else 0.0):
                 best = errors, found
@@ -142,19 +151,22 @@ def _in_every_order(
     weighed = {k: abs(usual - m) * (len(plain) - abs(k)) ** 0.5 for k, m in means.items()}
     for found in mixed.every_order(max(weighed, key=weighed.__getitem__, default=0)):
         assert found.there is not None
-        yield _errors(mixed.matrix, found.there), found
+        known = found.there >= 0
+        yield _errors(_apart(see(tries.port))[known], plain[found.there[known]]), found
     for found in turned_batches(tries.state.compared, tries.state.right):
         assert found.undone is not None
-        rows, undone = found.undone
-        matrix = unlikeness_matrix(_apart(see(tries.measure(undone))), plain[rows])
-        yield _errors(matrix, np.arange(len(rows))), found
+        rows, undone = map(_some, found.undone)
+        yield _errors(_apart(see(tries.measure(undone))), plain[rows]), found
 
 
-def _errors(matrix: Rows, there: NDArray[np.int64]) -> float:
-    """By how many standard errors of their mean both sides are nearer in an order than by chance,
-    or farther: some faults turn answers into their opposites.
+def _errors(a: Rows, b: Rows) -> float:
+    """By how many standard errors of their mean both sides are nearer, row by row, than by chance,
+    or farther: some faults turn answers into their opposites. 0 for few rows, which tell nothing.
     """
-    known = np.flatnonzero(there >= 0)
-    spread = float(matrix.std()) / max(len(known), 1) ** 0.5
-    own = float(matrix[known, there[known]].mean())
-    return float(abs(float(matrix.mean()) - own) / max(spread, 1e-300))
+    if len(a) < 2 * _CHANCE:
+        return 0.0
+    others = np.concatenate([unlikeness(a, np.roll(b, len(b) * k // _CHANCE, axis=0))
+                             for k in range(1, _CHANCE)])  # fmt: skip
+    spread = float(others.std()) / max(len(a), 1) ** 0.5
+    own = float(unlikeness(a, b).mean())
+    return float(abs(float(others.mean()) - own) / max(spread, 1e-300))
