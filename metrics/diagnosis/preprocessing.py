@@ -143,8 +143,12 @@ class Preprocessing:
         return fitted
 
     def constants(self, found: list[Found], within: float, until: float) -> list[Found]:
-        """Mean and std that fit best, if they leave at most ``within``."""
+        """Mean and std that fit best, if they leave at most ``within``; none for bytes, which have
+        no constants.
+        """
         recipe, changes = self._past()
+        if recipe.dtype == "uint8":
+            return []
         rows = chosen(distances(self.port, self.plain), _FITTED)
         starts = [replace(m, changes=changes) for m in coarse_starts(recipe)]
         few_starts = sorted(starts, key=self._left_of_few(rows))[:_STARTS]

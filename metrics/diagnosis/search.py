@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from portproof.metrics.diagnosis.candidates import (
     ANOTHER_SCALE,
     BETTER,
@@ -217,12 +215,12 @@ def _begun_with_the_second(
     """A chain whose first fault has a number that was fitted while the second was in the way, the
     other way round.
     """
-    if len(chain.found) < 2 or not chain.found[0].changed or begun.tries is None:
+    if len(chain.found) < 2 or not chain.found[0].changed or patience.is_over():
         return
-    if (mistake := chain.found[1].mistake) is None or patience.is_over():
+    mistake, tries = chain.found[1].mistake, begun.tries
+    if mistake is None or tries is None or not tries.seen:
         return
-    rows = begun.tries.seen[0].rows if begun.tries.seen else np.arange(0)
-    for second in begun.tries.of(mistake, rows):
+    for second in tries.of(mistake, tries.seen[0].rows):
         other = _follow(model, state, begun, second, patience)
         if other.whole:
             yield other

@@ -117,16 +117,10 @@ def _beyond_chance(tries: Preprocessing) -> Iterator[Found]:
     """The order in which both sides go together far beyond chance, though they are not near: most
     faults leave something of each answer.
     """
-    best: tuple[float, Found] | None = None
-    for see in (np.asarray, partial(rankdata, axis=1)):
-        plain, port = (_apart(see(rows)) for rows in (tries.plain, tries.port))
-        mixed = Mixed(tries.state.compared, port, plain)
-        least = max(_ERRORS, _CLEARLY * _errors(port, plain))
-        for errors, found in _in_every_order(tries, mixed, see):
-            if errors > max(least, best[0] if best else 0.0):
-                best = errors, found
-    if best:
-        errors, found = best
+    views: tuple[Callable[[Rows], Rows], ...] = (np.asarray, partial(rankdata, axis=1))
+    beyond = [each for see in views for each in _in_every_order(tries, see)]
+    if beyond:
+        errors, found = max(beyond, key=lambda e: e[0])
         evidence = (
             f"{found.candidate.evidence}: both sides go together then, {errors:.0f} standard errors"
             " beyond chance, behind another fault"
@@ -135,28 +129,32 @@ def _beyond_chance(tries: Preprocessing) -> Iterator[Found]:
         yield replace(found, candidate=candidate, left=0.0, besides="other")
 
 
-def _apart(rows: Rows) -> Rows:
-    """Without what a side has in common, which goes with every sample."""
-    return np.asarray(rows - rows.mean(axis=0))
-
-
 def _in_every_order(
-    tries: Preprocessing, mixed: Mixed, see: Callable[[Rows], Rows]
+    tries: Preprocessing, see: Callable[[Rows], Rows]
 ) -> Iterator[tuple[float, Found]]:
-    """The likeliest shift, the usual orders, and batches the other way round, with the standard
-    errors of each. ``mixed``: both sides as ``see`` makes them.
+    """The likeliest shift, the usual orders, and batches the other way round, if both sides, as
+    ``see`` makes them, go together far beyond chance; by how many standard errors.
     """
-    plain = _apart(see(tries.plain))
+    plain, port = (_apart(see(rows)) for rows in (tries.plain, tries.port))
+    mixed = Mixed(tries.state.compared, port, plain)
+    least = max(_ERRORS, _CLEARLY * _errors(port, plain))
     means, usual = mixed.shifted(), float(mixed.matrix.mean())
     weighed = {k: abs(usual - m) * (len(plain) - abs(k)) ** 0.5 for k, m in means.items()}
+    seen: list[tuple[float, Found]] = []
     for found in mixed.every_order(max(weighed, key=weighed.__getitem__, default=0)):
         assert found.there is not None
         known = found.there >= 0
-        yield _errors(_apart(see(tries.port))[known], plain[found.there[known]]), found
+        seen.append((_errors(port[known], plain[found.there[known]]), found))
     for found in turned_batches(tries.state.compared, tries.state.right):
         assert found.undone is not None
         rows, undone = map(_some, found.undone)
-        yield _errors(_apart(see(tries.measure(undone))), plain[rows]), found
+        seen.append((_errors(_apart(see(tries.measure(undone))), plain[rows]), found))
+    yield from (s for s in seen if s[0] > least)
+
+
+def _apart(rows: Rows) -> Rows:
+    """Without what a side has in common, which goes with every sample."""
+    return np.asarray(rows - rows.mean(axis=0))
 
 
 def _errors(a: Rows, b: Rows) -> float:

@@ -102,7 +102,7 @@ def explanations(
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None
         if loud and inside:
             found += _changes_inside(inside, none, found, wanted(), everywhere)
-        if deep and _scales_a_layer(best_of(none, found)) and model.recipe.dtype != "uint8":
+        if deep and _scales_a_layer(best_of(none, found)):
             until = time.monotonic() + _CONSTANTS_S
             found += tries.constants(found, NEXT_TO_NOTHING, until)
         # What is done to all pixels or by one weight is done to every sample.

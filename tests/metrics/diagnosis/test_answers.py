@@ -274,3 +274,13 @@ def test_floats_without_room_for_fractions_are_not_rounded(world: World) -> None
     assert np.array_equal(huge, np.rint(huge))
     said = [f.candidate.fault for f in changed_answers(huge, world.right.astype(np.float64))]
     assert "outputs-rounded" not in said
+
+
+def test_halves_in_files_for_floats_are_seen_beside_another_fault() -> None:
+    """Two halves of usual sizes, read as one float, look like an output too."""
+    rng = np.random.default_rng(0)
+    right, port = (rng.choice([-1, 1], (40, 12)) * rng.uniform(1.1, 1.9, (40, 12)) for _ in "ab")
+    halves = [row.astype("<f2").tobytes() + bytes(24) for row in port]
+    files = SimpleNamespace(raw=lambda ids: [halves[int(i)] for i in ids])
+    found = form_of(cast("Results", files), [str(i) for i in range(40)], right, "float32")
+    assert found is not None and (found[0].dtype, found[0].skip) == ("<f2", 0)
