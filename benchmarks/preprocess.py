@@ -10,8 +10,8 @@ moment of the machine falls on all of them.
   reference;
 * dali: the same on DALI's CPU operators, where it is installed: NOT equal either;
 * portproof: what ``preprocess/imagenet.py`` does for each image, hashing for the sidecar included,
-  with and without the compiled core; hashing and writing have as many threads as decoding has, so
-  that "1 workers" may use two processors: the columns of processor time tell what a core does;
+  with and without the compiled core; a processor that the workers leave hashes and writes, so that
+  "1 workers" may use two: the columns of processor time tell what a core does;
 * floor: JPEG decoding alone (libjpeg-turbo through simplejpeg, or Pillow where that is missing),
   and writing the files.
 
@@ -273,16 +273,17 @@ def table(subjects: list[Subject], plain: Subject) -> list[str]:
     return lines
 
 
-def head(images: list[Path], rounds: int, scratch: str | None) -> list[str]:
-    """What was measured, and where."""
+def head(images: list[Path], given: bool, rounds: int, scratch: str | None) -> list[str]:
+    """What was measured, and where; ``given``: the images are the user's."""
     host = environment()
     packages = ("Pillow", "numpy", "torch", "torchvision")
     size = sum(path.stat().st_size for path in images) / len(images)
     return [
         f"# Preprocessing, {os.cpu_count()} processors, no GPU",
         "",
-        f"`python benchmarks/preprocess.py --limit {len(images)} --rounds {rounds}"
-        f"{f' --scratch {scratch}' if scratch else ''}` on JPEGs of {size / 1e3:.0f} KB in the"
+        f"`python benchmarks/preprocess.py{' --images DIR' if given else ''} --limit {len(images)}"
+        f" --rounds {rounds}{f' --scratch {scratch}' if scratch else ''}` on"
+        f" {'given JPEGs' if given else 'JPEGs made on the spot'} of {size / 1e3:.0f} KB in the"
         " mean, every subject in turn in every round.",
         f"{host['processor']}, {platform.system()} {platform.release()}, Python"
         f" {platform.python_version()}, "
@@ -320,7 +321,7 @@ def main() -> None:
             if options.images
             else make_images(scratch / "images", options.limit)
         )[: options.limit]
-        page = head(images, options.rounds, options.scratch)
+        page = head(images, bool(options.images), options.rounds, options.scratch)
         groups = [subjects_of(recipe, dtype) for dtype in ("float32", "uint8")]
         measure(groups, images, scratch, options.rounds)
     for group in groups:

@@ -1,8 +1,7 @@
 """A whole data set through one recipe: on workers, in order, with bounded memory.
 
-Workers are threads, and where files are written, as many threads beside them do that: decoding,
-resizing, hashing and writing all run outside Python's interpreter lock, and threads end with their
-process.
+Workers are threads: decoding, resizing, hashing and writing all run outside Python's interpreter
+lock, and threads end with their process.
 """
 
 from __future__ import annotations
@@ -119,10 +118,17 @@ def written(
     make: Callable[[Path], Prepared], images: Iterable[Path], folder: Path, root: Path, workers: int
 ) -> Iterator[Prepared]:
     """What ``make`` prepares of the images, by ``workers`` threads, in order, each written by
-    :func:`write_bin`: as many threads hash and write while the next images are decoded.
+    :func:`write_bin`.
+
+    On processors that the workers leave, other threads hash and write while the next images are
+    decoded. Where none is left they would only take the workers' time and caches.
     """
     files = PendingFiles(folder, root)
-    with ThreadPoolExecutor(workers, thread_name_prefix="write") as writers:
+    left = min(workers, default_workers() - workers)
+    if left < 1:
+        yield from in_order(lambda path: write_bin(make(path), files), images, workers)
+        return
+    with ThreadPoolExecutor(left, thread_name_prefix="write") as writers:
 
         def hand_over(path: Path) -> Future[Prepared]:
             return writers.submit(write_bin, make(path), files)

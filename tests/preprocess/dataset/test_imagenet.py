@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -380,10 +381,27 @@ def test_an_image_that_changes_while_it_is_read_is_refused(
         streamed.read_image(image, tmp_path)
 
 
+@pytest.mark.parametrize(("processors", "writers"), [(2, 0), (3, 1), (64, 2)])
 def test_what_is_due_before_an_error_is_written(
-    tmp_path: Path, recipe: Recipe, make_images: Make
+    tmp_path: Path,
+    recipe: Recipe,
+    make_images: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    processors: int,
+    writers: int,
 ) -> None:
-    """In order, one by one, by two threads of each kind; the error comes in its image's turn."""
+    """In order, one by one, by two workers and who writes on the processors that they leave; the
+    error comes in its image's turn.
+    """
+    monkeypatch.setattr(streamed, "default_workers", lambda: processors)
+    pools: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, count: int, **named: str) -> None:
+            pools.append(count)
+            super().__init__(count, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(streamed, "ThreadPoolExecutor", Pool)
     images, preprocessor = make_images(tmp_path / "images", 9), Preprocessor(recipe)
     images[7].unlink()
     (tmp_path / "prep").mkdir()
@@ -400,6 +418,7 @@ def test_what_is_due_before_an_error_is_written(
     for path in images[:7]:
         file = tmp_path / "prep" / f".{path.stem}.tmp"
         assert file.read_bytes() == expected(path, recipe)
+    assert sum(pools) == writers
 
 
 @pytest.mark.parametrize("pack", [(), ("--pack",)])
