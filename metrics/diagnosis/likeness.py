@@ -77,6 +77,18 @@ def vary_alike(a: Rows, b: Rows) -> bool:
     return float(distances(*both).mean()) <= _APART
 
 
+def alignment(a: Rows, b: Rows) -> float:
+    """Whether the samples lie to each other on both sides alike, 1 where they do, whatever turned,
+    shifted or scaled one side: linear centred kernel alignment (Kornblith and others, "Similarity
+    of Neural Network Representations Revisited", 2019); both (samples, classes).
+    """
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    sizes = np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
+    if not np.isfinite(sizes) or sizes == 0:
+        return 0.0
+    return float(np.linalg.norm(a.T @ b) ** 2 / sizes)
+
+
 def chosen(distance: Rows, count: int) -> NDArray[np.int64]:
     """The rows to try mistakes on: evenly spread ones, and the ones that differ most where not all
     do.
