@@ -388,7 +388,10 @@ _NORMALISED: dict[str, tuple[str, Callable[[Kind], Callable[[Array], Array]]]] =
         lambda k: lambda p: np.clip((p / 255 - k.mean) / k.std, -0.5, 0.5),
     ),
     "cut to integers": ("values-cut", lambda k: lambda p: np.trunc((p / 255 - k.mean) / k.std)),
-    "integer division": ("scaling-integer", lambda k: lambda p: (p // 255 - k.mean) / k.std),
+    "integer division": (
+        "scaling-integer",
+        lambda k: lambda p: (np.int64(p) // 255 - k.mean) / k.std,
+    ),
 }
 for _name, (_names, _make) in _NORMALISED.items():
     fault("normalise", _name, _names, setting("normalise", _make))

@@ -31,7 +31,7 @@ NOISE, NEXT_TO_NOTHING, NOTHING = 1e-4, 0.05, 1e-9
 #: The first of several faults may leave more, if what follows it explains the rest.
 PARTLY = 0.85
 #: Explanations that leave so much alike cannot be told apart.
-_ALIKE = 1.1
+ALIKE = 1.1
 #: The same where a second fault is left, on samples that need not be the same.
 _ABOUT_ALIKE = 1.5
 LAYERS = "compare the layers with metrics/layers.py"
@@ -143,7 +143,7 @@ def best_of(none: Candidate, others: list[Found]) -> Found | None:
         best = alone if left_by(alone, none) <= min(needed, _CLEARLY_BETTER) else best
     if best.changed:  # a number that was fitted takes some of a second fault with it
         certain = left_by(best, none) <= NEXT_TO_NOTHING
-        limit = (_ALIKE if certain else _ABOUT_ALIKE) * left_by(best, none)
+        limit = (ALIKE if certain else _ABOUT_ALIKE) * left_by(best, none)
         named = (f for f in fit if (f.mistake or f.columns is not None) and not f.besides)
         usual = [f for f in named if left_by(f, none) <= limit]
         best = min(usual, key=lambda f: left_by(f, none), default=best)
@@ -156,7 +156,7 @@ def as_good_as(best: Found, none: Candidate, others: list[Found]) -> tuple[str, 
     """
     if left_by(best, none) > BETTER:
         return ()
-    limit = _ALIKE * left_by(best, none) + 1e-6
+    limit = ALIKE * left_by(best, none) + 1e-6
     names = {f.candidate.fault for f in others if left_by(f, none) <= limit}
     return tuple(sorted(names - {best.candidate.fault, "softmax"}))
 

@@ -16,13 +16,11 @@ from portproof.metrics.diagnosis.candidates import (
     BETTER,
     NOISE,
     NOTHING,
-    PARTLY,
     Candidate,
     Found,
     as_good_as,
     best_of,
     is_quiet,
-    left_by,
     most_left,
 )
 from portproof.metrics.diagnosis.likeness import SAME
@@ -30,6 +28,7 @@ from portproof.metrics.diagnosis.reference import Reference
 from portproof.metrics.diagnosis.steps.any_sample import orders_beside_another_fault
 from portproof.metrics.diagnosis.steps.beside import beside_a_mistake
 from portproof.metrics.diagnosis.steps.explanations import EXPLAINED, Round, explanations
+from portproof.metrics.diagnosis.steps.firsts import FIRSTS, firsts, of_each_name, rivals
 from portproof.metrics.diagnosis.steps.hidden import (
     fits_behind,
     inside_behind,
@@ -43,13 +42,13 @@ from portproof.metrics.diagnosis.steps.pairs import pairs_of_mistakes
 from portproof.metrics.diagnosis.steps.standing import of_order, stands, sure_of, unexplained
 from portproof.metrics.diagnosis.steps.state import State, after
 
-#: Faults one after the other, and first faults that are followed.
-_ROUNDS, _FIRSTS = 3, 3
+#: Faults one after the other.
+_ROUNDS = 3
 #: A further fault is begun with after so many seconds of work at most; of waiting, where other
 #: programs have the processors.
-_WORK_S, _WAIT_S = 40.0, 75.0
+_WORK_S, _WAIT_S = 55.0, 90.0
 #: Faults with numbers that may be any, which come near to others.
-_FITTED = ("normalisation-constants", "values-clipped", "layer-weights")
+_FITTED = ("normalisation-constants", "values-clipped", "layer-weights", "bn-epsilon")
 #: What 8 bits leave, and what numbers that were fitted leave of the whole.
 _OF_8_BITS, _OF_A_FIT = 0.01, 1e-5
 
@@ -107,14 +106,20 @@ def _searched(model: Reference, state: State) -> Searched:
     others_tried = 0
     for first in _begin_with(begun, patience, head):
         chain = _follow(model, state, begun, first, patience)
+        if not chain.whole and len(chain.found) > 1:
+            instead = (_follow(model, state, begun, r, patience) for r in rivals(begun, first))
+            chain = next((c for c in instead if c.whole), chain)
         if chain.whole and not _took_some(chain):
             return Searched(chain.found, tried)
         if chain.whole:
             nearly += [chain, *_begun_with_the_second(model, state, begun, chain, patience)]
         others_tried += bool(nearly)
         partly = partly or sure_of(chain.found, none)
-        if patience.is_over() or others_tried > _FIRSTS:
+        if patience.is_over() or others_tried > FIRSTS:
             break
+    if nearly and min(nearly, key=_likeliest).left > NOISE and not patience.is_over():
+        both = (_follow(model, state, begun, first, patience) for first in _beside(begun))
+        nearly += [chain for chain in both if chain.whole]
     if nearly:
         return Searched(min(nearly, key=_likeliest).found, tried)
     if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
@@ -134,36 +139,20 @@ def _other_head(model: Reference, state: State, begun: Round) -> list[Found]:
     return [found] if found else []
 
 
-def _firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
-    """The faults to begin with, likeliest first: one of each name."""
-    best = best_of(none, others)
-    seen = set()
-    if best:
-        seen.add(best.candidate.fault)
-        yield best
-    sound = [f for f in others if f.candidate.fault != "softmax"]
-    quiet = is_quiet(none)
-    fit = [f for f in sound if f.sure or (not quiet and left_by(f, none) <= PARTLY)]
-    for f in sorted(fit, key=lambda f: (not f.sure, left_by(f, none))):
-        if f.candidate.fault not in seen and len(seen) < _FIRSTS:
-            seen.add(f.candidate.fault)
-            yield f
-
-
 def _begin_with(
     begun: Round, patience: Patience, head: Callable[[], list[Found]] = list
 ) -> Iterator[Found]:
     """The faults to begin with. Some show only in another order of the classes or samples, and the
     order only when they are mended. ``head``: other weights of the last layer.
     """
-    firsts = _firsts(begun.none, begun.others)
-    yield from itertools.islice(firsts, 1 if best_of(begun.none, begun.others) else 0)
+    likeliest = firsts(begun.none, begun.others)
+    yield from itertools.islice(likeliest, 1 if best_of(begun.none, begun.others) else 0)
     if begun.tries is not None and not is_quiet(begun.none):
         yield from made_in_part(begun.tries)
-        yield from _of_each_name(orders_beside_another_fault(begun.tries))
-        yield from _of_each_name(mistakes_behind(begun.tries, begun.measure.common))
-        yield from _of_each_name(orders_behind(begun.tries, begun.measure.common))
-    yield from firsts
+        yield from of_each_name(orders_beside_another_fault(begun.tries))
+        yield from of_each_name(mistakes_behind(begun.tries, begun.measure.common))
+        yield from of_each_name(orders_behind(begun.tries, begun.measure.common))
+    yield from likeliest
     if begun.tries is None or begun.inside is None or is_quiet(begun.none):
         return
     tries, inside, common = begun.tries, begun.inside, begun.measure.common
@@ -173,19 +162,18 @@ def _begin_with(
         lambda: inside_of_any_sample(inside, tries.port, begun.none),
         lambda: [] if begun.paired else pairs_of_mistakes(tries, begun.others),
         lambda: fits_behind(tries, common),
-        lambda: beside_a_mistake(tries, inside, begun.none, begun.others),
+        lambda: _beside(begun),
     )
     for looked in dearer:
         if not patience.is_over():
-            yield from _of_each_name(looked())
+            yield from of_each_name(looked())
 
 
-def _of_each_name(found: list[Found]) -> list[Found]:
-    """The likeliest of each name, as many as are followed; ``found``: likeliest first."""
-    first: dict[str, Found] = {}
-    for each in found:
-        first.setdefault(each.candidate.fault, each)
-    return list(first.values())[:_FIRSTS]
+def _beside(begun: Round) -> list[Found]:
+    """A mistake of preprocessing that fits with a fault inside the model on top."""
+    if begun.tries is None or begun.inside is None:
+        return []
+    return beside_a_mistake(begun.tries, begun.inside, begun.none, begun.others)
 
 
 class _Chain(NamedTuple):
@@ -197,11 +185,12 @@ class _Chain(NamedTuple):
 
 
 def _took_some(chain: _Chain) -> bool:
-    """Whether numbers that may be any may have taken some of a second fault with them: alone they
-    leave nothing.
+    """Whether numbers that may be any may have taken some of a second fault with them, since alone
+    they leave nothing; or whether the second of two explains only some of the rest.
     """
+    several = len(chain.found) > 1
     fitted = chain.found[0].candidate.fault in _FITTED
-    return fitted and (chain.left > NOISE or len(chain.found) > 1)
+    return (fitted and (chain.left > NOISE or several)) or (several and chain.left > _OF_8_BITS)
 
 
 def _likeliest(chain: _Chain) -> tuple[bool, int, float]:

@@ -112,7 +112,9 @@ def explanations(
             found += [f for f in tries.fits(found) if left_by(f, none) <= most]
         if deep and inside and _doubted(none, found):
             found += as_found(inside.damaged(), none)
-        paired = deep and best_of(none, found) is None and not is_quiet(none)
+        # With a fault that was found before, there would be three.
+        first = state.mistake is None and state.changed is None
+        paired = deep and first and best_of(none, found) is None and not is_quiet(none)
         found += pairs_of_mistakes(tries, found) if paired else []
         found += _of_the_input_too(model, state, tries, best_of(none, found), moved)
     # Whose answers they are says more than that they are nobody's.

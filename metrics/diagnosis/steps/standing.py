@@ -37,7 +37,7 @@ def stands(chain: list[Found]) -> bool:
     large part of the results was given up.
     """
     first, *rest = chain
-    if rest and rest[-1].explained is None and 1 - rest[-1].candidate.score <= _EXACTLY:
+    if rest and _share(rest[-1]) <= _STALE and 1 - rest[-1].candidate.score <= _EXACTLY:
         return True
     if any(f.candidate.fault == "stale-results" and _share(f) > _STALE for f in rest):
         return False

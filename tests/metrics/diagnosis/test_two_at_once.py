@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from .test_inside import Layered, rewritten
-from .world import CLASSES, MEAN, STD, World
+from portproof.metrics.diagnosis.steps.beside import _likeliest
+
+from .test_inside import Layered, put, rewritten
+from .world import CLASSES, MEAN, SIZE, STD, World
 
 torch = pytest.importorskip("torch")
 Change = Callable[[np.ndarray], np.ndarray]
@@ -125,6 +129,58 @@ def test_a_mistake_is_found_with_the_layer_behind_it(
         diagnosis.to_text()
     )
     assert "to have this fault as well (layer-channels)" in diagnosis.faults[0].evidence
+
+
+def test_the_mistake_behind_a_layer_is_tried_first(
+    layered: Layered, only: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A layer moves all answers, so that forty kinds of mistake leave less than the true one; but
+    what lies near to what shows it.
+    """
+    only("beside_a_mistake")
+    tried: list[str] = []
+
+    def listed(*given: Any) -> Iterator[Any]:
+        for found in _likeliest(*given):
+            tried.append(found.candidate.fault)
+            yield found
+
+    monkeypatch.setattr("portproof.metrics.diagnosis.steps.beside._likeliest", listed)
+    grey = [np.asarray(Image.fromarray(p).convert("L").convert("RGB")) for p in layered.pixels()]
+    samples = np.stack([layered.normalised(p) for p in grey])
+    kept = rewritten(4, lambda w: w.permute(0, 2, 3, 1).reshape(w.shape))
+    diagnosis = layered.diagnose(layered.ran(layered.with_change(kept), samples, len(samples)))
+    assert [f.fault for f in diagnosis.faults] == ["grey", "layer-kernel"], diagnosis.to_text()
+    assert tried == ["grey"]
+
+
+def test_a_number_is_fitted_though_a_lost_activation_hides_it(
+    layered: Layered, only: Callable[[str], None]
+) -> None:
+    """Rows of 39 pixels, of which the first 24 hold the picture, read as rows of 24."""
+    only("beside_a_mistake")
+    wide = [np.pad(p, ((0, 0), (0, 39 - SIZE), (0, 0))) for p in layered.pixels()]
+    read = [w.reshape(-1)[: SIZE * SIZE * 3].reshape(SIZE, SIZE, 3) for w in wide]
+    samples = np.stack([layered.normalised(p) for p in read])
+    net = layered.with_change(put(6, torch.nn.Identity))
+    diagnosis = layered.diagnose(layered.ran(net, samples, len(samples)))
+    faults = [f.fault for f in diagnosis.faults]
+    assert faults == ["row-stride", "activation"], diagnosis.to_text()
+    assert "rows of 39 pixels" in diagnosis.faults[0].evidence
+
+
+def test_pairs_are_not_looked_for_behind_a_fault_that_was_found(
+    plain: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There would be three."""
+    states = []
+    monkeypatch.setattr(
+        "portproof.metrics.diagnosis.steps.explanations.pairs_of_mistakes",
+        lambda tries, found: states.append(tries.state) or [],
+    )
+    rows = np.random.default_rng(1).normal(0, 1, plain.right.shape) + 0.3 * plain.right
+    plain.diagnose(rows)
+    assert states and all(s.mistake is None and s.changed is None for s in states)
 
 
 def test_a_layer_behind_a_function_of_the_outputs(layered: Layered) -> None:
