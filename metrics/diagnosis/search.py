@@ -102,11 +102,14 @@ def _searched(model: Reference, state: State) -> Searched:
         none, others = begun.none, begun.others
         tried = [none, *(f.candidate for f in others)]
     head = functools.cache(lambda: _other_head(model, state, begun))
+    beside = functools.cache(lambda: _beside(begun))
     nearly: list[_Chain] = []
+    followed: list[Found] = []
     others_tried = 0
-    for first in _begin_with(begun, patience, head):
+    for first in _begin_with(begun, patience, head, beside):
+        followed.append(first)
         chain = _follow(model, state, begun, first, patience)
-        if not chain.whole and len(chain.found) > 1:
+        if not chain.whole and len(chain.found) > 1 and not patience.is_over():
             instead = (_follow(model, state, begun, r, patience) for r in rivals(begun, first))
             chain = next((c for c in instead if c.whole), chain)
         if chain.whole and not _took_some(chain):
@@ -118,7 +121,8 @@ def _searched(model: Reference, state: State) -> Searched:
         if patience.is_over() or others_tried > FIRSTS:
             break
     if nearly and min(nearly, key=_likeliest).left > NOISE and not patience.is_over():
-        both = (_follow(model, state, begun, first, patience) for first in _beside(begun))
+        left = [first for first in beside() if all(first is not f for f in followed)]
+        both = (_follow(model, state, begun, first, patience) for first in left)
         nearly += [chain for chain in both if chain.whole]
     if nearly:
         return Searched(min(nearly, key=_likeliest).found, tried)
@@ -140,10 +144,14 @@ def _other_head(model: Reference, state: State, begun: Round) -> list[Found]:
 
 
 def _begin_with(
-    begun: Round, patience: Patience, head: Callable[[], list[Found]] = list
+    begun: Round,
+    patience: Patience,
+    head: Callable[[], list[Found]] = list,
+    beside: Callable[[], list[Found]] = list,
 ) -> Iterator[Found]:
     """The faults to begin with. Some show only in another order of the classes or samples, and the
-    order only when they are mended. ``head``: other weights of the last layer.
+    order only when they are mended. ``head``: other weights of the last layer; ``beside``: a
+    mistake of preprocessing with a fault inside.
     """
     likeliest = firsts(begun.none, begun.others)
     yield from itertools.islice(likeliest, 1 if best_of(begun.none, begun.others) else 0)
@@ -162,7 +170,7 @@ def _begin_with(
         lambda: inside_of_any_sample(inside, tries.port, begun.none),
         lambda: [] if begun.paired else pairs_of_mistakes(tries, begun.others),
         lambda: fits_behind(tries, common),
-        lambda: _beside(begun),
+        beside,
     )
     for looked in dearer:
         if not patience.is_over():

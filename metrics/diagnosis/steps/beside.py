@@ -92,10 +92,12 @@ def _likeliest(tries: Preprocessing, mistakes: list[Found], none: Candidate) -> 
     known = {id(f): apart(f.mistake) for f in by_left if f.mistake and time.monotonic() < until}
     fitted: list[Found] = []
     for family in families(tries.model.recipe) if tries.state.mistake is None else ():
-        best = searched(family, apart) if time.monotonic() < until + _FITS_S else None
-        for found in tries.of(best[1], rows) if best else ():
-            known[id(found)] = best[0] if best else 1.0
-            fitted.append(found)
+        if time.monotonic() > until + _FITS_S:
+            break
+        if best := searched(family, apart):
+            for found in tries.of(best[1], rows):
+                known[id(found)] = best[0]
+                fitted.append(found)
     aligned = _by_kind(sorted([*mistakes, *fitted], key=lambda f: known.get(id(f), 1.0)))
     in_turn = itertools.chain.from_iterable(itertools.zip_longest(aligned, _by_kind(by_left)))
     yield from {id(f): f for f in in_turn if f}.values()

@@ -36,7 +36,7 @@ def test_what_shows_in_another_order_stands_where_the_others_are_the_reference_s
     assert stands([found("blurred", besides="order"), stale]) == holds
 
 
-def test_changes_of_the_name_of_the_first_that_fit_about_as_well_are_itsrivals() -> None:
+def test_changes_of_the_name_of_the_first_that_fit_about_as_well_are_its_rivals() -> None:
     """With and without batch normalisation a layer is nearly the same while another fault is in
     the way.
     """
