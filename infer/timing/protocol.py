@@ -19,8 +19,8 @@ from portproof.infer.timing.processes.feed import Feeding
 from portproof.infer.timing.subject import Subject
 from portproof.measurement import Measurement
 
-#: Calls of a block at most: a model of microseconds would fill the file with millions of figures.
-MOST_CALLS = 2000
+#: Calls of a block at most: a model of less than 2 us would fill the file with millions of figures.
+MOST_CALLS = 50_000
 #: Starts of the processes where subjects are compared, and at most when a width is asked for.
 STARTS, MOST_STARTS = 10, 60
 

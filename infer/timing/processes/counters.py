@@ -19,6 +19,8 @@ from typing import Any
 #: Share of the host's processors that others may use while a subject is timed, before its clock is
 #: called unstable.
 OTHERS_LIMIT = 0.10
+#: The host's times tick every 10 ms: what others used is counted over this long at least.
+_COUNTED_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +64,22 @@ def summary(blocks: Sequence[Sequence[Usage]]) -> dict[str, Any]:
     """Counters of a measurement from its blocks (of each, the usage that every client saw).
 
     ``cpu_fraction``: of the host's processors, used by the subject; ``other_cpu_fraction``: by
-    everybody else. Medians over the blocks; the host's times tick every 10 ms, so a single short
-    block says little.
+    everybody else, of which blocks that are shorter than some ticks are counted together (None
+    where all of them are too short to tell). Medians over the blocks.
     """
     processors = os.cpu_count() or 1
-    own = [
-        sum(u.own_s for u in block) / (processors * max(u.wall_s for u in block))
-        for block in blocks
-    ]
-    hosts = [[u.host_s for u in block if u.host_s is not None] for block in blocks]
-    others = [
-        max(0.0, statistics.fmean(host) / (processors * max(u.wall_s for u in block)) - mine)
-        for block, host, mine in zip(blocks, hosts, own, strict=True)
-        if host
-    ]
+    own, others = [], []
+    host_s = own_s = wall_s = 0.0
+    for block in blocks:
+        seconds, mine = max(u.wall_s for u in block), sum(u.own_s for u in block)
+        own.append(mine / (processors * seconds))
+        hosts = [u.host_s for u in block if u.host_s is not None]
+        if not hosts:
+            continue
+        host_s, own_s, wall_s = host_s + statistics.fmean(hosts), own_s + mine, wall_s + seconds
+        if wall_s >= _COUNTED_S:
+            others.append(max(0.0, (host_s - own_s) / (processors * wall_s)))
+            host_s = own_s = wall_s = 0.0
     return {
         "cpu_fraction": statistics.median(own) if own else None,
         "other_cpu_fraction": statistics.median(others) if others else None,

@@ -29,6 +29,17 @@ def test_fractions_are_of_all_processors(monkeypatch: pytest.MonkeyPatch) -> Non
     assert summary([[Usage(None, 1.0, 1.0)]])["other_cpu_fraction"] is None
 
 
+def test_ticks_of_the_host_are_no_load_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 7 ms beside a clock of 10 ms: it moves in 7 of 10, and is right about them all."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    ticks = [0.01, 0.01, 0.0, 0.01, 0.01, 0.0, 0.01, 0.01, 0.0, 0.01]
+    idle = [[Usage(host_s=tick, own_s=0.007, wall_s=0.007)] for tick in ticks]
+    assert summary(idle * 2)["other_cpu_fraction"] == pytest.approx(0, abs=0.1)
+    assert summary(idle)["other_cpu_fraction"] is None, "70 ms are too short to tell"
+    busy = [[Usage(host_s=2 * tick, own_s=0.007, wall_s=0.007)] for tick in ticks]
+    assert summary(busy * 2)["other_cpu_fraction"] == pytest.approx(1, abs=0.15)
+
+
 def test_the_meter_counts_this_process() -> None:
     meter = UsageMeter()
     deadline = time.process_time() + 0.05
