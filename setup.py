@@ -40,7 +40,7 @@ setup(
         "portproof": ["py.typed"],
         "portproof.catalog": ["*/*.yaml", "suites/models/*", "suites/engines/*/*"],
         "portproof.preprocess.pixels.native": ["*.c", "*.h"],
-        "portproof.infer.offline.native": ["*.c"],
+        "portproof.infer.offline.native": ["*.c", "*.h"],
         "portproof.metrics.accuracy.native": ["*.c"],
         "portproof.examples": ["**/*"],
         "portproof.reports.port": ["templates/*"],

@@ -3,7 +3,8 @@
 ``loop``: with the backend ``null`` (it answers zeros at once), the whole of a run, from the info
 list to the sidecar, beside the plainest loop over the same files (open, read into the batch, call
 the session, write), and beside that loop with SHA-256 of every file, which is what a sidecar needs.
-Samples of 4 KB, 150 KB (uint8, 3 x 224 x 224) and 600 KB (float32); results of 4 KB.
+Samples of 4 KB, 150 KB (uint8, 3 x 224 x 224) and 600 KB (float32), in batches of 16 and one by
+one; results of 4 KB.
 
 ``model``: MobileNetV3-small (torchvision, random weights) on ONNX Runtime with one intra-op thread:
 samples a second from the first read to the last write, over the calls of a session that has its
@@ -51,6 +52,7 @@ from portproof.core import progress
 from portproof.core.files import write_text
 from portproof.infer.backends import null, ort
 from portproof.infer.offline.inference import run
+from portproof.infer.offline.native import file_reader
 from portproof.proof.sidecar import environment
 
 CARD = """\
@@ -66,7 +68,7 @@ SIZES = (
     ("150 KB uint8", (3, 224, 224), "uint8", 2),
     ("600 KB float32", (3, 224, 224), "float32", 1),
 )
-BATCH, MODEL_BATCH = 16, 8
+BATCHES, MODEL_BATCH = (16, 1), 8
 
 
 @dataclass
@@ -93,21 +95,21 @@ class Side:
 _IN_MEMORY = ("/dev/shm",)  # nosec B108 - a folder of its own is made in it
 
 
-def plain(session: Session, samples: int, hashed: bool) -> Callable[[Path], None]:
-    """The plainest loop over ``prep/s<i>.bin``."""
+def plain(session: Session, samples: int, size: int, hashed: bool) -> Callable[[Path], None]:
+    """The plainest loop over ``prep/s<i>.bin``, ``size`` samples a call."""
     spec = session.inputs[0]
 
     def work(folder: Path) -> None:
         folder.mkdir()
-        batch = np.empty((BATCH, *spec.sample_shape), spec.dtype)
-        for start in range(0, samples, BATCH):
-            for row in range(BATCH):
+        batch = np.empty((size, *spec.sample_shape), spec.dtype)
+        for start in range(0, samples, size):
+            for row in range(size):
                 with open(f"prep/s{start + row}.bin", "rb", buffering=0) as file:
                     file.readinto(batch[row].data)
                 if hashed:
                     hashlib.sha256(batch[row].data).hexdigest()
             results = session.run({spec.name: batch})["class"]
-            for row in range(BATCH):
+            for row in range(size):
                 data = results[row].tobytes()
                 with open(f"{folder}/s{start + row}_1.bin", "wb") as file:
                     file.write(data)
@@ -142,39 +144,41 @@ def save_identity() -> None:
     onnx.save(model, "model.onnx")
 
 
-def ours(folder: Path, form: str = "bin") -> None:
-    """The whole run."""
+def ours(folder: Path, size: int, form: str = "bin") -> None:
+    """The whole run, ``size`` samples a call."""
     run(
         "model.onnx",
         "prep.info",
         folder,
         backend="null",
-        batch=BATCH,
+        batch=size,
         card="card.yaml",
         form=form,
     )
 
 
 def loop_rows(rounds: int, per: int) -> Iterator[str]:
-    """Rows of the table of the loop, for each size of samples."""
+    """Rows of the table of the loop, for each size of samples and batches."""
     save_identity()
     for name, shape, dtype, times in SIZES:
-        samples = per * times // BATCH * BATCH
+        samples = per * times // max(BATCHES) * max(BATCHES)
         make_samples(shape, dtype, samples)
         session = null.load(Path("model.onnx"), LoadRequest(card="card.yaml"))
-        sides = [
-            Side("plain loop", plain(session, samples, False)),
-            Side("plain loop, hashed", plain(session, samples, True)),
-            Side("infer/run.py", ours),
-            Side("infer/run.py --format pack", functools.partial(ours, form="pack")),
-        ]
-        alternate(sides, rounds, samples)
-        for side in sides:
-            yield (
-                f"| {name} | {side.name} | {statistics.median([1 / s for s in side.wall]):.0f}"
-                f" | {1e3 * statistics.median(side.cpu):.3f} | {ratio(side.cpu, sides[0].cpu)}"
-                f" | {ratio(side.cpu, sides[1].cpu)} |"
-            )
+        for size in BATCHES:
+            sides = [
+                Side("plain loop", plain(session, samples, size, False)),
+                Side("plain loop, hashed", plain(session, samples, size, True)),
+                Side("infer/run.py", functools.partial(ours, size=size)),
+                Side("infer/run.py --format pack", functools.partial(ours, size=size, form="pack")),
+            ]
+            alternate(sides, rounds, samples)
+            for side in sides:
+                yield (
+                    f"| {name} | {size} | {side.name}"
+                    f" | {statistics.median([1 / s for s in side.wall]):.0f}"
+                    f" | {1e3 * statistics.median(side.cpu):.3f} | {ratio(side.cpu, sides[0].cpu)}"
+                    f" | {ratio(side.cpu, sides[1].cpu)} |"
+                )
 
 
 def alternate(sides: list[Side], rounds: int, samples: int) -> None:
@@ -257,16 +261,24 @@ def end_to_end_rate(samples: int) -> float:
     return float(rate["images_per_second"])
 
 
-def hashing_gb_s() -> float:
-    """The speed of SHA-256 on one core here, the best of some tries."""
-    data = bytes(600_000)
-    seconds = min(timeit.repeat(lambda: hashlib.sha256(data).digest(), number=1, repeat=100))
-    return len(data) / seconds / 1e9
+def hashing_gb_s() -> tuple[float, float]:
+    """How fast one core hashes by OpenSSL, and how fast it reads and hashes files as a run does,
+    the best of some tries.
+    """
+    make_samples((3, 224, 224), "float32", 16)
+    paths, rows = [f"prep/s{i}.bin" for i in range(16)], np.empty((16, 3, 224, 224), np.float32)
+    reader, data = file_reader(), rows.data.cast("B")
+
+    def best(work: Callable[[], object]) -> float:
+        return min(timeit.repeat(work, number=1, repeat=50))
+
+    hashing, both = best(lambda: hashlib.sha256(data)), best(lambda: reader.read(paths, rows))
+    return rows.nbytes / hashing / 1e9, rows.nbytes / both / 1e9
 
 
-def page(rows: list[str], sentence: str, command: str, load: float) -> str:
+def page(rows: list[str], sentence: str, command: str, before: tuple[float, ...]) -> str:
     """The page."""
-    host = environment()
+    host, (load, hashing, both) = environment(), before
     packages = ", ".join(f"{p} {version(p)}" for p in ("numpy", "onnxruntime", "torchvision"))
     return "\n".join(
         [
@@ -274,15 +286,15 @@ def page(rows: list[str], sentence: str, command: str, load: float) -> str:
             "",
             f"`{command}`, {time.strftime('%Y-%m-%d')}. {host['processor']}, {host['cpus']}"
             f" processors, Python {platform.python_version()}, {packages}; load before"
-            f" {load:.1f}. SHA-256 runs at {hashing_gb_s():.2f} GB/s on one core here: that is the"
+            f" {load:.1f}. One core hashes {hashing:.2f} GB/s by OpenSSL (SHA-256) here, and reads"
+            f" and hashes {both:.2f} GB/s of the files of a batch, four side by side: that is the"
             " floor under large samples, whatever else is spared.",
             "",
             "Whole runs with the backend `null`, from the info list to the sidecar, every byte"
-            f" hashed; batches of {BATCH}. Ratios are of processor time, of one round each: median"
-            " (lowest to highest).",
+            " hashed. Ratios are of processor time, of one round each: median (lowest to highest).",
             "",
-            "| sample | side | samples/s | CPU ms/sample | CPU: x plain | CPU: x plain, hashed |",
-            "|---|---|---|---|---|---|",
+            "| sample | batch | side | samples/s | CPU ms/sample | x plain | x plain, hashed |",
+            "|---|---|---|---|---|---|---|",
             *rows,
             "",
             f"MobileNetV3-small: {sentence}",
@@ -308,9 +320,10 @@ def main() -> None:
     progress.configure(quiet=True)
     command, load = " ".join(["python benchmarks/overlap.py", *sys.argv[1:]]), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder, contextlib.chdir(folder):
+        before = (load, *hashing_gb_s())
         rows = list(loop_rows(options.rounds, options.samples))
         sentence = model_row(options.rounds, options.model_samples)
-    text = page(rows, sentence, command, load)
+    text = page(rows, sentence, command, before)
     print(text)
     if options.out:
         write_text(options.out, text)

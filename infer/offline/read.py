@@ -5,6 +5,7 @@ runs, read ahead while the model works.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
 from collections.abc import Sequence
@@ -128,6 +129,22 @@ def read_batch(
     ]
     records = [record for of_sample in zip(*columns, strict=True) for record in of_sample]
     return Batch([s.id for s in samples], feeds, records)
+
+
+def cut(batch: Batch, sizes: Sequence[int]) -> list[Batch]:
+    """Batches of some samples each, without a copy, from one that holds them all."""
+    files = len(batch.records) // len(batch.ids)
+    spans = [
+        range(end - size, end) for size, end in zip(sizes, itertools.accumulate(sizes), strict=True)
+    ]
+    return [
+        Batch(
+            batch.ids[span.start : span.stop],
+            {name: array[span.start : span.stop] for name, array in batch.feeds.items()},
+            batch.records[span.start * files : span.stop * files],
+        )
+        for span in spans
+    ]
 
 
 def _read_rows(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,13 +18,16 @@ import numpy as np
 from portproof.backend import TensorSpec
 from portproof.core.errors import InputError
 from portproof.infer.offline.native import file_reader
-from portproof.infer.offline.read import Batch, check_files, read_batch
+from portproof.infer.offline.read import Batch, check_files, cut, read_batch
 from portproof.infer.runtimes.model_files import builder_packages, card_files
 from portproof.manifest import read_info
 from portproof.preprocess.dataset.ahead import in_order
 from portproof.preprocess.pixels.memory import Memory
 from portproof.proof.sidecar import FileRecord, record_of, stored_path
 from portproof.proof.work import Paths
+
+#: How many samples of small batches are read in one call, and how many bytes at most.
+_TOGETHER, _BYTES_TOGETHER = 16, 10_000_000
 
 
 class Source(Protocol):
@@ -117,15 +121,31 @@ class ListedFiles(_Files):
     def batches(
         self, spans: Sequence[range], inputs: Sequence[TensorSpec], root: Path
     ) -> Iterator[Batch]:
-        """Read by several threads."""
+        """Read by several threads, small batches several at once."""
         file_reader()  # by this thread, so that it is made, or spoken of, once
         memory = Memory()
-        return in_order(
-            lambda span: read_batch(self._samples[span.start : span.stop], inputs, root, memory),
-            spans,
-            workers=2,
-            each=2,
-        )
+
+        def read(group: Sequence[range]) -> list[Batch]:
+            samples = [s for span in group for s in self._samples[span.start : span.stop]]
+            return cut(read_batch(samples, inputs, root, memory), [len(span) for span in group])
+
+        groups = _groups(spans, sum(spec.nbytes(1) or 0 for spec in inputs))
+        return itertools.chain.from_iterable(in_order(read, groups, workers=2, each=2))
+
+
+def _groups(spans: Sequence[range], size: int) -> Iterator[list[range]]:
+    """Spans that are read in one call: of one sample each they would pass between threads too
+    often, and no two of its files could be hashed side by side. ``size``: bytes of a sample.
+    """
+    most = min(_TOGETHER, _BYTES_TOGETHER // max(size, 1))
+    group: list[range] = []
+    for span in spans:
+        if group and sum(map(len, group)) + len(span) > most:
+            yield group
+            group = []
+        group.append(span)
+    if group:
+        yield group
 
 
 class PackedSamples:

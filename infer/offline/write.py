@@ -26,6 +26,8 @@ from portproof.proof.work import Work
 
 #: Formats of one file a sample and output.
 FILES = ("bin", "txt", "npy")
+#: How far results may be behind when batches are small.
+_SAMPLES_BEHIND, _BYTES_BEHIND = 32, 10_000_000
 _DIGITS = {"float16": "%.5g", "float32": "%.9g", "float64": "%.17g"}
 
 
@@ -55,12 +57,13 @@ class Results(Protocol):
 
 
 class ResultWriter:
-    """Writes results, at most ``depth`` batches behind. ``with_nan`` holds the ids of samples with
-    a NaN in an output.
+    """Writes results, at most two batches behind, or more of small ones: to wait for each by itself
+    would take longer than to write it. ``with_nan`` holds the ids of samples with a NaN in an
+    output.
     """
 
-    def __init__(self, results: Results, outputs: Sequence[str], depth: int = 2) -> None:
-        self._results, self._outputs, self._depth = results, outputs, depth
+    def __init__(self, results: Results, outputs: Sequence[str]) -> None:
+        self._results, self._outputs = results, outputs
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._waiting: deque[Future[None]] = deque()
         self.with_nan: list[str] = []
@@ -81,13 +84,20 @@ class ResultWriter:
 
     def put(self, samples: Sequence[str], results: Mapping[str, Array]) -> None:
         """Hand over one batch: the ids of its samples, and outputs whose first dimension they are.
-        Blocks while too many batches wait.
+        Blocks while too many batches wait, until half of them are written.
         """
         self._waiting.append(self._pool.submit(self._write, samples, results))
-        self._wait_for(self._depth)
+        size = sum(array.nbytes for array in results.values())
+        depth = max(2, min(_SAMPLES_BEHIND // len(samples), _BYTES_BEHIND // max(size, 1)))
+        self._wait_for(depth // 2 if len(self._waiting) > depth else depth)
 
     def _wait_for(self, most: int) -> None:
-        while len(self._waiting) > most:
+        """Until so many batches are left; an error is raised as soon as it is there. Batches are
+        written in order: who waits for the last one is woken once.
+        """
+        if len(self._waiting) > most:
+            self._waiting[-1 - most].exception()
+        while self._waiting and self._waiting[0].done():
             self._waiting.popleft().result()
 
     def _write(self, samples: Sequence[str], results: Mapping[str, Array]) -> None:

@@ -15,13 +15,17 @@ from portproof.core import progress
 from portproof.infer.offline.file_reader import FOUND, Array, FileReader
 from portproof.preprocess.pixels.native.build import CoreUnavailable, library
 
-_SOURCES = ("files.c",)
+_SOURCES, _HEADERS = ("files.c", "sha256.c"), ("sha256.h",)
 
 
 class _Hashing(ctypes.Structure):
     """``struct hashing`` of files.c."""
 
-    _fields_ = (("digest", ctypes.c_void_p), ("type", ctypes.c_void_p))
+    _fields_ = (
+        ("digest", ctypes.c_void_p),
+        ("type", ctypes.c_void_p),
+        ("has_lanes", ctypes.c_int),
+    )
 
 
 class CompiledReader(FileReader):
@@ -45,6 +49,7 @@ class CompiledReader(FileReader):
             ctypes.c_void_p,
         )
         self._hashing = _openssl()
+        self._hashing.has_lanes = self._library.sha256_has_lanes()
         if self._library.portproof_found_size() != FOUND.itemsize or not self._is_right():
             raise CoreUnavailable("it does not find what Python finds")
 
@@ -74,19 +79,19 @@ class CompiledReader(FileReader):
         return found
 
     def _is_right(self) -> bool:
-        """Whether it reads and hashes its own source as Python does."""
-        source = str(Path(__file__).with_name(_SOURCES[0]))
-        rows = np.zeros((2, os.stat(source).st_size), np.uint8)
+        """Whether it reads and hashes its own source as Python does, once and several times."""
+        source = [str(Path(__file__).with_name(_SOURCES[0]))] * 5
+        rows = np.zeros((2, len(source), os.stat(source[0]).st_size), np.uint8)
         try:
-            found = self.read([source], rows[:1])
+            found = self.read(source, rows[0])
         except OSError:
             return False
-        expected = FileReader().read([source], rows[1:])
+        expected = FileReader().read(source, rows[1])
         return found.tobytes() == expected.tobytes() and np.array_equal(rows[0], rows[1])
 
 
 def _openssl() -> _Hashing:
-    """SHA-256 of the OpenSSL that Python itself uses."""
+    """SHA-256 of the OpenSSL that Python itself uses, for rows that are hashed by themselves."""
     try:
         import _hashlib
 
@@ -105,7 +110,7 @@ def _openssl() -> _Hashing:
 def file_reader() -> FileReader:
     """The reader of this process; it is said once where Python must read file by file."""
     try:
-        return CompiledReader(library("files", Path(__file__).parent, _SOURCES, ()))
+        return CompiledReader(library("files", Path(__file__).parent, _SOURCES, _HEADERS))
     except CoreUnavailable as reason:
         progress.say(f"files are read by Python, more slowly ({reason})")
         return FileReader()

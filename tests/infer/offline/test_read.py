@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portproof.backend import TensorSpec
 from portproof.core.errors import InputError
 from portproof.infer.offline import native, read
 from portproof.infer.offline.file_reader import FileReader
-from portproof.infer.offline.read import Folders, read_batch
+from portproof.infer.offline.read import Folders, cut, read_batch
 from portproof.manifest import Sample
 from portproof.preprocess.pixels.native import build
 from portproof.proof.sidecar import record_of
@@ -108,11 +111,47 @@ def test_paths_are_stored_as_records_store_them(tmp_path: Path, path: str) -> No
     assert Folders(root).path(path) == plain
 
 
+@given(st.integers(0, 300) | st.sampled_from([4096, 5000]), st.integers(1, 9), st.integers(0, 9))
+def test_rows_that_are_hashed_side_by_side_are_hashed_as_hashlib_does(
+    tmp_path_factory: pytest.TempPathFactory, size: int, count: int, odd: int
+) -> None:
+    """Any size and number of rows, with a file of another size among them or none."""
+    reader = native.file_reader()
+    if not isinstance(reader, native.CompiledReader):
+        pytest.skip("no C compiler is installed")
+    folder, rng = tmp_path_factory.mktemp("rows"), np.random.default_rng(size)
+    for number in range(count):
+        (folder / f"{number}").write_bytes(rng.bytes(size + (number == odd)))
+    opened, paths = os.open(folder, os.O_RDONLY), [str(number) for number in range(count)]
+    try:
+        found = reader.read(paths, np.zeros((count, size), np.uint8), opened)
+    finally:
+        os.close(opened)
+    whole = min(odd, count)
+    digests = [hashlib.sha256((folder / path).read_bytes()).digest() for path in paths[:whole]]
+    assert [row.tobytes() for row in found["sha256"][:whole]] == digests
+    assert not found["sha256"][whole:].any(), "none behind an odd one"
+
+
+def test_batches_that_are_read_together_are_those_read_one_by_one(
+    way: str, samples: list[Sample], tmp_path: Path
+) -> None:
+    one_by_one = [
+        read_batch(samples[:1], SPECS, tmp_path),
+        read_batch(samples[1:], SPECS, tmp_path),
+    ]
+    together = cut(read_batch(samples, SPECS, tmp_path), [1, 3])
+    for batch, single in zip(together, one_by_one, strict=True):
+        assert batch.ids == single.ids and batch.records == single.records
+        for name, array in single.feeds.items():
+            assert np.array_equal(batch.feeds[name], array)
+
+
 @needs_compiler
 def test_it_is_plain_c_without_a_warning(root: Path, tmp_path: Path) -> None:
     words = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC"]
-    source = str(root / "infer/offline/native/files.c")
-    command = ["cc", *words, source, "-o", str(tmp_path / "c.so")]
+    sources = [str(path) for path in (root / "infer/offline/native").glob("*.c")]
+    command = ["cc", *words, *sources, "-o", str(tmp_path / "c.so")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

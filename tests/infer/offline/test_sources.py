@@ -5,6 +5,7 @@ results.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from portproof.core.errors import InputError
 from portproof.infer.offline.inference import run
-from portproof.infer.offline.sources import PackedSamples
+from portproof.infer.offline.sources import PackedSamples, _groups
 from portproof.manifest import write_info
 from portproof.preprocess.cards.resolve import resolve_card
 from portproof.preprocess.dataset.info_list import bin_samples
@@ -128,3 +131,17 @@ def test_a_model_that_normalises_by_itself_takes_no_normalised_samples(pictures:
     for samples in ("prep2.info", "packed"):
         with pytest.raises(InputError, match="normalised already"):
             run("folded_True.onnx", samples, "twice", batch=3)
+
+
+@given(st.lists(st.integers(1, 20), max_size=30), st.sampled_from([0, 4, 600_000, 20_000_000]))
+def test_groups_hold_all_spans_in_order_and_stay_small(sizes: list[int], size: int) -> None:
+    ends = list(itertools.accumulate(sizes))
+    spans = [range(end - n, end) for n, end in zip(sizes, ends, strict=True)]
+    groups = list(_groups(spans, size))
+    assert [span for group in groups for span in group] == spans
+    for group, following in itertools.zip_longest(groups, groups[1:], fillvalue=[]):
+        samples = sum(map(len, group))
+        assert len(group) == 1 or (samples <= 16 and samples * size <= 10_000_000)
+        if following:  # no more would have gone into it
+            more = samples + len(following[0])
+            assert more > 16 or more * size > 10_000_000

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 
 from portproof.core.errors import InputError
 from portproof.infer.offline.inference import run
-from portproof.infer.offline.write import encoded_rows, rows_with_nan
+from portproof.infer.offline.write import ResultFiles, ResultWriter, encoded_rows, rows_with_nan
 
 NAN, INF = np.nan, np.inf
 
@@ -107,3 +110,40 @@ def test_a_sample_whose_size_changes_after_the_check_is_named(
     monkeypatch.setattr(sources, "check_files", checked)
     with pytest.raises(InputError, match=rf"prep/s3.bin' has {size} bytes.*takes 48"):
         run("model.onnx", "prep.info", "result", batch=4)
+
+
+class Gated(ResultFiles):
+    """Results that are written when the gate opens; the second batch fails."""
+
+    def __init__(self) -> None:
+        self.gate, self.seen = threading.Event(), list[str]()
+
+    def write(self, samples: Sequence[str], arrays: Sequence[Any]) -> None:
+        self.gate.wait(60)
+        self.seen += samples
+        if len(self.seen) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(("values", "behind"), [(10, 32), (2_000_000, 2), (500_000, 5)])
+def test_small_results_may_be_further_behind_than_large_ones(values: int, behind: int) -> None:
+    """4 bytes a value, one sample a batch; the error of the writer is raised at the next one."""
+    results, handed = Gated(), list[int]()
+    array = np.zeros((1, values), "f4")
+
+    def hand_over() -> None:
+        with pytest.raises(OSError, match="No space"), ResultWriter(results, ["a"]) as writer:
+            for number in range(100):
+                writer.put([f"{number}"], {"a": array})
+                handed.append(number)
+
+    thread = threading.Thread(target=hand_over)
+    thread.start()
+    ends = time.monotonic() + 20
+    while len(handed) < behind and time.monotonic() < ends:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert len(handed) == behind
+    results.gate.set()
+    thread.join(20)
+    assert not thread.is_alive() and len(handed) < 100
