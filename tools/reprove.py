@@ -536,23 +536,24 @@ def rate_of(m):
 
 
 def ratio_of(a, b):
-    """The quotient of the median calls. Its interval: over the starts of the processes, what
-    Wilcoxon's signed-rank test does not reject; under six starts Student's t; never without it.
+    """The median quotient of the median calls of pairs of blocks. Its interval: over the starts of
+    the processes, what Wilcoxon's signed-rank test does not reject; under six starts Student's t;
+    never without it, nor without the quotient of the medians of all calls.
     """
 
-    def medians(m):
+    def starts(m):
         ends = [0, *itertools.accumulate(m.get("starts") or [1] * len(m["blocks"]))]
-        spans = [m["blocks"][i:j] for i, j in itertools.pairwise(ends)]
-        calls = [[*itertools.chain(*span)] for span in spans]
-        return [statistics.median(c) for c in calls if c]
+        return [m["blocks"][i:j] for i, j in itertools.pairwise(ends)]
 
-    def speed(m, second):
-        return m["clients"] / second
+    def speed(m, block):
+        return m["clients"] / statistics.median(block)
 
-    whole = [statistics.median(itertools.chain(*m["blocks"])) for m in (a, b)]
-    found = {"ratio": speed(a, whole[0]) / speed(b, whole[1]), "ci95": None}
-    pairs = zip(medians(a), medians(b), strict=False)
-    logs = [math.log(speed(a, x) / speed(b, y)) for x, y in pairs]
+    every = []
+    for mine, theirs in zip(starts(a), starts(b), strict=False):
+        pairs = [(x, y) for x, y in zip(mine, theirs, strict=False) if x and y]
+        every.append([math.log(speed(a, x) / speed(b, y)) for x, y in pairs])
+    found = {"ratio": math.exp(statistics.median(itertools.chain(*every))), "ci95": None}
+    logs = [statistics.median(of_start) for of_start in every if of_start]
     n = len(logs)
     if n < 4:
         return found
@@ -567,8 +568,9 @@ def ratio_of(a, b):
             sums += collections.Counter({total + rank: ways for total, ways in sums.items()})
         cut = next(k for k in itertools.count() if sum(sums[i] for i in range(k + 1)) > 2**n / 40)
         ends = [means[cut - 1], means[-cut]]
-    low, high = map(math.exp, ends)
-    return found | {"ci95": [min(low, found["ratio"]), max(high, found["ratio"])]}
+    whole = [speed(m, [*itertools.chain(*m["blocks"])]) for m in (a, b)]
+    held = [*map(math.exp, ends), found["ratio"], whole[0] / whole[1]]
+    return found | {"ci95": [min(held), max(held)]}
 
 
 def unsteady(m):
@@ -598,6 +600,8 @@ def prove_bench(run, artefact, proof):
     if any(s < 0 for m in timed for block in m["blocks"] for s in block):
         raise Refused("a call took less than no time")
     sides = {(m["label"], m["batch"], m["boundary"]): m for m in timed}
+    if perf.get("ratios") and proof["revision"] < 2:
+        raise Refused("an earlier version formed its ratios in another way")
     for r in perf.get("ratios", []):
         a, b = (sides.get((r[side], r["batch"], r["boundary"])) for side in "ab")
         place = f"the ratio {r['a']}:{r['b']} at batch {r['batch']}"

@@ -22,7 +22,7 @@ from portproof.infer.timing.devices.timeline import timeline_of
 from portproof.infer.timing.devices.watch import Devices
 from portproof.infer.timing.processes.feed import KINDS, Feeding, Kind
 from portproof.infer.timing.protocol import Job, Plan, Timer
-from portproof.infer.timing.speed_ratio import paired_ratio
+from portproof.infer.timing.speed_ratio import REVISION, paired_ratio
 from portproof.infer.timing.steady import doubts_of
 from portproof.infer.timing.subject import Subject, check_labels, configured, parse_subject
 from portproof.measurement import (
@@ -214,7 +214,8 @@ def run(job: Job, timer: Timer, out: Path | None) -> Performance:
         if timer.keeps_logs:
             raise InputError("this bench keeps the tool's logs beside its file: give one with out=")
         return _measured(job, timer, Path())
-    work = work_of("bench", job, out, {"plan": job.plan, **timer.parameters}, timer.packages)
+    parameters = {"plan": job.plan, **timer.parameters}
+    work = work_of("bench", job, out, parameters, timer.packages, revision=REVISION)
     if work.is_done():
         return read_performance(out)
     work.begin()
@@ -227,7 +228,13 @@ def run(job: Job, timer: Timer, out: Path | None) -> Performance:
 
 
 def work_of(
-    stage: str, job: Job, out: Path, parameters: Mapping[str, Any], packages: Sequence[str]
+    stage: str,
+    job: Job,
+    out: Path,
+    parameters: Mapping[str, Any],
+    packages: Sequence[str],
+    *,
+    revision: int = 1,
 ) -> Work:
     """What decides the measurement, for the sidecar: the job, ``parameters`` and ``packages``."""
     models = dict.fromkeys(
@@ -248,6 +255,7 @@ def work_of(
             **parameters,
         },
         packages=packages,
+        revision=revision,
         simulated=rehearsal.is_active(),
     )
 

@@ -1,30 +1,40 @@
-"""How many times as fast one subject is as another, from starts that were timed in turn."""
+"""How many times as fast one subject is as another, from blocks that were timed in turn."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from portproof.core.errors import InputError
 from portproof.measurement import Measurement, Ratio
 
 #: Fewer starts give no interval. Below _RANKED the ranks alone cannot reach 95 %.
 LEAST_STARTS, _RANKED = 4, 6
+#: The revision of benches whose ratios are formed as here. Before, they were quotients of the
+#: medians of all calls.
+REVISION = 2
 
 
 def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
-    """``a``'s rate over ``b``'s, of one run, batch and boundary, from starts taken in pairs.
+    """``a``'s rate over ``b``'s, of one run, batch and boundary, from blocks taken in pairs.
 
-    The ratio is the quotient of the median calls, which a passing load does not bend (Touati, Worms
-    & Briais, "The Speedup-Test", 2013). A process keeps an offset for as long as it lives (the
-    layout of its memory, the placement of its threads), so the start is the unit of the interval,
-    as in Kalibera & Jones, "Rigorous benchmarking in reasonable time" (ISMM 2013): over the
-    logarithms of the starts' own ratios it inverts Wilcoxon's signed-rank test, exactly (Hollander
-    & Wolfe 1999, section 3.3), and is widened to hold the ratio itself. Where two equal models take
-    turns these logarithms are symmetric about 0, which is all that it asks for, and no outlier can
-    move it far. With 4 or 5 starts it is Student's t.
+    The ratio is the median, over all pairs of blocks that were timed one after the other, of the
+    quotient of the pair's median calls. A passing load does not bend a median (Touati, Worms &
+    Briais, "The Speedup-Test", 2013), and what lasts longer than a pair, such as a neighbour on the
+    host who slows the processor for tenths of a second, slows both of its blocks (Bulej et al.,
+    "Duet Benchmarking", ICPE 2020): only what meets one block of more than half of the pairs moves
+    it.
+
+    A process keeps an offset for as long as it lives (the layout of its memory, the placement of
+    its threads), so the start is the unit of the interval, as in Kalibera & Jones, "Rigorous
+    benchmarking in reasonable time" (ISMM 2013): over the medians of the logarithms of a start's
+    quotients it inverts Wilcoxon's signed-rank test, exactly (Hollander & Wolfe 1999, section 3.3),
+    and is widened to hold the ratio itself and the quotient of the medians of all calls, which
+    readers of a table form: where the two disagree, the interval shows it. Where two equal models
+    take turns these logarithms are symmetric about 0, which is all that it asks for, and no outlier
+    can move it far. With 4 or 5 starts it is Student's t.
     :class:`InputError` when the two are not comparable or one has no times.
     """
     if (a.batch, a.boundary) != (b.batch, b.boundary):
@@ -32,34 +42,50 @@ def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
             f"'{a.label}' (batch {a.batch}, {a.boundary}) and '{b.label}' (batch {b.batch},"
             f" {b.boundary}) have no common ratio"
         )
-    if a.median_s is None or b.median_s is None:
+    starts = _quotients(a, b)
+    if not (a.median_s and b.median_s and starts):
         raise InputError(
             f"'{a.label}' over '{b.label}' at batch {a.batch}: one of them has no timed call, or"
             " wrong answers"
         )
-    clients = a.clients / b.clients
-    ratio = clients * b.median_s / a.median_s
-    pairs = zip(start_medians(a), start_medians(b), strict=False)
-    logs = [math.log(clients * theirs / mine) for mine, theirs in pairs]
-    known = len(logs) >= LEAST_STARTS and a.starts and b.starts
-    ends = [math.exp(end) for end in _interval(logs)] if known else []
+    ratio = math.exp(statistics.median(itertools.chain(*starts)))
+    held = (ratio, a.clients * b.median_s / (b.clients * a.median_s))
+    known = len(starts) >= LEAST_STARTS and a.starts and b.starts
+    ends = [math.exp(end) for end in _interval([*map(statistics.median, starts)])] if known else []
     return Ratio(
         a=a.label,
         b=b.label,
         batch=a.batch,
         boundary=a.boundary,
         ratio=ratio,
-        ci95=(min(*ends, ratio), max(*ends, ratio)) if ends else None,
+        ci95=(min(*ends, *held), max(*ends, *held)) if ends else None,
     )
+
+
+def _quotients(a: Measurement, b: Measurement) -> list[list[float]]:
+    """For each start, the logarithms of the quotients of its pairs of blocks."""
+    found = []
+    for starts in zip(_starts(a), _starts(b), strict=False):
+        pairs = [
+            (statistics.median(theirs), statistics.median(mine))
+            for mine, theirs in zip(*starts, strict=False)
+            if mine and theirs
+        ]
+        found.append([math.log(a.clients * x / (b.clients * y)) for x, y in pairs if x > 0 < y])
+    return [logs for logs in found if logs]
+
+
+def _starts(measurement: Measurement) -> Iterator[list[list[float]]]:
+    """The blocks of each start; each block by itself where the starts are not known."""
+    blocks = iter(measurement.blocks)
+    for count in measurement.starts or [1] * len(measurement.blocks):
+        yield list(itertools.islice(blocks, count))
 
 
 def start_medians(measurement: Measurement) -> list[float]:
     """The median call of each start, in seconds; of each block where the starts are not known."""
-    blocks, medians = iter(measurement.blocks), []
-    for count in measurement.starts or [1] * len(measurement.blocks):
-        calls = [s for block in itertools.islice(blocks, count) for s in block]
-        medians += [statistics.median(calls)] if calls else []
-    return medians
+    starts = (list(itertools.chain(*blocks)) for blocks in _starts(measurement))
+    return [statistics.median(calls) for calls in starts if calls]
 
 
 def two_run_ratio(

@@ -191,7 +191,7 @@ def _performance(data: RunData) -> Iterator[ReportFigure]:
             )
         for r in performance.ratios:
             name = f"{prefix}/{r.a}:{r.b}/bs{r.batch}/{r.boundary}/ratio"
-            how = "quotient of the median calls; interval: signed ranks over the starts"
+            how = "median quotient of paired blocks' medians; interval: signed ranks over starts"
             yield _figure(name, r.ratio, "1", file, how, r.ci95)
         for name in dict.fromkeys(m.label for m in performance.measurements):
             best = best_measured(performance, name)

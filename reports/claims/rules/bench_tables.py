@@ -23,7 +23,7 @@ _BATCH_ROW = re.compile(r"(?:bs|batch) ?(\d{1,4})(?: \S{1,20})?", re.IGNORECASE)
 _BEST_ROW = re.compile(r"best|最优|最佳", re.IGNORECASE)
 _BEST_CELL = re.compile(rf"({NUMBER}) ?\(bs ?(\d{{1,4}})\)")
 _RATIO_OF = re.compile(r"(\S{1,40}) ?[:/] ?(\S{1,40})")
-_OF_MEDIANS = re.compile(r"medians|中位数", re.IGNORECASE)
+_OF_MEDIANS = re.compile(r"medians?|中位数", re.IGNORECASE)
 _INTERVAL = re.compile(rf"({NUMBER}) (?:to|至|-) ({NUMBER})")
 _ORDER = re.compile(r"(median|中位数|p\d\d(?:\.\d)?) ?ms", re.IGNORECASE)
 _SENTENCES = (
@@ -195,17 +195,32 @@ def _ratios(grid: Grid, top: str, bottom: str, bench: _Bench) -> Iterator[Answer
         found = [known.get((label, int(batch[1])), []) for label in sides]
         if len(found[0]) == len(found[1]) == 1:
             (above, line), (below, _) = found[0][0], found[1][0]
-            yield _quotient(stated.figure, stated.line, above.value, below.value, line)
+            held = (low.value, high.value) if interval and _is_of_medians(grid) else None
+            yield _quotient(
+                stated.figure, stated.line, above.value, below.value, line, interval=held
+            )
 
 
 def _is_of_medians(grid: Grid) -> bool:
     return any(_OF_MEDIANS.search(cell.text) for cell in grid.rows[0][1:])
 
 
-def _quotient(stated: Printed, at: int, above: float, below: float, source: int) -> Checked:
+def _quotient(
+    stated: Printed,
+    at: int,
+    above: float,
+    below: float,
+    source: int,
+    *,
+    interval: tuple[float, float] | None = None,
+) -> Checked:
+    """A ratio beside the quotient of what is printed; the interval of one that is formed otherwise,
+    from pairs of blocks, holds that quotient too.
+    """
     follows = above / below if below else 0.0
     off = deviation(stated.value, follows) - 0.5 * stated.ulp / (stated.value or 1)
-    verdict = graded(off <= _PAIRED, off <= 2 * _PAIRED)
+    held = interval and interval[0] * (1 - _PAIRED) <= follows <= interval[1] * (1 + _PAIRED)
+    verdict = graded(off <= _PAIRED or bool(held), off <= 2 * _PAIRED)
     derived = f"{as_text(follows)} = {as_text(above)}/{as_text(below)}"
     return Checked(verdict, "ratio", at + 1, stated.text, derived, source + 1)
 

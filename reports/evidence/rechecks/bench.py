@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from portproof.core.errors import InputError
-from portproof.infer.timing.speed_ratio import paired_ratio
+from portproof.infer.timing.speed_ratio import REVISION, paired_ratio
 from portproof.infer.timing.steady import doubts_of
 from portproof.infer.timing.trtexec_blocks import BOUNDARIES, block_in, times_file
 from portproof.measurement import (
@@ -27,7 +27,11 @@ from portproof.reports.evidence.rechecks.clock import unsaid
 def recheck(stage: Stage, run_dir: Path) -> Iterator[Finding]:
     """Derive again what follows from the seconds; the seconds themselves were measured."""
     performance = read_performance(run_dir / stage.artefact)
-    yield from _ratios(stage.artefact, performance)
+    if performance.ratios and stage.proof.revision < REVISION:
+        earlier = "has ratios that an earlier version formed in another way: bench again"
+        yield changed(stage.artefact, earlier)
+    else:
+        yield from _ratios(stage.artefact, performance)
     wrong = wrong_answers(performance.measurements)
     yield from differences(stage.artefact, performance.wrong, wrong, "wrong")
     if "wrong" in stage.proof.facts:

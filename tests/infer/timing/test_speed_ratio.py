@@ -78,11 +78,13 @@ def test_the_interval_holds_what_the_signed_rank_test_does_not_reject(starts: in
 
 
 def test_blocks_of_one_start_are_one_unit() -> None:
-    """Two blocks a start: the median of both, so that ten blocks are five units."""
+    """Two blocks a start: the median of their quotients, so that ten blocks are five units."""
     rng = np.random.default_rng(3)
     a, b = (1e-3 * np.exp(rng.normal(0, 0.02, (10, 3))) for _ in range(2))
     pairs = paired_ratio(measurement("a", a, starts=[2] * 5), measurement("b", b, starts=[2] * 5))
-    logs = np.log(np.median(b.reshape(5, 6), axis=1) / np.median(a.reshape(5, 6), axis=1))
+    quotients = np.log(np.median(b, axis=1) / np.median(a, axis=1))
+    assert pairs.ratio == pytest.approx(np.exp(np.median(quotients)))
+    logs = np.median(quotients.reshape(5, 2), axis=1)
     expected = stats.t.interval(0.95, 4, loc=logs.mean(), scale=stats.sem(logs))
     assert pairs.ci95 == pytest.approx(tuple(np.exp(expected)))
 
@@ -166,6 +168,31 @@ def test_a_loaded_machine_does_not_bend_the_ratio() -> None:
         abs(math.log((a.images_per_second or 0) / (b.images_per_second or 1))) for a, b in runs
     ]
     assert np.median(medians) < 0.8 * np.median(means)
+
+
+def test_a_neighbour_who_slows_the_host_for_a_while_does_not_bend_the_ratio() -> None:
+    """Phases of half the speed, longer than a pair of blocks, so that the medians of all calls are
+    those of whoever met more of them.
+    """
+    rng, ratios, pooled = np.random.default_rng(6), list[float](), list[float]()
+    for _ in range(100):
+        sides: tuple[list[Any], list[Any]] = ([], [])
+        slow = np.repeat(rng.random(7) < 0.5, 3)[rng.integers(3) :]  # of three blocks each
+        for i in range(18):
+            calls = 1e-3 * (1 + slow[i]) * np.exp(rng.normal(0, 0.01, 20))
+            sides[(i + i // 2) % 2].append(calls)
+        a, b = measurement("a", sides[0]), measurement("b", sides[1])
+        ratios.append(abs(math.log(paired_ratio(a, b).ratio)))
+        pooled.append(abs(math.log(np.median(sides[1]) / np.median(sides[0]))))
+    assert np.quantile(ratios, 0.95) < 0.03 < np.quantile(pooled, 0.8)
+
+
+def test_blocks_without_a_partner_or_a_length_are_in_no_pair() -> None:
+    a = measurement("a", [[1.0], [], [4.0], [3.0]], starts=[3, 1])
+    b = measurement("b", [[2.0], [5.0], [0.0], [9.0], [7.0]], starts=[3, 2])
+    assert paired_ratio(a, b).ratio == pytest.approx(math.sqrt(2 * 3))
+    with pytest.raises(InputError, match="no timed call"):
+        paired_ratio(measurement("a", [[0.0]]), measurement("b", [[1.0]]))
 
 
 @pytest.mark.parametrize(("m", "n"), [(3, 3), (3, 5), (4, 4), (5, 4), (6, 5)])

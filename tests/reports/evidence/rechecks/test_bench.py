@@ -90,3 +90,6 @@ def test_a_wrong_answer_that_is_hushed_up_is_found(timed: Path) -> None:
     performance["ratios"] = [ratio]
     perf.write_text(json.dumps(performance))
     assert any("ratios[0] is of measurements that are not" in x for x in changes(timed))
+    sidecar = timed / "t4/perf.json.proof.json"
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "revision": 1}))
+    assert any("an earlier version formed in another way: bench again" in x for x in changes(timed))
