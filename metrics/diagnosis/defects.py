@@ -93,11 +93,17 @@ def framed(port: Rows, right: Rows, item: int) -> tuple[Found | None, Rows, Rows
     if extra == 0:
         return _pushed_out(port, right, item)
     if 0 < extra <= _MOST_EXTRA:
-        for first in (extra, 0):
-            inner = port[:, first : first + right.shape[1]]
+        cuts = (
+            ("before", port[:, :extra], port[:, extra:]),
+            ("behind", port[:, -extra:], port[:, :-extra]),
+        )
+        for where, _, inner in cuts:
             if _alike(inner, right):
-                where = "before" if first else "behind"
                 return beside(extra * item, where), inner, right
+        for where, rest, inner in cuts:
+            varied = not np.isfinite(inner).any() or not _same(inner).all()
+            if len(port) > 1 and _same(rest).all() and varied:
+                return beside(extra * item, where, same=False), inner, right
     raise InputError(
         f"the port has {port.shape[1]} classes, the reference {right.shape[1]}; check"
         " that it is the reference's port, and --dtype"
@@ -106,14 +112,19 @@ def framed(port: Rows, right: Rows, item: int) -> tuple[Found | None, Rows, Rows
 
 def _pushed_out(port: Rows, right: Rows, item: int) -> tuple[Found | None, Rows, Rows]:
     """A header that has pushed the last classes out of a file."""
-    same = [np.array_equal(c, np.full_like(c, c[0]), equal_nan=True) for c in port.T]
-    extra = same.index(False) if False in same else 0
+    same = _same(port)
+    extra = 0 if same.all() else int(same.argmin())
     if len(port) > 1 and 0 < extra <= min(_MOST_EXTRA, port.shape[1] - 2):
         inner, kept = port[:, extra:], right[:, :-extra]
         alike = _alike(inner, kept)
         if alike or never_outputs(port[:, :extra], inner):
             return beside(extra * item, "before", alike), inner, kept
     return None, port, right
+
+
+def _same(columns: Rows) -> Mask:
+    """Which columns hold one value, the same in every row."""
+    return np.array([np.array_equal(c, np.full_like(c, c[0]), equal_nan=True) for c in columns.T])
 
 
 def _alike(port: Rows, right: Rows) -> bool:

@@ -189,6 +189,21 @@ def test_a_form_beside_another_fault(world: World, name: str) -> None:
     assert [f.fault for f in diagnosis.faults] == [fault, "mirrored"], diagnosis.to_text()
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_header_beside_results_that_are_no_numbers(world: World, before: bool) -> None:
+    """Nothing in them is like the reference's; what is the same in every file is no answer."""
+    header = struct.pack("<iiii", 1, CLASSES, 1, 1)
+
+    def write(rows: np.ndarray) -> bytes:
+        numbers = rows.astype("<f4").tobytes()
+        return header + numbers if before else numbers + header
+
+    rows = np.full_like(world.right, np.nan)
+    assert [f.fault for f in written(world, rows, write).faults] == ["header", "not-finite"]
+    rows[:, 2] = np.where(np.arange(len(rows)) % 3, np.inf, -np.inf)
+    assert [f.fault for f in written(world, rows, write).faults] == ["header", "not-finite"]
+
+
 def test_another_model_is_not_a_header(world: World) -> None:
     from portproof.core.errors import InputError
 
