@@ -19,5 +19,6 @@ def test_the_benchmark_runs(
     page = (tmp_path / "page.md").read_text()
     for size in ("4 KB float32", "150 KB uint8", "600 KB float32"):
         for side in ("plain loop, hashed", "infer/run.py", "infer/run.py --format pack"):
-            assert f"| {size} | {side} |" in page
+            assert f"| {size} | 16 | {side} |" in page
+            assert f"| {size} | 1 | {side} |" in page
     assert "MobileNetV3-small" in page

@@ -1,6 +1,6 @@
 /* SHA-256 (FIPS 180-4) by the SHA extensions of x86, in the order of instructions of Gulley et al., "Intel SHA Extensions" (2013), for four rows
- * side by side. An instruction for two rounds waits for the one before; the processor could begin one a cycle, so that one row alone leaves it
- * idle for most of the time. OpenSSL hashes one row at a time. Here four rows take 1.6 times as long as one.
+ * side by side. An instruction for two rounds waits for the one before, so that one row alone, which is all that OpenSSL takes, leaves the
+ * processor idle for most of the time. Four rows take 1.6 times as long as one.
  */
 #include "sha256.h"
 
