@@ -601,7 +601,7 @@ def prove_bench(run, artefact, proof):
         raise Refused("a call took less than no time")
     sides = {(m["label"], m["batch"], m["boundary"]): m for m in timed}
     if perf.get("ratios") and proof["revision"] < 2:
-        raise Refused("an earlier version formed its ratios in another way")
+        raise Refused("an earlier version formed its ratios in another way: bench again")
     for r in perf.get("ratios", []):
         a, b = (sides.get((r[side], r["batch"], r["boundary"])) for side in "ab")
         place = f"the ratio {r['a']}:{r['b']} at batch {r['batch']}"

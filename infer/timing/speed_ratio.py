@@ -63,7 +63,9 @@ def paired_ratio(a: Measurement, b: Measurement) -> Ratio:
 
 
 def _quotients(a: Measurement, b: Measurement) -> list[list[float]]:
-    """For each start, the logarithms of the quotients of its pairs of blocks."""
+    """For each start, the logarithms of the quotients of its pairs of blocks. A block without a
+    call, or whose median is less than the clock can tell, is in no pair.
+    """
     found = []
     for starts in zip(_starts(a), _starts(b), strict=False):
         pairs = [

@@ -475,6 +475,11 @@ CORPUS = [
         ),
         "/dev/zero",
     ),
+    Case(
+        "ratios of an earlier version, mended",
+        mended(edit("ort/perf.json.proof.json", lambda p: p.update(revision=1))),
+        "ort/perf.json",
+    ),
     Case("a rate of a sidecar, mended", mended(edit(INFER, rate_up)), INFER),
     Case(
         "a page, mended",

@@ -214,13 +214,13 @@ def _quotient(
     *,
     interval: tuple[float, float] | None = None,
 ) -> Checked:
-    """A ratio beside the quotient of what is printed; the interval of one that is formed otherwise,
-    from pairs of blocks, holds that quotient too.
+    """A ratio beside the quotient of what is printed. One that is formed otherwise, from pairs of
+    blocks, may be further from it, but its interval holds both.
     """
     follows = above / below if below else 0.0
     off = deviation(stated.value, follows) - 0.5 * stated.ulp / (stated.value or 1)
     held = interval and interval[0] * (1 - _PAIRED) <= follows <= interval[1] * (1 + _PAIRED)
-    verdict = graded(off <= _PAIRED or bool(held), off <= 2 * _PAIRED)
+    verdict = graded(off <= _PAIRED, off <= 2 * _PAIRED or bool(held))
     derived = f"{as_text(follows)} = {as_text(above)}/{as_text(below)}"
     return Checked(verdict, "ratio", at + 1, stated.text, derived, source + 1)
 
