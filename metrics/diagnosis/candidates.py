@@ -35,7 +35,7 @@ ALIKE = 1.1
 #: The same where a second fault is left, on samples that need not be the same.
 _ABOUT_ALIKE = 1.5
 LAYERS = "compare the layers with metrics/layers.py"
-ANOTHER_SCALE = ", and yet it ranks the classes as the reference does: another scale"
+_ANOTHER_SCALE = ", and yet it ranks the classes as the reference does: another scale"
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -105,14 +105,19 @@ def no_fault(port: Rows, plain: Rows, left: Rows) -> Candidate:
     if float(left.mean()) <= SAME:
         fix = "nothing to do"
     elif same_ranks(port, plain):
-        evidence += ANOTHER_SCALE
+        evidence += _ANOTHER_SCALE
         fix = "nothing to do: no rank is changed"
     return Candidate("none", score_of(left), evidence, fix)
 
 
+def is_another_scale(none: Candidate) -> bool:
+    """Whether no rank is changed."""
+    return none.evidence.endswith(_ANOTHER_SCALE)
+
+
 def is_quiet(none: Candidate) -> bool:
     """Whether the difference may be of precision alone."""
-    return 1 - none.score <= SAME or none.evidence.endswith(ANOTHER_SCALE)
+    return 1 - none.score <= SAME or is_another_scale(none)
 
 
 def left_by(found: Found, none: Candidate) -> float:
@@ -124,7 +129,7 @@ def left_by(found: Found, none: Candidate) -> float:
 
 def most_left(none: Candidate) -> float:
     """The share of the difference that a fault leaves at most where it is believed."""
-    if 1 - none.score <= NOISE or none.evidence.endswith(ANOTHER_SCALE):
+    if 1 - none.score <= NOISE or is_another_scale(none):
         return NEXT_TO_NOTHING
     return _CLEARLY_BETTER if is_quiet(none) else BETTER
 

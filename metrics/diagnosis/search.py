@@ -9,10 +9,8 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from portproof.metrics.diagnosis.candidates import (
-    ANOTHER_SCALE,
     BETTER,
     NOISE,
     NOTHING,
@@ -23,11 +21,10 @@ from portproof.metrics.diagnosis.candidates import (
     is_quiet,
     most_left,
 )
-from portproof.metrics.diagnosis.likeness import SAME
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.metrics.diagnosis.steps.any_sample import orders_beside_another_fault
 from portproof.metrics.diagnosis.steps.beside import beside_a_mistake
-from portproof.metrics.diagnosis.steps.explanations import EXPLAINED, Round, explanations
+from portproof.metrics.diagnosis.steps.explanations import Round, explanations
 from portproof.metrics.diagnosis.steps.firsts import FIRSTS, firsts, of_each_name, rivals
 from portproof.metrics.diagnosis.steps.hidden import (
     fits_behind,
@@ -37,9 +34,15 @@ from portproof.metrics.diagnosis.steps.hidden import (
     orders_behind,
 )
 from portproof.metrics.diagnosis.steps.in_part import made_in_part
-from portproof.metrics.diagnosis.steps.last_layer import other_last_layer
+from portproof.metrics.diagnosis.steps.last_layer import last_layer, other_last_layer
 from portproof.metrics.diagnosis.steps.pairs import pairs_of_mistakes
-from portproof.metrics.diagnosis.steps.standing import of_order, stands, sure_of, unexplained
+from portproof.metrics.diagnosis.steps.standing import (
+    Chain,
+    chain_of,
+    of_order,
+    sure_of,
+    unexplained,
+)
 from portproof.metrics.diagnosis.steps.state import State, after
 
 #: Faults one after the other.
@@ -47,10 +50,8 @@ _ROUNDS = 3
 #: A further fault is begun with after so many seconds of work at most; of waiting, where other
 #: programs have the processors.
 _WORK_S, _WAIT_S = 55.0, 90.0
-#: Faults with numbers that may be any, which come near to others.
-_FITTED = ("normalisation-constants", "values-clipped", "layer-weights", "bn-epsilon")
-#: What 8 bits leave, and what numbers that were fitted leave of the whole.
-_OF_8_BITS, _OF_A_FIT = 0.01, 1e-5
+#: What numbers that were fitted leave of the whole.
+_OF_A_FIT = 1e-5
 
 
 class Patience:
@@ -96,14 +97,14 @@ def _searched(model: Reference, state: State) -> Searched:
     partly: list[Found] = []
     if begun.short:
         chain = _follow(model, state, begun, next(_begin_with(begun, patience)), patience)
-        if chain.whole and not _took_some(chain):
+        if chain.whole and not chain.took_some():
             return Searched(chain.found, tried)
         begun = explanations(model, state, thorough=True)
         none, others = begun.none, begun.others
         tried = [none, *(f.candidate for f in others)]
     head = functools.cache(lambda: _other_head(model, state, begun))
     beside = functools.cache(lambda: _beside(begun))
-    nearly: list[_Chain] = []
+    nearly: list[Chain] = []
     followed: list[Found] = []
     others_tried = 0
     for first in _begin_with(begun, patience, head, beside):
@@ -112,21 +113,24 @@ def _searched(model: Reference, state: State) -> Searched:
         if not chain.whole and len(chain.found) > 1 and not patience.is_over():
             instead = (_follow(model, state, begun, r, patience) for r in rivals(begun, first))
             chain = next((c for c in instead if c.whole), chain)
-        if chain.whole and not _took_some(chain):
+        if chain.whole and not chain.took_some():
             return Searched(chain.found, tried)
         if chain.whole:
-            nearly += [chain, *_begun_with_the_second(model, state, begun, chain, patience)]
+            others_way = list(_begun_with_the_second(model, state, begun, chain, patience))
+            if exact := next((c for c in others_way if c.left <= NOTHING), None):
+                return Searched(exact.found, tried)
+            nearly += [chain, *others_way]
         others_tried += bool(nearly)
         partly = partly or sure_of(chain.found, none)
         if patience.is_over() or others_tried > FIRSTS:
             break
-    if nearly and min(nearly, key=_likeliest).left > NOISE and not patience.is_over():
+    if nearly and min(nearly, key=Chain.order).left > NOISE and not patience.is_over():
         left = [first for first in beside() if all(first is not f for f in followed)]
         both = (_follow(model, state, begun, first, patience) for first in left)
         nearly += [chain for chain in both if chain.whole]
     if nearly:
-        return Searched(min(nearly, key=_likeliest).found, tried)
-    if not partly and 1 - none.score > SAME and not none.evidence.endswith(ANOTHER_SCALE):
+        return Searched(min(nearly, key=Chain.order).found, tried)
+    if not partly and not is_quiet(none):
         partly = head() or [unexplained(none, others)]
     return Searched(partly, tried)
 
@@ -135,12 +139,16 @@ def _other_head(model: Reference, state: State, begun: Round) -> list[Found]:
     """Other weights of the last layer, where nothing that is known explains the port."""
     if begun.tries is None or begun.inside is None or begun.inside.network is None:
         return []
+    network = begun.inside.network
     found = other_last_layer(
-        begun.inside.network,
-        lambda: model.samples(state.compared.images, state.mistake),
-        begun.tries.port,
+        network, lambda: model.samples(state.compared.images, state.mistake), begun.tries.port
     )
-    return [found] if found else []
+    if not found:
+        return []
+    # A matrix that may be any takes another order of the classes with it.
+    curves, last = begun.tries.state.made is None, last_layer(network)
+    behind = inside_behind(begun.inside, begun.measure, begun.none, curves, last)
+    return [*(f for f in behind if f.candidate.fault != found.candidate.fault), found]
 
 
 def _begin_with(
@@ -184,36 +192,16 @@ def _beside(begun: Round) -> list[Found]:
     return beside_a_mistake(begun.tries, begun.inside, begun.none, begun.others)
 
 
-class _Chain(NamedTuple):
-    """Faults one after the other, what they leave, and whether that is as good as nothing."""
-
-    found: list[Found]
-    left: float
-    whole: bool
-
-
-def _took_some(chain: _Chain) -> bool:
-    """Whether numbers that may be any may have taken some of a second fault with them, since alone
-    they leave nothing; or whether the second of two explains only some of the rest.
-    """
-    several = len(chain.found) > 1
-    fitted = chain.found[0].candidate.fault in _FITTED
-    return (fitted and (chain.left > NOISE or several)) or (several and chain.left > _OF_8_BITS)
-
-
-def _likeliest(chain: _Chain) -> tuple[bool, int, float]:
-    """The order of chains: those that leave nothing first, then the shortest."""
-    return chain.left > NOISE, len(chain.found), chain.left
-
-
 def _begun_with_the_second(
-    model: Reference, state: State, begun: Round, chain: _Chain, patience: Patience
-) -> Iterator[_Chain]:
+    model: Reference, state: State, begun: Round, chain: Chain, patience: Patience
+) -> Iterator[Chain]:
     """A chain whose first fault has a number that was fitted while the second was in the way, the
     other way round.
     """
     if len(chain.found) < 2 or not chain.found[0].changed or patience.is_over():
         return
+    if chain.found[1].explained is not None:
+        yield from _without_rows(model, state, chain.found[1], patience)
     mistake, tries = chain.found[1].mistake, begun.tries
     if mistake is None or tries is None or not tries.seen:
         return
@@ -223,16 +211,32 @@ def _begun_with_the_second(
             yield other
 
 
+def _without_rows(
+    model: Reference, state: State, found: Found, patience: Patience
+) -> Iterator[Chain]:
+    """What explains the rows that a fault leaves, once those that it explains are gone."""
+    rest = after(model, state, found)
+    if rest is None:
+        return
+    anew = explanations(model, rest)
+    first = best_of(anew.none, anew.others)
+    if first is not None:
+        chain = _follow(model, rest, anew, first, patience)
+        yield chain._replace(found=[found, *chain.found])
+
+
 def _follow(
     model: Reference, state: State, at_first: Round, first: Found, patience: Patience
-) -> _Chain:
+) -> Chain:
     """The faults from a first one on; where they leave something, and others may fit better than
     what was good enough, with all of these.
     """
     chain, short = _followed(model, state, at_first, first, patience)
-    if chain.whole or not short or patience.is_over():
+    if (chain.whole and chain.left <= NOISE) or not short or patience.is_over():
         return chain
-    return _followed(model, state, at_first, first, patience, thorough=True)[0]
+    other, _ = _followed(model, state, at_first, first, patience, thorough=True)
+    better = not chain.whole or (other.whole and other.left <= BETTER * chain.left)
+    return other if better else chain
 
 
 def _followed(
@@ -243,13 +247,13 @@ def _followed(
     patience: Patience,
     *,
     thorough: bool = False,
-) -> tuple[_Chain, bool]:
+) -> tuple[Chain, bool]:
     """The faults from a first one on, and whether dearer trials were left out after it. The dearest
     are once there is no more ``patience``.
     """
     short = False
     none, others = at_first.none, at_first.others
-    begun = 1 - none.score
+    begun = none
     best: Found | None = first
     chain: list[Found] = []
     while best is not None:
@@ -258,21 +262,16 @@ def _followed(
         if following is None:
             some = best.explained is not None and not best.explained.all()
             left = 0.0 if some else 1 - best.candidate.score
-            return _chain(chain, left, begun), short
+            return chain_of(chain, left, begun), short
         before, left = state.unexplained(), following.unexplained()
         if len(chain) > 1 and left > most_left(none) * before and not of_order(best):
             # It fits the samples that it was tried on, and not the others.
-            return _chain(chain[:-1], before, begun), short
+            return chain_of(chain[:-1], before, begun), short
         state = following
-        if left <= max(NOTHING, _OF_A_FIT * begun) or len(chain) == _ROUNDS:
+        if left <= max(NOTHING, _OF_A_FIT * (1 - begun.score)) or len(chain) == _ROUNDS:
             break
         late = patience.is_over()
         next_ = explanations(model, state, thorough, late)
         none, others, short = next_.none, next_.others, short or next_.short
         best = best_of(none, others)
-    return _chain(chain, state.unexplained(), begun), short
-
-
-def _chain(found: list[Found], left: float, begun: float) -> _Chain:
-    enough = left <= max(EXPLAINED * begun, min(_OF_8_BITS, BETTER * begun))
-    return _Chain(found, left, enough and stands(found))
+    return chain_of(chain, state.unexplained(), begun), short

@@ -32,6 +32,8 @@ _BETWEEN = 0.1
 _MARKED = 0.15
 #: From fewer values no curve is drawn; of more than so many, some rows are enough.
 _FEWEST, _MOST = 200, 20000
+#: A curve has so many points at most, each the mean of so many neighbours at least.
+_POINTS, _LEAST_WIDTH = 400, 3
 #: Of rounded outputs many are the same; of limited ones many are the largest or the smallest.
 _DIFFERENT, _AT_AN_END = 0.5, 0.01
 #: Outputs that lost their signs are as large as others within this factor.
@@ -66,6 +68,10 @@ def _logarithms(rows: Rows) -> Rows:
 
 def _exponentials(rows: Rows) -> Rows:
     return np.asarray(np.exp(np.minimum(rows, 700)))
+
+
+def _softplus(rows: Rows) -> Rows:
+    return np.asarray(np.logaddexp(0, rows))
 
 
 def _within(port: Rows, right: Rows, low: float, high: float) -> bool:
@@ -144,6 +150,7 @@ _FUNCTIONS: tuple[tuple[str, str, str, tuple[Make, ...], Mark], ...] = (
         (np.tanh, probabilities),
         _no_mark,
     ),
+    ("outputs-changed", "their softplus", _CHANGED, (_softplus,), _no_mark),
     ("outputs-changed", "exponentials of them", _CHANGED, (_exponentials,), _no_mark),
     ("outputs-changed", "their squares", _CHANGED, (np.square,), _no_mark),
 )
@@ -235,8 +242,19 @@ def _curve(port: Rows, right: Rows, sound: float) -> tuple[Make, float] | None:
         if told > least or min(line, sound) <= _SOUND or left > _SMOOTH:
             continue
         if best is None or left < best[1]:
-            best = partial(_applied, steps=(*before, Curve(x, y))), left
+            best = partial(_applied, steps=(*before, _smooth(x, y))), left
     return best
+
+
+def _smooth(x: Rows, y: Rows) -> Curve:
+    """A curve through the means of neighbours, in the order of ``x``: one through every point
+    would take another fault with it, and say of itself that it leaves nothing.
+    """
+    width = max(_LEAST_WIDTH, len(x) // _POINTS)
+    starts = np.arange(0, len(x) - width + 1, width)
+    counts = np.diff([*starts, len(x)])
+    means = (np.add.reduceat(values, starts) / counts for values in (x, y))
+    return Curve(*means)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portproof.metrics.diagnosis.candidates import (
-    ANOTHER_SCALE,
     NEXT_TO_NOTHING,
     NOTHING,
     Candidate,
@@ -17,6 +16,7 @@ from portproof.metrics.diagnosis.candidates import (
     as_found,
     best_of,
     classes_moved,
+    is_another_scale,
     is_quiet,
     left_by,
     no_fault,
@@ -96,7 +96,7 @@ def explanations(
     if wanted():
         tries = Preprocessing(model, state, measure, port, plain)
         found += tries.all()
-        loud = 1 - none.score > _HALF and not none.evidence.endswith(ANOTHER_SCALE)
+        loud = 1 - none.score > _HALF and not is_another_scale(none)
         everywhere = loud and mixed.sound() < _SOUND
         deep = everywhere and not late
         inside = _inside(model, state, measure, port, plain) if state.changed is None else None

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from portproof.metrics.diagnosis.candidates import (
     ALIKE,
+    NOISE,
     PARTLY,
     Candidate,
     Found,
     best_of,
+    is_another_scale,
     is_quiet,
     left_by,
 )
@@ -17,6 +19,9 @@ from portproof.metrics.diagnosis.steps.explanations import Round
 
 #: First faults that are followed, and others of the name of one.
 FIRSTS, _RIVALS = 3, 2
+#: What the first of several leaves at most where all together may be a matter of precision: of two
+#: that do as much each leaves half.
+_QUIETLY = 0.6
 
 
 def firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
@@ -27,8 +32,9 @@ def firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
         seen.add(best.candidate.fault)
         yield best
     sound = [f for f in others if f.candidate.fault != "softmax"]
-    quiet = is_quiet(none)
-    fit = [f for f in sound if f.sure or (not quiet and left_by(f, none) <= PARTLY)]
+    noise = 1 - none.score <= NOISE or is_another_scale(none)
+    most = 0.0 if noise else _QUIETLY if is_quiet(none) else PARTLY
+    fit = [f for f in sound if f.sure or left_by(f, none) <= most]
     for f in sorted(fit, key=lambda f: (not f.sure, left_by(f, none))):
         if f.candidate.fault not in seen and len(seen) < FIRSTS:
             seen.add(f.candidate.fault)

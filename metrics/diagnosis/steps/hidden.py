@@ -20,6 +20,7 @@ from portproof.metrics.diagnosis.likeness import (
     unlikeness_matrix,
     vary_alike,
 )
+from portproof.metrics.diagnosis.model.network import Layer
 from portproof.metrics.diagnosis.order import Mixed
 from portproof.metrics.diagnosis.preprocessing import Made, Preprocessing
 from portproof.metrics.diagnosis.steps.trial import Trial
@@ -163,9 +164,11 @@ def inside_of_any_sample(trial: Trial, port: Rows, none: Candidate) -> list[Foun
     return _likely(anywhere.all(), none, View("order", _SAMPLES, lambda rows: rows))
 
 
-def inside_behind(trial: Trial, measure: Measure, none: Candidate, curves: bool) -> list[Found]:
-    """The same for faults inside the model and another order of the classes, and with ``curves`` a
-    function of each value.
+def inside_behind(
+    trial: Trial, measure: Measure, none: Candidate, curves: bool, only: Layer | None = None
+) -> list[Found]:
+    """The same for faults inside the model, or in one layer ``only``, and another order of the
+    classes, and with ``curves`` a function of each value.
     """
     found = []
     for view in views(trial.plain, measure.common, curves):
@@ -177,7 +180,8 @@ def inside_behind(trial: Trial, measure: Measure, none: Candidate, curves: bool)
             tried=[],
         )
         if float(unlikeness(turned.port, turned.plain).mean()) > _NOTHING:
-            found += _likely(turned.all(), none, view)
+            tried = turned.of_layer(only) if only else turned.all()
+            found += _likely(tried, none, view)
     return sorted(found, key=lambda f: f.left or 0.0)
 
 

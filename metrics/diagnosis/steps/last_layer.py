@@ -31,7 +31,7 @@ def other_last_layer(network: Network, samples: Callable[[], Array], port: Rows)
 
     ``port``: its outputs of all samples made comparable, (samples, classes).
     """
-    layer = _last(network)
+    layer = last_layer(network)
     if layer is None or len(port) < _ENOUGH * max(network.weights[layer.weight].shape):
         return None
     read = network.values(samples(), [layer.source])[layer.source]
@@ -57,7 +57,7 @@ def other_last_layer(network: Network, samples: Callable[[], Array], port: Rows)
     return Found(candidate, left=share)
 
 
-def _last(network: Network) -> Layer | None:
+def last_layer(network: Network) -> Layer | None:
     """The layer whose matrix gives the outputs, but for a softmax and the like."""
     nodes, name = network.model.graph.node, network.output
     layers = {y.output: y for y in network.layers if y.op in ("Gemm", "MatMul")}

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from portproof.metrics.diagnosis.candidates import (
     BETTER,
     LAYERS,
+    NEXT_TO_NOTHING,
+    NOISE,
     PARTLY,
     Candidate,
     Found,
+    is_quiet,
     left_by,
+    most_left,
 )
+from portproof.metrics.diagnosis.steps.explanations import EXPLAINED
 
 #: What the last of several faults leaves where they are all that there is.
 _EXACTLY = 1e-4
@@ -17,6 +24,39 @@ _EXACTLY = 1e-4
 _STALE = 0.25
 #: 8 bits over wide ranges may be it if they make a difference of the same size, within this.
 _SIZED = 0.3
+#: Faults with numbers that may be any, which come near to others.
+_FITTED = ("normalisation-constants", "values-clipped", "layer-weights", "bn-epsilon")
+#: What 8 bits leave.
+_OF_8_BITS = 0.01
+
+
+class Chain(NamedTuple):
+    """Faults one after the other, what they leave, and whether that is as good as nothing."""
+
+    found: list[Found]
+    left: float
+    whole: bool
+
+    def took_some(self) -> bool:
+        """Whether numbers that may be any may have taken some of a second fault with them, since
+        alone they leave nothing; or whether the second of two explains only some of the rest.
+        """
+        several = len(self.found) > 1
+        fitted = self.found[0].candidate.fault in _FITTED
+        return (fitted and (self.left > NOISE or several)) or (several and self.left > _OF_8_BITS)
+
+    def order(self) -> tuple[bool, int, float]:
+        """Its place among others: those that leave nothing come first, then the shortest."""
+        return self.left > NOISE, len(self.found), self.left
+
+
+def chain_of(found: list[Found], left: float, begun: Candidate) -> Chain:
+    """A chain that leaves so much of what it has ``begun`` with."""
+    whole = 1 - begun.score
+    enough = max(EXPLAINED * whole, min(_OF_8_BITS, BETTER * whole))
+    if is_quiet(begun):
+        enough = (NEXT_TO_NOTHING if len(found) > 1 else most_left(begun)) * whole
+    return Chain(found, left, left <= enough and stands(found))
 
 
 def sure_of(chain: list[Found], none: Candidate) -> list[Found]:

@@ -89,6 +89,15 @@ class Trial(Weighing):
             if t.changed.fault in wanted
         ]
 
+    def of_layer(self, layer: Layer) -> list[Tried]:
+        """What is known to befall one layer, after :meth:`all`."""
+        few = self.samples[self._rows(FEW)]
+        self._layer(layer, few)
+        for held in self.holders[0].held:
+            if held.key == layer.weight:
+                self._promising(self.holders[0].of(held), self._soon())
+        return sorted(self.tried, key=lambda t: t.left)
+
     def damaged(self) -> list[Tried]:
         """One number among the weights that is another, after :meth:`all`."""
         if self.network is None:
