@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from portproof.metrics.accuracy.one_output import Results
 from portproof.metrics.diagnosis.candidates import Candidate, Found
 from portproof.metrics.diagnosis.likeness import SAME, Rows, comparable, unlikeness
-from portproof.metrics.diagnosis.numbers.plausible import are_outputs, likeliest
+from portproof.metrics.diagnosis.numbers.plausible import are_outputs, likeliest, spread
 
 #: Types that numbers are written in, the usual ones first.
 _DTYPES = ("<f4", "<f2", "<f8", ">f4", ">f2", ">f8", "<i4", "<i8", "<i2", "<i1", "<u1", ">i4")
+_HALVES = ("<f2", ">f2")
 _WORDS = {"f": "float", "i": "int", "u": "uint"}
 #: So many files are looked at; so many bytes may stand beside the numbers.
 _FILES, _MOST_BESIDE = 16, 4096
@@ -89,15 +90,21 @@ def _by_size(
         exact and are_outputs(_numbers(raw, usual, 0, right.shape[1]), right)
     ):
         return None
-    fewer = size // np.dtype(usual).itemsize
-    if 1 < fewer < count and are_outputs(_numbers(raw, usual, 0, fewer), right):
-        return None  # outputs of fewer classes
     forms = [
         (d, s)
         for d, s in _forms(size, count)
         if np.dtype(d).kind == "f" or size == count * np.dtype(d).itemsize
     ]
-    return likeliest(((f, _numbers(raw, *f, count)) for f in forms), right, usual)
+    likely = likeliest(((f, _numbers(raw, *f, count)) for f in forms), right, usual)
+    fewer = size // np.dtype(usual).itemsize
+    if 1 < fewer < count:
+        floats = _numbers(raw, usual, 0, fewer)
+        # Two halves may look like one float, of other sizes; the halves of a float are further off.
+        narrow = _numbers(raw, *likely, count) if likely and likely[0] in _HALVES else None
+        nearer = narrow is not None and spread(narrow) < spread(floats)
+        if are_outputs(floats, right) and not nearer:
+            return None  # outputs of fewer classes
+    return likely
 
 
 def _forms(size: int, count: int) -> Iterator[tuple[str, int]]:

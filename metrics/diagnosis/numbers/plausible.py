@@ -47,6 +47,14 @@ def are_outputs(rows: Rows, right: Rows) -> bool:
     return bool(classes_alike(rows, right).mean() >= _ENOUGH)
 
 
+def spread(rows: Rows) -> float:
+    """How far the sizes of numbers lie apart, in octaves: read as another type, exponents are made
+    of others' last bits.
+    """
+    sizes = np.abs(rows[np.isfinite(rows) & (rows != 0)])
+    return float(np.log2(sizes).std()) if sizes.size else np.inf
+
+
 def never_outputs(head: Rows, rows: Rows) -> bool:
     """Whether numbers in front of ``rows`` cannot be outputs like them, and are no zeros alone."""
     sizes = np.abs(rows[np.isfinite(rows) & (rows != 0)])

@@ -18,7 +18,7 @@ from portproof.metrics.accuracy.one_output import Results
 from portproof.metrics.diagnosis.candidates import NEXT_TO_NOTHING
 from portproof.metrics.diagnosis.explain import Diagnosis, diagnose
 from portproof.metrics.diagnosis.numbers.answers import changed_answers
-from portproof.metrics.diagnosis.numbers.form import form_of
+from portproof.metrics.diagnosis.numbers.form import Form, form_of
 from portproof.metrics.diagnosis.numbers.functions import functions, sound_share
 from portproof.metrics.diagnosis.numbers.plausible import are_outputs
 
@@ -299,3 +299,27 @@ def test_halves_in_files_for_floats_are_seen_beside_another_fault() -> None:
     files = SimpleNamespace(raw=lambda ids: [halves[int(i)] for i in ids])
     found = form_of(cast("Results", files), [str(i) for i in range(40)], right, "float32")
     assert found is not None and (found[0].dtype, found[0].skip) == ("<f2", 0)
+
+
+def _form_of(rows: Rows, classes: int) -> Form | None:
+    """Of results with these rows, beside a reference of so many classes that has other values."""
+    right = np.random.default_rng(1).normal(0, 3, (len(rows), classes))
+    files = SimpleNamespace(raw=lambda ids: [rows[int(i)].tobytes() for i in ids])
+    found = form_of(cast("Results", files), [str(i) for i in range(len(rows))], right, "float32")
+    return found[0] if found else None
+
+
+def test_halves_of_all_classes_are_not_floats_of_half_as_many() -> None:
+    rng = np.random.default_rng(0)
+    signs = rng.choice([-1, 1], (40, 20))
+    for rows in (signs * rng.uniform(1.1, 1.9, (40, 20)), rng.normal(0, 3, (40, 20))):
+        form = _form_of(rows.astype("<f2"), 20)
+        assert form is not None and (form.dtype, form.skip) == ("<f2", 0)
+
+
+@pytest.mark.parametrize("bits", [0xFFFFFFFF, 0xFFFFE000, 0xFFFF0000])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_floats_of_half_as_many_classes_are_not_halves(bits: int, scale: float) -> None:
+    """Also of values that float16 and bfloat16 hold, whose last bits are zeros."""
+    rows = np.random.default_rng(0).normal(0, scale, (40, 10)).astype("<f4")
+    assert _form_of((rows.view("<u4") & np.uint32(bits)).view("<f4"), 20) is None
