@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -44,8 +45,20 @@ class Family:
     best: int = 1
 
 
-def families(recipe: Recipe) -> Iterator[Family]:
-    """The families of a recipe, the cheapest first."""
+def families(recipe: Recipe, changes: tuple[Change, ...] = ()) -> Iterator[Family]:
+    """The families of a recipe, the cheapest first; ``changes``: of another mistake besides."""
+    for family in _families(recipe):
+        yield replace(family, make=partial(_made_besides, make=family.make, changes=changes))
+
+
+def _made_besides(
+    *numbers: float, make: Callable[..., Mistake | None], changes: tuple[Change, ...]
+) -> Mistake | None:
+    mistake = make(*numbers)
+    return replace(mistake, changes=changes + mistake.changes) if mistake else None
+
+
+def _families(recipe: Recipe) -> Iterator[Family]:
     height, width = recipe.size
     resize = recipe.resize
     if recipe.dtype != "uint8":

@@ -128,7 +128,7 @@ class Preprocessing:
         rows = chosen(distances(self.port, self.plain), _FITTED)
         fitted: list[Found] = []
         began = time.monotonic()
-        for family in families(recipe) if not changes else ():
+        for family in families(recipe, changes):
             if time.monotonic() - began > _FITS_S:
                 progress.say("diagnose: sizes and places were tried in part: it took too long")
                 break

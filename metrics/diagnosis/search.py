@@ -37,6 +37,7 @@ from portproof.metrics.diagnosis.steps.in_part import made_in_part
 from portproof.metrics.diagnosis.steps.last_layer import last_layer, other_last_layer
 from portproof.metrics.diagnosis.steps.pairs import pairs_of_mistakes
 from portproof.metrics.diagnosis.steps.standing import (
+    FITTED,
     Chain,
     chain_of,
     of_order,
@@ -117,7 +118,7 @@ def _searched(model: Reference, state: State) -> Searched:
             return Searched(chain.found, tried)
         if chain.whole:
             others_way = list(_begun_with_the_second(model, state, begun, chain, patience))
-            if exact := next((c for c in others_way if c.left <= NOTHING), None):
+            if exact := next((c for c in others_way if c.left <= FITTED), None):
                 return Searched(exact.found, tried)
             nearly += [chain, *others_way]
         others_tried += bool(nearly)

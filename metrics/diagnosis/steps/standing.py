@@ -20,12 +20,15 @@ from portproof.metrics.diagnosis.steps.explanations import EXPLAINED
 
 #: What the last of several faults leaves where they are all that there is.
 _EXACTLY = 1e-4
-#: Behind another fault, more results than this share that are nobody's say that it is not that one.
-_STALE = 0.25
+#: Behind another fault, more results than this share that are nobody's say that it is not that one;
+#: where the others are explained exactly, more than half of all.
+_STALE, _HALF = 0.25, 0.5
 #: 8 bits over wide ranges may be it if they make a difference of the same size, within this.
 _SIZED = 0.3
 #: Faults with numbers that may be any, which come near to others.
 _FITTED = ("normalisation-constants", "values-clipped", "layer-weights", "bn-epsilon")
+#: What numbers leave that were fitted to what is there, and to nothing else.
+FITTED = 1e-6
 #: What 8 bits leave.
 _OF_8_BITS = 0.01
 
@@ -39,11 +42,13 @@ class Chain(NamedTuple):
 
     def took_some(self) -> bool:
         """Whether numbers that may be any may have taken some of a second fault with them, since
-        alone they leave nothing; or whether the second of two explains only some of the rest.
+        alone they leave nothing; or whether the second of two explains only some of the rest, or
+        the first, of a layer, may be another near to it.
         """
-        several = len(self.found) > 1
-        fitted = self.found[0].candidate.fault in _FITTED
-        return (fitted and (self.left > NOISE or several)) or (several and self.left > _OF_8_BITS)
+        first, *rest = self.found
+        if first.candidate.fault in _FITTED:
+            return bool(rest) or self.left > NOISE
+        return bool(rest) and self.left > (NOISE if first.changed else _OF_8_BITS)
 
     def order(self) -> tuple[bool, int, float]:
         """Its place among others: those that leave nothing come first, then the shortest."""
@@ -77,7 +82,7 @@ def stands(chain: list[Found]) -> bool:
     large part of the results was given up.
     """
     first, *rest = chain
-    if rest and _share(rest[-1]) <= _STALE and 1 - rest[-1].candidate.score <= _EXACTLY:
+    if rest and _share(rest[-1]) <= _HALF and 1 - rest[-1].candidate.score <= _EXACTLY:
         return True
     if any(f.candidate.fault == "stale-results" and _share(f) > _STALE for f in rest):
         return False

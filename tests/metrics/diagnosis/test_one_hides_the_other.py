@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,7 @@ from PIL import Image
 from portproof.metrics.diagnosis.numbers.functions import functions
 
 from .test_inside import Layered, rewritten
-from .world import CLASSES, MEAN, STD, World
+from .world import CLASSES, MEAN, SIZE, STD, World
 
 torch = pytest.importorskip("torch")
 
@@ -49,8 +51,32 @@ def test_stale_results_do_not_hide_that_the_others_are_negated(plain: World) -> 
     rows = -plain.right
     rows[[4, 9]] = np.random.default_rng(8).normal(0, 1, (2, CLASSES))
     diagnosis = plain.diagnose(rows)
+    faults = [f.fault for f in diagnosis.faults]
+    assert faults == ["stale-results", "outputs-changed"], diagnosis.to_text()
+
+
+def test_half_of_the_results_may_be_stale_beside_another_layer(layered: Layered) -> None:
+    """Where it explains the others exactly, it is no chance."""
+    rows = layered.changed(rewritten(4, lambda w: w.roll(1, 1)))
+    stale = np.random.default_rng(3).permutation(len(rows))[: int(0.4 * len(rows))]
+    rows[stale] = np.random.default_rng(8).normal(0, rows.std(), (len(stale), CLASSES))
+    diagnosis = layered.diagnose(rows)
     faults = {f.fault for f in diagnosis.faults}
-    assert faults == {"stale-results", "outputs-changed"}, diagnosis.to_text()
+    assert faults == {"layer-channels", "stale-results"}, diagnosis.to_text()
+
+
+def test_a_number_is_fitted_beside_another_mistake(plain: World) -> None:
+    """23, which is no usual quality."""
+    pixels = []
+    for path in sorted(plain.images.iterdir()):
+        buffer = io.BytesIO()
+        Image.open(path).convert("RGB").save(buffer, "JPEG", quality=23)
+        resized = Image.open(buffer).resize((40, 32), Image.Resampling.BICUBIC)
+        pixels.append(np.asarray(resized.crop((8, 4, 8 + SIZE, 4 + SIZE))).transpose(1, 0, 2))
+    diagnosis = plain.diagnose(plain.infer(normalised(pixels)))
+    faults = [f.fault for f in diagnosis.faults]
+    assert faults == ["rotated", "recompression"], diagnosis.to_text()
+    assert "quality 23 " in diagnosis.faults[1].evidence
 
 
 def test_another_scale_of_the_input_behind_a_softplus(plain: World) -> None:

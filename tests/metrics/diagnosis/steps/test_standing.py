@@ -8,25 +8,31 @@ import pytest
 from portproof.metrics.diagnosis.candidates import Candidate, Found
 from portproof.metrics.diagnosis.likeness import Measure
 from portproof.metrics.diagnosis.model.changes import Changed
-from portproof.metrics.diagnosis.search import _Chain, _likeliest, _took_some
 from portproof.metrics.diagnosis.steps.explanations import Round
 from portproof.metrics.diagnosis.steps.firsts import firsts, rivals
-from portproof.metrics.diagnosis.steps.standing import stands, sure_of
+from portproof.metrics.diagnosis.steps.standing import Chain, chain_of, stands, sure_of
 
 
 def found(fault: str, score: float = 1.0, **facts: object) -> Found:
     return Found(Candidate(fault, score, "", ""), **facts)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("share", "holds"), [(0.1, True), (0.4, False)])
-def test_many_results_that_are_nobody_s_explain_no_second_fault(share: float, holds: bool) -> None:
-    stale = found("stale-results", explained=np.arange(100) < 100 * share)
+@pytest.mark.parametrize(
+    ("share", "left", "holds"),
+    [(0.1, 0.01, True), (0.4, 0.01, False), (0.4, 0.0, True), (0.6, 0.0, False)],
+)
+def test_many_results_that_are_nobody_s_explain_no_second_fault(
+    share: float, left: float, holds: bool
+) -> None:
+    """Unless it is exactly what the others are, and they are the larger part."""
+    stale = found("stale-results", 1 - left, explained=np.arange(100) < 100 * share)
     assert stands([found("blurred"), stale]) == holds
     assert stands([stale])
 
 
 @pytest.mark.parametrize(
-    ("share", "left", "holds"), [(0.1, 0.0, True), (0.4, 0.0, False), (0.1, 0.01, False)]
+    ("share", "left", "holds"),
+    [(0.1, 0.0, True), (0.4, 0.0, True), (0.6, 0.0, False), (0.1, 0.01, False)],
 )
 def test_what_shows_in_another_order_stands_where_the_others_are_the_reference_s(
     share: float, left: float, holds: bool
@@ -76,11 +82,11 @@ def test_where_little_differs_only_what_the_outputs_show_is_followed() -> None:
 def test_chains_that_leave_nothing_come_first_and_then_the_shortest() -> None:
     one, two, three = (found(str(i)) for i in range(3))
     chains = [
-        _Chain([one], 0.05, True),
-        _Chain([one, two, three], 1e-9, True),
-        _Chain([one, two], 1e-8, True),
+        Chain([one], 0.05, True),
+        Chain([one, two, three], 1e-9, True),
+        Chain([one, two], 1e-8, True),
     ]
-    assert min(chains, key=_likeliest) is chains[2]
+    assert min(chains, key=Chain.order) is chains[2]
 
 
 @pytest.mark.parametrize(
@@ -98,4 +104,24 @@ def test_chains_that_leave_nothing_come_first_and_then_the_shortest() -> None:
 def test_what_a_chain_leaves_may_be_of_other_faults_than_its_own(
     faults: tuple[str, ...], left: float, took: bool
 ) -> None:
-    assert _took_some(_Chain([found(f) for f in faults], left, True)) == took
+    assert Chain([found(f) for f in faults], left, True).took_some() == took
+
+
+@pytest.mark.parametrize(
+    ("faults", "begun", "left", "whole"),
+    [
+        (1, 0.5, 0.04, True),
+        (2, 0.5, 0.07, False),
+        (1, 0.03, 0.005, True),
+        (2, 0.03, 0.005, False),
+        (2, 0.03, 0.001, True),
+    ],
+)
+def test_where_little_differs_several_must_leave_next_to_nothing(
+    faults: int, begun: float, left: float, whole: bool
+) -> None:
+    """8 bits could make such a difference, and two faults come near to more than one does."""
+    chain = chain_of(
+        [found(str(i)) for i in range(faults)], left, Candidate("none", 1 - begun, "", "")
+    )
+    assert chain.whole == whole
