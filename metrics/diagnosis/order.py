@@ -16,6 +16,8 @@ from portproof.metrics.diagnosis.look import Compared, Mask
 
 Places = NDArray[np.int64]
 
+#: Workers who share the samples.
+_PARTS = (2, 3, 4, 8)
 #: A row belongs to another sample if the next best is so much worse than the best.
 _CLEAR = 0.25
 #: Results stand out if they are so many times as far off as the usual one.
@@ -54,6 +56,12 @@ def usual_orders(every: Sequence[str], labels: Places) -> Iterator[Order]:
     for source in (by_class, np.argsort(by_class)):
         if tuple(source.tolist()) not in seen:
             yield Order("samples-class-order", "they are in the order of the classes", source)
+    for parts in _PARTS:
+        in_turn = np.concatenate([here[part::parts] for part in range(parts)])
+        words = f"those of {parts} workers, who took samples in turn, stand one after the other"
+        yield Order("samples-interleaved", words, in_turn)
+        words = f"{parts} parts of the samples, one after the other, were taken in turn"
+        yield Order("samples-interleaved", words, np.argsort(in_turn))
 
 
 def _text_orders(natural: Places) -> Iterator[tuple[Places, str]]:

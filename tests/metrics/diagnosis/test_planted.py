@@ -86,6 +86,16 @@ RESULTS: dict[str, tuple[str, Change, str]] = {
         lambda r: r[np.argsort(r.argmax(axis=1), kind="stable")],
         "order of the classes",
     ),
+    "two workers": (
+        "samples-interleaved",
+        lambda r: np.concatenate([r[::2], r[1::2]]),
+        "those of 2 workers",
+    ),
+    "four parts in turn": (
+        "samples-interleaved",
+        lambda r: r.reshape(4, COUNT // 4, -1).swapaxes(0, 1).reshape(COUNT, -1),
+        "4 parts of the samples",
+    ),
     "whole numbers": ("outputs-rounded", lambda r: np.rint(r), "whole numbers"),
     "cut to whole numbers": ("outputs-rounded", lambda r: np.trunc(r), "whole numbers"),
     "the best class alone": (
