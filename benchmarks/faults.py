@@ -2,7 +2,8 @@
 names them.
 
 Each fault is planted alone, some in pairs, and sound ports stand between them. A fault counts only
-if it changes the outputs beyond the rounding of fp16, or the labels. ``detected``: the diagnosis
+if it changes the outputs beyond the rounding of fp16, or the labels; of two, each counts only if it
+does so beside the other, since nothing tells what changes no answer. ``detected``: the diagnosis
 says that something is wrong. ``named``: one of the fault's names is what was found, or stands among
 those that it cannot tell apart from it. ``wrong``: only other names. Of a pair, each is counted.
 
@@ -122,7 +123,7 @@ def judge(world: World, faults: tuple[Fault, ...], work: Path, reference: str) -
             found = error
     took = time.monotonic() - began
     processor = time.process_time() - at_work
-    counted = [f for f in faults if f.names]
+    counted = [f for f in faults if f.names and _shows(world, f, faults)]
     names, text = _said(found)
     named = tuple(any(n in f.names for n in names) for f in counted)
     vague = {"unexplained", "model-changed", "refused"}
@@ -155,10 +156,23 @@ def _changes(world: World, fault: Fault) -> bool:
     return _CHANGES.setdefault((world.kind.name, fault.name), _differ(rows, world.right))
 
 
-def _differ(rows: Array, right: Array) -> bool:
-    if rows.shape != right.shape or not np.isfinite(rows).all():
+def _shows(world: World, fault: Fault, faults: tuple[Fault, ...]) -> bool:
+    """Whether the outputs would be others without one of the faults; alone, it is known to."""
+    others = tuple(f for f in faults if f is not fault)
+    if not others or fault.step in ("labels", "write"):
         return True
-    return bool(np.linalg.norm(rows - right) > ROUNDING * np.linalg.norm(right))
+    kind = world.kind
+    rows, without = (world.outputs(planted(sound(kind), kind, f)) for f in (faults, others))
+    return _differ(rows, without)
+
+
+def _differ(rows: Array, right: Array) -> bool:
+    """Whether outputs are others beyond rounding; what is no number is none on both sides."""
+    numbers = np.isfinite(rows)
+    if rows.shape != right.shape or (numbers != np.isfinite(right)).any():
+        return True
+    one, two = np.where(numbers, rows, 0), np.where(numbers, right, 0)
+    return bool(np.linalg.norm(one - two) > ROUNDING * np.linalg.norm(two))
 
 
 def _said(found: Diagnosis | InputError) -> tuple[tuple[str, ...], str]:
@@ -193,7 +207,8 @@ def report(outcomes: Sequence[Outcome]) -> str:
         "",
         f"`python benchmarks/faults.py`, {time.strftime('%Y-%m-%d')}, Python"
         f" {platform.python_version()}, {platform.machine()}, numpy {np.__version__}.",
-        "A fault counts if it changes outputs by more than 2 parts in 1000, the labels or files.",
+        "A fault counts if it changes outputs by more than 2 parts in 1000, the labels or files; of"
+        " two, each that does so beside the other.",
         "",
         "| ports | planted | detected | named | wrong |",
         "|---|---|---|---|---|",

@@ -199,11 +199,12 @@ def _begun_with_the_second(
     """A chain whose first fault has a number that was fitted while the second was in the way, the
     other way round.
     """
-    if len(chain.found) < 2 or not chain.found[0].changed or patience.is_over():
+    first, *rest = chain.found
+    if not rest or not first.changed or patience.is_over():
         return
-    if chain.found[1].explained is not None:
-        yield from _without_rows(model, state, chain.found[1], patience)
-    mistake, tries = chain.found[1].mistake, begun.tries
+    if rest[0].explained is not None:
+        yield from _without_rows(model, state, rest[0], patience)
+    mistake, tries = rest[0].mistake, begun.tries
     if mistake is None or tries is None or not tries.seen:
         return
     for second in tries.of(mistake, tries.seen[0].rows):
@@ -264,10 +265,10 @@ def _followed(
             some = best.explained is not None and not best.explained.all()
             left = 0.0 if some else 1 - best.candidate.score
             return chain_of(chain, left, begun), short
-        before, left = state.unexplained(), following.unexplained()
-        if len(chain) > 1 and left > most_left(none) * before and not of_order(best):
+        left = following.unexplained()
+        if len(chain) > 1 and not following.explains(state, most_left(none)) and not of_order(best):
             # It fits the samples that it was tried on, and not the others.
-            return chain_of(chain[:-1], before, begun), short
+            return chain_of(chain[:-1], state.unexplained(), begun), short
         state = following
         if left <= max(NOTHING, _OF_A_FIT * (1 - begun.score)) or len(chain) == _ROUNDS:
             break

@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from portproof.metrics.diagnosis.candidates import Found
+from portproof.metrics.diagnosis.candidates import NEXT_TO_NOTHING, NOISE, Found
 from portproof.metrics.diagnosis.likeness import Measure, Rows, unlikeness
 from portproof.metrics.diagnosis.look import Compared, Mask
 from portproof.metrics.diagnosis.model.changes import Changed
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.preprocess.mistakes.mistake import Mistake
+
+#: Most samples.
+_MOST = 0.8
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,23 @@ class State:
 
     def unexplained(self) -> float:
         """How unlike both sides are."""
+        return float(self._left().mean())
+
+    def explains(self, before: State, most: float) -> bool:
+        """Whether what was found last leaves at most this share of the difference there was
+        ``before``; or next to nothing of most samples, where results of another run are left.
+        """
+        was, left = before._left(), self._left()
+        if left.mean() <= most * was.mean():
+            return True
+        moved = was > NOISE
+        if len(was) != len(left) or not moved.any():
+            return False
+        return bool(np.mean(left[moved] <= NEXT_TO_NOTHING * was[moved]) >= _MOST)
+
+    def _left(self) -> Rows:
         measure = Measure(self.compared.port, self.right)
-        return float(unlikeness(measure(self.compared.port), measure(self.right)).mean())
+        return unlikeness(measure(self.compared.port), measure(self.right))
 
 
 def after(model: Reference, state: State, found: Found) -> State | None:

@@ -214,6 +214,7 @@ def test_what_nothing_explains_is_not_explained(
 ) -> None:
     monkeypatch.setattr("portproof.metrics.diagnosis.steps.pairs._SECONDS", 0.5)
     monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._FITS_S", 0.5)
+    monkeypatch.setattr("portproof.metrics.diagnosis.search._WORK_S", 3.0)
     diagnosis = world.diagnose(np.random.default_rng(9).standard_normal(world.right.shape))
     assert (diagnosis.fault, diagnosis.verdict) == ("unexplained", "FAIL")
     assert "compare the layers" in diagnosis.faults[0].fix

@@ -281,6 +281,7 @@ def test_what_nothing_gives_is_detected_and_not_named(
 ) -> None:
     monkeypatch.setattr("portproof.metrics.diagnosis.steps.pairs._SECONDS", 0.5)
     monkeypatch.setattr("portproof.metrics.diagnosis.preprocessing._FITS_S", 0.5)
+    monkeypatch.setattr("portproof.metrics.diagnosis.search._WORK_S", 3.0)
 
     def other(net: Net) -> None:
         torch.manual_seed(9)

@@ -173,6 +173,7 @@ def test_pairs_are_not_looked_for_behind_a_fault_that_was_found(
     plain: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There would be three."""
+    monkeypatch.setattr("portproof.metrics.diagnosis.search._WORK_S", 6.0)
     states = []
     monkeypatch.setattr(
         "portproof.metrics.diagnosis.steps.explanations.pairs_of_mistakes",
