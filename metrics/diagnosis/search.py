@@ -14,13 +14,16 @@ from portproof.metrics.diagnosis.candidates import (
     BETTER,
     NOISE,
     NOTHING,
+    PARTLY,
     Candidate,
     Found,
     as_good_as,
     best_of,
     is_quiet,
+    left_by,
     most_left,
 )
+from portproof.metrics.diagnosis.preprocessing import Preprocessing
 from portproof.metrics.diagnosis.reference import Reference
 from portproof.metrics.diagnosis.steps.any_sample import orders_beside_another_fault
 from portproof.metrics.diagnosis.steps.beside import beside_a_mistake
@@ -45,6 +48,7 @@ from portproof.metrics.diagnosis.steps.standing import (
     unexplained,
 )
 from portproof.metrics.diagnosis.steps.state import State, after
+from portproof.preprocess.mistakes.mistake import Mistake
 
 #: Faults one after the other.
 _ROUNDS = 3
@@ -200,17 +204,34 @@ def _begun_with_the_second(
     other way round.
     """
     first, *rest = chain.found
-    if not rest or not first.changed or patience.is_over():
+    tries = begun.tries
+    if patience.is_over() or tries is None or not tries.seen:
         return
-    if rest[0].explained is not None:
+    if rest and first.changed and rest[0].explained is not None:
         yield from _without_rows(model, state, rest[0], patience)
-    mistake, tries = rest[0].mistake, begun.tries
-    if mistake is None or tries is None or not tries.seen:
-        return
-    for second in tries.of(mistake, tries.seen[0].rows):
-        other = _follow(model, state, begun, second, patience)
-        if other.whole:
-            yield other
+    if first.changed:
+        seconds = [f.mistake for f in rest[:1] if f.mistake]
+    else:
+        seconds = _in_the_way(model, state, tries, first)
+    for mistake in seconds:
+        behind = (_follow(model, state, begun, f, patience)
+                  for f in tries.of(mistake, tries.seen[0].rows))  # fmt: skip
+        yield from (other for other in behind if other.whole)
+
+
+def _in_the_way(
+    model: Reference, state: State, tries: Preprocessing, first: Found
+) -> list[Mistake]:
+    """The usual mistake that explains some of what fitted constants leave."""
+    rest = after(model, state, first)
+    if rest is None or first.candidate.fault != "normalisation-constants":
+        return []
+    anew = explanations(model, rest)
+    near = min(anew.others, key=lambda f: left_by(f, anew.none), default=first)
+    if near.mistake is None or left_by(near, anew.none) > PARTLY:
+        return []
+    same = near.mistake.part, near.mistake.found
+    return [m.mistake for m in tries.seen if (m.mistake.part, m.mistake.found) == same]
 
 
 def _without_rows(

@@ -19,9 +19,6 @@ from portproof.metrics.diagnosis.steps.explanations import Round
 
 #: First faults that are followed, and others of the name of one.
 FIRSTS, _RIVALS = 3, 2
-#: What the first of several leaves at most where all together may be a matter of precision: of two
-#: that do as much each leaves half.
-_QUIETLY = 0.6
 
 
 def firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
@@ -33,10 +30,11 @@ def firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
         yield best
     sound = [f for f in others if f.candidate.fault != "softmax"]
     noise = 1 - none.score <= NOISE or is_another_scale(none)
-    most = 0.0 if noise else _QUIETLY if is_quiet(none) else PARTLY
-    fit = [f for f in sound if f.sure or left_by(f, none) <= most]
+    fit = [f for f in sound if f.sure or (not noise and left_by(f, none) <= PARTLY)]
+    # Much inside a model comes near to a small shift of all values.
+    count = FIRSTS * (2 if is_quiet(none) else 1)
     for f in sorted(fit, key=lambda f: (not f.sure, left_by(f, none))):
-        if f.candidate.fault not in seen and len(seen) < FIRSTS:
+        if f.candidate.fault not in seen and len(seen) < count:
             seen.add(f.candidate.fault)
             yield f
 

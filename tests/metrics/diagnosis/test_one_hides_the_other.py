@@ -65,6 +65,15 @@ def test_half_of_the_results_may_be_stale_beside_another_layer(layered: Layered)
     assert faults == {"layer-channels", "stale-results"}, diagnosis.to_text()
 
 
+def test_constants_that_were_fitted_take_no_filter_with_them(plain: World) -> None:
+    """They come near to a smoother picture as well, and leave less than rounding may."""
+    smooth = [p / 255 for p in plain.pixels(Image.Resampling.HAMMING)]
+    samples = [(p - np.array((0.42, 0.4, 0.5))) / np.array((0.3, 0.2, 0.26)) for p in smooth]
+    diagnosis = plain.diagnose(plain.infer(np.stack(samples).transpose(0, 3, 1, 2)))
+    faults = {f.fault for f in diagnosis.faults}
+    assert faults == {"interpolation", "normalisation-constants"}, diagnosis.to_text()
+
+
 def test_a_number_is_fitted_beside_another_mistake(plain: World) -> None:
     """23, which is no usual quality."""
     pixels = []

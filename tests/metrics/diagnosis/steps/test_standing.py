@@ -69,14 +69,22 @@ def test_an_order_beyond_chance_is_nothing_without_the_rest() -> None:
     assert sure_of([found("samples-reversed", left=0.0, there=there, besides="other")], none) == []
 
 
-def test_where_little_differs_only_what_the_outputs_show_is_followed() -> None:
+def test_where_rounding_differs_only_what_the_outputs_show_is_followed() -> None:
     """Whole numbers beside an epsilon: the first of them hardly fits alone."""
-    quiet = Candidate("none", 0.99, "", "")
     rounded = found("outputs-rounded", 0.995, sure=True, left=0.6)
     other = found("interpolation", 0.994, left=0.7)
-    assert list(firsts(quiet, [other, rounded])) == [rounded]
+    noise = Candidate("none", 0.99995, "", "")
+    assert list(firsts(noise, [other, rounded])) == [rounded]
     loud = Candidate("none", 0.5, "", "")
     assert list(firsts(loud, [other, rounded])) == [rounded, other]
+
+
+def test_where_little_differs_more_are_followed() -> None:
+    """Faults inside a model come near to a small shift of all values, and are no more likely."""
+    others = [found(str(i), 0.98, left=0.6 + 0.01 * i) for i in range(8)]
+    loud, quiet = (Candidate("none", score, "", "") for score in (0.5, 0.97))
+    assert list(firsts(loud, others)) == others[:3]
+    assert list(firsts(quiet, others)) == others[:6]
 
 
 def test_chains_that_leave_nothing_come_first_and_then_the_shortest() -> None:
