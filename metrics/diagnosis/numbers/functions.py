@@ -36,6 +36,8 @@ _FEWEST, _MOST = 200, 20000
 _POINTS, _LEAST_WIDTH = 400, 3
 #: Of rounded outputs many are the same; of limited ones many are the largest or the smallest.
 _DIFFERENT, _AT_AN_END = 0.5, 0.01
+#: What another fault leaves at most of outputs that are negated besides.
+_AGAINST = 0.5
 #: Outputs that lost their signs are as large as others within this factor.
 _SIZE = 4.0
 
@@ -104,6 +106,11 @@ def _made_positive(port: Rows, right: Rows) -> bool:
     return alike and bool(np.mean(port == port.min()) <= _AT_AN_END)
 
 
+def _opposed(port: Rows, right: Rows) -> bool:
+    """Whether both sides go against each other, so that most of one is the other's negative."""
+    return _beside(comparable(port, False), comparable(-right, False)) <= _AGAINST
+
+
 Mark = Callable[[Rows, Rows], bool]
 _UNIT: Mark = partial(_within, low=0.0, high=1.0)
 _HALF: Mark = partial(_within, low=0.5, high=float(_sigmoid(np.ones(1))[0]))
@@ -134,7 +141,7 @@ _FUNCTIONS: tuple[tuple[str, str, str, tuple[Make, ...], Mark], ...] = (
     ("sigmoid", "the softmax of their sigmoid", _SIGMOID, (_sigmoid, probabilities), _nearly_alike),
     ("sigmoid", "the sigmoid of their sigmoid", _SIGMOID, (_sigmoid, _sigmoid), _HALF),
     ("sigmoid", "the logarithm of their sigmoid", _SIGMOID, (_logarithms,), _no_mark),
-    ("outputs-changed", "negated", _CHANGED, (np.negative,), _no_mark),
+    ("outputs-changed", "negated", _CHANGED, (np.negative,), _opposed),
     ("outputs-changed", "made positive", _CHANGED, (np.abs,), _made_positive),
     (
         "outputs-changed",

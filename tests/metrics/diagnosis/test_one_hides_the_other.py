@@ -55,6 +55,13 @@ def test_stale_results_do_not_hide_that_the_others_are_negated(plain: World) -> 
     assert faults == ["stale-results", "outputs-changed"], diagnosis.to_text()
 
 
+def test_outputs_are_negated_though_another_fault_leaves_a_part_of_them(layered: Layered) -> None:
+    rows = layered.changed(lambda net: net[4].weight.data.mul_(1.6))
+    diagnosis = layered.diagnose(-rows)
+    faults = [f.fault for f in diagnosis.faults]
+    assert faults == ["outputs-changed", "layer-weights"], diagnosis.to_text()
+
+
 def test_half_of_the_results_may_be_stale_beside_another_layer(layered: Layered) -> None:
     """Where it explains the others exactly, it is no chance."""
     rows = layered.changed(rewritten(4, lambda w: w.roll(1, 1)))
