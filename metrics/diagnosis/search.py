@@ -209,9 +209,8 @@ def _begun_with_the_second(
         return
     if rest and first.changed and rest[0].explained is not None:
         yield from _without_rows(model, state, rest[0], patience)
-    if first.changed:
-        seconds = [f.mistake for f in rest[:1] if f.mistake]
-    else:
+    seconds = [f.mistake for f in rest[:1] if f.mistake and first.changed]
+    if first.candidate.fault == "normalisation-constants":
         seconds = _in_the_way(model, state, tries, first)
     for mistake in seconds:
         behind = (_follow(model, state, begun, f, patience)
@@ -224,7 +223,7 @@ def _in_the_way(
 ) -> list[Mistake]:
     """The usual mistake that explains some of what fitted constants leave."""
     rest = after(model, state, first)
-    if rest is None or first.candidate.fault != "normalisation-constants":
+    if rest is None:
         return []
     anew = explanations(model, rest)
     near = min(anew.others, key=lambda f: left_by(f, anew.none), default=first)

@@ -254,14 +254,14 @@ def _curve(port: Rows, right: Rows, sound: float) -> tuple[Make, float] | None:
 
 
 def _smooth(x: Rows, y: Rows) -> Curve:
-    """A curve through the means of neighbours, in the order of ``x``: one through every point
-    would take another fault with it, and say of itself that it leaves nothing.
+    """A curve through the means of neighbours, in the order of ``x``, and both ends: one through
+    every point would take another fault with it, and say of itself that it leaves nothing.
     """
     width = max(_LEAST_WIDTH, len(x) // _POINTS)
     starts = np.arange(0, len(x) - width + 1, width)
     counts = np.diff([*starts, len(x)])
     means = (np.add.reduceat(values, starts) / counts for values in (x, y))
-    return Curve(*means)
+    return Curve(*(np.array([v[0], *m, v[-1]]) for v, m in zip((x, y), means, strict=True)))
 
 
 @dataclass(frozen=True)
