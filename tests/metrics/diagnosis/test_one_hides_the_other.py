@@ -16,16 +16,6 @@ from .world import CLASSES, MEAN, SIZE, STD, World
 torch = pytest.importorskip("torch")
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("plain"), 40)
-
-
-@pytest.fixture(scope="module")
-def layered(tmp_path_factory: pytest.TempPathFactory) -> Layered:
-    return Layered(tmp_path_factory.mktemp("layered"))
-
-
 def normalised(pixels: list[np.ndarray], divisor: float = 255) -> np.ndarray:
     made = [(p / divisor - MEAN) / STD for p in pixels]
     return np.stack(made).transpose(0, 3, 1, 2).astype(np.float32)

@@ -18,16 +18,6 @@ torch = pytest.importorskip("torch")
 Change = Callable[[np.ndarray], np.ndarray]
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("plain"), 40)
-
-
-@pytest.fixture(scope="module")
-def layered(tmp_path_factory: pytest.TempPathFactory) -> Layered:
-    return Layered(tmp_path_factory.mktemp("layered"))
-
-
 def of_values(world: World, change: Change) -> np.ndarray:
     """Samples whose values are made of bytes (height, width, 3) by ``change``."""
     made = [change(p).transpose(2, 0, 1) for p in world.pixels()]
