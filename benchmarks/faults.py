@@ -128,8 +128,8 @@ def judge(world: World, faults: tuple[Fault, ...], work: Path, reference: str) -
     named = tuple(any(n in f.names for n in names) for f in counted)
     vague = {"unexplained", "model-changed", "refused"}
     wrong = bool(names) and not any(named) and not vague & set(names)
-    if not counted:
-        wrong = bool(names)
+    if not counted:  # a sound port, or two faults of which each hides the other
+        wrong = bool(names) and not any(f.names for f in faults)
     return Outcome(
         world.kind.name,
         faults,

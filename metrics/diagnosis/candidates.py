@@ -120,6 +120,11 @@ def is_quiet(none: Candidate) -> bool:
     return 1 - none.score <= SAME or is_another_scale(none)
 
 
+def is_noise(none: Candidate) -> bool:
+    """Whether arithmetic may make the difference, or it changes no rank."""
+    return 1 - none.score <= NOISE or is_another_scale(none)
+
+
 def left_by(found: Found, none: Candidate) -> float:
     """The share of the difference that an explanation leaves."""
     if found.left is not None:
@@ -129,7 +134,7 @@ def left_by(found: Found, none: Candidate) -> float:
 
 def most_left(none: Candidate) -> float:
     """The share of the difference that a fault leaves at most where it is believed."""
-    if 1 - none.score <= NOISE or is_another_scale(none):
+    if is_noise(none):
         return NEXT_TO_NOTHING
     return _CLEARLY_BETTER if is_quiet(none) else BETTER
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from portproof.metrics.diagnosis.candidates import (
     ALIKE,
-    NOISE,
     PARTLY,
     Candidate,
     Found,
     best_of,
-    is_another_scale,
+    is_noise,
     is_quiet,
     left_by,
 )
@@ -29,7 +28,7 @@ def firsts(none: Candidate, others: list[Found]) -> Iterator[Found]:
         seen.add(best.candidate.fault)
         yield best
     sound = [f for f in others if f.candidate.fault != "softmax"]
-    noise = 1 - none.score <= NOISE or is_another_scale(none)
+    noise = is_noise(none)
     fit = [f for f in sound if f.sure or (not noise and left_by(f, none) <= PARTLY)]
     # Much inside a model comes near to a small shift of all values.
     count = FIRSTS * (2 if is_quiet(none) else 1)
